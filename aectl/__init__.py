@@ -1,0 +1,34 @@
+"""Train autoencoders and put them to work.
+
+>>> model = aectl.load("model.safetensors")
+>>> model.reconstruct(model.image("photo.jpg")[None])
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+
+    from aectl.models import Network
+
+__version__ = "0.1.0"
+
+
+def load(path: "str | os.PathLike[str]") -> "Network":
+    """The network in a model file or a run folder: a torch module, on the CPU, ready for use.
+
+    An autoencoder has `encode`, `decode` and `reconstruct`, a classifier `probabilities`, all on
+    float32 tensors of shape (batch, channels, height, width) in [0, 1]. `image(path)` gives such
+    a tensor, (channels, height, width), with the preprocessing of the model; `classes` are the
+    names of a classifier's classes.
+
+    Raises aectl.errors.ModelFileError for a file that is no model of aectl.
+    """
+    from pathlib import Path
+
+    from aectl import inference, model_file
+
+    network, card = model_file.load(Path(path))
+    network.image = inference.Preprocessing(card.shape)
+    network.classes = card.classes
+    return network

@@ -1,0 +1,122 @@
+"""The one place where a config becomes a network: a description that fits in a model file."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aectl import options
+from aectl.config import OPTIONS, ModelConfig
+from aectl.errors import ModelFileError
+from aectl.types import Shape
+
+if TYPE_CHECKING:
+    from aectl.models import Network
+
+LARGEST_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network without its weights.
+
+    `config` is resolved (its `hidden` is set); `classes` is the number of classes of a
+    classifier, else 0; `encoder` describes the autoencoder whose code a classifier sees.
+    """
+
+    config: ModelConfig
+    shape: Shape
+    classes: int = 0
+    encoder: "Architecture | None" = None
+
+    @property
+    def kind(self) -> str:
+        """The model's kind, as `--model` names it."""
+        return self.config.model
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers."""
+        assert self.config.hidden is not None
+        return self.config.hidden
+
+    @property
+    def code_size(self) -> int:
+        """The number of units of an autoencoder's code."""
+        return self.hidden[-1]
+
+    def build(self) -> "Network":
+        """The network, with fresh weights drawn from torch's random state."""
+        from aectl.models import Autoencoder, Classifier, ConvAutoencoder
+
+        config = self.config
+        if config.model == "classifier":
+            encoder = self.encoder.build().encoder if self.encoder else None
+            return Classifier(
+                self.shape, self.hidden, self.classes, config.activation, config.dropout, encoder
+            )
+        activations = (config.activation, config.code_activation, config.output_activation)
+        if config.model == "conv-autoencoder":
+            return ConvAutoencoder(self.shape, self.hidden, *activations)
+        return Autoencoder(
+            self.shape, self.hidden, *activations, tied=config.tied, dropout=config.dropout
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What a model file says of the network: the options that shape it, and its sizes."""
+        described: dict[str, Any] = {
+            field.name: getattr(self.config, field.name)
+            for field in dataclasses.fields(self.config)
+            if field.name != "bottleneck_factor" and _shapes(field, self.kind)
+        }
+        described["shape"] = self.shape
+        if self.classes:
+            described["classes"] = self.classes
+        if self.encoder:
+            described["encoder"] = self.encoder.to_json()
+        return described
+
+    @classmethod
+    def from_json(cls, described: object, depth: int = 0) -> "Architecture":
+        """The inverse of `to_json`. Raises ModelFileError or ConfigError for anything else."""
+        if not isinstance(described, Mapping) or depth > 1:
+            raise ModelFileError("its architecture is not described")
+        fields = dict(described)
+        shape = _shape(fields.pop("shape", None))
+        classes = fields.pop("classes", 0)
+        inner = fields.pop("encoder", None)
+        model_fields = {field.name for field in dataclasses.fields(ModelConfig)}
+        if not fields.keys() <= model_fields:
+            unknown = ", ".join(sorted(map(str, fields.keys() - model_fields)))
+            raise ModelFileError(f"its architecture has fields of no known meaning: {unknown}")
+        config = ModelConfig(
+            **{name: options.coerce(OPTIONS[name], value) for name, value in fields.items()}
+        )
+        if config.hidden is None:
+            raise ModelFileError("its architecture names no widths")
+        if (
+            not isinstance(classes, int)
+            or not 0 <= classes <= 1_000_000
+            or (classes > 0) != (config.model == "classifier")
+        ):
+            raise ModelFileError(f"a {config.model} cannot have {classes!r} classes")
+        encoder = None if inner is None else cls.from_json(inner, depth + 1)
+        if encoder and (config.model != "classifier" or encoder.kind == "classifier"):
+            raise ModelFileError("only a classifier stands on an encoder, and only on one")
+        return cls(config, shape, classes, encoder)
+
+
+def _shapes(field: "dataclasses.Field[Any]", kind: str) -> bool:
+    condition = options.declared(field).when
+    return condition is None or condition[0] != "model" or kind in condition[1]
+
+
+def _shape(value: object) -> Shape:
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in value)
+        and value[0] in (1, 3)
+    ):
+        return value[0], value[1], value[2]
+    raise ModelFileError(f"{value!r} is no shape of images (channels, height, width)")

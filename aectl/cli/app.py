@@ -1,0 +1,102 @@
+"""The commands, and the one place where an exception becomes a message and an exit status."""
+
+import contextlib
+import os
+import select
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+import aectl
+from aectl.cli.classify import classify
+from aectl.cli.encode import encode
+from aectl.cli.evaluate import evaluate
+from aectl.cli.info import info
+from aectl.cli.reconstruct import reconstruct
+from aectl.cli.train import train
+from aectl.errors import AectlError
+
+app = typer.Typer(
+    name="aectl",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train autoencoders and put them to work: one command trains, one file is the model.",
+)
+app.command()(train)
+app.command()(reconstruct)
+app.command()(encode)
+app.command()(classify)
+app.command("eval")(evaluate)
+app.command()(info)
+
+DRAIN_SECONDS = 0.5
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aectl {aectl.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> int:
+    """Runs `aectl`; returns its exit status."""
+    try:
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except BrokenPipeError:
+        return _close_pipe()
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except typer.TyperException as error:
+        return _fail(" ".join(error.format_message().split()), 2)
+    except AectlError as error:
+        return _fail(str(error), 2, error)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{place}{error.strerror or error}", 2, error)
+    except Exception as error:
+        return _fail(
+            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            "\nThis is a defect of aectl; --debug shows where it happened.", 2, error
+        )  # fmt: skip
+
+
+def _fail(message: str, status: int, error: BaseException | None = None) -> int:
+    """Says what is wrong, with its traceback where --debug is given."""
+    if error is not None and "--debug" in sys.argv:
+        raise error
+    with contextlib.suppress(OSError):
+        print(f"aectl: {message}", file=sys.stderr)
+    return status
+
+
+def _close_pipe() -> int:
+    """Whoever read stdout has seen enough: that is no failure, neither here nor upstream.
+
+    What a `find` before us in the pipe still has to say is read for a moment, so that it need
+    not end on a broken pipe either.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    until = time.monotonic() + DRAIN_SECONDS
+    with contextlib.suppress(OSError, ValueError):
+        while not sys.stdin.isatty() and (left := until - time.monotonic()) > 0:
+            ready, _, _ = select.select([sys.stdin], [], [], left)
+            if not ready or not os.read(sys.stdin.fileno(), 1 << 20):
+                break
+    return 0

@@ -1,0 +1,148 @@
+"""What goes to stderr: notices, progress, and the account of inputs that could not be read."""
+
+import contextlib
+import csv
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from aectl.errors import DataError
+from aectl.files import refuse_existing, replacing
+
+if TYPE_CHECKING:
+    import torch
+
+    from aectl.data.inputs import InputBatch
+
+
+class OfBatch(Protocol):
+    """Any result of a batch of inputs."""
+
+    @property
+    def batch(self) -> "InputBatch": ...
+
+
+Counted = TypeVar("Counted", bound=OfBatch)
+
+
+class Console:
+    """stderr, as loud as the user wants it."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        log = logging.getLogger("aectl")
+        log.handlers = [logging.StreamHandler(sys.stderr)]
+        log.setLevel(logging.ERROR if quiet else logging.INFO)
+
+    def notice(self, message: str) -> None:
+        """Says something that is no result, unless --quiet is given."""
+        if not self.quiet:
+            print(message, file=sys.stderr)
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is looking who wants to see progress."""
+        return not self.quiet and sys.stderr.isatty()
+
+    def counted(self, results: Iterable[Counted], what: str) -> Iterator[Counted]:
+        """The same results, with a live count of their images on a terminal."""
+        if not self.interactive:
+            yield from results
+            return
+        from rich.console import Console as RichConsole
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (
+            SpinnerColumn(), TextColumn("{task.description}"),
+            TextColumn("{task.completed:,.0f} images"),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None, rate="")
+            for result in results:
+                yield result
+                bar.advance(task, len(result.batch.paths))
+                speed = bar.tasks[0].speed
+                bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
+
+
+@dataclass
+class Outcome:
+    """Counts what happened to the inputs, and alone decides between exit status 0 and 1."""
+
+    console: Console
+    errors: Path | None = None
+    overwrite: bool = False
+    bad: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.errors is not None:
+            refuse_existing(self.errors, self.overwrite)
+
+    def on_bad(self, path: str, reason: str) -> None:
+        """Takes note of an input that could not be read, and names it on stderr."""
+        self.bad.append((path, reason))
+        print(f"aectl: left out {printable(path)}: {reason}", file=sys.stderr)
+
+    def status(self, good: int) -> int:
+        """The exit status after `good` inputs; writes the --errors file.
+
+        Raises DataError where there was nothing that could be read.
+        """
+        if self.errors is not None:
+            self._write_errors(self.errors)
+        if good == 0:
+            raise DataError(
+                f"none of the {len(self.bad)} inputs could be read"
+                if self.bad
+                else "there are no images in the input"
+            )
+        if self.bad:
+            self.console.notice(f"{len(self.bad)} of {good + len(self.bad)} inputs were left out")
+        return 1 if self.bad else 0
+
+    def _write_errors(self, path: Path) -> None:
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+        ):
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["path", "reason"])
+            writer.writerows(self.bad)
+
+
+def printable(path: str) -> str:
+    """A path as a terminal can show it, whatever its bytes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace").replace("\n", "\\n")
+
+
+def data_dir(given: Path | None) -> Path:
+    """The folder of the named datasets: the given one, or one in the user's cache."""
+    if given is not None:
+        return given
+    cache = os.environ.get("XDG_CACHE_HOME")
+    with contextlib.suppress(RuntimeError):
+        return (Path(cache) if cache else Path.home() / ".cache") / "aectl"
+    return Path("aectl-data")
+
+
+def torch_device(name: str, threads: int | None) -> "torch.device":
+    """The device that --device names; `auto` takes a GPU where there is one."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    there = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+        "cpu": lambda: True,
+    }
+    if name == "auto":
+        name = next(kind for kind, present in there.items() if present())
+    elif not there[name]():
+        raise DataError(f"there is no {name} device on this machine; --device cpu works")
+    return torch.device(name)

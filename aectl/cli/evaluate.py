@@ -1,0 +1,263 @@
+"""`aectl eval`: the error report of one model or several."""
+
+import contextlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aectl.cli import options
+from aectl.cli.console import Console, Outcome, torch_device
+from aectl.cli.verb import open_inputs, read_card
+from aectl.config import AUTOENCODERS
+from aectl.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    import torch
+
+    from aectl.data.inputs import Inputs
+    from aectl.inference import Measured
+    from aectl.model_file import ModelCard
+    from aectl.outputs.report import Group
+    from aectl.outputs.tables import Rows
+
+Models = Annotated[
+    list[Path],
+    typer.Argument(metavar="MODEL...", help="Model files or run folders, side by side."),
+]
+
+
+def evaluate(
+    models: Models,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            help="A dataset, file, folder or - as for INPUT; may be given several times.",
+            show_default="the test split of what the model was trained on",
+        ),
+    ] = None,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            help="Error of a linear classifier on the features, trained on the train split."
+        ),
+    ] = False,
+    pca: Annotated[
+        bool,
+        typer.Option(help="Error of PCA with as many components, fitted on the train split."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, an object a model.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row a model.")] = False,
+    per_image: Annotated[
+        Path | None, typer.Option("--per-image", help="Write a table with the mse of each image.")
+    ] = None,
+    sort: Annotated[bool, typer.Option("--sort", help="--per-image: the worst first.")] = False,
+    null: options.Null = False,
+    overwrite: options.Overwrite = False,
+    errors: options.Errors = None,
+    data_dir: options.DataDir = None,
+    device: options.Device = "auto",
+    batch_size: options.BatchSize = 256,
+    threads: options.Threads = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> int:
+    """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier.
+
+    Models that differ by their seed alone are shown as mean and standard deviation.
+    Example: aectl eval runs/dense runs/sparse --pca
+    """
+    _check(models, dataset, per_image, sort, as_json and as_csv)
+
+    from aectl.outputs import report, tables
+
+    tables.check_destination(per_image, overwrite)
+    console = Console(quiet)
+    outcome = Outcome(console, errors, overwrite)
+    cards = [read_card(path, "eval", (*AUTOENCODERS, "classifier")) for path in models]
+    results: list[dict[str, Any]] = []
+    for path, card in zip(models, cards, strict=True):
+        told = outcome.on_bad if path == models[0] else _ignore
+        labelled = card.architecture.kind == "classifier"
+        found = open_inputs(dataset, card, data_dir, null=null, labels_from_folders=labelled)
+        measuring = _Measuring(path, card, found, torch_device(device, threads), batch_size, told)
+        rows = measuring.rows(console)
+        if per_image:
+            tables.write_table(per_image, sys.stdout.buffer, _sorted(rows) if sort else rows)
+        for _ in rows:
+            pass
+        if measuring.images == 0:
+            outcome.status(0)
+        results.append(measuring.result(probe=probe, pca=pca))
+    if as_json:
+        sys.stdout.write(report.to_json(results))
+    elif as_csv:
+        sys.stdout.write(report.to_csv(results))
+    else:
+        width = shutil.get_terminal_size((120, 24)).columns
+        colour = sys.stdout.isatty()
+        groups = _grouped(cards, results)
+        sys.stdout.write(report.to_table(groups, cards[0].classes, width, colour))
+    return outcome.status(results[0]["n"])
+
+
+def _check(
+    models: list[Path], dataset: list[str] | None, per_image: Path | None, sort: bool, both: bool
+) -> None:
+    """Raises ConfigError for options that do not go together."""
+    if both:
+        raise ConfigError("give either --json or --csv, not both")
+    if sort and not per_image:
+        raise ConfigError("--sort orders the table of --per-image; name one")
+    if per_image and len(models) > 1:
+        raise ConfigError("--per-image measures one model; several are given")
+    if dataset and "-" in dataset and len(models) > 1:
+        raise ConfigError("paths on stdin can be read once; several models are given")
+
+
+def _ignore(path: str, reason: str) -> None:
+    """An input that could not be read was named for the first model already."""
+
+
+class _Measuring:
+    """One model and its inputs, on the way to a result."""
+
+    def __init__(
+        self, path: Path, card: "ModelCard", inputs: "Inputs", device: "torch.device",
+        batch_size: int, on_bad: Any,
+    ) -> None:  # fmt: skip
+        from aectl import metrics, model_file
+
+        self.path, self.card, self.inputs, self.device = path, card, inputs, device
+        self.batch_size, self.on_bad = batch_size, on_bad
+        self.network: Any = model_file.load(path)[0]
+        self.images = 0
+        self.classifier = card.architecture.kind == "classifier"
+        self.metrics: Any = (
+            metrics.ClassificationMetrics(len(card.classes))
+            if self.classifier
+            else metrics.ReconstructionMetrics(self.network.encoder.active_above)
+        )
+
+    def rows(self, console: Console) -> "Iterator[Rows]":
+        """Measures every image; a table of paths and errors on the way."""
+        from aectl.outputs import tables
+
+        for measured in console.counted(self._measured(), "measuring"):
+            self.images += len(measured.batch.paths)
+            columns = tables.leading_columns(measured.batch, self.inputs.labelled)
+            if measured.mse is not None:
+                columns["mse"] = measured.mse
+            yield tables.Rows(columns)
+
+    def result(self, *, probe: bool, pca: bool) -> dict[str, Any]:
+        """The figures of the model."""
+        result = {
+            "model": str(self.path),
+            "dataset": " ".join(self.inputs.words),
+            "n": self.images,
+            **self.metrics.result(),
+        }
+        if pca and not self.classifier:
+            result["pca_mse"] = self._pca_mse()
+        if probe and not self.classifier:
+            result["probe_error"] = self._probe_error()
+        return result
+
+    def _measured(self) -> "Iterator[Measured]":
+        from aectl import inference
+
+        batches = self._batches(self.inputs)
+        if self.classifier:
+            yield from inference.measure_labels(
+                self.network, batches, self.device, self.metrics, self.card.classes
+            )
+        else:
+            yield from inference.measure(self.network, batches, self.device, self.metrics)
+
+    def _batches(self, inputs: "Inputs") -> Any:
+        return inputs.batches(self.card.shape, self.batch_size, self.on_bad)
+
+    def _train_inputs(self) -> "Inputs":
+        import dataclasses
+
+        from aectl.data import datasets
+
+        word = self.card.dataset
+        train = f"{word.partition(':')[0]}:train" if datasets.is_dataset(word) else word
+        return dataclasses.replace(self.inputs, words=[train])
+
+    def _pca_mse(self) -> float:
+        from aectl import inference
+
+        return inference.pca_mse(
+            (batch.images for batch in self._batches(self._train_inputs())),
+            (batch.images for batch in self._batches(self.inputs)),
+            self.network.code_size,
+            self.device,
+        )
+
+    def _probe_error(self) -> float:
+        import numpy as np
+
+        from aectl import inference
+
+        def features(inputs: "Inputs") -> tuple[Any, Any]:
+            codes, labels = [], []
+            for batch, code in inference.encode(self.network, self._batches(inputs), self.device):
+                codes.append(code)
+                labels += batch.labels
+            if None in labels:
+                raise DataError("--probe needs labels, and the images have none")
+            return np.concatenate(codes), np.array(labels)
+
+        return inference.probe_error(features(self._train_inputs()), features(self.inputs))
+
+
+def _sorted(tables: "Iterator[Rows]") -> "Iterator[Rows]":
+    """All rows as one table, the largest mse first."""
+    import numpy as np
+
+    from aectl.outputs.tables import Rows
+
+    parts = list(tables)
+    if not parts:
+        return
+    columns = {
+        name: np.concatenate([np.asarray(part.columns[name], object) for part in parts])
+        for name in parts[0].columns
+    }
+    order = np.argsort(-columns["mse"].astype(np.float32), kind="stable")
+    ordered = {name: values[order] for name, values in columns.items()}
+    yield Rows(
+        {
+            name: values.astype(np.float32) if name == "mse" else values.tolist()
+            for name, values in ordered.items()
+        }
+    )
+
+
+def _grouped(cards: "list[ModelCard]", results: list[dict[str, Any]]) -> "list[Group]":
+    """Results of models whose options differ by the seed alone, together."""
+    from aectl.outputs.report import Group
+
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for card, result in zip(cards, results, strict=True):
+        trained = dict(card.training.get("options", {}))
+        trained.pop("seed", None)
+        groups.setdefault(repr(sorted(trained.items())), []).append(result)
+    return [Group(_name([result["model"] for result in group]), group) for group in groups.values()]
+
+
+def _name(models: list[str]) -> str:
+    if len(models) == 1:
+        return models[0]
+    with contextlib.suppress(ValueError):
+        import os
+
+        return f"{os.path.commonpath(models) or models[0]} ({len(models)} seeds)"
+    return f"{models[0]} ... ({len(models)} seeds)"

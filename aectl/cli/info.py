@@ -1,0 +1,42 @@
+"""`aectl info`: what is in a model file."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from aectl import model_file
+from aectl.cli import options
+
+
+def info(
+    model: options.Model,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    debug: options.Debug = False,
+) -> int:
+    """Show what a model is, what it was trained on and how.
+
+    Example: aectl info runs/mnist-autoencoder-1
+    """
+    described = model_file.read_card(model).to_json()
+    shapes = model_file.tensor_shapes(model)
+    described["tensors"] = {name: list(shape) for name, shape in sorted(shapes.items())}
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return 0
+    for name, value in _flat(described):
+        typer.echo(f"{name:<28}  {value}")
+    return 0
+
+
+def _flat(values: dict[str, object], inside: str = "") -> list[tuple[str, str]]:
+    """A nested object as lines: `architecture.hidden`, `392`."""
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            lines += _flat(value, f"{inside}{name}.")
+        elif isinstance(value, list | tuple):
+            lines.append((inside + name, ", ".join(str(part) for part in value)))
+        else:
+            lines.append((inside + name, str(value)))
+    return lines

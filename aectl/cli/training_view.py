@@ -1,0 +1,64 @@
+"""Training as the user sees it: a live line on a terminal, a plain line now and then elsewhere."""
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aectl.cli.console import Console
+from aectl.config import Config
+
+if TYPE_CHECKING:
+    from aectl.training.loop import Progress
+
+LINES = 10
+SHOWN = (
+    "loss", "sparsity", "validation_loss", "train_mse", "validation_mse",
+    "train_error", "validation_error", "train_mean_activation", "validation_mean_activation",
+)  # fmt: skip
+
+
+class TrainingView:
+    """Shows a run's progress on stderr; to be used in a `with` block."""
+
+    def __init__(self, console: Console, config: Config, images: int, device: str) -> None:
+        self._console, self._epochs = console, config.training.epochs or 0
+        self._every = math.ceil(self._epochs / LINES)
+        widths = ", ".join(str(width) for width in config.model.hidden or ())
+        console.notice(
+            f"{config.model.model} ({widths}) on {images:,} images of {config.data.dataset},"
+            f" {self._epochs} epochs on {device}, seed {config.training.seed}"
+        )
+        self._bar: Any = None
+
+    def __enter__(self) -> "TrainingView":
+        if self._console.interactive:
+            from rich.console import Console as RichConsole
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
+                console=RichConsole(file=sys.stderr), transient=True,
+            )  # fmt: skip
+            self._task = self._bar.add_task(f"epoch 1/{self._epochs}", total=self._epochs)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def progress(self, progress: "Progress") -> None:
+        """Moves the bar to where training is."""
+        if self._bar:
+            done = progress.epoch - 1 + progress.step / progress.steps
+            self._bar.update(
+                self._task, completed=done, description=f"epoch {progress.epoch}/{self._epochs}"
+            )
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """Says what an epoch came to."""
+        if row["epoch"] % self._every == 0 or row["epoch"] in (1, self._epochs):
+            figures = "  ".join(f"{name} {row[name]:.4g}" for name in SHOWN if name in row)
+            line = f"epoch {row['epoch']}/{self._epochs}  {figures}  {row['seconds']:.1f} s"
+            (self._bar.console.print if self._bar else self._console.notice)(line)

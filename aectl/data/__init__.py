@@ -1,0 +1,1 @@
+"""Where images come from: named datasets, folders, files, and paths on stdin."""

@@ -1,0 +1,268 @@
+"""The datasets that aectl knows by name, each as one uint8 array in memory."""
+
+import contextlib
+import gzip
+import io
+import logging
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl import options
+from aectl.data.images import Pixels, fit_all
+from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
+from aectl.types import Shape
+
+log = logging.getLogger(__name__)
+
+DOWNLOAD_TIMEOUT = 10.0
+"""Seconds without an answer after which a download is given up."""
+
+Labels = NDArray[np.int64]
+Loaded = tuple[Pixels, Labels | None, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with their labels.
+
+    images: (n, channels, height, width), 0 to 255; labels: (n,), indices into `classes`, or None.
+    """
+
+    name: str
+    images: Pixels
+    labels: Labels | None = None
+    classes: tuple[str, ...] = ()
+    paths: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def path(self, index: int) -> str:
+        """What stands in a table's `path` column: the file, or a name such as `mnist:test/17`."""
+        return self.paths[index] if self.paths else f"{self.name}/{index}"
+
+    def fitted(self, shape: Shape) -> "ImageSet":
+        """The same images in another shape."""
+        return ImageSet(
+            self.name, fit_all(self.images, shape), self.labels, self.classes, self.paths
+        )
+
+    def take(self, rows: "slice | NDArray[np.int64]", name: str | None = None) -> "ImageSet":
+        """Some of the images."""
+        return ImageSet(
+            name or self.name,
+            self.images[rows],
+            None if self.labels is None else self.labels[rows],
+            self.classes,
+            tuple(np.array(self.paths, dtype=object)[rows]) if self.paths else None,
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset of the table below: `read(data_dir, split, download)` returns what it holds."""
+
+    read: Callable[[Path, str, bool], Loaded]
+    splits: tuple[str, ...] = ("train", "test")
+
+
+def is_dataset(word: str) -> bool:
+    """Whether a word, with or without a split, names a dataset."""
+    return word.partition(":")[0] in DATASETS
+
+
+def load(word: str, data_dir: Path, *, split: str = "test", download: bool = True) -> ImageSet:
+    """The dataset that `word` names, such as `mnist` or `mnist:train`; `split` where it names none.
+
+    Raises UnknownInputError for a name or split that does not exist, DatasetUnavailableError
+    where the data are neither in `data_dir` nor to be downloaded.
+    """
+    name, _, named_split = word.partition(":")
+    if name not in DATASETS:
+        raise UnknownInputError(f"no dataset '{name}'{options.near_miss(name, DATASETS)}")
+    dataset = DATASETS[name]
+    split = named_split or split
+    if split not in dataset.splits:
+        raise UnknownInputError(
+            f"{name} has no split '{split}'; it has {', '.join(dataset.splits)}"
+        )
+    try:
+        images, labels, classes = dataset.read(data_dir, split, download)
+    except DataError:
+        raise
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        raise DatasetUnavailableError(
+            f"{name} is not in {data_dir} and cannot be downloaded"
+            f" ({str(error).splitlines()[0] if str(error) else type(error).__name__});"
+            " --data-dir names the folder that holds it"
+        ) from error
+    return ImageSet(f"{name}:{split}", images, labels, classes)
+
+
+def _digits(data_dir: Path, split: str, download: bool) -> Loaded:
+    """scikit-learn's 8x8 scans, 0 to 16 scaled to 0 to 255; the last 360 are the test split."""
+    from sklearn.datasets import load_digits
+
+    bundled = load_digits()
+    rows = slice(None, -360) if split == "train" else slice(-360, None)
+    images = (bundled.images[rows] * (255 / 16)).round().astype(np.uint8)
+    return images[:, None], bundled.target[rows].astype(np.int64), _DIGITS
+
+
+def _idx(torchvision_name: str, classes: tuple[str, ...], data_dir: Path, split: str,
+         download: bool) -> Loaded:  # fmt: skip
+    """A dataset in MNIST's own files, plain or gzipped; torchvision is needed to download alone."""
+    folder = data_dir / torchvision_name / "raw"
+    stem = "train" if split == "train" else "t10k"
+    files = [f"{stem}-images-idx3-ubyte", f"{stem}-labels-idx1-ubyte"]
+    if download and not all(_present(folder / name) for name in files):
+        with _downloading(torchvision_name, data_dir):
+            getattr(_torchvision_datasets(), torchvision_name)(str(data_dir), download=True)
+    images, labels = (_read_idx(folder / name) for name in files)
+    if images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise DataError(f"{folder}: its files do not hold as many labels as images")
+    return images[:, None], labels.astype(np.int64), classes
+
+
+def _present(path: Path) -> bool:
+    return path.is_file() or path.with_name(path.name + ".gz").is_file()
+
+
+def _read_idx(path: Path) -> Pixels:
+    """An IDX file of bytes: magic 0 0 8 d, d big-endian sizes, then the values."""
+    packed = path.with_name(path.name + ".gz")
+    if not _present(path):
+        raise FileNotFoundError(f"no {path.name}")
+    read = path.read_bytes() if path.is_file() else gzip.decompress(packed.read_bytes())
+    dimensions = read[3] if len(read) > 3 else 0
+    sizes = np.frombuffer(read, ">u4", dimensions, 4) if len(read) >= 4 + 4 * dimensions else []
+    if read[:3] != b"\0\0\x08" or len(read) != 4 + 4 * dimensions + int(np.prod(sizes)):
+        raise DataError(f"{path} is not an IDX file of bytes, or is cut short")
+    return np.frombuffer(read, np.uint8, offset=4 + 4 * dimensions).reshape(tuple(sizes))
+
+
+def _torchvision(
+    name: str, arguments: Callable[[str], dict[str, Any]], unpack: Callable[[Any], Loaded],
+    data_dir: Path, split: str, download: bool,
+) -> Loaded:  # fmt: skip
+    """A dataset that torchvision reads: `unpack` takes its arrays out of the object."""
+    kind = getattr(_torchvision_datasets(), name)
+    try:
+        found = kind(str(data_dir), **arguments(split), download=False)
+    except RuntimeError:
+        if not download:
+            raise
+        with _downloading(name, data_dir):
+            found = kind(str(data_dir), **arguments(split), download=True)
+    return unpack(found)
+
+
+def _torchvision_datasets() -> Any:
+    from torchvision import datasets
+
+    return datasets
+
+
+@contextlib.contextmanager
+def _downloading(name: str, data_dir: Path) -> Iterator[None]:
+    """Lets torchvision download in silence, and gives up on a server that does not answer."""
+    log.info("downloading %s into %s", name, data_dir)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _train(split: str) -> dict[str, Any]:
+    return {"train": split == "train"}
+
+
+def _channels_first(images: NDArray[Any]) -> Pixels:
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+def _cifar(found: Any) -> Loaded:
+    labels = np.array(found.targets, np.int64)
+    return _channels_first(found.data), labels, tuple(found.classes)
+
+
+def _emnist(found: Any) -> Loaded:
+    """EMNIST's files hold each image transposed; here it stands upright."""
+    images = found.data.numpy().transpose(0, 2, 1)[:, None]
+    return np.ascontiguousarray(images), found.targets.numpy(), tuple(found.classes)
+
+
+def _qmnist(found: Any) -> Loaded:
+    return found.data.numpy()[:, None], found.targets[:, 0].numpy().astype(np.int64), _DIGITS
+
+
+def _usps(found: Any) -> Loaded:
+    return found.data[:, None], np.array(found.targets, np.int64), _DIGITS
+
+
+def _svhn(found: Any) -> Loaded:
+    return found.data, found.labels.astype(np.int64), _DIGITS
+
+
+def _stl10(found: Any) -> Loaded:
+    labelled = found.labels is not None and (found.labels >= 0).all()
+    labels = found.labels.astype(np.int64) if labelled else None
+    return found.data, labels, tuple(found.classes) if labelled else ()
+
+
+_DIGITS = tuple("0123456789")
+_FASHION = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+_KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
+
+def _emnist_split(subset: str, split: str) -> dict[str, Any]:
+    return {"split": subset, "train": split == "train"}
+
+
+DATASETS: dict[str, Dataset] = {
+    "mnist": Dataset(partial(_idx, "MNIST", _DIGITS)),
+    "fashion-mnist": Dataset(partial(_idx, "FashionMNIST", _FASHION)),
+    "kmnist": Dataset(partial(_idx, "KMNIST", _KUZUSHIJI)),
+    "digits": Dataset(_digits),
+    "qmnist": Dataset(
+        partial(_torchvision, "QMNIST", lambda split: {"what": split}, _qmnist),
+        ("train", "test", "test10k", "test50k", "nist"),
+    ),
+    **{
+        f"emnist-{subset}": Dataset(
+            partial(_torchvision, "EMNIST", partial(_emnist_split, subset), _emnist)
+        )
+        for subset in ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
+    },
+    "usps": Dataset(partial(_torchvision, "USPS", _train, _usps)),
+    "cifar10": Dataset(partial(_torchvision, "CIFAR10", _train, _cifar)),
+    "cifar100": Dataset(partial(_torchvision, "CIFAR100", _train, _cifar)),
+    "svhn": Dataset(
+        partial(_torchvision, "SVHN", lambda split: {"split": split}, _svhn),
+        ("train", "test", "extra"),
+    ),
+    "stl10": Dataset(
+        partial(_torchvision, "STL10", lambda split: {"split": split}, _stl10),
+        ("train", "test", "unlabeled", "train+unlabeled"),
+    ),
+}
+"""Every dataset by the name that users type."""

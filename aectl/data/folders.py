@@ -1,0 +1,80 @@
+"""Folders of images: finding the files, and reading a whole folder to train on."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from aectl.data.datasets import ImageSet
+from aectl.data.images import SUFFIXES, decode, native_shape
+from aectl.errors import DataError, ImageError
+from aectl.types import Shape
+
+OnBad = Callable[[str, str], None]
+"""Told the path of each input that could not be read, and why."""
+
+LARGEST_DEFAULT_SIDE = 32
+
+
+def find_images(folder: str, on_bad: OnBad) -> Iterator[str]:
+    """The image files below a folder, known by their endings, each folder in sorted order."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        on_bad(folder, error.strerror or str(error))
+        return
+    for entry in entries:
+        suffix = os.path.splitext(entry.name)[1].lower()
+        if entry.is_dir(follow_symlinks=False):
+            yield from find_images(entry.path, on_bad)
+        elif suffix in SUFFIXES:
+            yield entry.path
+
+
+def class_of(path: str, folder: str) -> str | None:
+    """The sub-folder of `folder` in which a file lies; None for a file right in it."""
+    parts = Path(path).relative_to(folder).parts
+    return parts[0] if len(parts) > 1 else None
+
+
+def load_folder(folder: str, shape: Shape | None, on_bad: OnBad) -> ImageSet:
+    """Every image below a folder, in memory, in one shape.
+
+    Where each image lies in a sub-folder, the sub-folders are the classes. `shape` None: that of
+    the first image, its sides at most 32 pixels.
+
+    Raises DataError where there is no image that can be read.
+    """
+    paths = list(find_images(folder, on_bad))
+    if not paths:
+        raise DataError(f"no images in {folder} (looked for {', '.join(sorted(SUFFIXES))})")
+    images, kept = [], []
+    for path in paths:
+        try:
+            shape = shape or _default_shape(path)
+            images.append(decode(path, shape))
+            kept.append(path)
+        except ImageError as error:
+            on_bad(path, str(error))
+    if not kept:
+        raise DataError(f"none of the {len(paths)} images in {folder} can be read")
+    names = [class_of(path, folder) for path in kept]
+    classes = tuple(sorted({name for name in names if name is not None}))
+    labelled = None not in names and len(classes) > 1
+    index = {name: number for number, name in enumerate(classes)}
+    return ImageSet(
+        folder,
+        np.stack(images),
+        np.array([index[name] for name in names if name], np.int64) if labelled else None,
+        classes if labelled else (),
+        tuple(kept),
+    )
+
+
+def _default_shape(path: str) -> Shape:
+    channels, height, width = native_shape(path)
+    largest = max(height, width)
+    if largest <= LARGEST_DEFAULT_SIDE:
+        return channels, height, width
+    return channels, LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE

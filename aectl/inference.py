@@ -1,0 +1,191 @@
+"""What a trained network is used for: each use a generator over batches of images."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aectl.data.images import Pixels, decode
+from aectl.data.inputs import InputBatch
+from aectl.errors import DataError
+from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics
+from aectl.models import Classifier, Network
+from aectl.models.autoencoder import AutoencoderBase
+from aectl.types import Shape
+
+Floats = NDArray[np.float32]
+
+
+class Encoded(NamedTuple):
+    """code: (n, code_size)."""
+
+    batch: InputBatch
+    code: Floats
+
+
+class Reconstructed(NamedTuple):
+    """reconstruction: (n, channels, height, width), as the network gives it."""
+
+    batch: InputBatch
+    reconstruction: Floats
+
+
+class Classified(NamedTuple):
+    """The k likeliest classes of each image, the likeliest first: both (n, k)."""
+
+    batch: InputBatch
+    predictions: NDArray[np.int64]
+    probabilities: Floats
+
+
+@dataclass
+class Measured:
+    """A batch that has been measured: `mse` of each image, (n,); none for a classifier."""
+
+    batch: InputBatch
+    mse: Floats | None
+
+
+def to_tensor(images: Pixels, device: torch.device) -> Tensor:
+    """uint8 images as float32 in [0, 1], on the device."""
+    return torch.tensor(images, device=device).float().div_(255)
+
+
+@torch.inference_mode()
+def encode(
+    network: AutoencoderBase, batches: Iterable[InputBatch], device: torch.device
+) -> Iterator[Encoded]:
+    """The code of every image."""
+    network.to(device).eval()
+    for batch in batches:
+        yield Encoded(batch, network.encode(to_tensor(batch.images, device)).cpu().numpy())
+
+
+@torch.inference_mode()
+def reconstruct(
+    network: AutoencoderBase, batches: Iterable[InputBatch], device: torch.device
+) -> Iterator[Reconstructed]:
+    """The reconstruction of every image."""
+    network.to(device).eval()
+    for batch in batches:
+        images = to_tensor(batch.images, device)
+        yield Reconstructed(batch, network.reconstruct(images).cpu().numpy())
+
+
+@torch.inference_mode()
+def classify(
+    network: Classifier, batches: Iterable[InputBatch], device: torch.device, top_k: int = 1
+) -> Iterator[Classified]:
+    """The `top_k` likeliest classes of every image."""
+    network.to(device).eval()
+    for batch in batches:
+        found = network.probabilities(to_tensor(batch.images, device)).topk(top_k)
+        yield Classified(batch, found.indices.cpu().numpy(), found.values.cpu().numpy())
+
+
+@torch.inference_mode()
+def measure(
+    network: AutoencoderBase,
+    batches: Iterable[InputBatch],
+    device: torch.device,
+    metrics: ReconstructionMetrics,
+) -> Iterator[Measured]:
+    """Every image goes into `metrics`."""
+    network.to(device).eval()
+    for batch in batches:
+        images = to_tensor(batch.images, device)
+        code = network.encode(images)
+        errors = metrics.update(images, network.decode(code), code)
+        yield Measured(batch, errors.float().cpu().numpy())
+
+
+@torch.inference_mode()
+def measure_labels(
+    network: Classifier,
+    batches: Iterable[InputBatch],
+    device: torch.device,
+    metrics: ClassificationMetrics,
+    classes: tuple[str, ...],
+) -> Iterator[Measured]:
+    """Every image and its label go into `metrics`. Raises DataError for a label of no class."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    network.to(device).eval()
+    for batch in batches:
+        unknown = next((label for label in batch.labels if label not in numbers), "")
+        if unknown != "":
+            raise DataError(
+                "a classifier is measured against labels, and there are none"
+                if unknown is None
+                else f"the label '{unknown}' is none of the model's classes: {', '.join(classes)}"
+            )
+        labels = torch.tensor([numbers[label] for label in batch.labels if label is not None])
+        logits = network(to_tensor(batch.images, device))
+        metrics.update(logits.argmax(1).cpu(), labels)
+        yield Measured(batch, None)
+
+
+@torch.inference_mode()
+def pca_mse(
+    train: Iterable[Pixels], test: Iterable[Pixels], components: int, device: torch.device
+) -> float:
+    """Mean squared error a pixel, on `test`, of PCA with so many components fitted on `train`."""
+    pca = PCA()
+    for images in train:
+        pca.update(to_tensor(images, device))
+    projection = pca.fit(components)
+    metrics = ReconstructionMetrics(None)
+    for images in test:
+        x = to_tensor(images, device)
+        metrics.update(x, projection.reconstruct(x), x.flatten(1))
+    return metrics.result()["mse"]
+
+
+def probe_error(
+    train: tuple[Floats, NDArray[np.int64]], test: tuple[Floats, NDArray[np.int64]]
+) -> float:
+    """Percent of test images that a linear classifier on their features gets wrong.
+
+    Each pair is features (n, features) and labels (n,). The classifier is scikit-learn's
+    multinomial logistic regression, on features scaled to the spread of the train split.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    features, labels = train
+    scale = features.std() or 1.0
+    probe = LogisticRegression(max_iter=1000, tol=1e-3).fit(features / scale, labels)
+    return float(100 * (1 - probe.score(test[0] / scale, test[1])))
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a model does to an image before it sees it; `shape` is (channels, height, width)."""
+
+    shape: Shape
+
+    def __call__(self, path: str | Path) -> Tensor:
+        """The image in a file as float32 (channels, height, width), in [0, 1].
+
+        Raises aectl.errors.ImageError.
+        """
+        return to_tensor(decode(path, self.shape), torch.device("cpu"))
+
+
+def filters(network: Network, mean_image: Tensor) -> Floats:
+    """What each unit looks for: (units, channels, height, width).
+
+    The gradient of what the unit answers, before its activation, at the mean image (channels,
+    height, width); for a single layer these are its weights, the input of bounded norm that
+    excites the unit most (CS294A notes, section 4).
+    """
+    network.eval()
+    with torch.no_grad():
+        units = network.filter_responses(mean_image[None]).shape[1]
+    images = mean_image.expand(units, *mean_image.shape).clone().requires_grad_()
+    answers = network.filter_responses(images)
+    (gradient,) = torch.autograd.grad(answers.diagonal().sum(), images)
+    return gradient.cpu().numpy()

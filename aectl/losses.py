@@ -1,0 +1,64 @@
+"""Losses and penalties: pure functions of tensors, each with the source of its formula.
+
+A reconstruction loss is summed over the pixels of an image and averaged over the batch, as in the
+papers whose penalties stand beside it: the weight of a penalty then means the same at every size
+of image.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Half the squared error: 1/2 ||x_hat - x||^2 (CS294A notes, section 2, J(W, b; x, y)).
+
+    Both (batch, ...); a scalar, the mean over the batch.
+    """
+    return 0.5 * (reconstruction - target).square().sum() / len(target)
+
+
+def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """-sum x log x_hat + (1 - x) log(1 - x_hat), x_hat = sigmoid(logits) (Vincent et al. 2010, eq. 4).
+
+    Both (batch, ...), target in [0, 1]; a scalar, the mean over the batch.
+    """
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(target)
+
+
+def softmax_kl(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """KL(softmax(x) || softmax(x_hat)) over the pixels of each image.
+
+    Both (batch, ...); a scalar, the mean over the batch. A constant added to every pixel of the
+    reconstruction changes nothing, so that its brightness is not learnt.
+    """
+    return F.kl_div(
+        reconstruction.flatten(1).log_softmax(1),
+        target.flatten(1).log_softmax(1),
+        reduction="batchmean",
+        log_target=True,
+    )
+
+
+def kl_sparsity(code: Tensor, rho: float) -> Tensor:
+    """sum_j KL(rho || rho_hat_j), rho_hat_j the mean of unit j over the batch (CS294A, section 3).
+
+    code: (batch, code_size), in [0, 1]; a scalar.
+    """
+    rho_hat = code.mean(0).clamp(1e-7, 1 - 1e-7)
+    on = rho * (math.log(rho) - rho_hat.log())
+    off = (1 - rho) * (math.log1p(-rho) - torch.log1p(-rho_hat))
+    return (on + off).sum()
+
+
+RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": squared_error,
+    "bce": binary_cross_entropy,
+    "softmax-kl": softmax_kl,
+}
+
+OF_LOGITS = frozenset({"bce"})
+"""The reconstruction losses that take the decoder's output before its activation."""

@@ -1,0 +1,195 @@
+"""The `.safetensors` file that is a whole model: writing, checking and loading it.
+
+The weights are its tensors; all else stands as JSON in its metadata under the key `aectl`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aectl.architecture import Architecture
+from aectl.errors import ConfigError, ModelFileError
+from aectl.files import replacing
+from aectl.types import Shape
+
+if TYPE_CHECKING:
+    from aectl.models import Network
+
+FORMAT_VERSION = 1
+KEY = "aectl"
+FILE_NAME = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says beside its weights.
+
+    `classes` are the names of a classifier's classes; `training` holds the options, the data and
+    the versions of the run that made it, as JSON values.
+    """
+
+    architecture: Architecture
+    classes: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of the images that the model takes."""
+        return self.architecture.shape
+
+    @property
+    def dataset(self) -> str:
+        """The dataset or the folder that the model was trained on."""
+        options = self.training.get("options", {})
+        return str(options.get("dataset", "")) if isinstance(options, Mapping) else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the metadata's key `aectl`."""
+        channels, height, width = self.shape
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": self.architecture.kind,
+            "architecture": self.architecture.to_json(),
+            "preprocessing": {
+                "channels": channels,
+                "height": height,
+                "width": width,
+                **PREPROCESSING,
+            },
+            "classes": self.classes,
+            "training": self.training,
+        }
+
+    @classmethod
+    def from_json(cls, described: object) -> "ModelCard":
+        """The inverse of `to_json`. Raises ModelFileError for anything else."""
+        if not isinstance(described, dict):
+            raise ModelFileError("its description is no JSON object")
+        version = described.get("format_version")
+        if type(version) is not int or version < 1:
+            raise ModelFileError(f"it has no format version, but {version!r}")
+        if version > FORMAT_VERSION:
+            raise ModelFileError(
+                f"it is of format version {version}, and this aectl reads up to"
+                f" {FORMAT_VERSION}: a newer aectl can read it"
+            )
+        try:
+            architecture = Architecture.from_json(described.get("architecture"))
+        except ConfigError as error:
+            raise ModelFileError(f"its architecture is not one: {error}") from None
+        classes, training = described.get("classes"), described.get("training")
+        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+            raise ModelFileError("its classes are no list of names")
+        if len(classes) != architecture.classes:
+            raise ModelFileError(
+                f"it names {len(classes)} classes for {architecture.classes} outputs"
+            )
+        if not isinstance(training, dict):
+            raise ModelFileError("it does not say how it was trained")
+        card = cls(architecture, tuple(classes), training)
+        for name in ("kind", "preprocessing"):
+            if described.get(name) != card.to_json()[name]:
+                raise ModelFileError(f"its {name} does not fit its architecture")
+        return card
+
+
+PREPROCESSING = {
+    "scaling": "0..255 to 0..1",
+    "resize": "bilinear, antialiased",
+    "transparency": "over white",
+}
+"""How `data.images` makes pixels out of a file, the same for every model of this version."""
+
+
+def resolve(path: Path) -> Path:
+    """The model file that `path` names: itself, or the one in a run folder.
+
+    Raises ModelFileError where there is none.
+    """
+    if path.is_dir():
+        if not (path / FILE_NAME).is_file():
+            raise ModelFileError(f"the folder {path} holds no {FILE_NAME}")
+        return path / FILE_NAME
+    if not path.exists():
+        raise ModelFileError(f"no model file {path}")
+    return path
+
+
+def read_card(path: Path) -> ModelCard:
+    """What a model file says beside its weights, without loading torch. Raises ModelFileError."""
+    return _open(resolve(path))[0]
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The name and shape of each tensor of a model file. Raises ModelFileError."""
+    return _open(resolve(path))[1]
+
+
+def save(path: Path, network: "Network", card: ModelCard) -> None:
+    """Writes a model file. Raises OutputError."""
+    from safetensors.torch import save as serialized
+
+    tensors = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    with replacing(path) as temporary:
+        temporary.write_bytes(serialized(tensors, {KEY: json.dumps(card.to_json())}))
+
+
+def load(path: Path) -> "tuple[Network, ModelCard]":
+    """The network in a model file, on the CPU and ready for use, and the card beside it.
+
+    Raises ModelFileError where the file is no model, or its tensors are not those that its
+    description asks for.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    path = resolve(path)
+    card, shapes = _open(path)
+    with torch.device("meta"):
+        network = card.architecture.build()
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    _compare(path, wanted, shapes)
+    network.load_state_dict(load_file(path), assign=True)
+    return network.eval(), card
+
+
+def _open(path: Path) -> tuple[ModelCard, dict[str, tuple[int, ...]]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            types = {part.get_dtype() for part in slices.values()}
+    except (SafetensorError, ValueError):
+        raise ModelFileError(f"{path} is not a model: no .safetensors file") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from None
+    if KEY not in metadata:
+        raise ModelFileError(f"{path} is a .safetensors file, but no model of aectl")
+    try:
+        card = ModelCard.from_json(json.loads(metadata[KEY]))
+    except (json.JSONDecodeError, RecursionError):
+        raise ModelFileError(f"{path}: its description is no JSON") from None
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    if types - {"F32"}:
+        raise ModelFileError(f"{path}: its weights are {', '.join(sorted(types))}, not F32")
+    return card, shapes
+
+
+def _compare(
+    path: Path, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Raises ModelFileError where the tensors are not those that the architecture needs."""
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise ModelFileError(
+                f"{path}: tensor {name} should be {wanted.get(name, 'absent')}"
+                f" and is {found.get(name, 'absent')}"
+            )

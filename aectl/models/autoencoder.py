@@ -1,0 +1,153 @@
+"""The dense autoencoder."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aectl.models.activations import ACTIVATIONS, ACTIVE_ABOVE
+from aectl.types import Shape
+
+
+class Encoder(nn.Module):
+    """code = code_activation(W_n ... activation(W_1 x + b_1) ... + b_n)."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str,
+        code_activation: str,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        widths = [math.prod(shape), *hidden]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.activation = ACTIVATIONS[activation]
+        self.code_activation = ACTIVATIONS[code_activation]
+        self.active_above = ACTIVE_ABOVE.get(code_activation)
+        self.dropout = nn.Dropout(dropout)
+        self.code_size = widths[-1]
+
+    def preactivation(self, images: Tensor) -> Tensor:
+        """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
+        x = images.flatten(1)
+        *inner, last = self.layers
+        for layer in inner:
+            x = self.dropout(self.activation(layer(x)))
+        out: Tensor = last(x)
+        return out
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: (batch, channels, height, width) -> code: (batch, code_size)."""
+        return self.code_activation(self.preactivation(images))
+
+
+class Decoder(nn.Module):
+    """The encoder's widths in reverse; `tied` layers use its weights, transposed."""
+
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str,
+        dropout: float = 0.0,
+        tied: nn.ModuleList | None = None,
+    ) -> None:
+        super().__init__()
+        widths = [math.prod(shape), *hidden][::-1]
+        self.shape = shape
+        self.activation = ACTIVATIONS[activation]
+        self.dropout = nn.Dropout(dropout)
+        if tied is None:
+            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        else:
+            self.layers = nn.ModuleList(_Transposed(layer) for layer in reversed(tied))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
+        x = code
+        *inner, last = self.layers
+        for layer in inner:
+            x = self.dropout(self.activation(layer(x)))
+        out: Tensor = last(x).unflatten(1, self.shape)
+        return out
+
+
+class _Transposed(nn.Module):
+    """A linear layer with the transposed weights of another, and a bias of its own."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(layer, nn.Linear)
+        self._source = (layer,)  # in a tuple, so that its weights are not registered twice
+        self.bias = nn.Parameter(layer.weight.new_zeros(layer.in_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self._source[0].weight.t(), self.bias)
+
+
+class AutoencoderBase(nn.Module):
+    """An encoder and a decoder of any kind: what every autoencoder offers."""
+
+    encoder: nn.Module
+    decoder: nn.Module
+
+    def __init__(self, shape: Shape, output_activation: str) -> None:
+        super().__init__()
+        self.shape = shape
+        self.output_activation = ACTIVATIONS[output_activation]
+
+    @property
+    def code_size(self) -> int:
+        """The number of units of the code."""
+        size: int = self.encoder.code_size  # type: ignore[assignment]
+        return size
+
+    def encode(self, images: Tensor) -> Tensor:
+        """images: (batch, channels, height, width), in [0, 1] -> code: (batch, code_size)."""
+        code: Tensor = self.encoder(images)
+        return code
+
+    def decode(self, code: Tensor) -> Tensor:
+        """code: (batch, code_size) -> reconstruction: (batch, channels, height, width)."""
+        return self.output_activation(self.decoder(code))
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """images -> reconstruction, both (batch, channels, height, width)."""
+        return self.decode(self.encode(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The same as `reconstruct`."""
+        return self.reconstruct(images)
+
+    def filter_responses(self, images: Tensor) -> Tensor:
+        """images -> (batch, units): what the units answer before their activation."""
+        answers: Tensor = self.encoder.preactivation(images)  # type: ignore[operator]
+        return answers
+
+
+class Autoencoder(AutoencoderBase):
+    """x_hat = output_activation(decoder(encoder(x))), all layers dense.
+
+    `hidden` are the widths from the input to the code; the decoder mirrors them.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str = "relu",
+        code_activation: str = "relu",
+        output_activation: str = "clamp",
+        *,
+        tied: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(shape, output_activation)
+        self.encoder = Encoder(shape, hidden, activation, code_activation, dropout)
+        self.decoder = Decoder(
+            shape, hidden, activation, dropout, self.encoder.layers if tied else None
+        )

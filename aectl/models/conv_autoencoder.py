@@ -1,0 +1,94 @@
+"""The convolutional autoencoder."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from aectl.models.activations import ACTIVATIONS, ACTIVE_ABOVE
+from aectl.models.autoencoder import AutoencoderBase
+from aectl.types import Shape
+
+
+class ConvEncoder(nn.Module):
+    """Stages of 3x3 convolutions that halve the image, then a dense layer onto the code."""
+
+    def __init__(
+        self, shape: Shape, hidden: Sequence[int], activation: str, code_activation: str
+    ) -> None:
+        super().__init__()
+        *channels, self.code_size = hidden
+        self.stages = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise([shape[0], *channels])
+        )
+        self.to_code = nn.Linear(math.prod(_stage_shapes(shape, channels)[-1]), self.code_size)
+        self.activation = ACTIVATIONS[activation]
+        self.code_activation = ACTIVATIONS[code_activation]
+        self.active_above = ACTIVE_ABOVE.get(code_activation)
+
+    def preactivation(self, images: Tensor) -> Tensor:
+        """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
+        x = images
+        for stage in self.stages:
+            x = self.activation(stage(x))
+        out: Tensor = self.to_code(x.flatten(1))
+        return out
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: (batch, channels, height, width) -> code: (batch, code_size)."""
+        return self.code_activation(self.preactivation(images))
+
+
+class ConvDecoder(nn.Module):
+    """A dense layer from the code, then stages that double the image, back to its exact size."""
+
+    def __init__(self, shape: Shape, hidden: Sequence[int], activation: str) -> None:
+        super().__init__()
+        *channels, code_size = hidden
+        shapes = _stage_shapes(shape, channels)
+        self.inner_shape = shapes[-1]
+        self.from_code = nn.Linear(code_size, math.prod(self.inner_shape))
+        self.stages = nn.ModuleList(_doubling(a, b) for a, b in pairwise(shapes[::-1]))
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, code: Tensor) -> Tensor:
+        """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
+        x: Tensor = self.from_code(code).unflatten(1, self.inner_shape)
+        for stage in self.stages:
+            x = stage(self.activation(x))
+        return x
+
+
+class ConvAutoencoder(AutoencoderBase):
+    """An autoencoder of strided convolutions around a dense code.
+
+    `hidden` are the channels of each halving stage, then the width of the code.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str = "relu",
+        code_activation: str = "relu",
+        output_activation: str = "clamp",
+    ) -> None:
+        super().__init__(shape, output_activation)
+        self.encoder = ConvEncoder(shape, hidden, activation, code_activation)
+        self.decoder = ConvDecoder(shape, hidden, activation)
+
+
+def _stage_shapes(shape: Shape, channels: Sequence[int]) -> list[Shape]:
+    """The shapes of the image and of each stage's output."""
+    shapes = [shape]
+    for count in channels:
+        _, height, width = shapes[-1]
+        shapes.append((count, (height + 1) // 2, (width + 1) // 2))
+    return shapes
+
+
+def _doubling(small: Shape, large: Shape) -> nn.ConvTranspose2d:
+    """The transposed convolution that gives exactly `large`: 2n - 1 rows, and one more if even."""
+    extra = (1 - large[1] % 2, 1 - large[2] % 2)
+    return nn.ConvTranspose2d(small[0], large[0], 3, stride=2, padding=1, output_padding=extra)

@@ -1,0 +1,173 @@
+"""How an option is declared: once, on a field of a frozen config, with everything known about it."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aectl.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of one option beside its type and its default.
+
+    `when` names the option on which this one depends and the values that make it apply (none:
+    any value that is set). `instead` lists (option, value, default): the default that stands in
+    where the other option has that value.
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    above: float | None = None
+    below: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    lengths: tuple[int, int] | None = None
+    when: tuple[str, tuple[object, ...]] | None = None
+    instead: tuple[tuple[str, object, object], ...] = ()
+    unset: str = ""
+
+    def range_text(self) -> str:
+        """The allowed range as help shows it, such as `0 < x < 1`; empty where all is allowed."""
+        lower = {self.above: "<", self.at_least: "<="}
+        upper = {self.below: "<", self.at_most: "<="}
+        low = next((f"{bound:g} {sign} " for bound, sign in lower.items() if bound is not None), "")
+        high = next(
+            (f" {sign} {bound:g}" for bound, sign in upper.items() if bound is not None), ""
+        )
+        return f"{low}x{high}" if low or high else ""
+
+
+def option(default: Any, help: str, **known: Any) -> Any:
+    """A dataclass field that is an option of `aectl train`; `known` are the fields of `Option`."""
+    return dataclasses.field(default=default, metadata={"option": Option(help, **known)})
+
+
+def flag(name: str) -> str:
+    """`bottleneck_factor` as the user types it: `--bottleneck-factor`."""
+    return "--" + name.replace("_", "-")
+
+
+def text(value: object) -> str:
+    """A value as the user types it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple | list):
+        return ",".join(str(part) for part in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def near_miss(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'mnist'?` where a known name is close to `word`, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def declared(field: "dataclasses.Field[Any]") -> Option:
+    """The declaration behind a config's field."""
+    found: Option = field.metadata["option"]
+    return found
+
+
+def plain_type(field: "dataclasses.Field[Any]") -> Any:
+    """The type of a field without its `| None`: int, float, bool, str or tuple (of int)."""
+    hint = field.type
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return typing.get_origin(hint) or hint
+
+
+def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
+    """`value`, from the command line or a TOML file, in the type of the field.
+
+    Raises ConfigError where it is of another type.
+    """
+    wanted = plain_type(field)
+    if wanted is tuple:
+        return _numbers(field.name, value)
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        article = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+        raise ConfigError(f"{flag(field.name)} must be {article[wanted]}; {value!r} given")
+    return value
+
+
+def _numbers(name: str, value: object) -> tuple[int, ...]:
+    parts: Iterable[object]
+    if isinstance(value, str):
+        parts = [part.strip() for part in value.replace("x", ",").split(",")] if value else []
+    elif isinstance(value, list | tuple):
+        parts = value
+    else:
+        parts = [value]
+    try:
+        if any(isinstance(part, bool | float) for part in parts):
+            raise ValueError
+        return tuple(int(part) for part in parts)  # type: ignore[call-overload]
+    except (ValueError, TypeError):
+        raise ConfigError(
+            f"{flag(name)} must be whole numbers such as 1000,500; {text(value)!r} given"
+        ) from None
+
+
+def check(field: "dataclasses.Field[Any]", value: Any) -> None:
+    """Raises ConfigError where `value` is outside what the field's declaration allows."""
+    known = declared(field)
+    if value is None:
+        return
+    if known.choices and value not in known.choices:
+        raise ConfigError(
+            f"{flag(field.name)} must be one of {', '.join(known.choices)}; {value!r} given"
+            + near_miss(value, known.choices)
+        )
+    if known.lengths and not known.lengths[0] <= len(value) <= known.lengths[1]:
+        raise ConfigError(
+            f"{flag(field.name)} takes {known.lengths[0]} to {known.lengths[1]} numbers;"
+            f" {len(value)} given"
+        )
+    for number in value if isinstance(value, tuple) else (value,):
+        if not _within(known, number):
+            raise ConfigError(f"{flag(field.name)} must {_allowed(known)}; {text(number)} given")
+
+
+def _within(known: Option, number: Any) -> bool:
+    return (
+        (known.above is None or number > known.above)
+        and (known.below is None or number < known.below)
+        and (known.at_least is None or number >= known.at_least)
+        and (known.at_most is None or number <= known.at_most)
+    )
+
+
+def _allowed(known: Option) -> str:
+    if known.above is not None and known.below is not None:
+        return f"lie between {known.above:g} and {known.below:g}, both excluded"
+    if known.at_least is not None and known.at_most is not None:
+        return f"lie between {known.at_least:g} and {known.at_most:g}"
+    if known.at_least is not None and known.below is not None:
+        return f"be at least {known.at_least:g} and below {known.below:g}"
+    if known.above is not None:
+        return f"be above {known.above:g}"
+    return f"be at least {known.at_least:g}"
+
+
+def applies(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> bool:
+    """Whether the option has a meaning beside the other options' `values`."""
+    condition = declared(field).when
+    if condition is None:
+        return True
+    other, wanted = condition
+    return values[other] in wanted if wanted else values[other] not in (None, 0.0, "")
+
+
+def default(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> Any:
+    """The default of a field, given the options before it."""
+    for other, value, stand_in in declared(field).instead:
+        if values.get(other) == value:
+            return stand_in
+    return field.default

@@ -1,0 +1,42 @@
+"""The course of training as a picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aectl.files import replacing
+
+PANELS = {
+    "loss": ("loss", "reconstruction", "sparsity", "cross_entropy", "validation_loss"),
+    "mean squared error": ("train_mse", "validation_mse"),
+    "error, percent": ("train_error", "validation_error"),
+    "mean activation": ("train_mean_activation", "validation_mean_activation"),
+}
+"""The panels of the picture, and the columns of `metrics.csv` that each shows."""
+
+
+def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Draws the columns of `rows`, one row an epoch, over the epochs. Raises OutputError."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    shown = {title: [name for name in names if name in rows[0]] for title, names in PANELS.items()}
+    shown = {title: names for title, names in shown.items() if names}
+    figure = Figure(figsize=(4.2 * len(shown), 3.2), layout="constrained")
+    for axes, (title, names) in zip(
+        figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
+    ):
+        epochs = [row["epoch"] for row in rows]
+        for name in names:
+            axes.plot(epochs, [row[name] for row in rows], marker=".", label=name)
+        values = [row[name] for row in rows for name in names]
+        if min(values) > 0 and max(values) > 10 * min(values):
+            axes.set_yscale("log")
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(names) > 1:
+            axes.legend(fontsize=8, frameon=False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

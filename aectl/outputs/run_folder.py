@@ -1,0 +1,55 @@
+"""The folder of a training run: its name, and the files in it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aectl.errors import OutputError
+from aectl.files import replacing
+from aectl.outputs.report import to_csv
+
+RUNS = Path("runs")
+
+
+def make(path: Path | None, stem: str, overwrite: bool) -> Path:
+    """Makes the run folder: `path`, or the first free `runs/<stem>-<n>`.
+
+    Raises OutputError where it cannot be made, or holds something and `overwrite` is not set.
+    """
+    try:
+        if path is None:
+            return _next_free(stem)
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()) and not overwrite:
+            raise OutputError(f"the run folder {path} is not empty; --overwrite writes into it")
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"cannot write the run folder {path or RUNS}: {error.strerror or error}"
+        ) from None
+    return path
+
+
+def save_text(path: Path, text: str) -> None:
+    """Writes a text file. Raises OutputError."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def save_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Writes a row an epoch as CSV. Raises OutputError."""
+    save_text(path, to_csv(rows))
+
+
+def _next_free(stem: str) -> Path:
+    RUNS.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = RUNS / f"{stem}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path

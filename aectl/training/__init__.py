@@ -1,0 +1,1 @@
+"""The one loop that trains, what it steps with, and how a run is put together."""

@@ -1,0 +1,127 @@
+"""The loop: fetch a batch, ask the objective for the loss, step, yield progress."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from aectl.errors import DivergedError
+from aectl.objective import Batch, Objective
+
+PROGRESS_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training is; `losses`, its means over the epoch, stand at an epoch's end alone."""
+
+    epoch: int
+    step: int
+    steps: int
+    losses: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class MemorySet:
+    """A training set that lies on the device: uint8 images (n, channels, height, width).
+
+    labels: (n,) or None. A batch is an index into it.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, rows: Tensor | slice) -> Batch:
+        """Some of the images, as float32 in [0, 1]."""
+        labels = None if self.labels is None else self.labels[rows]
+        return Batch(self.images[rows].float().div_(255), labels)
+
+    def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Every image once, in a random order."""
+        order = torch.randperm(len(self), generator=generator).to(self.images.device)
+        for start in range(0, len(self), size):
+            yield self.batch(order[start : start + size])
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """Every image once, in the order of the set."""
+        for start in range(0, len(self), size):
+            yield self.batch(slice(start, start + size))
+
+
+def train_epochs(
+    network: nn.Module,
+    objective: Objective,
+    images: MemorySet,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    *,
+    epochs: int,
+    batch_size: int,
+    generator: torch.Generator,
+) -> Iterator[Progress]:
+    """Trains `network`, and yields now and then, and at the end of each epoch.
+
+    Raises DivergedError where the mean loss of an epoch is no finite number.
+    """
+    steps = math.ceil(len(images) / batch_size)
+    for epoch in range(1, epochs + 1):
+        network.train()
+        sums = Means()
+        last = time.monotonic()
+        for step, batch in enumerate(images.shuffled(batch_size, generator), 1):
+            loss, parts = objective(network, batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            sums.add({"loss": loss.detach(), **parts}, len(batch.images))
+            if time.monotonic() - last > PROGRESS_SECONDS:
+                last = time.monotonic()
+                yield Progress(epoch, step, steps)
+        losses = sums.means()
+        if not math.isfinite(losses["loss"]):
+            raise DivergedError(
+                f"the loss is {losses['loss']} after epoch {epoch}: training diverged;"
+                " a smaller --lr helps"
+            )
+        yield Progress(epoch, steps, steps, losses)
+
+
+@torch.no_grad()
+def mean_losses(
+    network: nn.Module, objective: Objective, images: MemorySet, batch_size: int
+) -> dict[str, float]:
+    """The objective and its parts over a set that is not trained on."""
+    network.eval()
+    sums = Means()
+    for batch in images.in_order(batch_size):
+        loss, parts = objective(network, batch)
+        sums.add({"loss": loss, **parts}, len(batch.images))
+    return sums.means()
+
+
+class Means:
+    """Means of named scalars, weighted by the size of their batch and summed on the device."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Any] = {}
+        self._images = 0
+
+    def add(self, values: dict[str, Tensor], images: int) -> None:
+        """Takes in the mean values of a batch of so many images."""
+        self._images += images
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value * images
+
+    def means(self) -> dict[str, float]:
+        """The mean of each value over all images."""
+        return {name: (total / self._images).item() for name, total in self._sums.items()}

@@ -1,0 +1,221 @@
+"""A run: from a config and its images to a trained network and the card beside it."""
+
+import math
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import aectl
+from aectl.architecture import Architecture
+from aectl.config import Config
+from aectl.data.datasets import ImageSet
+from aectl.errors import ConfigError, ModelFileError
+from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
+from aectl.model_file import ModelCard
+from aectl.models import Classifier, Network
+from aectl.objective import objective
+from aectl.training.loop import MemorySet, Progress, mean_losses, train_epochs
+from aectl.training.optimizers import build_optimizer, build_schedule
+
+MEASURED_IMAGES = 10_000
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch that is over: a row of `metrics.csv`."""
+
+    row: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Trained models that a run begins with: weights to start from, an encoder to stand on."""
+
+    weights: Network | None = None
+    encoder: tuple[Network, ModelCard] | None = None
+
+
+class Run:
+    """One training run. `epochs()` trains; `network` and `card()` are its result at any time.
+
+    `config` is resolved for the images. Raises ConfigError where config, images and start do not
+    fit together.
+    """
+
+    def __init__(
+        self, config: Config, images: ImageSet, device: torch.device, start: Start | None = None
+    ) -> None:
+        self.config, self.images, self.device = config, images, device
+        start = start or Start()
+        torch.manual_seed(config.training.seed)
+        self.architecture = _architecture(config, images, start)
+        self.network: Network = self.architecture.build()
+        self._generator = torch.Generator().manual_seed(config.training.seed)
+        self._start(start)
+        self.network.to(device)
+        training, held_out = split(images, config.data.validation, config.training.seed)
+        self._training = _on_device(training, device)
+        self._held_out = _on_device(held_out, device) if held_out else None
+        self.seconds = 0.0
+
+    def epochs(self) -> Iterator[Progress | Epoch]:
+        """Trains, and yields how far it is and what each epoch came to.
+
+        Raises DivergedError where the loss is no longer a finite number.
+        """
+        config = self.config.training
+        compute = objective(self.config)
+        optimizer = build_optimizer(self.network, config)
+        assert config.epochs is not None
+        steps = config.epochs * math.ceil(len(self._training) / config.batch_size)
+        schedule = build_schedule(optimizer, config, steps)
+        best = math.inf
+        kept: dict[str, Tensor] = {}
+        began = time.monotonic()
+        epoch_began, lr = began, schedule.get_last_lr()[0]
+        for progress in train_epochs(
+            self.network, compute, self._training, optimizer, schedule,
+            epochs=config.epochs, batch_size=config.batch_size, generator=self._generator,
+        ):  # fmt: skip
+            if progress.losses is None:
+                yield progress
+                continue
+            trained = time.monotonic() - epoch_began
+            row = {"epoch": progress.epoch, "lr": lr, **progress.losses, **self._measure(compute)}
+            row |= {"seconds": trained, "images_per_second": len(self._training) / trained}
+            if config.keep == "best" and row["validation_loss"] < best:
+                best = row["validation_loss"]
+                kept = {name: value.clone() for name, value in self.network.state_dict().items()}
+            self.seconds = time.monotonic() - began
+            yield progress
+            yield Epoch(row)
+            epoch_began, lr = time.monotonic(), schedule.get_last_lr()[0]
+        if kept:
+            self.network.load_state_dict(kept)
+        self.network.eval()
+
+    def card(self) -> ModelCard:
+        """What the model file says of this run."""
+        return ModelCard(
+            self.architecture,
+            self.images.classes if self.architecture.classes else (),
+            {
+                "options": {
+                    name: list(value) if isinstance(value, tuple) else value
+                    for name, value in self.config.values().items()
+                },
+                "images": len(self._training),
+                "seconds": round(self.seconds, 3),
+                "versions": {
+                    "aectl": aectl.__version__,
+                    "torch": torch.__version__,
+                    "numpy": np.__version__,
+                    "python": platform.python_version(),
+                },
+            },
+        )
+
+    def _start(self, start: Start) -> None:
+        """Puts the weights in place with which training begins."""
+        if start.encoder and isinstance(self.network, Classifier):
+            source = start.encoder[0].encoder
+            assert self.network.encoder is not None and source is not None
+            self.network.encoder.load_state_dict(source.state_dict())
+            if not self.config.training.fine_tune:
+                self.network.freeze_encoder()
+        if start.weights is not None:
+            _copy_weights(start.weights, self.network)
+        elif self.config.loss.sparsity == "kl":
+            _rest_at(self.network.encoder, self.config.loss.rho)
+
+    def _measure(self, compute: "object") -> dict[str, float]:
+        """The figures after an epoch: of the held-out images, or of the first trained ones."""
+        if self._held_out:
+            name, images = "validation", self._held_out
+            losses = mean_losses(self.network, compute, images, EVALUATION_BATCH)  # type: ignore[arg-type]
+            measured = {"validation_loss": losses["loss"]}
+        else:
+            name, measured = "train", {}
+            labels = self._training.labels
+            images = MemorySet(
+                self._training.images[:MEASURED_IMAGES],
+                None if labels is None else labels[:MEASURED_IMAGES],
+            )
+        figures = _figures(self.network, images)
+        return measured | {f"{name}_{figure}": value for figure, value in figures.items()}
+
+
+def split(images: ImageSet, part: float, seed: int) -> tuple[ImageSet, ImageSet | None]:
+    """The images without a random `part` of them, and that part; the seed decides which.
+
+    Raises ConfigError where one of the two would be empty.
+    """
+    if not part:
+        return images, None
+    held_out = round(part * len(images))
+    if not 0 < held_out < len(images):
+        raise ConfigError(
+            f"--validation {part:g} of {len(images)} images leaves nothing to train or to measure on"
+        )
+    order = np.random.default_rng(seed).permutation(len(images))
+    return images.take(np.sort(order[held_out:])), images.take(np.sort(order[:held_out]))
+
+
+def _architecture(config: Config, images: ImageSet, start: Start) -> Architecture:
+    if config.model.model != "classifier":
+        return Architecture(config.model, images.shape)
+    if images.labels is None:
+        raise ConfigError(
+            f"a classifier learns from labels, and {images.name} has none;"
+            " a folder has them where each class is a sub-folder"
+        )
+    encoder = start.encoder[1].architecture if start.encoder else None
+    return Architecture(config.model, images.shape, len(images.classes), encoder)
+
+
+def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
+    labels = None if images.labels is None else torch.from_numpy(images.labels).to(device)
+    return MemorySet(torch.from_numpy(images.images.copy()).to(device), labels)
+
+
+def _copy_weights(source: nn.Module, target: nn.Module) -> None:
+    try:
+        target.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise ModelFileError(f"the weights of --load do not fit the model: {first}") from None
+
+
+def _rest_at(encoder: nn.Module | None, rho: float) -> None:
+    """Lets each sigmoid unit of the code begin at an activation of about rho.
+
+    Training then starts where the penalty is small; from the usual start, half of each unit's
+    range, the first epochs only push activations down and the error stays several times higher.
+    """
+    assert encoder is not None
+    layer = [module for module in encoder.modules() if isinstance(module, nn.Linear)][-1]
+    nn.init.constant_(layer.bias, math.log(rho / (1 - rho)))
+
+
+@torch.no_grad()
+def _figures(network: Network, images: MemorySet) -> dict[str, float]:
+    network.eval()
+    if isinstance(network, Classifier):
+        classes = network.layers[-1].out_features
+        labels = ClassificationMetrics(int(classes))  # type: ignore[arg-type]
+        for batch in images.in_order(EVALUATION_BATCH):
+            assert batch.labels is not None
+            labels.update(network(batch.images).argmax(1), batch.labels)
+        return {"error": float(labels.result()["error"])}  # type: ignore[arg-type]
+    metrics = ReconstructionMetrics(network.encoder.active_above)  # type: ignore[arg-type]
+    for batch in images.in_order(EVALUATION_BATCH):
+        code = network.encode(batch.images)
+        metrics.update(batch.images, network.decode(code), code)
+    result = metrics.result()
+    return {name: result[name] for name in ("mse", "mean_activation", "l0", "dead")}

@@ -1,0 +1,4 @@
+"""The one type that every room shares."""
+
+Shape = tuple[int, int, int]
+"""(channels, height, width) of an image."""
