@@ -29,6 +29,6 @@ def load(path: "str | os.PathLike[str]") -> "Network":
     from aectl import inference, model_file
 
     network, card = model_file.load(Path(path))
-    network.image = inference.Preprocessing(card.shape)
-    network.classes = card.classes
+    network.image = inference.Preprocessing(card.shape)  # type: ignore[assignment]
+    network.classes = card.classes  # type: ignore[assignment]
     return network

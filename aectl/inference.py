@@ -175,17 +175,19 @@ class Preprocessing:
         return to_tensor(decode(path, self.shape), torch.device("cpu"))
 
 
-def filters(network: Network, mean_image: Tensor) -> Floats:
+def filters(network: Network, mean: Tensor, spread: Tensor) -> Floats:
     """What each unit looks for: (units, channels, height, width).
 
-    The gradient of what the unit answers, before its activation, at the mean image (channels,
-    height, width); for a single layer these are its weights, the input of bounded norm that
-    excites the unit most (CS294A notes, section 4).
+    The gradient of what the unit answers, before its activation, at the `mean` image, times the
+    `spread` (standard deviation) of each pixel, both (channels, height, width). For a single
+    layer these are its weights in units of how much each pixel varies: the direction that excites
+    the unit most (CS294A notes, section 4), without the pixels that never change and on which the
+    weights are still what chance made them.
     """
     network.eval()
     with torch.no_grad():
-        units = network.filter_responses(mean_image[None]).shape[1]
-    images = mean_image.expand(units, *mean_image.shape).clone().requires_grad_()
+        units = network.filter_responses(mean[None]).shape[1]
+    images = mean.expand(units, *mean.shape).clone().requires_grad_()
     answers = network.filter_responses(images)
     (gradient,) = torch.autograd.grad(answers.diagonal().sum(), images)
-    return gradient.cpu().numpy()
+    return (gradient * spread).cpu().numpy()

@@ -22,9 +22,10 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """-sum x log x_hat + (1 - x) log(1 - x_hat), x_hat = sigmoid(logits) (Vincent et al. 2010, eq. 4).
+    """-sum x log x_hat + (1 - x) log(1 - x_hat), x_hat = sigmoid(logits).
 
-    Both (batch, ...), target in [0, 1]; a scalar, the mean over the batch.
+    The cross-entropy of Vincent et al. 2010, section 2.2. Both (batch, ...), target in [0, 1]; a
+    scalar, the mean over the batch.
     """
     return F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(target)
 

@@ -1,7 +1,8 @@
-"""How an option is declared: once, on a field of a frozen config, with everything known about it."""
+"""How an option is declared: once, on a field of a frozen config, with all that is known of it."""
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -90,7 +91,9 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     if wanted is tuple:
         return _numbers(field.name, value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{flag(field.name)} must be a finite number; {value} given")
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         article = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         raise ConfigError(f"{flag(field.name)} must be {article[wanted]}; {value!r} given")
@@ -98,20 +101,19 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
 
 
 def _numbers(name: str, value: object) -> tuple[int, ...]:
-    parts: Iterable[object]
+    """Whole numbers out of `1000,500`, `28x28`, a list, or a single number."""
+    parts: list[Any]
     if isinstance(value, str):
-        parts = [part.strip() for part in value.replace("x", ",").split(",")] if value else []
-    elif isinstance(value, list | tuple):
-        parts = value
+        parts = value.replace("x", ",").split(",") if value.strip() else []
     else:
-        parts = [value]
+        parts = list(value) if isinstance(value, list | tuple) else [value]
     try:
         if any(isinstance(part, bool | float) for part in parts):
             raise ValueError
-        return tuple(int(part) for part in parts)  # type: ignore[call-overload]
+        return tuple(int(part) for part in parts)
     except (ValueError, TypeError):
         raise ConfigError(
-            f"{flag(name)} must be whole numbers such as 1000,500; {text(value)!r} given"
+            f"{flag(name)} must be whole numbers such as 1000,500; {text(value)} given"
         ) from None
 
 

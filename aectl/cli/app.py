@@ -1,11 +1,13 @@
 """The commands, and the one place where an exception becomes a message and an exit status."""
 
 import contextlib
+import functools
 import os
 import select
 import sys
 import time
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -25,13 +27,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train autoencoders and put them to work: one command trains, one file is the model.",
 )
-app.command()(train)
-app.command()(reconstruct)
-app.command()(encode)
-app.command()(classify)
-app.command("eval")(evaluate)
-app.command()(info)
-
 DRAIN_SECONDS = 0.5
 
 
@@ -57,30 +52,48 @@ def main() -> int:
     """Runs `aectl`; returns its exit status."""
     try:
         status = app(standalone_mode=False)
-        sys.stdout.flush()
         return status if isinstance(status, int) else 0
-    except BrokenPipeError:
-        return _close_pipe()
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", 130)
     except typer.TyperException as error:
         return _fail(" ".join(error.format_message().split()), 2)
-    except AectlError as error:
-        return _fail(str(error), 2, error)
-    except OSError as error:
+
+
+def explained(command: Callable[..., int]) -> Callable[..., int]:
+    """The command, with every exception turned into a message and an exit status."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **values: Any) -> int:
+        try:
+            status = command(*arguments, **values)
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            return _close_pipe()
+        except KeyboardInterrupt:
+            return _fail("interrupted", 130)
+        except typer.TyperException:
+            raise
+        except Exception as error:
+            if values["debug"]:
+                raise
+            return _fail(_message(error), 2)
+
+    return run
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, AectlError):
+        return str(error)
+    if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{place}{error.strerror or error}", 2, error)
-    except Exception as error:
-        return _fail(
-            f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            "\nThis is a defect of aectl; --debug shows where it happened.", 2, error
-        )  # fmt: skip
+        return f"{place}{error.strerror or error}"
+    said = " ".join(str(error).split())[:300]
+    return (
+        f"{type(error).__name__}: {said}\n"
+        "This is a defect of aectl; --debug shows where it happened."
+    )
 
 
-def _fail(message: str, status: int, error: BaseException | None = None) -> int:
-    """Says what is wrong, with its traceback where --debug is given."""
-    if error is not None and "--debug" in sys.argv:
-        raise error
+def _fail(message: str, status: int) -> int:
     with contextlib.suppress(OSError):
         print(f"aectl: {message}", file=sys.stderr)
     return status
@@ -100,3 +113,15 @@ def _close_pipe() -> int:
             if not ready or not os.read(sys.stdin.fileno(), 1 << 20):
                 break
     return 0
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "train": train,
+    "reconstruct": reconstruct,
+    "encode": encode,
+    "classify": classify,
+    "eval": evaluate,
+    "info": info,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(explained(command))

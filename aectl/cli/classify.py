@@ -8,7 +8,7 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.console import Console, Outcome, torch_device
-from aectl.cli.verb import open_inputs, read_card
+from aectl.cli.verb import load_classifier, open_inputs, read_card
 from aectl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def classify(
         raise ConfigError(f"--top-k must be at most {len(card.classes)}, the number of classes")
     found = open_inputs(inputs, card, data_dir, null=null)
 
-    from aectl import inference, model_file
+    from aectl import inference
 
-    network, _ = model_file.load(model)
+    network = load_classifier(model)
     batches = found.batches(card.shape, batch_size, outcome.on_bad)
 
     def rows() -> "Iterator[Rows]":
-        results = inference.classify(network, batches, torch_device(device, threads), top_k)  # type: ignore[arg-type]
+        results = inference.classify(network, batches, torch_device(device, threads), top_k)
         for batch, predictions, probabilities in console.counted(results, "classifying"):
             columns = tables.leading_columns(batch, found.labelled)
             for rank in range(top_k):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aectl.cli import options
 from aectl.cli.console import Console, Outcome, torch_device
-from aectl.cli.verb import open_inputs, read_card
+from aectl.cli.verb import load_autoencoder, open_inputs, read_card
 from aectl.config import AUTOENCODERS
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def encode(
     card = read_card(model, "encode", AUTOENCODERS)
     found = open_inputs(inputs, card, data_dir, null=null)
 
-    from aectl import inference, model_file
+    from aectl import inference
 
-    network, _ = model_file.load(model)
+    network = load_autoencoder(model)
     batches = found.batches(card.shape, batch_size, outcome.on_bad)
 
     def rows() -> "Iterator[Rows]":
-        results = inference.encode(network, batches, torch_device(device, threads))  # type: ignore[arg-type]
+        results = inference.encode(network, batches, torch_device(device, threads))
         for batch, code in console.counted(results, "encoding"):
             yield tables.Rows(tables.leading_columns(batch, found.labelled), code)
 

@@ -1,6 +1,8 @@
 """`aectl eval`: the error report of one model or several."""
 
+import collections
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -13,13 +15,10 @@ from aectl.cli import options
 from aectl.cli.console import Console, Outcome, torch_device
 from aectl.cli.verb import open_inputs, read_card
 from aectl.config import AUTOENCODERS
-from aectl.errors import ConfigError, DataError
+from aectl.errors import ConfigError
 
 if TYPE_CHECKING:
-    import torch
-
-    from aectl.data.inputs import Inputs
-    from aectl.inference import Measured
+    from aectl.evaluation import Evaluation
     from aectl.model_file import ModelCard
     from aectl.outputs.report import Group
     from aectl.outputs.tables import Rows
@@ -79,29 +78,45 @@ def evaluate(
     console = Console(quiet)
     outcome = Outcome(console, errors, overwrite)
     cards = [read_card(path, "eval", (*AUTOENCODERS, "classifier")) for path in models]
+    found = [
+        open_inputs(
+            dataset, card, data_dir, null=null,
+            labels_from_folders=probe or card.architecture.kind == "classifier",
+        )
+        for card in cards
+    ]  # fmt: skip
+
+    from aectl import model_file
+    from aectl.evaluation import Evaluation
+
     results: list[dict[str, Any]] = []
-    for path, card in zip(models, cards, strict=True):
-        told = outcome.on_bad if path == models[0] else _ignore
-        labelled = card.architecture.kind == "classifier"
-        found = open_inputs(dataset, card, data_dir, null=null, labels_from_folders=labelled)
-        measuring = _Measuring(path, card, found, torch_device(device, threads), batch_size, told)
-        rows = measuring.rows(console)
+    for path, card, inputs in zip(models, cards, found, strict=True):
+        evaluation = Evaluation(
+            model_file.load(path)[0], card, inputs, torch_device(device, threads), batch_size,
+            outcome.on_bad if not results else _named_before,
+        )  # fmt: skip
+        rows = _rows(evaluation, console)
         if per_image:
             tables.write_table(per_image, sys.stdout.buffer, _sorted(rows) if sort else rows)
-        for _ in rows:
-            pass
-        if measuring.images == 0:
-            outcome.status(0)
-        results.append(measuring.result(probe=probe, pca=pca))
+        else:
+            collections.deque(rows, maxlen=0)
+        if evaluation.images == 0:
+            return outcome.status(0)
+        result = {"model": str(path), "dataset": " ".join(inputs.words), "n": evaluation.images}
+        result |= evaluation.figures()
+        if pca and card.architecture.kind != "classifier":
+            result["pca_mse"] = evaluation.pca_mse()
+        if probe and card.architecture.kind != "classifier":
+            result["probe_error"] = evaluation.probe_error()
+        results.append(result)
     if as_json:
         sys.stdout.write(report.to_json(results))
     elif as_csv:
         sys.stdout.write(report.to_csv(results))
     else:
         width = shutil.get_terminal_size((120, 24)).columns
-        colour = sys.stdout.isatty()
         groups = _grouped(cards, results)
-        sys.stdout.write(report.to_table(groups, cards[0].classes, width, colour))
+        sys.stdout.write(report.to_table(groups, cards[0].classes, width, sys.stdout.isatty()))
     return outcome.status(results[0]["n"])
 
 
@@ -119,103 +134,19 @@ def _check(
         raise ConfigError("paths on stdin can be read once; several models are given")
 
 
-def _ignore(path: str, reason: str) -> None:
-    """An input that could not be read was named for the first model already."""
+def _named_before(path: str, reason: str) -> None:
+    """An input that could not be read was named when the first model met it."""
 
 
-class _Measuring:
-    """One model and its inputs, on the way to a result."""
+def _rows(evaluation: "Evaluation", console: Console) -> "Iterator[Rows]":
+    """Measures every image; a table of paths and errors comes of it."""
+    from aectl.outputs import tables
 
-    def __init__(
-        self, path: Path, card: "ModelCard", inputs: "Inputs", device: "torch.device",
-        batch_size: int, on_bad: Any,
-    ) -> None:  # fmt: skip
-        from aectl import metrics, model_file
-
-        self.path, self.card, self.inputs, self.device = path, card, inputs, device
-        self.batch_size, self.on_bad = batch_size, on_bad
-        self.network: Any = model_file.load(path)[0]
-        self.images = 0
-        self.classifier = card.architecture.kind == "classifier"
-        self.metrics: Any = (
-            metrics.ClassificationMetrics(len(card.classes))
-            if self.classifier
-            else metrics.ReconstructionMetrics(self.network.encoder.active_above)
-        )
-
-    def rows(self, console: Console) -> "Iterator[Rows]":
-        """Measures every image; a table of paths and errors on the way."""
-        from aectl.outputs import tables
-
-        for measured in console.counted(self._measured(), "measuring"):
-            self.images += len(measured.batch.paths)
-            columns = tables.leading_columns(measured.batch, self.inputs.labelled)
-            if measured.mse is not None:
-                columns["mse"] = measured.mse
-            yield tables.Rows(columns)
-
-    def result(self, *, probe: bool, pca: bool) -> dict[str, Any]:
-        """The figures of the model."""
-        result = {
-            "model": str(self.path),
-            "dataset": " ".join(self.inputs.words),
-            "n": self.images,
-            **self.metrics.result(),
-        }
-        if pca and not self.classifier:
-            result["pca_mse"] = self._pca_mse()
-        if probe and not self.classifier:
-            result["probe_error"] = self._probe_error()
-        return result
-
-    def _measured(self) -> "Iterator[Measured]":
-        from aectl import inference
-
-        batches = self._batches(self.inputs)
-        if self.classifier:
-            yield from inference.measure_labels(
-                self.network, batches, self.device, self.metrics, self.card.classes
-            )
-        else:
-            yield from inference.measure(self.network, batches, self.device, self.metrics)
-
-    def _batches(self, inputs: "Inputs") -> Any:
-        return inputs.batches(self.card.shape, self.batch_size, self.on_bad)
-
-    def _train_inputs(self) -> "Inputs":
-        import dataclasses
-
-        from aectl.data import datasets
-
-        word = self.card.dataset
-        train = f"{word.partition(':')[0]}:train" if datasets.is_dataset(word) else word
-        return dataclasses.replace(self.inputs, words=[train])
-
-    def _pca_mse(self) -> float:
-        from aectl import inference
-
-        return inference.pca_mse(
-            (batch.images for batch in self._batches(self._train_inputs())),
-            (batch.images for batch in self._batches(self.inputs)),
-            self.network.code_size,
-            self.device,
-        )
-
-    def _probe_error(self) -> float:
-        import numpy as np
-
-        from aectl import inference
-
-        def features(inputs: "Inputs") -> tuple[Any, Any]:
-            codes, labels = [], []
-            for batch, code in inference.encode(self.network, self._batches(inputs), self.device):
-                codes.append(code)
-                labels += batch.labels
-            if None in labels:
-                raise DataError("--probe needs labels, and the images have none")
-            return np.concatenate(codes), np.array(labels)
-
-        return inference.probe_error(features(self._train_inputs()), features(self.inputs))
+    for measured in console.counted(evaluation.measured(), "measuring"):
+        columns = tables.leading_columns(measured.batch, evaluation.inputs.labelled)
+        if measured.mse is not None:
+            columns["mse"] = measured.mse
+        yield tables.Rows(columns)
 
 
 def _sorted(tables: "Iterator[Rows]") -> "Iterator[Rows]":
@@ -257,7 +188,5 @@ def _name(models: list[str]) -> str:
     if len(models) == 1:
         return models[0]
     with contextlib.suppress(ValueError):
-        import os
-
         return f"{os.path.commonpath(models) or models[0]} ({len(models)} seeds)"
     return f"{models[0]} ... ({len(models)} seeds)"

@@ -1,6 +1,5 @@
 """`aectl reconstruct`: a PNG grid, originals above reconstructions."""
 
-import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.console import Console, Outcome, torch_device
-from aectl.cli.verb import open_inputs, read_card
+from aectl.cli.verb import load_autoencoder, open_inputs, read_card
 from aectl.config import AUTOENCODERS
 from aectl.errors import OutputError
 from aectl.files import refuse_existing
@@ -46,17 +45,19 @@ def reconstruct(
 
     import numpy as np
 
-    from aectl import inference, model_file
+    from aectl import inference
     from aectl.outputs import pictures
 
-    network, _ = model_file.load(model)
+    network = load_autoencoder(model)
     batches = found.batches(card.shape, min(count, 50), outcome.on_bad)
-    results = inference.reconstruct(network, batches, torch_device(device, threads))  # type: ignore[arg-type]
+    results = inference.reconstruct(network, batches, torch_device(device, threads))
     originals, reconstructions, seen = [], [], 0
-    for batch, reconstruction in itertools.takewhile(lambda _: seen < count, results):
+    for batch, reconstruction in results:
         originals.append(batch.images)
         reconstructions.append(reconstruction)
         seen += len(batch.paths)
+        if seen >= count:
+            break
     status = outcome.status(seen)
     pictures.save_png(
         out,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aectl import model_file
+from aectl.cli import console as io
 from aectl.cli import options
-from aectl.cli.console import Console, Outcome, data_dir as data_folder, torch_device
+from aectl.cli.console import Console, Outcome, torch_device
 from aectl.cli.training_view import TrainingView
 from aectl.cli.verb import read_card
 from aectl.config import AUTOENCODERS, Config, read_toml
@@ -61,7 +62,7 @@ def train(
     beneath = {**_from_models(given), **(read_toml(config) if config else {})}
     chosen = Config.from_options(given, beneath)
     free_choice = "dataset" not in {**beneath, **given}
-    images, chosen = _training_images(chosen, data_folder(data_dir), free_choice, outcome)
+    images, chosen = _training_images(chosen, io.data_dir(data_dir), free_choice, outcome)
     chosen = _resolved(chosen, images)
     images = images.fitted(_shape(chosen))
     on = torch_device(device, threads)
@@ -201,8 +202,9 @@ def _save_pictures(network: Any, images: "ImageSet", folder: Path) -> None:
 
     network.cpu()
     mean = torch.from_numpy(images.images.mean(0) / 255).float()
+    spread = torch.from_numpy(images.images.std(0) / 255).float()
     pictures.save_png(
-        folder / "filters.png", pictures.filter_grid(inference.filters(network, mean))
+        folder / "filters.png", pictures.filter_grid(inference.filters(network, mean, spread))
     )
     if images.classes and not hasattr(network, "reconstruct"):
         return

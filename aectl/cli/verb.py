@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aectl import config, model_file
 from aectl.cli import console
@@ -11,6 +11,8 @@ from aectl.model_file import ModelCard
 
 if TYPE_CHECKING:
     from aectl.data.inputs import Inputs
+    from aectl.models import Classifier
+    from aectl.models.autoencoder import AutoencoderBase
 
 
 def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
@@ -20,6 +22,16 @@ def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
         wanted = "an autoencoder" if kinds == config.AUTOENCODERS else f"a {kinds[0]}"
         raise ModelFileError(f"{verb} needs {wanted}; {path} is a {card.architecture.kind}")
     return card
+
+
+def load_autoencoder(path: Path) -> "AutoencoderBase":
+    """The autoencoder in a model file whose card has been read. Raises ModelFileError."""
+    return cast("AutoencoderBase", model_file.load(path)[0])
+
+
+def load_classifier(path: Path) -> "Classifier":
+    """The classifier in a model file whose card has been read. Raises ModelFileError."""
+    return cast("Classifier", model_file.load(path)[0])
 
 
 def open_inputs(

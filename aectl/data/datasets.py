@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import logging
+import math
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -147,11 +148,11 @@ def _read_idx(path: Path) -> Pixels:
     if not _present(path):
         raise FileNotFoundError(f"no {path.name}")
     read = path.read_bytes() if path.is_file() else gzip.decompress(packed.read_bytes())
-    dimensions = read[3] if len(read) > 3 else 0
-    sizes = np.frombuffer(read, ">u4", dimensions, 4) if len(read) >= 4 + 4 * dimensions else []
-    if read[:3] != b"\0\0\x08" or len(read) != 4 + 4 * dimensions + int(np.prod(sizes)):
+    header = 4 + 4 * (read[3] if len(read) > 3 else 0)
+    sizes = tuple(int.from_bytes(read[at : at + 4], "big") for at in range(4, header, 4))
+    if read[:3] != b"\0\0\x08" or len(read) != header + math.prod(sizes):
         raise DataError(f"{path} is not an IDX file of bytes, or is cut short")
-    return np.frombuffer(read, np.uint8, offset=4 + 4 * dimensions).reshape(tuple(sizes))
+    return np.frombuffer(read, np.uint8, offset=header).reshape(sizes)
 
 
 def _torchvision(

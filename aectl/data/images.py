@@ -14,8 +14,9 @@ from aectl.errors import ImageError
 from aectl.types import Shape
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .tif .tiff .pbm .pgm .ppm .pnm .avif".split()
-)
+    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
+     ".pbm", ".pgm", ".ppm", ".pnm", ".avif"]
+)  # fmt: skip
 """The endings by which a folder's images are known."""
 
 BACKGROUND = (255, 255, 255)
@@ -55,7 +56,7 @@ def fit(image: Image.Image, shape: Shape) -> Pixels:
 
 
 def fit_all(images: Pixels, shape: Shape) -> Pixels:
-    """Images of a dataset, (n, channels, height, width), in another shape; n arrays if it differs."""
+    """The images of a dataset, (n, channels, height, width), in another shape."""
     if images.shape[1:] == shape:
         return images
     return np.stack([fit(to_pil(pixels), shape) for pixels in images])

@@ -106,6 +106,12 @@ class AutoencoderBase(nn.Module):
         size: int = self.encoder.code_size  # type: ignore[assignment]
         return size
 
+    @property
+    def active_above(self) -> float | None:
+        """From which value on a unit of the code counts as active; None: wherever it is not 0."""
+        line: float | None = self.encoder.active_above  # type: ignore[assignment]
+        return line
+
     def encode(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width), in [0, 1] -> code: (batch, code_size)."""
         code: Tensor = self.encoder(images)

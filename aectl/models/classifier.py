@@ -24,6 +24,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = shape
+        self.classes_count = classes
         self.encoder = encoder
         features = math.prod(shape) if encoder is None else encoder.code_size
         widths = [features, *hidden, classes]

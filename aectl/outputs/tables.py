@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -42,7 +43,9 @@ class CsvWriter:
         self._stream, self._header = stream, True
 
     def write(self, rows: Rows) -> None:
-        _frame(rows).write_csv(self._stream, include_header=self._header)
+        text = io.BytesIO()
+        _frame(rows).write_csv(text, include_header=self._header)
+        self._stream.write(text.getbuffer())
         self._stream.flush()
         self._header = False
 
@@ -105,7 +108,7 @@ class NpzWriter(_Collecting):
         features = [rows.features for rows in self._rows if rows.features is not None]
         if features:
             arrays["features"] = np.concatenate(features)
-        np.savez(self._stream, **arrays)
+        np.savez(self._stream, **arrays)  # type: ignore[arg-type]
 
 
 FORMATS: dict[str, Callable[[IO[bytes]], Writer]] = {

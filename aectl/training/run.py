@@ -18,7 +18,7 @@ from aectl.errors import ConfigError, ModelFileError
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.model_file import ModelCard
 from aectl.models import Classifier, Network
-from aectl.objective import objective
+from aectl.objective import Objective, objective
 from aectl.training.loop import MemorySet, Progress, mean_losses, train_epochs
 from aectl.training.optimizers import build_optimizer, build_schedule
 
@@ -87,7 +87,8 @@ class Run:
                 yield progress
                 continue
             trained = time.monotonic() - epoch_began
-            row = {"epoch": progress.epoch, "lr": lr, **progress.losses, **self._measure(compute)}
+            row: dict[str, float] = {"epoch": progress.epoch, "lr": float(lr)}
+            row |= progress.losses | self._measure(compute)
             row |= {"seconds": trained, "images_per_second": len(self._training) / trained}
             if config.keep == "best" and row["validation_loss"] < best:
                 best = row["validation_loss"]
@@ -134,11 +135,11 @@ class Run:
         elif self.config.loss.sparsity == "kl":
             _rest_at(self.network.encoder, self.config.loss.rho)
 
-    def _measure(self, compute: "object") -> dict[str, float]:
+    def _measure(self, compute: Objective) -> dict[str, float]:
         """The figures after an epoch: of the held-out images, or of the first trained ones."""
         if self._held_out:
             name, images = "validation", self._held_out
-            losses = mean_losses(self.network, compute, images, EVALUATION_BATCH)  # type: ignore[arg-type]
+            losses = mean_losses(self.network, compute, images, EVALUATION_BATCH)
             measured = {"validation_loss": losses["loss"]}
         else:
             name, measured = "train", {}
@@ -161,7 +162,7 @@ def split(images: ImageSet, part: float, seed: int) -> tuple[ImageSet, ImageSet 
     held_out = round(part * len(images))
     if not 0 < held_out < len(images):
         raise ConfigError(
-            f"--validation {part:g} of {len(images)} images leaves nothing to train or to measure on"
+            f"--validation {part:g} of {len(images)} images leaves nothing to train or measure on"
         )
     order = np.random.default_rng(seed).permutation(len(images))
     return images.take(np.sort(order[held_out:])), images.take(np.sort(order[:held_out]))
@@ -207,13 +208,12 @@ def _rest_at(encoder: nn.Module | None, rho: float) -> None:
 def _figures(network: Network, images: MemorySet) -> dict[str, float]:
     network.eval()
     if isinstance(network, Classifier):
-        classes = network.layers[-1].out_features
-        labels = ClassificationMetrics(int(classes))  # type: ignore[arg-type]
+        labels = ClassificationMetrics(network.classes_count)
         for batch in images.in_order(EVALUATION_BATCH):
             assert batch.labels is not None
             labels.update(network(batch.images).argmax(1), batch.labels)
         return {"error": float(labels.result()["error"])}  # type: ignore[arg-type]
-    metrics = ReconstructionMetrics(network.encoder.active_above)  # type: ignore[arg-type]
+    metrics = ReconstructionMetrics(network.active_above)
     for batch in images.in_order(EVALUATION_BATCH):
         code = network.encode(batch.images)
         metrics.update(batch.images, network.decode(code), code)

@@ -1,0 +1,105 @@
+"""A model measured on some inputs: every figure of the error report."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aectl import inference
+from aectl.data import datasets
+from aectl.data.folders import OnBad
+from aectl.data.images import Pixels
+from aectl.data.inputs import InputBatch, Inputs
+from aectl.errors import DataError
+from aectl.inference import Floats, Measured
+from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
+from aectl.model_file import ModelCard
+from aectl.models import Classifier, Network
+
+
+@dataclasses.dataclass
+class Evaluation:
+    """Measures a network on inputs: run through `measured()`, then ask for the figures."""
+
+    network: Network
+    card: ModelCard
+    inputs: Inputs
+    device: torch.device
+    batch_size: int
+    on_bad: OnBad
+    images: int = 0
+
+    def __post_init__(self) -> None:
+        self._metrics = (
+            ClassificationMetrics(len(self.card.classes))
+            if isinstance(self.network, Classifier)
+            else ReconstructionMetrics(self.network.active_above)
+        )
+
+    def measured(self) -> Iterator[Measured]:
+        """Measures every image, a batch at a time.
+
+        Raises DataError where a classifier meets images without labels, or with others than its
+        own.
+        """
+        batches = self._batches(self.inputs)
+        if isinstance(self.network, Classifier):
+            assert isinstance(self._metrics, ClassificationMetrics)
+            results = inference.measure_labels(
+                self.network, batches, self.device, self._metrics, self.card.classes
+            )
+        else:
+            assert isinstance(self._metrics, ReconstructionMetrics)
+            results = inference.measure(self.network, batches, self.device, self._metrics)
+        for result in results:
+            self.images += len(result.batch.paths)
+            yield result
+
+    def figures(self) -> dict[str, Any]:
+        """The figures of all images that were measured, by name. Raises DataError for none."""
+        return dict(self._metrics.result())
+
+    def pca_mse(self) -> float:
+        """`mse` of PCA with as many components as the code has units, fitted on the train split."""
+        assert not isinstance(self.network, Classifier)
+        return inference.pca_mse(
+            self._pixels(self.train_inputs()),
+            self._pixels(self.inputs),
+            self.network.code_size,
+            self.device,
+        )
+
+    def probe_error(self) -> float:
+        """Percent that a linear classifier on the code gets wrong, learnt from the train split.
+
+        Raises DataError for images without labels.
+        """
+        return inference.probe_error(
+            self._features(self.train_inputs()), self._features(self.inputs)
+        )
+
+    def train_inputs(self) -> Inputs:
+        """What the model was trained on."""
+        word = self.card.dataset
+        train = f"{word.partition(':')[0]}:train" if datasets.is_dataset(word) else word
+        return dataclasses.replace(self.inputs, words=[train])
+
+    def _batches(self, inputs: Inputs) -> Iterator[InputBatch]:
+        return inputs.batches(self.card.shape, self.batch_size, self.on_bad)
+
+    def _pixels(self, inputs: Inputs) -> Iterator[Pixels]:
+        return (batch.images for batch in self._batches(inputs))
+
+    def _features(self, inputs: Inputs) -> tuple[Floats, NDArray[Any]]:
+        assert not isinstance(self.network, Classifier)
+        codes: list[Floats] = []
+        labels: list[str | None] = []
+        for batch, code in inference.encode(self.network, self._batches(inputs), self.device):
+            codes.append(code)
+            labels += batch.labels
+        if None in labels:
+            raise DataError("--probe needs labels, and the images have none")
+        return np.concatenate(codes), np.array(labels)
