@@ -34,12 +34,15 @@ class Option:
 
     def range_text(self) -> str:
         """The allowed range as help shows it, such as `0 < x < 1`; empty where all is allowed."""
-        lower = {self.above: "<", self.at_least: "<="}
-        upper = {self.below: "<", self.at_most: "<="}
-        low = next((f"{bound:g} {sign} " for bound, sign in lower.items() if bound is not None), "")
-        high = next(
-            (f" {sign} {bound:g}" for bound, sign in upper.items() if bound is not None), ""
-        )
+        low = high = ""
+        if self.above is not None:
+            low = f"{text(self.above)} < "
+        if self.at_least is not None:
+            low = f"{text(self.at_least)} <= "
+        if self.below is not None:
+            high = f" < {text(self.below)}"
+        if self.at_most is not None:
+            high = f" <= {text(self.at_most)}"
         return f"{low}x{high}" if low or high else ""
 
 
@@ -59,7 +62,9 @@ def text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple | list):
         return ",".join(str(part) for part in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.10g}" if isinstance(value, float) else str(value)
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:
@@ -148,14 +153,14 @@ def _within(known: Option, number: Any) -> bool:
 
 def _allowed(known: Option) -> str:
     if known.above is not None and known.below is not None:
-        return f"lie between {known.above:g} and {known.below:g}, both excluded"
+        return f"lie between {text(known.above)} and {text(known.below)}, both excluded"
     if known.at_least is not None and known.at_most is not None:
-        return f"lie between {known.at_least:g} and {known.at_most:g}"
+        return f"lie between {text(known.at_least)} and {text(known.at_most)}"
     if known.at_least is not None and known.below is not None:
-        return f"be at least {known.at_least:g} and below {known.below:g}"
+        return f"be at least {text(known.at_least)} and below {text(known.below)}"
     if known.above is not None:
-        return f"be above {known.above:g}"
-    return f"be at least {known.at_least:g}"
+        return f"be above {text(known.above)}"
+    return f"be at least {text(known.at_least)}"
 
 
 def applies(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> bool:

@@ -73,6 +73,7 @@ Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)
 ]
 
+METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
 PANELS = {"data": "Data", "model": "Model", "loss": "Loss", "training": "Training"}
 
 
@@ -112,14 +113,15 @@ def _config_parameters() -> list[inspect.Parameter]:
 def _parameter(field: Any, panel: str) -> inspect.Parameter:
     known = options.declared(field)
     kind = options.plain_type(field)
-    typed: Any = {tuple: str}.get(kind, kind)
-    if known.choices:
-        typed = Literal[known.choices]
+    typed = {tuple: str}.get(kind, kind)
+    choices = known.choices
     flag = options.flag(field.name)
     info = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        help=_help(known),
-        show_default=_default_text(field),
+        metavar=METAVARS.get(kind),
+        help=_help(field),
+        autocompletion=(lambda: list(choices)) if choices else None,
+        show_default=False,
         rich_help_panel=panel,
     )
     return _keyword(field.name, Annotated[typed | None, info])
@@ -141,9 +143,15 @@ def _keyword(name: str, annotation: Any) -> inspect.Parameter:
     )
 
 
-def _help(known: options.Option) -> str:
-    allowed = known.range_text()
-    return f"{known.help} ({allowed})" if allowed else known.help
+def _help(field: Any) -> str:
+    """The option's sentence, what is allowed, and the default."""
+    known = options.declared(field)
+    parts = [known.help]
+    if not all(choice in known.help for choice in known.choices):
+        parts.append(f"One of {', '.join(known.choices)}.")
+    if allowed := known.range_text():
+        parts.append(f"({allowed})")
+    return " ".join(parts) + f" \\[default: {_default_text(field)}]"
 
 
 def _default_text(field: Any) -> str:
