@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -75,6 +75,13 @@ def reconstruct(
     for batch in batches:
         images = to_tensor(batch.images, device)
         yield Reconstructed(batch, network.reconstruct(images).cpu().numpy())
+
+
+@torch.inference_mode()
+def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
+    """The reconstructions, in [0, 1], of uint8 images (n, channels, height, width), on the CPU."""
+    cpu = torch.device("cpu")
+    return network.to(cpu).eval().reconstruct(to_tensor(images, cpu)).numpy()
 
 
 @torch.inference_mode()
@@ -175,7 +182,7 @@ class Preprocessing:
         return to_tensor(decode(path, self.shape), torch.device("cpu"))
 
 
-def filters(network: Network, mean: Tensor, spread: Tensor) -> Floats:
+def filters(network: Network, mean: NDArray[Any], spread: NDArray[Any]) -> Floats:
     """What each unit looks for: (units, channels, height, width).
 
     The gradient of what the unit answers, before its activation, at the `mean` image, times the
@@ -184,10 +191,11 @@ def filters(network: Network, mean: Tensor, spread: Tensor) -> Floats:
     the unit most (CS294A notes, section 4), without the pixels that never change and on which the
     weights are still what chance made them.
     """
-    network.eval()
+    network.cpu().eval()
+    image = torch.from_numpy(mean).float()
     with torch.no_grad():
-        units = network.filter_responses(mean[None]).shape[1]
-    images = mean.expand(units, *mean.shape).clone().requires_grad_()
+        units = network.filter_responses(image[None]).shape[1]
+    images = image.expand(units, *image.shape).clone().requires_grad_()
     answers = network.filter_responses(images)
     (gradient,) = torch.autograd.grad(answers.diagonal().sum(), images)
-    return (gradient * spread).cpu().numpy()
+    return gradient.numpy() * spread.astype(np.float32)

@@ -1,7 +1,6 @@
 """`aectl train`: from options and images to a run folder."""
 
 import dataclasses
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,18 +11,16 @@ import typer
 from aectl import model_file
 from aectl.cli import console as io
 from aectl.cli import options
-from aectl.cli.console import Console, Outcome, torch_device
+from aectl.cli.console import Console, Outcome
 from aectl.cli.training_view import TrainingView
-from aectl.cli.verb import read_card
-from aectl.config import AUTOENCODERS, Config, read_toml
-from aectl.errors import AectlError, ConfigError, DatasetUnavailableError
+from aectl.config import Config, read_toml
 
 if TYPE_CHECKING:
-    import torch
-
     from aectl.data.datasets import ImageSet
+    from aectl.training.run import Run
 
-FALLBACK = "digits"
+PICTURED = 40
+SAMPLED = 10_000
 
 
 @options.with_config_options
@@ -59,99 +56,33 @@ def train(
     """
     console = Console(quiet)
     outcome = Outcome(console)
-    beneath = {**_from_models(given), **(read_toml(config) if config else {})}
-    chosen = Config.from_options(given, beneath)
-    free_choice = "dataset" not in {**beneath, **given}
-    images, chosen = _training_images(chosen, io.data_dir(data_dir), free_choice, outcome)
-    chosen = _resolved(chosen, images)
-    images = images.fitted(_shape(chosen))
-    on = torch_device(device, threads)
-    folder = _make_folder(out, chosen, overwrite)
-    for seed in range(chosen.training.seed, chosen.training.seed + seeds):
-        training = dataclasses.replace(chosen.training, seed=seed)
+    file = read_toml(config) if config else {}
+
+    from aectl.training.setup import prepare
+
+    chosen, images = prepare(given, file, io.data_dir(data_dir), outcome.on_bad)
+
+    from aectl.training.run import Run, Start
+
+    on = io.torch_device(device, threads)
+    paths = chosen.training
+    start = Start(
+        weights=model_file.load(Path(paths.load))[0] if paths.load else None,
+        encoder=model_file.load(Path(paths.encoder)) if paths.encoder else None,
+    )
+    folder: Path | None = None
+    for seed in range(paths.seed, paths.seed + seeds):
+        seeded = dataclasses.replace(chosen, training=dataclasses.replace(paths, seed=seed))
+        run = Run(seeded, images, on, start)
+        folder = folder or _make_folder(out, chosen, overwrite)
         target = folder if seeds == 1 else folder / f"seed-{seed}"
         target.mkdir(exist_ok=True)
-        try:
-            _train_one(dataclasses.replace(chosen, training=training), images, on, target, console)
-        except AectlError:
-            _remove_empty(target, folder)
-            raise
+        _fill(target, run, _watched(run, console))
         typer.echo(target / model_file.FILE_NAME)
         sys.stdout.flush()
+    assert folder is not None
     console.notice(f"next: aectl eval {folder if seeds == 1 else folder / 'seed-*'}")
     return outcome.status(len(images))
-
-
-def _from_models(given: Mapping[str, object]) -> dict[str, object]:
-    """The options that --load and --encoder settle: a network's own, and its images' shape."""
-    settled: dict[str, object] = {}
-    if isinstance(encoder := given.get("encoder"), str):
-        card = read_card(Path(encoder), "--encoder", AUTOENCODERS)
-        settled |= {"channels": card.shape[0], "size": card.shape[1:], "model": "classifier"}
-    if isinstance(load := given.get("load"), str):
-        card = model_file.read_card(Path(load))
-        if card.architecture.encoder:
-            raise ConfigError(
-                "--load cannot start from a classifier that stands on an encoder; train a new one"
-                " with --encoder"
-            )
-        described = card.architecture.to_json()
-        settled |= {k: v for k, v in described.items() if k not in ("shape", "classes")}
-        settled |= {"channels": card.shape[0], "size": card.shape[1:], "dataset": card.dataset}
-    return settled
-
-
-def _training_images(
-    config: Config, folder: Path, free_choice: bool, outcome: Outcome
-) -> "tuple[ImageSet, Config]":
-    """The images to train on; the bundled digits where MNIST was not asked for by name."""
-    from aectl.data import datasets
-    from aectl.data.folders import load_folder
-    from aectl.errors import DataError, UnknownInputError
-    from aectl.options import near_miss
-
-    word = config.data.dataset
-    if not datasets.is_dataset(word):
-        if Path(word).is_dir():
-            shape = _shape(config) if config.data.size and config.data.channels else None
-            return load_folder(word, shape, outcome.on_bad), config
-        if os.path.lexists(word):
-            raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
-        hint = near_miss(word.partition(":")[0], datasets.DATASETS)
-        raise UnknownInputError(f"no dataset or folder '{word}'{hint}")
-    try:
-        return datasets.load(word, folder, split="train"), config
-    except DatasetUnavailableError:
-        if not free_choice:
-            raise
-        outcome.console.notice(
-            f"MNIST is not in {folder} and cannot be downloaded: training on the bundled digits"
-            " (1,437 scans of 8x8 pixels).\nFor MNIST, run again with a network, or name the"
-            " folder that holds it with --data-dir."
-        )
-        data = dataclasses.replace(config.data, dataset=FALLBACK)
-        return datasets.load(FALLBACK, folder, split="train"), dataclasses.replace(
-            config, data=data
-        )
-
-
-def _resolved(config: Config, images: "ImageSet") -> Config:
-    """The config with the shape of the images, and the widths that follow from it."""
-    channels, height, width = images.shape
-    channels = config.data.channels or channels
-    if config.data.size:
-        height, width = (*config.data.size, *config.data.size)[:2]
-    if config.training.encoder:
-        features = model_file.read_card(Path(config.training.encoder)).architecture.code_size
-    else:
-        features = channels * height * width
-    return config.resolved((channels, height, width), features, len(images))
-
-
-def _shape(config: Config) -> tuple[int, int, int]:
-    assert config.data.size and config.data.channels
-    height, width = (*config.data.size, *config.data.size)[:2]
-    return config.data.channels, height, width
 
 
 def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
@@ -161,54 +92,41 @@ def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
     return run_folder.make(out, f"{dataset}-{config.model.model}", overwrite)
 
 
-def _remove_empty(*folders: Path) -> None:
-    for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+def _watched(run: "Run", console: Console) -> list[Mapping[str, Any]]:
+    """Trains, and shows how it goes; returns a row an epoch."""
+    from aectl.training.run import Epoch
 
-
-def _train_one(
-    config: Config, images: "ImageSet", device: "torch.device", folder: Path, console: Console
-) -> None:
-    """Trains one model and fills its run folder."""
-    from aectl.outputs import curves, run_folder
-    from aectl.training.run import Epoch, Run, Start
-
-    start = Start(
-        weights=model_file.load(Path(config.training.load))[0] if config.training.load else None,
-        encoder=model_file.load(Path(config.training.encoder)) if config.training.encoder else None,
-    )
-    run = Run(config, images, device, start)
     rows: list[Mapping[str, Any]] = []
-    with TrainingView(console, config, len(images), str(device)) as view:
+    with TrainingView(console, run.config, len(run.images), str(run.device)) as view:
         for event in run.epochs():
             if isinstance(event, Epoch):
                 rows.append(event.row)
                 view.epoch(event.row)
             else:
                 view.progress(event)
-    model_file.save(folder / model_file.FILE_NAME, run.network, run.card())
-    run_folder.save_text(folder / "config.toml", config.to_toml())
+    return rows
+
+
+def _fill(folder: Path, run: "Run", rows: list[Mapping[str, Any]]) -> None:
+    """Writes everything that a run folder holds, the model last."""
+    from aectl.outputs import curves, run_folder
+
+    run_folder.save_text(folder / "config.toml", run.config.to_toml())
     run_folder.save_metrics(folder / "metrics.csv", rows)
     curves.save_curves(folder / "curves.png", rows)
-    _save_pictures(run.network, images, folder)
+    _draw(folder, run.network, run.images)
+    model_file.save(folder / model_file.FILE_NAME, run.network, run.card())
 
 
-def _save_pictures(network: Any, images: "ImageSet", folder: Path) -> None:
-    import torch
-
+def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
     from aectl import inference
+    from aectl.models import Classifier
     from aectl.outputs import pictures
 
-    network.cpu()
-    mean = torch.from_numpy(images.images.mean(0) / 255).float()
-    spread = torch.from_numpy(images.images.std(0) / 255).float()
-    pictures.save_png(
-        folder / "filters.png", pictures.filter_grid(inference.filters(network, mean, spread))
-    )
-    if images.classes and not hasattr(network, "reconstruct"):
-        return
-    shown = images.images[:40]
-    with torch.no_grad():
-        output = network.reconstruct(inference.to_tensor(shown, torch.device("cpu"))).numpy()
-    pictures.save_png(folder / "reconstructions.png", pictures.reconstruction_grid(shown, output))
+    pixels = images.images[:SAMPLED] / 255
+    filters = inference.filters(network, pixels.mean(0), pixels.std(0))
+    pictures.save_png(folder / "filters.png", pictures.filter_grid(filters))
+    if not isinstance(network, Classifier):
+        shown = images.images[:PICTURED]
+        grid = pictures.reconstruction_grid(shown, inference.reconstruct_images(network, shown))
+        pictures.save_png(folder / "reconstructions.png", grid)

@@ -30,7 +30,7 @@ def reconstruction_grid(
     originals: (n, channels, height, width), 0 to 255; reconstructions: the same shape, 0 to 1.
     """
     pairs = zip(originals, to_bytes(reconstructions), strict=True)
-    tiles = [np.concatenate([above, _gap(above, 2), below], axis=1) for above, below in pairs]
+    tiles = [np.concatenate([above, _gap(above, 1), below], axis=1) for above, below in pairs]
     return grid(tiles, columns=min(COLUMNS, len(tiles)), side=originals.shape[-1])
 
 
@@ -56,7 +56,7 @@ def grid(
     scale = max(1, round(wanted / side))
     large = [tile.repeat(scale, axis=1).repeat(scale, axis=2) for tile in tiles]
     channels, height, width = large[0].shape
-    space = max(2, scale * 2)
+    space = max(4, scale * 3)
     rows = math.ceil(len(large) / columns)
     sheet = np.full(
         (channels, rows * (height + space) + space, columns * (width + space) + space),

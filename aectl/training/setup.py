@@ -1,0 +1,116 @@
+"""From options to a resolved config, its images, and the models that a run begins with."""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from aectl import model_file
+from aectl.config import AUTOENCODERS, Config
+from aectl.data import datasets
+from aectl.data.datasets import ImageSet
+from aectl.data.folders import OnBad, load_folder
+from aectl.errors import (
+    ConfigError,
+    DataError,
+    DatasetUnavailableError,
+    ModelFileError,
+    UnknownInputError,
+)
+from aectl.options import near_miss
+from aectl.types import Shape
+
+log = logging.getLogger(__name__)
+
+FALLBACK = "digits"
+
+
+def prepare(
+    given: Mapping[str, object], file: Mapping[str, object], data_dir: Path, on_bad: OnBad
+) -> tuple[Config, ImageSet]:
+    """The resolved config of the `given` options over those of a `file`, and its images.
+
+    Where no dataset was asked for and MNIST cannot be had, the bundled digits stand in. Files of
+    a folder that cannot be read are told to `on_bad`. Raises ConfigError, DataError or
+    ModelFileError.
+    """
+    asked = {**file, **given}
+    beneath = {**_settled_by_models(asked), **file}
+    config = Config.from_options(given, beneath)
+    images = _read(config, data_dir, on_bad, may_stand_in="dataset" not in {**beneath, **given})
+    config = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, dataset=images.name.removesuffix(":train"))
+    )
+    shape = _shape(config, images)
+    features = shape[0] * shape[1] * shape[2]
+    if config.training.encoder:
+        features = model_file.read_card(Path(config.training.encoder)).architecture.code_size
+    return config.resolved(shape, features, len(images)), images.fitted(shape)
+
+
+def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
+    """The options that --load and --encoder settle: a network's own, and its images' shape."""
+    settled: dict[str, object] = {}
+    if isinstance(encoder := asked.get("encoder"), str):
+        card = model_file.read_card(Path(encoder))
+        if card.architecture.kind not in AUTOENCODERS:
+            raise ModelFileError(
+                f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
+            )
+        settled |= {"channels": card.shape[0], "size": card.shape[1:], "model": "classifier"}
+    if isinstance(load := asked.get("load"), str):
+        card = model_file.read_card(Path(load))
+        if card.architecture.encoder:
+            raise ConfigError(
+                "--load cannot start from a classifier that stands on an encoder; train a new one"
+                " with --encoder"
+            )
+        described = card.architecture.to_json()
+        settled |= {k: v for k, v in described.items() if k not in ("shape", "classes")}
+        settled |= {"channels": card.shape[0], "size": card.shape[1:], "dataset": card.dataset}
+    return settled
+
+
+def _read(config: Config, data_dir: Path, on_bad: OnBad, may_stand_in: bool) -> ImageSet:
+    word = config.data.dataset
+    if not datasets.is_dataset(word):
+        return _read_folder(config, on_bad)
+    try:
+        return datasets.load(word, data_dir, split="train")
+    except DatasetUnavailableError:
+        if not may_stand_in:
+            raise
+        stand_in = datasets.load(FALLBACK, data_dir, split="train")
+        log.info(
+            "MNIST is not in %s and cannot be downloaded: training on the bundled digits"
+            " (%s scans of 8x8 pixels).\nFor MNIST, run again with a network, or name the folder"
+            " that holds it with --data-dir.",
+            data_dir,
+            f"{len(stand_in):,}",
+        )
+        return stand_in
+
+
+def _read_folder(config: Config, on_bad: OnBad) -> ImageSet:
+    word, data = config.data.dataset, config.data
+    if Path(word).is_dir():
+        settled = (data.channels, *_sides(data.size)) if data.size and data.channels else None
+        return load_folder(word, settled, on_bad)
+    if os.path.lexists(word):
+        raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
+    hint = near_miss(word.partition(":")[0], datasets.DATASETS)
+    raise UnknownInputError(f"no dataset or folder '{word}'{hint}")
+
+
+def _shape(config: Config, images: ImageSet) -> Shape:
+    """The shape that the options ask for, else that of the images."""
+    channels, height, width = images.shape
+    if config.data.size:
+        height, width = _sides(config.data.size)
+    return config.data.channels or channels, height, width
+
+
+def _sides(size: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width; a single number is both."""
+    return size[0], size[-1]

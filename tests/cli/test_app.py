@@ -1,0 +1,174 @@
+"""Exit statuses, pipes, and errors that say what is wrong in a line or two."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import shell
+
+WRONG = {
+    "train --dataset mnits": "'mnist'",
+    "train --dataset digit": "'digits'",
+    "train --dataset digits:tset": "train, test",
+    "train --dataset digits --sparse --rho 0": "--rho",
+    "train --dataset digits --sparse --rho 1.5": "--rho",
+    "train --dataset digits --rho 0.1": "--sparse",
+    "train --dataset digits --hidden 0": "--hidden",
+    "train --dataset digits --hidden x": "--hidden",
+    "train --dataset digits --loss msee": "'mse'",
+    "train --dataset digits --foo": "--foo",
+    "train --dataset digits --epochs many": "--epochs",
+    "train --dataset digits --hidden 5 --bottleneck-factor 2": "--bottleneck-factor",
+    "train --dataset digits --config nowhere.toml": "nowhere.toml",
+    "train --dataset digits --encoder nowhere": "nowhere",
+    "train --dataset digits --encoder {classifier}": "autoencoder",
+    "train --dataset digits --out {full}": "--overwrite",
+    "train --dataset digits --out {text}/run": "run",
+    "train --dataset {text}": "is a file",
+    "train --dataset {empty}": "no images",
+    "train --dataset nowhere": "nowhere",
+    "train --dataset {scans} --model classifier": "labels",
+    "train --dataset digits --device cuda": "cuda",
+    "encode": "MODEL",
+    "encode nowhere digits": "nowhere",
+    "encode {text} digits": "not a model",
+    "encode {empty} digits": "model.safetensors",
+    "encode {dense} nowhere.png": "nowhere.png",
+    "encode {dense} {empty}": "no images",
+    "encode {dense} mnits": "'mnist'",
+    "encode {dense} digits --out {text}": "ending",
+    "encode {dense} digits --out {table}": "--overwrite",
+    "encode {classifier} digits": "autoencoder",
+    "reconstruct {classifier} digits": "autoencoder",
+    "reconstruct {dense} digits --out {table}": ".png",
+    "reconstruct {dense} digits --out {picture}": "--overwrite",
+    "classify {dense} digits": "classifier",
+    "classify {classifier} --top-k 11": "--top-k",
+    "eval {dense} --sort": "--per-image",
+    "eval {dense} --json --csv": "--json",
+    "eval {dense} {dense} --per-image each.csv": "--per-image",
+    "eval {dense} {dense} --dataset -": "stdin",
+    "info {text}": "not a model",
+    "frobnicate": "frobnicate",
+}
+
+
+@pytest.fixture
+def places(tmp_path, dense, classifier, scans):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    for name in ("text.txt", "table.csv", "picture.png", "full/precious"):
+        (tmp_path / name).write_text("precious")
+    return {
+        "empty": tmp_path / "empty", "full": tmp_path / "full", "text": tmp_path / "text.txt",
+        "table": tmp_path / "table.csv", "picture": tmp_path / "picture.png",
+        "dense": dense, "classifier": classifier, "scans": scans,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_use_is_explained_in_two_lines_and_changes_nothing(aectl, places, tmp_path, line):
+    before = sorted(tmp_path.rglob("*"))
+    done = aectl(*(word.format(**places) for word in line.split()))
+    assert (done.status, done.out) == (2, "")
+    assert 1 <= len(done.err.splitlines()) <= 2
+    assert done.err.startswith("aectl: ")
+    assert WRONG[line] in done.err
+    assert sorted(tmp_path.rglob("*")) == before
+    for name in ("text.txt", "table.csv", "picture.png", "full/precious"):
+        assert (tmp_path / name).read_text() == "precious"
+
+
+def test_overwrite_replaces_a_table(aectl, dense, tmp_path):
+    (tmp_path / "t.csv").write_text("old")
+    assert aectl("encode", dense, "--out", "t.csv", "--overwrite").status == 0
+    assert (tmp_path / "t.csv").read_text().startswith("path,label,f0")
+
+
+def test_debug_shows_the_traceback(aectl):
+    with pytest.raises(Exception, match="mnits"):
+        aectl("train", "--dataset", "mnits", "--debug")
+
+
+def test_version_and_help_answer(aectl):
+    assert aectl("--version").out.startswith("aectl 0.")
+    for command in ("train", "reconstruct", "encode", "classify", "eval", "info"):
+        done = aectl(command, "--help")
+        assert done.status == 0
+        assert "Example" in done.out
+
+
+def test_completion_offers_commands_and_choices(tmp_path):
+    script = 'COMP_WORDS="aectl {words}" COMP_CWORD={at} _AECTL_COMPLETE=complete_bash aectl'
+    commands = shell(script.format(words="", at=1), tmp_path).out.split()
+    assert {"train", "encode", "classify", "reconstruct", "eval", "info"} <= set(commands)
+    losses = shell(script.format(words="train --loss ", at=3), tmp_path).out.split()
+    assert set(losses) == {"mse", "bce", "softmax-kl"}
+
+
+def test_a_pipe_prints_exactly_what_head_lets_through(scans, tmp_path):
+    script = f"""
+        model=$(aectl train -q --dataset digits --epochs 1 --out run) &&
+        find {scans} -name '*.png' | aectl encode "$model" - | head -3
+        echo "${{PIPESTATUS[*]}}" >&2
+    """
+    done = shell(script, tmp_path)
+    lines = done.out.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("path,f0,f1")
+    assert done.err.split() == ["0", "0", "0"]
+
+
+def test_a_closed_pipe_lets_a_long_list_of_paths_end_well(dense, scans, tmp_path):
+    many = f"for n in $(seq 40000); do echo {scans}/000.png; done"
+    done = shell(f"({many}) | aectl encode {dense} - | head -1; echo ${{PIPESTATUS[*]}}", tmp_path)
+    assert done.out.splitlines()[-1] == "0 0 0"
+    assert done.err == ""
+
+
+def test_python_dash_m_is_the_same_command(dense):
+    done = subprocess.run(
+        [sys.executable, "-m", "aectl", "info", dense], capture_output=True, text=True, check=True
+    )
+    assert "autoencoder" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ("['--help']", 0),
+        ("['--version']", 0),
+        *((f"['{name}', '--help']", 0) for name in ("train", "encode", "classify", "eval", "info")),
+        ("['train', '--rho', '1.5', '--sparse']", 2),
+        ("['train', '--nonsense']", 2),
+        ("['info', MODEL]", 0),
+        ("['encode', MODEL, '/nowhere']", 2),
+    ],
+)
+def test_answers_that_need_no_torch_do_not_load_it(arguments, status, dense):
+    code = f"""
+import sys
+MODEL = {str(dense)!r}
+sys.argv = ["aectl", *{arguments}]
+from aectl.cli import main
+assert main() == {status}
+loaded = {{"torch", "torchvision", "sklearn", "matplotlib", "polars"}} & sys.modules.keys()
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_training_on_the_digits_and_encoding_files_load_no_torchvision(dense, scans, tmp_path):
+    code = f"""
+import sys
+from aectl.cli import main
+for words in (["train", "-q", "--dataset", "digits", "--epochs", "1", "--out", "run"],
+              ["encode", {str(dense)!r}, {str(scans)!r}]):
+    sys.argv = ["aectl", *words]
+    assert main() == 0
+assert "torchvision" not in sys.modules
+"""
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path, env=os.environ
+    )

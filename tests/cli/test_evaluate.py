@@ -1,0 +1,130 @@
+"""`aectl eval`: one model, several side by side, and several seeds."""
+
+import csv
+import json
+import statistics
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+
+import aectl as package
+
+
+def digits(rows):
+    return np.round(load_digits().images[rows] * (255 / 16)) / 255
+
+
+TRAIN, TEST = slice(None, -360), slice(-360, None)
+
+
+def test_figures_are_what_numpy_computes(aectl, dense):
+    found = json.loads(aectl("eval", dense, "--json").out)[0]
+    model = package.load(dense)
+    x = digits(TEST)
+    with torch.no_grad():
+        code = model.encode(torch.tensor(x[:, None]).float())
+        output = model.decode(code).double().numpy()[:, 0]
+    squares = (x - output) ** 2
+    wanted = {
+        "model": str(dense),
+        "dataset": "digits",
+        "n": 360,
+        "mse": squares.mean(),
+        "sse": squares.sum() / 360,
+        "psnr": 10 * np.log10(1 / squares.mean()),
+        "explained_variance": 1 - squares.sum() / ((x - x.mean(0)) ** 2).sum(),
+        "mean_activation": code.mean().item(),
+        "l0": (code > 0).sum(1).float().mean().item(),
+        "dead": ((code > 0).sum(0) == 0).float().mean().item(),
+    }
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        approximate = value if isinstance(value, str) else pytest.approx(value, rel=1e-5)
+        assert found[name] == approximate, name
+
+
+def test_per_image_errors_average_to_the_mse_and_sort_worst_first(aectl, dense, tmp_path):
+    done = aectl("eval", dense, "--json", "--per-image", "each.csv", "--sort")
+    with (tmp_path / "each.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    errors = [float(row["mse"]) for row in rows]
+    assert len(rows) == 360
+    assert errors == sorted(errors, reverse=True)
+    assert np.mean(errors) == pytest.approx(json.loads(done.out)[0]["mse"], rel=1e-5)
+    number = int(rows[0]["path"].removeprefix("digits:test/"))
+    assert rows[0]["label"] == str(load_digits().target[-360 + number])
+
+
+def test_pca_mse_is_scikit_learn_s(aectl, dense):
+    found = json.loads(aectl("eval", dense, "--json", "--pca").out)[0]
+    train, test = (digits(rows).reshape(-1, 64) for rows in (TRAIN, TEST))
+    pca = PCA(32, svd_solver="full").fit(train)
+    error = ((pca.inverse_transform(pca.transform(test)) - test) ** 2).mean()
+    assert found["pca_mse"] == pytest.approx(error, rel=1e-4)
+
+
+def test_probe_error_is_near_that_of_a_linear_classifier_on_the_codes(aectl, dense):
+    found = json.loads(aectl("eval", dense, "--json", "--probe").out)[0]
+    model = package.load(dense)
+    with torch.no_grad():
+        codes = [
+            model.encode(torch.tensor(digits(rows)[:, None]).float()).numpy()
+            for rows in (TRAIN, TEST)
+        ]
+    labels = load_digits().target
+    linear = LogisticRegression(max_iter=5000).fit(codes[0], labels[TRAIN])
+    error = 100 * (1 - linear.score(codes[1], labels[TEST]))
+    assert found["probe_error"] == pytest.approx(error, abs=2)
+
+
+def test_several_models_stand_side_by_side_with_their_difference(aectl, trained, dense):
+    wide = trained("--epochs", "20", "--hidden", "48")
+    first, second = json.loads(aectl("eval", dense, wide, "--json").out)
+    done = aectl("eval", dense, wide)
+    line = next(line for line in done.out.splitlines() if line.startswith("mse"))
+    shown = [float(word) for word in line.split()[1:]]
+    wanted = [first["mse"], second["mse"], second["mse"] - first["mse"]]
+    assert shown == pytest.approx(wanted, rel=1e-3)
+    rows = list(csv.DictReader(aectl("eval", dense, wide, "--csv").out.splitlines()))
+    assert [float(row["mse"]) for row in rows] == [first["mse"], second["mse"]]
+
+
+def test_seeds_are_shown_as_mean_and_standard_deviation(aectl):
+    options = ["--dataset", "digits", "--epochs", "2", "--seeds", "3", "--out", "r"]
+    models = aectl("train", "-q", *options).out.split()
+    errors = [result["mse"] for result in json.loads(aectl("eval", *models, "--json").out)]
+    done = aectl("eval", *models)
+    assert "r (3 seeds)" in done.out
+    line = next(line for line in done.out.splitlines() if line.startswith("mse"))
+    mean, _, deviation = line.split()[1:]
+    assert float(mean) == pytest.approx(statistics.mean(errors), rel=1e-3)
+    assert float(deviation) == pytest.approx(statistics.stdev(errors), rel=1e-3)
+
+
+def test_a_classifier_s_report_counts_its_confusions(aectl, classifier):
+    found = json.loads(aectl("eval", classifier, "--json").out)[0]
+    confusion = np.array(found["confusion"])
+    assert confusion.sum() == found["n"] == 360
+    assert confusion.sum(1).tolist() == np.bincount(load_digits().target[TEST]).tolist()
+    assert found["accuracy"] == pytest.approx(confusion.trace() / 360)
+    assert found["error"] == pytest.approx(100 - 100 * found["accuracy"])
+
+
+def test_a_folder_of_classes_measures_a_classifier(aectl, classifier, scans, tmp_path):
+    labels = load_digits().target[TEST]
+    for name, label in zip(sorted(path.name for path in scans.iterdir()), labels, strict=True):
+        (tmp_path / "set" / str(label)).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / str(label) / name).write_bytes((scans / name).read_bytes())
+    by_name = json.loads(aectl("eval", classifier, "--json").out)[0]
+    by_folder = json.loads(aectl("eval", classifier, "--dataset", "set", "--json").out)[0]
+    assert by_folder["confusion"] == by_name["confusion"]
+
+
+def test_inputs_without_labels_cannot_measure_a_classifier(aectl, classifier, scans):
+    done = aectl("eval", classifier, "--dataset", scans)
+    assert done.status == 2
+    assert "labels" in done.err

@@ -1,0 +1,118 @@
+"""What the tests share: running `aectl`, and a few trained models to run it on."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from aectl.cli import main
+
+MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+Aectl = Callable[..., Finished]
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test reaches the network or the user's cache; a download fails at once."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("AECTL_DATA_DIR", raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture
+def aectl(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> Aectl:
+    """Runs the command in this process, in an empty folder; `stdin` is what it reads there."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, stdin: bytes = b"") -> Finished:
+        monkeypatch.setattr(sys, "argv", ["aectl", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfdbinary.readouterr()
+        status = main()
+        sys.stdout.flush()
+        captured = capfdbinary.readouterr()
+        return Finished(status, captured.out.decode(), captured.err.decode())
+
+    return run
+
+
+def shell(script: str, folder: Path) -> Finished:
+    """Runs a bash script with `aectl` of this environment first on the path."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail\n{script}"],
+        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+    """Gives the run folder of a model trained on the digits; the same options train only once."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def train(*options: str) -> Path:
+        if options not in made:
+            folder = tmp_path_factory.mktemp("run")
+            arguments = ["train", "-q", "--dataset", "digits", "--out", str(folder), *options]
+            before = sys.argv
+            sys.argv = ["aectl", *arguments]
+            try:
+                assert main() == 0
+            finally:
+                sys.argv = before
+            made[options] = folder
+        return made[options]
+
+    yield train
+
+
+@pytest.fixture
+def dense(trained: Callable[..., Path]) -> Path:
+    """The run folder of a dense autoencoder of the digits."""
+    return trained("--epochs", "20")
+
+
+@pytest.fixture
+def classifier(trained: Callable[..., Path]) -> Path:
+    """The run folder of a classifier of the digits."""
+    return trained("--epochs", "20", "--model", "classifier", "--hidden", "64")
+
+
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the digits' test split as PNG files, made without aectl."""
+    folder = tmp_path_factory.mktemp("scans")
+    pixels = np.round(load_digits().images[-360:] * (255 / 16)).astype(np.uint8)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{number:03d}.png")
+    return folder
