@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aectl import options
-from aectl.config import OPTIONS, ModelConfig
+from aectl.config import OPTIONS
 from aectl.errors import ModelFileError
+from aectl.sections import ModelConfig
 from aectl.types import Shape
 
 if TYPE_CHECKING:

@@ -7,14 +7,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "aectl"
 
-CORE = {"errors", "types", "options", "config", "files", "architecture", "model_file"}
+CORE = {"errors", "types", "options", "sections", "config", "files"} | {
+    "architecture",
+    "model_file",
+}
 MAY_IMPORT = {
     "errors": set(),
     "types": set(),
     "options": {"errors"},
-    "config": {"errors", "options", "types"},
+    "sections": {"errors", "options"},
+    "config": {"errors", "options", "sections", "types"},
     "files": {"errors"},
-    "architecture": {"errors", "types", "options", "config", "models"},
+    "architecture": {"errors", "types", "options", "sections", "config", "models"},
     "model_file": {"errors", "types", "config", "files", "architecture", "models"},
     "losses": set(),
     "models": {"types", "models"},
@@ -31,7 +35,7 @@ MAY_IMPORT = {
 }
 """What each room may import of the package; the command line, anything."""
 
-TORCH_FREE = ("errors", "types", "options", "config", "files", "data", "outputs", "cli")
+TORCH_FREE = ("errors", "types", "options", "sections", "config", "files", "data", "outputs", "cli")
 """Rooms that load no torch when they are imported."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aectl.cli import options
 from aectl.cli.console import Console, Outcome, torch_device
 from aectl.cli.verb import load_autoencoder, open_inputs, read_card
-from aectl.config import AUTOENCODERS
+from aectl.sections import AUTOENCODERS
 
 if TYPE_CHECKING:
     from aectl.outputs.tables import Rows

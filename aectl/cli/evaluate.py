@@ -14,8 +14,8 @@ import typer
 from aectl.cli import options
 from aectl.cli.console import Console, Outcome, torch_device
 from aectl.cli.verb import open_inputs, read_card
-from aectl.config import AUTOENCODERS
 from aectl.errors import ConfigError
+from aectl.sections import AUTOENCODERS
 
 if TYPE_CHECKING:
     from aectl.evaluation import Evaluation

@@ -8,9 +8,9 @@ import typer
 from aectl.cli import options
 from aectl.cli.console import Console, Outcome, torch_device
 from aectl.cli.verb import load_autoencoder, open_inputs, read_card
-from aectl.config import AUTOENCODERS
 from aectl.errors import OutputError
 from aectl.files import refuse_existing
+from aectl.sections import AUTOENCODERS
 
 
 def reconstruct(

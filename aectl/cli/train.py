@@ -58,9 +58,13 @@ def train(
     outcome = Outcome(console)
     file = read_toml(config) if config else {}
 
+    from aectl.outputs import run_folder
     from aectl.training.setup import prepare
 
+    run_folder.refuse_filled(out, overwrite)
     chosen, images = prepare(given, file, io.data_dir(data_dir), outcome.on_bad)
+
+    import torch
 
     from aectl.training.run import Run, Start
 
@@ -74,6 +78,8 @@ def train(
     for seed in range(paths.seed, paths.seed + seeds):
         seeded = dataclasses.replace(chosen, training=dataclasses.replace(paths, seed=seed))
         run = Run(seeded, images, on, start)
+        if threads is None and run.small:
+            torch.set_num_threads(1)
         folder = folder or _make_folder(out, chosen, overwrite)
         target = folder if seeds == 1 else folder / f"seed-{seed}"
         target.mkdir(exist_ok=True)

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from aectl import config, model_file
+from aectl import model_file
 from aectl.cli import console
 from aectl.errors import DataError, ModelFileError
 from aectl.model_file import ModelCard
+from aectl.sections import AUTOENCODERS
 
 if TYPE_CHECKING:
     from aectl.data.inputs import Inputs
@@ -19,7 +20,7 @@ def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
     """What a model file says. Raises ModelFileError for a model that `verb` has no use for."""
     card = model_file.read_card(path)
     if card.architecture.kind not in kinds:
-        wanted = "an autoencoder" if kinds == config.AUTOENCODERS else f"a {kinds[0]}"
+        wanted = "an autoencoder" if kinds == AUTOENCODERS else f"a {kinds[0]}"
         raise ModelFileError(f"{verb} needs {wanted}; {path} is a {card.architecture.kind}")
     return card
 

@@ -48,7 +48,7 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     """A figure a row, a group a column, with the difference from the first group.
 
     Several seeds stand as mean and sample standard deviation. `classes` name the rows of the
-    confusion matrix, which is shown for a single classifier.
+    confusion matrix, which is shown for a classifier on its own.
     """
     from rich.console import Console
     from rich.table import Table
@@ -75,7 +75,8 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     )
     console.print(table)
     confusion = groups[0].results[0].get("confusion")
-    if confusion and len(groups) == 1 and len(classes) <= CLASSES_SHOWN:
+    alone = len(groups) == len(groups[0].results) == 1
+    if confusion and alone and len(classes) <= CLASSES_SHOWN:
         console.print(_confusion_table(confusion, classes))
     return text.getvalue()
 

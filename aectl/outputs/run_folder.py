@@ -18,9 +18,8 @@ def make(path: Path | None, stem: str, overwrite: bool) -> Path:
     try:
         if path is None:
             return _next_free(stem)
+        refuse_filled(path, overwrite)
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()) and not overwrite:
-            raise OutputError(f"the run folder {path} is not empty; --overwrite writes into it")
         probe = path / ".writable"
         probe.touch()
         probe.unlink()
@@ -29,6 +28,12 @@ def make(path: Path | None, stem: str, overwrite: bool) -> Path:
             f"cannot write the run folder {path or RUNS}: {error.strerror or error}"
         ) from None
     return path
+
+
+def refuse_filled(path: Path | None, overwrite: bool) -> None:
+    """Raises OutputError where a run would be written among other files."""
+    if path is not None and path.is_dir() and any(path.iterdir()) and not overwrite:
+        raise OutputError(f"the run folder {path} is not empty; --overwrite writes into it")
 
 
 def save_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from aectl.config import TrainingConfig
+from aectl.sections import TrainingConfig
 
 
 def build_optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:

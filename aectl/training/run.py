@@ -24,6 +24,7 @@ from aectl.training.optimizers import build_optimizer, build_schedule
 
 MEASURED_IMAGES = 10_000
 EVALUATION_BATCH = 1000
+SMALL_STEP = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class Run:
         self._training = _on_device(training, device)
         self._held_out = _on_device(held_out, device) if held_out else None
         self.seconds = 0.0
+
+    @property
+    def small(self) -> bool:
+        """Whether a step is so little work that more than one CPU thread only slows it down."""
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        return parameters * self.config.training.batch_size < SMALL_STEP
 
     def epochs(self) -> Iterator[Progress | Epoch]:
         """Trains, and yields how far it is and what each epoch came to.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aectl import model_file
-from aectl.config import AUTOENCODERS, Config
+from aectl.config import Config
 from aectl.data import datasets
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, load_folder
@@ -19,6 +19,7 @@ from aectl.errors import (
     UnknownInputError,
 )
 from aectl.options import near_miss
+from aectl.sections import AUTOENCODERS
 from aectl.types import Shape
 
 log = logging.getLogger(__name__)
