@@ -1,10 +1,8 @@
 """The datasets that aectl knows by name, each as one uint8 array in memory."""
 
 import contextlib
-import gzip
 import io
 import logging
-import math
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl import options
+from aectl.data import idx
 from aectl.data.images import Pixels, fit_all
 from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
 from aectl.types import Shape
@@ -104,12 +103,17 @@ def load(word: str, data_dir: Path, *, split: str = "test", download: bool = Tru
         images, labels, classes = dataset.read(data_dir, split, download)
     except DataError:
         raise
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
+    except (OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DatasetUnavailableError(
-            f"{name} is not in {data_dir} and cannot be downloaded"
-            f" ({str(error).splitlines()[0] if str(error) else type(error).__name__});"
+            f"{name} is not in {data_dir} and cannot be downloaded ({reason});"
             " --data-dir names the folder that holds it"
         ) from error
+    if labels is not None and labels.max(initial=0) >= len(classes):
+        raise DataError(
+            f"{name} in {data_dir} is damaged: it has the label {labels.max()}, and"
+            f" {len(classes)} classes"
+        )
     return ImageSet(f"{name}:{split}", images, labels, classes)
 
 
@@ -128,31 +132,14 @@ def _idx(torchvision_name: str, classes: tuple[str, ...], data_dir: Path, split:
     """A dataset in MNIST's own files, plain or gzipped; torchvision is needed to download alone."""
     folder = data_dir / torchvision_name / "raw"
     stem = "train" if split == "train" else "t10k"
-    files = [f"{stem}-images-idx3-ubyte", f"{stem}-labels-idx1-ubyte"]
-    if download and not all(_present(folder / name) for name in files):
-        with _downloading(torchvision_name, data_dir):
+    files = [folder / f"{stem}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+    if download and not all(idx.present(path) for path in files):
+        with _downloading(torchvision_name, data_dir), idx.without_fragments(folder):
             getattr(_torchvision_datasets(), torchvision_name)(str(data_dir), download=True)
-    images, labels = (_read_idx(folder / name) for name in files)
+    images, labels = (idx.read(path) for path in files)
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise DataError(f"{folder}: its files do not hold as many labels as images")
     return images[:, None], labels.astype(np.int64), classes
-
-
-def _present(path: Path) -> bool:
-    return path.is_file() or path.with_name(path.name + ".gz").is_file()
-
-
-def _read_idx(path: Path) -> Pixels:
-    """An IDX file of bytes: magic 0 0 8 d, d big-endian sizes, then the values."""
-    packed = path.with_name(path.name + ".gz")
-    if not _present(path):
-        raise FileNotFoundError(f"no {path.name}")
-    read = path.read_bytes() if path.is_file() else gzip.decompress(packed.read_bytes())
-    header = 4 + 4 * (read[3] if len(read) > 3 else 0)
-    sizes = tuple(int.from_bytes(read[at : at + 4], "big") for at in range(4, header, 4))
-    if read[:3] != b"\0\0\x08" or len(read) != header + math.prod(sizes):
-        raise DataError(f"{path} is not an IDX file of bytes, or is cut short")
-    return np.frombuffer(read, np.uint8, offset=header).reshape(sizes)
 
 
 def _torchvision(
@@ -160,14 +147,16 @@ def _torchvision(
     data_dir: Path, split: str, download: bool,
 ) -> Loaded:  # fmt: skip
     """A dataset that torchvision reads: `unpack` takes its arrays out of the object."""
-    kind = getattr(_torchvision_datasets(), name)
+    kind = partial(getattr(_torchvision_datasets(), name), str(data_dir), **arguments(split))
     try:
-        found = kind(str(data_dir), **arguments(split), download=False)
-    except RuntimeError:
+        found = kind(download=False)
+    except (RuntimeError, FileNotFoundError):
         if not download:
             raise
         with _downloading(name, data_dir):
-            found = kind(str(data_dir), **arguments(split), download=True)
+            found = kind(download=True)
+    except Exception as error:
+        raise DataError(f"{name} in {data_dir} is damaged: {error!r}") from error
     return unpack(found)
 
 

@@ -52,9 +52,11 @@ def load_folder(folder: str, shape: Shape | None, on_bad: OnBad) -> ImageSet:
     images, kept = [], []
     for path in paths:
         try:
-            shape = shape or _default_shape(path)
-            images.append(decode(path, shape))
+            refuse_unnameable(path)
+            wanted = shape or _default_shape(path)
+            images.append(decode(path, wanted))
             kept.append(path)
+            shape = wanted
         except ImageError as error:
             on_bad(path, str(error))
     if not kept:
@@ -70,6 +72,14 @@ def load_folder(folder: str, shape: Shape | None, on_bad: OnBad) -> ImageSet:
         classes if labelled else (),
         tuple(kept),
     )
+
+
+def refuse_unnameable(path: str) -> None:
+    """Raises ImageError for a path that a table, which is UTF-8, cannot name."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ImageError("its name is not UTF-8") from None
 
 
 def _default_shape(path: str) -> Shape:

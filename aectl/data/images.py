@@ -40,7 +40,7 @@ def decode(path: str | Path, shape: Shape) -> Pixels:
 def native_shape(path: str | Path) -> Shape:
     """(channels, height, width) of the image in a file, channels 1 or 3. Raises ImageError."""
     with _explained(), Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image)
+        upright = _turned(image)
         grey = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
         return 1 if grey else 3, upright.height, upright.width
 
@@ -93,7 +93,7 @@ def _reason(error: Exception) -> str:
 
 def _upright(image: Image.Image) -> Image.Image:
     """The first frame, turned as EXIF says, as 8-bit grey or RGB without transparency."""
-    image = ImageOps.exif_transpose(image)
+    image = _turned(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _eight_bit(image)
     if image.has_transparency_data:
@@ -103,6 +103,15 @@ def _upright(image: Image.Image) -> Image.Image:
     if image.mode in ("1", "L"):
         return image.convert("L")
     return image.convert("RGB")
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """The image turned as EXIF says, or as it is where its EXIF cannot be read."""
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -80,7 +80,7 @@ class Inputs:
                 continue
             for path in self._files(word, on_bad):
                 try:
-                    _refuse_undecodable(path)
+                    folders.refuse_unnameable(path)
                     pixels = decode(path, shape)
                 except ImageError as error:
                     on_bad(path, str(error))
@@ -110,12 +110,6 @@ def _refuse_unknown(word: str) -> None:
         return
     hint = options.near_miss(word.partition(":")[0], datasets.DATASETS)
     raise UnknownInputError(f"no dataset, file or folder '{word}'{hint}")
-
-
-def _refuse_undecodable(path: str) -> None:
-    """Raises ImageError for a path that a table, which is UTF-8, cannot name."""
-    if not path.isprintable() and any("\udc80" <= character <= "\udcff" for character in path):
-        raise ImageError("its name is not UTF-8")
 
 
 def _lines(stream: BinaryIO, separator: bytes) -> Iterator[str]:

@@ -55,19 +55,19 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for number, group in enumerate(groups):
-        table.add_column(Text(group.name, overflow="fold"), justify="right")
+        table.add_column(Text(group.name), justify="right", overflow="fold")
         if number:
-            table.add_column("difference", justify="right", style="dim")
+            table.add_column("difference", justify="right", style="dim", overflow="fold")
     for figure in dict.fromkeys(name for group in groups for name in group.results[0]):
         if figure in ("model", "confusion"):
             continue
-        cells: list[str | Text] = [figure]
+        cells = [figure]
         for number, group in enumerate(groups):
-            cells.append(Text(_cell(group, figure)))
+            cells.append(_cell(group, figure))
             if number:
-                cells.append(Text(_difference(groups[0], group, figure)))
+                cells.append(_difference(groups[0], group, figure))
         table.add_row(*cells)
     text = io.StringIO()
     console = Console(
@@ -91,6 +91,8 @@ def _cell(group: Group, figure: str) -> str:
         return ""
     if len(values) == 1 or not isinstance(values[0], float):
         return _number(values[0])
+    if not all(map(math.isfinite, values)):
+        return _number(math.fsum(values) / len(values))
     return f"{_number(statistics.mean(values))} ± {_number(statistics.stdev(values))}"
 
 
@@ -98,7 +100,7 @@ def _difference(first: Group, other: Group, figure: str) -> str:
     a, b = _values(first, figure), _values(other, figure)
     if not (a and b) or not isinstance(a[0], float):
         return ""
-    change = statistics.mean(b) - statistics.mean(a)
+    change = math.fsum(b) / len(b) - math.fsum(a) / len(a)
     return ("+" if change > 0 else "") + _number(change)
 
 

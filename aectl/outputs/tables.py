@@ -94,7 +94,8 @@ class ParquetWriter(_Collecting):
     def close(self) -> None:
         import polars
 
-        polars.concat([_frame(rows) for rows in self._rows]).write_parquet(self._stream)
+        frames = [_frame(rows) for rows in self._rows]
+        polars.concat(frames, how="vertical_relaxed").write_parquet(self._stream)
 
 
 class NpzWriter(_Collecting):
@@ -102,7 +103,7 @@ class NpzWriter(_Collecting):
 
     def close(self) -> None:
         arrays = {
-            name: np.concatenate([np.asarray(rows.columns[name]) for rows in self._rows])
+            name: np.concatenate([_array(rows.columns[name]) for rows in self._rows])
             for name in self._rows[0].columns
         }
         features = [rows.features for rows in self._rows if rows.features is not None]
@@ -167,6 +168,13 @@ def _format(path: Path) -> str:
 
 def _count(rows: Rows) -> int:
     return len(next(iter(rows.columns.values())))
+
+
+def _array(column: Column) -> NDArray[Any]:
+    """A column for NumPy, which has no text that is missing: an empty one stands in."""
+    if isinstance(column, np.ndarray):
+        return column
+    return np.array(["" if value is None else value for value in column])
 
 
 def _frame(rows: Rows) -> "DataFrame":

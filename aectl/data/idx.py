@@ -1,0 +1,59 @@
+"""IDX, the file format of MNIST and its kin, plain or gzipped."""
+
+import contextlib
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from aectl.data.images import Pixels
+from aectl.errors import DataError
+
+
+def present(path: Path) -> bool:
+    """Whether an IDX file is there, plain or with `.gz` after its name."""
+    return path.is_file() or _packed(path).is_file()
+
+
+def read(path: Path) -> Pixels:
+    """An IDX file of bytes: magic 0 0 8 d, d big-endian sizes, then the values.
+
+    Raises FileNotFoundError, or DataError for a file that is damaged or of another format.
+    """
+    if not present(path):
+        raise FileNotFoundError(f"no {path.name}")
+    content = path.read_bytes() if path.is_file() else _unpacked(_packed(path))
+    header = 4 + 4 * (content[3] if len(content) > 3 else 0)
+    sizes = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4))
+    if content[:3] != b"\0\0\x08" or len(content) != header + math.prod(sizes):
+        raise DataError(f"{path} is not an IDX file of bytes, or is cut short")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)
+
+
+@contextlib.contextmanager
+def without_fragments(folder: Path) -> Iterator[None]:
+    """Removes what a download that failed in the block left half done: new, never unpacked."""
+    before = set(folder.glob("*.gz"))
+    try:
+        yield
+    except BaseException:
+        for packed in set(folder.glob("*.gz")) - before:
+            if not packed.with_suffix("").exists():
+                packed.unlink()
+        raise
+
+
+def _packed(path: Path) -> Path:
+    return path.with_name(path.name + ".gz")
+
+
+def _unpacked(packed: Path) -> bytes:
+    try:
+        return gzip.decompress(packed.read_bytes())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(
+            f"{packed} is damaged ({error}); without it, it is downloaded again"
+        ) from None

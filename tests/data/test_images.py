@@ -1,0 +1,326 @@
+"""Decoding one image file, whatever its format, orientation, depth or damage."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aectl.data.images import SUFFIXES, decode, fit_all, native_shape
+from aectl.errors import ImageError
+
+UPRIGHT = {
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).T,
+    8: np.rot90,
+}
+"""How an image is shown, by the value of EXIF's orientation (CIPA DC-008, section 4.6.4)."""
+
+ORIENTATION = 274
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def saved(path, pixels, **options):
+    Image.fromarray(np.asarray(pixels)).save(path, **options)
+    return path
+
+
+def flat(mode, colour, size=(8, 8)):
+    return Image.new(mode, size, colour)
+
+
+def turned(orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("ending", ["png", "tif", "webp"])
+def test_exif_orientation_is_applied(tmp_path, ending, orientation):
+    stored = noise(3, 5)
+    path = tmp_path / f"turned.{ending}"
+    lossless = {"lossless": True} if ending == "webp" else {}
+    saved(path, np.stack([stored] * 3, -1), exif=turned(orientation), **lossless)
+    wanted = UPRIGHT[orientation](stored)
+    assert native_shape(path) == (3, *wanted.shape)
+    np.testing.assert_array_equal(decode(path, (3, *wanted.shape)), [wanted] * 3)
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation_of_a_jpeg_is_applied(tmp_path, orientation):
+    stored = np.kron(np.array([[0, 80, 160], [240, 40, 120]], np.uint8), np.ones((16, 16)))
+    path = saved(tmp_path / "turned.jpg", stored.astype(np.uint8), exif=turned(orientation))
+    wanted = UPRIGHT[orientation](stored)
+    assert native_shape(path) == (1, *wanted.shape)
+    np.testing.assert_allclose(decode(path, (1, *wanted.shape))[0], wanted, atol=3)
+
+
+@pytest.mark.parametrize("exif", [b"garbage", b"II*\0\xff\xff\xff\x7f", b""])
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_damaged_exif_does_not_cost_the_image(tmp_path, ending, exif):
+    path = tmp_path / f"a.{ending}"
+    saved(path, np.full((8, 8, 3), 200, np.uint8), exif=b"Exif\0\0" + exif)
+    assert native_shape(path) == (3, 8, 8)
+    np.testing.assert_allclose(decode(path, (3, 8, 8)), 200, atol=3)
+
+
+SIXTEEN = np.array([[0, 128, 129, 256, 257], [12345, 30000, 32768, 65407, 65535]], np.uint16)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "pgm"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path, ending):
+    path = tmp_path / f"deep.{ending}"
+    if ending == "pgm":
+        path.write_bytes(b"P5\n5 2\n65535\n" + SIXTEEN.astype(">u2").tobytes())
+    else:
+        saved(path, SIXTEEN)
+    assert native_shape(path) == (1, 2, 5)
+    np.testing.assert_array_equal(decode(path, (1, 2, 5))[0], np.round(SIXTEEN / 257))
+
+
+def test_sixteen_bits_become_colour_in_equal_channels(tmp_path):
+    path = saved(tmp_path / "deep.png", SIXTEEN)
+    np.testing.assert_array_equal(decode(path, (3, 2, 5)), [np.round(SIXTEEN / 257)] * 3)
+
+
+def test_one_bit_becomes_black_and_white(tmp_path):
+    bits = noise(5, 9) > 127
+    path = saved(tmp_path / "bits.png", bits)
+    assert native_shape(path) == (1, 5, 9)
+    np.testing.assert_array_equal(decode(path, (1, 5, 9))[0], bits * 255)
+
+
+def palette_image():
+    image = Image.fromarray(np.array([[0, 1], [2, 0]], np.uint8), "P")
+    image.putpalette([*RED, *GREEN, *BLUE])
+    return image
+
+
+def test_palette_becomes_its_colours(tmp_path):
+    palette_image().save(tmp_path / "a.png")
+    assert native_shape(tmp_path / "a.png") == (3, 2, 2)
+    shown = decode(tmp_path / "a.png", (3, 2, 2)).transpose(1, 2, 0)
+    np.testing.assert_array_equal(shown, [[RED, GREEN], [BLUE, RED]])
+
+
+@pytest.mark.parametrize("ending", ["png", "gif"])
+def test_a_transparent_palette_entry_shows_white(tmp_path, ending):
+    palette_image().save(tmp_path / f"a.{ending}", transparency=1)
+    shown = decode(tmp_path / f"a.{ending}", (3, 2, 2)).transpose(1, 2, 0)
+    np.testing.assert_array_equal(shown, [[RED, (255, 255, 255)], [BLUE, RED]])
+
+
+def test_a_transparent_colour_of_an_rgb_png_shows_white(tmp_path):
+    image = Image.fromarray(np.array([[RED, GREEN]], np.uint8))
+    image.save(tmp_path / "a.png", transparency=GREEN)
+    shown = decode(tmp_path / "a.png", (3, 1, 2)).transpose(1, 2, 0)
+    np.testing.assert_array_equal(shown, [[RED, (255, 255, 255)]])
+
+
+def over_white(colour, alpha):
+    return (colour * alpha + 255.0 * (255 - alpha)) / 255
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "tif"])
+def test_transparent_pixels_show_white(tmp_path, ending):
+    pixels = noise(6, 7, 4)
+    pixels[0, :, 3], pixels[1, :, 3] = 0, 255
+    lossless = {"lossless": True, "exact": True} if ending == "webp" else {}
+    path = saved(tmp_path / f"a.{ending}", pixels, **lossless)
+    colour, alpha = pixels[..., :3].astype(float), pixels[..., 3:].astype(float)
+    shown = decode(path, (3, 6, 7)).transpose(1, 2, 0)
+    np.testing.assert_allclose(shown, over_white(colour, alpha), atol=1)
+    assert (shown[0] == 255).all()
+    np.testing.assert_array_equal(shown[1], pixels[1, :, :3])
+
+
+def test_grey_with_alpha_shows_white_where_it_is_transparent(tmp_path):
+    grey, alpha = noise(4, 5).astype(float), noise(5, 4).T.astype(float)
+    image = Image.merge("LA", [Image.fromarray(x.astype(np.uint8)) for x in (grey, alpha)])
+    image.save(tmp_path / "a.png")
+    assert native_shape(tmp_path / "a.png") == (1, 4, 5)
+    shown = decode(tmp_path / "a.png", (1, 4, 5))[0]
+    np.testing.assert_allclose(shown, over_white(grey, alpha), atol=1)
+
+
+@pytest.mark.parametrize(
+    "ink", [(0, 0, 0, 0), (255, 0, 0, 0), (0, 200, 100, 0), (0, 0, 0, 180), (90, 40, 0, 60)]
+)
+@pytest.mark.parametrize("ending", ["jpg", "tif"])
+def test_cmyk_becomes_rgb(tmp_path, ending, ink):
+    flat("CMYK", ink).save(tmp_path / f"a.{ending}")
+    cyan, magenta, yellow, black = ink
+    wanted = [(255 - part) * (255 - black) / 255 for part in (cyan, magenta, yellow)]
+    assert native_shape(tmp_path / f"a.{ending}") == (3, 8, 8)
+    shown = decode(tmp_path / f"a.{ending}", (3, 8, 8))
+    np.testing.assert_allclose(shown[:, 4, 4], wanted, atol=3)
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "tif"])
+def test_an_animation_gives_its_first_frame(tmp_path, ending):
+    frames = [flat("RGB", colour) for colour in (GREEN, RED, BLUE)]
+    path = tmp_path / f"a.{ending}"
+    lossless = {"lossless": True} if ending == "webp" else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], **lossless)
+    with Image.open(path) as image:
+        assert image.n_frames == 3
+    np.testing.assert_array_equal(decode(path, (3, 8, 8))[:, 3, 3], GREEN)
+
+
+def test_floats_from_zero_to_one_are_scaled(tmp_path):
+    values = np.array([[0, 0.2, 0.25], [0.75, 0.999, 1]], np.float32)
+    path = saved(tmp_path / "a.tif", values)
+    assert native_shape(path) == (1, 2, 3)
+    np.testing.assert_array_equal(decode(path, (1, 2, 3))[0], [[0, 51, 64], [191, 255, 255]])
+
+
+def test_colour_becomes_grey_by_its_luma(tmp_path):
+    pixels = noise(5, 6, 3)
+    path = saved(tmp_path / "a.png", pixels)
+    luma = pixels @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(decode(path, (1, 5, 6))[0], luma, atol=1)
+
+
+def test_grey_becomes_colour_in_equal_channels(tmp_path):
+    pixels = noise(5, 6)
+    path = saved(tmp_path / "a.png", pixels)
+    np.testing.assert_array_equal(decode(path, (3, 5, 6)), [pixels] * 3)
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 9), (3, 5, 9)])
+def test_an_image_of_the_wanted_size_keeps_its_pixels(tmp_path, shape):
+    pixels = noise(*shape)
+    path = saved(tmp_path / "a.png", pixels[0] if shape[0] == 1 else pixels.transpose(1, 2, 0))
+    shown = decode(path, shape)
+    assert (shown.dtype, shown.shape) == (np.uint8, shape)
+    np.testing.assert_array_equal(shown, pixels)
+
+
+def triangle(length, size):
+    """Weights (size, length): a triangle about each new pixel, two of the wider pixels wide."""
+    ratio = length / size
+    reach = max(ratio, 1)
+    centres = (np.arange(size)[:, None] + 0.5) * ratio
+    weights = np.clip(1 - np.abs(np.arange(length) + 0.5 - centres) / reach, 0, None)
+    return weights / weights.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 9), (1, 8, 8), (1, 20, 14), (1, 40, 50), (3, 6, 31)])
+def test_resizing_averages_under_a_triangle(tmp_path, shape):
+    channels, height, width = shape
+    pixels = noise(20, 28) if channels == 1 else noise(20, 28, 3)
+    path = saved(tmp_path / "a.png", pixels)
+    planes = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    wanted = triangle(20, height) @ planes.astype(float) @ triangle(28, width).T
+    np.testing.assert_allclose(decode(path, shape), wanted, atol=1.01)
+
+
+def test_enlarging_blends_two_pixels_linearly(tmp_path):
+    path = saved(tmp_path / "a.png", np.array([[0, 200]], np.uint8))
+    assert decode(path, (1, 1, 4)).tolist() == [[[0, 50, 150, 200]]]
+
+
+def test_a_fine_checkerboard_shrinks_to_mid_grey(tmp_path):
+    board = (np.indices((64, 64)).sum(0) % 2 * 255).astype(np.uint8)
+    path = saved(tmp_path / "a.png", board)
+    np.testing.assert_allclose(decode(path, (1, 16, 16)), 127.5, atol=2)
+
+
+def test_images_of_a_dataset_are_fitted_as_files_are(tmp_path):
+    pixels = noise(4, 3, 12, 10)
+    paths = [saved(tmp_path / f"{n}.png", x.transpose(1, 2, 0)) for n, x in enumerate(pixels)]
+    fitted = fit_all(pixels, (1, 5, 6))
+    np.testing.assert_array_equal(fitted, [decode(path, (1, 5, 6)) for path in paths])
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_known_ending_is_read(tmp_path, suffix):
+    grey = suffix in (".pbm", ".pgm")
+    image = flat("L", 255) if grey else flat("RGB", (250, 120, 20))
+    if suffix == ".pbm":
+        image = image.convert("1")
+    path = tmp_path / f"a{suffix}"
+    image.save(path)
+    assert native_shape(path)[1:] == (8, 8)
+    wanted = (255, 255, 255) if grey else (250, 120, 20)
+    np.testing.assert_allclose(decode(path, (3, 8, 8))[:, 4, 4], wanted, atol=6)
+
+
+def bytes_of(file_format):
+    held = io.BytesIO()
+    Image.fromarray(noise(64, 64, 3)).save(held, file_format)
+    return held.getvalue()
+
+
+def png_header(width, height):
+    """A grey PNG file that claims a size, with almost no data."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = zlib.compress(bytes(1000))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+def write(data):
+    return lambda path: path.write_bytes(data)
+
+
+def write_floats(values):
+    return lambda path: Image.fromarray(np.array([values], np.float32)).save(path, "TIFF")
+
+
+BAD_FILES = {
+    "jpeg cut short": (write(bytes_of("JPEG")[:2000]), "truncated"),
+    "png cut short": (write(bytes_of("PNG")[:2000]), "truncated"),
+    "webp cut short": (write(bytes_of("WEBP")[:2000]), ""),
+    "tiff cut short": (write(bytes_of("TIFF")[:2000]), ""),
+    "text": (write(b"this is no picture\n"), "not an image"),
+    "empty": (write(b""), "not an image"),
+    "folder": (lambda path: path.mkdir(), "directory"),
+    "missing": (lambda path: None, "No such file"),
+    "dangling link": (lambda path: path.symlink_to("nowhere"), "No such file"),
+    "bomb": (write(png_header(60_000, 60_000)), "pixels"),
+    "large bomb": (write(png_header(10_000, 10_000)), "pixels"),
+    "not a number": (write_floats([0.5, np.nan]), "no numbers"),
+    "infinite": (write_floats([0.5, np.inf]), "no numbers"),
+    "above one": (write_floats([0.5, 200]), "0 to 1"),
+    "below zero": (write_floats([-0.5, 1]), "0 to 1"),
+}
+
+
+@pytest.mark.parametrize(("make", "word"), BAD_FILES.values(), ids=BAD_FILES)
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_a_bad_file_is_refused_in_one_line(tmp_path, make, word, name):
+    make(tmp_path / name)
+    with pytest.raises(ImageError) as refused:
+        decode(tmp_path / name, (1, 8, 8))
+    reason = str(refused.value)
+    assert word in reason
+    assert len(reason.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["jpeg cut short", "text", "empty", "folder", "missing", "bomb"])
+def test_the_shape_of_a_bad_file_is_refused_in_one_line(tmp_path, name):
+    make, word = BAD_FILES[name]
+    make(tmp_path / "a.png")
+    with pytest.raises(ImageError, match=word) as refused:
+        native_shape(tmp_path / "a.png")
+    assert len(str(refused.value).splitlines()) == 1
