@@ -60,5 +60,5 @@ class TrainingView:
         """Says what an epoch came to."""
         if row["epoch"] % self._every == 0 or row["epoch"] in (1, self._epochs):
             figures = "  ".join(f"{name} {row[name]:.4g}" for name in SHOWN if name in row)
-            line = f"epoch {row['epoch']}/{self._epochs}  {figures}  {row['seconds']:.1f} s"
+            line = f"epoch {row['epoch']}/{self._epochs}  {figures}  {row['seconds']:.2g} s"
             (self._bar.console.print if self._bar else self._console.notice)(line)
