@@ -68,7 +68,7 @@ class Architecture:
         described: dict[str, Any] = {
             field.name: getattr(self.config, field.name)
             for field in dataclasses.fields(self.config)
-            if field.name != "bottleneck_factor" and _shapes(field, self.kind)
+            if getattr(self.config, field.name) is not None and _shapes(field, self.kind)
         }
         described["shape"] = self.shape
         if self.classes:
@@ -88,15 +88,15 @@ class Architecture:
         inner = fields.pop("encoder", None)
         model_fields = {field.name for field in dataclasses.fields(ModelConfig)}
         if not fields.keys() <= model_fields:
-            unknown = ", ".join(sorted(map(str, fields.keys() - model_fields)))
-            raise ModelFileError(f"its architecture has fields of no known meaning: {unknown}")
+            unknown = sorted(map(repr, fields.keys() - model_fields))
+            raise ModelFileError(f"its architecture has unknown fields: {', '.join(unknown)}")
         config = ModelConfig(
             **{name: options.coerce(OPTIONS[name], value) for name, value in fields.items()}
         )
         if config.hidden is None:
             raise ModelFileError("its architecture names no widths")
         if (
-            not isinstance(classes, int)
+            type(classes) is not int
             or not 0 <= classes <= 1_000_000
             or (classes > 0) != (config.model == "classifier")
         ):
@@ -104,6 +104,10 @@ class Architecture:
         encoder = None if inner is None else cls.from_json(inner, depth + 1)
         if encoder and (config.model != "classifier" or encoder.kind == "classifier"):
             raise ModelFileError("only a classifier stands on an encoder, and only on one")
+        if encoder and encoder.shape != shape:
+            raise ModelFileError(
+                f"its images are {shape}, and those of its encoder {encoder.shape}"
+            )
         return cls(config, shape, classes, encoder)
 
 

@@ -15,6 +15,9 @@ from aectl.types import Shape
 SHORTHAND = {"sparse": ("sparsity", "kl")}
 """A flag that stands for a value of another option."""
 
+WIDTHS = ("hidden", "bottleneck_factor")
+"""Two ways to say the same: one overrules the other."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -38,26 +41,20 @@ class Config:
         """
         given = _coerced(given)
         beneath = _coerced(beneath or {})
-        if beneath:
-            _refuse_idle(beneath, _filled(beneath))
+        for options_together in (given, beneath):
+            _refuse_two_widths(options_together)
+        _refuse_idle(beneath, _filled(beneath))
+        beneath = _still_of_use(beneath, given)
         values = _filled({**beneath, **given})
         _refuse_idle(given, values)
-        for name in beneath.keys() - given.keys():
-            if not options.applies(OPTIONS[name], values):
-                values[name] = options.default(OPTIONS[name], values)
-        config = cls(
+        return cls(
             **{
                 section: kind(**{f.name: values[f.name] for f in dataclasses.fields(kind)})
                 for section, kind in SECTIONS.items()
             }
         )
-        config.check_together(given)
-        return config
 
-    def check_together(self, given: Mapping[str, object]) -> None:
-        """Raises ConfigError where options that are each allowed do not go together."""
-        if self.model.hidden is not None and "bottleneck_factor" in given:
-            raise ConfigError("give either --hidden or --bottleneck-factor, not both")
+    def __post_init__(self) -> None:
         if self.loss.loss == "bce" and self.model.output_activation != "sigmoid":
             raise ConfigError("--loss bce needs --output-activation sigmoid")
         if self.loss.sparsity == "kl" and self.model.code_activation != "sigmoid":
@@ -70,25 +67,23 @@ class Config:
         """With what depends on the images filled in: their shape, their number, and the `width`
         of what the network sees of each."""
         channels, rows, columns = shape
+        trained = images - round(self.data.validation * images)
         data = dataclasses.replace(self.data, size=(rows, columns), channels=channels)
         return dataclasses.replace(
             self,
             data=data,
             model=self.model.resolved(width),
-            training=self.training.resolved(images),
+            training=self.training.resolved(trained),
         )
 
     def values(self) -> dict[str, Any]:
         """Every option that has a meaning in this config, by name."""
         flat = {name: getattr(getattr(self, _section(name)), name) for name in OPTIONS}
-        shown = {
+        return {
             name: value
             for name, value in flat.items()
             if value is not None and options.applies(OPTIONS[name], flat)
         }
-        if self.model.hidden is not None:
-            shown.pop("bottleneck_factor", None)
-        return shown
 
     def to_toml(self) -> str:
         """The options as a TOML text that `--config` reads."""
@@ -129,7 +124,7 @@ def read_toml(path: Path) -> dict[str, object]:
         read = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     known = {name.replace("_", "-"): name for name in (*OPTIONS, *SHORTHAND)}
     for key in read:
@@ -155,6 +150,8 @@ def _coerced(given: Mapping[str, object]) -> dict[str, object]:
     for name, value in given.items():
         if name in SHORTHAND:
             target, stands_for = SHORTHAND[name]
+            if not isinstance(value, bool):
+                raise ConfigError(f"{options.flag(name)} must be true or false; {value!r} given")
             if value and given.get(target, stands_for) == "none":
                 raise ConfigError(f"{options.flag(name)} and {options.flag(target)} none disagree")
             if value:
@@ -176,6 +173,26 @@ def _filled(given: Mapping[str, object]) -> dict[str, Any]:
         if name not in values:
             values[name] = options.default(field, values)
     return values
+
+
+def _still_of_use(beneath: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """The options of the file without those that the given ones overrule or make pointless."""
+    kept = {name: value for name, value in beneath.items() if name not in given}
+    for one, other in (WIDTHS, WIDTHS[::-1]):
+        if one in given:
+            kept.pop(other, None)
+    while True:
+        values = _filled({**kept, **given})
+        idle = [name for name in kept if not options.applies(OPTIONS[name], values)]
+        if not idle:
+            return kept
+        for name in idle:
+            del kept[name]
+
+
+def _refuse_two_widths(given: Mapping[str, object]) -> None:
+    if all(name in given for name in WIDTHS):
+        raise ConfigError(f"give either {' or '.join(map(options.flag, WIDTHS))}, not both")
 
 
 def _refuse_idle(given: Mapping[str, object], values: Mapping[str, object]) -> None:

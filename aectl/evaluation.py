@@ -100,6 +100,6 @@ class Evaluation:
         for batch, code in inference.encode(self.network, self._batches(inputs), self.device):
             codes.append(code)
             labels += batch.labels
-        if None in labels:
+        if None in labels or not labels:
             raise DataError("--probe needs labels, and the images have none")
         return np.concatenate(codes), np.array(labels)

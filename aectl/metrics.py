@@ -103,6 +103,8 @@ class PCA:
 
     def fit(self, components: int) -> "Projection":
         """The projection on the `components` directions of largest variance."""
+        if self._images == 0:
+            raise DataError("there are no images to fit PCA to")
         mean = self._sum / self._images
         covariance = self._products / self._images - torch.outer(mean, mean)
         directions = torch.linalg.eigh(covariance).eigenvectors

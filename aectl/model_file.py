@@ -149,8 +149,11 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
 
     path = resolve(path)
     card, shapes = _open(path)
-    with torch.device("meta"):
-        network = card.architecture.build()
+    try:
+        with torch.device("meta"):
+            network = card.architecture.build()
+    except RuntimeError as error:
+        raise ModelFileError(f"{path}: its architecture cannot be built: {error}") from None
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     _compare(path, wanted, shapes)
     network.load_state_dict(load_file(path), assign=True)
@@ -174,7 +177,7 @@ def _open(path: Path) -> tuple[ModelCard, dict[str, tuple[int, ...]]]:
         raise ModelFileError(f"{path} is a .safetensors file, but no model of aectl")
     try:
         card = ModelCard.from_json(json.loads(metadata[KEY]))
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise ModelFileError(f"{path}: its description is no JSON") from None
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
@@ -190,6 +193,6 @@ def _compare(
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
             raise ModelFileError(
-                f"{path}: tensor {name} should be {wanted.get(name, 'absent')}"
+                f"{path}: tensor {name!r} should be {wanted.get(name, 'absent')}"
                 f" and is {found.get(name, 'absent')}"
             )

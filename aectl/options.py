@@ -96,13 +96,20 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     if wanted is tuple:
         return _numbers(field.name, value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = _as_float(field.name, value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{flag(field.name)} must be a finite number; {value} given")
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         article = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         raise ConfigError(f"{flag(field.name)} must be {article[wanted]}; {value!r} given")
     return value
+
+
+def _as_float(name: str, value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ConfigError(f"{flag(name)} must be a finite number; a larger one given") from None
 
 
 def _numbers(name: str, value: object) -> tuple[int, ...]:
@@ -118,7 +125,7 @@ def _numbers(name: str, value: object) -> tuple[int, ...]:
         return tuple(int(part) for part in parts)
     except (ValueError, TypeError):
         raise ConfigError(
-            f"{flag(name)} must be whole numbers such as 1000,500; {text(value)} given"
+            f"{flag(name)} must be whole numbers such as 1000,500; {value!r} given"
         ) from None
 
 

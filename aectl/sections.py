@@ -61,12 +61,12 @@ class ModelConfig(Section):
         unset="half the input's width; conv-autoencoder: 32, 64 and an eighth; classifier: twice"
         " the width, two times",
     )  # fmt: skip
-    bottleneck_factor: float = option(
-        2.0,
+    bottleneck_factor: float | None = option(
+        None,
         "Width of the input over the width of the code, where --hidden is not given.",
-        above=0,
+        at_least=0.01,
         when=("model", AUTOENCODERS),
-        instead=(("model", "conv-autoencoder", 8.0),),
+        unset="2; 8 with --model conv-autoencoder",
     )
     activation: str = option("relu", "Activation of the inner layers.", choices=ACTIVATIONS)
     code_activation: str = option(
@@ -109,13 +109,14 @@ class ModelConfig(Section):
         """With `hidden` filled in for an input of `width` numbers."""
         if self.hidden is not None:
             return self
-        code = max(1, round(width / self.bottleneck_factor))
+        usual = 8.0 if self.model == "conv-autoencoder" else 2.0
+        code = max(1, round(width / (self.bottleneck_factor or usual)))
         hidden = {
             "autoencoder": (code,),
             "conv-autoencoder": (32, 64, code),
             "classifier": (2 * width, 2 * width),
         }[self.model]
-        return dataclasses.replace(self, hidden=hidden)
+        return dataclasses.replace(self, hidden=hidden, bottleneck_factor=None)
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class TrainingConfig(Section):
         above=0,
         instead=(
             ("sparsity", "kl", 0.01),
-            ("optimizer", "sgd", 0.1),
+            ("optimizer", "sgd", 0.03),
             ("model", "classifier", 0.001),
         ),
     )

@@ -16,7 +16,7 @@ def clamp(x: Tensor) -> Tensor:
     beyond the bound is pushed back where the target lies inside, and left alone where the target
     is the bound itself. A plain clamp has no gradient there and would leave such pixels stuck.
     """
-    return x + (x.clamp(0, 1) - x).detach()
+    return x.clamp(0, 1).detach() + (x - x.detach())
 
 
 def linear(x: Tensor) -> Tensor:

@@ -1,0 +1,98 @@
+"""The classifier over pixels and over an encoder."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+
+from aectl.models import Autoencoder, Classifier, ConvAutoencoder
+
+SHAPE = (1, 3, 4)
+ENCODERS = {
+    "dense": lambda: Autoencoder(SHAPE, (9, 5), dropout=0.5).encoder,
+    "conv": lambda: ConvAutoencoder(SHAPE, (4, 5)).encoder,
+}
+
+
+def images(count=6):
+    return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+def head(network, x):
+    """The classifier's own layers in numpy, ReLU between them."""
+    w = {name: value.double().numpy() for name, value in network.state_dict().items()}
+    count = len(network.layers)
+    for layer in range(count):
+        x = x @ w[f"layers.{layer}.weight"].T + w[f"layers.{layer}.bias"]
+        x = np.maximum(x, 0) if layer < count - 1 else x
+    return x
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (7, 6)])
+def test_logits_are_the_chain_of_layers_over_the_pixels(hidden):
+    torch.manual_seed(0)
+    network, x = Classifier(SHAPE, hidden, 4).eval(), images()
+    expected = head(network, x.double().numpy().reshape(6, -1))
+    assert expected.shape == (6, 4)
+    np.testing.assert_allclose(network(x).detach(), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        network.probabilities(x).detach(), softmax(expected, axis=1), atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_classifier_on_an_encoder_sees_the_code(kind):
+    torch.manual_seed(0)
+    encoder = ENCODERS[kind]()
+    network, x = Classifier(SHAPE, (7,), 4, encoder=encoder).eval(), images()
+    expected = head(network, encoder(x).detach().double().numpy())
+    assert network.layers[0].in_features == 5
+    np.testing.assert_allclose(network(x).detach(), expected, atol=1e-5)
+
+
+def test_filter_responses_are_those_of_the_first_layer():
+    torch.manual_seed(0)
+    network, x = Classifier(SHAPE, (7,), 4), images()
+    weight, bias = (v.double().numpy() for v in list(network.state_dict().values())[:2])
+    expected = x.double().numpy().reshape(6, -1) @ weight.T + bias
+    np.testing.assert_allclose(network.filter_responses(x).detach(), expected, atol=1e-5)
+
+
+def test_dropout_acts_in_training_alone():
+    network, x = Classifier(SHAPE, (50,), 4, dropout=0.5), images()
+    assert not torch.equal(network.train()(x), network(x))
+    assert torch.equal(network.eval()(x), network(x))
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_a_frozen_encoder_gets_no_gradient_and_the_head_does(kind):
+    torch.manual_seed(0)
+    network = Classifier(SHAPE, (7,), 4, encoder=ENCODERS[kind]())
+    network.freeze_encoder()
+    network(images()).square().sum().backward()
+    assert all(parameter.grad is None for parameter in network.encoder.parameters())
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.layers.parameters())
+
+
+def test_an_encoder_that_is_not_frozen_gets_a_gradient():
+    torch.manual_seed(0)
+    network = Classifier(SHAPE, (7,), 4, encoder=Autoencoder(SHAPE, (5,), "tanh", "tanh").encoder)
+    network(images()).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.encoder.parameters())
+
+
+def test_a_frozen_encoder_drops_nothing_in_training_and_the_head_still_does():
+    torch.manual_seed(0)
+    encoder, x = Autoencoder(SHAPE, (50, 20), "tanh", "tanh", dropout=0.5).encoder, images()
+    network = Classifier(SHAPE, (50,), 4, dropout=0.5, encoder=encoder).train()
+    assert not torch.equal(network.encoder(x), network.encoder(x))
+    network.freeze_encoder()
+    network.train()
+    assert torch.equal(network.encoder(x), network.encoder(x))
+    assert not torch.equal(network(x), network(x))
+
+
+def test_freezing_without_an_encoder_leaves_the_classifier_trainable():
+    network = Classifier(SHAPE, (7,), 4)
+    network.freeze_encoder()
+    assert all(parameter.requires_grad for parameter in network.parameters())

@@ -1,0 +1,171 @@
+"""Figures against numpy, scikit-learn and codes made by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn import decomposition, metrics
+from sklearn.datasets import load_digits
+
+from aectl.errors import DataError
+from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
+
+
+def digits():
+    return load_digits().images[:, None] / 16
+
+
+def noisy(x, seed=0):
+    return x + np.random.default_rng(seed).normal(0, 0.1, x.shape)
+
+
+def measured(x, x_hat, code, cuts=(), active_above=0.0):
+    """The figures of images that come in batches, cut at the given places."""
+    figures = ReconstructionMetrics(active_above)
+    rows = np.split(np.arange(len(x)), cuts)
+    errors = [figures.update(*(torch.tensor(part[r]) for part in (x, x_hat, code))) for r in rows]
+    return figures.result(), torch.cat(errors).numpy()
+
+
+def codes(count, seed=1):
+    return np.maximum(np.random.default_rng(seed).normal(size=(count, 12)), 0)
+
+
+def test_errors_are_those_of_their_formulas():
+    x = digits()
+    x_hat = noisy(x)
+    found, each = measured(x, x_hat, codes(len(x)))
+    mse = metrics.mean_squared_error(x.reshape(len(x), -1), x_hat.reshape(len(x), -1))
+    assert found["mse"] == pytest.approx(mse, rel=1e-12)
+    assert found["sse"] == pytest.approx(((x - x_hat) ** 2).sum(axis=(1, 2, 3)).mean(), rel=1e-12)
+    assert found["psnr"] == pytest.approx(20 * np.log10(1 / np.sqrt(mse)), rel=1e-12)
+    np.testing.assert_allclose(each, ((x - x_hat) ** 2).mean(axis=(1, 2, 3)), rtol=1e-12)
+
+
+def test_explained_variance_is_measured_around_the_mean_image_of_the_whole_set():
+    x = digits()
+    x_hat = noisy(x)
+    found, _ = measured(x, x_hat, codes(len(x)), cuts=[100, 900])
+    spread = ((x - x.mean(0)) ** 2).sum()
+    expected = 1 - ((x - x_hat) ** 2).sum() / spread
+    assert found["explained_variance"] == pytest.approx(expected, rel=1e-10)
+
+
+def test_explained_variance_matches_sklearn_s_variance_weighted_r2():
+    rng = np.random.default_rng(0)
+    x = rng.random((50, 1, 3, 3))
+    x_hat = noisy(x)
+    found, _ = measured(x, x_hat, codes(50))
+    r2 = metrics.r2_score(x.reshape(50, -1), x_hat.reshape(50, -1), multioutput="variance_weighted")
+    assert found["explained_variance"] == pytest.approx(r2, rel=1e-10)
+
+
+def test_predicting_the_mean_image_explains_nothing():
+    x = digits()
+    found, _ = measured(x, np.broadcast_to(x.mean(0), x.shape).copy(), codes(len(x)))
+    assert found["explained_variance"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_perfect_reconstruction_has_no_error_and_infinite_psnr():
+    x = digits()[:10]
+    found, _ = measured(x, x, codes(10))
+    assert (found["mse"], found["sse"], found["explained_variance"]) == (0, 0, 1)
+    assert found["psnr"] == math.inf
+
+
+def test_identical_images_have_no_variance_to_explain():
+    x = np.full((4, 1, 2, 2), 0.5)
+    found, _ = measured(x, x + 0.1, codes(4))
+    assert math.isnan(found["explained_variance"])
+
+
+@pytest.mark.parametrize(
+    ("active_above", "l0", "dead"),
+    [(0.0, 4 / 3, 0.5), (None, 5 / 3, 0.25), (0.1, 1.0, 0.5), (0.75, 1 / 3, 0.75)],
+)
+@pytest.mark.parametrize("cuts", [(), (1,), (1, 2)])
+def test_figures_of_a_code_made_by_hand(active_above, l0, dead, cuts):
+    code = np.array([[0.5, 0.0, 0.0, 0.0], [0.5, 1.0, 0.0, -0.5], [0.05, 0.0, 0.0, 0.0]])
+    x = np.random.default_rng(0).random((3, 1, 2, 2))
+    found, _ = measured(x, x, code, cuts, active_above)
+    assert found["l0"] == pytest.approx(l0)
+    assert found["dead"] == pytest.approx(dead)
+    assert found["mean_activation"] == pytest.approx(1.55 / 12)
+
+
+def test_a_unit_is_active_strictly_above_its_line_or_where_there_is_none_off_zero():
+    code = torch.tensor([-1.0, 0.0, 0.1, 0.2])
+    assert is_active(code, 0.1).tolist() == [False, False, False, True]
+    assert is_active(code, None).tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize("cuts", [(1,), (100, 101, 1000), tuple(range(7, 1797, 7))])
+def test_figures_do_not_depend_on_how_images_are_cut_into_batches(cuts):
+    x = digits()
+    x_hat, code = noisy(x), codes(len(x))
+    whole, _ = measured(x, x_hat, code)
+    cut, _ = measured(x, x_hat, code, cuts)
+    assert cut == pytest.approx(whole, rel=1e-10)
+
+
+def test_figures_of_float32_images_are_summed_in_float64():
+    x = np.random.default_rng(0).random((2000, 1, 8, 8), dtype=np.float32)
+    x_hat = noisy(x).astype(np.float32)
+    found, _ = measured(x, x_hat, codes(2000).astype(np.float32), cuts=range(10, 2000, 10))
+    exact = ((x.astype(np.float64) - x_hat) ** 2).mean()
+    assert found["mse"] == pytest.approx(exact, rel=1e-12)
+
+
+def test_classification_figures_match_sklearn():
+    rng = np.random.default_rng(0)
+    labels, predictions = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
+    figures = ClassificationMetrics(5)
+    for part in np.split(np.arange(200), [30, 31]):
+        figures.update(torch.tensor(predictions[part]), torch.tensor(labels[part]))
+    found = figures.result()
+    accuracy = metrics.accuracy_score(labels, predictions)
+    assert found["confusion"] == metrics.confusion_matrix(labels, predictions).tolist()
+    assert found["accuracy"] == pytest.approx(accuracy, rel=1e-12)
+    assert found["error"] == pytest.approx(100 * (1 - accuracy), rel=1e-12)
+
+
+def test_the_confusion_matrix_keeps_classes_that_do_not_occur():
+    figures = ClassificationMetrics(4)
+    figures.update(torch.tensor([1, 1]), torch.tensor([1, 0]))
+    expected = metrics.confusion_matrix([1, 0], [1, 1], labels=range(4))
+    assert figures.result()["confusion"] == expected.tolist()
+
+
+@pytest.mark.parametrize("components", [1, 10, 40])
+def test_pca_reconstructs_as_sklearn_s_does(components):
+    x = digits()
+    train, test = x[:1400], x[1400:]
+    ours = PCA()
+    for part in np.array_split(train, 7):
+        ours.update(torch.tensor(part))
+    theirs = decomposition.PCA(components, svd_solver="full").fit(train.reshape(1400, -1))
+    expected = theirs.inverse_transform(theirs.transform(test.reshape(len(test), -1)))
+    found = ours.fit(components).reconstruct(torch.tensor(test)).numpy()
+    assert found.shape == test.shape
+    np.testing.assert_allclose(found.reshape(len(test), -1), expected, atol=1e-8)
+
+
+def test_pca_with_as_many_components_as_pixels_or_more_gives_the_images_back():
+    x = torch.tensor(digits()[:200])
+    pca = PCA()
+    pca.update(x)
+    for components in (64, 100):
+        torch.testing.assert_close(pca.fit(components).reconstruct(x), x, atol=1e-9, rtol=0)
+
+
+def test_no_images_to_measure_is_a_data_error():
+    with pytest.raises(DataError, match="no images"):
+        ReconstructionMetrics(0.0).result()
+    with pytest.raises(DataError, match="no labelled images"):
+        ClassificationMetrics(3).result()
+
+
+def test_pca_of_no_images_is_a_data_error():
+    with pytest.raises(DataError, match="no images"):
+        PCA().fit(2)

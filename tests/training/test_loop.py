@@ -1,0 +1,177 @@
+"""The loop: which images it fetches, what it steps with, and what it yields."""
+
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from aectl.errors import DivergedError
+from aectl.models import Autoencoder
+from aectl.training.loop import MemorySet, mean_losses, train_epochs
+
+
+def numbered(count):
+    """Images of one pixel, each of another value."""
+    return MemorySet(torch.arange(count, dtype=torch.uint8).view(count, 1, 1, 1), None)
+
+
+def random_set(count=50, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return MemorySet(
+        torch.randint(256, (count, 1, 4, 4), dtype=torch.uint8, generator=generator), None
+    )
+
+
+def small(seed=0, **options):
+    torch.manual_seed(seed)
+    return Autoencoder((1, 4, 4), (8, 4), output_activation="linear", **options)
+
+
+def half_square(network, batch):
+    loss = 0.5 * (network(batch.images) - batch.images).square().sum() / len(batch.images)
+    return loss, {"per pixel": loss.detach() / 8}
+
+
+def trained(network, images, compute=half_square, *, lr=0.01, epochs=2, batch_size=16, seed=0):
+    """What the loop yields with plain sgd of a constant rate."""
+    optimizer = torch.optim.SGD(network.parameters(), lr)
+    return list(
+        train_epochs(
+            network, compute, images, optimizer,
+            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+            epochs=epochs, batch_size=batch_size,
+            generator=torch.Generator().manual_seed(seed),
+        )
+    )  # fmt: skip
+
+
+def orders(count, batch_size, epochs, seed=0):
+    """The numbers of the images in the order in which the loop fetched them, batch by batch."""
+    fetched = []
+
+    def note(network, batch):
+        fetched.append((batch.images * 255).round().int().flatten().tolist())
+        return network.weight.sum(), {}
+
+    trained(nn.Linear(1, 1), numbered(count), note, epochs=epochs, batch_size=batch_size, seed=seed)
+    return fetched
+
+
+@pytest.mark.parametrize(("count", "batch_size"), [(50, 16), (48, 16), (5, 16), (7, 1)])
+def test_each_image_is_seen_exactly_once_an_epoch(count, batch_size):
+    batches = orders(count, batch_size, epochs=3)
+    per_epoch = -(-count // batch_size)
+    assert len(batches) == 3 * per_epoch
+    for epoch in range(3):
+        mine = batches[epoch * per_epoch : (epoch + 1) * per_epoch]
+        assert sorted(chain.from_iterable(mine)) == list(range(count))
+        assert all(len(batch) == batch_size for batch in mine[:-1])
+
+
+def test_images_come_in_another_order_each_epoch_and_for_each_seed():
+    first, second = orders(50, 50, 2)
+    assert first != list(range(50))
+    assert first != second
+    assert orders(50, 50, 2) == orders(50, 50, 2)
+    assert orders(50, 50, 1, seed=1) != orders(50, 50, 1, seed=0)
+
+
+def test_labels_stay_with_their_images():
+    images = MemorySet(numbered(50).images, torch.arange(50))
+    for batch in images.shuffled(16, torch.Generator().manual_seed(0)):
+        assert (batch.images * 255).round().long().flatten().tolist() == batch.labels.tolist()
+
+
+def test_batches_are_float32_between_zero_and_one():
+    batch = MemorySet(torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1), None).batch(
+        slice(None)
+    )
+    assert batch.images.dtype == torch.float32
+    assert batch.images.flatten().tolist() == pytest.approx([0.0, 0.2, 1.0])
+    assert batch.images[2].item() == 1.0
+
+
+def test_in_order_is_the_order_of_the_set():
+    batches = [batch.images for batch in numbered(10).in_order(4)]
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    assert (torch.cat(batches) * 255).round().flatten().tolist() == list(range(10))
+
+
+def test_a_full_batch_step_of_sgd_is_gradient_descent_by_hand():
+    network, images = small(), random_set()
+    loss, _ = half_square(network, images.batch(slice(None)))
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    expected = [p.detach() - 0.01 * g for p, g in zip(network.parameters(), gradients, strict=True)]
+    trained(network, images, epochs=1, batch_size=50)
+    for found, wanted in zip(network.parameters(), expected, strict=True):
+        torch.testing.assert_close(found.detach(), wanted)
+
+
+def test_an_epoch_s_losses_are_means_over_images_also_with_a_smaller_last_batch():
+    network, images = small(), random_set()
+    expected = half_square(network, images.batch(slice(None)))[0].item()
+    (end,) = trained(network, images, lr=0.0, epochs=1)
+    assert (end.epoch, end.step, end.steps) == (1, 4, 4)
+    assert end.losses["loss"] == pytest.approx(expected, rel=1e-5)
+    assert end.losses["per pixel"] == pytest.approx(expected / 8, rel=1e-5)
+
+
+def test_training_yields_the_end_of_every_epoch_and_the_loss_falls():
+    ends = [p for p in trained(small(), random_set(), epochs=20) if p.losses is not None]
+    assert [end.epoch for end in ends] == list(range(1, 21))
+    assert ends[-1].losses["loss"] < 0.8 * ends[0].losses["loss"]
+
+
+def test_every_epoch_trains_in_training_mode_even_if_the_network_was_measured_between():
+    network, images = small(dropout=0.5), random_set()
+    modes = []
+
+    def note(network, batch):
+        modes.append(network.training)
+        return half_square(network, batch)
+
+    optimizer = torch.optim.SGD(network.parameters(), 0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    for progress in train_epochs(
+        network, note, images, optimizer, schedule,
+        epochs=2, batch_size=50, generator=torch.Generator(),
+    ):  # fmt: skip
+        if progress.losses is not None:
+            mean_losses(network, half_square, images, 50)
+            assert not network.training
+    assert modes == [True, True]
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 50, 1000])
+def test_mean_losses_neither_drop_nor_depend_on_the_batch_size(batch_size):
+    network, images = small(dropout=0.5), random_set()
+    x = images.images.double() / 255
+    off = network.eval().double()(x) - x
+    expected = 0.5 * off.square().sum().item() / 50
+    found = mean_losses(network.float().train(), half_square, images, batch_size)
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_mean_losses_leave_the_weights_alone():
+    network = small()
+    before = [p.detach().clone() for p in network.parameters()]
+    mean_losses(network, half_square, random_set(), 16)
+    assert all(p.grad is None for p in network.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_a_loss_that_is_no_finite_number_ends_training_and_names_the_epoch():
+    network, images = small(), random_set()
+    with pytest.raises(DivergedError, match=r"after epoch 1: .*--lr"):
+        trained(network, images, lr=1e6, epochs=5)
+
+
+def test_an_infinite_loss_in_one_batch_is_enough():
+    def infinite_for_the_last(network, batch):
+        loss = network.weight.sum()
+        return loss * (np.inf if len(batch.images) == 2 else 1), {}
+
+    with pytest.raises(DivergedError):
+        trained(nn.Linear(1, 1), numbered(50), infinite_for_the_last, batch_size=16)

@@ -1,0 +1,301 @@
+"""Whole runs on the bundled digits."""
+
+import dataclasses
+import functools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aectl.config import Config
+from aectl.data import datasets
+from aectl.errors import ConfigError, DivergedError, ModelFileError
+from aectl.model_file import ModelCard
+from aectl.training.loop import Progress
+from aectl.training.run import Epoch, Run, Start, split
+
+CPU = torch.device("cpu")
+
+
+@functools.cache
+def digits(count=1437):
+    return datasets.load("digits", Path("none"), split="train").take(slice(count))
+
+
+def prepared(images=None, start=None, width=64, **options):
+    """A run of these options; 120 images unless others are given."""
+    images = images or digits(120)
+    config = Config.from_options({"dataset": "digits", "hidden": "16", **options})
+    return Run(config.resolved(images.shape, width, len(images)), images, CPU, start)
+
+
+def trained(images=None, start=None, **options):
+    """A run that is over, and its rows."""
+    run = prepared(images, start, **options)
+    return run, [event.row for event in run.epochs() if isinstance(event, Epoch)]
+
+
+def weights(network):
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def pixels(images):
+    return torch.from_numpy(images.images / 255).float()
+
+
+KINDS = {
+    "dense": {"epochs": 2, "hidden": "20,10", "dropout": 0.2},
+    "tied": {"epochs": 2, "tied": True},
+    "sparse": {"epochs": 2, "sparsity": "kl"},
+    "conv": {"epochs": 2, "model": "conv-autoencoder", "hidden": "4,8"},
+    "classifier": {"epochs": 2, "model": "classifier", "validation": 0.2},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_one_others(kind):
+    first, again, other = (weights(trained(seed=s, **KINDS[kind])[0].network) for s in (3, 3, 4))
+    assert same(first, again)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_run_yields_the_end_of_every_epoch_with_its_row():
+    events = list(prepared(epochs=3, batch_size=50).epochs())
+    ends = [e for e in events if isinstance(e, Progress) and e.losses is not None]
+    rows = [e.row for e in events if isinstance(e, Epoch)]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [(end.epoch, end.step, end.steps) for end in ends] == [(1, 3, 3), (2, 3, 3), (3, 3, 3)]
+    assert [end.losses["loss"] for end in ends] == [row["loss"] for row in rows]
+
+
+def test_a_row_s_lr_is_that_of_the_epoch_s_first_step():
+    _, rows = trained(epochs=10, lr=0.01, warmup=0.1)
+    expected = [0.01, *(0.005 * (1 + math.cos(math.pi * step / 9)) for step in range(9))]
+    assert [row["lr"] for row in rows] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_measured_figures_are_those_of_the_network_at_the_end():
+    run, rows = trained(epochs=3)
+    x = pixels(run.images)
+    with torch.no_grad():
+        code, output = run.network.encode(x), run.network(x)
+    assert rows[-1]["train_mse"] == pytest.approx((output - x).square().mean().item(), rel=1e-5)
+    assert rows[-1]["train_l0"] == pytest.approx((code > 0).sum(1).double().mean().item())
+    assert rows[-1]["train_mean_activation"] == pytest.approx(code.mean().item(), rel=1e-5)
+    assert rows[-1]["train_dead"] == pytest.approx((code == 0).all(0).double().mean().item())
+
+
+def test_the_network_of_a_run_that_is_over_is_in_evaluation_mode():
+    run, _ = trained(epochs=1, hidden="20,10", dropout=0.5)
+    x = pixels(run.images)
+    assert torch.equal(run.network(x), run.network(x))
+
+
+@pytest.mark.parametrize(("part", "held_out"), [(0.1, 12), (0.25, 30), (0.5, 60), (0.99, 119)])
+def test_the_validation_split_is_disjoint_complete_and_of_the_right_size(part, held_out):
+    images = dataclasses.replace(digits(120), paths=tuple(map(str, range(120))))
+    training, validation = split(images, part, seed=0)
+    assert len(validation) == held_out
+    assert sorted(map(int, training.paths + validation.paths)) == list(range(120))
+    for side in (training, validation):
+        rows = [int(path) for path in side.paths]
+        assert np.array_equal(side.images, images.images[rows])
+        assert np.array_equal(side.labels, images.labels[rows])
+
+
+def test_the_seed_decides_which_images_are_held_out():
+    chosen = [split(digits(120), 0.2, seed)[1].images for seed in (0, 0, 1)]
+    assert np.array_equal(chosen[0], chosen[1])
+    assert not np.array_equal(chosen[0], chosen[2])
+
+
+def test_without_a_part_nothing_is_held_out():
+    training, validation = split(digits(120), 0.0, 0)
+    assert (len(training), validation) == (120, None)
+
+
+@pytest.mark.parametrize(("count", "part"), [(120, 0.001), (1, 0.5), (2, 0.9)])
+def test_a_split_that_leaves_one_side_empty_is_refused(count, part):
+    with pytest.raises(ConfigError, match="--validation"):
+        split(digits(120).take(slice(count)), part, 0)
+
+
+def test_held_out_images_are_not_trained_on():
+    images = digits(120)
+    _, validation = split(images, 0.25, seed=0)
+    rows = [np.flatnonzero((images.images == v).all(axis=(1, 2, 3)))[0] for v in validation.images]
+    spoilt = images.images.copy()
+    spoilt[rows] = 255 - spoilt[rows]
+    clean, _ = trained(epochs=2, validation=0.25)
+    other, _ = trained(dataclasses.replace(images, images=spoilt), epochs=2, validation=0.25)
+    assert same(weights(clean.network), weights(other.network))
+    assert clean.card().training["images"] == 90
+
+
+def overfitted(keep):
+    """A run whose validation loss has its minimum before the last epoch."""
+    return trained(
+        digits(60), epochs=300, validation=0.5, keep=keep, hidden="200,100,50", schedule="constant"
+    )
+
+
+def validation_loss(run):
+    _, held_out = split(run.images, 0.5, run.config.training.seed)
+    x = pixels(held_out)
+    with torch.no_grad():
+        return 0.5 * (run.network(x) - x).double().square().sum().item() / len(x)
+
+
+def test_keep_best_keeps_the_weights_of_the_epoch_of_lowest_validation_loss():
+    run, rows = overfitted("best")
+    losses = [row["validation_loss"] for row in rows]
+    assert min(losses) < 0.99 * losses[-1]
+    assert validation_loss(run) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_keep_last_keeps_the_weights_of_the_last_epoch():
+    run, rows = overfitted("last")
+    losses = [row["validation_loss"] for row in rows]
+    assert validation_loss(run) == pytest.approx(losses[-1], rel=1e-5)
+
+
+def test_a_rate_that_is_far_too_high_is_said_to_diverge():
+    run = prepared(optimizer="sgd", lr=1e9, epochs=50, output_activation="linear")
+    with pytest.raises(DivergedError, match="--lr"):
+        list(run.epochs())
+
+
+def test_a_run_starts_from_given_weights():
+    first, _ = trained(epochs=1)
+    second = prepared(start=Start(weights=first.network), seed=9)
+    assert same(weights(first.network), weights(second.network))
+    assert not same(weights(first.network), weights(prepared(seed=9).network))
+
+
+def test_training_on_from_given_weights_leaves_the_given_network_alone():
+    first, _ = trained(epochs=1)
+    before = weights(first.network)
+    second, _ = trained(start=Start(weights=first.network), epochs=1)
+    assert same(before, weights(first.network))
+    assert not same(before, weights(second.network))
+
+
+def test_from_the_same_weights_the_seed_still_decides_the_order_of_the_images():
+    start = Start(weights=trained(epochs=1)[0].network)
+    first, again, other = (
+        weights(trained(start=start, epochs=1, batch_size=32, seed=seed)[0].network)
+        for seed in (0, 0, 1)
+    )
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_given_weights_keep_their_biases_under_a_kl_penalty():
+    first, _ = trained(epochs=1, sparsity="kl", rho=0.2)
+    second = prepared(start=Start(weights=first.network), sparsity="kl", rho=0.05)
+    assert same(weights(first.network), weights(second.network))
+
+
+def test_weights_of_another_width_are_refused_in_one_line():
+    first, _ = trained(epochs=1)
+    with pytest.raises(ModelFileError, match="--load do not fit") as caught:
+        prepared(start=Start(weights=first.network), hidden="17")
+    assert "\n" not in str(caught.value)
+
+
+def classifier_on_encoder(**options):
+    base, _ = trained(epochs=2)
+    start = Start(encoder=(base.network, base.card()))
+    run, rows = trained(
+        start=start, model="classifier", encoder="base", hidden="", epochs=30, lr=0.03, **options
+    )
+    return base, run, rows
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_the_classifier_learns_on_it():
+    base, run, rows = classifier_on_encoder()
+    assert same(weights(base.network.encoder), weights(run.network.encoder))
+    assert rows[-1]["train_error"] < rows[0]["train_error"] / 2
+
+
+def test_fine_tuning_changes_every_weight_of_a_copy_of_the_encoder():
+    base, run, _ = classifier_on_encoder(fine_tune=True)
+    before, after = weights(base.network.encoder), weights(run.network.encoder)
+    assert before.keys() == after.keys()
+    assert not any(torch.equal(before[name], after[name]) for name in before)
+    assert same(weights(base.network), weights(trained(epochs=2)[0].network))
+
+
+def test_a_classifier_is_described_with_its_classes_and_its_encoder():
+    base, run, _ = classifier_on_encoder()
+    assert run.card().classes == tuple("0123456789")
+    assert run.architecture.encoder == base.architecture
+
+
+def test_a_classifier_of_images_without_labels_is_refused():
+    unlabelled = dataclasses.replace(digits(120), labels=None, classes=())
+    with pytest.raises(ConfigError, match="labels"):
+        prepared(unlabelled, model="classifier")
+
+
+@pytest.mark.parametrize(
+    "model", [{"hidden": "64"}, {"model": "conv-autoencoder", "hidden": "4,64"}]
+)
+@pytest.mark.parametrize("rho", [0.02, 0.05, 0.2])
+def test_a_kl_run_starts_with_code_activations_near_rho(model, rho):
+    run = prepared(sparsity="kl", rho=rho, **model)
+    with torch.no_grad():
+        mean = run.network.encode(pixels(run.images)).mean().item()
+    assert mean == pytest.approx(rho, rel=0.25)
+
+
+@pytest.mark.parametrize("rho", [0.05, 0.2])
+def test_the_mean_activation_ends_near_rho(rho):
+    _, rows = trained(digits(), sparsity="kl", rho=rho, hidden="32", epochs=40)
+    assert rows[-1]["train_mean_activation"] == pytest.approx(rho, rel=0.1)
+
+
+def test_a_heavier_penalty_brings_the_mean_activation_nearer_to_rho_at_the_cost_of_error():
+    light, heavy = (
+        trained(digits(), sparsity="kl", hidden="32", epochs=20, beta=beta)[1][-1]
+        for beta in (0.01, 10.0)
+    )
+    assert abs(heavy["train_mean_activation"] - 0.05) < abs(light["train_mean_activation"] - 0.05)
+    assert heavy["train_mse"] > light["train_mse"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"tied": True}, {"loss": "bce"}, {"hidden": "48,16", "activation": "tanh"},
+        {"model": "conv-autoencoder", "hidden": "8,16"}, {"optimizer": "adamw"},
+        {"optimizer": "sgd", "lr": 0.03, "hidden": "32"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_autoencoder_ends_well_below_the_error_of_predicting_the_mean_image(options):
+    run, rows = trained(digits(), epochs=60, **options)
+    spread = (run.images.images / 255).var(axis=0).mean()
+    assert rows[-1]["train_mse"] < spread / 2
+
+
+def test_a_classifier_learns_the_digits():
+    _, rows = trained(digits(), model="classifier", hidden="64", epochs=50, validation=0.2)
+    assert rows[-1]["validation_error"] < 8
+
+
+def test_the_card_says_how_the_network_was_trained_and_is_json():
+    run, _ = trained(epochs=1, sparsity="kl", rho=0.1)
+    described = json.loads(json.dumps(run.card().to_json()))
+    assert ModelCard.from_json(described).architecture == run.architecture
+    assert described["training"]["options"]["rho"] == 0.1
+    assert described["training"]["options"]["hidden"] == [16]
+    assert described["training"]["versions"]["torch"] == torch.__version__
+    assert described["training"]["images"] == 120
