@@ -20,6 +20,10 @@ from aectl.model_file import ModelCard
 from aectl.models import Classifier, Network
 
 
+def ignore(path: str, reason: str) -> None:
+    """For inputs that are read again: what cannot be read was named the first time."""
+
+
 @dataclasses.dataclass
 class Evaluation:
     """Measures a network on inputs: run through `measured()`, then ask for the figures."""
@@ -45,7 +49,7 @@ class Evaluation:
         Raises DataError where a classifier meets images without labels, or with others than its
         own.
         """
-        batches = self._batches(self.inputs)
+        batches = self.inputs.batches(self.card.shape, self.batch_size, self.on_bad)
         if isinstance(self.network, Classifier):
             assert isinstance(self._metrics, ClassificationMetrics)
             results = inference.measure_labels(
@@ -88,7 +92,7 @@ class Evaluation:
         return dataclasses.replace(self.inputs, words=[train])
 
     def _batches(self, inputs: Inputs) -> Iterator[InputBatch]:
-        return inputs.batches(self.card.shape, self.batch_size, self.on_bad)
+        return inputs.batches(self.card.shape, self.batch_size, ignore)
 
     def _pixels(self, inputs: Inputs) -> Iterator[Pixels]:
         return (batch.images for batch in self._batches(inputs))

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import os
 import select
 import sys
@@ -55,6 +56,8 @@ def main() -> int:
         return status if isinstance(status, int) else 0
     except typer.TyperException as error:
         return _fail(" ".join(error.format_message().split()), 2)
+    finally:
+        logging.getLogger("aectl").handlers.clear()
 
 
 def explained(command: Callable[..., int]) -> Callable[..., int]:

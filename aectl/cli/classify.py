@@ -7,28 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aectl.cli import options
-from aectl.cli.console import Console, Outcome, torch_device
-from aectl.cli.verb import load_classifier, open_inputs, read_card
+from aectl.cli.verb import Session, load_classifier, read_card
 from aectl.errors import ConfigError
 
 if TYPE_CHECKING:
     from aectl.outputs.tables import Rows
 
 
+@options.with_common_options
 def classify(
+    common: options.Common,
     model: options.Model,
     inputs: options.Input = None,
-    top_k: Annotated[int, typer.Option(help="So many classes, the likeliest first.", min=1)] = 1,
+    top_k: Annotated[
+        int, typer.Option(metavar="N", help="So many classes, the likeliest first.", min=1)
+    ] = 1,
     out: options.Out = None,
-    null: options.Null = False,
-    overwrite: options.Overwrite = False,
-    errors: options.Errors = None,
-    data_dir: options.DataDir = None,
-    device: options.Device = "auto",
-    batch_size: options.BatchSize = 256,
-    threads: options.Threads = None,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> int:
     """Write the predicted class of each image, with its probability.
 
@@ -36,22 +30,21 @@ def classify(
     """
     from aectl.outputs import tables
 
-    tables.check_destination(out, overwrite)
-    console = Console(quiet)
-    outcome = Outcome(console, errors, overwrite)
+    tables.check_destination(out, common.overwrite)
+    session = Session(common)
     card = read_card(model, "classify", ("classifier",))
     if top_k > len(card.classes):
         raise ConfigError(f"--top-k must be at most {len(card.classes)}, the number of classes")
-    found = open_inputs(inputs, card, data_dir, null=null)
+    found = session.inputs(inputs, card)
 
     from aectl import inference
 
     network = load_classifier(model)
-    batches = found.batches(card.shape, batch_size, outcome.on_bad)
+    batches = session.batches(found, card.shape)
 
     def rows() -> "Iterator[Rows]":
-        results = inference.classify(network, batches, torch_device(device, threads), top_k)
-        for batch, predictions, probabilities in console.counted(results, "classifying"):
+        results = inference.classify(network, batches, session.device(), top_k)
+        for batch, predictions, probabilities in session.console.counted(results, "classifying"):
             columns = tables.leading_columns(batch, found.labelled)
             for rank in range(top_k):
                 suffix = f"_{rank + 1}" if rank else ""
@@ -59,4 +52,4 @@ def classify(
                 columns["probability" + suffix] = probabilities[:, rank]
             yield tables.Rows(columns)
 
-    return outcome.status(tables.write_table(out, sys.stdout.buffer, rows()))
+    return session.outcome.status(tables.write_table(out, sys.stdout.buffer, rows()))

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aectl.cli import options
-from aectl.cli.console import Console, Outcome, torch_device
-from aectl.cli.verb import open_inputs, read_card
+from aectl.cli.console import Console
+from aectl.cli.verb import Session, read_card
 from aectl.errors import ConfigError
 from aectl.sections import AUTOENCODERS
 
 if TYPE_CHECKING:
+    from aectl.data.inputs import Inputs
     from aectl.evaluation import Evaluation
     from aectl.model_file import ModelCard
     from aectl.outputs.report import Group
@@ -25,16 +26,19 @@ if TYPE_CHECKING:
 
 Models = Annotated[
     list[Path],
-    typer.Argument(metavar="MODEL...", help="Model files or run folders, side by side."),
+    typer.Argument(metavar="MODEL", help="Model files or run folders, side by side."),
 ]
 
 
+@options.with_common_options
 def evaluate(
+    common: options.Common,
     models: Models,
     dataset: Annotated[
         list[str] | None,
         typer.Option(
             "--dataset",
+            metavar="INPUT",
             help="A dataset, file, folder or - as for INPUT; may be given several times.",
             show_default="the test split of what the model was trained on",
         ),
@@ -42,73 +46,53 @@ def evaluate(
     probe: Annotated[
         bool,
         typer.Option(
-            help="Error of a linear classifier on the features, trained on the train split."
+            "--probe",
+            help="Error of a linear classifier on the features, trained on the train split.",
         ),
     ] = False,
     pca: Annotated[
         bool,
-        typer.Option(help="Error of PCA with as many components, fitted on the train split."),
+        typer.Option(
+            "--pca", help="Error of PCA with as many components, fitted on the train split."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, an object a model.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row a model.")] = False,
     per_image: Annotated[
-        Path | None, typer.Option("--per-image", help="Write a table with the mse of each image.")
+        Path | None,
+        typer.Option(
+            "--per-image", metavar="FILE", help="Write a table with the mse of each image."
+        ),
     ] = None,
     sort: Annotated[bool, typer.Option("--sort", help="--per-image: the worst first.")] = False,
-    null: options.Null = False,
-    overwrite: options.Overwrite = False,
-    errors: options.Errors = None,
-    data_dir: options.DataDir = None,
-    device: options.Device = "auto",
-    batch_size: options.BatchSize = 256,
-    threads: options.Threads = None,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> int:
     """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier.
 
     Models that differ by their seed alone are shown as mean and standard deviation.
     Example: aectl eval runs/dense runs/sparse --pca
     """
-    _check(models, dataset, per_image, sort, as_json and as_csv)
+    _check(models, dataset, per_image, sort, as_json and as_csv, pca or probe)
 
     from aectl.outputs import report, tables
 
-    tables.check_destination(per_image, overwrite)
-    console = Console(quiet)
-    outcome = Outcome(console, errors, overwrite)
+    tables.check_destination(per_image, common.overwrite)
+    session = Session(common)
     cards = [read_card(path, "eval", (*AUTOENCODERS, "classifier")) for path in models]
     found = [
-        open_inputs(
-            dataset, card, data_dir, null=null,
-            labels_from_folders=probe or card.architecture.kind == "classifier",
-        )
+        session.inputs(dataset, card, labels=probe or card.architecture.kind == "classifier")
         for card in cards
-    ]  # fmt: skip
-
-    from aectl import model_file
-    from aectl.evaluation import Evaluation
-
+    ]
     results: list[dict[str, Any]] = []
     for path, card, inputs in zip(models, cards, found, strict=True):
-        evaluation = Evaluation(
-            model_file.load(path)[0], card, inputs, torch_device(device, threads), batch_size,
-            outcome.on_bad if not results else _named_before,
-        )  # fmt: skip
-        rows = _rows(evaluation, console)
+        evaluation = _evaluation(session, path, card, inputs, first=not results)
+        rows = _rows(evaluation, session.console)
         if per_image:
             tables.write_table(per_image, sys.stdout.buffer, _sorted(rows) if sort else rows)
         else:
             collections.deque(rows, maxlen=0)
         if evaluation.images == 0:
-            return outcome.status(0)
-        result = {"model": str(path), "dataset": " ".join(inputs.words), "n": evaluation.images}
-        result |= evaluation.figures()
-        if pca and card.architecture.kind != "classifier":
-            result["pca_mse"] = evaluation.pca_mse()
-        if probe and card.architecture.kind != "classifier":
-            result["probe_error"] = evaluation.probe_error()
-        results.append(result)
+            return session.outcome.status(0)
+        results.append(_result(path, evaluation, pca=pca, probe=probe))
     if as_json:
         sys.stdout.write(report.to_json(results))
     elif as_csv:
@@ -117,11 +101,16 @@ def evaluate(
         width = shutil.get_terminal_size((120, 24)).columns
         groups = _grouped(cards, results)
         sys.stdout.write(report.to_table(groups, cards[0].classes, width, sys.stdout.isatty()))
-    return outcome.status(results[0]["n"])
+    return session.outcome.status(results[0]["n"])
 
 
 def _check(
-    models: list[Path], dataset: list[str] | None, per_image: Path | None, sort: bool, both: bool
+    models: list[Path],
+    dataset: list[str] | None,
+    per_image: Path | None,
+    sort: bool,
+    both: bool,
+    twice: bool,
 ) -> None:
     """Raises ConfigError for options that do not go together."""
     if both:
@@ -130,12 +119,27 @@ def _check(
         raise ConfigError("--sort orders the table of --per-image; name one")
     if per_image and len(models) > 1:
         raise ConfigError("--per-image measures one model; several are given")
-    if dataset and "-" in dataset and len(models) > 1:
-        raise ConfigError("paths on stdin can be read once; several models are given")
+    if dataset and "-" in dataset and (twice or len(models) > 1):
+        raise ConfigError(
+            "paths on stdin can be read once; several models, --pca and --probe read them again"
+        )
 
 
-def _named_before(path: str, reason: str) -> None:
-    """An input that could not be read was named when the first model met it."""
+def _evaluation(
+    session: Session, path: Path, card: "ModelCard", inputs: "Inputs", first: bool
+) -> "Evaluation":
+    """The model, ready to be measured; inputs that cannot be read are named by the first one."""
+    from aectl import model_file
+    from aectl.evaluation import Evaluation, ignore
+
+    return Evaluation(
+        model_file.load(path)[0],
+        card,
+        inputs,
+        session.device(),
+        session.common.batch_size,
+        session.outcome.on_bad if first else ignore,
+    )
 
 
 def _rows(evaluation: "Evaluation", console: Console) -> "Iterator[Rows]":
@@ -147,6 +151,19 @@ def _rows(evaluation: "Evaluation", console: Console) -> "Iterator[Rows]":
         if measured.mse is not None:
             columns["mse"] = measured.mse
         yield tables.Rows(columns)
+
+
+def _result(path: Path, evaluation: "Evaluation", *, pca: bool, probe: bool) -> dict[str, Any]:
+    """What the report says of a model that has been measured."""
+    dataset = " ".join(evaluation.inputs.words)
+    result = {"model": str(path), "dataset": dataset, "n": evaluation.images}
+    result |= evaluation.figures()
+    if evaluation.card.architecture.kind != "classifier":
+        if pca:
+            result["pca_mse"] = evaluation.pca_mse()
+        if probe:
+            result["probe_error"] = evaluation.probe_error()
+    return result
 
 
 def _sorted(tables: "Iterator[Rows]") -> "Iterator[Rows]":

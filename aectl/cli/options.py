@@ -1,8 +1,10 @@
 """The options that several commands share, and those of `train`, made from the config's fields."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,7 +22,7 @@ Model = Annotated[
 Input = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[INPUT]...",
+        metavar="INPUT",
         help="Datasets (mnist, mnist:train), image files, folders, or - for paths on stdin. "
         "Without one: the test split of the dataset that the model was trained on.",
         show_default=False,
@@ -32,7 +34,7 @@ Null = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o",
+        "--out", "-o", metavar="FILE",
         help="Write to this file; its ending (.csv .csv.gz .jsonl .parquet .npz) is the format.",
         show_default="CSV on stdout",
     ),
@@ -40,12 +42,15 @@ Out = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 Errors = Annotated[
     Path | None,
-    typer.Option("--errors", help="Write the inputs that could not be read to this CSV file."),
+    typer.Option(
+        "--errors", metavar="FILE", help="Write the inputs that could not be read to this CSV file."
+    ),
 ]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
+        metavar="DIR",
         envvar="AECTL_DATA_DIR",
         help="Folder of the named datasets, in torchvision's layout.",
         show_default="the user's cache",
@@ -57,12 +62,18 @@ Device = Annotated[
     typer.Option("--device", help="Where the network runs.", rich_help_panel=RUN),
 ]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", help="Images at a time.", min=1, rich_help_panel=RUN)
+    int,
+    typer.Option("--batch-size", metavar="N", help="Images at a time.", min=1, rich_help_panel=RUN),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", help="CPU threads of torch.", min=1, show_default="all", rich_help_panel=RUN
+        "--threads",
+        metavar="N",
+        help="CPU threads of torch.",
+        min=1,
+        show_default="all",
+        rich_help_panel=RUN,
     ),
 ]
 Quiet = Annotated[
@@ -77,23 +88,58 @@ METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
 PANELS = {"data": "Data", "model": "Model", "loss": "Loss", "training": "Training"}
 
 
-def with_config_options(command: Callable[..., Any]) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class Common:
+    """The options of every verb that uses a model on inputs."""
+
+    null: Null = False
+    overwrite: Overwrite = False
+    errors: Errors = None
+    data_dir: DataDir = None
+    device: Device = "auto"
+    batch_size: BatchSize = 256
+    threads: Threads = None
+    quiet: Quiet = False
+    debug: Debug = False
+
+
+def with_common_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Gives a command the common options; its first parameter receives them."""
+    fields = dataclasses.fields(Common)
+    made = [_keyword(field.name, field.type, field.default) for field in fields]
+    return _with_parameters(command, made, lambda given: Common(**given), at_end=True)
+
+
+def with_config_options(command: Callable[..., int]) -> Callable[..., int]:
     """Gives a command an option for each field of the config.
 
     The command's first parameter receives those that the user gave, by name.
     """
+    return _with_parameters(
+        command,
+        _config_parameters(),
+        lambda values: {name: value for name, value in values.items() if value is not None},
+    )
+
+
+def _with_parameters(
+    command: Callable[..., int],
+    made: list[inspect.Parameter],
+    gather: Callable[[dict[str, Any]], object],
+    at_end: bool = False,
+) -> Callable[..., int]:
+    """The command with the parameters that were `made` in place of its first one."""
     own = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
     ]
-    made = _config_parameters()
 
     @functools.wraps(command)
-    def wrapper(**values: Any) -> Any:
+    def wrapper(**values: Any) -> int:
         given = {p.name: values.pop(p.name) for p in made}
-        return command({k: v for k, v in given.items() if v is not None}, **values)
+        return command(gather(given), **values)
 
-    parameters = [*made, *own]
+    parameters = [*own, *made] if at_end else [*made, *own]
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapper
@@ -137,10 +183,9 @@ def _shorthand(name: str, target: str, value: str, panel: str) -> inspect.Parame
     return _keyword(name, Annotated[bool | None, info])
 
 
-def _keyword(name: str, annotation: Any) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
-    )
+def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
 
 def _help(field: Any) -> str:

@@ -6,30 +6,23 @@ from typing import Annotated
 import typer
 
 from aectl.cli import options
-from aectl.cli.console import Console, Outcome, torch_device
-from aectl.cli.verb import load_autoencoder, open_inputs, read_card
+from aectl.cli.verb import Session, load_autoencoder, read_card
 from aectl.errors import OutputError
 from aectl.files import refuse_existing
 from aectl.sections import AUTOENCODERS
 
 
+@options.with_common_options
 def reconstruct(
+    common: options.Common,
     model: options.Model,
     inputs: options.Input = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture, a .png file.")] = Path(
-        "reconstructions.png"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture, a .png file.")
+    ] = Path("reconstructions.png"),
     count: Annotated[
-        int, typer.Option(help="Show the first so many images.", min=1, max=1000)
+        int, typer.Option(metavar="N", help="Show the first so many images.", min=1, max=1000)
     ] = 40,
-    null: options.Null = False,
-    overwrite: options.Overwrite = False,
-    errors: options.Errors = None,
-    data_dir: options.DataDir = None,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> int:
     """Draw images above their reconstructions, and print the picture's path.
 
@@ -37,11 +30,10 @@ def reconstruct(
     """
     if out.suffix.lower() != ".png":
         raise OutputError(f"{out}: the picture is a .png file")
-    refuse_existing(out, overwrite)
-    console = Console(quiet)
-    outcome = Outcome(console, errors, overwrite)
+    refuse_existing(out, common.overwrite)
+    session = Session(common)
     card = read_card(model, "reconstruct", AUTOENCODERS)
-    found = open_inputs(inputs, card, data_dir, null=null)
+    found = session.inputs(inputs, card)
 
     import numpy as np
 
@@ -49,8 +41,8 @@ def reconstruct(
     from aectl.outputs import pictures
 
     network = load_autoencoder(model)
-    batches = found.batches(card.shape, min(count, 50), outcome.on_bad)
-    results = inference.reconstruct(network, batches, torch_device(device, threads))
+    batches = session.batches(found, card.shape)
+    results = inference.reconstruct(network, batches, session.device())
     originals, reconstructions, seen = [], [], 0
     for batch, reconstruction in results:
         originals.append(batch.images)
@@ -58,7 +50,7 @@ def reconstruct(
         seen += len(batch.paths)
         if seen >= count:
             break
-    status = outcome.status(seen)
+    status = session.outcome.status(seen)
     pictures.save_png(
         out,
         pictures.reconstruction_grid(

@@ -28,16 +28,25 @@ def train(
     given: dict[str, object],
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="TOML file of options; those given here win over it."),
+        typer.Option(
+            "--config", metavar="FILE", help="TOML file of options; those given here win over it."
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The run folder.", show_default="runs/DATASET-MODEL-N"),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="The run folder.",
+            show_default="runs/DATASET-MODEL-N",
+        ),
     ] = None,
     overwrite: options.Overwrite = False,
     seeds: Annotated[
         int,
         typer.Option(
+            metavar="N",
             help="Train so many times, with the seeds --seed, --seed + 1, ..., each in a folder "
             "seed-N of the run folder.",
             min=1,

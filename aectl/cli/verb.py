@@ -1,17 +1,22 @@
 """What the verbs that use a model have in common: opening it, and its inputs."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from aectl import model_file
-from aectl.cli import console
+from aectl.cli.console import Console, Outcome, data_dir, torch_device
+from aectl.cli.options import Common
 from aectl.errors import DataError, ModelFileError
 from aectl.model_file import ModelCard
 from aectl.sections import AUTOENCODERS
+from aectl.types import Shape
 
 if TYPE_CHECKING:
-    from aectl.data.inputs import Inputs
+    import torch
+
+    from aectl.data.inputs import InputBatch, Inputs
     from aectl.models import Classifier
     from aectl.models.autoencoder import AutoencoderBase
 
@@ -35,25 +40,37 @@ def load_classifier(path: Path) -> "Classifier":
     return cast("Classifier", model_file.load(path)[0])
 
 
-def open_inputs(
-    words: list[str] | None,
-    card: ModelCard,
-    data_dir: Path | None,
-    *,
-    null: bool = False,
-    labels_from_folders: bool = False,
-) -> "Inputs":
-    """The inputs that the user named, or else the dataset that the model was trained on."""
-    from aectl.data.inputs import Inputs
+class Session:
+    """One call of a verb: what goes to stderr, the account of its inputs, and where it runs."""
 
-    if not words:
-        if not card.dataset:
-            raise DataError("the model does not say what it was trained on; name an INPUT")
-        words = [card.dataset]
-    return Inputs(
-        words,
-        console.data_dir(data_dir),
-        sys.stdin.buffer,
-        null_separated=null,
-        labels_from_folders=labels_from_folders,
-    )
+    def __init__(self, common: Common) -> None:
+        self.common = common
+        self.console = Console(common.quiet)
+        self.outcome = Outcome(self.console, common.errors, common.overwrite)
+
+    def inputs(self, words: list[str] | None, card: ModelCard, labels: bool = False) -> "Inputs":
+        """The inputs that the user named, or else the dataset that the model was trained on.
+
+        `labels` takes an image's label from the sub-folder in which it lies.
+        """
+        from aectl.data.inputs import Inputs
+
+        if not words:
+            if not card.dataset:
+                raise DataError("the model does not say what it was trained on; name an INPUT")
+            words = [card.dataset]
+        return Inputs(
+            words,
+            data_dir(self.common.data_dir),
+            sys.stdin.buffer,
+            null_separated=self.common.null,
+            labels_from_folders=labels,
+        )
+
+    def batches(self, inputs: "Inputs", shape: Shape) -> "Iterator[InputBatch]":
+        """The images of the inputs; what cannot be read is told to the outcome."""
+        return inputs.batches(shape, self.common.batch_size, self.outcome.on_bad)
+
+    def device(self) -> "torch.device":
+        """The device that --device names."""
+        return torch_device(self.common.device, self.common.threads)
