@@ -12,7 +12,7 @@ AUTOENCODERS = ("autoencoder", "conv-autoencoder")
 ACTIVATIONS = (
     "relu", "leaky-relu", "gelu", "silu", "elu", "softplus", "tanh", "sigmoid", "linear",
 )  # fmt: skip
-LEAST_STEPS = 3_000
+LEAST_STEPS = 2_000
 
 
 class Section:
@@ -152,7 +152,7 @@ class TrainingConfig(Section):
         None,
         "Times through the training images.",
         at_least=1,
-        unset="10; more for a small set, so that there are 3,000 steps",
+        unset="10; more for a small set, so that there are 2,000 steps",
     )
     batch_size: int = option(128, "Images a step.", at_least=1)
     optimizer: str = option("adam", "Optimiser.", choices=("adam", "adamw", "sgd"))
