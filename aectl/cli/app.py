@@ -51,6 +51,9 @@ def _options(
 
 def main() -> int:
     """Runs `aectl`; returns its exit status."""
+    # Threads that spin while they wait make torch fifty times slower as soon as any other process
+    # wants one of the cores. OpenMP reads this when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         status = app(standalone_mode=False)
         return status if isinstance(status, int) else 0
