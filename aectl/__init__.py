@@ -17,6 +17,8 @@ __version__ = "0.1.0"
 def load(path: "str | os.PathLike[str]") -> "Network":
     """The network in a model file or a run folder: a torch module, on the CPU, ready for use.
 
+    Its parameters ask for no gradient; `requires_grad_()` lets it be trained on.
+
     An autoencoder has `encode`, `decode` and `reconstruct`, a classifier `probabilities`, all on
     float32 tensors of shape (batch, channels, height, width) in [0, 1]. `image(path)` gives such
     a tensor, (channels, height, width), with the preprocessing of the model; `classes` are the
@@ -29,6 +31,7 @@ def load(path: "str | os.PathLike[str]") -> "Network":
     from aectl import inference, model_file
 
     network, card = model_file.load(Path(path))
+    network.requires_grad_(False)
     network.image = inference.Preprocessing(card.shape)  # type: ignore[assignment]
     network.classes = card.classes  # type: ignore[assignment]
     return network

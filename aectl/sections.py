@@ -13,6 +13,7 @@ ACTIVATIONS = (
     "relu", "leaky-relu", "gelu", "silu", "elu", "softplus", "tanh", "sigmoid", "linear",
 )  # fmt: skip
 LEAST_STEPS = 2_000
+WIDEST_CLASSIFIER = 2048
 
 
 class Section:
@@ -58,8 +59,8 @@ class ModelConfig(Section):
         "conv-autoencoder: the channels of each halving stage, then the code's width. "
         "classifier: its hidden layers ('' for none, which is logistic regression).",
         lengths=(0, 32), at_least=1, at_most=1_000_000,
-        unset="half the input's width; conv-autoencoder: 32, 64 and an eighth; classifier: twice"
-        " the width, two times",
+        unset="half the input's width; conv-autoencoder: 32, 64 and an eighth of it;"
+        " classifier: twice the input's width, at most 2,048, two times",
     )  # fmt: skip
     bottleneck_factor: float | None = option(
         None,
@@ -114,7 +115,7 @@ class ModelConfig(Section):
         hidden = {
             "autoencoder": (code,),
             "conv-autoencoder": (32, 64, code),
-            "classifier": (2 * width, 2 * width),
+            "classifier": (min(2 * width, WIDEST_CLASSIFIER),) * 2,
         }[self.model]
         return dataclasses.replace(self, hidden=hidden, bottleneck_factor=None)
 

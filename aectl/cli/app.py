@@ -51,14 +51,15 @@ def _options(
 
 def main() -> int:
     """Runs `aectl`; returns its exit status."""
-    # Threads that spin while they wait make torch fifty times slower as soon as any other process
-    # wants one of the cores. OpenMP reads this when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin for long while they wait make torch a hundred times slower as soon as any
+    # other process wants one of the cores. GNU's OpenMP reads this when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     try:
         status = app(standalone_mode=False)
         return status if isinstance(status, int) else 0
     except typer.TyperException as error:
-        return _fail(" ".join(error.format_message().split()), 2)
+        said = " ".join(error.format_message().split())
+        return _fail(said, 2) if said else 2
     finally:
         logging.getLogger("aectl").handlers.clear()
 

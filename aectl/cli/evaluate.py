@@ -78,6 +78,8 @@ def evaluate(
     tables.check_destination(per_image, common.overwrite)
     session = Session(common)
     cards = [read_card(path, "eval", (*AUTOENCODERS, "classifier")) for path in models]
+    if per_image and cards[0].architecture.kind == "classifier":
+        raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an image")
     found = [
         session.inputs(dataset, card, labels=probe or card.architecture.kind == "classifier")
         for card in cards

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PICTURED = 40
 SAMPLED = 10_000
+MUCH_DEAD = 0.5
 
 
 @options.with_config_options
@@ -87,16 +88,20 @@ def train(
     for seed in range(paths.seed, paths.seed + seeds):
         seeded = dataclasses.replace(chosen, training=dataclasses.replace(paths, seed=seed))
         run = Run(seeded, images, on, start)
+        torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
         if threads is None and run.small:
             torch.set_num_threads(1)
         folder = folder or _make_folder(out, chosen, overwrite)
         target = folder if seeds == 1 else folder / f"seed-{seed}"
         target.mkdir(exist_ok=True)
-        _fill(target, run, _watched(run, console))
+        rows = _watched(run, console)
+        _fill(target, run, rows)
+        _warn_of_dead_units(rows[-1], console)
         typer.echo(target / model_file.FILE_NAME)
         sys.stdout.flush()
     assert folder is not None
-    console.notice(f"next: aectl eval {folder if seeds == 1 else folder / 'seed-*'}")
+    where = f" --data-dir {data_dir}" if data_dir else ""
+    console.notice(f"next: aectl eval {folder if seeds == 1 else folder / 'seed-*'}{where}")
     return outcome.status(len(images))
 
 
@@ -122,15 +127,24 @@ def _watched(run: "Run", console: Console) -> list[Mapping[str, Any]]:
     return rows
 
 
+def _warn_of_dead_units(row: Mapping[str, Any], console: Console) -> None:
+    dead = row.get("train_dead", row.get("validation_dead", 0.0))
+    if dead > MUCH_DEAD:
+        console.notice(
+            f"{dead:.0%} of the code's units are active for no image; a lower --lr, or another"
+            " --code-activation, keeps more of them alive"
+        )
+
+
 def _fill(folder: Path, run: "Run", rows: list[Mapping[str, Any]]) -> None:
-    """Writes everything that a run folder holds, the model last."""
+    """Writes everything that a run folder holds, the model first."""
     from aectl.outputs import curves, run_folder
 
+    model_file.save(folder / model_file.FILE_NAME, run.network, run.card())
     run_folder.save_text(folder / "config.toml", run.config.to_toml())
     run_folder.save_metrics(folder / "metrics.csv", rows)
     curves.save_curves(folder / "curves.png", rows)
     _draw(folder, run.network, run.images)
-    model_file.save(folder / model_file.FILE_NAME, run.network, run.card())
 
 
 def _draw(folder: Path, network: Any, images: "ImageSet") -> None:

@@ -26,7 +26,8 @@ class TrainingView:
         self._every = math.ceil(self._epochs / LINES)
         widths = ", ".join(str(width) for width in config.model.hidden or ())
         console.notice(
-            f"{config.model.model} ({widths}) on {images:,} images of {config.data.dataset},"
+            f"{config.model.model} ({widths}) on {images:,} images of {config.data.dataset}"
+            f" ({'x'.join(map(str, (config.data.channels, *(config.data.size or ()))))}),"
             f" {self._epochs} epochs on {device}, seed {config.training.seed}"
         )
         self._bar: Any = None

@@ -26,7 +26,9 @@ def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
     card = model_file.read_card(path)
     if card.architecture.kind not in kinds:
         wanted = "an autoencoder" if kinds == AUTOENCODERS else f"a {kinds[0]}"
-        raise ModelFileError(f"{verb} needs {wanted}; {path} is a {card.architecture.kind}")
+        kind = card.architecture.kind
+        article = "an" if kind == "autoencoder" else "a"
+        raise ModelFileError(f"{verb} needs {wanted}; {path} is {article} {kind}")
     return card
 
 
@@ -59,6 +61,8 @@ class Session:
             if not card.dataset:
                 raise DataError("the model does not say what it was trained on; name an INPUT")
             words = [card.dataset]
+            if Path(card.dataset).is_dir():
+                self.console.notice(f"measured on {card.dataset}, on which it was trained")
         return Inputs(
             words,
             data_dir(self.common.data_dir),

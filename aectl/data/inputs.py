@@ -48,8 +48,8 @@ class Inputs:
 
     @property
     def labelled(self) -> bool:
-        """Whether every input has labels, by what it is."""
-        return all(
+        """Whether any input has labels, by what it is."""
+        return any(
             datasets.is_dataset(word) or (self.labels_from_folders and os.path.isdir(word))
             for word in self.words
         )

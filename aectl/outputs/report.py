@@ -98,7 +98,8 @@ def _cell(group: Group, figure: str) -> str:
 
 def _difference(first: Group, other: Group, figure: str) -> str:
     a, b = _values(first, figure), _values(other, figure)
-    if not (a and b) or not isinstance(a[0], float):
+    same_data = first.results[0].get("dataset") == other.results[0].get("dataset")
+    if not (a and b) or not isinstance(a[0], float) or not same_data:
         return ""
     change = math.fsum(b) / len(b) - math.fsum(a) / len(a)
     return ("+" if change > 0 else "") + _number(change)

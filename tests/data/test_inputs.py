@@ -299,6 +299,6 @@ def test_labels_come_from_subfolders_where_they_are_wanted(here):
         (["-"], True, False),
     ],
 )
-def test_inputs_are_labelled_where_each_of_them_is(here, words, from_folders, labelled):
+def test_inputs_are_labelled_where_one_of_them_is(here, words, from_folders, labelled):
     picture(here / "photos" / "sea" / "a.png", 1)
     assert of(*words, labels_from_folders=from_folders).labelled is labelled
