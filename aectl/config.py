@@ -35,7 +35,8 @@ class Config:
         """The config of the options that were `given`, over those of a file `beneath` them.
 
         An option that depends on another one is refused where that one does not have the value
-        it needs; one from the file that the given options have made pointless is left out.
+        it needs; one from the file that the given options have made pointless is left out, and so
+        is one that is only the default for what they have changed.
 
         Raises ConfigError, naming the option.
         """
@@ -43,10 +44,9 @@ class Config:
         beneath = _coerced(beneath or {})
         for options_together in (given, beneath):
             _refuse_two_widths(options_together)
-        _refuse_idle(beneath, _filled(beneath))
-        beneath = _still_of_use(beneath, given)
-        values = _filled({**beneath, **given})
-        _refuse_idle(given, values)
+        asked = {**_still_of_use(beneath, given), **given}
+        values = _filled(asked)
+        _refuse_idle(asked, values)
         return cls(
             **{
                 section: kind(**{f.name: values[f.name] for f in dataclasses.fields(kind)})
@@ -177,17 +177,29 @@ def _filled(given: Mapping[str, object]) -> dict[str, Any]:
 
 def _still_of_use(beneath: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
     """The options of the file without those that the given ones overrule or make pointless."""
+    alone = _filled(beneath)
     kept = {name: value for name, value in beneath.items() if name not in given}
     for one, other in (WIDTHS, WIDTHS[::-1]):
         if one in given:
             kept.pop(other, None)
+    if given.get("model", alone["model"]) != alone["model"]:
+        kept.pop("hidden", None)
     while True:
         values = _filled({**kept, **given})
-        idle = [name for name in kept if not options.applies(OPTIONS[name], values)]
+        idle = [name for name in kept if _outdated(name, alone, values)]
         if not idle:
             return kept
         for name in idle:
             del kept[name]
+
+
+def _outdated(name: str, alone: Mapping[str, object], values: Mapping[str, object]) -> bool:
+    """Whether an option of the file has lost its meaning, or was but the default of others."""
+    field = OPTIONS[name]
+    if options.applies(field, alone) and not options.applies(field, values):
+        return True
+    usual = options.default(field, alone)
+    return bool(alone[name] == usual and usual != options.default(field, values))
 
 
 def _refuse_two_widths(given: Mapping[str, object]) -> None:

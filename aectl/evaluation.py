@@ -73,7 +73,6 @@ class Evaluation:
             self._pixels(self.train_inputs()),
             self._pixels(self.inputs),
             self.network.code_size,
-            self.device,
         )
 
     def probe_error(self) -> float:
@@ -104,6 +103,6 @@ class Evaluation:
         for batch, code in inference.encode(self.network, self._batches(inputs), self.device):
             codes.append(code)
             labels += batch.labels
-        if None in labels or not labels:
-            raise DataError("--probe needs labels, and the images have none")
+        if None in labels or len(set(labels)) < 2:
+            raise DataError("--probe needs images of two classes or more, with their labels")
         return np.concatenate(codes), np.array(labels)

@@ -20,6 +20,8 @@ class ReconstructionMetrics:
 
         Returns the mean squared error of each image: (batch,).
         """
+        if images.device.type == "mps":  # which has no float64
+            images, reconstruction, code = images.cpu(), reconstruction.cpu(), code.cpu()
         x = images.flatten(1).double()
         squares = (reconstruction.flatten(1).double() - x).square()
         active = is_active(code, self.active_above)
@@ -93,7 +95,7 @@ class PCA:
 
     def update(self, images: Tensor) -> None:
         """images: (batch, ...)."""
-        x = images.flatten(1).double()
+        x = images.cpu().flatten(1).double()
         if self._images == 0:
             self._sum = x.new_zeros(x.shape[1])
             self._products = x.new_zeros(x.shape[1], x.shape[1])
@@ -119,5 +121,5 @@ class Projection:
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """images -> reconstruction, both (batch, ...)."""
-        x = images.flatten(1).double() - self.mean
+        x = images.cpu().flatten(1).double() - self.mean
         return ((x @ self.directions) @ self.directions.T + self.mean).view(images.shape)

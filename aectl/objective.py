@@ -42,8 +42,8 @@ def reconstruction(config: Config) -> Objective:
         loss = reconstruction_loss(output, batch.images)
         parts = {"reconstruction": loss.detach()}
         if penalty is not None:
-            value = penalty(code, config)
-            loss = loss + config.loss.beta * value
+            value = config.loss.beta * penalty(code, config)
+            loss = loss + value
             parts["sparsity"] = value.detach()
         return loss, parts
 

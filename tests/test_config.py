@@ -325,3 +325,24 @@ def test_a_config_cannot_be_changed():
     config = Config.from_options({})
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.loss.rho = 0.5
+
+
+def test_a_file_may_hold_what_only_a_given_option_makes_meaningful():
+    config = Config.from_options({"sparse": True}, {"rho": 0.1})
+    assert (config.loss.sparsity, config.loss.rho) == ("kl", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "given", "wanted"),
+    [
+        ({}, {"model": "classifier"}, {"lr": 0.001, "dropout": 0.5, "hidden": (128, 128)}),
+        ({"sparse": True}, {"sparsity": "none"}, {"lr": 0.003, "code_activation": "relu"}),
+        ({}, {"sparse": True}, {"lr": 0.01, "code_activation": "sigmoid"}),
+        ({}, {"loss": "bce"}, {"output_activation": "sigmoid"}),
+        ({"lr": 0.5}, {"sparse": True}, {"lr": 0.5}),
+    ],
+)
+def test_defaults_written_into_a_run_s_file_follow_what_is_changed_on_top(before, given, wanted):
+    run = Config.from_options(before).resolved((1, 8, 8), 64, 1000)
+    changed = Config.from_options(given, run.values()).resolved((1, 8, 8), 64, 1000)
+    assert wanted.items() <= changed.values().items()

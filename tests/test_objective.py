@@ -42,7 +42,7 @@ def test_the_loss_is_the_reconstruction_loss_plus_beta_times_the_penalty(rho, be
     penalty = kl_divergence(wanted, Bernoulli(rho_hat)).sum().item()
     reconstruction = 0.5 * (network(x) - x).square().sum().item() / 6
     assert parts.keys() == {"reconstruction", "sparsity"}
-    assert parts["sparsity"].item() == pytest.approx(penalty, rel=1e-4)
+    assert parts["sparsity"].item() == pytest.approx(beta * penalty, rel=1e-4)
     assert parts["reconstruction"].item() == pytest.approx(reconstruction, rel=1e-5)
     assert loss.item() == pytest.approx(reconstruction + beta * penalty, rel=1e-4)
 

@@ -74,7 +74,7 @@ def explained(command: Callable[..., int]) -> Callable[..., int]:
             sys.stdout.flush()
             return status
         except BrokenPipeError:
-            return _close_pipe()
+            return _close_pipe(paths_on_stdin="-" in (values.get("inputs") or ()))
         except KeyboardInterrupt:
             return _fail("interrupted", 130)
         except typer.TyperException:
@@ -106,16 +106,18 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
-def _close_pipe() -> int:
+def _close_pipe(paths_on_stdin: bool) -> int:
     """Whoever read stdout has seen enough: that is no failure, neither here nor upstream.
 
     What a `find` before us in the pipe still has to say is read for a moment, so that it need
     not end on a broken pipe either.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not paths_on_stdin:
+        return 0
     until = time.monotonic() + DRAIN_SECONDS
     with contextlib.suppress(OSError, ValueError):
-        while not sys.stdin.isatty() and (left := until - time.monotonic()) > 0:
+        while (left := until - time.monotonic()) > 0:
             ready, _, _ = select.select([sys.stdin], [], [], left)
             if not ready or not os.read(sys.stdin.fileno(), 1 << 20):
                 break

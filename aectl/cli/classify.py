@@ -31,7 +31,7 @@ def classify(
     from aectl.outputs import tables
 
     tables.check_destination(out, common.overwrite)
-    session = Session(common)
+    session = Session(common, out)
     card = read_card(model, "classify", ("classifier",))
     if top_k > len(card.classes):
         raise ConfigError(f"--top-k must be at most {len(card.classes)}, the number of classes")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from aectl.errors import DataError
+from aectl.errors import DataError, OutputError
 from aectl.files import refuse_existing, replacing
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class Outcome:
     def __post_init__(self) -> None:
         if self.errors is not None:
             refuse_existing(self.errors, self.overwrite)
+            if not self.errors.parent.is_dir():
+                raise OutputError(f"cannot write {self.errors}: there is no such folder")
 
     def on_bad(self, path: str, reason: str) -> None:
         """Takes note of an input that could not be read, and names it on stderr."""

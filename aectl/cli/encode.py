@@ -26,7 +26,7 @@ def encode(
     from aectl.outputs import tables
 
     tables.check_destination(out, common.overwrite)
-    session = Session(common)
+    session = Session(common, out)
     card = read_card(model, "encode", AUTOENCODERS)
     found = session.inputs(inputs, card)
 

@@ -76,7 +76,7 @@ def evaluate(
     from aectl.outputs import report, tables
 
     tables.check_destination(per_image, common.overwrite)
-    session = Session(common)
+    session = Session(common, per_image)
     cards = [read_card(path, "eval", (*AUTOENCODERS, "classifier")) for path in models]
     if per_image and cards[0].architecture.kind == "classifier":
         raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an image")
@@ -195,12 +195,18 @@ def _grouped(cards: "list[ModelCard]", results: list[dict[str, Any]]) -> "list[G
     """Results of models whose options differ by the seed alone, together."""
     from aectl.outputs.report import Group
 
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for card, result in zip(cards, results, strict=True):
+    groups: dict[str, dict[object, dict[str, Any]]] = {}
+    for number, (card, result) in enumerate(zip(cards, results, strict=True)):
         trained = dict(card.training.get("options", {}))
-        trained.pop("seed", None)
-        groups.setdefault(repr(sorted(trained.items())), []).append(result)
-    return [Group(_name([result["model"] for result in group]), group) for group in groups.values()]
+        seed = trained.pop("seed", None)
+        alike = groups.setdefault(repr(sorted(trained.items())), {})
+        if seed in alike:  # the same training again is no further seed
+            alike = groups.setdefault(f"model {number}", {})
+        alike[seed] = result
+    return [
+        Group(_name([result["model"] for result in alike.values()]), list(alike.values()))
+        for alike in groups.values()
+    ]
 
 
 def _name(models: list[str]) -> str:

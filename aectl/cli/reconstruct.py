@@ -31,7 +31,7 @@ def reconstruct(
     if out.suffix.lower() != ".png":
         raise OutputError(f"{out}: the picture is a .png file")
     refuse_existing(out, common.overwrite)
-    session = Session(common)
+    session = Session(common, out)
     card = read_card(model, "reconstruct", AUTOENCODERS)
     found = session.inputs(inputs, card)
 
@@ -41,7 +41,7 @@ def reconstruct(
     from aectl.outputs import pictures
 
     network = load_autoencoder(model)
-    batches = session.batches(found, card.shape)
+    batches = session.batches(found, card.shape, most=count)
     results = inference.reconstruct(network, batches, session.device())
     originals, reconstructions, seen = [], [], 0
     for batch, reconstruction in results:

@@ -94,7 +94,11 @@ def train(
         folder = folder or _make_folder(out, chosen, overwrite)
         target = folder if seeds == 1 else folder / f"seed-{seed}"
         target.mkdir(exist_ok=True)
-        rows = _watched(run, console)
+        try:
+            rows = _watched(run, console)
+        except BaseException:
+            _remove_if_empty(target, folder, *([] if out else [folder.parent]))
+            raise
         _fill(target, run, rows)
         _warn_of_dead_units(rows[-1], console)
         typer.echo(target / model_file.FILE_NAME)
@@ -110,6 +114,12 @@ def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
 
     dataset = Path(config.data.dataset.replace(":", "-")).resolve().name
     return run_folder.make(out, f"{dataset}-{config.model.model}", overwrite)
+
+
+def _remove_if_empty(*folders: Path) -> None:
+    for folder in folders:
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _watched(run: "Run", console: Console) -> list[Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from aectl import model_file
 from aectl.cli.console import Console, Outcome, data_dir, torch_device
 from aectl.cli.options import Common
-from aectl.errors import DataError, ModelFileError
+from aectl.errors import DataError, ModelFileError, OutputError
 from aectl.model_file import ModelCard
 from aectl.sections import AUTOENCODERS
 from aectl.types import Shape
@@ -45,7 +45,9 @@ def load_classifier(path: Path) -> "Classifier":
 class Session:
     """One call of a verb: what goes to stderr, the account of its inputs, and where it runs."""
 
-    def __init__(self, common: Common) -> None:
+    def __init__(self, common: Common, out: Path | None = None) -> None:
+        if out is not None and out == common.errors:
+            raise OutputError(f"--out and --errors name the same file, {out}")
         self.common = common
         self.console = Console(common.quiet)
         self.outcome = Outcome(self.console, common.errors, common.overwrite)
@@ -55,12 +57,13 @@ class Session:
 
         `labels` takes an image's label from the sub-folder in which it lies.
         """
+        from aectl.data.datasets import is_dataset
         from aectl.data.inputs import Inputs
 
         if not words:
             if not card.dataset:
                 raise DataError("the model does not say what it was trained on; name an INPUT")
-            words = [card.dataset]
+            words = [card.dataset.partition(":")[0] if is_dataset(card.dataset) else card.dataset]
             if Path(card.dataset).is_dir():
                 self.console.notice(f"measured on {card.dataset}, on which it was trained")
         return Inputs(
@@ -71,9 +74,15 @@ class Session:
             labels_from_folders=labels,
         )
 
-    def batches(self, inputs: "Inputs", shape: Shape) -> "Iterator[InputBatch]":
-        """The images of the inputs; what cannot be read is told to the outcome."""
-        return inputs.batches(shape, self.common.batch_size, self.outcome.on_bad)
+    def batches(
+        self, inputs: "Inputs", shape: Shape, most: int | None = None
+    ) -> "Iterator[InputBatch]":
+        """The images of the inputs, in batches of `most` images at the most.
+
+        What cannot be read is told to the outcome.
+        """
+        size = min(self.common.batch_size, most or self.common.batch_size)
+        return inputs.batches(shape, size, self.outcome.on_bad)
 
     def device(self) -> "torch.device":
         """The device that --device names."""

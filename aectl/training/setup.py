@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aectl import model_file
-from aectl.config import Config
+from aectl.config import WIDTHS, Config
 from aectl.data import datasets
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, load_folder
@@ -19,12 +19,13 @@ from aectl.errors import (
     UnknownInputError,
 )
 from aectl.options import near_miss
-from aectl.sections import AUTOENCODERS
+from aectl.sections import AUTOENCODERS, LossConfig
 from aectl.types import Shape
 
 log = logging.getLogger(__name__)
 
 FALLBACK = "digits"
+OF_THE_LOSS = tuple(field.name for field in dataclasses.fields(LossConfig))
 
 
 def prepare(
@@ -37,7 +38,10 @@ def prepare(
     ModelFileError.
     """
     asked = {**file, **given}
-    beneath = {**_settled_by_models(asked), **file}
+    settled = _settled_by_models(asked)
+    if any(name in asked for name in WIDTHS):
+        settled.pop("hidden", None)
+    beneath = {**settled, **file}
     config = Config.from_options(given, beneath)
     images = _read(config, data_dir, on_bad, may_stand_in="dataset" not in {**beneath, **given})
     config = dataclasses.replace(
@@ -46,12 +50,18 @@ def prepare(
     shape = _shape(config, images)
     features = shape[0] * shape[1] * shape[2]
     if config.training.encoder:
-        features = model_file.read_card(Path(config.training.encoder)).architecture.code_size
+        encoder = model_file.read_card(Path(config.training.encoder))
+        if encoder.shape != shape:
+            raise ConfigError(
+                f"--encoder takes images of shape {encoder.shape}; --size and --channels ask for"
+                f" {shape}"
+            )
+        features = encoder.architecture.code_size
     return config.resolved(shape, features, len(images)), images.fitted(shape)
 
 
 def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
-    """The options that --load and --encoder settle: a network's own, and its images' shape."""
+    """The options that --load and --encoder settle: the network's own, its data, its loss."""
     settled: dict[str, object] = {}
     if isinstance(encoder := asked.get("encoder"), str):
         card = model_file.read_card(Path(encoder))
@@ -60,6 +70,7 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
                 f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
             )
         settled |= {"channels": card.shape[0], "size": card.shape[1:], "model": "classifier"}
+        settled["dataset"] = card.dataset
     if isinstance(load := asked.get("load"), str):
         card = model_file.read_card(Path(load))
         if card.architecture.encoder:
@@ -70,6 +81,8 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
         described = card.architecture.to_json()
         settled |= {k: v for k, v in described.items() if k not in ("shape", "classes")}
         settled |= {"channels": card.shape[0], "size": card.shape[1:], "dataset": card.dataset}
+        trained = dict(card.training.get("options", {}))
+        settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
     return settled
 
 

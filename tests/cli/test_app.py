@@ -23,6 +23,8 @@ WRONG = {
     "train --dataset digits --config nowhere.toml": "nowhere.toml",
     "train --dataset digits --encoder nowhere": "nowhere",
     "train --dataset digits --encoder {classifier}": "autoencoder",
+    "train --dataset digits --encoder {dense} --size 16": "--size",
+    "train -q --dataset digits --optimizer sgd --lr 1e30": "--lr",
     "train --dataset digits --out {full}": "--overwrite",
     "train --dataset digits --out {text}/run": "run",
     "train --dataset {text}": "is a file",
@@ -39,6 +41,8 @@ WRONG = {
     "encode {dense} mnits": "'mnist'",
     "encode {dense} digits --out {text}": "ending",
     "encode {dense} digits --out {table}": "--overwrite",
+    "encode {dense} digits --out a.csv --errors a.csv": "--errors",
+    "encode {dense} digits --errors nowhere/a.csv": "nowhere",
     "encode {classifier} digits": "autoencoder",
     "reconstruct {classifier} digits": "autoencoder",
     "reconstruct {dense} digits --out {table}": ".png",
@@ -46,6 +50,7 @@ WRONG = {
     "classify {dense} digits": "classifier",
     "classify {classifier} --top-k 11": "--top-k",
     "eval {dense} --sort": "--per-image",
+    "eval {classifier} --per-image each.csv": "classify",
     "eval {dense} --json --csv": "--json",
     "eval {dense} {dense} --per-image each.csv": "--per-image",
     "eval {dense} {dense} --dataset -": "stdin",
@@ -172,3 +177,9 @@ assert "torchvision" not in sys.modules
     subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path, env=os.environ
     )
+
+
+def test_a_closed_pipe_leaves_the_stdin_of_a_loop_alone(dense, tmp_path):
+    (tmp_path / "list").write_text("one\ntwo\nthree\n")
+    loop = f"while read word; do aectl encode {dense} digits | head -1 | wc -l; done < list"
+    assert shell(loop, tmp_path).out.split() == ["1", "1", "1"]

@@ -128,3 +128,19 @@ def test_inputs_without_labels_cannot_measure_a_classifier(aectl, classifier, sc
     done = aectl("eval", classifier, "--dataset", scans)
     assert done.status == 2
     assert "labels" in done.err
+
+
+def test_the_same_model_twice_is_no_further_seed(aectl, dense):
+    done = aectl("eval", dense, dense / "model.safetensors")
+    assert "seeds" not in done.out
+    assert "difference" in done.out
+
+
+def test_a_probe_needs_more_than_one_class(aectl, trained, scans, tmp_path):
+    (tmp_path / "set" / "only").mkdir(parents=True)
+    for name in ("000.png", "001.png"):
+        (tmp_path / "set" / "only" / name).write_bytes((scans / name).read_bytes())
+    assert aectl("train", "-q", "--dataset", "set", "--epochs", "1", "--out", "r").status == 0
+    done = aectl("eval", "r", "--probe")
+    assert done.status == 2
+    assert "two classes" in done.err

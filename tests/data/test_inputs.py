@@ -293,7 +293,7 @@ def test_labels_come_from_subfolders_where_they_are_wanted(here):
         (["digits", "digits:train"], False, True),
         (["photos"], False, False),
         (["photos"], True, True),
-        (["digits", "photos"], False, False),
+        (["digits", "photos"], False, True),
         (["digits", "photos"], True, True),
         (["photos/sea/a.png"], True, False),
         (["-"], True, False),
