@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from aectl.data.datasets import ImageSet
-from aectl.data.images import SUFFIXES, decode, native_shape
+from aectl.data.images import SUFFIXES, decode, has_colour, native_shape
 from aectl.errors import DataError, ImageError
 from aectl.types import Shape
 
@@ -17,8 +17,14 @@ OnBad = Callable[[str, str], None]
 LARGEST_DEFAULT_SIDE = 32
 
 
-def find_images(folder: str, on_bad: OnBad) -> Iterator[str]:
-    """The image files below a folder, known by their endings, each folder in sorted order."""
+def find_images(folder: str, on_bad: OnBad, above: frozenset[str] = frozenset()) -> Iterator[str]:
+    """The image files below a folder, known by their endings, each folder in sorted order.
+
+    Links are followed, but for one that leads back to a folder `above`.
+    """
+    here = os.path.realpath(folder)
+    if here in above:
+        return
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -26,8 +32,8 @@ def find_images(folder: str, on_bad: OnBad) -> Iterator[str]:
         return
     for entry in entries:
         suffix = os.path.splitext(entry.name)[1].lower()
-        if entry.is_dir(follow_symlinks=False):
-            yield from find_images(entry.path, on_bad)
+        if entry.is_dir():
+            yield from find_images(entry.path, on_bad, above | {here})
         elif suffix in SUFFIXES:
             yield entry.path
 
@@ -41,8 +47,8 @@ def class_of(path: str, folder: str) -> str | None:
 def load_folder(folder: str, shape: Shape | None, on_bad: OnBad) -> ImageSet:
     """Every image below a folder, in memory, in one shape.
 
-    Where each image lies in a sub-folder, the sub-folders are the classes. `shape` None: that of
-    the first image, its sides at most 32 pixels.
+    Where each image lies in a sub-folder, the sub-folders are the classes. `shape` None: the
+    sides of the first image, at most 32 pixels, and colour where any image has it.
 
     Raises DataError where there is no image that can be read.
     """
@@ -53,7 +59,7 @@ def load_folder(folder: str, shape: Shape | None, on_bad: OnBad) -> ImageSet:
     for path in paths:
         try:
             refuse_unnameable(path)
-            wanted = shape or _default_shape(path)
+            wanted = shape or _default_shape(path, paths)
             images.append(decode(path, wanted))
             kept.append(path)
             shape = wanted
@@ -82,9 +88,8 @@ def refuse_unnameable(path: str) -> None:
         raise ImageError("its name is not UTF-8") from None
 
 
-def _default_shape(path: str) -> Shape:
-    channels, height, width = native_shape(path)
-    largest = max(height, width)
-    if largest <= LARGEST_DEFAULT_SIDE:
-        return channels, height, width
-    return channels, LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE
+def _default_shape(path: str, paths: list[str]) -> Shape:
+    _, height, width = native_shape(path)
+    if max(height, width) > LARGEST_DEFAULT_SIDE:
+        height = width = LARGEST_DEFAULT_SIDE
+    return 3 if any(map(has_colour, paths)) else 1, height, width

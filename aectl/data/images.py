@@ -41,8 +41,16 @@ def native_shape(path: str | Path) -> Shape:
     """(channels, height, width) of the image in a file, channels 1 or 3. Raises ImageError."""
     with _explained(), Image.open(path) as image:
         upright = _turned(image)
-        grey = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
-        return 1 if grey else 3, upright.height, upright.width
+        return 3 if _is_colour(image) else 1, upright.height, upright.width
+
+
+def has_colour(path: str | Path) -> bool:
+    """Whether a file's header announces a colour image; a file that has none does not."""
+    try:
+        with _explained(), Image.open(path) as image:
+            return _is_colour(image)
+    except ImageError:
+        return False
 
 
 def fit(image: Image.Image, shape: Shape) -> Pixels:
@@ -103,6 +111,10 @@ def _upright(image: Image.Image) -> Image.Image:
     if image.mode in ("1", "L"):
         return image.convert("L")
     return image.convert("RGB")
+
+
+def _is_colour(image: Image.Image) -> bool:
+    return not (image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16"))
 
 
 def _turned(image: Image.Image) -> Image.Image:

@@ -147,7 +147,7 @@ def test_a_folder_without_a_subfolder_for_each_class_has_no_labels(tmp_path, nam
 )
 def test_the_default_shape_is_that_of_the_first_image_up_to_32_pixels(tmp_path, size, mode, shape):
     Image.new(mode, size).save(tmp_path / "a.png")
-    Image.new("RGB", (9, 9)).save(tmp_path / "b.png")
+    Image.new("L", (9, 9)).save(tmp_path / "b.png")
     loaded = load_folder(str(tmp_path), None, refuse)
     assert loaded.shape == shape
     assert loaded.images.shape == (2, *shape)
@@ -196,3 +196,17 @@ def test_a_folder_of_bad_images_is_refused(tmp_path):
     with pytest.raises(DataError, match="none of the 2 images"):
         load_folder(str(tmp_path), None, lambda *told: bad.append(told))
     assert len(bad) == 2
+
+
+def test_one_colour_image_makes_the_set_one_of_colour(tmp_path):
+    Image.new("L", (6, 4)).save(tmp_path / "a.png")
+    Image.new("RGB", (6, 4), (200, 10, 10)).save(tmp_path / "b.png")
+    loaded = load_folder(str(tmp_path), None, refuse)
+    assert loaded.images[:, :, 0, 0].tolist() == [[0, 0, 0], [200, 10, 10]]
+
+
+def test_a_linked_folder_is_searched(tmp_path):
+    picture(tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "elsewhere")
+    assert found(tmp_path / "set") == ["link/a.png"]
