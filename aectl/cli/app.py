@@ -60,6 +60,8 @@ def main() -> int:
     except typer.TyperException as error:
         said = " ".join(error.format_message().split())
         return _fail(said, 2) if said else 2
+    except OSError as error:
+        return _fail(_message(error), 2)
     finally:
         logging.getLogger("aectl").handlers.clear()
 

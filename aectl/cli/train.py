@@ -17,6 +17,7 @@ from aectl.config import Config, read_toml
 
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
+    from aectl.data.images import Pixels
     from aectl.training.run import Run
 
 PICTURED = 40
@@ -162,10 +163,15 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
     from aectl.models import Classifier
     from aectl.outputs import pictures
 
-    pixels = images.images[:SAMPLED] / 255
+    pixels = _spread_over(images, SAMPLED) / 255
     filters = inference.filters(network, pixels.mean(0), pixels.std(0))
     pictures.save_png(folder / "filters.png", pictures.filter_grid(filters))
     if not isinstance(network, Classifier):
-        shown = images.images[:PICTURED]
+        shown = _spread_over(images, PICTURED)
         grid = pictures.reconstruction_grid(shown, inference.reconstruct_images(network, shown))
         pictures.save_png(folder / "reconstructions.png", grid)
+
+
+def _spread_over(images: "ImageSet", count: int) -> "Pixels":
+    """So many images, evenly spread over a set that may be sorted by class."""
+    return images.images[:: max(1, len(images) // count)][:count]

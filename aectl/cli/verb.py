@@ -66,6 +66,11 @@ class Session:
             words = [card.dataset.partition(":")[0] if is_dataset(card.dataset) else card.dataset]
             if Path(card.dataset).is_dir():
                 self.console.notice(f"measured on {card.dataset}, on which it was trained")
+            elif not is_dataset(card.dataset):
+                raise DataError(
+                    f"the model was trained on {card.dataset}, which is not found from here;"
+                    " name an INPUT"
+                )
         return Inputs(
             words,
             data_dir(self.common.data_dir),

@@ -63,6 +63,7 @@ class Run:
         training, held_out = split(images, config.data.validation, config.training.seed)
         self._training = _on_device(training, device)
         self._held_out = _on_device(held_out, device) if held_out else None
+        self._sample = _sampled(self._training, config.training.seed)
         self.seconds = 0.0
 
     @property
@@ -143,18 +144,13 @@ class Run:
             _rest_at(self.network.encoder, self.config.loss.rho)
 
     def _measure(self, compute: Objective) -> dict[str, float]:
-        """The figures after an epoch: of the held-out images, or of the first trained ones."""
+        """The figures after an epoch: of the held-out images, or of a sample of the others."""
         if self._held_out:
             name, images = "validation", self._held_out
             losses = mean_losses(self.network, compute, images, EVALUATION_BATCH)
             measured = {"validation_loss": losses["loss"]}
         else:
-            name, measured = "train", {}
-            labels = self._training.labels
-            images = MemorySet(
-                self._training.images[:MEASURED_IMAGES],
-                None if labels is None else labels[:MEASURED_IMAGES],
-            )
+            name, measured, images = "train", {}, self._sample
         figures = _figures(self.network, images)
         return measured | {f"{name}_{figure}": value for figure, value in figures.items()}
 
@@ -190,6 +186,16 @@ def _architecture(config: Config, images: ImageSet, start: Start) -> Architectur
 def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
     labels = None if images.labels is None else torch.from_numpy(images.labels).to(device)
     return MemorySet(torch.from_numpy(images.images.copy()).to(device), labels)
+
+
+def _sampled(images: MemorySet, seed: int) -> MemorySet:
+    """So many of the images, drawn at random, that measuring them costs little."""
+    if len(images) <= MEASURED_IMAGES:
+        return images
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(images), generator=generator)[:MEASURED_IMAGES]
+    rows = rows.to(images.images.device)
+    return MemorySet(images.images[rows], None if images.labels is None else images.labels[rows])
 
 
 def _copy_weights(source: nn.Module, target: nn.Module) -> None:

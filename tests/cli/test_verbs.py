@@ -151,3 +151,14 @@ def test_load_of_a_classifier_names_its_classes(classifier, scans):
     likely = model.probabilities(model.image(scans / "000.png")[None])
     assert likely.sum().item() == pytest.approx(1, abs=1e-5)
     assert model.classes == tuple("0123456789")
+
+
+def test_a_model_whose_folder_is_elsewhere_asks_for_an_input(aectl, scans, tmp_path):
+    (tmp_path / "set").symlink_to(scans)
+    assert aectl("train", "-q", "--dataset", "set", "--epochs", "1", "--out", "r").status == 0
+    assert "on which it was trained" in aectl("eval", "r").err
+    (tmp_path / "set").unlink()
+    done = aectl("eval", "r")
+    assert done.status == 2
+    assert "trained on set" in done.err
+    assert "INPUT" in done.err
