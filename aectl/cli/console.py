@@ -5,6 +5,7 @@ import csv
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import torch
 
     from aectl.data.inputs import InputBatch
+
+
+PLAIN_SECONDS = 10.0
 
 
 class OfBatch(Protocol):
@@ -49,9 +53,9 @@ class Console:
         return not self.quiet and sys.stderr.isatty()
 
     def counted(self, results: Iterable[Counted], what: str) -> Iterator[Counted]:
-        """The same results, with a live count of their images on a terminal."""
+        """The same results, with a live count on a terminal, and elsewhere a line now and then."""
         if not self.interactive:
-            yield from results
+            yield from self._told(results, what)
             return
         from rich.console import Console as RichConsole
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -68,6 +72,15 @@ class Console:
                 bar.advance(task, len(result.batch.paths))
                 speed = bar.tasks[0].speed
                 bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
+
+    def _told(self, results: Iterable[Counted], what: str) -> Iterator[Counted]:
+        images, last = 0, time.monotonic()
+        for result in results:
+            yield result
+            images += len(result.batch.paths)
+            if time.monotonic() - last > PLAIN_SECONDS:
+                last = time.monotonic()
+                self.notice(f"{what}: {images:,} images")
 
 
 @dataclass
