@@ -85,11 +85,11 @@ def train(
         weights=model_file.load(Path(paths.load))[0] if paths.load else None,
         encoder=model_file.load(Path(paths.encoder)) if paths.encoder else None,
     )
+    torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
     folder: Path | None = None
     for seed in range(paths.seed, paths.seed + seeds):
         seeded = dataclasses.replace(chosen, training=dataclasses.replace(paths, seed=seed))
         run = Run(seeded, images, on, start)
-        torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
         if threads is None and run.small:
             torch.set_num_threads(1)
         folder = folder or _make_folder(out, chosen, overwrite)

@@ -84,6 +84,11 @@ def is_dataset(word: str) -> bool:
     return word.partition(":")[0] in DATASETS
 
 
+def near_miss(word: str) -> str:
+    """`; did you mean 'mnist'?` where a word, with or without a split, is close to a name."""
+    return options.near_miss(word.partition(":")[0], DATASETS)
+
+
 def load(word: str, data_dir: Path, *, split: str = "test", download: bool = True) -> ImageSet:
     """The dataset that `word` names, such as `mnist` or `mnist:train`; `split` where it names none.
 
@@ -92,7 +97,7 @@ def load(word: str, data_dir: Path, *, split: str = "test", download: bool = Tru
     """
     name, _, named_split = word.partition(":")
     if name not in DATASETS:
-        raise UnknownInputError(f"no dataset '{name}'{options.near_miss(name, DATASETS)}")
+        raise UnknownInputError(f"no dataset '{name}'{near_miss(word)}")
     dataset = DATASETS[name]
     split = named_split or split
     if split not in dataset.splits:

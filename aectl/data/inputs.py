@@ -8,7 +8,6 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from aectl import options
 from aectl.data import datasets, folders
 from aectl.data.folders import OnBad
 from aectl.data.images import Pixels, decode
@@ -108,8 +107,7 @@ def _refuse_unknown(word: str) -> None:
     """Raises UnknownInputError for a word that is neither a dataset, a path, nor `-`."""
     if word == STDIN or datasets.is_dataset(word) or os.path.lexists(word):
         return
-    hint = options.near_miss(word.partition(":")[0], datasets.DATASETS)
-    raise UnknownInputError(f"no dataset, file or folder '{word}'{hint}")
+    raise UnknownInputError(f"no dataset, file or folder '{word}'{datasets.near_miss(word)}")
 
 
 def _lines(stream: BinaryIO, separator: bytes) -> Iterator[str]:

@@ -18,7 +18,6 @@ from aectl.errors import (
     ModelFileError,
     UnknownInputError,
 )
-from aectl.options import near_miss
 from aectl.sections import AUTOENCODERS, LossConfig
 from aectl.types import Shape
 
@@ -113,8 +112,7 @@ def _read_folder(config: Config, on_bad: OnBad) -> ImageSet:
         return load_folder(word, settled, on_bad)
     if os.path.lexists(word):
         raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
-    hint = near_miss(word.partition(":")[0], datasets.DATASETS)
-    raise UnknownInputError(f"no dataset or folder '{word}'{hint}")
+    raise UnknownInputError(f"no dataset or folder '{word}'{datasets.near_miss(word)}")
 
 
 def _shape(config: Config, images: ImageSet) -> Shape:
