@@ -1,8 +1,6 @@
 """`python -m aectl` is the command `aectl`."""
 
-import sys
-
-from aectl.cli import main
+from aectl.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

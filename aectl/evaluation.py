@@ -1,7 +1,7 @@
 """A model measured on some inputs: every figure of the error report."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,13 @@ from numpy.typing import NDArray
 
 from aectl import inference
 from aectl.data import datasets
-from aectl.data.folders import OnBad
 from aectl.data.images import Pixels
-from aectl.data.inputs import InputBatch, Inputs
+from aectl.data.inputs import InputBatch, Inputs, ignore
 from aectl.errors import DataError
 from aectl.inference import Floats, Measured
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.model_file import ModelCard
 from aectl.models import Classifier, Network
-
-
-def ignore(path: str, reason: str) -> None:
-    """For inputs that are read again: what cannot be read was named the first time."""
 
 
 @dataclasses.dataclass
@@ -33,7 +28,6 @@ class Evaluation:
     inputs: Inputs
     device: torch.device
     batch_size: int
-    on_bad: OnBad
     images: int = 0
 
     def __post_init__(self) -> None:
@@ -43,13 +37,12 @@ class Evaluation:
             else ReconstructionMetrics(self.network.active_above)
         )
 
-    def measured(self) -> Iterator[Measured]:
-        """Measures every image, a batch at a time.
+    def measured(self, batches: Iterable[InputBatch]) -> Iterator[Measured]:
+        """Measures every image of the inputs' batches.
 
         Raises DataError where a classifier meets images without labels, or with others than its
         own.
         """
-        batches = self.inputs.batches(self.card.shape, self.batch_size, self.on_bad)
         if isinstance(self.network, Classifier):
             assert isinstance(self._metrics, ClassificationMetrics)
             results = inference.measure_labels(
@@ -91,7 +84,8 @@ class Evaluation:
         return dataclasses.replace(self.inputs, words=[train])
 
     def _batches(self, inputs: Inputs) -> Iterator[InputBatch]:
-        return inputs.batches(self.card.shape, self.batch_size, ignore)
+        with inputs.batches(self.card.shape, self.batch_size, ignore) as batches:
+            yield from batches
 
     def _pixels(self, inputs: Inputs) -> Iterator[Pixels]:
         return (batch.images for batch in self._batches(inputs))

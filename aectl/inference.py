@@ -51,19 +51,54 @@ class Measured:
     mse: Floats | None
 
 
+@dataclass(frozen=True)
+class Features:
+    """What `encode` gives of an image: the code, or what the hidden `layer` gives, from 1.
+
+    `normalize` "l2" scales each row to length 1 (a row of zeros stays); `dtype` is the type of
+    the numbers, float32 or float16.
+    """
+
+    layer: int | None = None
+    normalize: str = "none"
+    dtype: str = "float32"
+
+
+CODE = Features()
+
+
 def to_tensor(images: Pixels, device: torch.device) -> Tensor:
     """uint8 images as float32 in [0, 1], on the device."""
     return torch.tensor(images, device=device).float().div_(255)
 
 
+def _full(batch: InputBatch, device: torch.device) -> Tensor:
+    """The images of a batch, (size, channels, height, width), filled up with black ones.
+
+    How a product of matrices is summed depends on how many rows they have. With as many in each
+    batch, what comes of an image does not depend on those beside it, to the last bit.
+    """
+    count, *shape = batch.images.shape
+    missing = np.zeros((batch.size - count, *shape), np.uint8)
+    images = np.concatenate([batch.images, missing]) if len(missing) else batch.images
+    return to_tensor(images, device)
+
+
 @torch.inference_mode()
 def encode(
-    network: AutoencoderBase, batches: Iterable[InputBatch], device: torch.device
+    network: AutoencoderBase,
+    batches: Iterable[InputBatch],
+    device: torch.device,
+    features: Features = CODE,
 ) -> Iterator[Encoded]:
-    """The code of every image."""
+    """The features of every image; by default, its code."""
     network.to(device).eval()
     for batch in batches:
-        yield Encoded(batch, network.encode(to_tensor(batch.images, device)).cpu().numpy())
+        code = network.encode(_full(batch, device), features.layer)
+        if features.normalize == "l2":
+            code = torch.nn.functional.normalize(code)
+        wanted = code.to(getattr(torch, features.dtype)).cpu().numpy()
+        yield Encoded(batch, wanted[: len(batch.paths)])
 
 
 @torch.inference_mode()
@@ -73,8 +108,8 @@ def reconstruct(
     """The reconstruction of every image."""
     network.to(device).eval()
     for batch in batches:
-        images = to_tensor(batch.images, device)
-        yield Reconstructed(batch, network.reconstruct(images).cpu().numpy())
+        reconstruction = network.reconstruct(_full(batch, device)).cpu().numpy()
+        yield Reconstructed(batch, reconstruction[: len(batch.paths)])
 
 
 @torch.inference_mode()
@@ -91,7 +126,8 @@ def classify(
     """The `top_k` likeliest classes of every image."""
     network.to(device).eval()
     for batch in batches:
-        found = network.probabilities(to_tensor(batch.images, device)).topk(top_k)
+        probabilities = network.probabilities(_full(batch, device))[: len(batch.paths)]
+        found = probabilities.topk(top_k)
         yield Classified(batch, found.indices.cpu().numpy(), found.values.cpu().numpy())
 
 
@@ -105,9 +141,10 @@ def measure(
     """Every image goes into `metrics`."""
     network.to(device).eval()
     for batch in batches:
-        images = to_tensor(batch.images, device)
+        images = _full(batch, device)
         code = network.encode(images)
-        errors = metrics.update(images, network.decode(code), code)
+        kept = slice(len(batch.paths))
+        errors = metrics.update(images[kept], network.decode(code)[kept], code[kept])
         yield Measured(batch, errors.float().cpu().numpy())
 
 
@@ -131,7 +168,7 @@ def measure_labels(
                 else f"the label '{unknown}' is none of the model's classes: {', '.join(classes)}"
             )
         labels = torch.tensor([numbers[label] for label in batch.labels if label is not None])
-        logits = network(to_tensor(batch.images, device))
+        logits = network(_full(batch, device))[: len(batch.paths)]
         metrics.update(logits.argmax(1).cpu(), labels)
         yield Measured(batch, None)
 

@@ -1,17 +1,12 @@
 """`aectl classify`: a table of predicted labels, a row an image."""
 
-import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from aectl.cli import options
 from aectl.cli.verb import Session, load_classifier, read_card
 from aectl.errors import ConfigError
-
-if TYPE_CHECKING:
-    from aectl.outputs.tables import Rows
 
 
 @options.with_common_options
@@ -22,34 +17,41 @@ def classify(
     top_k: Annotated[
         int, typer.Option(metavar="N", help="So many classes, the likeliest first.", min=1)
     ] = 1,
+    label_from_folder: options.LabelFromFolder = False,
+    relative_to: options.RelativeTo = None,
+    absolute: options.Absolute = False,
     out: options.Out = None,
+    resume: options.Resume = False,
 ) -> int:
     """Write the predicted class of each image, with its probability.
 
     Example: aectl classify runs/mnist-classifier-1 scans/ --top-k 3 --out labels.csv
     """
     from aectl.outputs import tables
+    from aectl.outputs.formats import Rows
 
-    tables.check_destination(out, common.overwrite)
+    tables.check_destination(out, common.overwrite, resume)
     session = Session(common, out)
     card = read_card(model, "classify", ("classifier",))
     if top_k > len(card.classes):
         raise ConfigError(f"--top-k must be at most {len(card.classes)}, the number of classes")
-    found = session.inputs(inputs, card)
+    found = session.inputs(
+        inputs, card, labels=label_from_folder, relative_to=relative_to, absolute=absolute
+    )
+    if session.nothing_to_resume(out, resume):
+        return 0
+    with session.table(
+        model, out, resume, top_k=top_k, labelled=found.labelled,
+        batch_size=session.batch_size(card.shape),
+    ) as table, session.batches(found, card.shape, after=table.position) as batches:  # fmt: skip
+        from aectl import inference
 
-    from aectl import inference
-
-    network = load_classifier(model)
-    batches = session.batches(found, card.shape)
-
-    def rows() -> "Iterator[Rows]":
-        results = inference.classify(network, batches, session.device(), top_k)
+        results = inference.classify(load_classifier(model), batches, session.device(found), top_k)
         for batch, predictions, probabilities in session.console.counted(results, "classifying"):
             columns = tables.leading_columns(batch, found.labelled)
             for rank in range(top_k):
                 suffix = f"_{rank + 1}" if rank else ""
                 columns["prediction" + suffix] = [card.classes[i] for i in predictions[:, rank]]
                 columns["probability" + suffix] = probabilities[:, rank]
-            yield tables.Rows(columns)
-
-    return session.outcome.status(tables.write_table(out, sys.stdout.buffer, rows()))
+            table.write(Rows(columns, position=batch.position))
+    return session.outcome.status(table.count)

@@ -90,6 +90,7 @@ class Outcome:
     console: Console
     errors: Path | None = None
     overwrite: bool = False
+    strict: bool = False
     bad: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -99,7 +100,12 @@ class Outcome:
                 raise OutputError(f"cannot write {self.errors}: there is no such folder")
 
     def on_bad(self, path: str, reason: str) -> None:
-        """Takes note of an input that could not be read, and names it on stderr."""
+        """Takes note of an input that could not be read, and names it on stderr.
+
+        Raises DataError where one is enough.
+        """
+        if self.strict:
+            raise DataError(f"{printable(path)}: {reason} (--strict stops here)")
         self.bad.append((path, reason))
         print(f"aectl: left out {printable(path)}: {reason}", file=sys.stderr)
 
@@ -143,6 +149,13 @@ def data_dir(given: Path | None) -> Path:
     with contextlib.suppress(RuntimeError):
         return (Path(cache) if cache else Path.home() / ".cache") / "aectl"
     return Path("aectl-data")
+
+
+def cores() -> int:
+    """How many processes can run at once."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def torch_device(name: str, threads: int | None) -> "torch.device":

@@ -1,15 +1,13 @@
 """`aectl encode`: a table of features, a row an image."""
 
-import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Annotated, Literal
+
+import typer
 
 from aectl.cli import options
 from aectl.cli.verb import Session, load_autoencoder, read_card
+from aectl.errors import ConfigError
 from aectl.sections import AUTOENCODERS
-
-if TYPE_CHECKING:
-    from aectl.outputs.tables import Rows
 
 
 @options.with_common_options
@@ -17,27 +15,66 @@ def encode(
     common: options.Common,
     model: options.Model,
     inputs: options.Input = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            "--layer",
+            metavar="N",
+            help="What the Nth layer of the encoder gives.",
+            min=1,
+            show_default="the last, the code",
+        ),
+    ] = None,
+    normalize: Annotated[
+        Literal["none", "l2"],
+        typer.Option("--normalize", help="l2: scale each row to length 1."),
+    ] = "none",
+    dtype: Annotated[
+        Literal["float32", "float16"],
+        typer.Option("--dtype", help="The numbers' type: float16 is half as large and coarser."),
+    ] = "float32",
+    layout: Annotated[
+        Literal["columns", "vector", "sparse"],
+        typer.Option(
+            "--layout",
+            help="A column a feature; or one column with a vector; or two with the indices and "
+            "the values of the units that are not 0.",
+        ),
+    ] = "columns",
+    label_from_folder: options.LabelFromFolder = False,
+    relative_to: options.RelativeTo = None,
+    absolute: options.Absolute = False,
     out: options.Out = None,
+    resume: options.Resume = False,
 ) -> int:
     """Write the code of each image: a table with its path, its label where known, and f0 ... fN.
 
     Example: find photos -name '*.jpg' | aectl encode runs/mnist-autoencoder-1 - > features.csv
     """
     from aectl.outputs import tables
+    from aectl.outputs.formats import Rows
 
-    tables.check_destination(out, common.overwrite)
+    tables.check_destination(out, common.overwrite, resume, layout)
     session = Session(common, out)
     card = read_card(model, "encode", AUTOENCODERS)
-    found = session.inputs(inputs, card)
+    depth = len(card.architecture.hidden)
+    if layer is not None and layer > depth:
+        raise ConfigError(f"--layer must be at most {depth}, the layers of this encoder")
+    found = session.inputs(
+        inputs, card, labels=label_from_folder, relative_to=relative_to, absolute=absolute
+    )
+    if session.nothing_to_resume(out, resume):
+        return 0
+    with session.table(
+        model, out, resume, layer=layer, normalize=normalize, dtype=dtype, layout=layout,
+        labelled=found.labelled, batch_size=session.batch_size(card.shape),
+    ) as table, session.batches(found, card.shape, after=table.position) as batches:  # fmt: skip
+        from aectl import inference
 
-    from aectl import inference
-
-    network = load_autoencoder(model)
-    batches = session.batches(found, card.shape)
-
-    def rows() -> "Iterator[Rows]":
-        results = inference.encode(network, batches, session.device())
+        network = load_autoencoder(model)
+        features = inference.Features(layer if layer != depth else None, normalize, dtype)
+        results = inference.encode(network, batches, session.device(found), features)
         for batch, code in session.console.counted(results, "encoding"):
-            yield tables.Rows(tables.leading_columns(batch, found.labelled), code)
-
-    return session.outcome.status(tables.write_table(out, sys.stdout.buffer, rows()))
+            columns = tables.leading_columns(batch, found.labelled)
+            table.write(Rows(columns, code, batch.position))
+    return session.outcome.status(table.count)

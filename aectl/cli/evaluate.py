@@ -18,11 +18,11 @@ from aectl.errors import ConfigError
 from aectl.sections import AUTOENCODERS
 
 if TYPE_CHECKING:
-    from aectl.data.inputs import Inputs
+    from aectl.data.inputs import Batches, Inputs
     from aectl.evaluation import Evaluation
     from aectl.model_file import ModelCard
+    from aectl.outputs.formats import Rows
     from aectl.outputs.report import Group
-    from aectl.outputs.tables import Rows
 
 Models = Annotated[
     list[Path],
@@ -65,6 +65,8 @@ def evaluate(
         ),
     ] = None,
     sort: Annotated[bool, typer.Option("--sort", help="--per-image: the worst first.")] = False,
+    relative_to: options.RelativeTo = None,
+    absolute: options.Absolute = False,
 ) -> int:
     """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier.
 
@@ -81,17 +83,26 @@ def evaluate(
     if per_image and cards[0].architecture.kind == "classifier":
         raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an image")
     found = [
-        session.inputs(dataset, card, labels=probe or card.architecture.kind == "classifier")
+        session.inputs(
+            dataset,
+            card,
+            labels=probe or card.architecture.kind == "classifier",
+            relative_to=relative_to,
+            absolute=absolute,
+        )
         for card in cards
     ]
     results: list[dict[str, Any]] = []
     for path, card, inputs in zip(models, cards, found, strict=True):
-        evaluation = _evaluation(session, path, card, inputs, first=not results)
-        rows = _rows(evaluation, session.console)
-        if per_image:
-            tables.write_table(per_image, sys.stdout.buffer, _sorted(rows) if sort else rows)
-        else:
-            collections.deque(rows, maxlen=0)
+        with session.batches(inputs, card.shape, told=not results) as batches:
+            evaluation = _evaluation(session, path, card, inputs)
+            rows = _rows(evaluation, batches, session.console)
+            if per_image:
+                with tables.Table(per_image, sys.stdout.buffer) as table:
+                    for part in _sorted(rows) if sort else rows:
+                        table.write(part)
+            else:
+                collections.deque(rows, maxlen=0)
         if evaluation.images == 0:
             return session.outcome.status(0)
         results.append(_result(path, evaluation, pca=pca, probe=probe))
@@ -127,32 +138,30 @@ def _check(
         )
 
 
-def _evaluation(
-    session: Session, path: Path, card: "ModelCard", inputs: "Inputs", first: bool
-) -> "Evaluation":
-    """The model, ready to be measured; inputs that cannot be read are named by the first one."""
+def _evaluation(session: Session, path: Path, card: "ModelCard", inputs: "Inputs") -> "Evaluation":
+    """The model, ready to be measured."""
     from aectl import model_file
-    from aectl.evaluation import Evaluation, ignore
+    from aectl.evaluation import Evaluation
 
     return Evaluation(
         model_file.load(path)[0],
         card,
         inputs,
-        session.device(),
-        session.common.batch_size,
-        session.outcome.on_bad if first else ignore,
+        session.device(inputs),
+        session.batch_size(card.shape),
     )
 
 
-def _rows(evaluation: "Evaluation", console: Console) -> "Iterator[Rows]":
+def _rows(evaluation: "Evaluation", batches: "Batches", console: Console) -> "Iterator[Rows]":
     """Measures every image; a table of paths and errors comes of it."""
     from aectl.outputs import tables
+    from aectl.outputs.formats import Rows
 
-    for measured in console.counted(evaluation.measured(), "measuring"):
+    for measured in console.counted(evaluation.measured(batches), "measuring"):
         columns = tables.leading_columns(measured.batch, evaluation.inputs.labelled)
         if measured.mse is not None:
             columns["mse"] = measured.mse
-        yield tables.Rows(columns)
+        yield Rows(columns)
 
 
 def _result(path: Path, evaluation: "Evaluation", *, pca: bool, probe: bool) -> dict[str, Any]:
@@ -172,7 +181,7 @@ def _sorted(tables: "Iterator[Rows]") -> "Iterator[Rows]":
     """All rows as one table, the largest mse first."""
     import numpy as np
 
-    from aectl.outputs.tables import Rows
+    from aectl.outputs.formats import Rows
 
     parts = list(tables)
     if not parts:

@@ -23,7 +23,8 @@ Input = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT",
-        help="Datasets (mnist, mnist:train), image files, folders, or - for paths on stdin. "
+        help="Datasets (mnist, mnist:train), image files, folders, tar and zip archives, or - for "
+        "paths on stdin. "
         "Without one: the test split of the dataset that the model was trained on.",
         show_default=False,
     ),
@@ -46,6 +47,61 @@ Errors = Annotated[
         "--errors", metavar="FILE", help="Write the inputs that could not be read to this CSV file."
     ),
 ]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Stop at the first input that cannot be read.")
+]
+FOUND = "Which files, and what the table calls them"
+Ext = Annotated[
+    str | None,
+    typer.Option(
+        "--ext", metavar="NAME,...",
+        help="Of a folder or an archive, take the files with these endings, such as png,jpg.",
+        show_default="those of images", rich_help_panel=FOUND,
+    ),
+]  # fmt: skip
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include", metavar="PATTERN",
+        help="Of a folder or an archive, take the files that match, whatever their endings, such "
+        "as 'scan-*' or 'left/*.dat'; may be given several times.",
+        show_default=False, rich_help_panel=FOUND,
+    ),
+]  # fmt: skip
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", metavar="PATTERN",
+        help="Of a folder or an archive, pass over the files and folders that match; may be given "
+        "several times.",
+        show_default=False, rich_help_panel=FOUND,
+    ),
+]  # fmt: skip
+RelativeTo = Annotated[
+    str | None,
+    typer.Option(
+        "--relative-to", metavar="DIR",
+        help="Write paths as they lead on from this folder.",
+        show_default="as given or found", rich_help_panel=FOUND,
+    ),
+]  # fmt: skip
+Absolute = Annotated[
+    bool, typer.Option("--absolute", help="Write absolute paths.", rich_help_panel=FOUND)
+]
+LabelFromFolder = Annotated[
+    bool,
+    typer.Option(
+        "--label-from-folder",
+        help="Write as label the sub-folder of the folder or archive in which an image lies.",
+        rich_help_panel=FOUND,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with the table of --out where an interrupted run stopped."
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -62,9 +118,19 @@ Device = Annotated[
     typer.Option("--device", help="Where the network runs.", rich_help_panel=RUN),
 ]
 BatchSize = Annotated[
-    int,
-    typer.Option("--batch-size", metavar="N", help="Images at a time.", min=1, rich_help_panel=RUN),
-]
+    int | None,
+    typer.Option(
+        "--batch-size", metavar="N", help="Images at a time.", min=1,
+        show_default="256, fewer where they are large", rich_help_panel=RUN,
+    ),
+]  # fmt: skip
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", metavar="N", help="Processes that decode image files.", min=1,
+        show_default="one a core", rich_help_panel=RUN,
+    ),
+]  # fmt: skip
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -72,7 +138,7 @@ Threads = Annotated[
         metavar="N",
         help="CPU threads of torch.",
         min=1,
-        show_default="all",
+        show_default="all; half of them beside files that are decoded",
         rich_help_panel=RUN,
     ),
 ]
@@ -95,9 +161,14 @@ class Common:
     null: Null = False
     overwrite: Overwrite = False
     errors: Errors = None
+    strict: Strict = False
+    ext: Ext = None
+    include: Include = None
+    exclude: Exclude = None
     data_dir: DataDir = None
     device: Device = "auto"
-    batch_size: BatchSize = 256
+    batch_size: BatchSize = None
+    workers: Workers = None
     threads: Threads = None
     quiet: Quiet = False
     debug: Debug = False

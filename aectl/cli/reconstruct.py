@@ -35,21 +35,20 @@ def reconstruct(
     card = read_card(model, "reconstruct", AUTOENCODERS)
     found = session.inputs(inputs, card)
 
-    import numpy as np
-
-    from aectl import inference
-    from aectl.outputs import pictures
-
-    network = load_autoencoder(model)
-    batches = session.batches(found, card.shape, most=count)
-    results = inference.reconstruct(network, batches, session.device())
     originals, reconstructions, seen = [], [], 0
-    for batch, reconstruction in results:
-        originals.append(batch.images)
-        reconstructions.append(reconstruction)
-        seen += len(batch.paths)
-        if seen >= count:
-            break
+    with session.batches(found, card.shape, most=count) as batches:
+        import numpy as np
+
+        from aectl import inference
+        from aectl.outputs import pictures
+
+        results = inference.reconstruct(load_autoencoder(model), batches, session.device(found))
+        for batch, reconstruction in results:
+            originals.append(batch.images)
+            reconstructions.append(reconstruction)
+            seen += len(batch.paths)
+            if seen >= count:
+                break
     status = session.outcome.status(seen)
     pictures.save_png(
         out,

@@ -57,6 +57,7 @@ def train(
     ] = 1,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
+    workers: options.Workers = None,
     threads: options.Threads = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -73,7 +74,9 @@ def train(
     from aectl.training.setup import prepare
 
     run_folder.refuse_filled(out, overwrite)
-    chosen, images = prepare(given, file, io.data_dir(data_dir), outcome.on_bad)
+    chosen, images = prepare(
+        given, file, io.data_dir(data_dir), outcome.on_bad, workers or io.cores()
+    )
 
     import torch
 

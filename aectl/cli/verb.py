@@ -1,14 +1,15 @@
 """What the verbs that use a model have in common: opening it, and its inputs."""
 
+import hashlib
+import math
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from aectl import model_file
-from aectl.cli.console import Console, Outcome, data_dir, torch_device
+from aectl import __version__, model_file
+from aectl.cli.console import Console, Outcome, cores, data_dir, torch_device
 from aectl.cli.options import Common
-from aectl.errors import DataError, ModelFileError, OutputError
+from aectl.errors import ConfigError, DataError, ModelFileError, OutputError
 from aectl.model_file import ModelCard
 from aectl.sections import AUTOENCODERS
 from aectl.types import Shape
@@ -16,9 +17,15 @@ from aectl.types import Shape
 if TYPE_CHECKING:
     import torch
 
-    from aectl.data.inputs import InputBatch, Inputs
+    from aectl.data.inputs import Batches, Inputs, Position
     from aectl.models import Classifier
     from aectl.models.autoencoder import AutoencoderBase
+    from aectl.outputs.tables import Table
+
+BATCH_VALUES = 1 << 20
+"""Pixels, in all channels, that a batch holds unless it would be too small a batch."""
+
+LEAST_BATCH, LARGEST_BATCH = 16, 256
 
 
 def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
@@ -50,45 +57,120 @@ class Session:
             raise OutputError(f"--out and --errors name the same file, {out}")
         self.common = common
         self.console = Console(common.quiet)
-        self.outcome = Outcome(self.console, common.errors, common.overwrite)
+        self.outcome = Outcome(self.console, common.errors, common.overwrite, common.strict)
 
-    def inputs(self, words: list[str] | None, card: ModelCard, labels: bool = False) -> "Inputs":
+    def inputs(
+        self,
+        words: list[str] | None,
+        card: ModelCard,
+        *,
+        labels: bool = False,
+        relative_to: str | None = None,
+        absolute: bool = False,
+    ) -> "Inputs":
         """The inputs that the user named, or else the dataset that the model was trained on.
 
-        `labels` takes an image's label from the sub-folder in which it lies.
+        `labels` takes an image's label from the sub-folder in which it lies; `relative_to` and
+        `absolute` say which path of a file stands in the table.
         """
         from aectl.data.datasets import is_dataset
-        from aectl.data.inputs import Inputs
+        from aectl.data.folders import Selection
+        from aectl.data.inputs import Inputs, Naming
 
-        if not words:
-            if not card.dataset:
-                raise DataError("the model does not say what it was trained on; name an INPUT")
-            words = [card.dataset.partition(":")[0] if is_dataset(card.dataset) else card.dataset]
-            if Path(card.dataset).is_dir():
-                self.console.notice(f"measured on {card.dataset}, on which it was trained")
-            elif not is_dataset(card.dataset):
-                raise DataError(
-                    f"the model was trained on {card.dataset}, which is not found from here;"
-                    " name an INPUT"
-                )
+        if relative_to is not None and absolute:
+            raise ConfigError("give either --relative-to or --absolute, not both")
+        common = self.common
+        for word in words or ():
+            if is_dataset(word) and Path(word).is_dir():
+                self.console.notice(f"{word} is the dataset; the folder would be ./{word}")
         return Inputs(
-            words,
-            data_dir(self.common.data_dir),
-            sys.stdin.buffer,
-            null_separated=self.common.null,
+            words or self._trained_on(card),
+            data_dir(common.data_dir),
+            None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer),
+            null_separated=common.null,
             labels_from_folders=labels,
+            selection=Selection(
+                tuple((common.ext or "").replace(",", " ").split()),
+                tuple(common.include or ()),
+                tuple(common.exclude or ()),
+            ),
+            naming=Naming(relative_to, absolute),
+            workers=common.workers or cores(),
         )
 
+    def _trained_on(self, card: ModelCard) -> list[str]:
+        """The dataset or folder that the model was trained on, as an INPUT."""
+        from aectl.data.datasets import is_dataset
+
+        if not card.dataset:
+            raise DataError("the model does not say what it was trained on; name an INPUT")
+        if is_dataset(card.dataset):
+            return [card.dataset.partition(":")[0]]
+        if not Path(card.dataset).is_dir():
+            raise DataError(
+                f"the model was trained on {card.dataset}, which is not found from here;"
+                " name an INPUT"
+            )
+        self.console.notice(f"measured on {card.dataset}, on which it was trained")
+        return [card.dataset]
+
+    def batch_size(self, shape: Shape) -> int:
+        """How many images the network sees at a time: 256, or fewer of large ones."""
+        fitting = BATCH_VALUES // math.prod(shape)
+        return self.common.batch_size or max(LEAST_BATCH, min(LARGEST_BATCH, fitting))
+
     def batches(
-        self, inputs: "Inputs", shape: Shape, most: int | None = None
-    ) -> "Iterator[InputBatch]":
-        """The images of the inputs, in batches of `most` images at the most.
+        self,
+        inputs: "Inputs",
+        shape: Shape,
+        most: int | None = None,
+        after: "Position | None" = None,
+        told: bool = True,
+    ) -> "Batches":
+        """The images of the inputs `after` a position, in batches of `most` images at the most.
 
-        What cannot be read is told to the outcome.
+        What cannot be read is `told` to the outcome, unless it was when it was read before.
         """
-        size = min(self.common.batch_size, most or self.common.batch_size)
-        return inputs.batches(shape, size, self.outcome.on_bad)
+        from aectl.data.inputs import ignore
 
-    def device(self) -> "torch.device":
-        """The device that --device names."""
-        return torch_device(self.common.device, self.common.threads)
+        size = self.batch_size(shape)
+        on_bad = self.outcome.on_bad if told else ignore
+        return inputs.batches(shape, min(size, most or size), on_bad, after)
+
+    def table(self, path: Path, out: Path | None, resume: bool, **how: object) -> "Table":
+        """The table of a run of the model at `path`, that gives the same rows with the same `how`.
+
+        Raises OutputError.
+        """
+        from aectl.outputs.tables import Table
+
+        model = hashlib.sha256(model_file.resolve(path).read_bytes()).hexdigest()
+        key = {"aectl": __version__, "model": model, **how}
+        return Table(
+            out,
+            sys.stdout.buffer,
+            layout=str(how.get("layout", "columns")),
+            key=key,
+            resume=resume,
+            bad=self.outcome.bad,
+        )
+
+    def nothing_to_resume(self, out: Path | None, resume: bool) -> bool:
+        """Whether a run that is resumed had come to its end; says so."""
+        from aectl.outputs.part import remove_if_done
+
+        if out is None or not resume or not remove_if_done(out):
+            return False
+        self.console.notice(f"{out} is whole; nothing is left to do (--overwrite makes it anew)")
+        return True
+
+    def device(self, inputs: "Inputs") -> "torch.device":
+        """The device that --device names.
+
+        Where files are decoded beside it, torch takes half of the cores: with all of them it is
+        slower, as it waits for threads that have none.
+        """
+        threads = self.common.threads
+        if threads is None and inputs.from_files:
+            threads = max(1, cores() // 2)
+        return torch_device(self.common.device, threads)

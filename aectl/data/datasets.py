@@ -54,6 +54,10 @@ class ImageSet:
         """What stands in a table's `path` column: the file, or a name such as `mnist:test/17`."""
         return self.paths[index] if self.paths else f"{self.name}/{index}"
 
+    def label(self, index: int) -> str | None:
+        """The name of an image's class, where it has one."""
+        return None if self.labels is None else self.classes[self.labels[index]]
+
     def fitted(self, shape: Shape) -> "ImageSet":
         """The same images in another shape."""
         return ImageSet(

@@ -1,95 +1,161 @@
-"""Folders of images: finding the files, and reading a whole folder to train on."""
+"""Finding images: in folders, in tar and zip archives, and among them those that are wanted."""
 
 import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
-import numpy as np
+from aectl.data.decoders import Found
+from aectl.data.images import LARGEST_FILE, SUFFIXES
 
-from aectl.data.datasets import ImageSet
-from aectl.data.images import SUFFIXES, decode, has_colour, native_shape
-from aectl.errors import DataError, ImageError
-from aectl.types import Shape
-
-OnBad = Callable[[str, str], None]
-"""Told the path of each input that could not be read, and why."""
-
-LARGEST_DEFAULT_SIDE = 32
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+"""The endings by which an archive is known."""
 
 
-def find_images(folder: str, on_bad: OnBad, above: frozenset[str] = frozenset()) -> Iterator[str]:
-    """The image files below a folder, known by their endings, each folder in sorted order.
+@dataclass(frozen=True)
+class Selection:
+    """Which files of a folder or an archive are taken for images.
 
-    Links are followed, but for one that leads back to a folder `above`.
+    By their endings, those of `ext` or else the usual ones; or, where there are patterns to
+    `include`, those that match one. Then those go that match a pattern to `exclude`. A pattern is
+    held against the path below the folder and, where it has no slash, against the name.
+    """
+
+    ext: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def takes(self, path: str) -> bool:
+        """Whether the file at `path`, below the folder, is taken."""
+        if self.excludes(path):
+            return False
+        if self.include:
+            return _matches(path, self.include)
+        return path.lower().endswith(self.endings)
+
+    def excludes(self, path: str) -> bool:
+        """Whether the file or folder at `path` is passed over."""
+        return _matches(path, self.exclude)
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """The endings of the files that are looked for, each with its dot, in small letters."""
+        given = tuple("." + ending.lower().removeprefix(".") for ending in self.ext)
+        return given or tuple(sorted(SUFFIXES))
+
+
+EVERY_IMAGE = Selection()
+
+
+def find_images(
+    folder: str,
+    selection: Selection = EVERY_IMAGE,
+    below: str = "",
+    above: frozenset[str] = frozenset(),
+) -> Iterator[Found]:
+    """The image files below a folder, each folder in sorted order.
+
+    Links are followed, but for one that leads back to a folder `above`. What cannot be searched
+    is found with a reason.
     """
     here = os.path.realpath(folder)
     if here in above:
         return
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            folders, names = set(), []
+            for entry in entries:
+                names.append(entry.name)
+                if _is_folder(entry):
+                    folders.add(entry.name)
     except OSError as error:
-        on_bad(folder, error.strerror or str(error))
+        yield Found(folder, reason=error.strerror or str(error))
         return
-    for entry in entries:
-        suffix = os.path.splitext(entry.name)[1].lower()
-        if entry.is_dir():
-            yield from find_images(entry.path, on_bad, above | {here})
-        elif suffix in SUFFIXES:
-            yield entry.path
+    names.sort(reverse=True)
+    while names:
+        name = names.pop()
+        path, relative = os.path.join(folder, name), below + name
+        if name not in folders:
+            if selection.takes(relative):
+                yield Found(path, file=path)
+        elif not selection.excludes(relative):
+            empty = True
+            for found in find_images(path, selection, relative + "/", above | {here}):
+                empty = False
+                yield found
+            if empty and selection.takes(relative):
+                yield Found(path, reason="is a folder")
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file, by its ending, is an archive that can be read in place."""
+    return path.lower().endswith(ARCHIVES)
+
+
+def find_in_archive(archive: str, selection: Selection = EVERY_IMAGE) -> Iterator[Found]:
+    """The images in a tar or zip archive, in its order, their paths those of the archive and more.
+
+    An archive that is damaged is found with a reason, after what can be read of it.
+    """
+    members = _zipped if archive.lower().endswith(".zip") else _tarred
+    try:
+        for found in members(archive, selection):
+            yield found._replace(path=f"{archive}/{found.path}" if found.path else archive)
+    except Exception as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        yield Found(archive, reason=f"cannot be read as an archive: {said or repr(error)}")
+
+
+def _tarred(archive: str, selection: Selection) -> Iterator[Found]:
+    with tarfile.open(archive, "r|*") as tar:
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each of a million
+            if not member.isfile() or not selection.takes(member.name):
+                continue
+            if member.size > LARGEST_FILE:
+                yield Found(member.name, reason=f"has more than {LARGEST_FILE:,} bytes")
+            elif file := tar.extractfile(member):
+                yield Found(member.name, content=file.read())
+        # A header that cannot be read ends a tar as its proper end does, which is of zeros.
+        assert tar.fileobj is not None
+        while block := tar.fileobj.read(1 << 20):
+            if block.strip(b"\0"):
+                yield Found("", reason="is damaged, and what follows the damage was not read")
+                return
+
+
+def _zipped(archive: str, selection: Selection) -> Iterator[Found]:
+    with zipfile.ZipFile(archive) as packed:
+        for member in packed.infolist():
+            if member.is_dir() or not selection.takes(member.filename):
+                continue
+            if member.file_size > LARGEST_FILE:
+                yield Found(member.filename, reason=f"has more than {LARGEST_FILE:,} bytes")
+                continue
+            try:
+                content = packed.read(member)
+            except Exception as error:
+                yield Found(member.filename, reason=str(error) or repr(error))
+            else:
+                yield Found(member.filename, content=content)
 
 
 def class_of(path: str, folder: str) -> str | None:
     """The sub-folder of `folder` in which a file lies; None for a file right in it."""
-    parts = Path(path).relative_to(folder).parts
+    parts = PurePosixPath(path).relative_to(folder).parts
     return parts[0] if len(parts) > 1 else None
 
 
-def load_folder(folder: str, shape: Shape | None, on_bad: OnBad) -> ImageSet:
-    """Every image below a folder, in memory, in one shape.
-
-    Where each image lies in a sub-folder, the sub-folders are the classes. `shape` None: the
-    sides of the first image, at most 32 pixels, and colour where any image has it.
-
-    Raises DataError where there is no image that can be read.
-    """
-    paths = list(find_images(folder, on_bad))
-    if not paths:
-        raise DataError(f"no images in {folder} (looked for {', '.join(sorted(SUFFIXES))})")
-    images, kept = [], []
-    for path in paths:
-        try:
-            refuse_unnameable(path)
-            wanted = shape or _default_shape(path, paths)
-            images.append(decode(path, wanted))
-            kept.append(path)
-            shape = wanted
-        except ImageError as error:
-            on_bad(path, str(error))
-    if not kept:
-        raise DataError(f"none of the {len(paths)} images in {folder} can be read")
-    names = [class_of(path, folder) for path in kept]
-    classes = tuple(sorted({name for name in names if name is not None}))
-    labelled = None not in names and len(classes) > 1
-    index = {name: number for number, name in enumerate(classes)}
-    return ImageSet(
-        folder,
-        np.stack(images),
-        np.array([index[name] for name in names if name], np.int64) if labelled else None,
-        classes if labelled else (),
-        tuple(kept),
-    )
-
-
-def refuse_unnameable(path: str) -> None:
-    """Raises ImageError for a path that a table, which is UTF-8, cannot name."""
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise ImageError("its name is not UTF-8") from None
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
-def _default_shape(path: str, paths: list[str]) -> Shape:
-    _, height, width = native_shape(path)
-    if max(height, width) > LARGEST_DEFAULT_SIDE:
-        height = width = LARGEST_DEFAULT_SIDE
-    return 3 if any(map(has_colour, paths)) else 1, height, width
+def _matches(path: str, patterns: tuple[str, ...]) -> bool:
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path if "/" in one else name, one) for one in patterns)

@@ -1,14 +1,19 @@
 """One image file, or one array, as the uint8 array of the shape that a model wants."""
 
 import contextlib
+import io
 import math
+import os
+import stat
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from aectl.errors import ImageError
 from aectl.types import Shape
@@ -19,6 +24,17 @@ SUFFIXES = frozenset(
 )  # fmt: skip
 """The endings by which a folder's images are known."""
 
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
+"""What Pillow may take a file for: others, such as EPS, start programs or hold no photos."""
+
+LARGEST_FILE = 1 << 30
+"""Bytes; an image file that is larger is not read into memory."""
+
+LARGEST_IMAGE = 89_478_485
+"""Pixels; Pillow, too, takes what has more for an attack on the machine's memory."""
+
+TOO_LARGE = f"has more than {LARGEST_IMAGE:,} pixels"
+
 BACKGROUND = (255, 255, 255)
 """What shows through where an image is transparent."""
 
@@ -26,37 +42,82 @@ Pixels = NDArray[np.uint8]
 
 
 def decode(path: str | Path, shape: Shape) -> Pixels:
-    """The image in a file: (channels, height, width), 0 to 255.
+    """The image in a file, as `decode_bytes` gives it. Raises ImageError."""
+    with _no_warnings():
+        return decode_bytes(read(path), shape)
+
+
+def decode_bytes(content: bytes, shape: Shape) -> Pixels:
+    """The image that `content` holds, as in a file: (channels, height, width), 0 to 255.
 
     EXIF rotation is applied, transparency laid over white, 16 bits scaled to 8, palettes and CMYK
     converted; of an animation the first frame is taken; the image is resized with antialiasing.
+    A JPEG is decoded at the smallest of its scales (n/8) that still covers the shape.
 
-    Raises ImageError, which says why the file is not a readable image.
+    Raises ImageError, which says why this is not a readable image.
     """
-    with _explained(), Image.open(path) as image:
-        return fit(_upright(image), shape)
+    try:
+        image = _opened(content)
+        if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+            return fit(_turned(image, _scaled_jpeg(content, image, shape)), shape)
+        if image.format == "PNG":
+            _check_png(content)
+        image.load()
+        return fit(_opaque(_turned(image, image)), shape)
+    except Exception as error:
+        raise _explained(error) from error
+
+
+def read(path: str | Path) -> bytes:
+    """The content of a file. Raises ImageError, also for what is no file, which might never end."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            found = os.fstat(descriptor)
+            if stat.S_ISDIR(found.st_mode):
+                raise ImageError("is a folder")
+            if not stat.S_ISREG(found.st_mode):
+                raise ImageError("is not a file, but a pipe or a device")
+            if found.st_size > LARGEST_FILE:
+                raise ImageError(f"has more than {LARGEST_FILE:,} bytes")
+            content = os.read(descriptor, found.st_size)
+            while len(content) < found.st_size and (more := os.read(descriptor, LARGEST_FILE)):
+                content += more
+            return content
+        finally:
+            os.close(descriptor)
+    except Exception as error:
+        raise _explained(error) from error
 
 
 def native_shape(path: str | Path) -> Shape:
     """(channels, height, width) of the image in a file, channels 1 or 3. Raises ImageError."""
-    with _explained(), Image.open(path) as image:
-        upright = _turned(image)
-        return 3 if _is_colour(image) else 1, upright.height, upright.width
+    content = read(path)
+    try:
+        with _no_warnings():
+            image = _opened(content)
+            image.load()
+            upright = _turned(image, image)
+            return 3 if _is_colour(image) else 1, upright.height, upright.width
+    except Exception as error:
+        raise _explained(error) from error
 
 
 def has_colour(path: str | Path) -> bool:
     """Whether a file's header announces a colour image; a file that has none does not."""
     try:
-        with _explained(), Image.open(path) as image:
-            return _is_colour(image)
-    except ImageError:
+        with _no_warnings():
+            return _is_colour(_opened(read(path)))
+    except Exception:
         return False
 
 
 def fit(image: Image.Image, shape: Shape) -> Pixels:
     """A grey or RGB image as (channels, height, width), 0 to 255, resized with antialiasing."""
     channels, height, width = shape
-    image = image.convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
@@ -76,54 +137,112 @@ def to_pil(pixels: Pixels) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Whatever goes wrong with an image in the block becomes an ImageError."""
+def _no_warnings() -> Iterator[None]:
+    """Pillow's warnings are not shown: what they are about is a reason to refuse, or harmless."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            yield
-        except ImageError:
-            raise
-        except Exception as error:
-            raise ImageError(_reason(error)) from error
+        yield
 
 
-def _reason(error: Exception) -> str:
+def _explained(error: Exception) -> ImageError:
+    """Whatever went wrong with an image, for the person who has to act on it."""
+    if isinstance(error, ImageError):
+        return error
     if isinstance(error, UnidentifiedImageError):
-        return "not an image that Pillow can read"
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        return ImageError("not an image that Pillow can read")
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError(TOO_LARGE)
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
+        return ImageError(error.strerror)
+    return ImageError(" ".join(str(error).split()) or type(error).__name__)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The first frame, turned as EXIF says, as 8-bit grey or RGB without transparency."""
-    image = _turned(image)
+def _opened(content: bytes) -> Image.Image:
+    """The header of an image; its pixels are still to be decoded."""
+    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    if image.width * image.height > LARGEST_IMAGE:
+        raise ImageError(TOO_LARGE)
+    return image
+
+
+def _scaled_jpeg(content: bytes, header: Image.Image, shape: Shape) -> Image.Image:
+    """A JPEG at the smallest scale that covers the shape, as it lies in the file.
+
+    Where the decoder finds the data corrupt, it would go on with pixels that it made up: such a
+    file is refused.
+    """
+    channels, height, width = shape
+    if _orientation(header) >= 5:  # it lies on its side
+        height, width = width, height
+    grey = channels == 1 or header.mode == "L"
+    pixels = simplejpeg.decode_jpeg(
+        content, "GRAY" if grey else "RGB", min_height=height, min_width=width, strict=True
+    )
+    return Image.fromarray(pixels[..., 0] if grey else pixels)
+
+
+def _check_png(content: bytes) -> None:
+    """Raises ImageError where a PNG is damaged or cut short: Pillow does not look at all of it.
+
+    PNG specification, section 5.3: each chunk is its length, its type, its data and their CRC-32.
+    """
+    start, kind, view = len(PNG_SIGNATURE), b"", memoryview(content)
+    while kind != b"IEND":
+        end = start + 8 + int.from_bytes(view[start : start + 4], "big")
+        if end + 4 > len(content):
+            raise ImageError("is truncated")
+        if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
+            raise ImageError("is damaged: what it holds is not what its checksum says")
+        kind, start = bytes(view[start + 4 : start + 8]), end + 4
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The first frame as 8-bit grey or RGB without transparency."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _eight_bit(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         return Image.alpha_composite(below, image).convert("RGB")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
+    return image if image.mode == "L" else image.convert("L" if image.mode == "1" else "RGB")
 
 
 def _is_colour(image: Image.Image) -> bool:
     return not (image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16"))
 
 
-def _turned(image: Image.Image) -> Image.Image:
-    """The image turned as EXIF says, or as it is where its EXIF cannot be read."""
-    image.load()
+def _turned(described: Image.Image, pixels: Image.Image) -> Image.Image:
+    """`pixels` turned as the EXIF of the image `described` says."""
+    turn = TURNS.get(_orientation(described))
+    return pixels if turn is None else pixels.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1, upright, where it says nothing that can be read."""
+    if not EXIF.intersection(image.info):
+        return 1
     try:
-        return ImageOps.exif_transpose(image)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
-        return image
+        return 1
+    return orientation if orientation in TURNS else 1
+
+
+EXIF = frozenset(["exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"])
+"""Where Pillow keeps what EXIF, or XMP in its place, says."""
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings an image upright, by its EXIF orientation."""
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

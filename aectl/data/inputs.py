@@ -1,31 +1,71 @@
-"""INPUT, the same for every verb: datasets, files, folders and stdin as one stream of batches."""
+"""INPUT, the same for every verb: datasets, files, folders, archives and stdin, as one stream."""
 
+import hashlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
 
-from aectl.data import datasets, folders
-from aectl.data.folders import OnBad
-from aectl.data.images import Pixels, decode
-from aectl.errors import ImageError, UnknownInputError
+from aectl.data import datasets
+from aectl.data.decoders import Decoded, Decoders, Found
+from aectl.data.folders import (
+    EVERY_IMAGE,
+    Selection,
+    class_of,
+    find_images,
+    find_in_archive,
+    is_archive,
+)
+from aectl.data.images import Pixels
+from aectl.errors import DataError, UnknownInputError
 from aectl.types import Shape
 
 STDIN = "-"
+
+OnBad = Callable[[str, str], None]
+"""Told the path of each input that could not be read, and why."""
+
+
+def ignore(path: str, reason: str) -> None:
+    """For inputs that are read again: what cannot be read was named the first time."""
+
+
+class Position(NamedTuple):
+    """How far a stream of inputs has been read: how many, and a digest of their paths."""
+
+    inputs: int
+    digest: str
 
 
 class InputBatch(NamedTuple):
     """paths and labels: n each (a label None where it is not known).
 
-    images: (n, channels, height, width), 0 to 255.
+    images: (n, channels, height, width), 0 to 255; `size` is how many a full batch has;
+    `position` is that after its last image.
     """
 
     paths: list[str]
     images: Pixels
     labels: list[str | None]
+    size: int
+    position: Position
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a table calls a file: the path as it was found, or `absolute`, or `relative_to` it."""
+
+    relative_to: str | None = None
+    absolute: bool = False
+
+    def __call__(self, path: str) -> str:
+        if self.relative_to is not None:
+            return os.path.relpath(path, self.relative_to)
+        return os.path.abspath(path) if self.absolute else path
 
 
 @dataclass(frozen=True)
@@ -40,6 +80,9 @@ class Inputs:
     stdin: BinaryIO | None = None
     null_separated: bool = False
     labels_from_folders: bool = False
+    selection: Selection = EVERY_IMAGE
+    naming: Naming = field(default_factory=Naming)
+    workers: int = 1
 
     def __post_init__(self) -> None:
         for word in self.words:
@@ -49,58 +92,180 @@ class Inputs:
     def labelled(self) -> bool:
         """Whether any input has labels, by what it is."""
         return any(
-            datasets.is_dataset(word) or (self.labels_from_folders and os.path.isdir(word))
+            datasets.is_dataset(word)
+            or (self.labels_from_folders and (os.path.isdir(word) or is_archive(word)))
             for word in self.words
         )
 
-    def batches(self, shape: Shape, size: int, on_bad: OnBad) -> Iterator[InputBatch]:
+    @property
+    def from_files(self) -> bool:
+        """Whether there are files to decode, not datasets alone."""
+        return not all(map(datasets.is_dataset, self.words))
+
+    def batches(
+        self, shape: Shape, size: int, on_bad: OnBad, after: Position | None = None
+    ) -> "Batches":
         """The images in `shape`, `size` at a time, in the order of the inputs.
 
-        What cannot be read is told to `on_bad` and left out. Raises DataError for a dataset that
-        cannot be had.
+        What cannot be read is told to `on_bad` and left out. With `after`, the inputs up to that
+        position are passed over.
+
+        The batches raise DataError for a dataset that cannot be had, and where the inputs passed
+        over are others than before.
         """
-        paths: list[str] = []
-        images: list[Pixels] = []
-        labels: list[str | None] = []
-        for path, pixels, label in self._images(shape, on_bad):
-            paths.append(path)
-            images.append(pixels)
-            labels.append(label)
-            if len(paths) == size:
-                yield InputBatch(paths, np.stack(images), labels)
-                paths, images, labels = [], [], []
-        if paths:
-            yield InputBatch(paths, np.stack(images), labels)
+        return Batches(self, shape, size, on_bad, after)
 
-    def _images(self, shape: Shape, on_bad: OnBad) -> Iterator[tuple[str, Pixels, str | None]]:
-        for word in self.words:
-            if datasets.is_dataset(word):
-                yield from self._of_dataset(word, shape)
-                continue
-            for path in self._files(word, on_bad):
-                try:
-                    folders.refuse_unnameable(path)
-                    pixels = decode(path, shape)
-                except ImageError as error:
-                    on_bad(path, str(error))
-                    continue
-                from_folder = self.labels_from_folders and os.path.isdir(word)
-                yield path, pixels, folders.class_of(path, word) if from_folder else None
-
-    def _of_dataset(self, word: str, shape: Shape) -> Iterator[tuple[str, Pixels, str | None]]:
-        found = datasets.load(word, self.data_dir).fitted(shape)
-        for index, pixels in enumerate(found.images):
-            label = None if found.labels is None else found.classes[found.labels[index]]
-            yield found.path(index), pixels, label
-
-    def _files(self, word: str, on_bad: OnBad) -> Iterator[str]:
+    def found(self, word: str) -> Iterator[Found | None]:
+        """The files that a word names; None where the next one may be long in coming."""
         if word == STDIN:
             assert self.stdin is not None
-            yield from _lines(self.stdin, b"\0" if self.null_separated else b"\n")
+            for line in _lines(self.stdin, b"\0" if self.null_separated else b"\n"):
+                yield from [None] if line is None else self._named(line)
         elif os.path.isdir(word):
-            yield from folders.find_images(word, on_bad)
+            yield from self._described(find_images(word, self.selection), word)
         else:
-            yield word
+            yield from self._named(word)
+
+    def _named(self, path: str) -> Iterator[Found]:
+        """A file, or what is in an archive, that was named one by one."""
+        if is_archive(path):
+            yield from self._described(find_in_archive(path, self.selection), path)
+        else:
+            yield Found(self.naming(path), file=path)
+
+    def _described(self, found: Iterator[Found], root: str) -> Iterator[Found]:
+        """With their labels, and with the paths that a table shall show."""
+        for one in found:
+            below = self.labels_from_folders and one.reason is None
+            label = class_of(one.path, root) if below else None
+            yield one._replace(path=self.naming(one.path), label=label)
+
+
+class Batches:
+    """Images in batches; a context, at whose end the processes that decode them end.
+
+    They work from the start, not only once the first batch is asked for.
+    """
+
+    def __init__(
+        self, inputs: Inputs, shape: Shape, size: int, on_bad: OnBad, after: Position | None
+    ) -> None:
+        self._inputs, self._shape, self._size, self._on_bad = inputs, shape, size, on_bad
+        self._after = after
+        self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
+        self._decoders: Decoders | None = None
+        groups = itertools.groupby(inputs.words, datasets.is_dataset)
+        self._groups = ((is_dataset, list(words)) for is_dataset, words in groups)
+        self._group = self._next_group()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._decoders is not None:
+            self._decoders.close()
+            self._decoders = None
+
+    def __iter__(self) -> Iterator[InputBatch]:
+        filling = _Filling(self._shape, self._size)
+        while self._group is not None:
+            for decoded in self._group:
+                if decoded is None:
+                    if filling.paths:
+                        yield filling.batch(self._position())
+                    continue
+                inputs = enumerate(decoded.inputs)
+                while sound := list(
+                    itertools.islice(self._sound(inputs, decoded.bad), filling.room)
+                ):
+                    filling.add(
+                        [found for _, found in sound], decoded.images[[n for n, _ in sound]]
+                    )
+                    if not filling.room:
+                        yield filling.batch(self._position())
+            self.__exit__()
+            self._group = self._next_group()
+        if self._after and self._read < self._after.inputs:
+            raise DataError(f"there are {self._read:,} inputs, fewer than were read before")
+        if filling.paths:
+            yield filling.batch(self._position())
+
+    def _next_group(self) -> Iterator[Decoded | None] | None:
+        """The next datasets, or the files until the next dataset, being decoded."""
+        is_dataset, words = next(self._groups, (False, []))
+        if not words:
+            return None
+        if is_dataset:
+            return itertools.chain.from_iterable(map(self._of_dataset, words))
+        found = itertools.chain.from_iterable(map(self._inputs.found, words))
+        self._decoders = Decoders(self._marked(found), self._shape, self._inputs.workers)
+        return iter(self._decoders)
+
+    def _of_dataset(self, word: str) -> Iterator[Decoded]:
+        images = datasets.load(word, self._inputs.data_dir).fitted(self._shape)
+        for first in range(0, len(images), self._size):
+            part = range(first, min(first + self._size, len(images)))
+            inputs = [Found(images.path(row), images.label(row)) for row in part]
+            yield Decoded(inputs, images.images[first:], {})
+
+    def _marked(self, found: Iterator[Found | None]) -> Iterator[Found | None]:
+        """The inputs, those marked that are to be passed over."""
+        left = self._after.inputs - self._read if self._after else 0
+        for one in found:
+            if one is not None and left > 0:
+                left -= 1
+                one = one._replace(passed_over=True)
+            yield one
+
+    def _sound(
+        self, inputs: Iterator[tuple[int, Found]], bad: Mapping[int, str]
+    ) -> Iterator[tuple[int, Found]]:
+        """Those of the numbered inputs that are wanted and could be read."""
+        for number, found in inputs:
+            self._digest.update(os.fsencode(found.path) + b"\0")
+            self._read += 1
+            if self._after and self._read <= self._after.inputs:
+                if self._read == self._after.inputs and self._position() != self._after:
+                    raise DataError("the inputs are not those that were read before")
+            elif number in bad:
+                self._on_bad(found.path, bad[number])
+            else:
+                yield number, found
+
+    def _position(self) -> Position:
+        return Position(self._read, self._digest.hexdigest())
+
+
+class _Filling:
+    """A batch that is being filled."""
+
+    def __init__(self, shape: Shape, size: int) -> None:
+        self._shape, self._size = shape, size
+        self._start()
+
+    @property
+    def room(self) -> int:
+        """How many images are missing until it is full."""
+        return self._size - len(self.paths)
+
+    def add(self, inputs: list[Found], images: Pixels) -> None:
+        """Takes some more inputs and their images, (n, channels, height, width)."""
+        count = len(self.paths)
+        self._images[count : count + len(inputs)] = images
+        self.paths += [found.path for found in inputs]
+        self._labels += [found.label for found in inputs]
+
+    def batch(self, position: Position) -> InputBatch:
+        """What there is; the next one begins."""
+        images = self._images[: len(self.paths)]
+        made = InputBatch(self.paths, images, self._labels, self._size, position)
+        self._start()
+        return made
+
+    def _start(self) -> None:
+        self._images = np.empty((self._size, *self._shape), np.uint8)
+        self.paths: list[str] = []
+        self._labels: list[str | None] = []
 
 
 def _refuse_unknown(word: str) -> None:
@@ -110,11 +275,13 @@ def _refuse_unknown(word: str) -> None:
     raise UnknownInputError(f"no dataset, file or folder '{word}'{datasets.near_miss(word)}")
 
 
-def _lines(stream: BinaryIO, separator: bytes) -> Iterator[str]:
-    """The paths in a stream as they come, without the empty ones."""
+def _lines(stream: BinaryIO, separator: bytes) -> Iterator[str | None]:
+    """The paths in a stream as they come, without the empty ones; None before it may wait."""
     rest = b""
-    while chunk := stream.read1(65536):  # type: ignore[attr-defined]
+    read = getattr(stream, "read1", stream.read)  # whichever gives what there is, and no more
+    while chunk := read(65536):
         *whole, rest = (rest + chunk).split(separator)
         yield from (os.fsdecode(path) for path in whole if path)
+        yield None
     if rest:
         yield os.fsdecode(rest)

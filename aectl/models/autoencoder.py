@@ -31,13 +31,16 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.code_size = widths[-1]
 
+    def inner(self, images: Tensor, layer: int) -> Tensor:
+        """images -> (batch, units): what the hidden layer gives, counted from 1; 0 is the input."""
+        x = images.flatten(1)
+        for dense in self.layers[:layer]:
+            x = self.dropout(self.activation(dense(x)))
+        return x
+
     def preactivation(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
-        x = images.flatten(1)
-        *inner, last = self.layers
-        for layer in inner:
-            x = self.dropout(self.activation(layer(x)))
-        out: Tensor = last(x)
+        out: Tensor = self.layers[-1](self.inner(images, len(self.layers) - 1))
         return out
 
     def forward(self, images: Tensor) -> Tensor:
@@ -112,10 +115,16 @@ class AutoencoderBase(nn.Module):
         line: float | None = self.encoder.active_above  # type: ignore[assignment]
         return line
 
-    def encode(self, images: Tensor) -> Tensor:
-        """images: (batch, channels, height, width), in [0, 1] -> code: (batch, code_size)."""
-        code: Tensor = self.encoder(images)
-        return code
+    def encode(self, images: Tensor, layer: int | None = None) -> Tensor:
+        """images: (batch, channels, height, width), in [0, 1] -> code: (batch, code_size).
+
+        With the number of a hidden `layer`, from 1: what that gives, flat, (batch, units).
+        """
+        if layer is None:
+            code: Tensor = self.encoder(images)
+            return code
+        hidden: Tensor = self.encoder.inner(images, layer)  # type: ignore[operator]
+        return hidden.flatten(1)
 
     def decode(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> reconstruction: (batch, channels, height, width)."""

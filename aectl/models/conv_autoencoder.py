@@ -27,12 +27,16 @@ class ConvEncoder(nn.Module):
         self.code_activation = ACTIVATIONS[code_activation]
         self.active_above = ACTIVE_ABOVE.get(code_activation)
 
+    def inner(self, images: Tensor, layer: int) -> Tensor:
+        """images -> (batch, channels, height, width): what the stage gives, counted from 1."""
+        x = images
+        for stage in self.stages[:layer]:
+            x = self.activation(stage(x))
+        return x
+
     def preactivation(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
-        x = images
-        for stage in self.stages:
-            x = self.activation(stage(x))
-        out: Tensor = self.to_code(x.flatten(1))
+        out: Tensor = self.to_code(self.inner(images, len(self.stages)).flatten(1))
         return out
 
     def forward(self, images: Tensor) -> Tensor:

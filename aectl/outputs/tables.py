@@ -1,192 +1,221 @@
-"""Tables of results, written row by row; the ending of the file chooses the format."""
+"""Tables of results, written as they come; the ending of the file chooses the format."""
 
-import contextlib
-import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from types import TracebackType
+from typing import IO, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from aectl.data.inputs import InputBatch, Position
 from aectl.errors import OutputError
-from aectl.files import refuse_existing, replacing
+from aectl.files import refuse_existing, writing
+from aectl.outputs.formats import Column, Csv, Rows, format_of
+from aectl.outputs.part import BadInput, Part, folder_of
 
-if TYPE_CHECKING:
-    from polars import DataFrame
+BLOCK_VALUES = 1 << 22
+"""Features that are written at a time: enough that several threads share in it."""
 
-    from aectl.data.inputs import InputBatch
+BLOCK_SECONDS = 1.0
+"""After so long, what has come is written although it is no full block."""
 
-Column = Sequence[Any] | NDArray[Any]
+INTERRUPTED_SECONDS = 1.0
+"""How long an interrupted run may still write the rows that it has."""
 
-
-class Rows(NamedTuple):
-    """Some rows: named columns of n values each, and features (n, d), the columns f0 ... fd-1."""
-
-    columns: dict[str, Column]
-    features: NDArray[np.float32] | None = None
-
-
-class Writer(Protocol):
-    """Takes the rows of a table; `close` writes what is still missing."""
-
-    def write(self, rows: Rows) -> None: ...
-
-    def close(self) -> None: ...
+WAITING = 32
+"""Batches that may wait to be written."""
 
 
-class CsvWriter:
-    """Comma-separated values; a float32 is written with as few digits as give it back exactly."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._header = stream, True
-
-    def write(self, rows: Rows) -> None:
-        text = io.BytesIO()
-        _frame(rows).write_csv(text, include_header=self._header)
-        self._stream.write(text.getbuffer())
-        self._stream.flush()
-        self._header = False
-
-    def close(self) -> None:
-        pass
-
-
-class CsvGzWriter(CsvWriter):
-    """CSV, compressed; the same rows give the same bytes."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._packed = gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0)
-        super().__init__(self._packed)  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        self._packed.close()
-
-
-class JsonLinesWriter:
-    """A JSON object a row."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def write(self, rows: Rows) -> None:
-        _frame(rows).write_ndjson(self._stream)
-
-    def close(self) -> None:
-        pass
-
-
-class _Collecting:
-    """A format that is written in one piece, at the end."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._rows: list[Rows] = []
-
-    def write(self, rows: Rows) -> None:
-        self._rows.append(rows)
-
-
-class ParquetWriter(_Collecting):
-    """Parquet, a column a feature."""
-
-    def close(self) -> None:
-        import polars
-
-        frames = [_frame(rows) for rows in self._rows]
-        polars.concat(frames, how="vertical_relaxed").write_parquet(self._stream)
-
-
-class NpzWriter(_Collecting):
-    """NumPy arrays: one a column, and `features` as one of shape (n, d)."""
-
-    def close(self) -> None:
-        arrays = {
-            name: np.concatenate([_array(rows.columns[name]) for rows in self._rows])
-            for name in self._rows[0].columns
-        }
-        features = [rows.features for rows in self._rows if rows.features is not None]
-        if features:
-            arrays["features"] = np.concatenate(features)
-        np.savez(self._stream, **arrays)  # type: ignore[arg-type]
-
-
-FORMATS: dict[str, Callable[[IO[bytes]], Writer]] = {
-    ".csv": CsvWriter,
-    ".csv.gz": CsvGzWriter,
-    ".jsonl": JsonLinesWriter,
-    ".parquet": ParquetWriter,
-    ".npz": NpzWriter,
-}
-"""Every format of a table by the ending of its file."""
-
-
-def check_destination(path: Path | None, overwrite: bool) -> None:
+def check_destination(
+    path: Path | None, overwrite: bool, resume: bool = False, layout: str = "columns"
+) -> None:
     """Raises OutputError where a table cannot or must not be written to `path`; None is stdout."""
-    if path is not None:
-        _format(path)
-        refuse_existing(path, overwrite)
-
-
-def write_table(path: Path | None, stdout: IO[bytes], tables: Iterator[Rows]) -> int:
-    """Writes rows as they come to a file, or to stdout as CSV where `path` is None.
-
-    Returns how many rows there were. With none, nothing is written. Raises OutputError.
-    """
-    first = next(tables, None)
-    if first is None:
-        return 0
-    with _destination(path, stdout) as writer:
-        count = _count(first)
-        writer.write(first)
-        for rows in tables:
-            writer.write(rows)
-            count += _count(rows)
-    return count
-
-
-@contextlib.contextmanager
-def _destination(path: Path | None, stdout: IO[bytes]) -> Iterator[Writer]:
+    if layout == "vector" and (path is None or isinstance(format_of(path), Csv)):
+        raise OutputError("CSV has no vectors: --layout vector needs --out with another ending")
     if path is None:
-        writer: Writer = CsvWriter(stdout)
-        yield writer
-        writer.close()
+        if resume:
+            raise OutputError("--resume goes on with a file: name it with --out")
         return
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        writer = FORMATS[_format(path)](stream)
-        yield writer
-        writer.close()
+    format_of(path)
+    if resume and overwrite:
+        raise OutputError("--resume goes on, --overwrite begins anew: give one of them")
+    if resume:
+        return
+    refuse_existing(path, overwrite)
+    if folder_of(path).exists() and not overwrite:
+        raise OutputError(
+            f"{folder_of(path)} is left of a run that was interrupted; --resume goes on with it,"
+            " --overwrite begins anew"
+        )
 
 
-def _format(path: Path) -> str:
-    for ending in FORMATS:
-        if path.name.endswith(ending):
-            return ending
-    raise OutputError(f"{path}: the ending of a table is one of {', '.join(FORMATS)}")
+class Table:
+    """A table that is written beside the work, in a thread; a context, at whose end it is whole.
+
+    Its rows go to a file, or to stdout as CSV where `path` is None. Where the context ends with
+    an exception and the run has a `key`, what there is of a file is kept for `resume`: then
+    `position` is how far the inputs had been read, and `bad` are those that could not be. The
+    caller's list `bad` of all inputs that could not be read is kept along.
+
+    Raises OutputError.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        stdout: IO[bytes],
+        *,
+        layout: str = "columns",
+        key: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        bad: list[BadInput] | None = None,
+    ) -> None:
+        self._path, self._stdout, self._layout = path, stdout, layout
+        self._format = Csv() if path is None else format_of(path)
+        self._resumable = key is not None
+        self._part: Part | None = None
+        self._bad = [] if bad is None else bad
+        self.count = 0
+        self.position: Position | None = None
+        if path is not None:
+            with writing(path):
+                self._part = Part(path, self._format, key or {}, resume)
+            self.count = self._part.rows
+            self._bad[:0] = self._part.bad
+            self.position = self._part.position if self.count else None
+        self._queue: queue.Queue[Rows | None] = queue.Queue(WAITING)
+        self._failure: BaseException | None = None
+        self._ended, self._first = False, True
+        self._thread = threading.Thread(target=self._write_all, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        try:
+            self._end_thread(None if error is None else INTERRUPTED_SECONDS)
+            if error is None:
+                self._finish()
+        except BaseException as late:
+            self._leave(late)
+            raise
+        if error is not None:
+            self._leave(error)
+
+    def write(self, rows: Rows) -> None:
+        """Has some rows written, after those before."""
+        self._put(rows)
+        self.count += len(rows)
+
+    def _put(self, rows: Rows | None) -> None:
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                self._queue.put(rows, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def _end_thread(self, patience: float | None) -> None:
+        """Has all rows written that were given; raises what went wrong with them."""
+        self._put(None)
+        self._thread.join(patience)
+        if self._failure is not None:
+            raise self._failure
+
+    def _finish(self) -> None:
+        if self._part is None or self._path is None:
+            return
+        if not self.count:
+            self._part.remove()
+            return
+        with writing(self._path):
+            self._part.finish()
+
+    def _leave(self, error: BaseException) -> None:
+        """Keeps what can be resumed, and says so in a note to the error; else nothing is left."""
+        if self._part is None or self._path is None:
+            return
+        if not self._resumable or not self._part.rows:
+            self._part.remove()
+            return
+        self._part.close()
+        error.add_note(
+            f"{self._part.rows:,} rows are kept in {folder_of(self._path)};"
+            " the same command with --resume goes on"
+        )
+
+    def _write_all(self) -> None:
+        """What the thread does."""
+        try:
+            import polars  # noqa: F401  (it takes long; meanwhile others import torch)
+
+            while (rows := self._gathered()) is not None:
+                self._write_block(rows)
+        except BaseException as error:
+            self._failure = error
+
+    def _write_block(self, rows: Rows) -> None:
+        if self._part is not None and self._path is not None:
+            with writing(self._path):
+                self._part.add(rows, self._layout, self._bad)
+            return
+        text = io.BytesIO()
+        self._format.write(rows, self._layout, self._first, text)
+        self._first = False
+        _write_whole(self._stdout, text.getbuffer())
+
+    def _gathered(self) -> Rows | None:
+        """The next rows: to a file in large blocks, to stdout what has come; None at the end."""
+        if self._ended or (rows := self._queue.get()) is None:
+            return None
+        parts, values = [rows], _values(rows)
+        until = time.monotonic() + (0 if self._path is None else BLOCK_SECONDS)
+        while values < BLOCK_VALUES:
+            try:
+                rows = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if rows is None:
+                self._ended = True
+                break
+            parts.append(rows)
+            values += _values(rows)
+        return _joined(parts)
 
 
-def _count(rows: Rows) -> int:
-    return len(next(iter(rows.columns.values())))
-
-
-def _array(column: Column) -> NDArray[Any]:
-    """A column for NumPy, which has no text that is missing: an empty one stands in."""
-    if isinstance(column, np.ndarray):
-        return column
-    return np.array(["" if value is None else value for value in column])
-
-
-def _frame(rows: Rows) -> "DataFrame":
-    import polars
-
-    frame = polars.DataFrame(rows.columns)
-    if rows.features is None:
-        return frame
-    names = [f"f{number}" for number in range(rows.features.shape[1])]
-    return frame.hstack(polars.from_numpy(np.ascontiguousarray(rows.features), schema=names))
-
-
-def leading_columns(batch: "InputBatch", labelled: bool) -> dict[str, Column]:
+def leading_columns(batch: InputBatch, labelled: bool) -> dict[str, Column]:
     """The columns with which each table begins: `path`, and `label` where the inputs have them."""
     return {"path": batch.paths, "label": batch.labels} if labelled else {"path": batch.paths}
+
+
+def _values(rows: Rows) -> int:
+    return len(rows) if rows.features is None else rows.features.size
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    """Several tables of the same columns, one below the other."""
+    columns: dict[str, Column] = {}
+    for name, column in parts[0].columns.items():
+        pieces = [part.columns[name] for part in parts]
+        if isinstance(column, np.ndarray):
+            columns[name] = np.concatenate(pieces)
+        else:
+            columns[name] = [value for piece in pieces for value in piece]
+    features = [part.features for part in parts if part.features is not None]
+    return Rows(columns, np.concatenate(features) if features else None, parts[-1].position)
+
+
+def _write_whole(stream: IO[bytes], left: memoryview) -> None:
+    """Writes to the stream under the buffer, which no thread that hangs there can lock."""
+    raw: Any = getattr(stream, "raw", stream)
+    while left:
+        left = left[raw.write(left) :]

@@ -10,7 +10,8 @@ from aectl import model_file
 from aectl.config import WIDTHS, Config
 from aectl.data import datasets
 from aectl.data.datasets import ImageSet
-from aectl.data.folders import OnBad, load_folder
+from aectl.data.inputs import OnBad
+from aectl.data.training_folder import load_folder
 from aectl.errors import (
     ConfigError,
     DataError,
@@ -28,13 +29,17 @@ OF_THE_LOSS = tuple(field.name for field in dataclasses.fields(LossConfig))
 
 
 def prepare(
-    given: Mapping[str, object], file: Mapping[str, object], data_dir: Path, on_bad: OnBad
+    given: Mapping[str, object],
+    file: Mapping[str, object],
+    data_dir: Path,
+    on_bad: OnBad,
+    workers: int = 1,
 ) -> tuple[Config, ImageSet]:
     """The resolved config of the `given` options over those of a `file`, and its images.
 
     Where no dataset was asked for and MNIST cannot be had, the bundled digits stand in. Files of
-    a folder that cannot be read are told to `on_bad`. Raises ConfigError, DataError or
-    ModelFileError.
+    a folder are decoded by `workers` processes; those that cannot be read are told to `on_bad`.
+    Raises ConfigError, DataError or ModelFileError.
     """
     asked = {**file, **given}
     settled = _settled_by_models(asked)
@@ -42,7 +47,8 @@ def prepare(
         settled.pop("hidden", None)
     beneath = {**settled, **file}
     config = Config.from_options(given, beneath)
-    images = _read(config, data_dir, on_bad, may_stand_in="dataset" not in {**beneath, **given})
+    may_stand_in = "dataset" not in {**beneath, **given}
+    images = _read(config, data_dir, on_bad, workers, may_stand_in)
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, dataset=images.name.removesuffix(":train"))
     )
@@ -85,10 +91,12 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
     return settled
 
 
-def _read(config: Config, data_dir: Path, on_bad: OnBad, may_stand_in: bool) -> ImageSet:
+def _read(
+    config: Config, data_dir: Path, on_bad: OnBad, workers: int, may_stand_in: bool
+) -> ImageSet:
     word = config.data.dataset
     if not datasets.is_dataset(word):
-        return _read_folder(config, on_bad)
+        return _read_folder(config, on_bad, workers)
     try:
         return datasets.load(word, data_dir, split="train")
     except DatasetUnavailableError:
@@ -105,11 +113,11 @@ def _read(config: Config, data_dir: Path, on_bad: OnBad, may_stand_in: bool) -> 
         return stand_in
 
 
-def _read_folder(config: Config, on_bad: OnBad) -> ImageSet:
+def _read_folder(config: Config, on_bad: OnBad, workers: int) -> ImageSet:
     word, data = config.data.dataset, config.data
     if Path(word).is_dir():
-        settled = (data.channels, *_sides(data.size)) if data.size and data.channels else None
-        return load_folder(word, settled, on_bad)
+        sides = _sides(data.size) if data.size else None
+        return load_folder(word, on_bad, sides, data.channels, workers)
     if os.path.lexists(word):
         raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
     raise UnknownInputError(f"no dataset or folder '{word}'{datasets.near_miss(word)}")

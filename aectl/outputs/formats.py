@@ -1,0 +1,310 @@
+"""The formats of a table: each turns rows into bytes, a block at a time."""
+
+import gzip
+import io
+import itertools
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.errors import OutputError
+
+if TYPE_CHECKING:
+    from polars import DataFrame, Series
+
+    from aectl.data.inputs import Position
+
+Column = Sequence[Any] | NDArray[Any]
+
+
+class Rows(NamedTuple):
+    """Some rows: named columns of n values each (text in lists, numbers in arrays), and features.
+
+    features: (n, d), float32 or float16; `position` is how far the inputs were read for them.
+    """
+
+    columns: dict[str, Column]
+    features: NDArray[Any] | None = None
+    position: "Position | None" = None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+
+class Format(Protocol):
+    """What writes a block of rows; blocks one after another in a file are the table.
+
+    But for an `Assembled` format, which makes the table of blocks that lie in a file each.
+    """
+
+    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None: ...
+
+
+class Csv:
+    """Comma-separated values; a number has as few digits as give it back exactly.
+
+    Text is written as its bytes, also where a file's name is not UTF-8. In the sparse layout a
+    cell holds numbers with spaces between them.
+    """
+
+    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
+        """Writes the lines, after a header where these are the `first` rows."""
+        frame = _frame(rows, layout)
+        if layout == "sparse":
+            frame = _lists_as_text(frame)
+        if _is_utf8(rows):
+            frame.write_csv(file, include_header=first, batch_size=THREAD_ROWS)
+            return
+        text = io.BytesIO()
+        frame.write_csv(text, include_header=first)
+        file.write(_with_text(text.getvalue(), TOKEN.encode(), rows, _csv_cell))
+
+
+class CsvGz(Csv):
+    """CSV, compressed: a gzip member a block."""
+
+    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
+        """Writes the lines, after a header where these are the `first` rows."""
+        text = io.BytesIO()
+        super().write(rows, layout, first, text)
+        file.write(gzip.compress(text.getbuffer(), compresslevel=6, mtime=0))
+
+
+class JsonLines:
+    """A JSON object a row; what JSON has no number for is null."""
+
+    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
+        """Writes the lines."""
+        frame = _frame(rows, layout)
+        if _is_utf8(rows):
+            frame.write_ndjson(file)
+            return
+        text = io.BytesIO()
+        frame.write_ndjson(text)
+        file.write(_with_text(text.getvalue(), json.dumps(TOKEN).encode(), rows, _json_cell))
+
+
+class Assembled:
+    """A format that cannot grow row by row: its blocks are Arrow files, of which it is made."""
+
+    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
+        """Writes the rows as an Arrow file; text of which not all is UTF-8, as bytes."""
+        import polars
+
+        frame = _frame(rows, layout)
+        if not _is_utf8(rows):
+            frame = frame.with_columns(
+                polars.Series(name, [_encoded(value) for value in column], dtype=polars.Binary)
+                for name, column in _text(rows).items()
+            )
+        frame.write_ipc(file)
+
+    def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
+        """Writes the table; no more than a few blocks are in memory at a time."""
+        raise NotImplementedError
+
+
+class Parquet(Assembled):
+    """Parquet. A column of text of which not all is UTF-8 holds bytes (Parquet's text is UTF-8)."""
+
+    def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
+        """Writes the table; no more than a few blocks are in memory at a time."""
+        import polars
+
+        schemas = [polars.read_ipc_schema(block) for block in blocks]
+        kinds = {
+            name: polars.Binary
+            if any(schema[name] == polars.Binary for schema in schemas)
+            else kind
+            for name, kind in schemas[0].items()
+        }
+        parts = [polars.scan_ipc(block).cast(kinds) for block in blocks]  # type: ignore[arg-type]
+        polars.concat(parts).sink_parquet(file)
+
+
+class Npz(Assembled):
+    """NumPy arrays: one a column, and `features`, (n, d).
+
+    The sparse layout is that of scipy.sparse.save_npz: a matrix in compressed rows.
+    """
+
+    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
+        """Writes the rows as an Arrow file, their features as vectors, or sparse."""
+        if layout == "sparse" and rows.features is not None:
+            width = np.full(len(rows), rows.features.shape[1])
+            rows = rows._replace(columns={**rows.columns, WIDTH: width})
+        super().write(rows, "sparse" if layout == "sparse" else "vector", first, file)
+
+    def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
+        """Writes the table; of the features no more than a block is in memory at a time."""
+        import polars
+
+        def parts(name: str) -> "Iterator[Series]":
+            return (polars.read_ipc(block, columns=[name])[name] for block in blocks)
+
+        names = list(polars.read_ipc_schema(blocks[0]))
+        with zipfile.ZipFile(file, "w") as archive:
+            if "indices" in names:
+                lengths = [part.list.len().to_numpy() for part in parts("indices")]
+                ends = np.cumsum(np.concatenate([[0], *lengths]))
+                shape = np.array([len(ends) - 1, next(parts(WIDTH))[0]])
+                matrix = {"format": np.array(b"csr"), "shape": shape, "indptr": ends}
+                for name, array in matrix.items():
+                    _save(archive, name, array.shape, [array])
+                for name, column in (("indices", "indices"), ("data", "values")):
+                    _save(archive, name, (int(ends[-1]),), map(_flat, parts(column)))
+            for name in names:
+                if name not in ("features", "indices", "values", WIDTH):
+                    array = np.concatenate([_array(part) for part in parts(name)])
+                    _save(archive, name, array.shape, [array])
+                    count = len(array)
+            if "features" in names:
+                width = next(parts("features")).to_numpy().shape[1]
+                _save(
+                    archive, "features", (count, width), (x.to_numpy() for x in parts("features"))
+                )
+
+
+FORMATS: dict[str, Format] = {
+    ".csv": Csv(),
+    ".csv.gz": CsvGz(),
+    ".jsonl": JsonLines(),
+    ".parquet": Parquet(),
+    ".npz": Npz(),
+}
+"""Every format of a table by the ending of its file."""
+
+TOKEN = "\x01"
+"""Stands for a text until it is put in its place."""
+
+THREAD_ROWS = 512
+"""Rows that a thread turns into text at a time."""
+
+WIDTH = "width"
+"""The column of a block that remembers how many units a sparse code has."""
+
+
+def format_of(path: Path) -> Format:
+    """The format that the ending of a file names. Raises OutputError where it names none."""
+    for ending in FORMATS:
+        if path.name.endswith(ending):
+            return FORMATS[ending]
+    raise OutputError(f"{path}: the ending of a table is one of {', '.join(FORMATS)}")
+
+
+def _text(rows: Rows) -> dict[str, Sequence[str | None]]:
+    """The columns of text."""
+    return {
+        name: column for name, column in rows.columns.items() if not isinstance(column, np.ndarray)
+    }
+
+
+def _is_utf8(rows: Rows) -> bool:
+    """Whether all text can be written as UTF-8: a name of a file need not."""
+    try:
+        for column in _text(rows).values():
+            "".join(value for value in column if value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _frame(rows: Rows, layout: str) -> "DataFrame":
+    """The rows; where not all text is UTF-8, with a token in the place of each text."""
+    import polars
+
+    fine = _is_utf8(rows)
+    frame = polars.DataFrame(
+        [
+            polars.Series(name, column)
+            if isinstance(column, np.ndarray)
+            else polars.Series(name, column if fine else [TOKEN] * len(rows), dtype=polars.String)
+            for name, column in rows.columns.items()
+        ]
+    )
+    if rows.features is None:
+        return frame
+    features = np.ascontiguousarray(rows.features)
+    if layout == "columns":
+        names = [f"f{number}" for number in range(features.shape[1])]
+        return frame.hstack(polars.from_numpy(features, schema=names))
+    if layout == "vector":
+        return frame.with_columns(features=polars.Series(features))
+    active, indices = np.nonzero(features)
+    ends = np.cumsum(np.bincount(active, minlength=len(features)))[:-1]
+    return frame.with_columns(
+        indices=polars.Series(np.split(indices.astype(np.uint32), ends)),
+        values=polars.Series(np.split(features[active, indices], ends)),
+    )
+
+
+def _lists_as_text(frame: "DataFrame") -> "DataFrame":
+    import polars
+    import polars.selectors as columns
+
+    return frame.with_columns(columns.list().cast(polars.List(polars.String)).list.join(" "))
+
+
+def _with_text(
+    written: bytes, token: bytes, rows: Rows, cell: Callable[[str | None], bytes]
+) -> bytes:
+    """The lines that were `written`, with the text of the rows in the place of the tokens."""
+    before, *others = written.split(token)
+    texts = [cell(value) for line in zip(*_text(rows).values(), strict=True) for value in line]
+    return b"".join([before, *(text + other for text, other in zip(texts, others, strict=True))])
+
+
+def _csv_cell(value: str | None) -> bytes:
+    """As polars writes it."""
+    if value is None:
+        return b""
+    if not value or any(mark in value for mark in ',"\n\r'):
+        value = '"' + value.replace('"', '""') + '"'
+    return _encoded(value)
+
+
+def _json_cell(value: str | None) -> bytes:
+    """A surrogate, which stands for a byte that is not UTF-8, becomes JSON's own escape of it."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def _encoded(value: str | None) -> bytes:
+    return (value or "").encode("utf-8", "surrogateescape")
+
+
+def _array(column: "Series") -> NDArray[Any]:
+    """A column for NumPy, which has no text that is missing: an empty one stands in."""
+    import polars
+
+    if column.dtype == polars.Binary:
+        return np.array([(x or b"").decode("utf-8", "surrogateescape") for x in column])
+    if column.dtype == polars.String:
+        return np.array([x or "" for x in column])
+    return column.to_numpy()
+
+
+def _flat(column: "Series") -> NDArray[Any]:
+    """All values of the lists in a column."""
+    return column.explode().drop_nulls().to_numpy()
+
+
+def _save(
+    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], parts: Iterable[NDArray[Any]]
+) -> None:
+    """One array of an .npz file, written part by part."""
+    parts = iter(parts)
+    first = next(parts)
+    header = {
+        "descr": np.lib.format.dtype_to_descr(first.dtype),
+        "fortran_order": False,
+        "shape": shape,
+    }
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array_header_2_0(file, header)
+        for part in itertools.chain([first], parts):
+            file.write(np.ascontiguousarray(part).data)

@@ -1,0 +1,236 @@
+"""Runs that are cut off: what is kept, and that going on gives what one run would have given."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DEADLINE = 60.0
+ENDINGS = [".csv", ".jsonl", ".csv.gz", ".parquet", ".npz"]
+
+
+@contextlib.contextmanager
+def running(*arguments: object, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`aectl`, reading what the test writes to its stdin."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aectl", *map(str, arguments)], cwd=folder,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until(reached):
+    """Waits until something holds; fails where it never does."""
+    end = time.monotonic() + DEADLINE
+    while not reached():
+        assert time.monotonic() < end, "this took too long"
+        time.sleep(0.01)
+
+
+def kept(journal: Path) -> int:
+    """The rows that the journal of an unfinished table speaks of."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return max(json.loads(line).get("rows", 0) for line in journal.read_text().splitlines())
+    return 0
+
+
+def feed(process, paths):
+    process.stdin.write("".join(f"{path}\n" for path in paths).encode())
+    process.stdin.flush()
+
+
+@pytest.fixture
+def paths(scans, tmp_path):
+    """600 paths, among them some of files that cannot be read."""
+    (tmp_path / "bad.png").write_text("no picture")
+    sound = sorted(map(str, scans.iterdir()))
+    listed = [sound[number % 360] for number in range(600)]
+    for number in (0, 100, 101, 599):
+        listed[number] = "bad.png"
+    return listed
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task")
+    return [int(c) for task in tasks.iterdir() for c in (task / "children").read_text().split()]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_killed_run_is_resumed_to_the_table_of_one_run(aectl, dense, paths, tmp_path, ending):
+    listed = "\n".join(paths).encode()
+    whole = aectl("encode", dense, "-", "--out", f"whole{ending}", "--batch-size", 50, stdin=listed)
+    assert whole.status == 1
+    arguments = ["encode", dense, "-", "--batch-size", 50, "--out", f"table{ending}"]
+    journal = tmp_path / f"table{ending}.part" / "journal.jsonl"
+    with running(*arguments, folder=tmp_path) as process:
+        feed(process, paths[:400])
+        until(lambda: kept(journal) >= 300)
+        process.send_signal(signal.SIGKILL)
+        process.wait(DEADLINE)
+    assert not (tmp_path / f"table{ending}").exists()
+    refused = aectl(*arguments, stdin=listed)
+    assert (refused.status, refused.out) == (2, "")
+    assert "--resume" in refused.err
+    done = aectl(*arguments, "--resume", "--errors", "errors.csv", stdin=listed)
+    assert done.status == 1
+    assert "4 of 600 inputs were left out" in done.err
+    assert (tmp_path / "errors.csv").read_text().count("bad.png") == 4
+    if ending in (".csv", ".jsonl"):
+        assert (tmp_path / f"table{ending}").read_bytes() == (
+            tmp_path / f"whole{ending}"
+        ).read_bytes()
+    else:
+        assert content(tmp_path / f"table{ending}") == content(tmp_path / f"whole{ending}")
+    assert not journal.parent.exists()
+
+
+def content(path: Path) -> object:
+    """What a table holds, read without aectl."""
+    import gzip
+
+    import numpy as np
+    import polars
+
+    if path.name.endswith(".gz"):
+        return gzip.decompress(path.read_bytes())
+    if path.name.endswith(".parquet"):
+        return polars.read_parquet(path).rows()
+    return {name: array.tolist() for name, array in np.load(path).items()}
+
+
+def test_what_is_whole_is_not_made_again(aectl, dense, scans, tmp_path):
+    assert aectl("encode", dense, scans, "--out", "t.csv", "--resume").status == 0
+    before = (tmp_path / "t.csv").read_bytes()
+    done = aectl("encode", dense, scans, "--out", "t.csv", "--resume")
+    assert done.status == 0
+    assert "t.csv is whole" in done.err
+    assert (tmp_path / "t.csv").read_bytes() == before
+
+
+def interrupted_table(dense, paths, tmp_path, *more):
+    """Leaves a table of which 100 rows or more are kept."""
+    with running("encode", dense, "-", "--batch-size", 50, "--out", "t.csv", *more,
+                 folder=tmp_path) as process:  # fmt: skip
+        feed(process, paths[:200])
+        until(lambda: kept(tmp_path / "t.csv.part" / "journal.jsonl") >= 100)
+        process.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        _, err = process.communicate(timeout=DEADLINE)
+        return process.returncode, err.decode(), time.monotonic() - sent
+
+
+def test_control_c_says_what_is_kept_and_how_to_go_on(aectl, dense, paths, tmp_path):
+    status, err, _ = interrupted_table(dense, paths, tmp_path)
+    assert status == 130
+    rows = kept(tmp_path / "t.csv.part" / "journal.jsonl")
+    assert err.splitlines()[-2:] == [
+        "aectl: interrupted",
+        f"{rows:,} rows are kept in t.csv.part; the same command with --resume goes on",
+    ]
+    assert (tmp_path / "t.csv.part" / "rows").read_bytes().count(b"\n") == rows + 1
+
+
+def test_other_inputs_than_before_are_not_mixed_in(aectl, dense, paths, tmp_path):
+    interrupted_table(dense, paths, tmp_path)
+    changed = [*paths[:10], *paths[11:]]
+    again = ["encode", dense, "-", "--batch-size", 50, "--out", "t.csv", "--resume"]
+    done = aectl(*again, stdin="\n".join(changed).encode())
+    assert (done.status, done.out) == (2, "")
+    assert "are not those that were read before" in done.err
+    done = aectl(*again, stdin="\n".join(paths[:20]).encode())
+    assert done.status == 2
+    assert "fewer than were read before" in done.err
+    assert aectl(*again, stdin="\n".join(paths).encode()).status == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [(["--normalize", "l2"], "normalize"), (["--batch-size", "60"], "batch_size")],
+)
+def test_other_options_than_before_are_not_mixed_in(aectl, dense, paths, tmp_path, option, word):
+    interrupted_table(dense, paths, tmp_path)
+    done = aectl("encode", dense, "-", "--batch-size", 50, "--out", "t.csv", "--resume", *option,
+                 stdin="\n".join(paths).encode())  # fmt: skip
+    assert done.status == 2
+    assert word in done.err
+
+
+def test_another_model_than_before_is_not_mixed_in(aectl, dense, trained, paths, tmp_path):
+    interrupted_table(dense, paths, tmp_path)
+    other = trained("--epochs", "1")
+    done = aectl("encode", other, "-", "--batch-size", 50, "--out", "t.csv", "--resume",
+                 stdin="\n".join(paths).encode())  # fmt: skip
+    assert done.status == 2
+    assert "begun with model" in done.err
+
+
+def test_overwrite_begins_anew(aectl, dense, scans, paths, tmp_path):
+    interrupted_table(dense, paths, tmp_path)
+    assert aectl("encode", dense, scans, "--out", "t.csv", "--overwrite").status == 0
+    assert (tmp_path / "t.csv").read_bytes().count(b"\n") == 361
+    assert not (tmp_path / "t.csv.part").exists()
+
+
+def test_classify_goes_on_as_well(aectl, classifier, paths, tmp_path):
+    listed = "\n".join(paths).encode()
+    arguments = ["classify", classifier, "-", "--batch-size", 50, "--out"]
+    aectl(*arguments, "whole.csv", stdin=listed)
+    with running(*arguments, "t.csv", folder=tmp_path) as process:
+        feed(process, paths[:300])
+        until(lambda: kept(tmp_path / "t.csv.part" / "journal.jsonl") >= 100)
+        process.kill()
+        process.wait(DEADLINE)
+    assert aectl(*arguments, "t.csv", "--resume", stdin=listed).status == 1
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_two_runs_do_not_write_the_same_table(aectl, dense, scans, paths, tmp_path):
+    with running("encode", dense, "-", "--batch-size", 50, "--out", "t.csv",
+                 folder=tmp_path) as process:  # fmt: skip
+        feed(process, paths[:200])
+        until(lambda: kept(tmp_path / "t.csv.part" / "journal.jsonl") >= 100)
+        for option in ("--resume", "--overwrite"):
+            done = aectl("encode", dense, scans, "--out", "t.csv", option)
+            assert done.status == 2
+            assert "another process is writing t.csv" in done.err
+        out, _ = process.communicate("".join(f"{p}\n" for p in paths[200:]).encode(), DEADLINE)
+        assert (process.returncode, out) == (1, b"")
+    assert (tmp_path / "t.csv").read_bytes().count(b"\n") == 597
+
+
+def test_a_killed_worker_costs_nothing(aectl, dense, paths, tmp_path):
+    arguments = ["encode", dense, "-", "--workers", 2, "--batch-size", 50]
+    wanted = aectl(*arguments, stdin="\n".join(paths).encode()).out
+    arguments += ["--out", "t.csv"]
+    with running(*arguments, folder=tmp_path) as process:
+        feed(process, paths[:200])
+        until(lambda: kept(tmp_path / "t.csv.part" / "journal.jsonl") >= 100)
+        workers = children(process.pid)
+        assert workers
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        process.communicate("".join(f"{path}\n" for path in paths[200:]).encode(), DEADLINE)
+        assert process.returncode == 1
+    assert (tmp_path / "t.csv").read_text() == wanted
+
+
+def test_workers_end_with_a_run_that_is_killed(dense, paths, tmp_path):
+    with running("encode", dense, "-", "--workers", 2, folder=tmp_path) as process:
+        feed(process, paths[:200])
+        process.stdout.readline()
+        workers = children(process.pid)
+        assert workers
+        process.kill()
+        process.wait(DEADLINE)
+    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
