@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from aectl.errors import OutputError
 
@@ -14,6 +15,13 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path} is a folder")
     if os.path.lexists(path) and not overwrite:
         raise OutputError(f"{path} exists; --overwrite replaces it")
+
+
+def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
+    """Writes to a file without a buffer, which may take less than it is given at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
 @contextlib.contextmanager

@@ -142,6 +142,7 @@ class Decoders:
             for process in self._processes:
                 if process is not None:
                     process.kill()
+                    process.wait()
         for _ in self._processes:
             self._free.put(0)  # for threads that wait for one
         os.close(self._descriptor)
@@ -157,9 +158,6 @@ class Decoders:
             except BaseException as error:
                 task.bad.set_exception(error)
                 return
-        if (process := self._processes[worker]) is not None:
-            process.kill()
-            process.wait()
 
     def _take(self) -> _Task | None:
         """The next inputs, as a task; one thread at a time takes them, so that they keep order."""

@@ -1,28 +1,32 @@
 """The formats of a table: each turns rows into bytes, a block at a time."""
 
+import dataclasses
 import gzip
 import io
 import itertools
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aectl.errors import OutputError
+from aectl.files import write_all
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame, DataType, Series
 
     from aectl.data.inputs import Position
 
 Column = Sequence[Any] | NDArray[Any]
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """Some rows: named columns of n values each (text in lists, numbers in arrays), and features.
 
     features: (n, d), float32 or float16; `position` is how far the inputs were read for them.
@@ -57,12 +61,12 @@ class Csv:
         frame = _frame(rows, layout)
         if layout == "sparse":
             frame = _lists_as_text(frame)
-        if _is_utf8(rows):
+        if _all_utf8(rows):
             frame.write_csv(file, include_header=first, batch_size=THREAD_ROWS)
             return
         text = io.BytesIO()
         frame.write_csv(text, include_header=first)
-        file.write(_with_text(text.getvalue(), TOKEN.encode(), rows, _csv_cell))
+        write_all(file, _with_text(text.getvalue(), TOKEN.encode(), rows, _csv_cell))
 
 
 class CsvGz(Csv):
@@ -72,7 +76,7 @@ class CsvGz(Csv):
         """Writes the lines, after a header where these are the `first` rows."""
         text = io.BytesIO()
         super().write(rows, layout, first, text)
-        file.write(gzip.compress(text.getbuffer(), compresslevel=6, mtime=0))
+        write_all(file, gzip.compress(text.getbuffer(), compresslevel=6, mtime=0))
 
 
 class JsonLines:
@@ -81,28 +85,32 @@ class JsonLines:
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the lines."""
         frame = _frame(rows, layout)
-        if _is_utf8(rows):
+        if _all_utf8(rows):
             frame.write_ndjson(file)
             return
         text = io.BytesIO()
         frame.write_ndjson(text)
-        file.write(_with_text(text.getvalue(), json.dumps(TOKEN).encode(), rows, _json_cell))
+        write_all(file, _with_text(text.getvalue(), json.dumps(TOKEN).encode(), rows, _json_cell))
 
 
 class Assembled:
-    """A format that cannot grow row by row: its blocks are Arrow files, of which it is made."""
+    """A format that cannot grow row by row: its blocks are Arrow files, of which it is made.
+
+    In a block, a column of text of which not all is UTF-8 holds bytes.
+    """
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
-        """Writes the rows as an Arrow file; text of which not all is UTF-8, as bytes."""
+        """Writes the rows as an Arrow file."""
         import polars
 
-        frame = _frame(rows, layout)
-        if not _is_utf8(rows):
-            frame = frame.with_columns(
-                polars.Series(name, [_encoded(value) for value in column], dtype=polars.Binary)
-                for name, column in _text(rows).items()
+        _frame(rows, layout).with_columns(
+            polars.Series(name, column, dtype=polars.String)
+            if _is_utf8(column)
+            else polars.Series(
+                name, [None if x is None else _encoded(x) for x in column], dtype=polars.Binary
             )
-        frame.write_ipc(file)
+            for name, column in _text(rows).items()
+        ).write_ipc(file)
 
     def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
         """Writes the table; no more than a few blocks are in memory at a time."""
@@ -137,7 +145,7 @@ class Npz(Assembled):
         """Writes the rows as an Arrow file, their features as vectors, or sparse."""
         if layout == "sparse" and rows.features is not None:
             width = np.full(len(rows), rows.features.shape[1])
-            rows = rows._replace(columns={**rows.columns, WIDTH: width})
+            rows = dataclasses.replace(rows, columns={**rows.columns, WIDTH: width})
         super().write(rows, "sparse" if layout == "sparse" else "vector", first, file)
 
     def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
@@ -204,21 +212,24 @@ def _text(rows: Rows) -> dict[str, Sequence[str | None]]:
     }
 
 
-def _is_utf8(rows: Rows) -> bool:
+def _is_utf8(column: Sequence[str | None]) -> bool:
     """Whether all text can be written as UTF-8: a name of a file need not."""
     try:
-        for column in _text(rows).values():
-            "".join(value for value in column if value).encode()
+        "".join(value for value in column if value).encode()
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _all_utf8(rows: Rows) -> bool:
+    return all(map(_is_utf8, _text(rows).values()))
 
 
 def _frame(rows: Rows, layout: str) -> "DataFrame":
     """The rows; where not all text is UTF-8, with a token in the place of each text."""
     import polars
 
-    fine = _is_utf8(rows)
+    fine = _all_utf8(rows)
     frame = polars.DataFrame(
         [
             polars.Series(name, column)
@@ -237,10 +248,18 @@ def _frame(rows: Rows, layout: str) -> "DataFrame":
         return frame.with_columns(features=polars.Series(features))
     active, indices = np.nonzero(features)
     ends = np.cumsum(np.bincount(active, minlength=len(features)))[:-1]
+    found = {"indices": indices.astype(np.uint32), "values": features[active, indices]}
     return frame.with_columns(
-        indices=polars.Series(np.split(indices.astype(np.uint32), ends)),
-        values=polars.Series(np.split(features[active, indices], ends)),
+        polars.Series(name, np.split(numbers, ends)).cast(polars.List(_kind(numbers)))
+        for name, numbers in found.items()
     )
+
+
+def _kind(numbers: NDArray[Any]) -> "DataType":
+    """What polars calls the type of an array's numbers."""
+    import polars
+
+    return polars.Series(numbers[:0]).dtype
 
 
 def _lists_as_text(frame: "DataFrame") -> "DataFrame":
@@ -273,8 +292,8 @@ def _json_cell(value: str | None) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
-def _encoded(value: str | None) -> bytes:
-    return (value or "").encode("utf-8", "surrogateescape")
+def _encoded(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")
 
 
 def _array(column: "Series") -> NDArray[Any]:

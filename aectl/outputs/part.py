@@ -10,6 +10,7 @@ from typing import Any
 
 from aectl.data.inputs import Position
 from aectl.errors import OutputError
+from aectl.files import write_all
 from aectl.outputs.formats import Assembled, Format, Rows
 
 JOURNAL, ROWS, TABLE = "journal.jsonl", "rows", "table"
@@ -53,11 +54,12 @@ class Part:
         self._folder.mkdir(exist_ok=True)
         self._journal = (self._folder / JOURNAL).open("a+b", buffering=0)
         try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(f"another process is writing {path}") from None
-        if resume:
-            self._read(key)
+            self._lock()
+            if resume:
+                self._read(key)
+        except BaseException:
+            self._journal.close()
+            raise
         if not self.rows:
             self._journal.truncate(0)
             self._note(key)
@@ -113,7 +115,13 @@ class Part:
         return self._folder / f"{number:08d}.arrow"
 
     def _note(self, what: Mapping[str, Any]) -> None:
-        self._journal.write(json.dumps(what).encode() + b"\n")
+        write_all(self._journal, json.dumps(what).encode() + b"\n")
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OutputError(f"another process is writing {self._path}") from None
 
     def _read(self, key: Mapping[str, Any]) -> None:
         """Takes up what the journal says, but for a last line that is cut short."""
@@ -121,16 +129,27 @@ class Part:
         text = self._journal.read()
         self._journal.truncate(text.rfind(b"\n") + 1)
         begun, *notes = _notes(text) or [dict(key)]
-        for name in key:
-            if begun.get(name) != key[name]:
+        for name in sorted(begun.keys() | key.keys()):
+            if begun.get(name) != key.get(name):
                 raise OutputError(
-                    f"{self._folder} was begun with {name} {begun.get(name)!r}, not {key[name]!r};"
-                    " --overwrite begins anew"
+                    f"{self._folder} was begun with {name} {begun.get(name)!r}, not"
+                    f" {key.get(name)!r}; --overwrite begins anew"
                 )
         for block in (note for note in notes if "rows" in note):
+            if not self._has(block["size"]):
+                raise OutputError(
+                    f"{self._folder} has lost rows that it had; --overwrite begins anew"
+                )
             self.rows, self._size = block["rows"], block["size"]
             self.position = Position(*block["position"])
             self.bad += [(path, reason) for path, reason in block["bad"]]
+
+    def _has(self, size: int) -> bool:
+        """Whether there is as much of the table as the journal says."""
+        if isinstance(self._format, Assembled):
+            return self._block(size).exists()
+        made = self._folder / ROWS
+        return made.exists() and made.stat().st_size >= size
 
 
 def _notes(journal: bytes) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Tables of results, written as they come; the ending of the file chooses the format."""
 
 import io
+import math
 import queue
 import threading
 import time
@@ -13,7 +14,7 @@ import numpy as np
 
 from aectl.data.inputs import InputBatch, Position
 from aectl.errors import OutputError
-from aectl.files import refuse_existing, writing
+from aectl.files import refuse_existing, write_all, writing
 from aectl.outputs.formats import Column, Csv, Rows, format_of
 from aectl.outputs.part import BadInput, Part, folder_of
 
@@ -100,7 +101,7 @@ class Table:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         try:
-            self._end_thread(None if error is None else INTERRUPTED_SECONDS)
+            self._end_thread(math.inf if error is None else INTERRUPTED_SECONDS)
             if error is None:
                 self._finish()
         except BaseException as late:
@@ -114,20 +115,23 @@ class Table:
         self._put(rows)
         self.count += len(rows)
 
-    def _put(self, rows: Rows | None) -> None:
-        while True:
-            if self._failure is not None:
-                raise self._failure
+    def _put(self, rows: Rows | None, patience: float = math.inf) -> None:
+        """Hands rows to the thread, or gives up where it does not take them in time."""
+        until = time.monotonic() + patience
+        while self._failure is None and time.monotonic() < until:
             try:
                 self._queue.put(rows, timeout=0.1)
                 return
             except queue.Full:
                 continue
+        if self._failure is not None:
+            raise self._failure
 
-    def _end_thread(self, patience: float | None) -> None:
+    def _end_thread(self, patience: float = math.inf) -> None:
         """Has all rows written that were given; raises what went wrong with them."""
-        self._put(None)
-        self._thread.join(patience)
+        until = time.monotonic() + patience
+        self._put(None, patience)
+        self._thread.join(None if patience == math.inf else max(0.0, until - time.monotonic()))
         if self._failure is not None:
             raise self._failure
 
@@ -171,7 +175,8 @@ class Table:
         text = io.BytesIO()
         self._format.write(rows, self._layout, self._first, text)
         self._first = False
-        _write_whole(self._stdout, text.getbuffer())
+        # To the stream under the buffer, which a thread that hangs there cannot lock.
+        write_all(getattr(self._stdout, "raw", self._stdout), text.getbuffer())
 
     def _gathered(self) -> Rows | None:
         """The next rows: to a file in large blocks, to stdout what has come; None at the end."""
@@ -212,10 +217,3 @@ def _joined(parts: Sequence[Rows]) -> Rows:
             columns[name] = [value for piece in pieces for value in piece]
     features = [part.features for part in parts if part.features is not None]
     return Rows(columns, np.concatenate(features) if features else None, parts[-1].position)
-
-
-def _write_whole(stream: IO[bytes], left: memoryview) -> None:
-    """Writes to the stream under the buffer, which no thread that hangs there can lock."""
-    raw: Any = getattr(stream, "raw", stream)
-    while left:
-        left = left[raw.write(left) :]

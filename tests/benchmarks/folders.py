@@ -188,11 +188,13 @@ def peak_memory(command: list[object]) -> float:
 
 def children(pid: int) -> list[int]:
     try:
+        own = Path(f"/proc/{pid}/cmdline").read_bytes()
         tasks = Path(f"/proc/{pid}/task")
         return [
             int(child)
             for task in tasks.iterdir()
             for child in (task / "children").read_text().split()
+            if Path(f"/proc/{child}/cmdline").read_bytes() != own  # else about to become one
         ]
     except OSError:
         return []
