@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import mmap
+import os
 import signal
 import sys
 import warnings
@@ -20,6 +21,9 @@ from numpy.typing import NDArray
 from aectl.data.images import Pixels, decode_bytes, read
 from aectl.errors import ImageError
 from aectl.types import Shape
+
+NICENESS = 10
+"""The network and the table, for which all of it waits, come before decoding ahead of them."""
 
 NOTHING = -1
 """The number of the image that a worker is on when it is on none."""
@@ -51,6 +55,7 @@ class Memory(NamedTuple):
 def serve(descriptor: int, worker: int, memory: Memory) -> None:
     """Decodes until stdin is closed, as `worker` of those that share the file `descriptor`."""
     warnings.simplefilter("ignore")
+    os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started us ends us
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("900")  # where memory runs out, a worker can be replaced
