@@ -97,7 +97,7 @@ def native_shape(path: str | Path) -> Shape:
         with _no_warnings():
             image = _opened(content)
             image.load()
-            upright = _turned(image, image)
+            upright = _opaque(_turned(image, image))
             return 3 if _is_colour(image) else 1, upright.height, upright.width
     except Exception as error:
         raise _explained(error) from error

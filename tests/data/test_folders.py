@@ -1,13 +1,20 @@
-"""Folders of images: which files are found, in which order, and what they become."""
+"""Folders and archives of images: which files are found, in which order, and what cannot be."""
 
+import io
 import os
+import tarfile
+import zipfile
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.folders import class_of, find_images, load_folder
-from aectl.errors import DataError
+from aectl.data.folders import (
+    EVERY_IMAGE,
+    Selection,
+    class_of,
+    find_images,
+    find_in_archive,
+)
 
 
 def picture(path, value=0, size=(6, 4)):
@@ -15,12 +22,11 @@ def picture(path, value=0, size=(6, 4)):
     Image.new("L", size, value).save(path, format="PNG")
 
 
-def refuse(path, reason):
-    raise AssertionError(f"{path}: {reason}")
-
-
-def found(folder, on_bad=refuse):
-    return [os.path.relpath(path, folder) for path in find_images(str(folder), on_bad)]
+def found(folder, selection=EVERY_IMAGE):
+    """The paths of the images below a folder, all of which can be searched."""
+    everything = list(find_images(str(folder), selection))
+    assert all(one.reason is None and one.file == one.path for one in everything)
+    return [os.path.relpath(one.path, folder) for one in everything]
 
 
 def test_files_are_found_recursively_in_sorted_order(tmp_path):
@@ -34,7 +40,7 @@ def test_a_path_begins_with_the_folder_as_it_was_named(tmp_path, monkeypatch):
     picture(tmp_path / "photos" / "sea" / "a.png")
     monkeypatch.chdir(tmp_path)
     for folder in ("photos", "./photos", str(tmp_path / "photos")):
-        assert list(find_images(folder, refuse)) == [f"{folder}/sea/a.png"]
+        assert [one.path for one in find_images(folder)] == [f"{folder}/sea/a.png"]
 
 
 def test_the_case_of_an_ending_does_not_matter(tmp_path):
@@ -55,9 +61,18 @@ def test_a_folder_named_like_an_image_is_a_folder(tmp_path):
     assert found(tmp_path) == ["album.png/a.png"]
 
 
+def test_an_empty_folder_named_like_an_image_is_told(tmp_path):
+    (tmp_path / "album.png").mkdir()
+    (tmp_path / "other").mkdir()
+    assert [(one.path, one.reason) for one in find_images(str(tmp_path))] == [
+        (str(tmp_path / "album.png"), "is a folder")
+    ]
+
+
 def test_a_loop_of_links_comes_to_an_end(tmp_path):
     picture(tmp_path / "sea" / "a.png")
     (tmp_path / "sea" / "up").symlink_to(tmp_path)
+    (tmp_path / "sea" / "itself").symlink_to("itself")
     assert found(tmp_path) == ["sea/a.png"]
 
 
@@ -71,12 +86,13 @@ def test_a_folder_that_vanishes_is_told_and_the_others_are_read(tmp_path):
     for name in ("a.png", "c/1.png"):
         picture(tmp_path / name)
     (tmp_path / "b").mkdir()
-    bad = []
-    paths = find_images(str(tmp_path), lambda *told: bad.append(told))
-    assert next(paths) == str(tmp_path / "a.png")
+    images = find_images(str(tmp_path))
+    assert next(images).path == str(tmp_path / "a.png")
     (tmp_path / "b").rmdir()
-    assert list(paths) == [str(tmp_path / "c" / "1.png")]
-    assert bad == [(str(tmp_path / "b"), "No such file or directory")]
+    assert [(one.path, one.reason) for one in images] == [
+        (str(tmp_path / "b"), "No such file or directory"),
+        (str(tmp_path / "c" / "1.png"), None),
+    ]
 
 
 def test_an_unreadable_folder_is_told_and_the_others_are_read(tmp_path, monkeypatch):
@@ -85,17 +101,19 @@ def test_an_unreadable_folder_is_told_and_the_others_are_read(tmp_path, monkeypa
     tmp_path.chmod(0o755)
     (tmp_path / "b").chmod(0o000)
     monkeypatch.chdir(tmp_path)
-    bad = []
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
     try:
-        paths = list(find_images(".", lambda *told: bad.append(told)))
+        images = list(find_images("."))
     finally:
         os.seteuid(user)
         (tmp_path / "b").chmod(0o755)
-    assert paths == ["./a/1.png", "./c/1.png"]
-    assert bad == [("./b", "Permission denied")]
+    assert [(one.path, one.reason) for one in images] == [
+        ("./a/1.png", None),
+        ("./b", "Permission denied"),
+        ("./c/1.png", None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,102 +129,145 @@ def test_the_class_of_a_file_is_its_first_subfolder(path, folder, label):
     assert class_of(path, folder) == label
 
 
-def test_subfolders_are_the_classes(tmp_path):
-    for name, value in (("sea/1.png", 1), ("hill/deep/2.png", 2), ("sea/3.png", 3)):
-        picture(tmp_path / name, value)
-    loaded = load_folder(str(tmp_path), None, refuse)
-    assert loaded.classes == ("hill", "sea")
-    assert [loaded.classes[label] for label in loaded.labels] == ["hill", "sea", "sea"]
-    assert loaded.images[:, 0, 0, 0].tolist() == [2, 1, 3]
-    wanted = [str(tmp_path / name) for name in ("hill/deep/2.png", "sea/1.png", "sea/3.png")]
-    assert [loaded.path(row) for row in range(3)] == wanted
-
-
-@pytest.mark.parametrize(
-    "names", [("a.png", "b.png"), ("a.png", "sea/b.png", "hill/c.png"), ("sea/a.png", "sea/b.png")],
-    ids=["flat", "of mixed depth", "of one subfolder"],
-)  # fmt: skip
-def test_a_folder_without_a_subfolder_for_each_class_has_no_labels(tmp_path, names):
-    for name in names:
-        picture(tmp_path / name)
-    loaded = load_folder(str(tmp_path), None, refuse)
-    assert len(loaded) == len(names)
-    assert loaded.labels is None
-    assert loaded.classes == ()
-
-
-@pytest.mark.parametrize(
-    ("size", "mode", "shape"),
-    [
-        ((6, 4), "L", (1, 4, 6)),
-        ((6, 4), "RGB", (3, 4, 6)),
-        ((32, 32), "L", (1, 32, 32)),
-        ((33, 33), "RGB", (3, 32, 32)),
-        ((500, 400), "L", (1, 32, 32)),
-    ],
-)
-def test_the_default_shape_is_that_of_the_first_image_up_to_32_pixels(tmp_path, size, mode, shape):
-    Image.new(mode, size).save(tmp_path / "a.png")
-    Image.new("L", (9, 9)).save(tmp_path / "b.png")
-    loaded = load_folder(str(tmp_path), None, refuse)
-    assert loaded.shape == shape
-    assert loaded.images.shape == (2, *shape)
-
-
-def test_every_image_takes_the_wanted_shape(tmp_path):
-    picture(tmp_path / "a.png", 70)
-    picture(tmp_path / "b.png", 80, size=(50, 20))
-    loaded = load_folder(str(tmp_path), (3, 5, 7), refuse)
-    wanted = np.broadcast_to(np.array([70, 80]).reshape(2, 1, 1, 1), (2, 3, 5, 7))
-    np.testing.assert_array_equal(loaded.images, wanted)
-
-
-def test_bad_files_are_told_and_left_out(tmp_path):
-    for name, value in (("sea/1.png", 1), ("hill/3.png", 3), ("sea/5.png", 5)):
-        picture(tmp_path / name, value)
-    (tmp_path / "hill" / "2.png").write_bytes(b"no picture")
-    (tmp_path / "sea" / "4.png").write_bytes(b"")
-    bad = []
-    loaded = load_folder(str(tmp_path), None, lambda *told: bad.append(told))
-    assert loaded.images[:, 0, 0, 0].tolist() == [3, 1, 5]
-    assert loaded.labels.tolist() == [0, 1, 1]
-    assert [os.path.relpath(path, tmp_path) for path, _ in bad] == ["hill/2.png", "sea/4.png"]
-    assert all("image" in reason for _, reason in bad)
-
-
-def test_a_bad_file_does_not_decide_the_default_shape(tmp_path):
-    Image.fromarray(np.full((3, 3), np.nan, np.float32)).save(tmp_path / "a.tif")
-    Image.new("RGB", (8, 8)).save(tmp_path / "b.png")
-    bad = []
-    loaded = load_folder(str(tmp_path), None, lambda *told: bad.append(told))
-    assert len(bad) == 1
-    assert loaded.shape == (3, 8, 8)
-
-
-def test_a_folder_without_images_is_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(DataError, match=r"no images in .*\.png"):
-        load_folder(str(tmp_path), None, refuse)
-
-
-def test_a_folder_of_bad_images_is_refused(tmp_path):
-    for name in ("a.png", "b.png"):
-        (tmp_path / name).write_bytes(b"no picture")
-    bad = []
-    with pytest.raises(DataError, match="none of the 2 images"):
-        load_folder(str(tmp_path), None, lambda *told: bad.append(told))
-    assert len(bad) == 2
-
-
-def test_one_colour_image_makes_the_set_one_of_colour(tmp_path):
-    Image.new("L", (6, 4)).save(tmp_path / "a.png")
-    Image.new("RGB", (6, 4), (200, 10, 10)).save(tmp_path / "b.png")
-    loaded = load_folder(str(tmp_path), None, refuse)
-    assert loaded.images[:, :, 0, 0].tolist() == [[0, 0, 0], [200, 10, 10]]
-
-
 def test_a_linked_folder_is_searched(tmp_path):
     picture(tmp_path / "elsewhere" / "a.png")
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "link").symlink_to(tmp_path / "elsewhere")
     assert found(tmp_path / "set") == ["link/a.png"]
+
+
+TREE = ["a.png", "b.dat", "left/a.JPG", "left/deep/c.png", "right/a.png", "right/notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "wanted"),
+    [
+        (Selection(), ["a.png", "left/a.JPG", "left/deep/c.png", "right/a.png"]),
+        (Selection(ext=("jpg",)), ["left/a.JPG"]),
+        (Selection(ext=(".dat", "PNG")), ["a.png", "b.dat", "left/deep/c.png", "right/a.png"]),
+        (Selection(include=("a.*",)), ["a.png", "left/a.JPG", "right/a.png"]),
+        (
+            Selection(include=("left/*", "*.txt")),
+            ["left/a.JPG", "left/deep/c.png", "right/notes.txt"],
+        ),
+        (Selection(exclude=("a.png",)), ["left/a.JPG", "left/deep/c.png"]),
+        (Selection(exclude=("left",)), ["a.png", "right/a.png"]),
+        (Selection(exclude=("left/deep/*",)), ["a.png", "left/a.JPG", "right/a.png"]),
+        (Selection(include=("*.dat", "a.png"), exclude=("right/*",)), ["a.png", "b.dat"]),
+    ],
+)  # fmt: skip
+def test_a_selection_chooses_among_the_files(tmp_path, selection, wanted):
+    for name in TREE:
+        picture(tmp_path / "tree" / name)
+    assert found(tmp_path / "tree", selection) == wanted
+    with tarfile.open(tmp_path / "tree.tar", "w") as tar:
+        for name in TREE:
+            tar.add(tmp_path / "tree" / name, name)
+    packed = [one.path for one in find_in_archive(str(tmp_path / "tree.tar"), selection)]
+    if not selection.excludes("left"):
+        assert packed == [f"{tmp_path}/tree.tar/{name}" for name in wanted]
+
+
+NAMES = ["b.png", "sea/a.png", "a b.png"]
+
+
+def write_tar(path, mode="w"):
+    with tarfile.open(path, mode) as tar:
+        tar.addfile(tarfile.TarInfo("readme.txt"))
+        for number, name in enumerate(NAMES):
+            member = tarfile.TarInfo(name)
+            member.size = 3000
+            tar.addfile(member, io.BytesIO(bytes([number]) * 3000))
+
+
+def write_zip(path, method=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", method) as packed:
+        packed.writestr("readme.txt", "")
+        for number, name in enumerate(NAMES):
+            packed.writestr(name, bytes([number]) * 3000)
+
+
+WRITE = {
+    ".tar": write_tar,
+    ".tar.gz": lambda path: write_tar(path, "w:gz"),
+    ".tgz": lambda path: write_tar(path, "w:gz"),
+    ".tar.bz2": lambda path: write_tar(path, "w:bz2"),
+    ".tar.xz": lambda path: write_tar(path, "w:xz"),
+    ".zip": write_zip,
+    ".ZIP": lambda path: write_zip(path, zipfile.ZIP_STORED),
+}
+
+
+@pytest.mark.parametrize("ending", WRITE)
+def test_an_archive_gives_its_images_in_its_order(tmp_path, ending):
+    archive = tmp_path / f"set{ending}"
+    WRITE[ending](archive)
+    images = list(find_in_archive(str(archive)))
+    assert [one.path for one in images] == [f"{archive}/{name}" for name in NAMES]
+    assert [one.content for one in images] == [bytes([number]) * 3000 for number in range(3)]
+    assert [one.reason for one in images] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("ending", "kept"), [(".tar", 2), (".tar.gz", 0), (".zip", 0)], ids=["tar", "tar.gz", "zip"]
+)
+def test_an_archive_that_is_cut_short_is_told_after_what_it_has(tmp_path, ending, kept):
+    archive = tmp_path / f"set{ending}"
+    WRITE[ending](archive)
+    size = {".tar": 9500}.get(ending, archive.stat().st_size - 100)
+    os.truncate(archive, size)
+    *images, last = find_in_archive(str(archive))
+    assert len(images) >= kept
+    assert [one.path for one in images] == [f"{archive}/{name}" for name in NAMES[: len(images)]]
+    assert last.path == str(archive)
+    assert last.reason
+
+
+def test_a_damaged_header_in_a_tar_is_not_taken_for_its_end(tmp_path):
+    archive = tmp_path / "set.tar"
+    write_tar(archive)
+    data = bytearray(archive.read_bytes())
+    second = data.index(b"sea/a.png")
+    data[second + 150] ^= 0xFF  # in the header's checksum
+    archive.write_bytes(data)
+    first, last = find_in_archive(str(archive))
+    assert (first.path, first.reason) == (f"{archive}/b.png", None)
+    assert last.path == str(archive)
+    assert "damage" in last.reason
+
+
+def test_a_damaged_member_of_a_zip_costs_its_own_row(tmp_path):
+    archive = tmp_path / "set.zip"
+    write_zip(archive, zipfile.ZIP_STORED)
+    data = bytearray(archive.read_bytes())
+    data[data.index(bytes([1]) * 3000) + 5] ^= 0xFF
+    archive.write_bytes(data)
+    images = list(find_in_archive(str(archive)))
+    assert [one.path for one in images] == [f"{archive}/{name}" for name in NAMES]
+    assert [one.reason is None for one in images] == [True, False, True]
+    assert "CRC" in images[1].reason
+
+
+def test_an_encrypted_member_of_a_zip_costs_its_own_row(tmp_path):
+    archive = tmp_path / "set.zip"
+    write_zip(archive, zipfile.ZIP_STORED)
+    data = bytearray(archive.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.index(signature, data.index(b"sea/a.png") - 60 if flags == 6 else 9000)
+        while b"sea/a.png" not in data[at : at + 60]:
+            at = data.index(signature, at + 1)
+        data[at + flags] |= 1
+    archive.write_bytes(data)
+    images = list(find_in_archive(str(archive)))
+    assert [one.reason is None for one in images] == [True, False, True]
+    assert "password" in images[1].reason or "encrypted" in images[1].reason
+
+
+@pytest.mark.parametrize("ending", [".tar", ".zip", ".tar.gz"])
+@pytest.mark.parametrize("content", [b"", b"no archive"], ids=["empty", "text"])
+def test_what_is_no_archive_is_told_once(tmp_path, ending, content):
+    archive = tmp_path / f"set{ending}"
+    archive.write_bytes(content)
+    (told,) = find_in_archive(str(archive))
+    assert told.path == str(archive)
+    assert "cannot be read as an archive" in told.reason

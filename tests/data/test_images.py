@@ -1,6 +1,7 @@
 """Decoding one image file, whatever its format, orientation, depth or damage."""
 
 import io
+import re
 import struct
 import zlib
 
@@ -288,13 +289,13 @@ def write_floats(values):
 
 
 BAD_FILES = {
-    "jpeg cut short": (write(bytes_of("JPEG")[:2000]), "truncated"),
+    "jpeg cut short": (write(bytes_of("JPEG")[:2000]), "Premature end|truncated"),
     "png cut short": (write(bytes_of("PNG")[:2000]), "truncated"),
     "webp cut short": (write(bytes_of("WEBP")[:2000]), ""),
     "tiff cut short": (write(bytes_of("TIFF")[:2000]), ""),
     "text": (write(b"this is no picture\n"), "not an image"),
     "empty": (write(b""), "not an image"),
-    "folder": (lambda path: path.mkdir(), "directory"),
+    "folder": (lambda path: path.mkdir(), "is a folder"),
     "missing": (lambda path: None, "No such file"),
     "dangling link": (lambda path: path.symlink_to("nowhere"), "No such file"),
     "bomb": (write(png_header(60_000, 60_000)), "pixels"),
@@ -313,7 +314,7 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, make, word, name):
     with pytest.raises(ImageError) as refused:
         decode(tmp_path / name, (1, 8, 8))
     reason = str(refused.value)
-    assert word in reason
+    assert re.search(word, reason)
     assert len(reason.splitlines()) == 1
 
 

@@ -2,7 +2,9 @@
 
 import io
 import os
+import tarfile
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from aectl.data.inputs import Inputs
-from aectl.errors import UnknownInputError
+from aectl.data.inputs import Inputs, Naming
+from aectl.errors import DataError, UnknownInputError
 
 SHAPE = (1, 4, 6)
 
@@ -34,7 +36,8 @@ def here(tmp_path, monkeypatch):
 
 def gathered(inputs, size=100, on_bad=refuse, shape=SHAPE):
     """The paths, the grey of each image, and the labels of all batches."""
-    batches = list(inputs.batches(shape, size, on_bad))
+    with inputs.batches(shape, size, on_bad) as opened:
+        batches = list(opened)
     paths = [path for batch in batches for path in batch.paths]
     greys = [int(image[0, 0, 0]) for batch in batches for image in batch.images]
     labels = [label for batch in batches for label in batch.labels]
@@ -113,7 +116,7 @@ def test_empty_lines_of_stdin_are_passed_over(here):
 
 
 @pytest.mark.parametrize("way", ["file", "folder", "stdin"])
-def test_a_name_that_is_not_utf8_is_told_with_its_bytes_and_left_out(here, way):
+def test_a_name_that_is_not_utf8_keeps_its_bytes(here, way):
     names = [b"sea/a.png", b"sea/caf\xe9 \xff.png", b"sea/d.png"]
     for value, name in enumerate(names):
         picture(here / os.fsdecode(name), value)
@@ -122,12 +125,8 @@ def test_a_name_that_is_not_utf8_is_told_with_its_bytes_and_left_out(here, way):
         "folder": of("sea"),
         "stdin": stdin(b"\n".join(names)),
     }[way]
-    bad = []
-    paths, greys, _ = gathered(inputs, on_bad=lambda *told: bad.append(told))
-    assert (paths, greys) == (["sea/a.png", "sea/d.png"], [0, 2])
-    assert [(os.fsencode(path), reason) for path, reason in bad] == [
-        (names[1], "its name is not UTF-8")
-    ]
+    paths, greys, _ = gathered(inputs)
+    assert ([os.fsencode(path) for path in paths], greys) == (names, [0, 1, 2])
 
 
 @pytest.mark.parametrize("name", ["a\tb.png", "\u200b.png", "\U0001f431.png", "\ufffd.png"])
@@ -172,8 +171,9 @@ def test_a_name_is_read_before_stdin_is_closed(here):
         given_up = threading.Timer(20, os.close, [writing])
         given_up.start()
         os.write(writing, b"a.png\n")
-        batch = next(of("-", stdin=stream).batches(SHAPE, 1, refuse))
-        assert given_up.is_alive()
+        with of("-", stdin=stream).batches(SHAPE, 1, refuse) as batches:
+            batch = next(iter(batches))
+            assert given_up.is_alive()
         given_up.cancel()
         os.close(writing)
     assert batch.paths == ["a.png"]
@@ -302,3 +302,83 @@ def test_labels_come_from_subfolders_where_they_are_wanted(here):
 def test_inputs_are_labelled_where_one_of_them_is(here, words, from_folders, labelled):
     picture(here / "photos" / "sea" / "a.png", 1)
     assert of(*words, labels_from_folders=from_folders).labelled is labelled
+
+
+def test_what_is_ready_does_not_wait_for_ever_for_a_full_batch(here):
+    picture(here / "a.png", 5)
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stream:
+        os.write(writing, b"a.png\n")
+        with of("-", stdin=stream).batches(SHAPE, 100, refuse) as batches:
+            batch = next(iter(batches))
+        os.close(writing)
+    assert batch.paths == ["a.png"]
+    assert batch.size == 100
+
+
+@pytest.fixture
+def mixture(here):
+    """Files, some of them bad, a folder, an archive and a dataset, as INPUTs."""
+    for value in range(9):
+        picture(here / "sea" / f"{value}.png", value)
+    for value in (0, 3, 8):
+        (here / "sea" / f"{value}.png").write_text("no picture")
+    with tarfile.open(here / "sea.tar", "w") as tar:
+        tar.add(here / "sea", "sea")
+    return lambda: of("sea/1.png", "nowhere.png", "sea", "digits:test", "sea.tar", "-",
+                      stdin=io.BytesIO(b"sea/2.png\nsea/3.png\nsea/4.png"))  # fmt: skip
+
+
+def test_reading_goes_on_after_any_batch(here, mixture):
+    (here / "nowhere.png").symlink_to("there")
+    bad = []
+    with mixture().batches(SHAPE, 5, lambda *told: bad.append(told)) as opened:
+        whole = [(batch, len(bad)) for batch in opened]
+    images = sum(len(batch.paths) for batch, _ in whole)
+    assert whole[-1][0].position.inputs == images + whole[-1][1]
+    for number in (0, 1, 2, 20, len(whole) - 1):
+        batch, known = whole[number]
+        again: list[tuple[str, str]] = []
+        tell = partial(lambda kept, *told: kept.append(told), again)
+        with mixture().batches(SHAPE, 5, tell, after=batch.position) as opened:
+            rest = list(opened)
+        assert [one.paths for one in rest] == [one.paths for one, _ in whole[number + 1 :]]
+        assert [one.position for one in rest] == [one.position for one, _ in whole[number + 1 :]]
+        assert bad[:known] + again == bad
+
+
+def test_other_inputs_than_those_read_before_are_refused(here):
+    for value in range(6):
+        picture(here / "sea" / f"{value}.png", value)
+    with of("sea").batches(SHAPE, 2, refuse) as opened:
+        _, second, _ = opened
+    (here / "sea" / "0.png").rename(here / "sea" / "00.png")
+    changed = of("sea").batches(SHAPE, 2, refuse, after=second.position)
+    with changed as opened, pytest.raises(DataError, match="not those that were read before"):
+        list(opened)
+    fewer = of("sea/1.png").batches(SHAPE, 2, refuse, after=second.position)
+    with fewer as opened, pytest.raises(DataError, match="fewer than were read before"):
+        list(opened)
+
+
+@pytest.mark.parametrize(
+    ("naming", "path", "wanted"),
+    [
+        (Naming(), "sea/a.png", "sea/a.png"),
+        (Naming(relative_to="sea"), "sea/deep/a.png", "deep/a.png"),
+        (Naming(relative_to="hill"), "./sea/a.png", "../sea/a.png"),
+        (Naming(absolute=True), "sea/../a.png", "{here}/a.png"),
+    ],
+)
+def test_a_path_is_written_as_it_is_wanted(here, naming, path, wanted):
+    assert naming(path) == wanted.format(here=here)
+
+
+def test_files_of_the_same_name_stay_apart(here):
+    for name in ("sea/a.png", "hill/a.png"):
+        picture(here / name, 1)
+    with tarfile.open(here / "both.tar", "w") as tar:
+        tar.add(here / "sea", "sea")
+        tar.add(here / "hill", "hill")
+    paths, _, _ = gathered(of("sea", "hill", "both.tar", naming=Naming(relative_to="sea")))
+    assert paths == ["a.png", "../hill/a.png", "../both.tar/sea/a.png", "../both.tar/hill/a.png"]

@@ -1,0 +1,125 @@
+"""A folder as a training set: its shape, its classes, and what is left out."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aectl.data.training_folder import load_folder
+from aectl.errors import DataError
+
+
+def picture(path, value=0, size=(6, 4)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, value).save(path, format="PNG")
+
+
+def refuse(path, reason):
+    raise AssertionError(f"{path}: {reason}")
+
+
+def test_subfolders_are_the_classes(tmp_path):
+    for name, value in (("sea/1.png", 1), ("hill/deep/2.png", 2), ("sea/3.png", 3)):
+        picture(tmp_path / name, value)
+    loaded = load_folder(str(tmp_path), refuse)
+    assert loaded.classes == ("hill", "sea")
+    assert [loaded.classes[label] for label in loaded.labels] == ["hill", "sea", "sea"]
+    assert loaded.images[:, 0, 0, 0].tolist() == [2, 1, 3]
+    wanted = [str(tmp_path / name) for name in ("hill/deep/2.png", "sea/1.png", "sea/3.png")]
+    assert [loaded.path(row) for row in range(3)] == wanted
+
+
+@pytest.mark.parametrize(
+    "names", [("a.png", "b.png"), ("a.png", "sea/b.png", "hill/c.png"), ("sea/a.png", "sea/b.png")],
+    ids=["flat", "of mixed depth", "of one subfolder"],
+)  # fmt: skip
+def test_a_folder_without_a_subfolder_for_each_class_has_no_labels(tmp_path, names):
+    for name in names:
+        picture(tmp_path / name)
+    loaded = load_folder(str(tmp_path), refuse)
+    assert len(loaded) == len(names)
+    assert loaded.labels is None
+    assert loaded.classes == ()
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "shape"),
+    [
+        ((6, 4), "L", (1, 4, 6)),
+        ((6, 4), "RGB", (3, 4, 6)),
+        ((32, 32), "L", (1, 32, 32)),
+        ((33, 33), "RGB", (3, 32, 32)),
+        ((500, 400), "L", (1, 32, 32)),
+    ],
+)
+def test_the_default_shape_is_that_of_the_first_image_up_to_32_pixels(tmp_path, size, mode, shape):
+    Image.new(mode, size).save(tmp_path / "a.png")
+    Image.new("L", (9, 9)).save(tmp_path / "b.png")
+    loaded = load_folder(str(tmp_path), refuse)
+    assert loaded.shape == shape
+    assert loaded.images.shape == (2, *shape)
+
+
+def test_every_image_takes_the_wanted_shape(tmp_path):
+    picture(tmp_path / "a.png", 70)
+    picture(tmp_path / "b.png", 80, size=(50, 20))
+    loaded = load_folder(str(tmp_path), refuse, (5, 7), 3)
+    wanted = np.broadcast_to(np.array([70, 80]).reshape(2, 1, 1, 1), (2, 3, 5, 7))
+    np.testing.assert_array_equal(loaded.images, wanted)
+
+
+def test_bad_files_are_told_and_left_out(tmp_path):
+    for name, value in (("sea/1.png", 1), ("hill/3.png", 3), ("sea/5.png", 5)):
+        picture(tmp_path / name, value)
+    (tmp_path / "hill" / "2.png").write_bytes(b"no picture")
+    (tmp_path / "sea" / "4.png").write_bytes(b"")
+    bad = []
+    loaded = load_folder(str(tmp_path), lambda *told: bad.append(told))
+    assert loaded.images[:, 0, 0, 0].tolist() == [3, 1, 5]
+    assert loaded.labels.tolist() == [0, 1, 1]
+    assert [os.path.relpath(path, tmp_path) for path, _ in bad] == ["hill/2.png", "sea/4.png"]
+    assert all("image" in reason for _, reason in bad)
+
+
+def test_a_bad_file_does_not_decide_the_default_shape(tmp_path):
+    Image.fromarray(np.full((3, 3), np.nan, np.float32)).save(tmp_path / "a.tif")
+    Image.new("RGB", (8, 8)).save(tmp_path / "b.png")
+    bad = []
+    loaded = load_folder(str(tmp_path), lambda *told: bad.append(told))
+    assert len(bad) == 1
+    assert loaded.shape == (3, 8, 8)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(DataError, match=r"no images in .*\.png"):
+        load_folder(str(tmp_path), refuse)
+
+
+def test_a_folder_of_bad_images_is_refused(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"no picture")
+    bad = []
+    with pytest.raises(DataError, match="none of the 2 images"):
+        load_folder(str(tmp_path), lambda *told: bad.append(told))
+    assert len(bad) == 2
+
+
+def test_one_colour_image_makes_the_set_one_of_colour(tmp_path):
+    Image.new("L", (6, 4)).save(tmp_path / "a.png")
+    Image.new("RGB", (6, 4), (200, 10, 10)).save(tmp_path / "b.png")
+    loaded = load_folder(str(tmp_path), refuse)
+    assert loaded.images[:, :, 0, 0].tolist() == [[0, 0, 0], [200, 10, 10]]
+
+
+@pytest.mark.parametrize(("sides", "channels"), [((48, 40), None), (None, 3), ((48, 40), 3)])
+def test_each_side_of_the_shape_can_be_asked_for_alone(tmp_path, sides, channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 80), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    loaded = load_folder(str(tmp_path), refuse, sides, channels)
+    height, width = sides or (32, 32)
+    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    for channel in loaded.images[0]:
+        np.testing.assert_array_equal(channel, np.asarray(resized))
+    assert loaded.shape == (channels or 1, height, width)
