@@ -1,6 +1,7 @@
 """Decoding one image file, whatever its format, orientation, depth or damage."""
 
 import io
+import os
 import re
 import struct
 import zlib
@@ -325,3 +326,78 @@ def test_the_shape_of_a_bad_file_is_refused_in_one_line(tmp_path, name):
     with pytest.raises(ImageError, match=word) as refused:
         native_shape(tmp_path / "a.png")
     assert len(str(refused.value).splitlines()) == 1
+
+
+def scene(width, height):
+    """A picture of smooth shades, in which left, right, top, bottom and the colours all differ."""
+    y, x = np.mgrid[0:height, 0:width]
+    red, green = 255 * x / (width - 1), 255 * y / (height - 1)
+    return np.stack([red, green, 255 - (red + green) / 2], -1).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("size", [(640, 480), (200, 500), (37, 29), (1600, 100)])
+@pytest.mark.parametrize("shape", [(3, 28, 28), (1, 20, 60), (3, 90, 40)])
+def test_a_jpeg_decoded_small_shows_what_the_whole_one_shows(tmp_path, size, shape, orientation):
+    stored = scene(*size)
+    saved(tmp_path / "a.jpg", stored, exif=turned(orientation), quality=95)
+    upright = UPRIGHT[orientation](stored) if orientation > 1 else stored
+    wanted = Image.fromarray(np.ascontiguousarray(upright))
+    wanted = wanted.convert("RGB" if shape[0] == 3 else "L")
+    wanted = np.asarray(wanted.resize(shape[:0:-1], Image.Resampling.BILINEAR), np.int64)
+    found = decode(tmp_path / "a.jpg", shape).astype(np.int64)
+    assert found.shape == shape
+    difference = found - (wanted.transpose(2, 0, 1) if shape[0] == 3 else wanted[None])
+    assert np.abs(difference).max() <= 12
+    assert np.abs(difference).mean() <= 3
+
+
+def flipped(data, start, bits):
+    """The data with so many bits turned around, at random, from a byte on."""
+    data, chance = bytearray(data), np.random.default_rng(0)
+    for bit in chance.integers(8 * start, 8 * (len(data) - 50), bits):
+        data[bit // 8] ^= 1 << (bit % 8)
+    return bytes(data)
+
+
+def noise_bytes(format, **options):
+    written = io.BytesIO()
+    pixels = np.random.default_rng(1).integers(0, 256, (200, 200), np.uint8)
+    Image.fromarray(pixels).save(written, format, **options)
+    return written.getvalue()
+
+
+def test_a_corrupt_jpeg_is_refused_and_not_guessed(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(flipped(noise_bytes("JPEG"), 700, 40))
+    Image.open(tmp_path / "a.jpg").load()  # Pillow makes pixels up
+    with pytest.raises(ImageError, match="Corrupt JPEG data"):
+        decode(tmp_path / "a.jpg", (1, 28, 28))
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.99])
+def test_every_bit_of_a_png_counts(tmp_path, place):
+    data = bytearray(noise_bytes("PNG"))
+    data[int(33 + place * (len(data) - 33 - 12))] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(ImageError):
+        decode(tmp_path / "a.png", (1, 28, 28))
+
+
+def test_a_png_without_its_end_is_cut_short(tmp_path):
+    (tmp_path / "a.png").write_bytes(noise_bytes("PNG")[:-12])
+    with pytest.raises(ImageError, match="truncated"):
+        decode(tmp_path / "a.png", (1, 28, 28))
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", "/dev/zero", "/dev/null"):
+        with pytest.raises(ImageError, match="is not a file"):
+            decode(path, (1, 8, 8))
+
+
+@pytest.mark.parametrize("format", ["EPS", "TGA", "ICO", "SGI"])
+def test_formats_that_hold_no_photos_are_not_tried(tmp_path, format):
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png", format)
+    with pytest.raises(ImageError, match="not an image"):
+        decode(tmp_path / "a.png", (1, 8, 8))
