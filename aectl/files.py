@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -21,7 +22,11 @@ def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
     """Writes to a file without a buffer, which may take less than it is given at a time."""
     left = memoryview(data)
     while left:
-        left = left[file.write(left) :]
+        written = file.write(left)
+        if written is None:  # a stream that does not block, and is full
+            select.select([], [file], [])
+        else:
+            left = left[written:]
 
 
 @contextlib.contextmanager

@@ -20,6 +20,9 @@ from aectl.types import Shape
 
 Floats = NDArray[np.float32]
 
+VECTOR = 32
+"""Numbers that a processor works on at once in one step of a loop, at the most."""
+
 
 class Encoded(NamedTuple):
     """code: (n, code_size)."""
@@ -73,13 +76,16 @@ def to_tensor(images: Pixels, device: torch.device) -> Tensor:
 
 
 def _full(batch: InputBatch, device: torch.device) -> Tensor:
-    """The images of a batch, (size, channels, height, width), filled up with black ones.
+    """The images of a batch, (n, channels, height, width), filled up with black ones.
 
-    How a product of matrices is summed depends on how many rows they have. With as many in each
-    batch, what comes of an image does not depend on those beside it, to the last bit.
+    How a product of matrices is summed depends on how many rows they have, and the exponential of
+    the last few numbers of a tensor, which fill no vector of the processor, is computed in another
+    way. With as many rows in each batch, and in whole vectors, what comes of an image does not
+    depend on those beside it, to the last bit.
     """
     count, *shape = batch.images.shape
-    missing = np.zeros((batch.size - count, *shape), np.uint8)
+    size = -(-batch.size // VECTOR) * VECTOR
+    missing = np.zeros((size - count, *shape), np.uint8)
     images = np.concatenate([batch.images, missing]) if len(missing) else batch.images
     return to_tensor(images, device)
 

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "losses": set(),
     "models": {"types", "models"},
     "metrics": {"errors"},
-    "data": {"errors", "types", "options", "config", "data"},
+    "data": {"errors", "types", "options", "config", "files", "data"},
     "objective": {"losses", "models", "config"},
     "inference": {"errors", "types", "data", "models", "metrics"},
     "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file"},

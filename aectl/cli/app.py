@@ -14,6 +14,7 @@ import typer
 
 import aectl
 from aectl.cli.classify import classify
+from aectl.cli.console import complain
 from aectl.cli.encode import encode
 from aectl.cli.evaluate import evaluate
 from aectl.cli.info import info
@@ -54,6 +55,9 @@ def main() -> int:
     # Threads that spin for long while they wait make torch a hundred times slower as soon as any
     # other process wants one of the cores. GNU's OpenMP reads this when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed when we were started
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     try:
         status = app(standalone_mode=False)
         return status if isinstance(status, int) else 0
@@ -117,8 +121,7 @@ def _message(error: Exception) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    with contextlib.suppress(OSError):
-        print(f"aectl: {message}", file=sys.stderr)
+    complain(f"aectl: {message}")
     return status
 
 

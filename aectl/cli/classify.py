@@ -46,7 +46,7 @@ def classify(
     ) as table, session.batches(found, card.shape, after=table.position) as batches:  # fmt: skip
         from aectl import inference
 
-        results = inference.classify(load_classifier(model), batches, session.device(found), top_k)
+        results = inference.classify(load_classifier(model), batches, session.device(), top_k)
         for batch, predictions, probabilities in session.console.counted(results, "classifying"):
             columns = tables.leading_columns(batch, found.labelled)
             for rank in range(top_k):

@@ -45,7 +45,7 @@ class Console:
     def notice(self, message: str) -> None:
         """Says something that is no result, unless --quiet is given."""
         if not self.quiet:
-            print(message, file=sys.stderr)
+            complain(message)
 
     @property
     def interactive(self) -> bool:
@@ -107,7 +107,7 @@ class Outcome:
         if self.strict:
             raise DataError(f"{printable(path)}: {reason} (--strict stops here)")
         self.bad.append((path, reason))
-        print(f"aectl: left out {printable(path)}: {reason}", file=sys.stderr)
+        complain(f"aectl: left out {printable(path)}: {reason}")
 
     def status(self, good: int) -> int:
         """The exit status after `good` inputs; writes the --errors file.
@@ -134,6 +134,12 @@ class Outcome:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["path", "reason"])
             writer.writerows(self.bad)
+
+
+def complain(message: str) -> None:
+    """Writes a line to stderr; that nobody reads it there stops no run."""
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 def printable(path: str) -> str:

@@ -73,7 +73,7 @@ def encode(
 
         network = load_autoencoder(model)
         features = inference.Features(layer if layer != depth else None, normalize, dtype)
-        results = inference.encode(network, batches, session.device(found), features)
+        results = inference.encode(network, batches, session.device(), features)
         for batch, code in session.console.counted(results, "encoding"):
             columns = tables.leading_columns(batch, found.labelled)
             table.write(Rows(columns, code, batch.position))

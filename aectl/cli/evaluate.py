@@ -147,7 +147,7 @@ def _evaluation(session: Session, path: Path, card: "ModelCard", inputs: "Inputs
         model_file.load(path)[0],
         card,
         inputs,
-        session.device(inputs),
+        session.device(),
         session.batch_size(card.shape),
     )
 

@@ -127,7 +127,7 @@ BatchSize = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", metavar="N", help="Processes that decode image files.", min=1,
+        "--workers", metavar="N", help="Processes that decode image files.", min=1, max=1024,
         show_default="one a core", rich_help_panel=RUN,
     ),
 ]  # fmt: skip
@@ -138,7 +138,7 @@ Threads = Annotated[
         metavar="N",
         help="CPU threads of torch.",
         min=1,
-        show_default="all; half of them beside files that are decoded",
+        show_default="all in training, one else",
         rich_help_panel=RUN,
     ),
 ]

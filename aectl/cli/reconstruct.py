@@ -42,7 +42,7 @@ def reconstruct(
         from aectl import inference
         from aectl.outputs import pictures
 
-        results = inference.reconstruct(load_autoencoder(model), batches, session.device(found))
+        results = inference.reconstruct(load_autoencoder(model), batches, session.device())
         for batch, reconstruction in results:
             originals.append(batch.images)
             reconstructions.append(reconstruction)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BATCH_VALUES = 1 << 20
 """Pixels, in all channels, that a batch holds unless it would be too small a batch."""
 
-LEAST_BATCH, LARGEST_BATCH = 16, 256
+LEAST_BATCH, LARGEST_BATCH = 32, 256
 
 
 def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
@@ -145,7 +145,13 @@ class Session:
         from aectl.outputs.tables import Table
 
         model = hashlib.sha256(model_file.resolve(path).read_bytes()).hexdigest()
-        key = {"aectl": __version__, "model": model, **how}
+        key = {
+            "aectl": __version__,
+            "model": model,
+            "device": self.common.device,
+            "threads": self.common.threads,
+            **how,
+        }
         return Table(
             out,
             sys.stdout.buffer,
@@ -164,13 +170,10 @@ class Session:
         self.console.notice(f"{out} is whole; nothing is left to do (--overwrite makes it anew)")
         return True
 
-    def device(self, inputs: "Inputs") -> "torch.device":
+    def device(self) -> "torch.device":
         """The device that --device names.
 
-        Where files are decoded beside it, torch takes half of the cores: with all of them it is
-        slower, as it waits for threads that have none.
+        On a CPU torch has one thread: the other cores decode, and where several threads share in
+        a tensor, the last bits of a sigmoid depend on where in it a row stands.
         """
-        threads = self.common.threads
-        if threads is None and inputs.from_files:
-            threads = max(1, cores() // 2)
-        return torch_device(self.common.device, threads)
+        return torch_device(self.common.device, self.common.threads or 1)

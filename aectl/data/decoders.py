@@ -20,6 +20,7 @@ from typing import NamedTuple
 from aectl.data.images import Pixels
 from aectl.data.worker import NOTHING, Memory
 from aectl.errors import DataError
+from aectl.files import write_all
 from aectl.types import Shape
 
 BUFFER = 32 << 20
@@ -30,6 +31,9 @@ SLOT = 4 << 20
 
 MOST_IMAGES = 1024
 """Images that a worker hands over at a time."""
+
+TASK_BYTES = 32 << 20
+"""Bytes of encoded images, from archives, that a task holds before it is full."""
 
 TASK_SECONDS = 0.05
 """How long a task should take: the faster the last images were, the larger the next task."""
@@ -143,8 +147,7 @@ class Decoders:
                 if process is not None:
                     process.kill()
                     process.wait()
-        for _ in self._processes:
-            self._free.put(0)  # for threads that wait for one
+        self._wake()
         os.close(self._descriptor)
 
     def _work(self, worker: int) -> None:
@@ -152,9 +155,13 @@ class Decoders:
         while task := self._take():
             try:
                 begun = time.monotonic()
-                task.bad.set_result(self._decode(task, worker))
-                rate = len(task.inputs) / (time.monotonic() - begun)
-                self._task_size = max(1, min(self._memory.images, int(rate * TASK_SECONDS)))
+                bad = self._decode(task, worker)
+                seconds = max(1e-6, time.monotonic() - begun)
+                if not any(found.passed_over for found in task.inputs):
+                    wanted = int(TASK_SECONDS * len(task.inputs) / seconds)
+                    self._task_size = max(1, min(self._memory.images, wanted))
+                task.inputs = [found._replace(content=None) for found in task.inputs]
+                task.bad.set_result(bad)
             except BaseException as error:
                 task.bad.set_exception(error)
                 return
@@ -165,27 +172,30 @@ class Decoders:
             slot = self._free.get()
             if self._closed or self._found_all:
                 return None
-            inputs: list[Found] = []
+            task, size, failure = _Task([], slot), 0, None
             try:
                 for found in self._found:
                     if found is not None:
-                        inputs.append(found)
-                    if len(inputs) >= self._task_size or (inputs and found is None):
+                        task.inputs.append(found)
+                        size += len(found.content or b"")
+                    full = len(task.inputs) >= self._task_size or size >= TASK_BYTES
+                    if full or (task.inputs and found is None):
                         break
                 else:
                     self._found_all = True
             except BaseException as error:
-                self._found_all = True
-                self._tasks.put(error)
-                return None
-            task = _Task(inputs, slot)
-            if inputs:
+                self._found_all, failure = True, error
+            if task.inputs:
                 self._tasks.put(task)
             if self._found_all:
-                self._tasks.put(None)
-                for _ in self._processes:
-                    self._free.put(0)  # for threads that wait for one
-            return task if inputs else None
+                self._tasks.put(failure)
+                self._wake()
+            return task if task.inputs else None
+
+    def _wake(self) -> None:
+        """Gives each thread that waits for a slot something to wake up for."""
+        for _ in self._processes:
+            self._free.put(0)
 
     def _decode(self, task: _Task, worker: int) -> dict[int, str]:
         """The inputs of a task that cannot be read, with the reason."""
@@ -214,15 +224,16 @@ class Decoders:
         process = self._processes[worker] or self._start(worker)
         assert process.stdin is not None
         assert process.stdout is not None
-        contents = [found.content for found in task.inputs if found.content is not None]
         described = {
             "slot": task.slot,
             "images": [x.file if x.content is None else len(x.content) for x in task.inputs],
             "pass_over": [*pass_over],
         }
         try:
-            process.stdin.write(json.dumps(described).encode() + b"\n" + b"".join(contents))
-            process.stdin.flush()
+            pipe = process.stdin.raw  # type: ignore[attr-defined]
+            write_all(pipe, json.dumps(described).encode() + b"\n")
+            for found in task.inputs:
+                write_all(pipe, found.content or b"")
             answer = process.stdout.readline()
         except BrokenPipeError:
             answer = b""

@@ -6,13 +6,19 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from aectl.data.decoders import Found
-from aectl.data.images import LARGEST_FILE, SUFFIXES
+from aectl.data.images import SUFFIXES
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 """The endings by which an archive is known."""
+
+LARGEST_MEMBER = 128 << 20
+"""Bytes; what is larger in an archive is not unpacked into memory."""
+
+TOO_LARGE = f"has more than {LARGEST_MEMBER:,} bytes"
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,8 @@ class Selection:
 
     By their endings, those of `ext` or else the usual ones; or, where there are patterns to
     `include`, those that match one. Then those go that match a pattern to `exclude`. A pattern is
-    held against the path below the folder and, where it has no slash, against the name.
+    held against the path below the folder and, where it has no slash, against the name; to
+    exclude, also against the folders on the way.
     """
 
     ext: tuple[str, ...] = ()
@@ -32,19 +39,21 @@ class Selection:
         """Whether the file at `path`, below the folder, is taken."""
         if self.excludes(path):
             return False
-        if self.include:
-            return _matches(path, self.include)
-        return path.lower().endswith(self.endings)
+        return _matches(path, self.include) if self.include else self.has_ending(path)
 
     def excludes(self, path: str) -> bool:
-        """Whether the file or folder at `path` is passed over."""
-        return _matches(path, self.exclude)
+        """Whether the file or folder at `path`, or a folder on the way to it, is passed over."""
+        parts = path.split("/")
+        ways = ("/".join(parts[: depth + 1]) for depth in range(len(parts)))
+        return bool(self.exclude) and any(_matches(way, self.exclude) for way in ways)
 
-    @property
-    def endings(self) -> tuple[str, ...]:
-        """The endings of the files that are looked for, each with its dot, in small letters."""
-        given = tuple("." + ending.lower().removeprefix(".") for ending in self.ext)
-        return given or tuple(sorted(SUFFIXES))
+    def has_ending(self, path: str) -> bool:
+        """Whether a path ends as the files do that are looked for."""
+        return path.lower().endswith(self._endings)
+
+    @cached_property
+    def _endings(self) -> tuple[str, ...]:
+        return tuple("." + ending.lower().removeprefix(".") for ending in self.ext) or SUFFIXES
 
 
 EVERY_IMAGE = Selection()
@@ -86,7 +95,7 @@ def find_images(
             for found in find_images(path, selection, relative + "/", above | {here}):
                 empty = False
                 yield found
-            if empty and selection.takes(relative):
+            if empty and selection.has_ending(relative):
                 yield Found(path, reason="is a folder")
 
 
@@ -113,12 +122,15 @@ def _tarred(archive: str, selection: Selection) -> Iterator[Found]:
     with tarfile.open(archive, "r|*") as tar:
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each of a million
-            if not member.isfile() or not selection.takes(member.name):
+            name = member.name.removeprefix("./")
+            if member.isdir() or not selection.takes(name):
                 continue
-            if member.size > LARGEST_FILE:
-                yield Found(member.name, reason=f"has more than {LARGEST_FILE:,} bytes")
+            if not member.isfile():
+                yield Found(name, reason="is a link in an archive, not a file")
+            elif member.size > LARGEST_MEMBER:
+                yield Found(name, reason=TOO_LARGE)
             elif file := tar.extractfile(member):
-                yield Found(member.name, content=file.read())
+                yield Found(name, content=file.read())
         # A header that cannot be read ends a tar as its proper end does, which is of zeros.
         assert tar.fileobj is not None
         while block := tar.fileobj.read(1 << 20):
@@ -132,8 +144,8 @@ def _zipped(archive: str, selection: Selection) -> Iterator[Found]:
         for member in packed.infolist():
             if member.is_dir() or not selection.takes(member.filename):
                 continue
-            if member.file_size > LARGEST_FILE:
-                yield Found(member.filename, reason=f"has more than {LARGEST_FILE:,} bytes")
+            if member.file_size > LARGEST_MEMBER:
+                yield Found(member.filename, reason=TOO_LARGE)
                 continue
             try:
                 content = packed.read(member)

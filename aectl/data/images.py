@@ -18,9 +18,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from aectl.errors import ImageError
 from aectl.types import Shape
 
-SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
-     ".pbm", ".pgm", ".ppm", ".pnm", ".avif"]
+SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
+    ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 """The endings by which a folder's images are known."""
 

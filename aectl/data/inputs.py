@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,14 +94,12 @@ class Inputs:
         """Whether any input has labels, by what it is."""
         return any(
             datasets.is_dataset(word)
-            or (self.labels_from_folders and (os.path.isdir(word) or is_archive(word)))
+            or (
+                self.labels_from_folders
+                and (word == STDIN or os.path.isdir(word) or is_archive(word))
+            )
             for word in self.words
         )
-
-    @property
-    def from_files(self) -> bool:
-        """Whether there are files to decode, not datasets alone."""
-        return not all(map(datasets.is_dataset, self.words))
 
     def batches(
         self, shape: Shape, size: int, on_bad: OnBad, after: Position | None = None
@@ -279,7 +278,10 @@ def _lines(stream: BinaryIO, separator: bytes) -> Iterator[str | None]:
     """The paths in a stream as they come, without the empty ones; None before it may wait."""
     rest = b""
     read = getattr(stream, "read1", stream.read)  # whichever gives what there is, and no more
-    while chunk := read(65536):
+    while (chunk := read(65536)) != b"":
+        if chunk is None:  # a stream that does not block, and has nothing yet
+            select.select([stream], [], [])
+            continue
         *whole, rest = (rest + chunk).split(separator)
         yield from (os.fsdecode(path) for path in whole if path)
         yield None

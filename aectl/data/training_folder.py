@@ -32,7 +32,7 @@ def load_folder(
     """
     files = [found.file for found in find_images(folder) if found.reason is None]
     if not files:
-        raise DataError(f"no images in {folder} (looked for {', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"no images in {folder} (looked for {', '.join(SUFFIXES)})")
     shape = channels or _default_channels(files), *(sides or _default_sides(files))
     images = np.empty((len(files), *shape), np.uint8)
     paths: list[str] = []
@@ -40,6 +40,8 @@ def load_folder(
     inputs = Inputs([folder], Path(), labels_from_folders=True, workers=workers)
     with inputs.batches(shape, BATCH, on_bad) as batches:
         for batch in batches:
+            if len(paths) + len(batch.paths) > len(files):
+                raise DataError(f"{folder} has grown while it was read")
             images[len(paths) : len(paths) + len(batch.paths)] = batch.images
             paths += batch.paths
             labels += batch.labels

@@ -1,5 +1,6 @@
 """What a run that writes a table leaves behind where it is interrupted, so that it can go on."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -51,6 +52,8 @@ class Part:
         self._path, self._folder, self._format = path, folder_of(path), format
         self.rows, self.position, self.bad = 0, Position(0, ""), list[BadInput]()
         self._size = 0
+        if os.path.lexists(self._folder) and not _is_ours(self._folder):
+            raise OutputError(f"{self._folder} is in the way, and no table in the making")
         self._folder.mkdir(exist_ok=True)
         self._journal = (self._folder / JOURNAL).open("a+b", buffering=0)
         try:
@@ -76,18 +79,12 @@ class Part:
         else:
             self._format.write(rows, layout, first, self._table)
             self._size = os.fstat(self._table.fileno()).st_size
-        self.rows += len(rows)
-        self.position = rows.position or self.position
+        count, position = self.rows + len(rows), rows.position or self.position
         known = len(self.bad)
-        self.bad += bad[known : max(known, self.position.inputs - self.rows)]
-        self._note(
-            {
-                "rows": self.rows,
-                "size": self._size,
-                "position": self.position,
-                "bad": self.bad[known:],
-            }
-        )
+        new = list(bad[known : max(known, position.inputs - count)])
+        self._note({"rows": count, "size": self._size, "position": position, "bad": new})
+        self.rows, self.position = count, position
+        self.bad += new
 
     def finish(self) -> None:
         """Puts the table in its place."""
@@ -103,8 +100,9 @@ class Part:
 
     def remove(self) -> None:
         """Leaves nothing behind."""
-        self.close()
+        self._table.close()
         shutil.rmtree(self._folder)
+        self._journal.close()  # and with it the lock
 
     def close(self) -> None:
         """Leaves what there is, for a later run."""
@@ -118,10 +116,11 @@ class Part:
         write_all(self._journal, json.dumps(what).encode() + b"\n")
 
     def _lock(self) -> None:
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OutputError(f"another process is writing {self._path}") from None
+        with contextlib.suppress(OSError):  # some network's disks have no locks
+            try:
+                fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(f"another process is writing {self._path}") from None
 
     def _read(self, key: Mapping[str, Any]) -> None:
         """Takes up what the journal says, but for a last line that is cut short."""
@@ -150,6 +149,11 @@ class Part:
             return self._block(size).exists()
         made = self._folder / ROWS
         return made.exists() and made.stat().st_size >= size
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds a journal; or nothing, where a run was killed as it began."""
+    return folder.is_dir() and ((folder / JOURNAL).exists() or not any(folder.iterdir()))
 
 
 def _notes(journal: bytes) -> list[dict[str, Any]]:

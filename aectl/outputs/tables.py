@@ -32,9 +32,12 @@ WAITING = 32
 
 
 def check_destination(
-    path: Path | None, overwrite: bool, resume: bool = False, layout: str = "columns"
+    path: Path | None, overwrite: bool, resume: bool | None = None, layout: str = "columns"
 ) -> None:
-    """Raises OutputError where a table cannot or must not be written to `path`; None is stdout."""
+    """Raises OutputError where a table cannot or must not be written to `path`; None is stdout.
+
+    `resume` None: it is of a kind that cannot be resumed.
+    """
     if layout == "vector" and (path is None or isinstance(format_of(path), Csv)):
         raise OutputError("CSV has no vectors: --layout vector needs --out with another ending")
     if path is None:
@@ -48,9 +51,9 @@ def check_destination(
         return
     refuse_existing(path, overwrite)
     if folder_of(path).exists() and not overwrite:
+        way = "" if resume is None else "--resume goes on with it, "
         raise OutputError(
-            f"{folder_of(path)} is left of a run that was interrupted; --resume goes on with it,"
-            " --overwrite begins anew"
+            f"{folder_of(path)} is left of a run that was interrupted; {way}--overwrite begins anew"
         )
 
 
@@ -147,6 +150,8 @@ class Table:
     def _leave(self, error: BaseException) -> None:
         """Keeps what can be resumed, and says so in a note to the error; else nothing is left."""
         if self._part is None or self._path is None:
+            return
+        if self._thread.is_alive():  # the process ends, and the journal is right at any moment
             return
         if not self._resumable or not self._part.rows:
             self._part.remove()

@@ -165,6 +165,31 @@ def test_codes_do_not_depend_on_workers_order_or_neighbours(aectl, dense, scans,
     assert alone == [usual[paths[17]]]
 
 
+@pytest.mark.parametrize("size", [7, 250])
+def test_a_sigmoid_code_does_not_depend_on_its_place_in_the_batch(aectl, trained, scans, size):
+    model = trained("--epochs", "1", "--sparse", "--hidden", "33")
+    one = str(scans / "000.png")
+    done = aectl("encode", model, *[one] * 300, "--batch-size", size)
+    assert len(set(done.out.splitlines()[1:])) == 1
+
+
+def test_a_reader_of_stderr_that_leaves_stops_no_run(dense, scans, tmp_path):
+    for number in range(50):
+        (tmp_path / f"bad {number}.png").write_text("no picture")
+    command = f"aectl encode {dense} . {scans} --out t.csv"
+    done = shell(f"{command} 2>&1 >/dev/null | head -1; echo ${{PIPESTATUS[0]}}", tmp_path)
+    assert done.out.splitlines()[-1] == "1"
+    assert (tmp_path / "t.csv").read_text().count("\n") == 361
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "-q 2>&-", ">&-", "<&-"])
+def test_a_stream_that_is_closed_stops_no_run(dense, scans, tmp_path, closed):
+    (tmp_path / "bad.png").write_text("no picture")
+    done = shell(f"aectl encode {dense} {scans} bad.png --out t.csv {closed}", tmp_path)
+    assert (done.status, done.out) == (1, "")
+    assert (tmp_path / "t.csv").read_text().count("\n") == 361
+
+
 def test_strict_stops_at_the_first_bad_file(aectl, dense, scans, tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     done = aectl("encode", dense, scans / "000.png", "bad.png", scans / "001.png", "--strict",

@@ -164,8 +164,7 @@ def test_a_selection_chooses_among_the_files(tmp_path, selection, wanted):
         for name in TREE:
             tar.add(tmp_path / "tree" / name, name)
     packed = [one.path for one in find_in_archive(str(tmp_path / "tree.tar"), selection)]
-    if not selection.excludes("left"):
-        assert packed == [f"{tmp_path}/tree.tar/{name}" for name in wanted]
+    assert packed == [f"{tmp_path}/tree.tar/{name}" for name in wanted]
 
 
 NAMES = ["b.png", "sea/a.png", "a b.png"]
@@ -271,3 +270,31 @@ def test_what_is_no_archive_is_told_once(tmp_path, ending, content):
     (told,) = find_in_archive(str(archive))
     assert told.path == str(archive)
     assert "cannot be read as an archive" in told.reason
+
+
+def test_names_in_a_tar_of_the_current_folder_are_those_below_it(tmp_path):
+    picture(tmp_path / "tree" / "sea" / "a.png")
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        tar.add(tmp_path / "tree", ".")
+    (one,) = find_in_archive(str(tmp_path / "t.tar"), Selection(include=("sea/*",)))
+    assert one.path == f"{tmp_path}/t.tar/sea/a.png"
+
+
+def test_a_link_in_a_tar_is_told(tmp_path):
+    picture(tmp_path / "a.png")
+    os.link(tmp_path / "a.png", tmp_path / "b.png")
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for name in ("a.png", "b.png"):
+            tar.add(tmp_path / name, name)
+    first, second = find_in_archive(str(tmp_path / "t.tar"))
+    assert (first.reason, second.reason) == (None, "is a link in an archive, not a file")
+
+
+def test_what_unpacks_to_too_much_is_refused_unread(tmp_path):
+    archive = tmp_path / "t.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a.png", bytes(129 << 20))
+        packed.writestr("b.png", b"small")
+    large, small = find_in_archive(str(archive))
+    assert "more than" in large.reason
+    assert (large.content, small.content) == (None, b"small")

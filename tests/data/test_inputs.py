@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -296,7 +297,7 @@ def test_labels_come_from_subfolders_where_they_are_wanted(here):
         (["digits", "photos"], False, True),
         (["digits", "photos"], True, True),
         (["photos/sea/a.png"], True, False),
-        (["-"], True, False),
+        (["-"], True, True),
     ],
 )
 def test_inputs_are_labelled_where_one_of_them_is(here, words, from_folders, labelled):
@@ -383,3 +384,22 @@ def test_files_of_the_same_name_stay_apart(here):
         tar.add(here / "hill", "hill")
     paths, _, _ = gathered(of("sea", "hill", "both.tar", naming=Naming(relative_to="sea")))
     assert paths == ["a.png", "../hill/a.png", "../both.tar/sea/a.png", "../both.tar/hill/a.png"]
+
+
+def test_a_pipe_that_does_not_block_is_read_to_its_end(here):
+    picture(here / "a.png", 5)
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    def trickle():
+        with open(writing, "wb", buffering=0) as end:
+            for _ in range(3):
+                time.sleep(0.05)
+                end.write(b"a.png\n")
+
+    writer = threading.Thread(target=trickle)
+    writer.start()
+    with open(reading, "rb", buffering=0) as stream:
+        paths, _, _ = gathered(of("-", stdin=stream))
+    writer.join()
+    assert paths == ["a.png"] * 3
