@@ -92,9 +92,12 @@ def find_images(
                 yield Found(path, file=path)
         elif not selection.excludes(relative):
             empty = True
-            for found in find_images(path, selection, relative + "/", above | {here}):
-                empty = False
-                yield found
+            try:
+                for found in find_images(path, selection, relative + "/", above | {here}):
+                    empty = False
+                    yield found
+            except RecursionError:
+                yield Found(path, reason="holds folders that lie too deep in each other")
             if empty and selection.has_ending(relative):
                 yield Found(path, reason="is a folder")
 
@@ -133,6 +136,8 @@ def _tarred(archive: str, selection: Selection) -> Iterator[Found]:
                 yield Found(name, content=file.read())
         # A header that cannot be read ends a tar as its proper end does, which is of zeros.
         assert tar.fileobj is not None
+        if tar.fileobj.tell() < tar.offset + tarfile.BLOCKSIZE:
+            yield Found("", reason="is cut short")
         while block := tar.fileobj.read(1 << 20):
             if block.strip(b"\0"):
                 yield Found("", reason="is damaged, and what follows the damage was not read")

@@ -62,6 +62,8 @@ def decode_bytes(content: bytes, shape: Shape) -> Pixels:
             return fit(_turned(image, _scaled_jpeg(content, image, shape)), shape)
         if image.format == "PNG":
             _check_png(content)
+        elif image.mode == "CMYK" and image.format in ("JPEG", "MPO"):
+            simplejpeg.decode_jpeg(content, "CMYK", min_height=1, min_width=1, strict=True)
         image.load()
         return fit(_opaque(_turned(image, image)), shape)
     except Exception as error:

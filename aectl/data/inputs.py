@@ -64,9 +64,16 @@ class Naming:
     absolute: bool = False
 
     def __call__(self, path: str) -> str:
-        if self.relative_to is not None:
-            return os.path.relpath(path, self.relative_to)
-        return os.path.abspath(path) if self.absolute else path
+        if self.relative_to is None and not self.absolute:
+            return path
+        if ".." in path.split("/"):  # behind a link, this is not the folder before it
+            path = _without_links(path)
+        if self.absolute or self.relative_to is None:
+            return os.path.abspath(path)
+        relative = os.path.relpath(path, self.relative_to)
+        if relative.startswith("../"):
+            relative = os.path.relpath(_without_links(path), os.path.realpath(self.relative_to))
+        return relative
 
 
 @dataclass(frozen=True)
@@ -265,6 +272,12 @@ class _Filling:
         self._images = np.empty((self._size, *self._shape), np.uint8)
         self.paths: list[str] = []
         self._labels: list[str | None] = []
+
+
+def _without_links(path: str) -> str:
+    """The path of a file by the folder that it really lies in."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def _refuse_unknown(word: str) -> None:

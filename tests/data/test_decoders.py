@@ -1,17 +1,23 @@
 """Decoding in other processes: order, independence of their number, and what a death costs."""
 
+import gc
 import io
 import os
 import signal
+import subprocess
+import sys
+import tarfile
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.decoders import Decoders, Found
+from aectl.data.decoders import BUFFER, Decoders, Found
+from aectl.data.folders import find_in_archive
 from aectl.data.images import decode
 
 SHAPE = (1, 6, 8)
@@ -19,13 +25,13 @@ SHAPE = (1, 6, 8)
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Two hundred small pictures of noise, some of them no pictures."""
+    """Three hundred small pictures of noise, some of them no pictures."""
     folder = tmp_path_factory.mktemp("noise")
     noise = np.random.default_rng(0)
     paths = []
-    for number in range(200):
+    for number in range(300):
         path = folder / f"{number}.png"
-        if number in (0, 57, 58, 199):
+        if number in (0, 57, 58, 299):
             path.write_text("no picture")
         else:
             Image.fromarray(noise.integers(0, 256, (12, 16), np.uint8)).save(path)
@@ -35,7 +41,11 @@ def files(tmp_path_factory):
 
 def decoded(found, shape=SHAPE, workers=2):
     """What comes of the inputs: their paths, the images of the sound ones, the bad ones."""
-    decoders = Decoders(iter(found), shape, workers)
+    return collected(Decoders(iter(found), shape, workers))
+
+
+def collected(decoders):
+    """The same of what is being decoded, which is closed."""
     paths, images, bad = [], {}, {}
     try:
         for part in decoders:
@@ -50,12 +60,12 @@ def decoded(found, shape=SHAPE, workers=2):
     return paths, images, bad
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("shape", [SHAPE, (3, 20, 13)])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("shape", [SHAPE, (1, 8, 8), (3, 40, 60)])
 def test_images_are_those_of_one_process_in_the_order_of_their_inputs(files, workers, shape):
     paths, images, bad = decoded([Found(path, file=path) for path in files], shape, workers)
     assert paths == files
-    assert sorted(bad) == [0, 57, 58, 199]
+    assert sorted(bad) == [0, 57, 58, 299]
     for number, image in images.items():
         np.testing.assert_array_equal(image, decode(files[number], shape))
 
@@ -126,26 +136,29 @@ def slow(tmp_path):
     return [str(tmp_path / f"{number}.png") for number in range(30)]
 
 
-def test_a_worker_that_is_killed_costs_no_image(slow):
-    before = workers_of()
-    killed = []
+def test_a_worker_that_is_killed_at_work_costs_no_image(slow):
+    """Both workers are killed once, in the middle of a task."""
+    before, killed = workers_of(), []
+    decoders = Decoders((Found(path, file=path) for path in slow), SHAPE, 2)
 
     def kill():
-        for _ in range(2):
-            deadline = time.monotonic() + 20
-            while not (new := workers_of() - before - set(killed)) and time.monotonic() < deadline:
-                time.sleep(0.005)
-            time.sleep(0.15)
-            for worker in sorted(new)[:1]:
-                os.kill(worker, signal.SIGKILL)
-                killed.append(worker)
+        deadline = time.monotonic() + 20
+        while len(killed) < 2 and time.monotonic() < deadline:
+            for worker in {0, 1} - set(killed):
+                if decoders._current[worker] > 0:
+                    os.kill(decoders._processes[worker].pid, signal.SIGKILL)
+                    killed.append(worker)
+            time.sleep(0.001)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    paths, images, bad = decoded([Found(path, file=path) for path in slow])
+    paths, images, bad = collected(decoders)
     killer.join()
-    assert len(killed) == 2
+    assert sorted(killed) == [0, 1]
     assert (paths, sorted(images), bad) == (slow, list(range(30)), {})
+    for image in images.values():
+        np.testing.assert_array_equal(image, images[0])
+    assert workers_of() - before == set()
 
 
 def test_an_image_that_ends_every_worker_is_left_out_alone(slow):
@@ -187,3 +200,132 @@ def test_workers_that_cannot_start_are_told(files, monkeypatch):
             list(decoders)
     finally:
         decoders.close()
+
+
+def test_memory_that_is_used_again_is_not_overwritten_too_early(files):
+    """Images so large that few fit into the memory, and someone who takes them slowly."""
+    shape = (3, 600, 500)
+    assert len(files) * 3 * 600 * 500 > 4 * BUFFER
+    decoders = Decoders((Found(path, file=path) for path in files), shape, 2)
+    seen = 0
+    try:
+        for part in decoders:
+            if part is None:
+                continue
+            time.sleep(0.01)
+            for number, one in enumerate(part.inputs):
+                assert one.path == files[seen]
+                if seen % 10 == 1:
+                    np.testing.assert_array_equal(part.images[number], decode(one.path, shape))
+                seen += 1
+    finally:
+        decoders.close()
+    assert seen == len(files)
+
+
+PACKED = {"tar": "w", "tar.gz": "w:gz", "zip": None}
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 40, 60)])
+def test_an_image_is_the_same_from_a_file_and_from_an_archive(tmp_path, shape):
+    noise = np.random.default_rng(0)
+    names = ["a.jpg", "b.png", "c.webp", "d.tif", "e.gif", "f.bmp", "g.avif"]
+    for name in names:
+        Image.fromarray(noise.integers(0, 256, (90, 130, 3), np.uint8)).save(tmp_path / name)
+    wanted = [decode(tmp_path / name, shape) for name in names]
+    found = [Found(name, file=str(tmp_path / name)) for name in names]
+    for ending, mode in PACKED.items():
+        archive = tmp_path / f"set.{ending}"
+        with tarfile.open(archive, mode) if mode else zipfile.ZipFile(archive, "w") as packed:
+            for name in names:
+                (packed.add if mode else packed.write)(tmp_path / name, name)
+        found += find_in_archive(str(archive))
+    _, images, bad = decoded(found, shape)
+    assert bad == {}
+    assert len(images) == len(names) * (1 + len(PACKED))
+    for number, image in images.items():
+        np.testing.assert_array_equal(image, wanted[number % len(names)])
+
+
+def test_a_worker_that_is_killed_while_it_waits_costs_no_image(files):
+    before, go_on = workers_of(), threading.Event()
+
+    def found():
+        for number, path in enumerate(files[1:9]):
+            if number == 4:
+                yield None
+                assert go_on.wait(20)
+            yield Found(path, file=path)
+
+    decoders = Decoders(found(), SHAPE, 1)
+    seen, bad = [], {}
+    try:
+        for part in decoders:
+            if part is None:
+                continue
+            seen += [one.path for one in part.inputs]
+            bad |= part.bad
+            if len(seen) == 4:
+                (worker,) = workers_of() - before
+                os.kill(worker, signal.SIGKILL)
+                go_on.set()
+    finally:
+        go_on.set()
+        decoders.close()
+    assert seen == files[1:9]
+    assert bad == {}
+
+
+def test_closing_does_not_wait_for_inputs_that_never_come(files):
+    before, never = workers_of(), threading.Event()
+
+    def found():
+        yield Found(files[1], file=files[1])
+        yield None
+        never.wait(60)
+
+    decoders = Decoders(found(), SHAPE, 2)
+    assert next(part for part in decoders if part is not None).inputs[0].path == files[1]
+    decoders.close()
+    assert not never.is_set()
+    assert workers_of() - before == set()
+    never.set()
+
+
+def test_closing_while_workers_are_at_work_leaves_neither_processes_nor_open_files(slow):
+    def opened():
+        return set(os.listdir("/proc/self/fd"))
+
+    before, files_before = workers_of(), opened()
+    decoders = Decoders((Found(path, file=path) for path in slow), SHAPE, 2)
+    next(part for part in decoders if part is not None)
+    decoders.close()
+    del decoders
+    assert workers_of() - before == set()
+    deadline = time.monotonic() + 20
+    while len(opened()) > len(files_before) and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.01)
+    assert len(opened()) <= len(files_before)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_to_decode_starts_no_worker(workers):
+    before = workers_of()
+    told = [Found("a", reason="is a folder"), Found("b", passed_over=True)]
+    decoders = Decoders(iter(told), SHAPE, workers)
+    try:
+        (part,) = (part for part in decoders if part is not None)
+        assert workers_of() - before == set()
+    finally:
+        decoders.close()
+    assert part.bad[0] == "is a folder"
+    assert decoded([], workers=workers) == ([], {}, {})
+
+
+def test_a_worker_imports_no_more_than_decoding_needs():
+    script = "import sys, aectl.data.worker; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    imported = set(done.stdout.decode().split())
+    assert {"numpy", "PIL.Image", "simplejpeg"} <= imported
+    assert not {"torch", "polars", "sklearn", "matplotlib", "aectl.cli"} & imported

@@ -1,9 +1,8 @@
-"""Folders and archives of images: which files are found, in which order, and what cannot be."""
+"""Folders of images: which files are found, in which order, and what cannot be."""
 
-import io
 import os
-import tarfile
-import zipfile
+import subprocess
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -13,7 +12,6 @@ from aectl.data.folders import (
     Selection,
     class_of,
     find_images,
-    find_in_archive,
 )
 
 
@@ -160,141 +158,89 @@ def test_a_selection_chooses_among_the_files(tmp_path, selection, wanted):
     for name in TREE:
         picture(tmp_path / "tree" / name)
     assert found(tmp_path / "tree", selection) == wanted
-    with tarfile.open(tmp_path / "tree.tar", "w") as tar:
-        for name in TREE:
-            tar.add(tmp_path / "tree" / name, name)
-    packed = [one.path for one in find_in_archive(str(tmp_path / "tree.tar"), selection)]
-    assert packed == [f"{tmp_path}/tree.tar/{name}" for name in wanted]
 
 
-NAMES = ["b.png", "sea/a.png", "a b.png"]
+UNUSUAL = [
+    b" leading.png", b"a b.png", b"a\tb.png", b"caf\xc3\xa9.png", b"caf\xe9 \xff.png",
+    b"comma,'\".png", b"two\nlines.png", b"\xf0\x9f\x90\xb1.png",
+]  # fmt: skip
 
 
-def write_tar(path, mode="w"):
-    with tarfile.open(path, mode) as tar:
-        tar.addfile(tarfile.TarInfo("readme.txt"))
-        for number, name in enumerate(NAMES):
-            member = tarfile.TarInfo(name)
-            member.size = 3000
-            tar.addfile(member, io.BytesIO(bytes([number]) * 3000))
+def test_unusual_names_are_found_and_keep_their_bytes(tmp_path):
+    for name in UNUSUAL:
+        picture(tmp_path / os.fsdecode(b"s\xe9a/" + name))
+    names = [os.fsencode(name) for name in found(tmp_path)]
+    assert sorted(names) == sorted(b"s\xe9a/" + name for name in UNUSUAL)
+    for one in find_images(str(tmp_path)):
+        assert Path(one.file).read_bytes().startswith(b"\x89PNG")
 
 
-def write_zip(path, method=zipfile.ZIP_DEFLATED):
-    with zipfile.ZipFile(path, "w", method) as packed:
-        packed.writestr("readme.txt", "")
-        for number, name in enumerate(NAMES):
-            packed.writestr(name, bytes([number]) * 3000)
-
-
-WRITE = {
-    ".tar": write_tar,
-    ".tar.gz": lambda path: write_tar(path, "w:gz"),
-    ".tgz": lambda path: write_tar(path, "w:gz"),
-    ".tar.bz2": lambda path: write_tar(path, "w:bz2"),
-    ".tar.xz": lambda path: write_tar(path, "w:xz"),
-    ".zip": write_zip,
-    ".ZIP": lambda path: write_zip(path, zipfile.ZIP_STORED),
-}
-
-
-@pytest.mark.parametrize("ending", WRITE)
-def test_an_archive_gives_its_images_in_its_order(tmp_path, ending):
-    archive = tmp_path / f"set{ending}"
-    WRITE[ending](archive)
-    images = list(find_in_archive(str(archive)))
-    assert [one.path for one in images] == [f"{archive}/{name}" for name in NAMES]
-    assert [one.content for one in images] == [bytes([number]) * 3000 for number in range(3)]
-    assert [one.reason for one in images] == [None] * 3
+def test_a_link_that_leads_nowhere_is_found_and_left_to_the_reader(tmp_path):
+    (tmp_path / "a.png").symlink_to("nowhere.png")
+    (tmp_path / "b.png").symlink_to("b.png")
+    (tmp_path / "c").symlink_to("nowhere")
+    assert found(tmp_path) == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(
-    ("ending", "kept"), [(".tar", 2), (".tar.gz", 0), (".zip", 0)], ids=["tar", "tar.gz", "zip"]
+    ("to", "beyond"),
+    [(".", []), ("..", []), ("../..", []), ("../sea", []), ("../hill", ["sea/link/a.png"])],
 )
-def test_an_archive_that_is_cut_short_is_told_after_what_it_has(tmp_path, ending, kept):
-    archive = tmp_path / f"set{ending}"
-    WRITE[ending](archive)
-    size = {".tar": 9500}.get(ending, archive.stat().st_size - 100)
-    os.truncate(archive, size)
-    *images, last = find_in_archive(str(archive))
-    assert len(images) >= kept
-    assert [one.path for one in images] == [f"{archive}/{name}" for name in NAMES[: len(images)]]
-    assert last.path == str(archive)
-    assert last.reason
+def test_a_link_is_followed_but_never_back_to_a_folder_above(tmp_path, to, beyond):
+    for name in ("hill/a.png", "sea/b.png"):
+        picture(tmp_path / "set" / name)
+    (tmp_path / "set" / "sea" / "link").symlink_to(to)
+    (tmp_path / "set" / "hill" / "back").symlink_to("../sea")
+    wanted = ["hill/a.png", "hill/back/b.png", "sea/b.png", *beyond]
+    assert found(tmp_path / "set") == wanted
 
 
-def test_a_damaged_header_in_a_tar_is_not_taken_for_its_end(tmp_path):
-    archive = tmp_path / "set.tar"
-    write_tar(archive)
-    data = bytearray(archive.read_bytes())
-    second = data.index(b"sea/a.png")
-    data[second + 150] ^= 0xFF  # in the header's checksum
-    archive.write_bytes(data)
-    first, last = find_in_archive(str(archive))
-    assert (first.path, first.reason) == (f"{archive}/b.png", None)
-    assert last.path == str(archive)
-    assert "damage" in last.reason
+def test_a_folder_may_be_searched_by_two_ways(tmp_path):
+    picture(tmp_path / "kept" / "a.png")
+    (tmp_path / "again").symlink_to("kept")
+    assert found(tmp_path) == ["again/a.png", "kept/a.png"]
 
 
-def test_a_damaged_member_of_a_zip_costs_its_own_row(tmp_path):
-    archive = tmp_path / "set.zip"
-    write_zip(archive, zipfile.ZIP_STORED)
-    data = bytearray(archive.read_bytes())
-    data[data.index(bytes([1]) * 3000) + 5] ^= 0xFF
-    archive.write_bytes(data)
-    images = list(find_in_archive(str(archive)))
-    assert [one.path for one in images] == [f"{archive}/{name}" for name in NAMES]
-    assert [one.reason is None for one in images] == [True, False, True]
-    assert "CRC" in images[1].reason
+@pytest.mark.parametrize(
+    ("selection", "told"),
+    [
+        (Selection(), ["album.png"]),
+        (Selection(ext=("dat",)), ["box.dat"]),
+        (Selection(exclude=("album.*",)), []),
+    ],
+)
+def test_an_empty_folder_is_told_where_its_name_is_one_that_is_looked_for(
+    tmp_path, selection, told
+):
+    for name in ("album.png", "box.dat", "plain"):
+        (tmp_path / name).mkdir()
+    everything = [(one.path, one.reason) for one in find_images(str(tmp_path), selection)]
+    assert everything == [(str(tmp_path / name), "is a folder") for name in told]
 
 
-def test_an_encrypted_member_of_a_zip_costs_its_own_row(tmp_path):
-    archive = tmp_path / "set.zip"
-    write_zip(archive, zipfile.ZIP_STORED)
-    data = bytearray(archive.read_bytes())
-    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        at = data.index(signature, data.index(b"sea/a.png") - 60 if flags == 6 else 9000)
-        while b"sea/a.png" not in data[at : at + 60]:
-            at = data.index(signature, at + 1)
-        data[at + flags] |= 1
-    archive.write_bytes(data)
-    images = list(find_in_archive(str(archive)))
-    assert [one.reason is None for one in images] == [True, False, True]
-    assert "password" in images[1].reason or "encrypted" in images[1].reason
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    (one,) = find_images(str(tmp_path / "nowhere"))
+    assert (one.path, one.reason) == (str(tmp_path / "nowhere"), "No such file or directory")
 
 
-@pytest.mark.parametrize("ending", [".tar", ".zip", ".tar.gz"])
-@pytest.mark.parametrize("content", [b"", b"no archive"], ids=["empty", "text"])
-def test_what_is_no_archive_is_told_once(tmp_path, ending, content):
-    archive = tmp_path / f"set{ending}"
-    archive.write_bytes(content)
-    (told,) = find_in_archive(str(archive))
-    assert told.path == str(archive)
-    assert "cannot be read as an archive" in told.reason
-
-
-def test_names_in_a_tar_of_the_current_folder_are_those_below_it(tmp_path):
-    picture(tmp_path / "tree" / "sea" / "a.png")
-    with tarfile.open(tmp_path / "t.tar", "w") as tar:
-        tar.add(tmp_path / "tree", ".")
-    (one,) = find_in_archive(str(tmp_path / "t.tar"), Selection(include=("sea/*",)))
-    assert one.path == f"{tmp_path}/t.tar/sea/a.png"
-
-
-def test_a_link_in_a_tar_is_told(tmp_path):
+def test_what_is_excluded_is_not_even_searched(tmp_path):
     picture(tmp_path / "a.png")
-    os.link(tmp_path / "a.png", tmp_path / "b.png")
-    with tarfile.open(tmp_path / "t.tar", "w") as tar:
-        for name in ("a.png", "b.png"):
-            tar.add(tmp_path / name, name)
-    first, second = find_in_archive(str(tmp_path / "t.tar"))
-    assert (first.reason, second.reason) == (None, "is a link in an archive, not a file")
+    (tmp_path / "sea" / "deep").mkdir(parents=True)
+    images = find_images(str(tmp_path), Selection(exclude=("sea",)))
+    assert next(images).path == str(tmp_path / "a.png")
+    (tmp_path / "sea" / "deep").rmdir()
+    (tmp_path / "sea").rmdir()
+    assert list(images) == []
 
 
-def test_what_unpacks_to_too_much_is_refused_unread(tmp_path):
-    archive = tmp_path / "t.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("a.png", bytes(129 << 20))
-        packed.writestr("b.png", b"small")
-    large, small = find_in_archive(str(archive))
-    assert "more than" in large.reason
-    assert (large.content, small.content) == (None, b"small")
+def test_folders_too_deep_to_search_cost_only_themselves(tmp_path, monkeypatch):
+    picture(tmp_path / "b.png")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1500):
+        os.mkdir("a")
+        os.chdir("a")
+    os.chdir(tmp_path)
+    told, last = find_images(".")
+    subprocess.run(["rm", "-r", "a"], check=True)  # Python's own rmtree cannot
+    assert "too deep" in told.reason
+    assert (last.path, last.reason) == ("./b.png", None)

@@ -266,19 +266,21 @@ def bytes_of(file_format):
     return held.getvalue()
 
 
-def png_header(width, height):
-    """A grey PNG file that claims a size, with almost no data."""
+def png(width, height, depth, kind, data):
+    """A PNG file of a depth and a colour type, with its rows as they are before compression."""
 
     def chunk(kind, data):
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    data = zlib.compress(bytes(1000))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
-    )
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def png_header(width, height):
+    """A grey PNG file that claims a size, with almost no data."""
+    return png(width, height, 8, 0, bytes(1000))
 
 
 def write(data):
@@ -401,3 +403,228 @@ def test_formats_that_hold_no_photos_are_not_tried(tmp_path, format):
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png", format)
     with pytest.raises(ImageError, match="not an image"):
         decode(tmp_path / "a.png", (1, 8, 8))
+
+
+def stored_so_that_it_shows(upright, orientation):
+    """What a camera, turned so, would have stored."""
+    undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
+    return np.ascontiguousarray(UPRIGHT[undo](upright))
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize(
+    ("shape", "block"),
+    [
+        ((1, 40, 80), (16, 2)),  # height allows 1/8 and width no more than 4/8
+        ((1, 80, 40), (2, 16)),
+        ((1, 30, 50), (4, 8)),
+        ((1, 50, 30), (8, 4)),
+        ((1, 24, 24), (2, 2)),
+        ((1, 24, 24), (8, 1)),
+    ],
+)
+def test_a_jpeg_is_decoded_at_a_scale_that_covers_the_shape(tmp_path, shape, block, orientation):
+    """Each pixel of the shape is a block of the image: a scale too small would blur them.
+
+    Blocks at half the width or half the height, enlarged again, are off by 50 in the mean.
+    """
+    values = noise(*shape[1:])
+    upright = np.kron(values, np.ones(block, np.uint8))
+    stored = stored_so_that_it_shows(upright, orientation)
+    saved(tmp_path / "a.jpg", stored, exif=turned(orientation), quality=98)
+    shown = decode(tmp_path / "a.jpg", shape)[0].astype(float)
+    assert np.abs(shown - values).mean() < 32
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_jpeg_at_an_eighth_is_the_mean_of_its_blocks(tmp_path, orientation, channels):
+    """The DC coefficient of 8x8 pixels is 8 times their mean (ITU-T T.81, section A.3.3)."""
+    upright = noise(8 * 12, 8 * 20) // 2 + noise(12, 20).repeat(8, 0).repeat(8, 1) // 2
+    stored = stored_so_that_it_shows(upright, orientation)
+    saved(tmp_path / "a.jpg", stored, exif=turned(orientation), quality=98)
+    means = upright.reshape(12, 8, 20, 8).mean((1, 3))
+    shown = decode(tmp_path / "a.jpg", (channels, 12, 20))
+    np.testing.assert_allclose(shown, [means] * channels, atol=1.01)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_jpegs_of_all_kinds_keep_their_colours(tmp_path, progressive, subsampling):
+    pixels = scene(96, 64)
+    path = saved(
+        tmp_path / "a.jpg", pixels, quality=95, progressive=progressive, subsampling=subsampling
+    )
+    shown = decode(path, (3, 64, 96)).transpose(1, 2, 0).astype(int)
+    assert np.abs(shown - pixels).max() <= 12
+
+
+def test_of_a_jpeg_with_several_pictures_the_first_is_taken(tmp_path):
+    """As telephones write them (CIPA DC-007)."""
+    first, second = scene(60, 40), 255 - scene(60, 40)
+    path = saved(tmp_path / "a.jpg", first, format="MPO", save_all=True,
+                 append_images=[Image.fromarray(second)], quality=95)  # fmt: skip
+    with Image.open(path) as image:
+        assert image.n_frames == 2
+    assert np.abs(decode(path, (3, 40, 60)).transpose(1, 2, 0).astype(int) - first).max() <= 12
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "gif"])
+def test_what_stands_after_an_image_does_not_matter(tmp_path, ending):
+    path = saved(tmp_path / f"a.{ending}", np.full((8, 8), 90, np.uint8))
+    with open(path, "ab") as file:
+        file.write(b"what a camera appends" * 50)
+    np.testing.assert_allclose(decode(path, (1, 8, 8)), 90, atol=1)
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation_of_an_avif_is_applied(tmp_path, orientation):
+    stored = np.kron(
+        np.array([[0, 80, 160], [240, 40, 120]], np.uint8), np.ones((16, 16), np.uint8)
+    )
+    path = saved(tmp_path / "a.avif", np.stack([stored] * 3, -1), exif=turned(orientation))
+    wanted = UPRIGHT[orientation](stored)
+    assert native_shape(path) == (3, *wanted.shape)
+    shown = decode(path, (3, *wanted.shape))
+    assert np.abs(shown.astype(int) - wanted).mean() <= 3
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF'
+    b' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description'
+    b' xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def test_an_orientation_that_stands_twice_in_a_tiff_is_applied_once(tmp_path):
+    """Programs that edit photos write it as tag 274 and once more within the XMP of tag 700."""
+    stored = noise(3, 5)
+    saved(tmp_path / "a.tif", stored, tiffinfo={ORIENTATION: 6, 700: XMP})
+    wanted = UPRIGHT[6](stored)
+    assert native_shape(tmp_path / "a.tif") == (1, 5, 3)
+    np.testing.assert_array_equal(decode(tmp_path / "a.tif", (1, 5, 3))[0], wanted)
+
+
+def test_an_orientation_that_stands_in_xmp_alone_is_applied(tmp_path):
+    stored = np.kron(
+        np.array([[0, 80, 160], [240, 40, 120]], np.uint8), np.ones((16, 16), np.uint8)
+    )
+    saved(tmp_path / "a.jpg", stored, xmp=XMP, quality=95)
+    np.testing.assert_allclose(
+        decode(tmp_path / "a.jpg", (1, 48, 32))[0], UPRIGHT[6](stored), atol=3
+    )
+
+
+PLAIN = {
+    "pbm": b"P4\n# a note\n9 2\n" + bytes([0b10110000, 0b10000000, 0b00001111, 0]),
+    "pgm": b"P5 9 2 255\n" + bytes(range(0, 180, 10)),
+    "ppm": b"P6 3 2 255\n" + bytes(range(0, 180, 10)),
+    "ppm as text": b"P3\n3 2\n255\n" + b" ".join(b"%d" % value for value in range(0, 180, 10)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        # of a bitmap 1 is black (pbm(5)); each row begins with a new byte
+        ("pbm", [[[0, 255, 0, 0, 255, 255, 255, 255, 0], [255, 255, 255, 255, 0, 0, 0, 0, 255]]]),
+        ("pgm", np.arange(0, 180, 10).reshape(1, 2, 9)),
+        ("ppm", np.arange(0, 180, 10).reshape(2, 3, 3).transpose(2, 0, 1)),
+        ("ppm as text", np.arange(0, 180, 10).reshape(2, 3, 3).transpose(2, 0, 1)),
+    ],
+)
+def test_plain_formats_are_read_as_they_are_written_by_hand(tmp_path, name, wanted):
+    (tmp_path / "a.pnm").write_bytes(PLAIN[name])
+    wanted = np.array(wanted)
+    assert native_shape(tmp_path / "a.pnm") == wanted.shape
+    np.testing.assert_array_equal(decode(tmp_path / "a.pnm", wanted.shape), wanted)
+
+
+def test_a_bitmap_of_windows_is_read_as_it_is_written_by_hand(tmp_path):
+    """Rows from the bottom up, blue first, each row filled to four bytes (BITMAPINFOHEADER)."""
+    pixels = noise(4, 3, 3)
+    rows = b"".join(row[:, ::-1].tobytes() + b"\0" * 3 for row in pixels[::-1])
+    header = struct.pack("<IiiHHIIiiII", 40, 3, 4, 1, 24, 0, len(rows), 0, 0, 0, 0)
+    start = struct.pack("<2sIHHI", b"BM", 54 + len(rows), 0, 0, 54)
+    (tmp_path / "a.bmp").write_bytes(start + header + rows)
+    np.testing.assert_array_equal(decode(tmp_path / "a.bmp", (3, 4, 3)).transpose(1, 2, 0), pixels)
+
+
+@pytest.mark.parametrize(("kind", "parts"), [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_a_png_of_sixteen_bits_is_scaled_in_every_colour_type(tmp_path, kind, parts):
+    """Colour types 0 grey, 2 RGB, 4 and 6 the same with alpha (PNG, section 11.2.2)."""
+    deep = np.random.default_rng(0).integers(0, 65536, (4, 5, parts)).astype(np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)  # 0: not filtered
+    (tmp_path / "a.png").write_bytes(png(5, 4, 16, kind, rows))
+    values = deep.astype(float) / 65535
+    if parts in (2, 4):
+        alpha = values[..., -1:]
+        values = values[..., :-1] * alpha + (1 - alpha)
+    wanted = np.broadcast_to(255 * values, (4, 5, 3))
+    shown = decode(tmp_path / "a.png", (3, 4, 5)).transpose(1, 2, 0)
+    np.testing.assert_allclose(shown, wanted, atol=1.6)
+
+
+def test_a_tiff_of_sixteen_bits_in_the_other_order_of_bytes_is_the_same(tmp_path):
+    image = Image.frombytes("I;16B", (5, 2), SIXTEEN.astype(">u2").tobytes())
+    image.save(tmp_path / "a.tif")
+    np.testing.assert_array_equal(decode(tmp_path / "a.tif", (1, 2, 5))[0], np.round(SIXTEEN / 257))
+
+
+def test_each_entry_of_a_palette_may_be_transparent_in_part(tmp_path):
+    palette_image().save(tmp_path / "a.png", transparency=bytes([255, 0, 51]))
+    shown = decode(tmp_path / "a.png", (3, 2, 2)).transpose(1, 2, 0)
+    blue = (204, 204, 255)  # a fifth of it: 255 - 51 of white show through
+    np.testing.assert_array_equal(shown, [[RED, (255, 255, 255)], [blue, RED]])
+
+
+@pytest.mark.parametrize(
+    ("holds", "named"), [("PNG", "a.jpg"), ("JPEG", "a.png"), ("GIF", "a.tif")]
+)
+def test_a_file_is_what_it_holds_and_not_what_it_is_called(tmp_path, holds, named):
+    pixels = scene(32, 24)[..., 0]
+    saved(tmp_path / named, pixels, format=holds)
+    shown = decode(tmp_path / named, (1, 24, 32))[0].astype(int)
+    assert np.abs(shown - pixels).max() <= (8 if holds == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_corrupt_jpeg_is_refused_wherever_it_is_hit(tmp_path, seed, progressive):
+    written = io.BytesIO()
+    saved(written, noise(200, 200, 3), format="JPEG", progressive=progressive)
+    data, chance = bytearray(written.getvalue()), np.random.default_rng(seed)
+    start = data.index(b"\xff\xda") + 14  # behind the header of the first scan
+    for bit in chance.integers(8 * start, 8 * (len(data) - 2), 60):
+        data[bit // 8] ^= 1 << (bit % 8)
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(ImageError):
+        decode(tmp_path / "a.jpg", (3, 28, 28))
+
+
+def test_a_corrupt_jpeg_of_cmyk_is_refused(tmp_path):
+    written = io.BytesIO()
+    Image.fromarray(noise(200, 200, 4), "CMYK").save(written, "JPEG")
+    (tmp_path / "a.jpg").write_bytes(flipped(written.getvalue(), 1200, 40))
+    with pytest.raises(ImageError):
+        decode(tmp_path / "a.jpg", (3, 28, 28))
+
+
+def test_the_formats_of_programs_that_draw_are_not_tried(tmp_path):
+    header = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 4, 4, 8, 3)
+    (tmp_path / "a.png").write_bytes(header + bytes(12 + 2 + 3 * 16))
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.format == "PSD"
+    with pytest.raises(ImageError, match="not an image"):
+        decode(tmp_path / "a.png", (3, 4, 4))
+
+
+def test_a_corrupt_cmyk_jpeg_is_refused_and_not_guessed(tmp_path):
+    written = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 120, 4), np.uint8)
+    Image.fromarray(pixels, mode="CMYK").save(written, "JPEG")
+    data = written.getvalue()
+    (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    Image.open(tmp_path / "a.jpg").load()  # Pillow makes pixels up
+    with pytest.raises(ImageError, match="Corrupt JPEG data"):
+        decode(tmp_path / "a.jpg", (1, 28, 28))

@@ -5,7 +5,7 @@ import os
 import tarfile
 import threading
 import time
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +37,17 @@ def here(tmp_path, monkeypatch):
 
 def gathered(inputs, size=100, on_bad=refuse, shape=SHAPE):
     """The paths, the grey of each image, and the labels of all batches."""
-    with inputs.batches(shape, size, on_bad) as opened:
-        batches = list(opened)
+    batches = opened(inputs, size, on_bad, shape)
     paths = [path for batch in batches for path in batch.paths]
     greys = [int(image[0, 0, 0]) for batch in batches for image in batch.images]
     labels = [label for batch in batches for label in batch.labels]
     return paths, greys, labels
+
+
+def opened(inputs, size, on_bad=refuse, shape=SHAPE, after=None):
+    """All batches, as a list."""
+    with inputs.batches(shape, size, on_bad, after) as batches:
+        return list(batches)
 
 
 def of(*words, **options):
@@ -74,11 +79,11 @@ def test_several_kinds_of_input_follow_each_other(here):
 
 def test_a_dataset_is_resized_and_labelled(here):
     scans = load_digits()
-    (batch,) = of("digits").batches((3, 8, 8), 1000, refuse)
+    (batch,) = opened(of("digits"), 1000, shape=(3, 8, 8))
     wanted = np.round(scans.images[-360:] * 255 / 16)
     np.testing.assert_array_equal(batch.images, np.stack([wanted] * 3, axis=1))
     assert batch.labels == [str(target) for target in scans.target[-360:]]
-    (larger,) = of("digits").batches((1, 16, 12), 1000, refuse)
+    (larger,) = opened(of("digits"), 1000, shape=(1, 16, 12))
     assert larger.images.shape == (360, 1, 16, 12)
 
 
@@ -186,7 +191,7 @@ def test_a_name_is_read_before_stdin_is_closed(here):
 def test_batches_have_the_wanted_size_and_the_last_one_the_rest(here, size, sizes):
     for value in range(7):
         picture(here / "sea" / f"{value}.png", value)
-    batches = list(of("sea").batches(SHAPE, size, refuse))
+    batches = opened(of("sea"), size)
     assert [len(batch.images) for batch in batches] == sizes
     assert [len(batch.paths) for batch in batches] == sizes
     assert [len(batch.labels) for batch in batches] == sizes
@@ -196,7 +201,7 @@ def test_batches_have_the_wanted_size_and_the_last_one_the_rest(here, size, size
 def test_a_batch_reaches_over_from_one_input_to_the_next(here):
     for value in range(4):
         picture(here / f"{value}.png", value)
-    batches = list(of(*(f"{value}.png" for value in range(4))).batches(SHAPE, 3, refuse))
+    batches = opened(of(*(f"{value}.png" for value in range(4))), 3)
     assert [batch.images[:, 0, 0, 0].tolist() for batch in batches] == [[0, 1, 2], [3]]
 
 
@@ -225,7 +230,7 @@ def test_nothing_but_bad_files_gives_no_batch(here):
     (here / "a.png").write_bytes(b"")
     bad = []
     inputs = stdin(b"a.png\nmissing.png\n")
-    assert list(inputs.batches(SHAPE, 2, lambda *told: bad.append(told))) == []
+    assert opened(inputs, 2, lambda *told: bad.append(told)) == []
     assert [path for path, _ in bad] == ["a.png", "missing.png"]
 
 
@@ -257,13 +262,13 @@ def test_an_unknown_word_is_refused_before_anything_is_read(here):
 
 def test_an_unknown_split_is_refused(here):
     with pytest.raises(UnknownInputError, match="train, test"):
-        list(of("digits:tset").batches(SHAPE, 1, refuse))
+        opened(of("digits:tset"), 1)
 
 
 def test_a_dangling_link_is_a_bad_input_and_no_unknown_word(here):
     (here / "a.png").symlink_to("nowhere.png")
     bad = []
-    list(of("a.png").batches(SHAPE, 1, lambda *told: bad.append(told)))
+    opened(of("a.png"), 1, lambda *told: bad.append(told))
     assert bad == [("a.png", "No such file or directory")]
 
 
@@ -319,71 +324,162 @@ def test_what_is_ready_does_not_wait_for_ever_for_a_full_batch(here):
 
 @pytest.fixture
 def mixture(here):
-    """Files, some of them bad, a folder, an archive and a dataset, as INPUTs."""
+    """Files, some of them bad, a folder, archives and a dataset, or `some` words, as INPUTs."""
+    (here / "nowhere.png").symlink_to("there")
     for value in range(9):
         picture(here / "sea" / f"{value}.png", value)
     for value in (0, 3, 8):
         (here / "sea" / f"{value}.png").write_text("no picture")
     with tarfile.open(here / "sea.tar", "w") as tar:
         tar.add(here / "sea", "sea")
-    return lambda: of("sea/1.png", "nowhere.png", "sea", "digits:test", "sea.tar", "-",
-                      stdin=io.BytesIO(b"sea/2.png\nsea/3.png\nsea/4.png"))  # fmt: skip
+    words = ("sea/1.png", "nowhere.png", "sea", "digits:test", "sea.tar", "-")
+    paths = b"sea/2.png\nsea/3.png\nsea.tar\nsea/4.png"
+    return lambda some=None: of(*(some or words), stdin=io.BytesIO(paths))
 
 
-def test_reading_goes_on_after_any_batch(here, mixture):
-    (here / "nowhere.png").symlink_to("there")
+def rows(batches):
+    """Each image's path, label and grey."""
+    return [
+        (path, label, int(image[0, 0, 0]))
+        for batch in batches
+        for path, label, image in zip(batch.paths, batch.labels, batch.images, strict=True)
+    ]
+
+
+def read_on(inputs, size, after=None):
+    """The batches, how many bad files were told before the end of each, and these files."""
+    bad, known, batches = [], [], []
+    with inputs.batches(SHAPE, size, lambda *told: bad.append(told), after) as opened:
+        for batch in opened:
+            batches.append(batch)
+            known.append(len(bad))
+    return batches, known, bad
+
+
+@pytest.mark.parametrize("size", [1, 3, 60])
+def test_reading_goes_on_after_every_batch(here, mixture, size):
+    words = None if size == 60 else ("nowhere.png", "sea", "sea.tar", "-")
+    whole, known, bad = read_on(mixture(words), size)
+    assert len(bad) == 1 + 3 + 3 + 1 + 3  # the link, sea, sea.tar, and on stdin 3.png and sea.tar
+    for number in range(len(whole)):
+        position = whole[number].position
+        assert position.inputs == len(rows(whole[: number + 1])) + known[number]
+        rest, _, again = read_on(mixture(words), size, position)
+        assert rows(rest) == rows(whole[number + 1 :])
+        assert again == bad[known[number] :]
+        assert not rest or rest[-1].position == whole[-1].position
+
+
+def test_what_has_been_added_behind_a_position_is_read(here):
+    for value in range(4):
+        picture(here / f"{value}.png", value)
+    first, _ = opened(of("0.png", "1.png", "2.png", "3.png"), 2)
+    rest = opened(of("0.png", "1.png", "3.png", "3.png", "2.png"), 2, after=first.position)
+    assert [grey for _, _, grey in rows(rest)] == [3, 3, 2]
+
+
+def test_a_file_that_has_become_sound_meanwhile_is_passed_over_all_the_same(here):
+    for value in range(4):
+        picture(here / f"{value}.png", value)
+    names = [f"{value}.png" for value in range(4)]
+    (here / "1.png").write_text("no picture")
+    first, *_ = opened(of(*names), 2, lambda *told: None)
+    assert first.paths == ["0.png", "2.png"]
+    picture(here / "1.png", 1)
+    (here / "2.png").write_text("no picture")
+    assert rows(opened(of(*names), 2, after=first.position)) == [("3.png", None, 3)]
+
+
+OTHERS = {
+    "one of another name": (["0.png", "4.png", "2.png", "3.png"], "not those"),
+    "another order": (["1.png", "0.png", "2.png", "3.png"], "not those"),
+    "one more before them": (["4.png", "0.png", "1.png", "2.png", "3.png"], "not those"),
+    "one missing among them": (["0.png", "2.png", "3.png"], "not those"),
+    "a dataset": (["digits"], "not those"),
+    "the same by another way": (["./0.png", "1.png"], "not those"),
+    "fewer": (["0.png"], "fewer than were read before"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), OTHERS.values(), ids=OTHERS)
+def test_other_inputs_than_those_read_before_are_refused(here, words, said):
+    for value in range(5):
+        picture(here / f"{value}.png", value)
+    first, _ = opened(of("0.png", "1.png", "2.png", "3.png"), 2)
+    with pytest.raises(DataError, match=said):
+        opened(of(*words), 2, after=first.position)
+
+
+@pytest.mark.parametrize("size", [4, 1000])
+def test_the_number_of_workers_changes_nothing(mixture, size):
+    one, _, bad = read_on(replace(mixture(), workers=1), size)
+    two, _, bad_of_two = read_on(replace(mixture(), workers=2), size)
+    assert (rows(one), bad) == (rows(two), bad_of_two)
+    assert one[-1].position == two[-1].position
+
+
+def test_a_bad_file_is_told_by_the_name_that_it_has_in_a_table(here):
+    (here / "sea").mkdir()
+    (here / "sea" / "a.png").write_text("no picture")
     bad = []
-    with mixture().batches(SHAPE, 5, lambda *told: bad.append(told)) as opened:
-        whole = [(batch, len(bad)) for batch in opened]
-    images = sum(len(batch.paths) for batch, _ in whole)
-    assert whole[-1][0].position.inputs == images + whole[-1][1]
-    for number in (0, 1, 2, 20, len(whole) - 1):
-        batch, known = whole[number]
-        again: list[tuple[str, str]] = []
-        tell = partial(lambda kept, *told: kept.append(told), again)
-        with mixture().batches(SHAPE, 5, tell, after=batch.position) as opened:
-            rest = list(opened)
-        missing = [path for one, _ in whole[number + 1 :] for path in one.paths]
-        assert [path for one in rest for path in one.paths] == missing
-        assert not rest or rest[-1].position == whole[-1][0].position
-        assert bad[:known] + again == bad
-
-
-def test_other_inputs_than_those_read_before_are_refused(here):
-    for value in range(6):
-        picture(here / "sea" / f"{value}.png", value)
-    with of("sea").batches(SHAPE, 2, refuse) as opened:
-        _, second, _ = opened
-    (here / "sea" / "0.png").rename(here / "sea" / "00.png")
-    changed = of("sea").batches(SHAPE, 2, refuse, after=second.position)
-    with changed as opened, pytest.raises(DataError, match="not those that were read before"):
-        list(opened)
-    fewer = of("sea/1.png").batches(SHAPE, 2, refuse, after=second.position)
-    with fewer as opened, pytest.raises(DataError, match="fewer than were read before"):
-        list(opened)
+    inputs = of("sea", "sea/a.png", naming=Naming(relative_to="sea"))
+    opened(inputs, 1, lambda *told: bad.append(told))
+    assert [path for path, _ in bad] == ["a.png", "a.png"]
 
 
 @pytest.mark.parametrize(
     ("naming", "path", "wanted"),
     [
-        (Naming(), "sea/a.png", "sea/a.png"),
-        (Naming(relative_to="sea"), "sea/deep/a.png", "deep/a.png"),
-        (Naming(relative_to="hill"), "./sea/a.png", "../sea/a.png"),
-        (Naming(absolute=True), "sea/../a.png", "{here}/a.png"),
+        ({}, "sea/a.png", "sea/a.png"),
+        ({}, "./sea//a.png", "./sea//a.png"),
+        ({"relative_to": "sea"}, "sea/deep/a.png", "deep/a.png"),
+        ({"relative_to": "hill"}, "./sea/a.png", "../sea/a.png"),
+        ({"relative_to": "."}, "./sea//a.png", "sea/a.png"),
+        ({"relative_to": "{here}/sea"}, "a.png", "../a.png"),
+        ({"relative_to": "sea"}, "{here}/sea/a.png", "a.png"),
+        ({"absolute": True}, "sea/../a.png", "{here}/a.png"),
+        ({"absolute": True}, "{here}/sea/a.png", "{here}/sea/a.png"),
     ],
 )
 def test_a_path_is_written_as_it_is_wanted(here, naming, path, wanted):
-    assert naming(path) == wanted.format(here=here)
+    if "relative_to" in naming:
+        naming = {"relative_to": naming["relative_to"].format(here=here)}
+    assert Naming(**naming)(path.format(here=here)) == wanted.format(here=here)
 
 
-def test_files_of_the_same_name_stay_apart(here):
+APART = ["sea/a.png", "hill/a.png", "both.tar/sea/a.png", "both.tar/hill/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("naming", "wanted"),
+    [
+        (Naming(), APART),
+        (Naming(relative_to="sea"), ["a.png", *(f"../{path}" for path in APART[1:])]),
+        (Naming(absolute=True), [f"{{here}}/{path}" for path in APART]),
+    ],
+    ids=["as found", "relative", "absolute"],
+)
+def test_files_of_the_same_name_stay_apart(here, naming, wanted):
     for name in ("sea/a.png", "hill/a.png"):
         picture(here / name, 1)
     with tarfile.open(here / "both.tar", "w") as tar:
         tar.add(here / "sea", "sea")
         tar.add(here / "hill", "hill")
-    paths, _, _ = gathered(of("sea", "hill", "both.tar", naming=Naming(relative_to="sea")))
-    assert paths == ["a.png", "../hill/a.png", "../both.tar/sea/a.png", "../both.tar/hill/a.png"]
+    paths, _, _ = gathered(of("sea", "hill", "both.tar", naming=naming))
+    assert paths == [path.format(here=here) for path in wanted]
+
+
+@pytest.mark.parametrize("naming", [Naming(absolute=True), Naming(relative_to=".")])
+def test_a_name_leads_to_the_file_also_where_a_link_lies_on_the_way(here, naming):
+    picture(here / "a.png", 1)
+    picture(here / "far" / "a.png", 2)
+    (here / "far" / "deep").mkdir()
+    (here / "link").symlink_to("far/deep")
+    ((near, _, _), (distant, _, grey)) = rows(
+        opened(of("a.png", "link/../a.png", naming=naming), 9)
+    )
+    assert grey == 2
+    assert near != distant
 
 
 def test_a_pipe_that_does_not_block_is_read_to_its_end(here):

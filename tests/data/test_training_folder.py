@@ -1,12 +1,13 @@
 """A folder as a training set: its shape, its classes, and what is left out."""
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.training_folder import load_folder
+from aectl.data.training_folder import BATCH, load_folder
 from aectl.errors import DataError
 
 
@@ -123,3 +124,55 @@ def test_each_side_of_the_shape_can_be_asked_for_alone(tmp_path, sides, channels
     for channel in loaded.images[0]:
         np.testing.assert_array_equal(channel, np.asarray(resized))
     assert loaded.shape == (channels or 1, height, width)
+
+
+def test_more_images_than_are_read_at_a_time_keep_their_order_for_any_number_of_workers(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (BATCH + 50, 4, 6), np.uint8)
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(tmp_path / f"{number:04}.bmp")
+    bad = [0, 7, BATCH, BATCH + 49]
+    for number in bad:
+        (tmp_path / f"{number:04}.bmp").write_text("no picture")
+    told = []
+    for workers in (1, 2):
+        loaded = load_folder(str(tmp_path), lambda *one: told.append(one), (4, 6), workers=workers)
+        np.testing.assert_array_equal(loaded.images[:, 0], np.delete(noise, bad, 0))
+    assert [path for path, _ in told] == [f"{tmp_path}/{number:04}.bmp" for number in bad] * 2
+
+
+def test_the_default_shape_is_that_of_an_image_as_it_is_shown(tmp_path):
+    """A photo that lies on its side, by its EXIF, is upright in the set."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 7), np.uint8)
+    exif = Image.Exif()
+    exif[274] = 6  # shown turned to the right (CIPA DC-008, section 4.6.4)
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    loaded = load_folder(str(tmp_path), refuse)
+    np.testing.assert_array_equal(loaded.images, [[np.rot90(pixels, -1)]])
+
+
+@pytest.mark.parametrize(
+    "names", [[b"caf\xe9.png", b"two\nlines.png"], [b"s\xe9a/a.png", b"b/b.png"]]
+)
+def test_unusual_names_keep_their_bytes(tmp_path, names):
+    for name in names:
+        picture(tmp_path / os.fsdecode(name))
+    loaded = load_folder(str(tmp_path), refuse)
+    found = {os.fsencode(os.path.relpath(loaded.path(row), tmp_path)) for row in range(2)}
+    assert found == set(names)
+
+
+def test_archives_within_a_folder_are_not_opened(tmp_path):
+    picture(tmp_path / "a.png", 5)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as packed:
+        packed.write(tmp_path / "a.png", "a.png")
+    assert len(load_folder(str(tmp_path), refuse)) == 1
+
+
+def test_a_class_of_bad_images_alone_is_no_class(tmp_path):
+    for name in ("hill/1.png", "sea/2.png"):
+        picture(tmp_path / name)
+    (tmp_path / "moor").mkdir()
+    (tmp_path / "moor" / "3.png").write_text("no picture")
+    loaded = load_folder(str(tmp_path), lambda *told: None)
+    assert loaded.classes == ("hill", "sea")
+    assert loaded.labels.tolist() == [0, 1]
