@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ class JsonLines:
         write_all(file, _with_text(text.getvalue(), json.dumps(TOKEN).encode(), rows, _json_cell))
 
 
-class Assembled:
+class Assembled(ABC):
     """A format that cannot grow row by row: its blocks are Arrow files, of which it is made.
 
     In a block, a column of text of which not all is UTF-8 holds bytes.
@@ -112,9 +113,9 @@ class Assembled:
             for name, column in _text(rows).items()
         ).write_ipc(file)
 
+    @abstractmethod
     def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
         """Writes the table; no more than a few blocks are in memory at a time."""
-        raise NotImplementedError
 
 
 class Parquet(Assembled):

@@ -119,7 +119,8 @@ def test_a_selection_chooses_among_what_is_packed(tmp_path, ending, selection, w
     assert [one.content for one in found] == [noise(SOME.index(name)) for name in wanted]
 
 
-def test_a_folder_in_an_archive_is_passed_over_though_it_is_named_like_an_image(tmp_path):
+@pytest.mark.parametrize("selection", [Selection(), Selection(include=("*",))])
+def test_a_folder_in_an_archive_is_passed_over_whatever_its_name(tmp_path, selection):
     (tmp_path / "album.png").mkdir()
     (tmp_path / "album.png" / "a.png").write_bytes(noise(0))
     with tarfile.open(tmp_path / "set.tar", "w") as tar:
@@ -128,7 +129,7 @@ def test_a_folder_in_an_archive_is_passed_over_though_it_is_named_like_an_image(
         packed.mkdir("album.png")
         packed.write(tmp_path / "album.png" / "a.png", "album.png/a.png")
     for archive in (tmp_path / "set.tar", tmp_path / "set.zip"):
-        (one,) = find_in_archive(str(archive))
+        (one,) = find_in_archive(str(archive), selection)
         assert (one.path, one.content) == (f"{archive}/album.png/a.png", noise(0))
 
 

@@ -588,14 +588,23 @@ def test_a_file_is_what_it_holds_and_not_what_it_is_called(tmp_path, holds, name
     assert np.abs(shown - pixels).max() <= (8 if holds == "JPEG" else 0)
 
 
+KINDS_OF_JPEG = {
+    "baseline": {"format": "JPEG"},
+    "progressive": {"format": "JPEG", "progressive": True},
+    "of several pictures": {
+        "format": "MPO", "save_all": True, "append_images": [Image.new("RGB", (8, 8))],
+    },
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("progressive", [False, True])
-def test_a_corrupt_jpeg_is_refused_wherever_it_is_hit(tmp_path, seed, progressive):
+@pytest.mark.parametrize("options", KINDS_OF_JPEG.values(), ids=KINDS_OF_JPEG)
+def test_a_corrupt_jpeg_is_refused_wherever_it_is_hit(tmp_path, seed, options):
     written = io.BytesIO()
-    saved(written, noise(200, 200, 3), format="JPEG", progressive=progressive)
+    saved(written, noise(200, 200, 3), **options)
     data, chance = bytearray(written.getvalue()), np.random.default_rng(seed)
     start = data.index(b"\xff\xda") + 14  # behind the header of the first scan
-    for bit in chance.integers(8 * start, 8 * (len(data) - 2), 60):
+    for bit in chance.integers(8 * start, 8 * (len(data) - 2000), 60):
         data[bit // 8] ^= 1 << (bit % 8)
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.raises(ImageError):
