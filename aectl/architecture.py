@@ -13,6 +13,7 @@ from aectl.types import Shape
 
 if TYPE_CHECKING:
     from aectl.models import Network
+    from aectl.models.codes import Code
 
 LARGEST_SIDE = 4096
 
@@ -52,23 +53,49 @@ class Architecture:
 
         config = self.config
         if config.model == "classifier":
-            encoder = self.encoder.build().encoder if self.encoder else None
+            below = self.encoder.build() if self.encoder else None
+            assert not isinstance(below, Classifier)
+            encoder = below.encoder if below else None
             return Classifier(
-                self.shape, self.hidden, self.classes, config.activation, config.dropout, encoder
-            )
-        activations = (config.activation, config.code_activation, config.output_activation)
+                self.shape, self.hidden, self.classes, config.activation,
+                config.dropout, config.input_dropout, encoder,
+            )  # fmt: skip
+        arguments = (
+            self.shape, self.hidden, config.activation, self._code(), config.output_activation
+        )  # fmt: skip
         if config.model == "conv-autoencoder":
-            return ConvAutoencoder(self.shape, self.hidden, *activations)
+            return ConvAutoencoder(*arguments)
         return Autoencoder(
-            self.shape, self.hidden, *activations, tied=config.tied, dropout=config.dropout
-        )
+            *arguments,
+            tied=config.tied, dropout=config.dropout, input_dropout=config.input_dropout,
+        )  # fmt: skip
+
+    def _code(self) -> "Code":
+        from aectl.models import codes
+
+        config, activation = self.config, self.config.code_activation
+        match config.sparsity:
+            case "topk":
+                assert config.k is not None
+                return codes.TopK(activation, config.k, config.alpha)
+            case "batch-topk":
+                assert config.k is not None
+                return codes.BatchTopK(activation, config.k)
+            case "jumprelu":
+                return codes.JumpReLU(self.code_size, config.bandwidth)
+            case "gated":
+                return codes.Gated(self.code_size)
+            case "wta":
+                return codes.WinnerTakeAll(activation, config.rate)
+        return codes.Code(activation)
 
     def to_json(self) -> dict[str, Any]:
         """What a model file says of the network: the options that shape it, and its sizes."""
         described: dict[str, Any] = {
             field.name: getattr(self.config, field.name)
             for field in dataclasses.fields(self.config)
-            if getattr(self.config, field.name) is not None and _shapes(field, self.kind)
+            if getattr(self.config, field.name) is not None
+            and options.applies(field, vars(self.config))
         }
         described["shape"] = self.shape
         if self.classes:
@@ -93,8 +120,8 @@ class Architecture:
         config = ModelConfig(
             **{name: options.coerce(OPTIONS[name], value) for name, value in fields.items()}
         )
-        if config.hidden is None:
-            raise ModelFileError("its architecture names no widths")
+        if config != config.resolved(1):
+            raise ModelFileError("its architecture leaves its widths open")
         if (
             type(classes) is not int
             or not 0 <= classes <= 1_000_000
@@ -109,11 +136,6 @@ class Architecture:
                 f"its images are {shape}, and those of its encoder {encoder.shape}"
             )
         return cls(config, shape, classes, encoder)
-
-
-def _shapes(field: "dataclasses.Field[Any]", kind: str) -> bool:
-    condition = options.declared(field).when
-    return condition is None or condition[0] != "model" or kind in condition[1]
 
 
 def _shape(value: object) -> Shape:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aectl import options
 from aectl.errors import ConfigError
-from aectl.sections import DataConfig, LossConfig, ModelConfig, TrainingConfig
+from aectl.sections import OF_RECTIFIERS, DataConfig, LossConfig, ModelConfig, TrainingConfig
 from aectl.types import Shape
 
 SHORTHAND = {"sparse": ("sparsity", "kl")}
@@ -57,11 +57,44 @@ class Config:
     def __post_init__(self) -> None:
         if self.loss.loss == "bce" and self.model.output_activation != "sigmoid":
             raise ConfigError("--loss bce needs --output-activation sigmoid")
-        if self.loss.sparsity == "kl" and self.model.code_activation != "sigmoid":
+        if self.model.sparsity == "kl" and self.model.code_activation != "sigmoid":
             raise ConfigError(
                 "--sparse (--sparsity kl) needs --code-activation sigmoid: rho is the mean of"
                 " activations between 0 and 1"
             )
+        if self.loss.contractive and self.model.sparsity not in ("none", "kl", "l1"):
+            raise ConfigError(
+                f"--contractive needs a smooth code, which --sparsity {self.model.sparsity} has not"
+            )
+        if self.training.optimizer == "lbfgs":
+            self._refuse_chance()
+        if self.training.stack:
+            self._refuse_unlike_layers()
+
+    def _refuse_unlike_layers(self) -> None:
+        """Raises ConfigError where an inner layer could not be trained like the whole."""
+        model = self.model
+        if model.sparsity in OF_RECTIFIERS:
+            raise ConfigError(f"--stack cannot go with --sparsity {model.sparsity}")
+        if model.sparsity == "kl" or self.loss.loss == "bce":
+            needing = "--sparsity kl" if model.sparsity == "kl" else "--loss bce"
+            if model.activation != "sigmoid":
+                raise ConfigError(f"--stack and {needing} need --activation sigmoid")
+
+    def _refuse_chance(self) -> None:
+        """Raises ConfigError where the loss of the same weights is another each time."""
+        chance = {
+            "noise": self.loss.noise != "none",
+            "dropout": self.model.dropout > 0,
+            "input_dropout": self.model.input_dropout > 0,
+            "shift": self.data.shift > 0,
+        }
+        for name, given in chance.items():
+            if given:
+                raise ConfigError(
+                    "--optimizer lbfgs needs a loss that is the same each time, which it is not"
+                    f" with {options.flag(name)}"
+                )
 
     def resolved(self, shape: Shape, width: int, images: int) -> "Config":
         """With what depends on the images filled in: their shape, their number, and the `width`

@@ -6,7 +6,7 @@ of image.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -53,6 +53,28 @@ def kl_sparsity(code: Tensor, rho: float) -> Tensor:
     on = rho * (math.log(rho) - rho_hat.log())
     off = (1 - rho) * (math.log1p(-rho) - torch.log1p(-rho_hat))
     return (on + off).sum()
+
+
+def l1_sparsity(code: Tensor) -> Tensor:
+    """sum_j |code_j|, mean over the batch (Olshausen & Field 1996, S(x) = |x|).
+
+    code: (batch, code_size); a scalar.
+    """
+    return code.abs().sum() / len(code)
+
+
+def contraction(slopes: Tensor, weight: Tensor) -> Tensor:
+    """||d code / d x||_F^2 of one layer, mean over the batch (Rifai et al. 2011, equation 8).
+
+    It is sum_j slope_j^2 ||W_j||^2, for any activation. slopes: (batch, code_size), the derivative
+    of each unit by its preactivation; weight: (code_size, inputs); a scalar.
+    """
+    return (slopes.square() @ weight.square().sum(1)).mean()
+
+
+def squared_weights(weights: Iterable[Tensor]) -> Tensor:
+    """1/2 sum W^2 over all weights (CS294A notes, section 2, the second term of J(W, b))."""
+    return torch.stack([0.5 * weight.square().sum() for weight in weights]).sum()
 
 
 RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

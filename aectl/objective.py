@@ -1,15 +1,23 @@
 """The one place where a config becomes a loss: `objective(network, batch) -> (loss, parts)`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from aectl import losses
 from aectl.config import Config
+from aectl.corruptions import NOISE, shifted
 from aectl.models import Classifier
-from aectl.models.autoencoder import AutoencoderBase
+from aectl.models.autoencoder import AutoencoderBase, Encoder
+from aectl.models.codes import JumpReLU
+from aectl.sections import LossConfig
+
+AUX_WEIGHT = 1 / 32
+DEAD_AFTER = 10_000
 
 
 class Batch(NamedTuple):
@@ -19,32 +27,54 @@ class Batch(NamedTuple):
     labels: Tensor | None
 
 
+class Trace(NamedTuple):
+    """What a network made of a batch: `images` are the clean ones, `inputs` what it saw."""
+
+    network: AutoencoderBase
+    images: Tensor
+    inputs: Tensor
+    preactivation: Tensor
+    code: Tensor
+
+
 Parts = dict[str, Tensor]
 Objective = Callable[[Any, Batch], tuple[Tensor, Parts]]
+Penalty = Callable[[Trace], Tensor]
 
 
-def objective(config: Config) -> Objective:
-    """The loss that `config` asks for, with its named parts."""
-    return classification if config.model.model == "classifier" else reconstruction(config)
+def objective(config: Config, below: Callable[[Tensor], Tensor] | None = None) -> Objective:
+    """The loss that `config` asks for, with its named parts.
+
+    What chance does to images happens only to a network in training mode. With `below`, it is the
+    loss of a network that sees what that makes of images.
+    """
+    compute = classification if config.model.model == "classifier" else reconstruction(config)
+    if below is not None:
+        compute = _from_below(compute, below)
+    if config.training.optimizer == "lbfgs" and config.training.weight_decay:
+        compute = _with_weight_decay(compute, config.training.weight_decay)
+    return _with_shifts(compute, config.data.shift) if config.data.shift else compute
 
 
 def reconstruction(config: Config) -> Objective:
     """An autoencoder's objective: the reconstruction loss, and the penalties on its code."""
-    name = config.loss.loss
-    reconstruction_loss = losses.RECONSTRUCTION[name]
-    penalty = _PENALTIES.get(config.loss.sparsity)
+    corrupt = NOISE.get(config.loss.noise)
+    distance = partial(_distance, config.loss.loss)
+    penalties = _penalties(config, distance)
 
     def compute(network: AutoencoderBase, batch: Batch) -> tuple[Tensor, Parts]:
-        code = network.encode(batch.images)
-        output = network.decoder(code)
-        if name not in losses.OF_LOGITS:
-            output = network.output_activation(output)
-        loss = reconstruction_loss(output, batch.images)
+        inputs = batch.images
+        if corrupt is not None and network.training:
+            inputs = corrupt(inputs, config.loss.noise_level)
+        preactivation = network.encoder.preactivation(inputs)  # type: ignore[operator]
+        code = network.encoder.code(preactivation)  # type: ignore[operator]
+        loss = distance(network, network.decoder(code), batch.images)
         parts = {"reconstruction": loss.detach()}
-        if penalty is not None:
-            value = config.loss.beta * penalty(code, config)
+        trace = Trace(network, batch.images, inputs, preactivation, code)
+        for name, penalty in penalties.items():
+            value = penalty(trace)
             loss = loss + value
-            parts["sparsity"] = value.detach()
+            parts[name] = value.detach()
         return loss, parts
 
     return compute
@@ -57,6 +87,126 @@ def classification(network: Classifier, batch: Batch) -> tuple[Tensor, Parts]:
     return loss, {"cross_entropy": loss.detach()}
 
 
-_PENALTIES: dict[str, Callable[[Tensor, Config], Tensor]] = {
-    "kl": lambda code, config: losses.kl_sparsity(code, config.loss.rho),
+def _distance(loss: str, network: AutoencoderBase, decoded: Tensor, images: Tensor) -> Tensor:
+    """The reconstruction loss of what the decoder gave, before its activation."""
+    if loss not in losses.OF_LOGITS:
+        decoded = network.output_activation(decoded)
+    return losses.RECONSTRUCTION[loss](decoded, images)
+
+
+Distance = Callable[[AutoencoderBase, Tensor, Tensor], Tensor]
+
+
+def _penalties(config: Config, distance: Distance) -> dict[str, Penalty]:
+    """The penalties that the config asks for, by the names of their columns in `metrics.csv`."""
+    found: dict[str, Penalty] = {}
+    sparsity, beta = config.model.sparsity, config.loss.beta
+    if sparsity in SPARSITY:
+        found["sparsity"] = lambda trace: beta * SPARSITY[sparsity](trace, config.loss)
+    if sparsity == "gated":
+        found["gate"] = partial(_gate, distance)
+    if config.loss.contractive:
+        found["contraction"] = lambda trace: config.loss.contractive * _contraction(trace)
+    if config.loss.aux_k:
+        found["auxiliary"] = Revival(config.loss.aux_k, distance)
+    return found
+
+
+def _active_units(trace: Trace, _: LossConfig) -> Tensor:
+    """The mean number of active units, by thresholds that learn from it (JumpReLU SAEs, eq. 9)."""
+    code = trace.network.encoder.code
+    assert isinstance(code, JumpReLU)
+    return losses.l1_sparsity(code.active(trace.preactivation))
+
+
+SPARSITY: dict[str, Callable[[Trace, LossConfig], Tensor]] = {
+    "kl": lambda trace, config: losses.kl_sparsity(trace.code, config.rho),
+    "l1": lambda trace, _: losses.l1_sparsity(trace.code),
+    "jumprelu": _active_units,
+    "gated": lambda trace, _: losses.l1_sparsity(trace.preactivation.relu()),
 }
+"""The penalties of the kinds of sparsity that have one, before their weight beta."""
+
+
+def _gate(distance: Distance, trace: Trace) -> Tensor:
+    """The loss of what the gate's own values reconstruct (Gated SAEs, equation 8).
+
+    It teaches the gate, which has no other gradient; the decoder learns nothing from it.
+    """
+    decoder = trace.network.decoder
+    frozen = {name: value.detach() for name, value in decoder.named_parameters()}
+    decoded = torch.func.functional_call(decoder, frozen, (trace.preactivation.relu(),))
+    return distance(trace.network, decoded, trace.images)
+
+
+def _contraction(trace: Trace) -> Tensor:
+    """||d code / d input||_F^2, mean over the batch (Rifai et al. 2011, equation 5)."""
+    encoder = trace.network.encoder
+    if isinstance(encoder, Encoder) and len(encoder.layers) == 1:
+        pulled_back = torch.func.vjp(encoder.code, trace.preactivation)[1]
+        (slopes,) = pulled_back(torch.ones_like(trace.code))
+        return losses.contraction(slopes, encoder.to_code.weight)
+
+    def code_of(image: Tensor) -> Tensor:
+        code: Tensor = encoder(image[None])[0]
+        return code
+
+    jacobian = torch.func.vmap(torch.func.jacrev(code_of), randomness="different")(trace.inputs)
+    total: Tensor = jacobian.square().sum() / len(trace.inputs)
+    return total
+
+
+class Revival:
+    """The auxiliary loss that brings dead units back (Gao et al. 2024, appendix A.2).
+
+    The `aux_k` most excited of the dead units, those that no image of the last 10,000 has made
+    active, are added to the code, and learn to reconstruct what it leaves unexplained.
+    """
+
+    def __init__(self, aux_k: int, distance: Distance) -> None:
+        self.aux_k, self.distance = aux_k, distance
+        self._silent: Tensor | None = None
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """The auxiliary loss, a scalar; 0 while no unit is dead."""
+        if self._silent is None:
+            self._silent = torch.zeros_like(trace.code[0])
+        if trace.network.training:
+            silent = (trace.code == 0).all(0)
+            self._silent = torch.where(silent, self._silent + len(trace.code), 0.0)
+        dead = self._silent >= DEAD_AFTER
+        if not dead.any():
+            return trace.code.new_zeros(())
+        excited = trace.preactivation.relu() * dead
+        found = excited.topk(min(self.aux_k, excited.shape[1]), dim=1)
+        revived = torch.zeros_like(excited).scatter(1, found.indices, found.values)
+        decoded = trace.network.decoder(trace.code.detach() + revived)
+        return AUX_WEIGHT * self.distance(trace.network, decoded, trace.images)
+
+
+def _from_below(compute: Objective, below: Callable[[Tensor], Tensor]) -> Objective:
+    """The objective of what a function makes of the images."""
+    return lambda network, batch: compute(network, batch._replace(images=below(batch.images)))
+
+
+def _with_weight_decay(compute: Objective, weight_decay: float) -> Objective:
+    """The objective and an L2 penalty on all weights, for an optimiser that has none itself."""
+
+    def decayed(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
+        loss, parts = compute(network, batch)
+        weights = [p for p in network.parameters() if p.ndim > 1 and p.requires_grad]
+        penalty = weight_decay * losses.squared_weights(weights)
+        return loss + penalty, {**parts, "weight_decay": penalty.detach()}
+
+    return decayed
+
+
+def _with_shifts(compute: Objective, most: int) -> Objective:
+    """The objective of images that were moved at random."""
+
+    def moved(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
+        if network.training:
+            batch = batch._replace(images=shifted(batch.images, most))
+        return compute(network, batch)
+
+    return moved

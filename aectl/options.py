@@ -163,11 +163,11 @@ def _allowed(known: Option) -> str:
         return f"lie between {text(known.above)} and {text(known.below)}, both excluded"
     if known.at_least is not None and known.at_most is not None:
         return f"lie between {text(known.at_least)} and {text(known.at_most)}"
-    if known.at_least is not None and known.below is not None:
-        return f"be at least {text(known.at_least)} and below {text(known.below)}"
-    if known.above is not None:
-        return f"be above {text(known.above)}"
-    return f"be at least {text(known.at_least)}"
+    low = f"be above {text(known.above)}" if known.above is not None else ""
+    low = low or f"be at least {text(known.at_least)}"
+    if known.below is not None:
+        return f"{low} and below {text(known.below)}"
+    return f"{low} and at most {text(known.at_most)}" if known.at_most is not None else low
 
 
 def applies(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> bool:

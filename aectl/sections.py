@@ -12,7 +12,12 @@ AUTOENCODERS = ("autoencoder", "conv-autoencoder")
 ACTIVATIONS = (
     "relu", "leaky-relu", "gelu", "silu", "elu", "softplus", "tanh", "sigmoid", "linear",
 )  # fmt: skip
+SPARSITIES = ("kl", "l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
+OF_RECTIFIERS = ("jumprelu", "gated")
+OF_BATCHES = ("adam", "adamw", "sgd")
 LEAST_STEPS = 2_000
+FULL_BATCH_STEPS = 100
+USUAL_ACTIVITY = 0.05
 WIDEST_CLASSIFIER = 2048
 
 
@@ -42,6 +47,12 @@ class DataConfig(Section):
         0.0, "Part of the training images that is held out and measured.", at_least=0, below=1
     )
 
+    shift: int = option(
+        0,
+        "Pixels by which training images are moved at most, each way at random.",
+        at_least=0, at_most=1000,
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.channels == 2:
@@ -68,6 +79,40 @@ class ModelConfig(Section):
         at_least=0.01,
         when=("model", AUTOENCODERS),
         unset="2; 8 with --model conv-autoencoder",
+    )
+    sparsity: str = option(
+        "none",
+        "What makes the code sparse. Penalties, weighed by --beta: kl (sum_j KL(rho || rho_hat_j)) "
+        "and l1 (sum_j |code_j|). Only the largest stay: topk (of an image), batch-topk (of a "
+        "batch), wta (of a unit over a batch). Learnt thresholds: jumprelu and gated, with a "
+        "penalty weighed by --beta.",
+        choices=("none", *SPARSITIES),
+        when=("model", AUTOENCODERS),
+    )
+    k: int | None = option(
+        None,
+        "Units of the code that stay active for an image.",
+        at_least=1,
+        when=("sparsity", ("topk", "batch-topk")),
+        unset="a twentieth of the code's units",
+    )
+    alpha: float = option(
+        1.0,
+        "In use, alpha * k units stay active instead of k.",
+        at_least=1,
+        when=("sparsity", ("topk",)),
+    )
+    rate: float = option(
+        0.05,
+        "Part of a batch for which each unit stays active in training.",
+        above=0, at_most=1,
+        when=("sparsity", ("wta",)),
+    )  # fmt: skip
+    bandwidth: float = option(
+        0.1,
+        "Width of the rectangle that stands in for the gradient of the jump.",
+        above=0,
+        when=("sparsity", ("jumprelu",)),
     )
     activation: str = option("relu", "Activation of the inner layers.", choices=ACTIVATIONS)
     code_activation: str = option(
@@ -96,9 +141,21 @@ class ModelConfig(Section):
         when=("model", ("autoencoder", "classifier")),
         instead=(("model", "classifier", 0.5),),
     )  # fmt: skip
+    input_dropout: float = option(
+        0.0,
+        "Part of the input that is dropped in training, the rest scaled up.",
+        at_least=0, below=1,
+        when=("model", ("autoencoder", "classifier")),
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.sparsity in OF_RECTIFIERS and self.code_activation != "relu":
+            raise ConfigError(f"--sparsity {self.sparsity} needs --code-activation relu")
+        if self.sparsity == "gated" and self.tied:
+            raise ConfigError("--sparsity gated cannot go with --tied: its second reconstruction")
+        if self.hidden and (self.k or 0) > self.hidden[-1]:
+            raise ConfigError(f"--k is {self.k}, and the code has {self.hidden[-1]} units")
         least = {"autoencoder": 1, "conv-autoencoder": 2, "classifier": 0}[self.model]
         if self.hidden is not None and len(self.hidden) < least:
             raise ConfigError(
@@ -107,17 +164,21 @@ class ModelConfig(Section):
             )
 
     def resolved(self, width: int) -> "ModelConfig":
-        """With `hidden` filled in for an input of `width` numbers."""
-        if self.hidden is not None:
-            return self
+        """With `hidden` and `k` filled in for an input of `width` numbers."""
+        widths = self.hidden if self.hidden is not None else self._usual_widths(width)
+        k = self.k
+        if k is None and self.sparsity in ("topk", "batch-topk"):
+            k = max(1, round(USUAL_ACTIVITY * widths[-1]))
+        return dataclasses.replace(self, hidden=widths, k=k, bottleneck_factor=None)
+
+    def _usual_widths(self, width: int) -> tuple[int, ...]:
         usual = 8.0 if self.model == "conv-autoencoder" else 2.0
         code = max(1, round(width / (self.bottleneck_factor or usual)))
-        hidden = {
+        return {
             "autoencoder": (code,),
             "conv-autoencoder": (32, 64, code),
             "classifier": (min(2 * width, WIDEST_CLASSIFIER),) * 2,
         }[self.model]
-        return dataclasses.replace(self, hidden=hidden, bottleneck_factor=None)
 
 
 @dataclass(frozen=True)
@@ -131,17 +192,40 @@ class LossConfig(Section):
         choices=("mse", "bce", "softmax-kl"),
         when=("model", AUTOENCODERS),
     )
-    sparsity: str = option(
-        "none",
-        "Penalty that makes the code sparse; kl: beta * sum_j KL(rho || rho_hat_j).",
-        choices=("none", "kl"),
-        when=("model", AUTOENCODERS),
-    )
     rho: float = option(
         0.05, "Mean activation wanted of each unit.", above=0, below=1, when=("sparsity", ("kl",))
     )
     beta: float = option(
-        3.0, "Weight of the sparsity penalty.", at_least=0, when=("sparsity", ("kl",))
+        3.0,
+        "Weight of the sparsity penalty.",
+        at_least=0,
+        when=("sparsity", ("kl", "l1", "jumprelu", "gated")),
+        instead=tuple(("sparsity", kind, 0.1) for kind in ("l1", "jumprelu", "gated")),
+    )
+    aux_k: int = option(
+        0,
+        "Units, of those long not active, that learn what the active ones leave unexplained.",
+        at_least=0,
+        when=("sparsity", ("topk", "batch-topk", "jumprelu")),
+    )
+    noise: str = option(
+        "none",
+        "Noise on the input, while the target stays clean: masking (pixels set to 0), "
+        "salt-and-pepper (to 0 or 1) or gaussian.",
+        choices=("none", "masking", "salt-and-pepper", "gaussian"),
+        when=("model", AUTOENCODERS),
+    )
+    noise_level: float = option(
+        0.25,
+        "Part of the pixels that noise strikes; of gaussian noise, the standard deviation.",
+        above=0, at_most=1,
+        when=("noise", ("masking", "salt-and-pepper", "gaussian")),
+    )  # fmt: skip
+    contractive: float = option(
+        0.0,
+        "Weight of the contractive penalty, the squared Frobenius norm of d code / d input.",
+        at_least=0,
+        when=("model", AUTOENCODERS),
     )
 
 
@@ -153,15 +237,20 @@ class TrainingConfig(Section):
         None,
         "Times through the training images.",
         at_least=1,
-        unset="10; more for a small set, so that there are 2,000 steps",
+        unset="10; more for a small set, so that there are 2,000 steps; 100 with --optimizer lbfgs",
     )
-    batch_size: int = option(128, "Images a step.", at_least=1)
-    optimizer: str = option("adam", "Optimiser.", choices=("adam", "adamw", "sgd"))
+    optimizer: str = option(
+        "adam",
+        "Optimiser. lbfgs sees all images at each step, and an epoch is a step.",
+        choices=(*OF_BATCHES, "lbfgs"),
+    )
+    batch_size: int = option(128, "Images a step.", at_least=1, when=("optimizer", OF_BATCHES))
     lr: float = option(
         0.003,
         "Learning rate at its highest.",
         above=0,
         instead=(
+            ("optimizer", "lbfgs", 1.0),
             ("sparsity", "kl", 0.01),
             ("optimizer", "sgd", 0.03),
             ("model", "classifier", 0.001),
@@ -171,13 +260,42 @@ class TrainingConfig(Section):
         0.9, "Momentum of sgd.", at_least=0, below=1, when=("optimizer", ("sgd",))
     )
     weight_decay: float = option(
-        0.0, "Weight decay; biases are left alone. adam and sgd: L2; adamw: decoupled.", at_least=0
+        0.0,
+        "Weight decay; biases are left alone. adam, sgd and lbfgs: L2; adamw: decoupled.",
+        at_least=0,
     )
     schedule: str = option(
-        "cosine", "Course of the learning rate after the warm-up.", choices=("cosine", "constant")
+        "cosine",
+        "Course of the learning rate after the warm-up.",
+        choices=("cosine", "constant"),
+        when=("optimizer", OF_BATCHES),
     )
     warmup: float = option(
-        0.05, "Part of training in which the learning rate rises from 0.", at_least=0, below=1
+        0.05,
+        "Part of training in which the learning rate rises from 0.",
+        at_least=0, below=1,
+        when=("optimizer", OF_BATCHES),
+    )  # fmt: skip
+    k_start: int | None = option(
+        None,
+        "Active units at first; their number falls to --k over the first half of training.",
+        at_least=1,
+        when=("sparsity", ("topk", "batch-topk")),
+        unset="--k",
+    )
+    decoder_columns: str = option(
+        "free",
+        "What each unit adds to the decoder's first layer, after each step: free, unit-norm or "
+        "orthonormal.",
+        choices=("free", "unit-norm", "orthonormal"),
+        when=("model", AUTOENCODERS),
+        instead=tuple(("sparsity", kind, "unit-norm") for kind in ("l1", "jumprelu", "gated")),
+    )
+    stack: int = option(
+        0,
+        "Epochs for which each layer is first trained alone, as an autoencoder of what lies below.",
+        at_least=0,
+        when=("model", ("autoencoder",)),
     )
     keep: str = option(
         "last",
@@ -199,5 +317,7 @@ class TrainingConfig(Section):
         """With `epochs` filled in for so many training images."""
         if self.epochs is not None:
             return self
+        if self.optimizer == "lbfgs":
+            return dataclasses.replace(self, epochs=FULL_BATCH_STEPS)
         steps = math.ceil(images / self.batch_size)
         return dataclasses.replace(self, epochs=max(10, math.ceil(LEAST_STEPS / steps)))

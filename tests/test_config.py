@@ -82,7 +82,7 @@ def test_a_near_miss_is_named(given, meant):
 
 IDLE = [
     ({"rho": 0.1}, "--rho has no effect without --sparse (--sparsity kl)"),
-    ({"beta": 1.0}, "--beta has no effect without --sparse (--sparsity kl)"),
+    ({"beta": 1.0}, "--beta has no effect without --sparsity kl or l1 or jumprelu or gated"),
     ({"rho": 0.1, "sparsity": "none"}, "--rho has no effect without --sparse (--sparsity kl)"),
     ({"momentum": 0.5}, "--momentum has no effect without --optimizer sgd"),
     ({"keep": "best"}, "--keep has no effect without --validation"),
@@ -270,7 +270,7 @@ def test_values_hold_the_options_that_have_a_meaning_and_no_others():
 def test_a_file_may_say_sparse_and_write_options_with_hyphens(tmp_path):
     found = read(tmp_path, "sparse = true\nrho = 0.1\nbatch-size = 32\nhidden = [30, 10]\n")
     config = Config.from_options({}, found)
-    assert (config.loss.sparsity, config.loss.rho) == ("kl", 0.1)
+    assert (config.model.sparsity, config.loss.rho) == ("kl", 0.1)
     assert (config.training.batch_size, config.model.hidden) == (32, (30, 10))
 
 
@@ -329,7 +329,7 @@ def test_a_config_cannot_be_changed():
 
 def test_a_file_may_hold_what_only_a_given_option_makes_meaningful():
     config = Config.from_options({"sparse": True}, {"rho": 0.1})
-    assert (config.loss.sparsity, config.loss.rho) == ("kl", 0.1)
+    assert (config.model.sparsity, config.loss.rho) == ("kl", 0.1)
 
 
 @pytest.mark.parametrize(

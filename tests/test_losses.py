@@ -7,12 +7,15 @@ from scipy.special import log_softmax, rel_entr, softmax
 from sklearn.metrics import log_loss
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 
-from aectl import losses, objective
-from aectl.config import OPTIONS, Config
+from aectl import losses
+from aectl.config import OPTIONS
 
 PENALTIES = {
     "kl at 0.05": lambda code: losses.kl_sparsity(code, 0.05),
     "kl at 0.5": lambda code: losses.kl_sparsity(code, 0.5),
+    "l1": losses.l1_sparsity,
+    "contraction": lambda code: losses.contraction(code, torch.ones(6, 2, dtype=torch.float64)),
+    "weights": lambda code: losses.squared_weights([code, 2 * code]),
 }
 
 
@@ -168,16 +171,29 @@ def test_a_batch_written_twice_has_the_same_reconstruction_loss(name):
     assert twice.item() == pytest.approx(once.item(), rel=1e-12)
 
 
-def test_every_choice_of_loss_and_sparsity_is_a_row_of_its_table():
+def test_every_choice_of_loss_is_a_row_of_its_table():
     assert set(losses.RECONSTRUCTION) == choices("loss")
-    assert set(objective._PENALTIES) == choices("sparsity") - {"none"}
     assert set(losses.OF_LOGITS) <= choices("loss")
 
 
-def test_every_penalty_of_the_objective_is_checked_against_finite_differences():
-    checked = {name.split()[0] for name in PENALTIES}
-    assert checked == set(objective._PENALTIES)
-    for name, penalty in objective._PENALTIES.items():
-        config = Config.from_options({"sparsity": name})
-        code = uniform(4, 6, low=0.1, high=0.9)
-        assert relative_difference(lambda x, p=penalty, c=config: p(x, c), code) < 1e-6
+def test_the_l1_penalty_is_the_sum_of_absolute_values_averaged_over_the_batch():
+    code = uniform(7, 5, low=-2, high=2)
+    expected = np.abs(code.numpy()).sum(1).mean()
+    assert losses.l1_sparsity(code).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_contraction_of_a_layer_is_the_squared_norm_of_its_jacobian():
+    weight, x = uniform(4, 6, low=-1, high=1), uniform(5, 6, seed=1)
+    slopes = 1 - torch.tanh(x @ weight.T) ** 2
+    norms = [
+        torch.autograd.functional.jacobian(lambda row: torch.tanh(row @ weight.T), row)
+        .square().sum().item()
+        for row in x
+    ]  # fmt: skip
+    assert losses.contraction(slopes, weight).item() == pytest.approx(np.mean(norms), rel=1e-12)
+
+
+def test_squared_weights_are_half_the_squared_norms():
+    weights = [uniform(3, 4), uniform(2, 3, seed=1)]
+    expected = sum(np.linalg.norm(weight.numpy()) ** 2 for weight in weights) / 2
+    assert losses.squared_weights(weights).item() == pytest.approx(expected, rel=1e-12)

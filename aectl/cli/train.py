@@ -131,7 +131,7 @@ def _watched(run: "Run", console: Console) -> list[Mapping[str, Any]]:
     from aectl.training.run import Epoch
 
     rows: list[Mapping[str, Any]] = []
-    with TrainingView(console, run.config, len(run.images), str(run.device)) as view:
+    with TrainingView(console, run) as view:
         for event in run.epochs():
             if isinstance(event, Epoch):
                 rows.append(event.row)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aectl.cli.console import Console
-from aectl.config import Config
 
 if TYPE_CHECKING:
     from aectl.training.loop import Progress
+    from aectl.training.run import Run
 
 LINES = 10
 SHOWN = (
@@ -21,14 +21,16 @@ SHOWN = (
 class TrainingView:
     """Shows a run's progress on stderr; to be used in a `with` block."""
 
-    def __init__(self, console: Console, config: Config, images: int, device: str) -> None:
-        self._console, self._epochs = console, config.training.epochs or 0
+    def __init__(self, console: Console, run: "Run") -> None:
+        self._console, self._epochs = console, run.planned_epochs
+        config = run.config
         self._every = math.ceil(self._epochs / LINES)
-        widths = ", ".join(str(width) for width in config.model.hidden or ())
+        widths = ", ".join(str(width) for width in run.architecture.hidden)
+        shape = "x".join(str(side) for side in run.architecture.shape)
         console.notice(
-            f"{config.model.model} ({widths}) on {images:,} images of {config.data.dataset}"
-            f" ({'x'.join(map(str, (config.data.channels, *(config.data.size or ()))))}),"
-            f" {self._epochs} epochs on {device}, seed {config.training.seed}"
+            f"{config.model.model} ({widths}) on {len(run.images):,} images of"
+            f" {config.data.dataset} ({shape}),"
+            f" {self._epochs} epochs on {run.device}, seed {config.training.seed}"
         )
         self._bar: Any = None
 

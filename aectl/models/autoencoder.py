@@ -7,33 +7,46 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aectl.models.activations import ACTIVATIONS, ACTIVE_ABOVE
+from aectl.models.activations import ACTIVATIONS
+from aectl.models.codes import Code
 from aectl.types import Shape
 
 
 class Encoder(nn.Module):
-    """code = code_activation(W_n ... activation(W_1 x + b_1) ... + b_n)."""
+    """preactivation = W_n ... activation(W_1 x + b_1) ... + b_n; of that, `code` makes the code.
+
+    In training the parts `input_dropout` of the input and `dropout` of each inner layer are
+    dropped.
+    """
 
     def __init__(
         self,
         shape: Shape,
         hidden: Sequence[int],
         activation: str,
-        code_activation: str,
+        code: Code,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         widths = [math.prod(shape), *hidden]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.activation = ACTIVATIONS[activation]
-        self.code_activation = ACTIVATIONS[code_activation]
-        self.active_above = ACTIVE_ABOVE.get(code_activation)
+        self.code = code
+        self.input_dropout = nn.Dropout(input_dropout)
         self.dropout = nn.Dropout(dropout)
         self.code_size = widths[-1]
 
+    @property
+    def to_code(self) -> nn.Linear:
+        """The layer that gives the preactivation of the code."""
+        layer = self.layers[-1]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def inner(self, images: Tensor, layer: int) -> Tensor:
         """images -> (batch, units): what the hidden layer gives, counted from 1; 0 is the input."""
-        x = images.flatten(1)
+        x: Tensor = self.input_dropout(images.flatten(1))
         for dense in self.layers[:layer]:
             x = self.dropout(self.activation(dense(x)))
         return x
@@ -45,7 +58,8 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> code: (batch, code_size)."""
-        return self.code_activation(self.preactivation(images))
+        code: Tensor = self.code(self.preactivation(images))
+        return code
 
 
 class Decoder(nn.Module):
@@ -69,6 +83,12 @@ class Decoder(nn.Module):
         else:
             self.layers = nn.ModuleList(_Transposed(layer) for layer in reversed(tied))
 
+    @property
+    def directions(self) -> Tensor:
+        """What each unit of the code adds to the first layer: a column a unit, (n, code_size)."""
+        weight: Tensor = self.layers[0].weight  # type: ignore[assignment]
+        return weight
+
     def forward(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
         x = code
@@ -88,8 +108,12 @@ class _Transposed(nn.Module):
         self._source = (layer,)  # in a tuple, so that its weights are not registered twice
         self.bias = nn.Parameter(layer.weight.new_zeros(layer.in_features))
 
+    @property
+    def weight(self) -> Tensor:
+        return self._source[0].weight.t()
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self._source[0].weight.t(), self.bias)
+        return F.linear(x, self.weight, self.bias)
 
 
 class AutoencoderBase(nn.Module):
@@ -112,8 +136,8 @@ class AutoencoderBase(nn.Module):
     @property
     def active_above(self) -> float | None:
         """From which value on a unit of the code counts as active; None: wherever it is not 0."""
-        line: float | None = self.encoder.active_above  # type: ignore[assignment]
-        return line
+        code: Code = self.encoder.code  # type: ignore[assignment]
+        return code.active_above
 
     def encode(self, images: Tensor, layer: int | None = None) -> Tensor:
         """images: (batch, channels, height, width), in [0, 1] -> code: (batch, code_size).
@@ -150,19 +174,23 @@ class Autoencoder(AutoencoderBase):
     `hidden` are the widths from the input to the code; the decoder mirrors them.
     """
 
+    encoder: Encoder
+    decoder: Decoder
+
     def __init__(
         self,
         shape: Shape,
         hidden: Sequence[int],
         activation: str = "relu",
-        code_activation: str = "relu",
+        code: Code | None = None,
         output_activation: str = "clamp",
         *,
         tied: bool = False,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__(shape, output_activation)
-        self.encoder = Encoder(shape, hidden, activation, code_activation, dropout)
+        self.encoder = Encoder(shape, hidden, activation, code or Code(), dropout, input_dropout)
         self.decoder = Decoder(
             shape, hidden, activation, dropout, self.encoder.layers if tied else None
         )

@@ -3,15 +3,23 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Self
 
 from torch import Tensor, nn
 
 from aectl.models.activations import ACTIVATIONS
+from aectl.models.autoencoder import Encoder
+from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.types import Shape
 
 
 class Classifier(nn.Module):
-    """logits = W_n ... dropout(activation(W_1 x + b_1)) ... + b_n, x the pixels or their code."""
+    """logits = W_n ... dropout(activation(W_1 x + b_1)) ... + b_n, x the pixels or their code.
+
+    Pixels are dropped with `input_dropout`. An encoder is left as it is, and drops nothing, unless
+    it is to be fine-tuned: then each of its layers, the code included, is dropped like any hidden
+    layer. Its code is always what it is in use.
+    """
 
     def __init__(
         self,
@@ -20,7 +28,8 @@ class Classifier(nn.Module):
         classes: int,
         activation: str = "relu",
         dropout: float = 0.0,
-        encoder: nn.Module | None = None,
+        input_dropout: float = 0.0,
+        encoder: Encoder | ConvEncoder | None = None,
     ) -> None:
         super().__init__()
         self.shape = shape
@@ -28,9 +37,11 @@ class Classifier(nn.Module):
         self.encoder = encoder
         features = math.prod(shape) if encoder is None else encoder.code_size
         widths = [features, *hidden, classes]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))  # type: ignore[arg-type]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
+        self.input_dropout = nn.Dropout(input_dropout)
+        self._fine_tuned = False
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width), in [0, 1] -> logits: (batch, classes)."""
@@ -50,14 +61,25 @@ class Classifier(nn.Module):
         answers: Tensor = self.layers[0](self._features(images))
         return answers
 
-    def freeze_encoder(self) -> None:
-        """From now on the encoder is not trained, and nothing of it dropped."""
+    def fine_tune_encoder(self, wanted: bool) -> None:
+        """Whether the encoder is trained too, with this classifier's dropout in its layers."""
+        assert self.encoder is not None
+        self._fine_tuned = wanted
+        self.encoder.requires_grad_(wanted)
+        if wanted and isinstance(self.encoder, Encoder):
+            self.encoder.dropout, self.encoder.input_dropout = self.dropout, self.input_dropout
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for all that is trained."""
+        super().train(mode)
         if self.encoder is not None:
-            self.encoder.requires_grad_(False)
-            for module in self.encoder.modules():
-                if isinstance(module, nn.Dropout):
-                    module.p = 0.0
+            self.encoder.train(mode and self._fine_tuned)
+            self.encoder.code.eval()
+        return self
 
     def _features(self, images: Tensor) -> Tensor:
-        features: Tensor = images.flatten(1) if self.encoder is None else self.encoder(images)
-        return features
+        if self.encoder is None:
+            pixels: Tensor = self.input_dropout(images.flatten(1))
+            return pixels
+        code: Tensor = self.encoder(images)
+        return self.dropout(code) if self._fine_tuned else code

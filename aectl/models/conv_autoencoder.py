@@ -6,17 +6,16 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from aectl.models.activations import ACTIVATIONS, ACTIVE_ABOVE
+from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import AutoencoderBase
+from aectl.models.codes import Code
 from aectl.types import Shape
 
 
 class ConvEncoder(nn.Module):
     """Stages of 3x3 convolutions that halve the image, then a dense layer onto the code."""
 
-    def __init__(
-        self, shape: Shape, hidden: Sequence[int], activation: str, code_activation: str
-    ) -> None:
+    def __init__(self, shape: Shape, hidden: Sequence[int], activation: str, code: Code) -> None:
         super().__init__()
         *channels, self.code_size = hidden
         self.stages = nn.ModuleList(
@@ -24,8 +23,7 @@ class ConvEncoder(nn.Module):
         )
         self.to_code = nn.Linear(math.prod(_stage_shapes(shape, channels)[-1]), self.code_size)
         self.activation = ACTIVATIONS[activation]
-        self.code_activation = ACTIVATIONS[code_activation]
-        self.active_above = ACTIVE_ABOVE.get(code_activation)
+        self.code = code
 
     def inner(self, images: Tensor, layer: int) -> Tensor:
         """images -> (batch, channels, height, width): what the stage gives, counted from 1."""
@@ -41,7 +39,8 @@ class ConvEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> code: (batch, code_size)."""
-        return self.code_activation(self.preactivation(images))
+        code: Tensor = self.code(self.preactivation(images))
+        return code
 
 
 class ConvDecoder(nn.Module):
@@ -55,6 +54,11 @@ class ConvDecoder(nn.Module):
         self.from_code = nn.Linear(code_size, math.prod(self.inner_shape))
         self.stages = nn.ModuleList(_doubling(a, b) for a, b in pairwise(shapes[::-1]))
         self.activation = ACTIVATIONS[activation]
+
+    @property
+    def directions(self) -> Tensor:
+        """What each unit of the code adds to the first layer: a column a unit, (n, code_size)."""
+        return self.from_code.weight
 
     def forward(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
@@ -70,16 +74,19 @@ class ConvAutoencoder(AutoencoderBase):
     `hidden` are the channels of each halving stage, then the width of the code.
     """
 
+    encoder: ConvEncoder
+    decoder: ConvDecoder
+
     def __init__(
         self,
         shape: Shape,
         hidden: Sequence[int],
         activation: str = "relu",
-        code_activation: str = "relu",
+        code: Code | None = None,
         output_activation: str = "clamp",
     ) -> None:
         super().__init__(shape, output_activation)
-        self.encoder = ConvEncoder(shape, hidden, activation, code_activation)
+        self.encoder = ConvEncoder(shape, hidden, activation, code or Code())
         self.decoder = ConvDecoder(shape, hidden, activation)
 
 

@@ -15,20 +15,25 @@ PANELS = {
 
 
 def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Draws the columns of `rows`, one row an epoch, over the epochs. Raises OutputError."""
+    """Draws the columns of `rows`, one row an epoch, over the epochs. Raises OutputError.
+
+    A column is drawn over the epochs that have it.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    shown = {title: [name for name in names if name in rows[0]] for title, names in PANELS.items()}
+    there = {name for row in rows for name in row}
+    shown = {title: [name for name in names if name in there] for title, names in PANELS.items()}
     shown = {title: names for title, names in shown.items() if names}
     figure = Figure(figsize=(4.2 * len(shown), 3.2), layout="constrained")
     for axes, (title, names) in zip(
         figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
     ):
-        epochs = [row["epoch"] for row in rows]
         for name in names:
-            axes.plot(epochs, [row[name] for row in rows], marker=".", label=name)
-        values = [row[name] for row in rows for name in names]
+            of_name = [row for row in rows if name in row]
+            epochs = [row["epoch"] for row in of_name]
+            axes.plot(epochs, [row[name] for row in of_name], marker=".", label=name)
+        values = [row[name] for row in rows for name in names if name in row]
         if min(values) > 0 and max(values) > 10 * min(values):
             axes.set_yscale("log")
         axes.set_title(title, fontsize=10)

@@ -1,5 +1,6 @@
 """The loop: fetch a batch, ask the objective for the loss, step, yield progress."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator
@@ -25,6 +26,10 @@ class Progress:
     step: int
     steps: int
     losses: dict[str, float] | None = None
+
+    def after(self, epochs: int) -> "Progress":
+        """The same, counted on from so many epochs before."""
+        return dataclasses.replace(self, epoch=self.epoch + epochs)
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,9 @@ def train_epochs(
         sums = Means()
         last = time.monotonic()
         for step, batch in enumerate(images.shuffled(batch_size, generator), 1):
-            loss, parts = objective(network, batch)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            found = _step(network, objective, batch, optimizer)
             schedule.step()
-            sums.add({"loss": loss.detach(), **parts}, len(batch.images))
+            sums.add(found, len(batch.images))
             if time.monotonic() - last > PROGRESS_SECONDS:
                 last = time.monotonic()
                 yield Progress(epoch, step, steps)
@@ -94,6 +96,23 @@ def train_epochs(
                 " a smaller --lr helps"
             )
         yield Progress(epoch, steps, steps, losses)
+
+
+def _step(
+    network: nn.Module, objective: Objective, batch: Batch, optimizer: Optimizer
+) -> dict[str, Tensor]:
+    """One step; returns the loss and its parts before it."""
+    found: list[dict[str, Tensor]] = []
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss, parts = objective(network, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        found.append({"loss": loss.detach(), **parts})
+        return loss
+
+    optimizer.step(closure)  # type: ignore[arg-type]
+    return found[0]
 
 
 @torch.no_grad()

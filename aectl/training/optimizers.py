@@ -1,15 +1,17 @@
-"""Optimisers and the course of their learning rate, by the names that users type."""
+"""Optimisers, by the names that users type, and what is done to the weights after each step."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from aectl.sections import TrainingConfig
+
+MOST_STEPS = 50
+NEARLY = 1e-5
+CONVERGES_BELOW = 3.0
 
 
 def build_optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
@@ -22,20 +24,53 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
     return OPTIMIZERS[config.optimizer](groups, config)
 
 
-def build_schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LambdaLR:
-    """The learning rate over `steps` steps: a linear warm-up, then the schedule's course."""
-    warm = config.warmup * steps
-    course = SCHEDULES[config.schedule]
+def constrain(network: nn.Module, config: TrainingConfig, optimizer: Optimizer) -> None:
+    """Holds the columns of the decoder to what the config asks for, now and after each step."""
+    project = COLUMNS.get(config.decoder_columns)
+    if project is None:
+        return
 
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / math.ceil(warm)
-        return course((step - warm) / max(1.0, steps - warm))
+    @torch.no_grad()
+    def hold(*_: object) -> None:
+        columns: Tensor = network.decoder.directions  # type: ignore[union-attr, assignment]
+        columns.copy_(project(columns))
 
-    return LambdaLR(optimizer, factor)
+    hold()
+    optimizer.register_step_post_hook(hold)
+
+
+def unit_norm(columns: Tensor) -> Tensor:
+    """Each column scaled to length 1; a column of zeros stays."""
+    return nn.functional.normalize(columns, dim=0)
+
+
+def orthonormal(columns: Tensor) -> Tensor:
+    """The nearest matrix whose columns are orthonormal, or, where there are more columns than rows,
+    whose rows are: the polar factor, by Newton-Schulz steps (Higham 2008, section 8.3).
+    """
+    if len(columns) < len(columns.T):
+        return orthonormal(columns.T).T
+    x, unit = columns, torch.eye(len(columns.T), device=columns.device)
+    for _ in range(MOST_STEPS):
+        gram = x.T @ x
+        if (gram - unit).abs().max() < NEARLY:
+            break
+        bound = torch.linalg.matrix_norm(gram, torch.inf)  # of the largest singular value, squared
+        x = x / bound.sqrt() if bound >= CONVERGES_BELOW else 1.5 * x - 0.5 * x @ gram
+    return x
 
 
 Groups = list[dict[str, Any]]
+
+
+def _lbfgs(groups: Groups, config: TrainingConfig) -> Optimizer:
+    """One iteration a step; the objective sees to the weight decay (it knows of no groups)."""
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    return torch.optim.LBFGS(
+        parameters, config.lr, max_iter=1, max_eval=25, tolerance_grad=0.0,
+        tolerance_change=0.0, history_size=20, line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
 
 OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
     "adam": lambda groups, config: torch.optim.Adam(groups, config.lr, fused=True),
@@ -43,9 +78,10 @@ OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
     "sgd": lambda groups, config: torch.optim.SGD(
         groups, config.lr, momentum=config.momentum, fused=True
     ),
+    "lbfgs": _lbfgs,
 }
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
-    "constant": lambda done: 1.0,
+COLUMNS: dict[str, Callable[[Tensor], Tensor]] = {
+    "unit-norm": unit_norm,
+    "orthonormal": orthonormal,
 }

@@ -17,10 +17,14 @@ from aectl.data.datasets import ImageSet
 from aectl.errors import ConfigError, ModelFileError
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.model_file import ModelCard
-from aectl.models import Classifier, Network
+from aectl.models import Autoencoder, Classifier, ConvAutoencoder, Network
+from aectl.models.autoencoder import Encoder
+from aectl.models.codes import BatchTopK, TopK
 from aectl.objective import Objective, objective
 from aectl.training.loop import MemorySet, Progress, mean_losses, train_epochs
-from aectl.training.optimizers import build_optimizer, build_schedule
+from aectl.training.optimizers import build_optimizer, constrain
+from aectl.training.schedules import build_schedule, lower_k
+from aectl.training.stack import layers_of
 
 MEASURED_IMAGES = 10_000
 EVALUATION_BATCH = 1000
@@ -32,6 +36,10 @@ class Epoch:
     """An epoch that is over: a row of `metrics.csv`."""
 
     row: dict[str, float]
+
+    def after(self, epochs: int) -> "Epoch":
+        """The same, counted on from so many epochs before."""
+        return Epoch({**self.row, "epoch": self.row["epoch"] + epochs})
 
 
 @dataclass(frozen=True)
@@ -72,42 +80,77 @@ class Run:
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         return parameters * self.config.training.batch_size < SMALL_STEP
 
+    @property
+    def planned_epochs(self) -> int:
+        """How many epochs training takes, those of each layer alone included."""
+        config = self.config.training
+        assert config.epochs is not None
+        return config.epochs + config.stack * len(self.architecture.hidden)
+
     def epochs(self) -> Iterator[Progress | Epoch]:
         """Trains, and yields how far it is and what each epoch came to.
 
-        Raises DivergedError where the loss is no longer a finite number.
+        With `stack`, each layer is first trained alone. Raises DivergedError where the loss is no
+        longer a finite number.
         """
         config = self.config.training
-        compute = objective(self.config)
-        optimizer = build_optimizer(self.network, config)
         assert config.epochs is not None
-        steps = config.epochs * math.ceil(len(self._training) / config.batch_size)
-        schedule = build_schedule(optimizer, config, steps)
+        began = time.monotonic()
+        if config.stack:
+            yield from self._layers()
+        compute = objective(self.config)
         best = math.inf
         kept: dict[str, Tensor] = {}
-        began = time.monotonic()
-        epoch_began, lr = began, schedule.get_last_lr()[0]
-        for progress in train_epochs(
-            self.network, compute, self._training, optimizer, schedule,
-            epochs=config.epochs, batch_size=config.batch_size, generator=self._generator,
-        ):  # fmt: skip
-            if progress.losses is None:
-                yield progress
-                continue
-            trained = time.monotonic() - epoch_began
-            row: dict[str, float] = {"epoch": progress.epoch, "lr": float(lr)}
-            row |= progress.losses | self._measure(compute)
-            row |= {"seconds": trained, "images_per_second": len(self._training) / trained}
-            if config.keep == "best" and row["validation_loss"] < best:
-                best = row["validation_loss"]
-                kept = {name: value.clone() for name, value in self.network.state_dict().items()}
-            self.seconds = time.monotonic() - began
-            yield progress
-            yield Epoch(row)
-            epoch_began, lr = time.monotonic(), schedule.get_last_lr()[0]
+        for event in self._trained(self.network, compute, config.epochs):
+            if isinstance(event, Epoch):
+                event.row.update(self._measure(compute))
+                if config.keep == "best" and event.row["validation_loss"] < best:
+                    best = event.row["validation_loss"]
+                    weights = self.network.state_dict()
+                    kept = {name: value.clone() for name, value in weights.items()}
+                self.seconds = time.monotonic() - began
+            yield event.after(self.planned_epochs - config.epochs)
         if kept:
             self.network.load_state_dict(kept)
         self.network.eval()
+
+    def _layers(self) -> Iterator[Progress | Epoch]:
+        """Trains each layer alone."""
+        assert isinstance(self.network, Autoencoder)
+        epochs = self.config.training.stack
+        for layer in layers_of(self.network, self.architecture):
+            compute = objective(self.config, layer.below)
+            for event in self._trained(layer.network, compute, epochs):
+                if isinstance(event, Epoch):
+                    event.row["layer"] = layer.number
+                yield event.after((layer.number - 1) * epochs)
+
+    def _trained(
+        self, network: Network, compute: Objective, epochs: int
+    ) -> Iterator[Progress | Epoch]:
+        """Trains a network for so many epochs; their rows hold the losses and the time."""
+        config, images = self.config.training, self._training
+        size = len(images) if config.optimizer == "lbfgs" else config.batch_size
+        optimizer = build_optimizer(network, config)
+        steps = epochs * math.ceil(len(images) / size)
+        schedule = build_schedule(optimizer, config, steps)
+        if not isinstance(network, Classifier):
+            constrain(network, config, optimizer)
+            code = network.encoder.code
+            if config.k_start and isinstance(code, TopK | BatchTopK):
+                lower_k(code, config.k_start, optimizer, steps)
+        began, lr = time.monotonic(), schedule.get_last_lr()[0]
+        for progress in train_epochs(
+            network, compute, images, optimizer, schedule,
+            epochs=epochs, batch_size=size, generator=self._generator,
+        ):  # fmt: skip
+            yield progress
+            if progress.losses is None:
+                continue
+            seconds = time.monotonic() - began
+            speed = {"seconds": seconds, "images_per_second": len(images) / seconds}
+            yield Epoch({"epoch": progress.epoch, "lr": float(lr)} | progress.losses | speed)
+            began, lr = time.monotonic(), schedule.get_last_lr()[0]
 
     def card(self) -> ModelCard:
         """What the model file says of this run."""
@@ -136,12 +179,11 @@ class Run:
             source = start.encoder[0].encoder
             assert self.network.encoder is not None and source is not None
             self.network.encoder.load_state_dict(source.state_dict())
-            if not self.config.training.fine_tune:
-                self.network.freeze_encoder()
+            self.network.fine_tune_encoder(self.config.training.fine_tune)
         if start.weights is not None:
             _copy_weights(start.weights, self.network)
-        elif self.config.loss.sparsity == "kl":
-            _rest_at(self.network.encoder, self.config.loss.rho)
+        elif self.config.model.sparsity == "kl" and not isinstance(self.network, Classifier):
+            _rest_at(self.network, self.config.loss.rho, every_layer=self.config.training.stack > 0)
 
     def _measure(self, compute: Objective) -> dict[str, float]:
         """The figures after an epoch: of the held-out images, or of a sample of the others."""
@@ -206,15 +248,17 @@ def _copy_weights(source: nn.Module, target: nn.Module) -> None:
         raise ModelFileError(f"the weights of --load do not fit the model: {first}") from None
 
 
-def _rest_at(encoder: nn.Module | None, rho: float) -> None:
+def _rest_at(network: Autoencoder | ConvAutoencoder, rho: float, every_layer: bool = False) -> None:
     """Lets each sigmoid unit of the code begin at an activation of about rho.
 
     Training then starts where the penalty is small; from the usual start, half of each unit's
     range, the first epochs only push activations down and the error stays several times higher.
     """
-    assert encoder is not None
-    layer = [module for module in encoder.modules() if isinstance(module, nn.Linear)][-1]
-    nn.init.constant_(layer.bias, math.log(rho / (1 - rho)))
+    encoder = network.encoder
+    layers = encoder.layers if every_layer and isinstance(encoder, Encoder) else [encoder.to_code]
+    for layer in layers:
+        assert isinstance(layer, nn.Linear)
+        nn.init.constant_(layer.bias, math.log(rho / (1 - rho)))
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from aectl.types import Shape
 log = logging.getLogger(__name__)
 
 FALLBACK = "digits"
-OF_THE_LOSS = tuple(field.name for field in dataclasses.fields(LossConfig))
+OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
 
 def prepare(

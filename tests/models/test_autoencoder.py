@@ -6,6 +6,7 @@ import torch
 from scipy.special import expit
 
 from aectl.models import Autoencoder
+from aectl.models.codes import Code
 
 SHAPE = (1, 3, 4)
 
@@ -31,7 +32,7 @@ def relu(x):
 
 
 def test_a_deep_net_computes_the_chain_of_its_layers():
-    network, x = built(7, 5, 3, activation="tanh", code_activation="sigmoid"), images()
+    network, x = built(7, 5, 3, activation="tanh", code=Code("sigmoid")), images()
     w = weights(network)
     code = x.double().numpy().reshape(5, -1)
     for layer, activation in enumerate((np.tanh, np.tanh, expit)):
@@ -100,7 +101,7 @@ def test_a_tied_decoder_uses_the_transposed_weights_of_the_encoder(when):
 
 
 def test_a_tied_weight_s_gradient_comes_from_encoder_and_decoder():
-    network, x = built(4, tied=True, activation="linear", code_activation="linear",
+    network, x = built(4, tied=True, activation="linear", code=Code("linear"),
                        output_activation="linear"), images()  # fmt: skip
     network(x).square().sum().backward()
     w = weights(network)
@@ -121,7 +122,7 @@ def test_dropout_acts_in_training_alone_and_never_on_the_code_layer():
 
 
 def test_filter_responses_are_what_the_code_is_before_its_activation():
-    network, x = built(7, 3, code_activation="sigmoid"), images()
+    network, x = built(7, 3, code=Code("sigmoid")), images()
     np.testing.assert_allclose(
         expit(network.filter_responses(x).detach().numpy()), network.encode(x).detach(), rtol=1e-5
     )
@@ -131,4 +132,4 @@ def test_filter_responses_are_what_the_code_is_before_its_activation():
     ("activation", "line"), [("relu", 0.0), ("sigmoid", 0.1), ("softplus", 0.1), ("tanh", None)]
 )
 def test_the_line_above_which_a_unit_is_active_depends_on_the_code_s_activation(activation, line):
-    assert built(7, 3, code_activation=activation).active_above == line
+    assert built(7, 3, code=Code(activation)).active_above == line

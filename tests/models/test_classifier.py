@@ -6,6 +6,7 @@ import torch
 from scipy.special import softmax
 
 from aectl.models import Autoencoder, Classifier, ConvAutoencoder
+from aectl.models.codes import Code, TopK
 
 SHAPE = (1, 3, 4)
 ENCODERS = {
@@ -68,31 +69,52 @@ def test_dropout_acts_in_training_alone():
 def test_a_frozen_encoder_gets_no_gradient_and_the_head_does(kind):
     torch.manual_seed(0)
     network = Classifier(SHAPE, (7,), 4, encoder=ENCODERS[kind]())
-    network.freeze_encoder()
-    network(images()).square().sum().backward()
+    network.fine_tune_encoder(False)
+    network.train()(images()).square().sum().backward()
     assert all(parameter.grad is None for parameter in network.encoder.parameters())
     assert all(parameter.grad.abs().sum() > 0 for parameter in network.layers.parameters())
 
 
-def test_an_encoder_that_is_not_frozen_gets_a_gradient():
+@pytest.mark.parametrize("encoder", [
+    lambda: Autoencoder(SHAPE, (5,), "tanh", Code("tanh")).encoder,
+    lambda: ConvAutoencoder(SHAPE, (4, 5), "tanh", Code("tanh")).encoder,
+])  # fmt: skip
+def test_an_encoder_that_is_fine_tuned_learns_too(encoder):
     torch.manual_seed(0)
-    network = Classifier(SHAPE, (7,), 4, encoder=Autoencoder(SHAPE, (5,), "tanh", "tanh").encoder)
-    network(images()).square().sum().backward()
-    assert all(parameter.grad.abs().sum() > 0 for parameter in network.encoder.parameters())
+    network = Classifier(SHAPE, (7,), 4, encoder=encoder())
+    network.fine_tune_encoder(True)
+    network.train()(images()).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
 
 
 def test_a_frozen_encoder_drops_nothing_in_training_and_the_head_still_does():
     torch.manual_seed(0)
-    encoder, x = Autoencoder(SHAPE, (50, 20), "tanh", "tanh", dropout=0.5).encoder, images()
-    network = Classifier(SHAPE, (50,), 4, dropout=0.5, encoder=encoder).train()
-    assert not torch.equal(network.encoder(x), network.encoder(x))
-    network.freeze_encoder()
-    network.train()
+    encoder = Autoencoder(SHAPE, (50, 20), dropout=0.5, input_dropout=0.5).encoder
+    network, x = Classifier(SHAPE, (50,), 4, dropout=0.5, encoder=encoder).train(), images()
     assert torch.equal(network.encoder(x), network.encoder(x))
     assert not torch.equal(network(x), network(x))
 
 
-def test_freezing_without_an_encoder_leaves_the_classifier_trainable():
-    network = Classifier(SHAPE, (7,), 4)
-    network.freeze_encoder()
-    assert all(parameter.requires_grad for parameter in network.parameters())
+@pytest.mark.parametrize(
+    ("dropped", "hidden"), [("input_dropout", (30,)), ("dropout", (30,)), ("dropout", (30, 40))]
+)
+def test_the_classifier_s_own_dropout_acts_in_an_encoder_that_is_fine_tuned(dropped, hidden):
+    """What the output is on average says where a part of the numbers was dropped and scaled up."""
+    torch.manual_seed(0)
+    encoder = Autoencoder(SHAPE, hidden, "linear", Code("linear")).encoder
+    network, x = Classifier(SHAPE, (), 4, encoder=encoder, **{dropped: 0.5}), images()
+    network.fine_tune_encoder(True)
+    drawn = torch.stack([network.train()(x) for _ in range(4000)])
+    assert drawn.std(0).min() > 0.01
+    np.testing.assert_allclose(
+        drawn.mean(0).detach(), network.eval()(x).detach(), atol=5 * drawn.std().item() / 4000**0.5
+    )
+
+
+@pytest.mark.parametrize("fine_tuned", [False, True])
+def test_a_code_is_what_it_is_in_use_while_the_classifier_is_trained(fine_tuned):
+    torch.manual_seed(0)
+    encoder = Autoencoder(SHAPE, (40,), code=TopK("relu", 3, alpha=4)).encoder
+    network, x = Classifier(SHAPE, (), 4, encoder=encoder), images()
+    network.fine_tune_encoder(fine_tuned)
+    assert (network.train().encoder(x) != 0).sum(1).tolist() == [12] * len(x)

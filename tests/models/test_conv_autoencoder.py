@@ -6,6 +6,7 @@ import torch
 from scipy.special import expit
 
 from aectl.models import ConvAutoencoder
+from aectl.models.codes import Code
 
 
 def images(shape, count=2):
@@ -39,7 +40,7 @@ def relu(x):
 @pytest.mark.parametrize("shape", [(1, 5, 6), (3, 8, 7)])
 def test_forward_is_convolutions_a_dense_code_and_transposed_convolutions(shape):
     torch.manual_seed(0)
-    network = ConvAutoencoder(shape, (4, 3, 5), code_activation="sigmoid")
+    network = ConvAutoencoder(shape, (4, 3, 5), code=Code("sigmoid"))
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
     x = images(shape)
@@ -72,7 +73,7 @@ def test_images_come_back_in_exactly_their_shape(channels, height, width, hidden
 
 
 def test_filter_responses_are_what_the_code_is_before_its_activation():
-    network = ConvAutoencoder((1, 6, 6), (3, 4), code_activation="sigmoid")
+    network = ConvAutoencoder((1, 6, 6), (3, 4), code=Code("sigmoid"))
     x = images((1, 6, 6))
     assert network.code_size == 4
     np.testing.assert_allclose(
@@ -82,7 +83,7 @@ def test_filter_responses_are_what_the_code_is_before_its_activation():
 
 def test_every_weight_is_trained():
     torch.manual_seed(0)
-    network = ConvAutoencoder((3, 9, 10), (8, 8, 16), "tanh", "tanh")
+    network = ConvAutoencoder((3, 9, 10), (8, 8, 16), "tanh", Code("tanh"))
     x = images((3, 9, 10))
     (network(x) - x).square().sum().backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())

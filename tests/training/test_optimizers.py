@@ -2,13 +2,18 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.linalg import polar
+from scipy.optimize import minimize, rosen, rosen_der
 from torch import nn
 
 from aectl.config import OPTIONS, Config
-from aectl.models import Autoencoder, Classifier
-from aectl.training.optimizers import OPTIMIZERS, SCHEDULES, build_optimizer, build_schedule
+from aectl.models import Autoencoder, Classifier, ConvAutoencoder
+from aectl.models.codes import TopK
+from aectl.training.optimizers import COLUMNS, OPTIMIZERS, build_optimizer, constrain, orthonormal
+from aectl.training.schedules import SCHEDULES, build_schedule, lower_k
 
 
 def configured(**options):
@@ -105,14 +110,116 @@ def test_without_weight_decay_a_weight_without_gradient_stays(name):
     layer = nn.Linear(3, 2)
     before = layer.weight.detach().clone()
     layer.weight.grad, layer.bias.grad = torch.zeros(2, 3), torch.ones(2)
-    build_optimizer(layer, configured(optimizer=name)).step()
+    build_optimizer(layer, configured(optimizer=name)).step(lambda: torch.ones(()))
     assert torch.equal(layer.weight, before)
 
 
 def test_every_trained_parameter_is_in_one_group_and_frozen_ones_in_none():
     encoder = Autoencoder((1, 2, 2), (3,)).encoder
     network = Classifier((1, 2, 2), (4,), 2, encoder=encoder)
-    network.freeze_encoder()
+    network.fine_tune_encoder(False)
     groups = build_optimizer(network, configured()).param_groups
     found = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(found) == sorted(id(parameter) for parameter in network.layers.parameters())
+
+
+def columns_after(network, count=3, **options):
+    """The decoder's columns after some steps on random gradients."""
+    config = configured(optimizer="sgd", lr=0.1, **options)
+    optimizer = build_optimizer(network, config)
+    constrain(network, config, optimizer)
+    seen = [network.decoder.directions.detach().clone()]
+    for _ in range(count):
+        for parameter in network.parameters():
+            parameter.grad = torch.randn_like(parameter)
+        optimizer.step()
+        seen.append(network.decoder.directions.detach().clone())
+    return seen
+
+
+NETWORKS = {
+    "dense": lambda: Autoencoder((1, 3, 4), (9, 5)),
+    "tied": lambda: Autoencoder((1, 3, 4), (5,), tied=True),
+    "wide": lambda: Autoencoder((1, 3, 4), (20,)),
+    "conv": lambda: ConvAutoencoder((1, 6, 6), (3, 5)),
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_each_unit_s_column_has_length_1_at_the_start_and_after_each_step(kind):
+    torch.manual_seed(0)
+    seen = columns_after(NETWORKS[kind](), decoder_columns="unit-norm")
+    for columns in seen:
+        torch.testing.assert_close(columns.norm(dim=0), torch.ones(columns.shape[1]))
+    assert not torch.equal(seen[0], seen[-1])
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_orthonormal_columns_are_at_right_angles_at_the_start_and_after_each_step(kind):
+    torch.manual_seed(0)
+    seen = columns_after(NETWORKS[kind](), decoder_columns="orthonormal")
+    for columns in seen:
+        short = columns if len(columns) >= columns.shape[1] else columns.T
+        torch.testing.assert_close(short.T @ short, torch.eye(short.shape[1]), atol=1e-4, rtol=0)
+    assert not torch.equal(seen[0], seen[-1])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+@pytest.mark.parametrize("shape", [(12, 5), (5, 12), (6, 6)])
+def test_the_orthonormal_matrix_is_the_nearest_one(shape, scale):
+    torch.manual_seed(0)
+    columns = scale * torch.randn(shape)
+    factor, _ = polar(columns.double().numpy())
+    np.testing.assert_allclose(orthonormal(columns), factor, atol=1e-4)
+
+
+def test_free_columns_are_what_the_steps_make_of_them():
+    torch.manual_seed(0)
+    network = NETWORKS["dense"]()
+    before = network.decoder.directions.detach().clone()
+    seen = columns_after(network)
+    assert torch.equal(seen[0], before)
+    assert not torch.allclose(seen[1].norm(dim=0), torch.ones(5), atol=0.01)
+
+
+@pytest.mark.parametrize(("steps", "expected"), [
+    (10, [20, 17, 14, 11, 8, 5, 5, 5, 5, 5, 5]),
+    (4, [20, 12, 5, 5, 5]),
+])  # fmt: skip
+def test_k_falls_linearly_over_the_first_half_of_training_and_stays(steps, expected):
+    code = TopK("relu", 5)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
+    lower_k(code, 20, optimizer, steps)
+    seen = [code.kept]
+    for _ in range(steps):
+        optimizer.step()
+        seen.append(code.kept)
+    assert seen == expected
+
+
+def test_lbfgs_finds_the_minimum_that_scipy_s_finds():
+    """Rosenbrock's valley in ten dimensions, an iteration a step."""
+    at = torch.nn.Parameter(torch.full((2, 5), -0.5, dtype=torch.float64))
+    network = nn.Module()
+    network.at = at
+    optimizer = build_optimizer(network, configured(optimizer="lbfgs"))
+
+    def cost(x):
+        x = x.flatten()
+        return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+    def closure():
+        optimizer.zero_grad()
+        value = cost(at)
+        value.backward()
+        return value
+
+    for _ in range(150):
+        optimizer.step(closure)
+    by_scipy = minimize(rosen, np.full(10, -0.5), jac=rosen_der, method="L-BFGS-B")
+    assert cost(at).item() < 1e-9
+    np.testing.assert_allclose(at.detach().flatten(), by_scipy.x, atol=1e-3)
+
+
+def test_the_tables_of_columns_are_the_choices_of_the_option():
+    assert {*COLUMNS, "free"} == set(OPTIONS["decoder_columns"].metadata["option"].choices)

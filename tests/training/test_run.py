@@ -299,3 +299,55 @@ def test_the_card_says_how_the_network_was_trained_and_is_json():
     assert described["training"]["options"]["hidden"] == [16]
     assert described["training"]["versions"]["torch"] == torch.__version__
     assert described["training"]["images"] == 120
+
+
+def test_stacked_layers_are_trained_one_after_the_other_and_then_the_whole():
+    run, rows = trained(hidden="16,9", stack=2, epochs=3, activation="sigmoid")
+    assert run.planned_epochs == 7
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row.get("layer") for row in rows] == [1, 1, 2, 2, None, None, None]
+    assert ["train_mse" in row for row in rows] == [False] * 4 + [True] * 3
+
+
+def test_a_deep_net_starts_better_from_layers_that_were_trained_alone():
+    options = {"hidden": "40,20,10", "epochs": 1, "activation": "tanh", "lr": 0.01}
+    _, plain = trained(digits(), **options)
+    _, stacked = trained(digits(), stack=20, **options)
+    assert stacked[-1]["train_mse"] < 0.7 * plain[-1]["train_mse"]
+
+
+def test_progress_of_a_stacked_run_counts_on():
+    events = prepared(hidden="16,9", stack=1, epochs=2, batch_size=50).epochs()
+    ends = [event.epoch for event in events if isinstance(event, Progress) and event.losses]
+    assert ends == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("sparsity", ["topk", "batch-topk"])
+def test_k_start_lets_many_units_be_active_at_first_and_k_at_the_end(sparsity):
+    _, fixed = trained(digits(), sparsity=sparsity, k=2, epochs=6)
+    run, falling = trained(digits(), sparsity=sparsity, k=2, k_start=16, epochs=6)
+    assert run.network.encoder.code.kept == 2
+    assert falling[1]["reconstruction"] < 0.9 * fixed[1]["reconstruction"]
+
+
+def test_an_epoch_of_lbfgs_is_one_step_over_all_images_that_never_raises_the_loss():
+    _, rows = trained(optimizer="lbfgs", epochs=30, code_activation="sigmoid")
+    losses = [row["loss"] for row in rows]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.3 * losses[0]
+    assert {row["lr"] for row in rows} == {1.0}
+
+
+def test_the_decoder_s_columns_are_held_throughout_a_run():
+    run, _ = trained(sparsity="l1", epochs=2)
+    lengths = run.network.decoder.directions.norm(dim=0)
+    torch.testing.assert_close(lengths, torch.ones(16))
+
+
+@pytest.mark.parametrize("every_layer", [False, True])
+def test_stacked_kl_layers_all_start_near_rho(every_layer):
+    run = prepared(
+        hidden="16,9", sparsity="kl", rho=0.1, activation="sigmoid", stack=int(every_layer)
+    )
+    first = run.network.encode(pixels(run.images), 1).mean().item()
+    assert (abs(first - 0.1) < 0.05) == every_layer

@@ -1,0 +1,51 @@
+"""What changes in the course of training: the learning rate, and how many units stay active."""
+
+import math
+from collections.abc import Callable
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from aectl.models.codes import BatchTopK, TopK
+from aectl.sections import TrainingConfig
+
+
+def build_schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LambdaLR:
+    """The learning rate over `steps` steps: a linear warm-up, then the schedule's course.
+
+    Of an optimiser that sees all images at each step, the rate stays what it is.
+    """
+    if config.optimizer == "lbfgs":
+        return LambdaLR(optimizer, lambda step: 1.0)
+    warm = config.warmup * steps
+    course = SCHEDULES[config.schedule]
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / math.ceil(warm)
+        return course((step - warm) / max(1.0, steps - warm))
+
+    return LambdaLR(optimizer, factor)
+
+
+def lower_k(code: TopK | BatchTopK, start: int, optimizer: Optimizer, steps: int) -> None:
+    """Lets the active units fall from `start` to k over the first half of `steps` steps.
+
+    Linearly, as Makhzani & Frey 2013 do (section 4.2.1): units that would never be among the k
+    largest learn before the competition grows hard.
+    """
+    k, done = code.kept, 0
+    code.kept = start
+
+    def lower(*_: object) -> None:
+        nonlocal done
+        done += 1
+        code.kept = round(start + (k - start) * min(1.0, 2 * done / steps))
+
+    optimizer.register_step_post_hook(lower)
+
+
+SCHEDULES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
+    "constant": lambda done: 1.0,
+}

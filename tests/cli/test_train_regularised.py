@@ -1,0 +1,103 @@
+"""Every way to make an autoencoder sparse or robust, from the command line on the digits."""
+
+import json
+
+import pytest
+
+DIGITS = ("train", "-q", "--dataset", "digits", "--hidden", "40", "--epochs", "60")
+
+
+def measured(aectl, *options):
+    """The error report of a model that was trained with these options."""
+    assert aectl(*DIGITS, *options, "--out", "run", "--overwrite").status == 0
+    (report,) = json.loads(aectl("eval", "-q", "run", "--json").out)
+    return report
+
+
+@pytest.mark.parametrize(
+    ("options", "l0"),
+    [
+        (("--sparsity", "topk", "--k", "5"), 5),
+        (("--sparsity", "topk", "--k", "5", "--alpha", "2"), 10),
+        (("--sparsity", "topk", "--k", "5", "--k-start", "20", "--aux-k", "8"), 5),
+        (("--sparsity", "topk"), 2),
+        (("--sparsity", "batch-topk", "--k", "5", "--aux-k", "8"), 5),
+    ],
+)
+def test_as_many_units_are_active_as_were_asked_for(aectl, options, l0):
+    report = measured(aectl, *options)
+    assert report["l0"] == pytest.approx(l0, rel=0.1)
+    assert report["explained_variance"] > 0.35
+
+
+@pytest.mark.parametrize("kind", ["l1", "jumprelu", "gated"])
+def test_a_larger_beta_leaves_fewer_units_active_and_costs_error(aectl, kind):
+    options = ("--sparsity", kind, "--lr", "0.02", "--beta")
+    mild, strong = (measured(aectl, *options, beta) for beta in ("0.01", "1"))
+    assert strong["l0"] < 0.8 * mild["l0"]
+    assert strong["mse"] > mild["mse"]
+
+
+def test_winner_take_all_leaves_units_active_for_a_part_of_the_images(aectl):
+    narrow, wide = (measured(aectl, "--sparsity", "wta", "--rate", rate) for rate in ("0.05", "1"))
+    assert narrow["explained_variance"] < wide["explained_variance"]
+
+
+@pytest.mark.parametrize("noise", ["masking", "salt-and-pepper", "gaussian"])
+def test_more_noise_costs_error_on_clean_images(aectl, noise):
+    errors = [measured(aectl)["mse"]]
+    for level in ("0.1", "0.5"):
+        errors.append(measured(aectl, "--noise", noise, "--noise-level", level)["mse"])
+    assert errors == sorted(errors)
+    assert errors[2] > 2 * errors[1]
+
+
+def test_a_contractive_network_has_a_flatter_code(aectl):
+    options = ("--code-activation", "sigmoid")
+    plain, contractive = measured(aectl, *options), measured(aectl, *options, "--contractive", "1")
+    assert contractive["mse"] > plain["mse"]
+    with open("run/metrics.csv") as file:
+        assert "contraction" in file.readline().split(",")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--decoder-columns", "unit-norm"),
+        ("--decoder-columns", "orthonormal"),
+        ("--input-dropout", "0.1"),
+        ("--shift", "1"),
+        ("--optimizer", "lbfgs", "--epochs", "60"),
+        ("--hidden", "50,20", "--stack", "10"),
+    ],
+)
+def test_other_ways_to_train_still_reconstruct(aectl, options):
+    assert measured(aectl, *options)["explained_variance"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--k", "3"), "--k has no effect without --sparsity topk or batch-topk"),
+        (("--sparsity", "topk", "--k", "41"), "--k is 41, and the code has 40 units"),
+        (("--noise-level", "0.1"), "--noise-level has no effect without --noise masking or"),
+        (("--sparsity", "jumprelu", "--code-activation", "tanh"), "needs --code-activation relu"),
+        (("--sparsity", "gated", "--tied"), "cannot go with --tied"),
+        (("--sparsity", "topk", "--contractive", "1"), "--contractive needs a smooth code"),
+        (("--optimizer", "lbfgs", "--noise", "masking"), "which it is not with --noise"),
+        (("--optimizer", "lbfgs", "--dropout", "0.5"), "which it is not with --dropout"),
+        (("--optimizer", "lbfgs", "--input-dropout", "0.5"), "not with --input-dropout"),
+        (("--optimizer", "lbfgs", "--shift", "1"), "which it is not with --shift"),
+        (("--optimizer", "lbfgs", "--batch-size", "9"), "--batch-size has no effect without"),
+        (("--stack", "1", "--sparsity", "jumprelu"), "--stack cannot go with --sparsity jumprelu"),
+        (("--stack", "1", "--sparse"), "--stack and --sparsity kl need --activation sigmoid"),
+        (("--stack", "1", "--loss", "bce"), "--stack and --loss bce need --activation sigmoid"),
+        (("--sparsity", "wta", "--rate", "0"), "--rate must be above 0 and at most 1; 0 given"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_in_one_line(aectl, tmp_path, options, said):
+    done = aectl(*DIGITS, *options, "--out", "run")
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()

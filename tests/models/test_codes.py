@@ -1,0 +1,147 @@
+"""The rules by which units compete, each against its paper's formula in numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from aectl.architecture import Architecture
+from aectl.config import OPTIONS, Config
+from aectl.models import codes
+from aectl.models.codes import BatchTopK, Code, Gated, JumpReLU, TopK, WinnerTakeAll
+
+UNITS = 20
+RULES = {
+    "none": lambda: Code("relu"),
+    "topk": lambda: TopK("relu", 3, alpha=2),
+    "batch-topk": lambda: BatchTopK("relu", 3),
+    "jumprelu": lambda: JumpReLU(UNITS, 0.1),
+    "gated": lambda: Gated(UNITS),
+    "wta": lambda: WinnerTakeAll("relu", 0.25),
+}
+
+
+def answers(count=8, seed=0):
+    """Preactivations as they might be: of both signs, no two alike."""
+    return torch.randn(count, UNITS, generator=torch.Generator().manual_seed(seed))
+
+
+def largest(values, count):
+    """`values` with all but the `count` largest set to 0."""
+    kept = np.zeros_like(values)
+    chosen = np.argsort(-values, axis=None)[:count]
+    kept.flat[chosen] = values.flat[chosen]
+    return kept
+
+
+@pytest.mark.parametrize(("training", "kept"), [(True, 3), (False, 6)])
+@pytest.mark.parametrize("activation", ["relu", "linear"])
+def test_topk_keeps_the_largest_units_of_each_image_and_alpha_times_as_many_in_use(
+    training, kept, activation
+):
+    rule, p = TopK(activation, 3, alpha=2).train(training), answers()
+    values = p.numpy() if activation == "linear" else np.maximum(p.numpy(), 0)
+    np.testing.assert_array_equal(rule(p), [largest(row, kept) for row in values])
+
+
+def test_topk_of_more_units_than_there_are_is_the_activation():
+    p = answers()
+    assert torch.equal(TopK("relu", 3, alpha=100).eval()(p), p.relu())
+
+
+def test_batch_topk_keeps_the_largest_values_of_the_batch():
+    p = answers()
+    expected = largest(np.maximum(p.numpy(), 0), 3 * len(p))
+    np.testing.assert_array_equal(BatchTopK("relu", 3).train()(p), expected)
+
+
+def test_batch_topk_in_use_keeps_what_lies_above_the_mean_of_the_least_that_was_kept():
+    rule, least = BatchTopK("relu", 3).train(), []
+    for seed in range(400):
+        kept = rule(answers(seed=seed))
+        least.append(kept[kept > 0].min().item())
+    weights = 0.99 ** np.arange(400)[::-1]
+    threshold = np.average(least, weights=weights)
+    assert rule.threshold.item() == pytest.approx(threshold, rel=0.03)
+    p = answers(2000, seed=1000)
+    used = rule.eval()(p)
+    expected = np.where(p.numpy() > rule.threshold.item(), p.numpy(), 0)
+    np.testing.assert_array_equal(used, expected)
+    assert (used > 0).sum(1).double().mean() == pytest.approx(3, rel=0.1)
+
+
+def test_jumprelu_passes_what_lies_above_each_unit_s_threshold_unchanged():
+    rule, p = JumpReLU(UNITS, 0.1), answers()
+    torch.nn.init.uniform_(rule.log_threshold, -2, 0)
+    thresholds = np.exp(rule.log_threshold.detach().numpy())
+    expected = np.where(p.numpy() > thresholds, p.numpy(), 0)
+    np.testing.assert_allclose(rule(p).detach(), expected, rtol=1e-6)
+    np.testing.assert_array_equal(rule.active(p).detach(), expected != 0)
+
+
+def test_the_gradients_of_jumprelu_are_those_of_its_paper():
+    """JumpReLU SAEs, equations 11 and 12: K is 1 within half a bandwidth of the threshold."""
+    rule = JumpReLU(UNITS, 0.5)
+    torch.nn.init.uniform_(rule.log_threshold, -1, 0.5)
+    p, above = answers(200).requires_grad_(), torch.randn(200, UNITS)
+    theta = rule.log_threshold.detach().exp()
+    within = ((p - theta).abs() < 0.25).float()
+
+    rule(p).backward(above)
+    assert torch.equal(p.grad, above * (p > theta))
+    expected = (above * -(theta / 0.5) * within).sum(0) * theta  # by log theta
+    torch.testing.assert_close(rule.log_threshold.grad, expected)
+
+    rule.log_threshold.grad = p.grad = None
+    rule.active(p).backward(above)
+    assert p.grad is None
+    expected = (above * -(1 / 0.5) * within).sum(0) * theta
+    torch.testing.assert_close(rule.log_threshold.grad, expected)
+
+
+def test_a_gate_opens_by_the_preactivation_and_its_value_is_scaled_and_shifted():
+    rule, p = Gated(UNITS), answers()
+    torch.nn.init.normal_(rule.r)
+    torch.nn.init.normal_(rule.b)
+    r, b = rule.r.detach().numpy(), rule.b.detach().numpy()
+    expected = (p.numpy() > 0) * np.maximum(np.exp(r) * p.numpy() + b, 0)
+    np.testing.assert_allclose(rule(p).detach(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("rate", "winners"), [(0.25, 2), (0.1, 1), (0.01, 1), (1.0, 8)])
+def test_winner_take_all_keeps_of_each_unit_the_images_that_excite_it_most(rate, winners):
+    rule, p = WinnerTakeAll("relu", rate), answers()
+    expected = [largest(column, winners) for column in np.maximum(p.numpy(), 0).T]
+    np.testing.assert_array_equal(rule.train()(p), np.transpose(expected))
+    assert torch.equal(rule.eval()(p), p.relu())
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_in_use_the_code_of_an_image_does_not_depend_on_those_beside_it(name):
+    rule, p = RULES[name](), answers()
+    rule.train()(p)
+    rule.eval()
+    together = rule(p)
+    for row in range(len(p)):
+        assert torch.equal(rule(p[row : row + 1])[0], together[row])
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", RULES)
+def test_only_units_that_are_active_are_trained_and_silent_ones_are_0(name, training):
+    rule, p = RULES[name]().train(training), answers().requires_grad_()
+    code = rule(p)
+    code.sum().backward()
+    assert torch.equal(p.grad != 0, code != 0)
+    assert (code >= 0).all()
+    assert 0 < (code > 0).sum() < code.numel()
+
+
+def test_every_kind_of_sparsity_has_its_rule():
+    kinds = {
+        "topk": codes.TopK, "batch-topk": codes.BatchTopK, "jumprelu": codes.JumpReLU,
+        "gated": codes.Gated, "wta": codes.WinnerTakeAll,
+    }  # fmt: skip
+    for kind in OPTIONS["sparsity"].metadata["option"].choices:
+        config = Config.from_options({"sparsity": kind}).model.resolved(40)
+        network = Architecture(config, (1, 5, 8)).build()
+        assert type(network.encoder.code) is kinds.get(kind, Code)
