@@ -80,8 +80,8 @@ class Evaluation:
     def train_inputs(self) -> Inputs:
         """What the model was trained on."""
         word = self.card.dataset
-        train = f"{word.partition(':')[0]}:train" if datasets.is_dataset(word) else word
-        return dataclasses.replace(self.inputs, words=[train])
+        train = word.partition(":")[0] if datasets.is_dataset(word) else word
+        return dataclasses.replace(self.inputs, words=[train], split="train")
 
     def _batches(self, inputs: Inputs) -> Iterator[InputBatch]:
         with inputs.batches(self.card.shape, self.batch_size, ignore) as batches:

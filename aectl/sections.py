@@ -33,7 +33,17 @@ class Section:
 class DataConfig(Section):
     """What is trained on."""
 
-    dataset: str = option("mnist", "A dataset's name, or a folder of images.")
+    dataset: str = option(
+        "mnist",
+        "A dataset's name, a folder of images, or patches:FOLDER: patches of a folder's images in "
+        "grey, whitened and scaled (raw-patches:FOLDER: as they are).",
+    )
+    patches: int | None = option(
+        None,
+        "Patches that are drawn from the images of patches:FOLDER.",
+        at_least=1, at_most=10_000_000,
+        unset="10,000 of 8x8 pixels",
+    )  # fmt: skip
     size: tuple[int, ...] | None = option(
         None,
         "Resize images to HEIGHTxWIDTH pixels.",
@@ -57,6 +67,8 @@ class DataConfig(Section):
         super().__post_init__()
         if self.channels == 2:
             raise ConfigError("--channels must be 1 (grey) or 3 (colour); 2 given")
+        if self.patches and "patches:" not in self.dataset:
+            raise ConfigError("--patches has no effect without --dataset patches:FOLDER")
 
 
 @dataclass(frozen=True)

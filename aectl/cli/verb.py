@@ -101,9 +101,12 @@ class Session:
     def _trained_on(self, card: ModelCard) -> list[str]:
         """The dataset or folder that the model was trained on, as an INPUT."""
         from aectl.data.datasets import is_dataset
+        from aectl.data.patches import is_patches
 
         if not card.dataset:
             raise DataError("the model does not say what it was trained on; name an INPUT")
+        if is_patches(card.dataset):
+            return [card.dataset]
         if is_dataset(card.dataset):
             return [card.dataset.partition(":")[0]]
         if not Path(card.dataset).is_dir():

@@ -3,7 +3,7 @@
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -57,6 +57,9 @@ class Selection:
 
 
 EVERY_IMAGE = Selection()
+
+OnBad = Callable[[str, str], None]
+"""Told the path of each input that could not be read, and why."""
 
 
 def find_images(

@@ -4,17 +4,18 @@ import hashlib
 import itertools
 import os
 import select
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
 
-from aectl.data import datasets
+from aectl.data import datasets, patches
 from aectl.data.decoders import Decoded, Decoders, Found
 from aectl.data.folders import (
     EVERY_IMAGE,
+    OnBad,
     Selection,
     class_of,
     find_images,
@@ -26,9 +27,6 @@ from aectl.errors import DataError, UnknownInputError
 from aectl.types import Shape
 
 STDIN = "-"
-
-OnBad = Callable[[str, str], None]
-"""Told the path of each input that could not be read, and why."""
 
 
 def ignore(path: str, reason: str) -> None:
@@ -80,7 +78,8 @@ class Naming:
 class Inputs:
     """What the user named, and what is needed to find it.
 
-    `labels_from_folders` takes an image's label from the sub-folder in which it lies.
+    `labels_from_folders` takes an image's label from the sub-folder in which it lies; `split` is
+    that of datasets that are named without one.
     """
 
     words: Sequence[str]
@@ -91,6 +90,7 @@ class Inputs:
     selection: Selection = EVERY_IMAGE
     naming: Naming = field(default_factory=Naming)
     workers: int = 1
+    split: str = "test"
 
     def __post_init__(self) -> None:
         for word in self.words:
@@ -160,8 +160,8 @@ class Batches:
         self._after = after
         self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
         self._decoders: Decoders | None = None
-        groups = itertools.groupby(inputs.words, datasets.is_dataset)
-        self._groups = ((is_dataset, list(words)) for is_dataset, words in groups)
+        groups = itertools.groupby(inputs.words, _in_memory)
+        self._groups = ((in_memory, list(words)) for in_memory, words in groups)
         self._group = self._next_group()
 
     def __enter__(self) -> Self:
@@ -198,17 +198,22 @@ class Batches:
 
     def _next_group(self) -> Iterator[Decoded | None] | None:
         """The next datasets, or the files until the next dataset, being decoded."""
-        is_dataset, words = next(self._groups, (False, []))
+        in_memory, words = next(self._groups, (False, []))
         if not words:
             return None
-        if is_dataset:
+        if in_memory:
             return itertools.chain.from_iterable(map(self._of_dataset, words))
         found = itertools.chain.from_iterable(map(self._inputs.found, words))
         self._decoders = Decoders(self._marked(found), self._shape, self._inputs.workers)
         return iter(self._decoders)
 
     def _of_dataset(self, word: str) -> Iterator[Decoded]:
-        images = datasets.load(word, self._inputs.data_dir).fitted(self._shape)
+        split = self._inputs.split
+        if patches.is_patches(word):
+            images = patches.load(word, self._on_bad, self._shape[1:], split=split)
+        else:
+            images = datasets.load(word, self._inputs.data_dir, split=split)
+        images = images.fitted(self._shape)
         for first in range(0, len(images), self._size):
             part = range(first, min(first + self._size, len(images)))
             inputs = [Found(images.path(row), images.label(row)) for row in part]
@@ -280,9 +285,14 @@ def _without_links(path: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
+def _in_memory(word: str) -> bool:
+    """Whether a word names images that are held in memory as a whole."""
+    return datasets.is_dataset(word) or patches.is_patches(word)
+
+
 def _refuse_unknown(word: str) -> None:
     """Raises UnknownInputError for a word that is neither a dataset, a path, nor `-`."""
-    if word == STDIN or datasets.is_dataset(word) or os.path.lexists(word):
+    if word == STDIN or _in_memory(word) or os.path.lexists(word):
         return
     raise UnknownInputError(f"no dataset, file or folder '{word}'{datasets.near_miss(word)}")
 

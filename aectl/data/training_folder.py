@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from aectl.data.datasets import ImageSet
-from aectl.data.folders import find_images
+from aectl.data.folders import OnBad, find_images
 from aectl.data.images import SUFFIXES, has_colour, native_shape
-from aectl.data.inputs import Inputs, OnBad
+from aectl.data.inputs import Inputs
 from aectl.errors import DataError, ImageError
 
 LARGEST_DEFAULT_SIDE = 32

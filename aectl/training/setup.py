@@ -8,9 +8,9 @@ from pathlib import Path
 
 from aectl import model_file
 from aectl.config import WIDTHS, Config
-from aectl.data import datasets
+from aectl.data import datasets, patches
 from aectl.data.datasets import ImageSet
-from aectl.data.inputs import OnBad
+from aectl.data.folders import OnBad
 from aectl.data.training_folder import load_folder
 from aectl.errors import (
     ConfigError,
@@ -95,6 +95,10 @@ def _read(
     config: Config, data_dir: Path, on_bad: OnBad, workers: int, may_stand_in: bool
 ) -> ImageSet:
     word = config.data.dataset
+    if patches.is_patches(word):
+        sides = _sides(config.data.size) if config.data.size else patches.SIDES
+        count = config.data.patches or patches.COUNT
+        return patches.load(word, on_bad, sides, count, "train")
     if not datasets.is_dataset(word):
         return _read_folder(config, on_bad, workers)
     try:
