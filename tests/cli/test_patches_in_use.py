@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 from scipy.optimize import minimize
 
+import aectl as package
 from aectl.config import read_toml
 from aectl.data import patches
 from aectl.objective import Batch, objective
@@ -107,8 +109,6 @@ def test_training_reaches_the_cost_that_scipy_s_lbfgs_reaches(aectl, scenes):
 
 
 def read_toml_of(run):
-    from pathlib import Path
-
     return read_toml(Path(run) / "config.toml")
 
 
@@ -116,12 +116,9 @@ def test_whitened_patches_give_filters_with_an_orientation(aectl, scenes):
     """An edge filter has most of its energy in one direction of the plane of frequencies."""
     options = (*EXERCISE, "--epochs", "200")
     aectl("train", "-q", "--dataset", "patches:scenes", *options, "--out", "run")
-    import aectl as package
-
     weights = package.load("run").encoder.layers[0].weight.detach().view(25, 8, 8).numpy()
-    used = weights[
-        np.linalg.norm(weights, axis=(1, 2)) > 0.5 * np.linalg.norm(weights, axis=(1, 2)).max()
-    ]
+    lengths = np.linalg.norm(weights, axis=(1, 2))
+    used = weights[lengths > 0.5 * lengths.max()]
     assert len(used) >= 10
     down, across = np.meshgrid(np.fft.fftfreq(8), np.fft.fftfreq(8), indexing="ij")
     double_angle = np.exp(2j * np.arctan2(down, across))

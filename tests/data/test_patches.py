@@ -42,11 +42,7 @@ def test_raw_patches_are_cut_out_of_the_images_in_grey(scenes):
         for path in sorted(scenes.iterdir())
     ]
     sources = [
-        [
-            number
-            for number, all_of_it in enumerate(windows)
-            if (all_of_it == one[0]).all((2, 3)).any()
-        ]
+        [number for number, there in enumerate(windows) if (there == one[0]).all((2, 3)).any()]
         for one in found.images
     ]
     assert all(sources)
