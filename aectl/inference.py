@@ -13,7 +13,7 @@ from torch import Tensor
 from aectl.data.images import Pixels, decode
 from aectl.data.inputs import InputBatch
 from aectl.errors import DataError
-from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics
+from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
 from aectl.models import Classifier, Network
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.types import Shape
@@ -123,6 +123,14 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
     """The reconstructions, in [0, 1], of uint8 images (n, channels, height, width), on the CPU."""
     cpu = torch.device("cpu")
     return network.to(cpu).eval().reconstruct(to_tensor(images, cpu)).numpy()
+
+
+@torch.inference_mode()
+def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
+    """Which units of the code no image of these makes active: (code_size,); on the CPU."""
+    cpu = torch.device("cpu")
+    code = network.to(cpu).eval().encode(to_tensor(images, cpu))
+    return (~is_active(code, network.active_above).any(0)).numpy()
 
 
 @torch.inference_mode()

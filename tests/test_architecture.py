@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "model_file": {"errors", "types", "config", "files", "architecture", "models"},
     "losses": set(),
     "corruptions": set(),
+    "recipes": {"errors", "options", "config"},
     "models": {"types", "models"},
     "metrics": {"errors"},
     "data": {"errors", "types", "options", "config", "files", "data"},
@@ -36,7 +37,9 @@ MAY_IMPORT = {
 }
 """What each room may import of the package; the command line, anything."""
 
-TORCH_FREE = ("errors", "types", "options", "sections", "config", "files", "data", "outputs", "cli")
+TORCH_FREE = (
+    "errors", "types", "options", "sections", "config", "files", "data", "outputs", "cli", "recipes"
+)  # fmt: skip
 """Rooms that load no torch when they are imported."""
 
 

@@ -18,6 +18,7 @@ from aectl.cli.console import complain
 from aectl.cli.encode import encode
 from aectl.cli.evaluate import evaluate
 from aectl.cli.info import info
+from aectl.cli.recipes import recipes
 from aectl.cli.reconstruct import reconstruct
 from aectl.cli.train import train
 from aectl.errors import AectlError
@@ -150,6 +151,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "classify": classify,
     "eval": evaluate,
     "info": info,
+    "recipes": recipes,
 }
 for name, command in COMMANDS.items():
     app.command(name)(explained(command))

@@ -14,6 +14,9 @@ from aectl.cli import options
 from aectl.cli.console import Console, Outcome
 from aectl.cli.training_view import TrainingView
 from aectl.config import Config, read_toml
+from aectl.errors import ConfigError
+from aectl.recipes import RECIPES
+from aectl.recipes import read as read_recipe
 
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
@@ -28,6 +31,16 @@ MUCH_DEAD = 0.5
 @options.with_config_options
 def train(
     given: dict[str, object],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            help="Options that reproduce a published result; those given here win over them. "
+            "aectl recipes lists them.",
+            autocompletion=lambda: list(RECIPES),
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -68,7 +81,9 @@ def train(
     """
     console = Console(quiet)
     outcome = Outcome(console)
-    file = read_toml(config) if config else {}
+    if recipe is not None and config is not None:
+        raise ConfigError("give either --recipe or --config, not both")
+    file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
 
     from aectl.outputs import run_folder
     from aectl.training.setup import prepare
@@ -166,9 +181,11 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
     from aectl.models import Classifier
     from aectl.outputs import pictures
 
-    pixels = _spread_over(images, SAMPLED) / 255
+    sample = _spread_over(images, SAMPLED)
+    pixels = sample / 255
     filters = inference.filters(network, pixels.mean(0), pixels.std(0))
-    pictures.save_png(folder / "filters.png", pictures.filter_grid(filters))
+    dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
+    pictures.save_png(folder / "filters.png", pictures.filter_grid(filters, dead))
     if not isinstance(network, Classifier):
         shown = _spread_over(images, PICTURED)
         grid = pictures.reconstruction_grid(shown, inference.reconstruct_images(network, shown))

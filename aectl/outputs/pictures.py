@@ -14,6 +14,7 @@ PAPER = 255
 COLUMNS = 10
 WANTED_SIDE = 64
 MOST_FILTERS = 400
+MARK = 96
 
 
 def save_png(path: Path, picture: Image.Image) -> None:
@@ -34,16 +35,22 @@ def reconstruction_grid(
     return grid(tiles, columns=min(COLUMNS, len(tiles)), side=originals.shape[-1])
 
 
-def filter_grid(filters: NDArray[np.floating]) -> Image.Image:
+def filter_grid(
+    filters: NDArray[np.floating], dead: NDArray[np.bool_] | None = None
+) -> Image.Image:
     """A tile a hidden unit, mid-grey where a pixel does not matter; at most 400 units.
 
-    filters: (units, channels, height, width). Each is scaled to the full range on its own.
+    filters: (units, channels, height, width). Each is scaled to the full range on its own; those
+    of units that are `dead`, (units,), are crossed out.
     """
     shown = filters[:MOST_FILTERS]
     largest = np.abs(shown).max(axis=(1, 2, 3), keepdims=True)
     scaled = 0.5 + 0.5 * shown / np.where(largest > 0, largest, 1)
+    tiles = to_bytes(scaled)
+    if dead is not None:
+        tiles[dead[:MOST_FILTERS]] = _crossed_out(tiles[dead[:MOST_FILTERS]])
     columns = math.ceil(math.sqrt(len(shown)))
-    return grid(list(to_bytes(scaled)), columns=columns, side=shown.shape[-1], wanted=40)
+    return grid(list(tiles), columns=columns, side=shown.shape[-1], wanted=40)
 
 
 def grid(
@@ -73,6 +80,16 @@ def grid(
 def to_bytes(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Images in [0, 1] as 0 to 255; what lies beyond is cut off."""
     return (images.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _crossed_out(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Tiles (n, channels, height, width), pale, and with a diagonal cross."""
+    height, width = tiles.shape[2:]
+    pale = (tiles // 4 + 3 * (PAPER // 4)).astype(np.uint8)
+    for step in range(max(height, width)):
+        row, column = step * height // max(height, width), step * width // max(height, width)
+        pale[:, :, row, column] = pale[:, :, row, width - 1 - column] = MARK
+    return pale
 
 
 def _gap(tile: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:

@@ -135,6 +135,22 @@ def test_a_filter_of_zeros_is_mid_grey_and_divides_by_nothing():
     assert set(np.unique(sheet)) == {128, PAPER}
 
 
+def test_dead_units_are_crossed_out_and_the_others_left_alone():
+    filters = np.random.default_rng(0).normal(size=(4, 1, 6, 6))
+    plain = np.asarray(filter_grid(filters)).astype(int)
+    marked = np.asarray(filter_grid(filters, np.array([False, True, False, True]))).astype(int)
+    middle = plain.shape[1] // 2
+    np.testing.assert_array_equal(marked[:, :middle], plain[:, :middle])
+    right = marked[:, middle:]
+    tile = np.unique(np.nonzero(right != PAPER)[0]), np.unique(np.nonzero(right != PAPER)[1])
+    assert (right[np.ix_(*tile)] >= 96).all()
+    side, scale = len(tile[1]), len(tile[1]) // 6
+    shown = right[np.ix_(tile[0][:side:scale], tile[1][::scale])]
+    assert (np.diag(shown) == 96).all()
+    assert (np.diag(shown[:, ::-1]) == 96).all()
+    assert (shown[~np.eye(6, dtype=bool) & ~np.eye(6, dtype=bool)[::-1]] >= 189).all()
+
+
 @pytest.mark.parametrize(("units", "shown"), [(1, 1), (7, 7), (400, 400), (401, 400), (1000, 400)])
 def test_at_most_four_hundred_filters_are_shown(units, shown):
     one = np.count_nonzero(np.asarray(filter_grid(np.zeros((1, 1, 2, 2)))) == 128)
