@@ -95,7 +95,8 @@ def train(
 
     import torch
 
-    from aectl.training.run import Run, Start
+    from aectl.training.run import Run
+    from aectl.training.start import Start
 
     on = io.torch_device(device, threads)
     paths = chosen.training

@@ -89,6 +89,12 @@ class Decoder(nn.Module):
         weight: Tensor = self.layers[0].weight  # type: ignore[assignment]
         return weight
 
+    @property
+    def last_bias(self) -> Tensor:
+        """The bias of the last layer: a number a pixel."""
+        bias: Tensor = self.layers[-1].bias  # type: ignore[assignment]
+        return bias
+
     def forward(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
         x = code

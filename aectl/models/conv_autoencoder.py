@@ -60,6 +60,12 @@ class ConvDecoder(nn.Module):
         """What each unit of the code adds to the first layer: a column a unit, (n, code_size)."""
         return self.from_code.weight
 
+    @property
+    def last_bias(self) -> Tensor:
+        """The bias of the last stage: a number a channel."""
+        bias: Tensor = self.stages[-1].bias  # type: ignore[assignment]
+        return bias
+
     def forward(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
         x: Tensor = self.from_code(code).unflatten(1, self.inner_shape)

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import aectl
 from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.datasets import ImageSet
-from aectl.errors import ConfigError, ModelFileError
+from aectl.errors import ConfigError
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.model_file import ModelCard
-from aectl.models import Autoencoder, Classifier, ConvAutoencoder, Network
-from aectl.models.autoencoder import Encoder
+from aectl.models import Autoencoder, Classifier, Network
 from aectl.models.codes import BatchTopK, TopK
 from aectl.objective import Objective, objective
 from aectl.training.loop import MemorySet, Progress, mean_losses, train_epochs
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.schedules import build_schedule, lower_k
 from aectl.training.stack import layers_of
+from aectl.training.start import Start, begin
 
 MEASURED_IMAGES = 10_000
 EVALUATION_BATCH = 1000
@@ -40,14 +40,6 @@ class Epoch:
     def after(self, epochs: int) -> "Epoch":
         """The same, counted on from so many epochs before."""
         return Epoch({**self.row, "epoch": self.row["epoch"] + epochs})
-
-
-@dataclass(frozen=True)
-class Start:
-    """Trained models that a run begins with: weights to start from, an encoder to stand on."""
-
-    weights: Network | None = None
-    encoder: tuple[Network, ModelCard] | None = None
 
 
 class Run:
@@ -66,12 +58,13 @@ class Run:
         self.architecture = _architecture(config, images, start)
         self.network: Network = self.architecture.build()
         self._generator = torch.Generator().manual_seed(config.training.seed)
-        self._start(start)
         self.network.to(device)
         training, held_out = split(images, config.data.validation, config.training.seed)
         self._training = _on_device(training, device)
         self._held_out = _on_device(held_out, device) if held_out else None
         self._sample = _sampled(self._training, config.training.seed)
+        self._fresh = start.weights is None
+        begin(self.network, config, start, self._sample.batch(slice(None)).images)
         self.seconds = 0.0
 
     @property
@@ -117,8 +110,10 @@ class Run:
     def _layers(self) -> Iterator[Progress | Epoch]:
         """Trains each layer alone."""
         assert isinstance(self.network, Autoencoder)
-        epochs = self.config.training.stack
+        epochs, sample = self.config.training.stack, self._sample.batch(slice(None)).images
         for layer in layers_of(self.network, self.architecture):
+            if self._fresh:
+                begin(layer.network, self.config, Start(), layer.below(sample))
             compute = objective(self.config, layer.below)
             for event in self._trained(layer.network, compute, epochs):
                 if isinstance(event, Epoch):
@@ -173,18 +168,6 @@ class Run:
             },
         )
 
-    def _start(self, start: Start) -> None:
-        """Puts the weights in place with which training begins."""
-        if start.encoder and isinstance(self.network, Classifier):
-            source = start.encoder[0].encoder
-            assert self.network.encoder is not None and source is not None
-            self.network.encoder.load_state_dict(source.state_dict())
-            self.network.fine_tune_encoder(self.config.training.fine_tune)
-        if start.weights is not None:
-            _copy_weights(start.weights, self.network)
-        elif self.config.model.sparsity == "kl" and not isinstance(self.network, Classifier):
-            _rest_at(self.network, self.config.loss.rho, every_layer=self.config.training.stack > 0)
-
     def _measure(self, compute: Objective) -> dict[str, float]:
         """The figures after an epoch: of the held-out images, or of a sample of the others."""
         if self._held_out:
@@ -238,27 +221,6 @@ def _sampled(images: MemorySet, seed: int) -> MemorySet:
     rows = torch.randperm(len(images), generator=generator)[:MEASURED_IMAGES]
     rows = rows.to(images.images.device)
     return MemorySet(images.images[rows], None if images.labels is None else images.labels[rows])
-
-
-def _copy_weights(source: nn.Module, target: nn.Module) -> None:
-    try:
-        target.load_state_dict(source.state_dict())
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise ModelFileError(f"the weights of --load do not fit the model: {first}") from None
-
-
-def _rest_at(network: Autoencoder | ConvAutoencoder, rho: float, every_layer: bool = False) -> None:
-    """Lets each sigmoid unit of the code begin at an activation of about rho.
-
-    Training then starts where the penalty is small; from the usual start, half of each unit's
-    range, the first epochs only push activations down and the error stays several times higher.
-    """
-    encoder = network.encoder
-    layers = encoder.layers if every_layer and isinstance(encoder, Encoder) else [encoder.to_code]
-    for layer in layers:
-        assert isinstance(layer, nn.Linear)
-        nn.init.constant_(layer.bias, math.log(rho / (1 - rho)))
 
 
 @torch.no_grad()

@@ -15,7 +15,8 @@ from aectl.data import datasets
 from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.model_file import ModelCard
 from aectl.training.loop import Progress
-from aectl.training.run import Epoch, Run, Start, split
+from aectl.training.run import Epoch, Run, split
+from aectl.training.start import Start
 
 CPU = torch.device("cpu")
 
@@ -344,10 +345,49 @@ def test_the_decoder_s_columns_are_held_throughout_a_run():
     torch.testing.assert_close(lengths, torch.ones(16))
 
 
-@pytest.mark.parametrize("every_layer", [False, True])
-def test_stacked_kl_layers_all_start_near_rho(every_layer):
-    run = prepared(
-        hidden="16,9", sparsity="kl", rho=0.1, activation="sigmoid", stack=int(every_layer)
+def test_every_stacked_layer_starts_where_its_penalty_is_small():
+    _, rows = trained(
+        hidden="16,9", sparsity="kl", rho=0.1, beta=1.0, activation="sigmoid", stack=1, epochs=1
     )
-    first = run.network.encode(pixels(run.images), 1).mean().item()
-    assert (abs(first - 0.1) < 0.05) == every_layer
+    assert [row["sparsity"] < 0.5 for row in rows[:2]] == [True, True]
+
+
+@pytest.mark.parametrize("sparsity", ["l1", "topk", "batch-topk", "jumprelu", "gated", "wta"])
+@pytest.mark.parametrize("model", ["autoencoder", "conv-autoencoder"])
+def test_competing_units_start_with_the_same_chance(sparsity, model):
+    run = prepared(digits(), sparsity=sparsity, model=model, hidden="4,30")
+    p = run.network.encoder.preactivation(pixels(run.images)).detach()
+    torch.testing.assert_close(p.mean(0), torch.zeros(30), atol=1e-4, rtol=0)
+    torch.testing.assert_close(p.std(0), p.std(0).mean().expand(30), rtol=1e-4, atol=0)
+    encoder, decoder = run.network.encoder.to_code.weight, run.network.decoder.directions
+    cosines = torch.nn.functional.cosine_similarity(encoder, decoder.t())
+    torch.testing.assert_close(cosines, torch.ones(30))
+
+
+@pytest.mark.parametrize("output", ["clamp", "sigmoid"])
+def test_a_code_that_is_silent_at_the_start_gives_the_mean_image(output):
+    run = prepared(digits(), sparsity="topk", hidden="30", output_activation=output)
+    silent = run.network.decode(torch.zeros(1, 30))[0]
+    mean = pixels(run.images).mean(0)
+    expected = mean if output == "clamp" else mean.clamp(0.01, 0.99)
+    torch.testing.assert_close(silent, expected, atol=1e-5, rtol=0)
+
+
+def test_a_convolutional_network_starts_at_the_mean_of_each_channel():
+    run = prepared(digits(), sparsity="topk", hidden="4,30", model="conv-autoencoder")
+    mean = pixels(run.images).mean()
+    torch.testing.assert_close(run.network.decoder.last_bias[0], mean, atol=1e-6, rtol=0)
+
+
+def test_hardly_a_unit_of_a_topk_code_dies():
+    _, rows = trained(digits(), hidden="36", sparsity="topk", k=2, epochs=40)
+    assert rows[-1]["train_dead"] < 0.1
+
+
+def test_a_stack_that_starts_from_trained_weights_keeps_them():
+    base, _ = trained(hidden="16,9", epochs=1)
+    before = weights(base.network)
+    start = Start(weights=base.network)
+    run, _ = trained(hidden="16,9", sparsity="topk", k=9, start=start, stack=1, epochs=1, lr=1e-9)
+    for name, value in weights(run.network).items():
+        torch.testing.assert_close(value, before[name], atol=1e-6, rtol=0)

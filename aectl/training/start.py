@@ -1,0 +1,79 @@
+"""The weights with which a run begins: those of another model, or a start that suits the code."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from aectl.config import Config
+from aectl.errors import ModelFileError
+from aectl.model_file import ModelCard
+from aectl.models import Autoencoder, Classifier, ConvAutoencoder, Network
+
+EDGE = 0.01
+COMPETING = ("l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Trained models that a run begins with: weights to start from, an encoder to stand on."""
+
+    weights: Network | None = None
+    encoder: tuple[Network, ModelCard] | None = None
+
+
+def begin(network: Network, config: Config, start: Start, images: Tensor) -> None:
+    """Puts the weights in place with which training begins; `images` are some of the training set.
+
+    Raises ModelFileError where the weights to start from do not fit.
+    """
+    if start.encoder and isinstance(network, Classifier):
+        source = start.encoder[0].encoder
+        assert network.encoder is not None and source is not None
+        network.encoder.load_state_dict(source.state_dict())
+        network.fine_tune_encoder(config.training.fine_tune)
+    if start.weights is not None:
+        _copy_weights(start.weights, network)
+    elif isinstance(network, Classifier):
+        return
+    elif config.model.sparsity == "kl":
+        rest_at(network, config.loss.rho)
+    elif config.model.sparsity in COMPETING:
+        compete(network, images)
+
+
+def rest_at(network: Autoencoder | ConvAutoencoder, rho: float) -> None:
+    """Lets each sigmoid unit of the code begin at an activation of about rho.
+
+    Training then starts where the penalty is small; from the usual start, half of each unit's
+    range, the first epochs only push activations down and the error stays several times higher.
+    """
+    nn.init.constant_(network.encoder.to_code.bias, math.log(rho / (1 - rho)))
+
+
+@torch.no_grad()
+def compete(network: Autoencoder | ConvAutoencoder, images: Tensor) -> None:
+    """Lets all units of the code begin with the same chance to be active, and of use.
+
+    Over the images, the preactivation of each has mean 0 and the same spread. The decoder's columns
+    are the encoder's rows, and its last bias gives the mean image (Gao et al. 2024, appendix A.1).
+    From the usual start the few units that answer most to the mean image are active for every
+    image, and the others never learn: of 1,000 units on MNIST 80 % stay dead.
+    """
+    layer = network.encoder.to_code
+    spread = network.encoder.preactivation(images).std(0)
+    layer.weight.mul_((spread.mean() / spread.clamp(min=1e-6))[:, None])
+    layer.bias.sub_(network.encoder.preactivation(images).mean(0))
+    network.decoder.directions.copy_(layer.weight.t())
+    bias = network.decoder.last_bias
+    mean = images.mean((0, 2, 3)) if len(bias) == len(images[0]) else images.mean(0).flatten()
+    bias.copy_(mean.logit(EDGE) if network.output_activation is torch.sigmoid else mean)
+
+
+def _copy_weights(source: nn.Module, target: nn.Module) -> None:
+    try:
+        target.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise ModelFileError(f"the weights of --load do not fit the model: {first}") from None
