@@ -57,6 +57,13 @@ class DataConfig(Section):
         0.0, "Part of the training images that is held out and measured.", at_least=0, below=1
     )
 
+    labels: int | None = option(
+        None,
+        "Labelled images from which a classifier learns, as many of each class, drawn at random.",
+        at_least=1,
+        when=("model", ("classifier",)),
+        unset="all",
+    )
     shift: int = option(
         0,
         "Pixels by which training images are moved at most, each way at random.",

@@ -28,7 +28,7 @@ class TrainingView:
         widths = ", ".join(str(width) for width in run.architecture.hidden)
         shape = "x".join(str(side) for side in run.architecture.shape)
         console.notice(
-            f"{config.model.model} ({widths}) on {len(run.images):,} images of"
+            f"{config.model.model} ({widths}) on {run.trained_images:,} images of"
             f" {config.data.dataset} ({shape}),"
             f" {self._epochs} epochs on {run.device}, seed {config.training.seed}"
         )

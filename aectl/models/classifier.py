@@ -16,9 +16,9 @@ from aectl.types import Shape
 class Classifier(nn.Module):
     """logits = W_n ... dropout(activation(W_1 x + b_1)) ... + b_n, x the pixels or their code.
 
-    Pixels are dropped with `input_dropout`. An encoder is left as it is, and drops nothing, unless
-    it is to be fine-tuned: then each of its layers, the code included, is dropped like any hidden
-    layer. Its code is always what it is in use.
+    What is seen first is dropped with `input_dropout`: the pixels, or the code of an encoder that
+    is left as it is. Of one that is fine-tuned, each layer is dropped like any hidden layer, the
+    code included. Its code is always what it is in use.
     """
 
     def __init__(
@@ -81,5 +81,6 @@ class Classifier(nn.Module):
         if self.encoder is None:
             pixels: Tensor = self.input_dropout(images.flatten(1))
             return pixels
-        code: Tensor = self.encoder(images)
-        return self.dropout(code) if self._fine_tuned else code
+        drop = self.dropout if self._fine_tuned else self.input_dropout
+        code: Tensor = drop(self.encoder(images))
+        return code

@@ -60,12 +60,19 @@ class Run:
         self._generator = torch.Generator().manual_seed(config.training.seed)
         self.network.to(device)
         training, held_out = split(images, config.data.validation, config.training.seed)
+        if config.data.labels:
+            training = few_labels(training, config.data.labels, config.training.seed)
         self._training = _on_device(training, device)
         self._held_out = _on_device(held_out, device) if held_out else None
         self._sample = _sampled(self._training, config.training.seed)
         self._fresh = start.weights is None
         begin(self.network, config, start, self._sample.batch(slice(None)).images)
         self.seconds = 0.0
+
+    @property
+    def trained_images(self) -> int:
+        """How many images it learns from: those not held out, or those of a few labels."""
+        return len(self._training)
 
     @property
     def small(self) -> bool:
@@ -194,6 +201,29 @@ def split(images: ImageSet, part: float, seed: int) -> tuple[ImageSet, ImageSet 
         )
     order = np.random.default_rng(seed).permutation(len(images))
     return images.take(np.sort(order[held_out:])), images.take(np.sort(order[:held_out]))
+
+
+def few_labels(images: ImageSet, count: int, seed: int) -> ImageSet:
+    """So many of the images, as many of each class as of any other; the seed decides which.
+
+    Where the count is no multiple of the classes, chance decides which have one more. Raises
+    ConfigError where a class has too few.
+    """
+    assert images.labels is not None
+    chance = np.random.default_rng(seed)
+    classes = len(images.classes)
+    share = np.full(classes, count // classes)
+    share[chance.permutation(classes)[: count % classes]] += 1
+    found = []
+    for number, wanted in enumerate(share):
+        of_class = np.flatnonzero(images.labels == number)
+        if len(of_class) < wanted:
+            raise ConfigError(
+                f"--labels {count} asks for {wanted} images of class {images.classes[number]}, and"
+                f" there are {len(of_class)}"
+            )
+        found.append(chance.permutation(of_class)[:wanted])
+    return images.take(np.sort(np.concatenate(found)))
 
 
 def _architecture(config: Config, images: ImageSet, start: Start) -> Architecture:

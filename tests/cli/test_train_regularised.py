@@ -75,9 +75,21 @@ def test_other_ways_to_train_still_reconstruct(aectl, options):
     assert measured(aectl, *options)["explained_variance"] > 0.5
 
 
+def test_a_classifier_learns_from_a_few_labels_and_better_from_more(aectl):
+    errors = []
+    for labels in ("20", "200"):
+        options = ("--model", "classifier", "--hidden", "", "--labels", labels)
+        done = aectl("train", "--dataset", "digits", *options, "--out", "run", "--overwrite")
+        assert f"on {labels} images of digits" in done.err
+        (report,) = json.loads(aectl("eval", "-q", "run", "--json").out)
+        errors.append(report["error"])
+    assert 50 > errors[0] > errors[1] + 5
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (("--labels", "10"), "--labels has no effect without --model classifier"),
         (("--k", "3"), "--k has no effect without --sparsity topk or batch-topk"),
         (("--sparsity", "topk", "--k", "41"), "--k is 41, and the code has 40 units"),
         (("--noise-level", "0.1"), "--noise-level has no effect without --noise masking or"),

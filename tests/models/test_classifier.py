@@ -111,6 +111,21 @@ def test_the_classifier_s_own_dropout_acts_in_an_encoder_that_is_fine_tuned(drop
     )
 
 
+def test_input_dropout_drops_the_code_of_a_frozen_encoder():
+    torch.manual_seed(0)
+    encoder, x = Autoencoder(SHAPE, (5,), "linear", Code("linear")).encoder, images(1)
+    network = Classifier(SHAPE, (), 4, input_dropout=0.5, encoder=encoder)
+    network.fine_tune_encoder(False)
+    code = encoder(x)[0].detach()
+    head = network.layers[0]
+    kept = torch.cartesian_prod(*[torch.tensor([0.0, 2.0])] * 5)
+    possible = (kept * code @ head.weight.T + head.bias).detach()
+    drawn = torch.stack([network.train()(x)[0].detach() for _ in range(300)])
+    nearest = torch.cdist(drawn, possible).min(1)
+    assert nearest.values.max() < 1e-3
+    assert len(nearest.indices.unique()) > 25
+
+
 @pytest.mark.parametrize("fine_tuned", [False, True])
 def test_a_code_is_what_it_is_in_use_while_the_classifier_is_trained(fine_tuned):
     torch.manual_seed(0)

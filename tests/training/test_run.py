@@ -15,7 +15,7 @@ from aectl.data import datasets
 from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.model_file import ModelCard
 from aectl.training.loop import Progress
-from aectl.training.run import Epoch, Run, split
+from aectl.training.run import Epoch, Run, few_labels, split
 from aectl.training.start import Start
 
 CPU = torch.device("cpu")
@@ -391,3 +391,31 @@ def test_a_stack_that_starts_from_trained_weights_keeps_them():
     run, _ = trained(hidden="16,9", sparsity="topk", k=9, start=start, stack=1, epochs=1, lr=1e-9)
     for name, value in weights(run.network).items():
         torch.testing.assert_close(value, before[name], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("count", [10, 25, 100])
+def test_few_labels_are_as_many_of_each_class_and_the_seed_draws_them(count):
+    drawn = [few_labels(digits(), count, seed) for seed in (0, 0, 1)]
+    for one in drawn:
+        shares = np.bincount(one.labels, minlength=10)
+        assert shares.sum() == count
+        assert shares.max() - shares.min() <= 1
+        whole = {image.tobytes(): label for image, label in zip(*everything(), strict=True)}
+        assert [whole[image.tobytes()] for image in one.images] == one.labels.tolist()
+    assert np.array_equal(drawn[0].images, drawn[1].images)
+    assert not np.array_equal(drawn[0].images, drawn[2].images)
+
+
+def everything():
+    return digits().images, digits().labels
+
+
+def test_more_labels_than_a_class_has_images_are_refused():
+    with pytest.raises(ConfigError, match="--labels 1500 asks for 150 images of class 0"):
+        few_labels(digits(), 1500, 0)
+
+
+def test_a_classifier_of_few_labels_trains_for_2000_steps_on_them_alone():
+    run = prepared(digits(), model="classifier", labels=50, hidden=(8,))
+    assert run.config.training.epochs == 2000
+    assert run.card().training["images"] == 50

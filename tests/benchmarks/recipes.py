@@ -1,0 +1,76 @@
+"""Trains recipes with three seeds each, measures them on the test set, and prints a table.
+
+    python tests/benchmarks/recipes.py OUT [RECIPE...]
+
+OUT keeps the models; what is there already is not trained again. Without names, all recipes, which
+takes hours. A recipe that starts from the model of another trains that first, seed by seed.
+AECTL_DATA_DIR names the folder of the datasets.
+"""
+
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from aectl.recipes import RECIPES
+
+SEEDS = range(3)
+FIGURES = ("error", "sse", "l0")
+
+
+def aectl(*words: object) -> str:
+    """What a command prints on stdout."""
+    command = [sys.executable, "-m", "aectl", *map(str, words)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def trained(out: Path, name: str) -> list[Path]:
+    """The run folders of a recipe, a seed each."""
+    encoders = trained(out, RECIPES[name].encoder) if RECIPES[name].encoder else None
+    folders = []
+    for seed in SEEDS:
+        folder = out / name / f"seed-{seed}"
+        if not (folder / "model.safetensors").exists():
+            encoder = ("--encoder", encoders[seed]) if encoders else ()
+            words = ("--recipe", name, *encoder, "--seed", seed, "--out", folder)
+            aectl("train", "--overwrite", *words)
+        folders.append(folder)
+    return folders
+
+
+def minutes(folder: Path) -> float:
+    """How long the epochs of a run took."""
+    with (folder / "metrics.csv").open() as file:
+        return sum(float(row["seconds"]) for row in csv.DictReader(file)) / 60
+
+
+def row(out: Path, name: str) -> str:
+    """The recipe's line of the table."""
+    folders = trained(out, name)
+    reports = json.loads(aectl("eval", "-q", "--json", *folders))
+    said = []
+    for figure in FIGURES:
+        values = [report[figure] for report in reports if figure in report]
+        if values:
+            said.append(
+                f"`{figure}` {statistics.mean(values):.4g} ± {statistics.stdev(values):.2g}"
+            )
+    epochs = tomllib.loads((folders[0] / "config.toml").read_text())["epochs"]
+    time = statistics.mean(map(minutes, folders))
+    published = RECIPES[name].published
+    return f"| `{name}` | {published} | {', '.join(said)} | {epochs} | {time:.1f} |"
+
+
+def main() -> None:
+    out, names = Path(sys.argv[1]), sys.argv[2:] or list(RECIPES)
+    print("| recipe | published | on the test set, 3 seeds | epochs | minutes |")
+    print("|---|---|---|---|---|")
+    for name in names:
+        print(row(out, name), flush=True)
+
+
+if __name__ == "__main__":
+    main()

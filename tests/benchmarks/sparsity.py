@@ -1,0 +1,99 @@
+"""Error against sparsity: `mse` over `l0` on MNIST's test set, 1,000 units, a line a kind.
+
+    python tests/benchmarks/sparsity.py OUT [KIND...]
+
+Each kind is trained at several strengths; OUT keeps the models, `sparsity.csv` and `sparsity.png`.
+What is there already is not trained again. The table on stdout gives each kind's `mse` at the same
+`l0`, read off the line between the two nearest points. AECTL_DATA_DIR names the folder of the
+datasets.
+"""
+
+import csv
+import itertools
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+LEVELS = (5, 10, 20, 40, 80)
+COMMON = ("--dataset", "mnist", "--hidden", "1000", "--epochs", "20")
+STRENGTHS = {
+    "topk": ("--k", LEVELS),
+    "batch-topk": ("--k", LEVELS),
+    "jumprelu": ("--beta", (0.03, 0.1, 0.3, 1.0, 3.0)),
+    "gated": ("--beta", (0.1, 0.3, 1.0, 2.0, 4.0)),
+    "l1": ("--beta", (0.1, 0.3, 1.0, 2.0, 4.0)),
+    "kl": ("--rho", (0.003, 0.006, 0.012, 0.025, 0.05)),
+}
+OPTIONS = {
+    "topk": ("--aux-k", "256"),
+    "batch-topk": ("--aux-k", "256"),
+    "jumprelu": ("--aux-k", "256"),
+}
+
+
+def aectl(*words: object) -> str:
+    """What a command prints on stdout."""
+    command = [sys.executable, "-m", "aectl", *map(str, words)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def measured(out: Path, kind: str) -> list[dict[str, object]]:
+    """The figures of a kind at all strengths, by rising `l0`."""
+    option, strengths = STRENGTHS[kind]
+    found = []
+    for strength in strengths:
+        folder = out / f"{kind}-{strength}"
+        if not (folder / "model.safetensors").exists():
+            words = ("--sparsity", kind, option, strength, *OPTIONS.get(kind, ()))
+            aectl("train", "-q", "--overwrite", *COMMON, *words, "--out", folder)
+        (report,) = json.loads(aectl("eval", "-q", "--json", folder))
+        wanted = {name: report[name] for name in ("l0", "mse", "dead")}
+        found.append({"kind": kind, "strength": strength, **wanted})
+    return sorted(found, key=lambda row: row["l0"])
+
+
+def at(rows: list[dict[str, object]], l0: float) -> str:
+    """`mse` at an `l0`, on the straight line of the logarithms between two points."""
+    for a, b in itertools.pairwise(rows):
+        if a["l0"] <= l0 * 1.02 and l0 <= b["l0"] * 1.02:
+            part = math.log(l0 / a["l0"]) / math.log(b["l0"] / a["l0"])
+            return f"{math.exp((1 - part) * math.log(a['mse']) + part * math.log(b['mse'])):.5f}"
+    return ""
+
+
+def draw(path: Path, rows: dict[str, list[dict[str, object]]]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for kind, points in rows.items():
+        axes.plot([p["l0"] for p in points], [p["mse"] for p in points], marker="o", label=kind)
+    axes.set(xscale="log", yscale="log", xlabel="l0: active units an image", ylabel="mse")
+    axes.set_xticks(LEVELS, [str(level) for level in LEVELS])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    out, kinds = Path(sys.argv[1]), sys.argv[2:] or list(STRENGTHS)
+    rows = {kind: measured(out, kind) for kind in kinds}
+    with (out / "sparsity.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["kind", "strength", "l0", "mse", "dead"])
+        writer.writeheader()
+        writer.writerows(row for points in rows.values() for row in points)
+    draw(out / "sparsity.png", rows)
+    print("| `mse` at `l0` | " + " | ".join(map(str, LEVELS)) + " | most `dead` |")
+    print("|---" * (len(LEVELS) + 2) + "|")
+    for kind, points in rows.items():
+        dead = max(point["dead"] for point in points)
+        cells = [kind, *(at(points, level) for level in LEVELS), f"{dead:.3f}"]
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
