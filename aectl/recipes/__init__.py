@@ -23,12 +23,40 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
+    "deep-30": Recipe(
+        "Hinton & Salakhutdinov 2006: 784-1000-500-250-30",
+        "sse 3.00, with RBM pretraining; PCA-30 13.87",
+        "sse 2.04",
+        13,
+    ),
+    "contractive": Recipe(
+        "Rifai et al. 2011: 1000 sigmoid units, tied", "for contractive-tuned", "", 2
+    ),
+    "contractive-tuned": Recipe(
+        "Rifai et al. 2011: the encoder of contractive, fine-tuned with labels",
+        "error 1.14 %",
+        "",
+        4,
+        "contractive",
+    ),
+    "denoising": Recipe(
+        "Vincent et al. 2010: three layers of 1000 units, 25 % masking, each trained alone first",
+        "for denoising-tuned",
+        "",
+        3,
+    ),
+    "denoising-tuned": Recipe(
+        "Vincent et al. 2010: the encoder of denoising, fine-tuned with labels",
+        "error 1.28 %",
+        "",
+        7,
+        "denoising",
+    ),
     "cs294a": Recipe(
-        "Ng 2011, CS294A lecture notes: 64-25-64 on whitened patches; needs --dataset"
-        " patches:FOLDER",
+        "Ng 2011, CS294A lecture notes: 64-25-64 on whitened patches of the folder photos",
         "edge filters",
-        "edge filters",
-        0.3,
+        "edge filters in filters.png",
+        0.2,
     ),
 }
 

@@ -8,12 +8,12 @@ AECTL_DATA_DIR names the folder of the datasets.
 """
 
 import csv
-import json
 import statistics
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
+
+from commands import reports, trained
 
 from aectl.recipes import RECIPES
 
@@ -21,24 +21,17 @@ SEEDS = range(3)
 FIGURES = ("error", "sse", "l0")
 
 
-def aectl(*words: object) -> str:
-    """What a command prints on stdout."""
-    command = [sys.executable, "-m", "aectl", *map(str, words)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def trained(out: Path, name: str) -> list[Path]:
+def models(out: Path, name: str) -> list[Path]:
     """The run folders of a recipe, a seed each."""
-    encoders = trained(out, RECIPES[name].encoder) if RECIPES[name].encoder else None
-    folders = []
-    for seed in SEEDS:
-        folder = out / name / f"seed-{seed}"
-        if not (folder / "model.safetensors").exists():
-            encoder = ("--encoder", encoders[seed]) if encoders else ()
-            words = ("--recipe", name, *encoder, "--seed", seed, "--out", folder)
-            aectl("train", "--overwrite", *words)
-        folders.append(folder)
-    return folders
+    needed = RECIPES[name].encoder
+    encoders = [("--encoder", folder) for folder in models(out, needed)] if needed else []
+    return [
+        trained(
+            out / name / f"seed-{seed}",
+            "--recipe", name, "--seed", seed, *(encoders[seed] if encoders else ()),
+        )
+        for seed in SEEDS
+    ]  # fmt: skip
 
 
 def minutes(folder: Path) -> float:
@@ -49,11 +42,10 @@ def minutes(folder: Path) -> float:
 
 def row(out: Path, name: str) -> str:
     """The recipe's line of the table."""
-    folders = trained(out, name)
-    reports = json.loads(aectl("eval", "-q", "--json", *folders))
-    said = []
+    folders, said = models(out, name), []
+    measured = reports(*folders)
     for figure in FIGURES:
-        values = [report[figure] for report in reports if figure in report]
+        values = [report[figure] for report in measured if figure in report]
         if values:
             said.append(
                 f"`{figure}` {statistics.mean(values):.4g} ± {statistics.stdev(values):.2g}"

@@ -10,11 +10,11 @@ datasets.
 
 import csv
 import itertools
-import json
 import math
-import subprocess
 import sys
 from pathlib import Path
+
+from commands import reports, trained
 
 LEVELS = (5, 10, 20, 40, 80)
 COMMON = ("--dataset", "mnist", "--hidden", "1000", "--epochs", "20")
@@ -33,22 +33,13 @@ OPTIONS = {
 }
 
 
-def aectl(*words: object) -> str:
-    """What a command prints on stdout."""
-    command = [sys.executable, "-m", "aectl", *map(str, words)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
 def measured(out: Path, kind: str) -> list[dict[str, object]]:
     """The figures of a kind at all strengths, by rising `l0`."""
     option, strengths = STRENGTHS[kind]
     found = []
     for strength in strengths:
-        folder = out / f"{kind}-{strength}"
-        if not (folder / "model.safetensors").exists():
-            words = ("--sparsity", kind, option, strength, *OPTIONS.get(kind, ()))
-            aectl("train", "-q", "--overwrite", *COMMON, *words, "--out", folder)
-        (report,) = json.loads(aectl("eval", "-q", "--json", folder))
+        words = ("--sparsity", kind, option, strength, *OPTIONS.get(kind, ()))
+        (report,) = reports(trained(out / f"{kind}-{strength}", *COMMON, *words))
         wanted = {name: report[name] for name in ("l0", "mse", "dead")}
         found.append({"kind": kind, "strength": strength, **wanted})
     return sorted(found, key=lambda row: row["l0"])
