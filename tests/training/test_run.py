@@ -12,10 +12,11 @@ import torch
 
 from aectl.config import Config
 from aectl.data import datasets
+from aectl.data.splits import split
 from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.model_file import ModelCard
 from aectl.training.loop import Progress
-from aectl.training.run import Epoch, Run, few_labels, split
+from aectl.training.run import Epoch, Run
 from aectl.training.start import Start
 
 CPU = torch.device("cpu")
@@ -97,35 +98,6 @@ def test_the_network_of_a_run_that_is_over_is_in_evaluation_mode():
     run, _ = trained(epochs=1, hidden="20,10", dropout=0.5)
     x = pixels(run.images)
     assert torch.equal(run.network(x), run.network(x))
-
-
-@pytest.mark.parametrize(("part", "held_out"), [(0.1, 12), (0.25, 30), (0.5, 60), (0.99, 119)])
-def test_the_validation_split_is_disjoint_complete_and_of_the_right_size(part, held_out):
-    images = dataclasses.replace(digits(120), paths=tuple(map(str, range(120))))
-    training, validation = split(images, part, seed=0)
-    assert len(validation) == held_out
-    assert sorted(map(int, training.paths + validation.paths)) == list(range(120))
-    for side in (training, validation):
-        rows = [int(path) for path in side.paths]
-        assert np.array_equal(side.images, images.images[rows])
-        assert np.array_equal(side.labels, images.labels[rows])
-
-
-def test_the_seed_decides_which_images_are_held_out():
-    chosen = [split(digits(120), 0.2, seed)[1].images for seed in (0, 0, 1)]
-    assert np.array_equal(chosen[0], chosen[1])
-    assert not np.array_equal(chosen[0], chosen[2])
-
-
-def test_without_a_part_nothing_is_held_out():
-    training, validation = split(digits(120), 0.0, 0)
-    assert (len(training), validation) == (120, None)
-
-
-@pytest.mark.parametrize(("count", "part"), [(120, 0.001), (1, 0.5), (2, 0.9)])
-def test_a_split_that_leaves_one_side_empty_is_refused(count, part):
-    with pytest.raises(ConfigError, match="--validation"):
-        split(digits(120).take(slice(count)), part, 0)
 
 
 def test_held_out_images_are_not_trained_on():
@@ -391,28 +363,6 @@ def test_a_stack_that_starts_from_trained_weights_keeps_them():
     run, _ = trained(hidden="16,9", sparsity="topk", k=9, start=start, stack=1, epochs=1, lr=1e-9)
     for name, value in weights(run.network).items():
         torch.testing.assert_close(value, before[name], atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("count", [10, 25, 100])
-def test_few_labels_are_as_many_of_each_class_and_the_seed_draws_them(count):
-    drawn = [few_labels(digits(), count, seed) for seed in (0, 0, 1)]
-    for one in drawn:
-        shares = np.bincount(one.labels, minlength=10)
-        assert shares.sum() == count
-        assert shares.max() - shares.min() <= 1
-        whole = {image.tobytes(): label for image, label in zip(*everything(), strict=True)}
-        assert [whole[image.tobytes()] for image in one.images] == one.labels.tolist()
-    assert np.array_equal(drawn[0].images, drawn[1].images)
-    assert not np.array_equal(drawn[0].images, drawn[2].images)
-
-
-def everything():
-    return digits().images, digits().labels
-
-
-def test_more_labels_than_a_class_has_images_are_refused():
-    with pytest.raises(ConfigError, match="--labels 1500 asks for 150 images of class 0"):
-        few_labels(digits(), 1500, 0)
 
 
 def test_a_classifier_of_few_labels_trains_for_2000_steps_on_them_alone():
