@@ -33,3 +33,10 @@ def test_a_recipe_starts_from_the_model_of_another_that_exists(name):
 def test_a_name_that_is_almost_a_recipe_s_is_recognised():
     with pytest.raises(ConfigError, match="no recipe 'cs294b'; did you mean 'cs294a'"):
         read("cs294b")
+
+
+def test_a_recipe_has_a_figure_of_its_own_or_is_the_first_step_of_one_that_has():
+    for name, recipe in RECIPES.items():
+        followed = any(other.encoder == name for other in RECIPES.values())
+        assert bool(recipe.published) == bool(recipe.expected)
+        assert recipe.published or followed

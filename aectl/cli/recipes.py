@@ -3,7 +3,7 @@
 import typer
 
 from aectl.cli import options
-from aectl.recipes import RECIPES
+from aectl.recipes import RECIPES, Recipe
 
 
 def recipes(debug: options.Debug = False) -> int:
@@ -12,12 +12,17 @@ def recipes(debug: options.Debug = False) -> int:
     Example: aectl train --recipe deep-30
     """
     for name, recipe in RECIPES.items():
-        encoder = f" --encoder MODEL  (the model of {recipe.encoder})" if recipe.encoder else ""
-        typer.echo(
-            f"{name}\n"
-            f"    {recipe.source}\n"
-            f"    published: {recipe.published}\n"
-            f"    expected:  {recipe.expected}, in {recipe.minutes:g} minutes on 4 CPU cores\n"
-            f"    aectl train --recipe {name}{encoder}"
-        )
+        typer.echo("\n".join([name, *("    " + line for line in _described(name, recipe))]))
     return 0
+
+
+def _described(name: str, recipe: Recipe) -> list[str]:
+    lines = [recipe.source]
+    if recipe.published:
+        lines += [f"published: {recipe.published}", f"here:      {recipe.expected}"]
+    else:
+        following = [other for other, known in RECIPES.items() if known.encoder == name]
+        lines.append(f"the first step of {' and '.join(following)}")
+    lines.append(f"about {recipe.minutes:g} minutes on 4 CPU cores")
+    encoder = f" --encoder MODEL  (the one of {recipe.encoder})" if recipe.encoder else ""
+    return [*lines, f"aectl train --recipe {name}{encoder}"]

@@ -12,7 +12,8 @@ from aectl.errors import ConfigError
 class Recipe:
     """A published result, and what the recipe of its name gives on the test set.
 
-    `minutes` of training on 4 CPU cores; `encoder` is the recipe whose model this one starts from.
+    Both are empty for what is but the first step of another recipe. `minutes` of training on 4 CPU
+    cores; `encoder` is the recipe whose model this one starts from.
     """
 
     source: str
@@ -29,9 +30,27 @@ RECIPES: dict[str, Recipe] = {
         "sse 2.04",
         13,
     ),
-    "contractive": Recipe(
-        "Rifai et al. 2011: 1000 sigmoid units, tied", "for contractive-tuned", "", 2
+    "k-sparse": Recipe(
+        "Makhzani & Frey 2013: 1000 units, tied, k = 25; in use all positive units",
+        "",
+        "",
+        10,
     ),
+    "k-sparse-linear": Recipe(
+        "Makhzani & Frey 2013: logistic regression on the frozen code of k-sparse",
+        "error 1.35 %, after 5000 epochs",
+        "",
+        3,
+        "k-sparse",
+    ),
+    "k-sparse-tuned": Recipe(
+        "Makhzani & Frey 2013: the encoder of k-sparse, fine-tuned with labels",
+        "error 1.08 %",
+        "",
+        4,
+        "k-sparse",
+    ),
+    "contractive": Recipe("Rifai et al. 2011: 1000 sigmoid units, tied", "", "", 2),
     "contractive-tuned": Recipe(
         "Rifai et al. 2011: the encoder of contractive, fine-tuned with labels",
         "error 1.14 %",
@@ -41,7 +60,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "denoising": Recipe(
         "Vincent et al. 2010: three layers of 1000 units, 25 % masking, each trained alone first",
-        "for denoising-tuned",
+        "",
         "",
         3,
     ),
@@ -51,6 +70,14 @@ RECIPES: dict[str, Recipe] = {
         "",
         7,
         "denoising",
+    ),
+    "fc-wta": Recipe("Makhzani & Frey 2015: 2000 units, 5 % lifetime sparsity, tied", "", "", 12),
+    "fc-wta-linear": Recipe(
+        "Makhzani & Frey 2015: logistic regression on the frozen code of fc-wta",
+        "error 1.20 %, with a linear SVM",
+        "",
+        3,
+        "fc-wta",
     ),
     "cs294a": Recipe(
         "Ng 2011, CS294A lecture notes: 64-25-64 on whitened patches of the folder photos",

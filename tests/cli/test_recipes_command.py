@@ -12,6 +12,7 @@ def test_the_list_says_of_each_recipe_what_it_reproduces_and_how_to_run_it(aectl
         assert f"\n    aectl train --recipe {name}" in done.out
         for said in (recipe.source, recipe.published, recipe.expected, f"{recipe.minutes:g} min"):
             assert said in done.out
+    assert "the first step of k-sparse-linear and k-sparse-tuned" in done.out
 
 
 def test_options_on_the_command_line_win_over_the_recipe(aectl, tmp_path):
