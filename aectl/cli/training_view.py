@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from aectl.training.run import Run
 
 LINES = 10
-SHOWN = (
-    "loss", "sparsity", "validation_loss", "train_mse", "validation_mse",
-    "train_error", "validation_error", "train_mean_activation", "validation_mean_activation",
-)  # fmt: skip
+SHOWN = ("loss", "sparsity", "validation_loss")
+MEASURED = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
+OF_COMPETING_UNITS = ("mse", "l0", "dead")
+OF = ("train", "validation")
 
 
 class TrainingView:
@@ -32,6 +32,8 @@ class TrainingView:
             f" {config.data.dataset} ({shape}),"
             f" {self._epochs} epochs on {run.device}, seed {config.training.seed}"
         )
+        measured = MEASURED.get(config.model.sparsity, OF_COMPETING_UNITS)
+        self._shown = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
         self._bar: Any = None
 
     def __enter__(self) -> "TrainingView":
@@ -62,6 +64,6 @@ class TrainingView:
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Says what an epoch came to."""
         if row["epoch"] % self._every == 0 or row["epoch"] in (1, self._epochs):
-            figures = "  ".join(f"{name} {row[name]:.4g}" for name in SHOWN if name in row)
+            figures = "  ".join(f"{name} {row[name]:.4g}" for name in self._shown if name in row)
             line = f"epoch {row['epoch']}/{self._epochs}  {figures}  {row['seconds']:.2g} s"
             (self._bar.console.print if self._bar else self._console.notice)(line)
