@@ -121,7 +121,7 @@ class Architecture:
             **{name: options.coerce(OPTIONS[name], value) for name, value in fields.items()}
         )
         if config != config.resolved(1):
-            raise ModelFileError("its architecture leaves its widths open")
+            raise ModelFileError("its architecture leaves its hidden or k open")
         if (
             type(classes) is not int
             or not 0 <= classes <= 1_000_000

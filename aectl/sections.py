@@ -56,7 +56,6 @@ class DataConfig(Section):
     validation: float = option(
         0.0, "Part of the training images that is held out and measured.", at_least=0, below=1
     )
-
     labels: int | None = option(
         None,
         "Labelled images from which a classifier learns, as many of each class, drawn at random.",
@@ -118,9 +117,9 @@ class ModelConfig(Section):
     alpha: float = option(
         1.0,
         "In use, alpha * k units stay active instead of k.",
-        at_least=1,
+        at_least=1, at_most=1_000_000,
         when=("sparsity", ("topk",)),
-    )
+    )  # fmt: skip
     rate: float = option(
         0.05,
         "Part of a batch for which each unit stays active in training.",
@@ -172,7 +171,7 @@ class ModelConfig(Section):
         if self.sparsity in OF_RECTIFIERS and self.code_activation != "relu":
             raise ConfigError(f"--sparsity {self.sparsity} needs --code-activation relu")
         if self.sparsity == "gated" and self.tied:
-            raise ConfigError("--sparsity gated cannot go with --tied: its second reconstruction")
+            raise ConfigError("--sparsity gated cannot go with --tied: it needs a decoder of its own")
         if self.hidden and (self.k or 0) > self.hidden[-1]:
             raise ConfigError(f"--k is {self.k}, and the code has {self.hidden[-1]} units")
         least = {"autoencoder": 1, "conv-autoencoder": 2, "classifier": 0}[self.model]

@@ -71,6 +71,13 @@ RECIPES: dict[str, Recipe] = {
         7,
         "denoising",
     ),
+    "dropout": Recipe(
+        "Srivastava et al. 2014: the encoder of denoising, fine-tuned with labels and dropout",
+        "error 0.85 %",
+        "",
+        7,
+        "denoising",
+    ),
     "fc-wta": Recipe("Makhzani & Frey 2015: 2000 units, 5 % lifetime sparsity, tied", "", "", 12),
     "fc-wta-linear": Recipe(
         "Makhzani & Frey 2015: logistic regression on the frozen code of fc-wta",
