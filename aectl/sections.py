@@ -14,7 +14,7 @@ ACTIVATIONS = (
 )  # fmt: skip
 SPARSITIES = ("kl", "l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
 OF_RECTIFIERS = ("jumprelu", "gated")
-OF_BATCHES = ("adam", "adamw", "sgd")
+OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 LEAST_STEPS = 2_000
 FULL_BATCH_STEPS = 100
 USUAL_ACTIVITY = 0.05
@@ -171,7 +171,9 @@ class ModelConfig(Section):
         if self.sparsity in OF_RECTIFIERS and self.code_activation != "relu":
             raise ConfigError(f"--sparsity {self.sparsity} needs --code-activation relu")
         if self.sparsity == "gated" and self.tied:
-            raise ConfigError("--sparsity gated cannot go with --tied: it needs a decoder of its own")
+            raise ConfigError(
+                "--sparsity gated cannot go with --tied: its decoder needs its own weights"
+            )
         if self.hidden and (self.k or 0) > self.hidden[-1]:
             raise ConfigError(f"--k is {self.k}, and the code has {self.hidden[-1]} units")
         least = {"autoencoder": 1, "conv-autoencoder": 2, "classifier": 0}[self.model]
@@ -259,7 +261,8 @@ class TrainingConfig(Section):
     )
     optimizer: str = option(
         "adam",
-        "Optimiser. lbfgs sees all images at each step, and an epoch is a step.",
+        "Optimiser. muon orthogonalises the steps of matrices, adamw the rest's. lbfgs sees all "
+        "images at each step, and an epoch is a step.",
         choices=(*OF_BATCHES, "lbfgs"),
     )
     batch_size: int = option(128, "Images a step.", at_least=1, when=("optimizer", OF_BATCHES))
@@ -279,7 +282,7 @@ class TrainingConfig(Section):
     )
     weight_decay: float = option(
         0.0,
-        "Weight decay; biases are left alone. adam, sgd and lbfgs: L2; adamw: decoupled.",
+        "Weight decay; biases are left alone. adam, sgd and lbfgs: L2; adamw and muon: decoupled.",
         at_least=0,
     )
     schedule: str = option(

@@ -72,12 +72,44 @@ def _lbfgs(groups: Groups, config: TrainingConfig) -> Optimizer:
     )  # fmt: skip
 
 
+class Muon(Optimizer):
+    """Muon for matrices, and AdamW for all else: two optimisers that step as one (Jordan 2024).
+
+    Muon steps along the nearest orthogonal matrix to the momentum of the gradient; its steps are
+    scaled to the length of AdamW's, so that both go with the same learning rate.
+    """
+
+    def __init__(self, groups: Groups, config: TrainingConfig) -> None:
+        matrices: Groups = []
+        others: Groups = []
+        for group in groups:
+            for kept, wanted in ((matrices, True), (others, False)):
+                parameters = [p for p in group["params"] if (p.ndim == 2) == wanted]
+                kept.append({**group, "params": parameters})
+        self._parts: tuple[Optimizer, ...] = (
+            torch.optim.Muon(matrices, config.lr, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, config.lr, fused=True),
+        )
+        super().__init__([group for part in self._parts for group in part.param_groups], {})
+
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
+        """One step of both, after the loss and its gradients have been computed by `closure`."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self._parts:
+            part.step()
+        return loss
+
+
 OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
     "adam": lambda groups, config: torch.optim.Adam(groups, config.lr, fused=True),
     "adamw": lambda groups, config: torch.optim.AdamW(groups, config.lr, fused=True),
     "sgd": lambda groups, config: torch.optim.SGD(
         groups, config.lr, momentum=config.momentum, fused=True
     ),
+    "muon": Muon,
     "lbfgs": _lbfgs,
 }
 

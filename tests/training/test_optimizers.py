@@ -105,6 +105,37 @@ def test_the_decay_of_adamw_is_decoupled_from_the_gradient():
     close(after["bias"], w["bias"] - 0.1 * g["bias"].sign())
 
 
+def test_the_first_step_of_muon_is_the_nearest_orthogonal_matrix_and_biases_go_with_adamw():
+    w, g, after = stepped(optimizer="muon", lr=0.1, weight_decay=0.5)
+    step = (w["weight"] * (1 - 0.1 * 0.5) - after["weight"]) / (0.1 * 0.2 * math.sqrt(3))
+    left, _, right = torch.linalg.svd(g["weight"], full_matrices=False)
+    along = left.T @ step @ right.T
+    assert ((along.diagonal() > 0.65) & (along.diagonal() < 1.25)).all()
+    assert (along - along.diagonal().diag()).abs().max() < 0.03
+    close(after["bias"], w["bias"] - 0.1 * g["bias"].sign())
+
+
+def test_the_schedule_reaches_both_halves_of_muon():
+    layer = nn.Linear(3, 2)
+    optimizer = build_optimizer(layer, configured(optimizer="muon", lr=0.1))
+    schedule = build_schedule(optimizer, configured(optimizer="muon", warmup=0.0), 1)
+    layer.weight.grad, layer.bias.grad = torch.ones(2, 3), torch.ones(2)
+    optimizer.step()
+    schedule.step()  # at the end of half a cosine the rate is 0
+    before = {name: p.detach().clone() for name, p in layer.named_parameters()}
+    optimizer.step()
+    assert all(torch.equal(p, before[name]) for name, p in layer.named_parameters())
+
+
+def test_muon_leaves_the_kernels_of_convolutions_to_adamw():
+    torch.manual_seed(0)
+    layer = nn.Conv2d(1, 2, 3)
+    before = layer.weight.detach().clone()
+    layer(torch.randn(4, 1, 5, 5)).square().sum().backward()
+    build_optimizer(layer, configured(optimizer="muon", lr=0.1)).step()
+    close(layer.weight.detach(), before - 0.1 * layer.weight.grad.sign())
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_without_weight_decay_a_weight_without_gradient_stays(name):
     layer = nn.Linear(3, 2)
