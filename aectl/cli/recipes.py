@@ -11,6 +11,11 @@ def recipes(debug: options.Debug = False) -> int:
 
     Example: aectl train --recipe deep-30
     """
+    return listed()
+
+
+def listed() -> int:
+    """Writes the list of recipes to stdout."""
     for name, recipe in RECIPES.items():
         typer.echo("\n".join([name, *("    " + line for line in _described(name, recipe))]))
     return 0

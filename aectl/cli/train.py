@@ -10,7 +10,7 @@ import typer
 
 from aectl import model_file
 from aectl.cli import console as io
-from aectl.cli import options
+from aectl.cli import options, recipes
 from aectl.cli.console import Console, Outcome
 from aectl.cli.training_view import TrainingView
 from aectl.config import Config, read_toml
@@ -37,7 +37,7 @@ def train(
             "--recipe",
             metavar="NAME",
             help="Options that reproduce a published result; those given here win over them. "
-            "aectl recipes lists them.",
+            "help lists them, as aectl recipes does.",
             autocompletion=lambda: list(RECIPES),
         ),
     ] = None,
@@ -79,6 +79,8 @@ def train(
 
     Example: aectl train --sparse --rho 0.05
     """
+    if recipe == "help":
+        return recipes.listed()
     console = Console(quiet)
     outcome = Outcome(console)
     if recipe is not None and config is not None:

@@ -15,6 +15,12 @@ def test_the_list_says_of_each_recipe_what_it_reproduces_and_how_to_run_it(aectl
     assert "the first step of k-sparse-linear and k-sparse-tuned" in done.out
 
 
+def test_the_recipe_help_is_the_list(aectl, tmp_path):
+    listed, helped = aectl("recipes"), aectl("train", "--recipe", "help")
+    assert (helped.status, helped.out, helped.err) == (0, listed.out, "")
+    assert not list(tmp_path.iterdir())
+
+
 def test_options_on_the_command_line_win_over_the_recipe(aectl, tmp_path):
     options = ("--dataset", "digits", "--epochs", "2", "--beta", "1")
     done = aectl("train", "-q", "--recipe", "cs294a", *options, "--out", "run")
