@@ -88,6 +88,8 @@ class Config:
             "dropout": self.model.dropout > 0,
             "input_dropout": self.model.input_dropout > 0,
             "shift": self.data.shift > 0,
+            "aux_k": self.loss.aux_k > 0,
+            "revive": self.loss.revive > 0,
         }
         for name, given in chance.items():
             if given:

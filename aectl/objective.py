@@ -13,7 +13,7 @@ from aectl.config import Config
 from aectl.corruptions import NOISE, shifted
 from aectl.models import Classifier
 from aectl.models.autoencoder import AutoencoderBase, Encoder
-from aectl.models.codes import JumpReLU
+from aectl.models.codes import Code, JumpReLU
 from aectl.sections import LossConfig
 
 AUX_WEIGHT = 1 / 32
@@ -108,7 +108,9 @@ def _penalties(config: Config, distance: Distance) -> dict[str, Penalty]:
     if config.loss.contractive:
         found["contraction"] = lambda trace: config.loss.contractive * _contraction(trace)
     if config.loss.aux_k:
-        found["auxiliary"] = Revival(config.loss.aux_k, distance)
+        found["auxiliary"] = partial(_auxiliary, config.loss.aux_k, distance, Dead())
+    if config.loss.revive:
+        found["revival"] = partial(_revival, config.loss.revive, Dead())
     return found
 
 
@@ -156,32 +158,51 @@ def _contraction(trace: Trace) -> Tensor:
     return total
 
 
-class Revival:
-    """The auxiliary loss that brings dead units back (Gao et al. 2024, appendix A.2).
+class Dead:
+    """Which units have been active for none of the last 10,000 images of training."""
 
-    The `aux_k` most excited of the dead units, those that no image of the last 10,000 has made
-    active, are added to the code, and learn to reconstruct what it leaves unexplained.
-    """
-
-    def __init__(self, aux_k: int, distance: Distance) -> None:
-        self.aux_k, self.distance = aux_k, distance
+    def __init__(self) -> None:
         self._silent: Tensor | None = None
 
     def __call__(self, trace: Trace) -> Tensor:
-        """The auxiliary loss, a scalar; 0 while no unit is dead."""
+        """True for the dead units, (code_size,), this batch counted in."""
         if self._silent is None:
             self._silent = torch.zeros_like(trace.code[0])
         if trace.network.training:
             silent = (trace.code == 0).all(0)
             self._silent = torch.where(silent, self._silent + len(trace.code), 0.0)
-        dead = self._silent >= DEAD_AFTER
-        if not dead.any():
-            return trace.code.new_zeros(())
-        excited = trace.preactivation.relu() * dead
-        found = excited.topk(min(self.aux_k, excited.shape[1]), dim=1)
-        revived = torch.zeros_like(excited).scatter(1, found.indices, found.values)
-        decoded = trace.network.decoder(trace.code.detach() + revived)
-        return AUX_WEIGHT * self.distance(trace.network, decoded, trace.images)
+        return self._silent >= DEAD_AFTER
+
+
+def _auxiliary(aux_k: int, distance: Distance, dead_units: Dead, trace: Trace) -> Tensor:
+    """The auxiliary loss that gives dead units work (Gao et al. 2024, appendix A.2).
+
+    The `aux_k` most excited of them are added to the code, and learn to reconstruct what it leaves
+    unexplained. A scalar; 0 while no unit is dead.
+    """
+    dead = dead_units(trace)
+    if not dead.any():
+        return trace.code.new_zeros(())
+    excited = trace.preactivation.relu() * dead
+    found = excited.topk(min(aux_k, excited.shape[1]), dim=1)
+    revived = torch.zeros_like(excited).scatter(1, found.indices, found.values)
+    decoded = trace.network.decoder(trace.code.detach() + revived)
+    return AUX_WEIGHT * distance(trace.network, decoded, trace.images)
+
+
+def _revival(weight: float, dead_units: Dead, trace: Trace) -> Tensor:
+    """What pulls each dead unit up until it is active again; a scalar.
+
+    The distance of its preactivation to the bar, as in Conerly et al. 2025 (Anthropic, Dictionary
+    learning optimization techniques), but only for the image of the batch that comes nearest: a
+    unit is to be of use for some image, not for all.
+    """
+    dead = dead_units(trace)
+    if not dead.any():
+        return trace.code.new_zeros(())
+    code: Code = trace.network.encoder.code  # type: ignore[assignment]
+    gaps = code.bar(trace.preactivation.detach()) - trace.preactivation
+    return weight * gaps[:, dead].amin(0).relu().sum()
 
 
 def _from_below(compute: Objective, below: Callable[[Tensor], Tensor]) -> Objective:

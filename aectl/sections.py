@@ -13,6 +13,7 @@ ACTIVATIONS = (
     "relu", "leaky-relu", "gelu", "silu", "elu", "softplus", "tanh", "sigmoid", "linear",
 )  # fmt: skip
 SPARSITIES = ("kl", "l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
+THRESHOLDED = ("l1", "topk", "batch-topk", "jumprelu", "gated")
 OF_RECTIFIERS = ("jumprelu", "gated")
 OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 LEAST_STEPS = 2_000
@@ -227,6 +228,16 @@ class LossConfig(Section):
         "Units, of those long not active, that learn what the active ones leave unexplained.",
         at_least=0,
         when=("sparsity", ("topk", "batch-topk", "jumprelu")),
+    )
+    revive: float = option(
+        0.0,
+        "Weight of a pull on units long not active, towards the image that excites them most.",
+        at_least=0,
+        when=("sparsity", THRESHOLDED),
+        instead=(
+            ("optimizer", "lbfgs", 0.0),
+            *(("sparsity", kind, 0.001) for kind in THRESHOLDED),
+        ),
     )
     noise: str = option(
         "none",

@@ -228,7 +228,7 @@ def test_dead_units_learn_what_the_active_ones_leave_unexplained():
     """Gao et al. 2024, appendix A.2: 1/32 of the error that is left with the dead units' help."""
     network, x = dead_and_alive(), images(1000)
     compute = objective(Config.from_options(
-        {"sparsity": "topk", "k": 2, "aux_k": 1, "output_activation": "linear"}
+        {"sparsity": "topk", "k": 2, "aux_k": 1, "revive": 0, "output_activation": "linear"}
     ))  # fmt: skip
     for _ in range(9):
         assert compute(network, Batch(x, None))[1]["auxiliary"].item() == 0
@@ -242,6 +242,22 @@ def test_dead_units_learn_what_the_active_ones_leave_unexplained():
     gradients = network.encoder.layers[0].weight.grad.abs().sum(1)
     assert gradients[2] > 0
     assert gradients[3] == 0
+
+
+def test_a_dead_unit_is_pulled_to_the_bar_of_the_image_that_comes_nearest():
+    network, x = dead_and_alive(), images(1000)
+    compute = objective(Config.from_options({"sparsity": "topk", "k": 2, "revive": 0.5}))
+    for _ in range(9):
+        assert compute(network, Batch(x, None))[1]["revival"].item() == 0
+    network.zero_grad()
+    loss, parts = compute(network, Batch(x, None))
+    answers = network.encoder.preactivation(x).detach()
+    gaps = answers[:, :2].amin(1, keepdim=True) - answers[:, 2:]
+    assert parts["revival"].item() == pytest.approx(0.5 * gaps.amin(0).sum().item(), rel=1e-5)
+    loss.backward()
+    nearest = x.flatten(1)[gaps.argmin(0)]
+    gradients = network.encoder.layers[0].weight.grad[2:]
+    torch.testing.assert_close(gradients, -0.5 * nearest)
 
 
 def test_units_are_counted_as_dead_by_training_images_alone():

@@ -26,6 +26,13 @@ class Code(nn.Module):
         """preactivation -> code, both (batch, code_size)."""
         return self.activation(preactivation)
 
+    def bar(self, preactivation: Tensor) -> Tensor:
+        """What a preactivation has to exceed for its unit to be active in training.
+
+        It broadcasts to (batch, code_size).
+        """
+        return torch.zeros_like(preactivation[:1, :1])
+
 
 class TopK(Code):
     """The k largest units of an image stay; the others are 0 (Makhzani & Frey 2013, section 2.1).
@@ -43,6 +50,10 @@ class TopK(Code):
         """preactivation -> code, both (batch, code_size)."""
         code = self.activation(preactivation)
         return _largest(code, self.kept if self.training else self.kept_in_use, 1)
+
+    def bar(self, preactivation: Tensor) -> Tensor:
+        """The least preactivation that is kept, of each image: (batch, 1)."""
+        return preactivation.topk(self.kept, 1).values[:, -1:].relu()
 
 
 class BatchTopK(Code):
@@ -68,6 +79,10 @@ class BatchTopK(Code):
         self._follow(sparse.detach())
         return sparse
 
+    def bar(self, preactivation: Tensor) -> Tensor:
+        """The least preactivation that is kept of the whole batch: (1, 1)."""
+        return preactivation.flatten().topk(self.kept * len(preactivation)).values[-1:, None].relu()
+
     def _follow(self, sparse: Tensor) -> None:
         least = sparse.masked_fill(sparse <= 0, torch.inf).min()
         usual = self.threshold.lerp(least, THRESHOLD_PACE)
@@ -92,6 +107,10 @@ class JumpReLU(Code):
         threshold = self.log_threshold.exp()
         slope = self._slope(preactivation, threshold)
         return preactivation * (preactivation > threshold) + threshold.detach() * slope
+
+    def bar(self, preactivation: Tensor) -> Tensor:
+        """The thresholds: (1, code_size)."""
+        return self.log_threshold.detach().exp()[None]
 
     def active(self, preactivation: Tensor) -> Tensor:
         """1 where a unit is active, else 0; the gradient reaches the thresholds alone."""

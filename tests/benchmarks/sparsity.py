@@ -21,16 +21,12 @@ COMMON = ("--dataset", "mnist", "--hidden", "1000", "--epochs", "20")
 STRENGTHS = {
     "topk": ("--k", LEVELS),
     "batch-topk": ("--k", LEVELS),
-    "jumprelu": ("--beta", (0.03, 0.1, 0.3, 1.0, 3.0)),
-    "gated": ("--beta", (0.1, 0.3, 1.0, 2.0, 4.0)),
-    "l1": ("--beta", (0.1, 0.3, 1.0, 2.0, 4.0)),
+    "jumprelu": ("--beta", (0.02, 0.1, 0.3, 1.0, 3.0, 10.0)),
+    "gated": ("--beta", (0.1, 0.3, 0.6, 1.5, 3.0, 6.0)),
+    "l1": ("--beta", (0.06, 0.1, 0.3, 0.6, 1.0, 1.5)),
     "kl": ("--rho", (0.003, 0.006, 0.012, 0.025, 0.05)),
 }
-OPTIONS = {
-    "topk": ("--aux-k", "256"),
-    "batch-topk": ("--aux-k", "256"),
-    "jumprelu": ("--aux-k", "256"),
-}
+OPTIONS = {"jumprelu": ("--bandwidth", "1")}
 
 
 def measured(out: Path, kind: str) -> list[dict[str, object]]:

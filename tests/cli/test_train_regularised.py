@@ -1,5 +1,6 @@
 """Every way to make an autoencoder sparse or robust, from the command line on the digits."""
 
+import csv
 import json
 
 import pytest
@@ -28,6 +29,19 @@ def test_as_many_units_are_active_as_were_asked_for(aectl, options, l0):
     report = measured(aectl, *options)
     assert report["l0"] == pytest.approx(l0, rel=0.1)
     assert report["explained_variance"] > 0.35
+
+
+@pytest.mark.parametrize("kind", ["topk", "batch-topk"])
+def test_dead_units_are_brought_back_unless_that_is_switched_off(aectl, kind):
+    options = ("--sparsity", kind, "--k", "2", "--hidden", "300", "--epochs", "100")
+    dead = {}
+    for given in ((), ("--revive", "0")):
+        measured(aectl, *options, *given)
+        with open("run/metrics.csv") as file:
+            *_, last = csv.DictReader(file)
+        dead[given] = float(last["train_dead"])
+    assert dead["--revive", "0"] > 0.2
+    assert dead[()] < 0.05
 
 
 @pytest.mark.parametrize("kind", ["l1", "jumprelu", "gated"])

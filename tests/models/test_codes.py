@@ -33,6 +33,19 @@ def largest(values, count):
     return kept
 
 
+@pytest.mark.parametrize("kind", [kind for kind in RULES if kind != "wta"])
+def test_a_unit_is_active_in_training_where_it_clears_the_bar(kind):
+    code, values = RULES[kind](), answers()
+    bar = code.bar(values).detach().expand_as(values)
+    silent = [(row, unit) for row, unit in (code(values) == 0).nonzero().tolist()]
+    assert len(silent) > UNITS
+    for place in silent:
+        for step, active in ((0.001, True), (-0.001, False)):
+            moved = values.clone()
+            moved[place] = bar[place] + step
+            assert (code(moved)[place] != 0) == active
+
+
 @pytest.mark.parametrize(("training", "kept"), [(True, 3), (False, 6)])
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 def test_topk_keeps_the_largest_units_of_each_image_and_alpha_times_as_many_in_use(
