@@ -30,7 +30,7 @@ DATA = Path(os.environ["AECTL_DATA_DIR"])
 COMMON = ("--dataset", "mnist", "--model", "classifier", "--shift", "1", "--weight-decay", "0.01")
 LINEAR = ("--hidden", "")
 MLP = ("--hidden", "1000,1000", "--dropout", "0.5")
-ENCODERS = ("k-sparse", "fc-wta", "denoising")
+ENCODERS = ("k-sparse", "denoising")
 GRAPH = "deep-30"
 TUNED = "denoising"
 NEIGHBOURS = 8
@@ -97,16 +97,29 @@ def with_labels(folder: Path, labels: np.ndarray) -> Path:
 
 def spread(out: Path, encoder: Path, graph: Spreading) -> Iterator[tuple[str, str]]:
     """For each number of labels: the error of the spread labels, and of a classifier on them."""
-    train, test = (load("mnist", DATA, split=split) for split in ("train", "test"))
     words = ("--recipe", "dropout", "--encoder", encoder, "--epochs", EPOCHS_OF_SPREAD_LABELS)
     for count in LABELS:
-        errors, models = [], []
-        for seed, labels in zip(DRAWS, draws(train, count), strict=True):
-            everywhere, predicted = graph.spread(labels)
-            errors.append(100 * float((predicted != test.labels).mean()))
+        found = list(spread_labels(graph, count))
+        models = []
+        for seed, (everywhere, _) in enumerate(found):
             folder = with_labels(out / f"spread-{count}" / f"draw-{seed}", everywhere)
             models.append(trained(folder / "run", *words, "--data-dir", folder, "--seed", seed))
-        yield said(errors), said([report["error"] for report in reports(*models)])
+        errors = said([error for _, error in found])
+        yield errors, said([report["error"] for report in reports(*models)])
+
+
+def spread_labels(graph: Spreading, count: int) -> Iterator[tuple[np.ndarray, float]]:
+    """Of each draw: the labels of all training images, and the error on the test set."""
+    train, test = (load("mnist", DATA, split=split) for split in ("train", "test"))
+    for labels in draws(train, count):
+        everywhere, predicted = graph.spread(labels)
+        yield everywhere, 100 * float((predicted != test.labels).mean())
+
+
+def pixels() -> Spreading:
+    """The graph of MNIST's images as they are."""
+    sets = (load("mnist", DATA, split=split) for split in ("train", "test"))
+    return Spreading(*(one.images.reshape(len(one), -1).astype(np.float32) for one in sets))
 
 
 def codes(out: Path, model: Path) -> Spreading:
@@ -129,13 +142,13 @@ def main() -> None:
     for number, (way, words) in enumerate(ways.items()):
         cells = [of_labels(out / f"{number}-{n}", *words, "--labels", n) for n in LABELS]
         print(f"| {way} | " + " | ".join(cells) + " |", flush=True)
+    graph = pixels()
+    cells = [said([error for _, error in spread_labels(graph, n)]) for n in LABELS]
+    print("| labels spread on the pixels | " + " | ".join(cells) + " |", flush=True)
     graph = codes(out, recipes / GRAPH / "seed-0")
-    cells = list(spread(out, recipes / TUNED / "seed-0", graph))
-    for way, errors in zip(
-        (f"labels spread on the code of `{GRAPH}`", f"`{TUNED}` fine-tuned on these labels"),
-        zip(*cells, strict=True),
-        strict=True,
-    ):
+    both = zip(*spread(out, recipes / TUNED / "seed-0", graph), strict=True)
+    names = (f"labels spread on the code of `{GRAPH}`", f"`{TUNED}`, fine-tuned on these labels")
+    for way, errors in zip(names, both, strict=True):
         print(f"| {way} | " + " | ".join(errors) + " |", flush=True)
 
 
