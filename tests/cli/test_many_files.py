@@ -12,10 +12,9 @@ import zlib
 import numpy as np
 import polars
 import pytest
+from conftest import shell
 from PIL import Image
 from safetensors.numpy import load_file
-
-from tests.conftest import shell
 
 
 def rows_of(text):
