@@ -24,6 +24,7 @@ import aectl
 from aectl.data import datasets
 
 LEVELS = (5, 10, 20, 40, 80)
+ERRORS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 COMMON = ("--dataset", "mnist", "--hidden", "1000", "--epochs", "20")
 STRENGTHS = {
     "topk": ("--k", LEVELS),
@@ -31,7 +32,7 @@ STRENGTHS = {
     "jumprelu": ("--beta", (0.02, 0.1, 0.3, 1.0, 3.0, 10.0)),
     "gated": ("--beta", (0.1, 0.3, 0.6, 1.5, 3.0, 6.0)),
     "l1": ("--beta", (0.06, 0.1, 0.3, 0.6, 1.5, 3.0)),
-    "kl": ("--rho", (0.006, 0.012, 0.025, 0.05, 0.1, 0.2)),
+    "kl": ("--rho", (0.03, 0.04, 0.05, 0.055, 0.06, 0.07)),
 }
 OPTIONS = {"jumprelu": ("--bandwidth", "1")}
 
@@ -51,7 +52,7 @@ def measured(out: Path, kind: str) -> list[dict[str, object]]:
 def cut(out: Path, rows: list[dict[str, object]]) -> list[dict[str, object]]:
     """The rows of a kind, with the `mse` of codes whose units that do not count as active are 0."""
     data = datasets.load("mnist", Path(os.environ["AECTL_DATA_DIR"]))
-    images = torch.from_numpy(data.images).float() / 255
+    images = torch.tensor(data.images).float() / 255
     found = []
     for row in rows:
         model = aectl.load(out / f"{row['kind']}-{row['strength']}")
@@ -80,11 +81,12 @@ def draw(path: Path, rows: dict[str, list[dict[str, object]]]) -> None:
     for kind, points in rows.items():
         axes.plot([p["l0"] for p in points], [p["mse"] for p in points], marker="o", label=kind)
     axes.set(xscale="log", yscale="log", xlabel="l0: active units an image", ylabel="mse")
-    axes.set_xticks(LEVELS, [str(level) for level in LEVELS])
+    axes.set_xticks(LEVELS, [f"{level:g}" for level in LEVELS])
+    axes.set_yticks(ERRORS, [f"{error:g}" for error in ERRORS])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, ncols=2, loc=(0.05, 0.15))
     figure.savefig(path, dpi=120)
 
 
