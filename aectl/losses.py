@@ -18,7 +18,7 @@ def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
 
     Both (batch, ...); a scalar, the mean over the batch.
     """
-    return 0.5 * (reconstruction - target).square().sum() / len(target)
+    return F.mse_loss(reconstruction, target, reduction="sum") * (0.5 / len(target))
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:

@@ -41,6 +41,12 @@ def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AECTL_DATA_DIR", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _exact() -> None:
+    """A test finds the smallest numbers as they are, though another has trained before it."""
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     """Small networks gain nothing from threads, and several test processes share the cores."""

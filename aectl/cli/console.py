@@ -164,6 +164,11 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def half_the_memory() -> int:
+    """Bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
 def torch_device(name: str, threads: int | None) -> "torch.device":
     """The device that --device names; `auto` takes a GPU where there is one."""
     import torch

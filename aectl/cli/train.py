@@ -1,8 +1,11 @@
 """`aectl train`: from options and images to a run folder."""
 
 import dataclasses
+import importlib
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +24,7 @@ from aectl.recipes import read as read_recipe
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
     from aectl.data.images import Pixels
+    from aectl.data.inputs import InputBatch
     from aectl.training.run import Run
 
 PICTURED = 40
@@ -71,6 +75,18 @@ def train(
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
     workers: options.Workers = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            "--memory",
+            metavar="GIB",
+            help="How much of a folder's images, decoded, memory may hold; a set that takes more"
+            " lies in a temporary file.",
+            min=0,
+            show_default="half of the machine's",
+            rich_help_panel=options.RUN,
+        ),
+    ] = None,
     threads: options.Threads = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -88,12 +104,15 @@ def train(
     file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
 
     from aectl.outputs import run_folder
-    from aectl.training.setup import prepare
+    from aectl.training.setup import Reading, prepare
 
     run_folder.refuse_filled(out, overwrite)
-    chosen, images = prepare(
-        given, file, io.data_dir(data_dir), outcome.on_bad, workers or io.cores()
-    )
+    reading = Reading(
+        io.data_dir(data_dir), outcome.on_bad, workers or io.cores(),
+        memory * 2**30 if memory is not None else io.half_the_memory(),
+        partial(_read_along, console),
+    )  # fmt: skip
+    chosen, images = prepare(given, file, reading)
 
     import torch
 
@@ -129,6 +148,12 @@ def train(
     where = f" --data-dir {data_dir}" if data_dir else ""
     console.notice(f"next: aectl eval {folder if seeds == 1 else folder / 'seed-*'}{where}")
     return outcome.status(len(images))
+
+
+def _read_along(console: Console, batches: "Iterable[InputBatch]") -> "Iterator[InputBatch]":
+    """The batches of a folder, counted; torch is imported while the workers decode them."""
+    threading.Thread(target=importlib.import_module, args=("torch",), daemon=True).start()
+    return console.counted(batches, "reading")
 
 
 def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:

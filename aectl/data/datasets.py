@@ -64,16 +64,6 @@ class ImageSet:
             self.name, fit_all(self.images, shape), self.labels, self.classes, self.paths
         )
 
-    def take(self, rows: "slice | NDArray[np.int64]", name: str | None = None) -> "ImageSet":
-        """Some of the images."""
-        return ImageSet(
-            name or self.name,
-            self.images[rows],
-            None if self.labels is None else self.labels[rows],
-            self.classes,
-            tuple(np.array(self.paths, dtype=object)[rows]) if self.paths else None,
-        )
-
 
 @dataclass(frozen=True)
 class Dataset:

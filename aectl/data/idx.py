@@ -25,12 +25,13 @@ def read(path: Path) -> Pixels:
     """
     if not present(path):
         raise FileNotFoundError(f"no {path.name}")
-    content = path.read_bytes() if path.is_file() else _unpacked(_packed(path))
-    header = 4 + 4 * (content[3] if len(content) > 3 else 0)
-    sizes = tuple(int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4))
-    if content[:3] != b"\0\0\x08" or len(content) != header + math.prod(sizes):
+    content = np.fromfile(path, np.uint8) if path.is_file() else _unpacked(_packed(path))
+    start = content[:1024].tobytes()
+    header = 4 + 4 * (start[3] if len(start) > 3 else 0)
+    sizes = tuple(int.from_bytes(start[at : at + 4], "big") for at in range(4, header, 4))
+    if start[:3] != b"\0\0\x08" or len(content) != header + math.prod(sizes):
         raise DataError(f"{path} is not an IDX file of bytes, or is cut short")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(sizes)
+    return content[header:].reshape(sizes)
 
 
 @contextlib.contextmanager
@@ -50,9 +51,9 @@ def _packed(path: Path) -> Path:
     return path.with_name(path.name + ".gz")
 
 
-def _unpacked(packed: Path) -> bytes:
+def _unpacked(packed: Path) -> Pixels:
     try:
-        return gzip.decompress(packed.read_bytes())
+        return np.array(np.frombuffer(gzip.decompress(packed.read_bytes()), np.uint8))
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(
             f"{packed} is damaged ({error}); without it, it is downloaded again"

@@ -105,15 +105,6 @@ def native_shape(path: str | Path) -> Shape:
         raise _explained(error) from error
 
 
-def has_colour(path: str | Path) -> bool:
-    """Whether a file's header announces a colour image; a file that has none does not."""
-    try:
-        with _no_warnings():
-            return _is_colour(_opened(read(path)))
-    except Exception:
-        return False
-
-
 def fit(image: Image.Image, shape: Shape) -> Pixels:
     """A grey or RGB image as (channels, height, width), 0 to 255, resized with antialiasing."""
     channels, height, width = shape

@@ -53,6 +53,11 @@ class InputBatch(NamedTuple):
     size: int
     position: Position
 
+    @property
+    def batch(self) -> "InputBatch":
+        """Itself, as what a model makes of it has it, too."""
+        return self
+
 
 @dataclass(frozen=True)
 class Naming:

@@ -1,29 +1,31 @@
 """Parts of a training set that the seed draws: what is held out, and a few labelled images."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aectl.data.datasets import ImageSet
 from aectl.errors import ConfigError
 
+Rows = NDArray[np.int64]
+"""Numbers of images, in the order of their set."""
 
-def split(images: ImageSet, part: float, seed: int) -> tuple[ImageSet, ImageSet | None]:
-    """The images without a random `part` of them, and that part; the seed decides which.
 
-    Raises ConfigError where one of the two would be empty.
+def split(count: int, part: float, seed: int) -> tuple[Rows, Rows]:
+    """The rows of `count` images without a random `part` of them, and that part.
+
+    Raises ConfigError where one of the two would be empty, other than a part of 0.
     """
-    if not part:
-        return images, None
-    held_out = round(part * len(images))
-    if not 0 < held_out < len(images):
+    held_out = round(part * count)
+    if part and not 0 < held_out < count:
         raise ConfigError(
-            f"--validation {part:g} of {len(images)} images leaves nothing to train or measure on"
+            f"--validation {part:g} of {count} images leaves nothing to train or measure on"
         )
-    order = np.random.default_rng(seed).permutation(len(images))
-    return images.take(np.sort(order[held_out:])), images.take(np.sort(order[:held_out]))
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def few_labels(images: ImageSet, count: int, seed: int) -> ImageSet:
-    """So many of the images, as many of each class as of any other; the seed decides which.
+def few_labels(images: ImageSet, rows: Rows, count: int, seed: int) -> Rows:
+    """So many of the rows, as many of each class as of any other; the seed decides which.
 
     Where the count is no multiple of the classes, chance decides which have one more. Raises
     ConfigError where a class has too few.
@@ -35,11 +37,11 @@ def few_labels(images: ImageSet, count: int, seed: int) -> ImageSet:
     share[chance.permutation(classes)[: count % classes]] += 1
     found = []
     for number, wanted in enumerate(share):
-        of_class = np.flatnonzero(images.labels == number)
+        of_class = rows[images.labels[rows] == number]
         if len(of_class) < wanted:
             raise ConfigError(
                 f"--labels {count} asks for {wanted} images of class {images.classes[number]}, and"
                 f" there are {len(of_class)}"
             )
         found.append(chance.permutation(of_class)[:wanted])
-    return images.take(np.sort(np.concatenate(found)))
+    return np.sort(np.concatenate(found))

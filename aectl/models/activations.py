@@ -1,12 +1,29 @@
 """The activations that a network can be given, by the names that users type."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Activation = Callable[[Tensor], Tensor]
+
+
+class _Clamp(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.clamp(0, 1)
+
+    @staticmethod
+    def setup_context(*_: Any) -> None:
+        """There is nothing to keep."""
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return gradient
 
 
 def clamp(x: Tensor) -> Tensor:
@@ -16,7 +33,8 @@ def clamp(x: Tensor) -> Tensor:
     beyond the bound is pushed back where the target lies inside, and left alone where the target
     is the bound itself. A plain clamp has no gradient there and would leave such pixels stuck.
     """
-    return x.clamp(0, 1).detach() + (x - x.detach())
+    held: Tensor = _Clamp.apply(x)
+    return held
 
 
 def linear(x: Tensor) -> Tensor:

@@ -34,32 +34,40 @@ class Progress:
 
 @dataclass(frozen=True)
 class MemorySet:
-    """A training set that lies on the device: uint8 images (n, channels, height, width).
+    """A set of images that lie on the device; several sets may be parts of the same images.
 
-    labels: (n,) or None. A batch is an index into it.
+    images: (n, channels, height, width), uint8; labels: (n,) or None; rows: (m,), those of the
+    images that are of the set.
     """
 
     images: Tensor
     labels: Tensor | None
+    rows: Tensor
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.rows)
 
-    def batch(self, rows: Tensor | slice) -> Batch:
-        """Some of the images, as float32 in [0, 1]."""
-        labels = None if self.labels is None else self.labels[rows]
-        return Batch(self.images[rows].float().div_(255), labels)
+    def part(self, rows: Tensor) -> "MemorySet":
+        """Some of the set, by their places in it: (k,)."""
+        return dataclasses.replace(self, rows=self.rows[rows.to(self.rows.device)])
+
+    def whole(self) -> Batch:
+        """All images as one batch."""
+        return self._batch(self.rows)
 
     def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
         """Every image once, in a random order."""
-        order = torch.randperm(len(self), generator=generator).to(self.images.device)
-        for start in range(0, len(self), size):
-            yield self.batch(order[start : start + size])
+        order = torch.randperm(len(self), generator=generator).to(self.rows.device)
+        return map(self._batch, torch.split(self.rows[order], size))
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every image once, in the order of the set."""
-        for start in range(0, len(self), size):
-            yield self.batch(slice(start, start + size))
+        return map(self._batch, torch.split(self.rows, size))
+
+    def _batch(self, rows: Tensor) -> Batch:
+        """Some of the images, as float32 in [0, 1]."""
+        images = self.images.index_select(0, rows).float().div_(255)
+        return Batch(images, None if self.labels is None else self.labels[rows])
 
 
 def train_epochs(

@@ -60,14 +60,15 @@ class Run:
         self.network: Network = self.architecture.build()
         self._generator = torch.Generator().manual_seed(config.training.seed)
         self.network.to(device)
-        training, held_out = split(images, config.data.validation, config.training.seed)
+        rows, held_out = split(len(images), config.data.validation, config.training.seed)
         if config.data.labels:
-            training = few_labels(training, config.data.labels, config.training.seed)
-        self._training = _on_device(training, device)
-        self._held_out = _on_device(held_out, device) if held_out else None
+            rows = few_labels(images, rows, config.data.labels, config.training.seed)
+        whole = _on_device(images, device)
+        self._training = whole.part(torch.from_numpy(rows))
+        self._held_out = whole.part(torch.from_numpy(held_out))
         self._sample = _sampled(self._training, config.training.seed)
         self._fresh = start.weights is None
-        begin(self.network, config, start, self._sample.batch(slice(None)).images)
+        begin(self.network, config, start, self._sample.whole().images)
         self.seconds = 0.0
 
     @property
@@ -118,7 +119,7 @@ class Run:
     def _layers(self) -> Iterator[Progress | Epoch]:
         """Trains each layer alone."""
         assert isinstance(self.network, Autoencoder)
-        epochs, sample = self.config.training.stack, self._sample.batch(slice(None)).images
+        epochs, sample = self.config.training.stack, self._sample.whole().images
         for layer in layers_of(self.network, self.architecture):
             if self._fresh:
                 begin(layer.network, self.config, Start(), layer.below(sample))
@@ -201,8 +202,11 @@ def _architecture(config: Config, images: ImageSet, start: Start) -> Architectur
 
 
 def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
+    """All images; those that lie in this machine's memory are not copied."""
+    pixels = images.images if images.images.flags.writeable else images.images.copy()
     labels = None if images.labels is None else torch.from_numpy(images.labels).to(device)
-    return MemorySet(torch.from_numpy(images.images.copy()).to(device), labels)
+    rows = torch.arange(len(images), device=device)
+    return MemorySet(torch.from_numpy(pixels).to(device), labels, rows)
 
 
 def _sampled(images: MemorySet, seed: int) -> MemorySet:
@@ -210,9 +214,8 @@ def _sampled(images: MemorySet, seed: int) -> MemorySet:
     if len(images) <= MEASURED_IMAGES:
         return images
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(images), generator=generator)[:MEASURED_IMAGES]
-    rows = rows.to(images.images.device)
-    return MemorySet(images.images[rows], None if images.labels is None else images.labels[rows])
+    order = torch.randperm(len(images), generator=generator)[:MEASURED_IMAGES]
+    return images.part(order)
 
 
 @torch.no_grad()

@@ -2,8 +2,10 @@
 
 import dataclasses
 import logging
+import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from aectl import model_file
@@ -11,7 +13,7 @@ from aectl.config import WIDTHS, Config
 from aectl.data import datasets, patches
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad
-from aectl.data.training_folder import load_folder
+from aectl.data.training_folder import Watch, load_folder, unseen
 from aectl.errors import (
     ConfigError,
     DataError,
@@ -28,18 +30,30 @@ FALLBACK = "digits"
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a training set is read.
+
+    Files of a folder are decoded by `workers` processes into `memory` (bytes), or beyond that a
+    temporary file; `watch` sees them, and those that cannot be read are told to `on_bad`.
+    """
+
+    data_dir: Path
+    on_bad: OnBad
+    workers: int = 1
+    memory: float = math.inf
+    watch: Watch = unseen
+
+
 def prepare(
     given: Mapping[str, object],
     file: Mapping[str, object],
-    data_dir: Path,
-    on_bad: OnBad,
-    workers: int = 1,
+    reading: Reading,
 ) -> tuple[Config, ImageSet]:
     """The resolved config of the `given` options over those of a `file`, and its images.
 
-    Where no dataset was asked for and MNIST cannot be had, the bundled digits stand in. Files of
-    a folder are decoded by `workers` processes; those that cannot be read are told to `on_bad`.
-    Raises ConfigError, DataError or ModelFileError.
+    Where no dataset was asked for and MNIST cannot be had, the bundled digits stand in. Raises
+    ConfigError, DataError or ModelFileError.
     """
     asked = {**file, **given}
     settled = _settled_by_models(asked)
@@ -48,7 +62,7 @@ def prepare(
     beneath = {**settled, **file}
     config = Config.from_options(given, beneath)
     may_stand_in = "dataset" not in {**beneath, **given}
-    images = _read(config, data_dir, on_bad, workers, may_stand_in)
+    images = _read(config, reading, may_stand_in)
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, dataset=images.name.removesuffix(":train"))
     )
@@ -91,16 +105,14 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
     return settled
 
 
-def _read(
-    config: Config, data_dir: Path, on_bad: OnBad, workers: int, may_stand_in: bool
-) -> ImageSet:
-    word = config.data.dataset
+def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:
+    word, data_dir = config.data.dataset, reading.data_dir
     if patches.is_patches(word):
         sides = _sides(config.data.size) if config.data.size else patches.SIDES
         count = config.data.patches or patches.COUNT
-        return patches.load(word, on_bad, sides, count, "train")
+        return patches.load(word, reading.on_bad, sides, count, "train")
     if not datasets.is_dataset(word):
-        return _read_folder(config, on_bad, workers)
+        return _read_folder(config, reading)
     try:
         return datasets.load(word, data_dir, split="train")
     except DatasetUnavailableError:
@@ -117,11 +129,14 @@ def _read(
         return stand_in
 
 
-def _read_folder(config: Config, on_bad: OnBad, workers: int) -> ImageSet:
+def _read_folder(config: Config, reading: Reading) -> ImageSet:
     word, data = config.data.dataset, config.data
     if Path(word).is_dir():
         sides = _sides(data.size) if data.size else None
-        return load_folder(word, on_bad, sides, data.channels, workers)
+        return load_folder(
+            word, reading.on_bad, sides, data.channels,
+            workers=reading.workers, memory=reading.memory, watch=reading.watch,
+        )  # fmt: skip
     if os.path.lexists(word):
         raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
     raise UnknownInputError(f"no dataset or folder '{word}'{datasets.near_miss(word)}")

@@ -16,7 +16,7 @@ from aectl.config import read_toml
 from aectl.data import patches
 from aectl.objective import Batch, objective
 from aectl.training.run import Run
-from aectl.training.setup import prepare
+from aectl.training.setup import Reading, prepare
 
 EXERCISE = (
     "--hidden", "25", "--sparse", "--rho", "0.01", "--beta", "3", "--weight-decay", "1e-4",
@@ -91,7 +91,7 @@ def test_training_reaches_the_cost_that_scipy_s_lbfgs_reaches(aectl, scenes):
     with open("r/metrics.csv") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert losses == sorted(losses, reverse=True)
-    config, images = prepare({}, read_toml_of("r"), scenes, print)
+    config, images = prepare({}, read_toml_of("r"), Reading(scenes, print))
     start = Run(config, images, torch.device("cpu")).network.double()
     batch, compute = Batch(torch.from_numpy(images.images).double() / 255, None), objective(config)
     parameters = list(start.parameters())

@@ -1,6 +1,7 @@
 """A folder as a training set: its shape, its classes, and what is left out."""
 
 import os
+import resource
 import zipfile
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_a_folder_without_a_subfolder_for_each_class_has_no_labels(tmp_path, nam
     ],
 )
 def test_the_default_shape_is_that_of_the_first_image_up_to_32_pixels(tmp_path, size, mode, shape):
-    Image.new(mode, size).save(tmp_path / "a.png")
+    Image.new(mode, size, "red").save(tmp_path / "a.png")
     Image.new("L", (9, 9)).save(tmp_path / "b.png")
     loaded = load_folder(str(tmp_path), refuse)
     assert loaded.shape == shape
@@ -85,7 +86,7 @@ def test_bad_files_are_told_and_left_out(tmp_path):
 
 def test_a_bad_file_does_not_decide_the_default_shape(tmp_path):
     Image.fromarray(np.full((3, 3), np.nan, np.float32)).save(tmp_path / "a.tif")
-    Image.new("RGB", (8, 8)).save(tmp_path / "b.png")
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "b.png")
     bad = []
     loaded = load_folder(str(tmp_path), lambda *told: bad.append(told))
     assert len(bad) == 1
@@ -176,3 +177,46 @@ def test_a_class_of_bad_images_alone_is_no_class(tmp_path):
     loaded = load_folder(str(tmp_path), lambda *told: None)
     assert loaded.classes == ("hill", "sea")
     assert loaded.labels.tolist() == [0, 1]
+
+
+def test_a_late_colour_image_makes_those_before_it_ones_of_colour_too(tmp_path):
+    for number in range(BATCH + 5):
+        picture(tmp_path / f"{number:04}.png", number % 256)
+    Image.new("RGB", (6, 4), (200, 10, 10)).save(tmp_path / "9999.png")
+    loaded = load_folder(str(tmp_path), refuse)
+    grey = np.arange(BATCH + 5) % 256
+    np.testing.assert_array_equal(loaded.images[:-1, :, 0, 0], np.stack([grey] * 3, axis=1))
+    assert loaded.images[-1, :, 3, 5].tolist() == [200, 10, 10]
+
+
+def test_grey_pictures_in_files_of_colour_make_a_grey_set(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6), np.uint8)
+    Image.fromarray(pixels).convert("RGB").save(tmp_path / "a.png")
+    Image.fromarray(pixels).convert("P").save(tmp_path / "b.png")
+    loaded = load_folder(str(tmp_path), refuse)
+    np.testing.assert_array_equal(loaded.images, [[pixels]] * 2)
+
+
+def test_images_beyond_the_memory_lie_in_a_temporary_file_and_are_the_same(tmp_path, caplog):
+    caplog.set_level("INFO", "aectl")
+    for number in range(BATCH + 5):
+        picture(tmp_path / f"{number:04}.png", number % 256)
+    count = 24 * (BATCH + 5)
+    within = load_folder(str(tmp_path), refuse, memory=count)
+    assert not isinstance(within.images.base, np.memmap)
+    assert not caplog.messages
+    beyond = load_folder(str(tmp_path), refuse, memory=count - 1)
+    assert isinstance(beyond.images, np.memmap)
+    assert "261 images take 0.0 GiB, more than --memory" in caplog.text
+    np.testing.assert_array_equal(beyond.images, within.images)
+
+
+def test_a_disk_without_room_for_the_images_is_told(tmp_path):
+    picture(tmp_path / "a.png", size=(640, 480))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
+    try:
+        with pytest.raises(DataError, match=r"no room for .* TMPDIR names another"):
+            load_folder(str(tmp_path), refuse, (480, 640), memory=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)

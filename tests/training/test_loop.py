@@ -14,14 +14,14 @@ from aectl.training.loop import MemorySet, mean_losses, train_epochs
 
 def numbered(count):
     """Images of one pixel, each of another value."""
-    return MemorySet(torch.arange(count, dtype=torch.uint8).view(count, 1, 1, 1), None)
+    images = torch.arange(count, dtype=torch.uint8).view(count, 1, 1, 1)
+    return MemorySet(images, None, torch.arange(count))
 
 
 def random_set(count=50, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return MemorySet(
-        torch.randint(256, (count, 1, 4, 4), dtype=torch.uint8, generator=generator), None
-    )
+    images = torch.randint(256, (count, 1, 4, 4), dtype=torch.uint8, generator=generator)
+    return MemorySet(images, None, torch.arange(count))
 
 
 def small(seed=0, **options):
@@ -79,15 +79,14 @@ def test_images_come_in_another_order_each_epoch_and_for_each_seed():
 
 
 def test_labels_stay_with_their_images():
-    images = MemorySet(numbered(50).images, torch.arange(50))
+    images = MemorySet(numbered(50).images, torch.arange(50), torch.arange(50))
     for batch in images.shuffled(16, torch.Generator().manual_seed(0)):
         assert (batch.images * 255).round().long().flatten().tolist() == batch.labels.tolist()
 
 
 def test_batches_are_float32_between_zero_and_one():
-    batch = MemorySet(torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1), None).batch(
-        slice(None)
-    )
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1)
+    batch = MemorySet(images, None, torch.arange(3)).whole()
     assert batch.images.dtype == torch.float32
     assert batch.images.flatten().tolist() == pytest.approx([0.0, 0.2, 1.0])
     assert batch.images[2].item() == 1.0
@@ -99,9 +98,21 @@ def test_in_order_is_the_order_of_the_set():
     assert (torch.cat(batches) * 255).round().flatten().tolist() == list(range(10))
 
 
+def test_a_part_has_the_images_and_labels_at_its_places_alone():
+    images = MemorySet(numbered(50).images, torch.arange(50), torch.arange(50))
+    part = images.part(torch.tensor([40, 3, 7, 9])).part(torch.tensor([3, 0]))
+    assert len(part) == 2
+    assert (part.whole().images * 255).round().flatten().tolist() == [9, 40]
+    assert part.whole().labels.tolist() == [9, 40]
+    shuffled = chain.from_iterable(
+        batch.labels.tolist() for batch in part.shuffled(1, torch.Generator().manual_seed(0))
+    )
+    assert sorted(shuffled) == [9, 40]
+
+
 def test_a_full_batch_step_of_sgd_is_gradient_descent_by_hand():
     network, images = small(), random_set()
-    loss, _ = half_square(network, images.batch(slice(None)))
+    loss, _ = half_square(network, images.whole())
     gradients = torch.autograd.grad(loss, list(network.parameters()))
     expected = [p.detach() - 0.01 * g for p, g in zip(network.parameters(), gradients, strict=True)]
     trained(network, images, epochs=1, batch_size=50)
@@ -111,7 +122,7 @@ def test_a_full_batch_step_of_sgd_is_gradient_descent_by_hand():
 
 def test_an_epoch_s_losses_are_means_over_images_also_with_a_smaller_last_batch():
     network, images = small(), random_set()
-    expected = half_square(network, images.batch(slice(None)))[0].item()
+    expected = half_square(network, images.whole())[0].item()
     (end,) = trained(network, images, lr=0.0, epochs=1)
     assert (end.epoch, end.step, end.steps) == (1, 4, 4)
     assert end.losses["loss"] == pytest.approx(expected, rel=1e-5)
