@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+EDGE = 1e-7
+"""How near to 0 or 1 a mean activation may come before its penalty grows no more."""
+
 
 def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Half the squared error: 1/2 ||x_hat - x||^2 (CS294A notes, section 2, J(W, b; x, y)).
@@ -49,10 +52,17 @@ def kl_sparsity(code: Tensor, rho: float) -> Tensor:
 
     code: (batch, code_size), in [0, 1]; a scalar.
     """
-    rho_hat = code.mean(0).clamp(1e-7, 1 - 1e-7)
+    rho_hat = code.mean(0).clamp(EDGE, 1 - EDGE)
     on = rho * (math.log(rho) - rho_hat.log())
     off = (1 - rho) * (math.log1p(-rho) - torch.log1p(-rho_hat))
     return (on + off).sum()
+
+
+def kl_sparsity_slope(rho_hat: Tensor, rho: float) -> Tensor:
+    """The derivative of `kl_sparsity` by each rho_hat_j (CS294A, section 3); both (code_size,)."""
+    held = rho_hat.clamp(EDGE, 1 - EDGE)
+    slope = (1 - rho) / (1 - held) - rho / held
+    return slope.where(held == rho_hat, 0.0)
 
 
 def l1_sparsity(code: Tensor) -> Tensor:

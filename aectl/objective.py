@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from aectl import losses
 from aectl.config import Config
 from aectl.corruptions import NOISE, shifted
+from aectl.fused import Fused, fits
 from aectl.models import Classifier
 from aectl.models.autoencoder import AutoencoderBase, Encoder
 from aectl.models.codes import Code, JumpReLU
@@ -61,11 +62,16 @@ def reconstruction(config: Config) -> Objective:
     corrupt = NOISE.get(config.loss.noise)
     distance = partial(_distance, config.loss.loss)
     penalties = _penalties(config, distance)
+    in_place = _in_place(config) if _is_plain(config) else None
 
     def compute(network: AutoencoderBase, batch: Batch) -> tuple[Tensor, Parts]:
         inputs = batch.images
         if corrupt is not None and network.training:
             inputs = corrupt(inputs, config.loss.noise_level)
+        if in_place and network.training and torch.is_grad_enabled():
+            found = in_place(network, inputs, batch.images)
+            if found is not None:
+                return found
         preactivation = network.encoder.preactivation(inputs)  # type: ignore[operator]
         code = network.encoder.code(preactivation)  # type: ignore[operator]
         loss = distance(network, network.decoder(code), batch.images)
@@ -76,6 +82,43 @@ def reconstruction(config: Config) -> Objective:
             loss = loss + value
             parts[name] = value.detach()
         return loss, parts
+
+    return compute
+
+
+def _is_plain(config: Config) -> bool:
+    """Whether the loss is half the squared error and, at most, the KL penalty."""
+    return (
+        config.loss.loss == "mse"
+        and config.model.sparsity in ("none", "kl")
+        and not config.loss.contractive
+        and config.training.optimizer != "lbfgs"
+    )
+
+
+def _in_place(
+    config: Config,
+) -> Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Parts] | None]:
+    """The same loss, found without autograd; None for a network that is not plain."""
+    known: dict[nn.Module, Fused | None] = {}
+
+    rho, beta = config.loss.rho, config.loss.beta
+
+    def penalty(rho_hat: Tensor) -> tuple[Tensor, Tensor]:
+        value = losses.kl_sparsity(rho_hat[None], rho)
+        return beta * value, beta * losses.kl_sparsity_slope(rho_hat, rho)
+
+    def compute(network: nn.Module, inputs: Tensor, images: Tensor) -> tuple[Tensor, Parts] | None:
+        if network not in known:
+            known[network] = Fused(network) if fits(network) else None
+        fused = known[network]
+        if fused is None:
+            return None
+        found = fused(inputs, images, penalty if config.model.sparsity == "kl" else None)
+        parts = {"reconstruction": found.reconstruction}
+        if found.penalty is not None:
+            parts["sparsity"] = found.penalty
+        return found.loss, parts
 
     return compute
 

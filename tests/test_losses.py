@@ -197,3 +197,15 @@ def test_squared_weights_are_half_the_squared_norms():
     weights = [uniform(3, 4), uniform(2, 3, seed=1)]
     expected = sum(np.linalg.norm(weight.numpy()) ** 2 for weight in weights) / 2
     assert losses.squared_weights(weights).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("rho", [0.05, 0.5])
+def test_the_slope_of_the_kl_penalty_is_its_numeric_gradient(rho):
+    rho_hat = uniform(6, low=0.01, high=0.99)
+    expected = numeric_gradient(lambda means: losses.kl_sparsity(means[None], rho), rho_hat)
+    torch.testing.assert_close(losses.kl_sparsity_slope(rho_hat, rho), expected, rtol=1e-6, atol=0)
+
+
+def test_the_kl_penalty_of_units_all_on_or_off_has_no_slope():
+    ends = torch.tensor([0.0, 1.0])
+    assert losses.kl_sparsity_slope(ends, 0.05).tolist() == [0, 0]

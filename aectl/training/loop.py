@@ -66,7 +66,7 @@ class MemorySet:
 
     def _batch(self, rows: Tensor) -> Batch:
         """Some of the images, as float32 in [0, 1]."""
-        images = self.images.index_select(0, rows).float().div_(255)
+        images = self.images.index_select(0, rows) / 255
         return Batch(images, None if self.labels is None else self.labels[rows])
 
 

@@ -17,10 +17,12 @@ CONVERGES_BELOW = 3.0
 def build_optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
     """The optimiser of all parameters that are trained; only weights, not biases, decay."""
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups: Groups = [{"params": trained, "weight_decay": 0.0}]
+    if config.weight_decay:
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
     return OPTIMIZERS[config.optimizer](groups, config)
 
 
