@@ -296,6 +296,12 @@ class TrainingConfig(Section):
         "Weight decay; biases are left alone. adam, sgd and lbfgs: L2; adamw and muon: decoupled.",
         at_least=0,
     )
+    precision: str = option(
+        "fp32",
+        "Precision of matrix products in training; tf32 and bf16 are faster and less exact, on a "
+        "processor that has them.",
+        choices=("fp32", "tf32", "bf16"),
+    )
     schedule: str = option(
         "cosine",
         "Course of the learning rate after the warm-up.",

@@ -1,5 +1,6 @@
 """The loop: fetch a batch, ask the objective for the loss, step, yield progress."""
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -16,6 +17,9 @@ from aectl.errors import DivergedError
 from aectl.objective import Batch, Objective
 
 PROGRESS_SECONDS = 0.2
+
+PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
+"""What torch calls the precisions of matrix products that users type."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +84,26 @@ def train_epochs(
     epochs: int,
     batch_size: int,
     generator: torch.Generator,
+    precision: str = "fp32",
 ) -> Iterator[Progress]:
     """Trains `network`, and yields now and then, and at the end of each epoch.
 
-    Raises DivergedError where the mean loss of an epoch is no finite number.
+    `precision` is a name of `PRECISIONS`. Raises DivergedError where the mean loss of an epoch is
+    no finite number.
     """
     steps = math.ceil(len(images) / batch_size)
     for epoch in range(1, epochs + 1):
         network.train()
         sums = Means()
         last = time.monotonic()
-        for step, batch in enumerate(images.shuffled(batch_size, generator), 1):
-            found = _step(network, objective, batch, optimizer)
-            schedule.step()
-            sums.add(found, len(batch.images))
-            if time.monotonic() - last > PROGRESS_SECONDS:
-                last = time.monotonic()
-                yield Progress(epoch, step, steps)
+        with _matrix_products(precision):
+            for step, batch in enumerate(images.shuffled(batch_size, generator), 1):
+                found = _step(network, objective, batch, optimizer)
+                schedule.step()
+                sums.add(found, len(batch.images))
+                if time.monotonic() - last > PROGRESS_SECONDS:
+                    last = time.monotonic()
+                    yield Progress(epoch, step, steps)
         losses = sums.means()
         if not math.isfinite(losses["loss"]):
             raise DivergedError(
@@ -104,6 +111,16 @@ def train_epochs(
                 " a smaller --lr helps"
             )
         yield Progress(epoch, steps, steps, losses)
+
+
+@contextlib.contextmanager
+def _matrix_products(precision: str) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _step(

@@ -146,7 +146,7 @@ class Run:
         began, lr = time.monotonic(), schedule.get_last_lr()[0]
         for progress in train_epochs(
             network, compute, images, optimizer, schedule,
-            epochs=epochs, batch_size=size, generator=self._generator,
+            epochs=epochs, batch_size=size, generator=self._generator, precision=config.precision,
         ):  # fmt: skip
             yield progress
             if progress.losses is None:

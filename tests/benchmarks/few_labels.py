@@ -1,12 +1,12 @@
 """A classifier of few labels of MNIST: on pixels, and on what autoencoders learnt of all images.
 
-    python tests/benchmarks/few_labels.py OUT RECIPES
+    python -m tests.benchmarks few-labels OUT RECIPES
 
 For 100 and 1,000 labels, ten draws of them, the same for every way: classifiers on pixels, on a
 frozen code, on encoders that are fine-tuned; scikit-learn's label spreading to the neighbours of
 each image, on pixels and on a code; and a classifier that learns from all the labels it spread.
 Prints the error on the test set, mean and standard deviation over the draws. OUT keeps what was
-trained; RECIPES is the folder in which `recipes.py` keeps its models. AECTL_DATA_DIR names the
+trained; RECIPES is the folder in which `recipes` keeps its models. AECTL_DATA_DIR names the
 folder of the datasets.
 """
 
@@ -17,12 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from commands import aectl, reports, trained
 from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 
 from aectl.data.datasets import ImageSet, load
 from aectl.data.splits import few_labels
+
+from .commands import aectl, reports, trained
 
 LABELS = (100, 1000)
 DRAWS = range(10)
@@ -74,10 +75,8 @@ class Spreading:
 
 def draws(images: ImageSet, count: int) -> Iterator[np.ndarray]:
     """The labels that `aectl train --labels COUNT --seed N` sees, and -1 for all others."""
-    rows = np.arange(len(images)).reshape(-1, 1, 1, 1)
-    numbered = ImageSet(images.name, rows, images.labels, images.classes)
     for seed in DRAWS:
-        kept = few_labels(numbered, count, seed).images.ravel()
+        kept = few_labels(images, np.arange(len(images)), count, seed)
         labels = np.full(len(images), -1)
         labels[kept] = images.labels[kept]
         yield labels

@@ -1,6 +1,6 @@
 """Trains recipes with three seeds each, measures them on the test set, and prints a table.
 
-    python tests/benchmarks/recipes.py OUT [RECIPE...]
+    python -m tests.benchmarks recipes OUT [RECIPE...]
 
 OUT keeps the models; what is there already is not trained again. Without names, all recipes, which
 takes hours. A recipe that starts from the model of another trains that first, seed by seed.
@@ -13,9 +13,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-from commands import reports, trained
-
 from aectl.recipes import RECIPES
+
+from .commands import reports, trained
 
 SEEDS = range(3)
 FIGURES = ("error", "sse", "l0")

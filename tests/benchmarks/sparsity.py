@@ -1,6 +1,6 @@
 """Error against sparsity: `mse` over `l0` on MNIST's test set, 1,000 units, a line a kind.
 
-    python tests/benchmarks/sparsity.py OUT [KIND...]
+    python -m tests.benchmarks sparsity OUT [KIND...]
 
 Each kind is trained at several strengths; OUT keeps the models, `sparsity.csv` and `sparsity.png`.
 What is there already is not trained again. A sigmoid, which kl needs, is never 0, and what lies
@@ -18,10 +18,11 @@ import sys
 from pathlib import Path
 
 import torch
-from commands import reports, trained
 
 import aectl
 from aectl.data import datasets
+
+from .commands import reports, trained
 
 LEVELS = (5, 10, 20, 40, 80)
 ERRORS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)

@@ -1,6 +1,6 @@
 """How fast folders of images become tables, beside the usual way and the limits of the machine.
 
-    python tests/benchmarks/folders.py ../shared/data/MNIST ../shared/data/photos
+    python -m tests.benchmarks encode ../shared/data/MNIST ../shared/data/photos
 
 needs MNIST's IDX files, a folder of photos, and pandas (for the usual way). Each figure is the
 median of several runs, taken in turns; whole processes are timed from start to exit.
@@ -8,7 +8,6 @@ median of several runs, taken in turns; whole processes are timed from start to 
 
 import argparse
 import multiprocessing
-import os
 import shutil
 import statistics
 import subprocess
@@ -24,9 +23,9 @@ from PIL import Image
 
 from aectl.data import idx
 
+from .commands import AECTL, CORES, peak_memory, run, say, seconds, spread
+
 SIDE = 28
-CORES = len(os.sched_getaffinity(0))
-AECTL = [sys.executable, "-m", "aectl"]
 USUAL = [sys.executable, str(Path(__file__).with_name("usual_way.py"))]
 
 
@@ -175,39 +174,6 @@ def memory(model: Path, few: Path, many: Path, work: Path) -> None:
         say(f"{count:,} files", peak_memory(command) / 2**20, "MiB")
 
 
-def peak_memory(command: list[object]) -> float:
-    """Bytes: the largest sum of the proportional set sizes of a process and its children."""
-    process = subprocess.Popen([str(word) for word in command])
-    peak = 0.0
-    while process.poll() is None:
-        peak = max(peak, sum(map(proportional_size, [process.pid, *children(process.pid)])))
-        time.sleep(0.02)
-    assert process.returncode == 0
-    return peak
-
-
-def children(pid: int) -> list[int]:
-    try:
-        own = Path(f"/proc/{pid}/cmdline").read_bytes()
-        tasks = Path(f"/proc/{pid}/task")
-        return [
-            int(child)
-            for task in tasks.iterdir()
-            for child in (task / "children").read_text().split()
-            if Path(f"/proc/{child}/cmdline").read_bytes() != own  # else about to become one
-        ]
-    except OSError:
-        return []
-
-
-def proportional_size(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((1024 * float(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
-
-
 def trained(mnist: Path, work: Path) -> Path:
     """A model of MNIST, 784-392-784, after an epoch."""
     model = work / "model"
@@ -233,28 +199,3 @@ def copies(photos: Path, folder: Path, count: int) -> None:
     for number in range(count):
         photo = found[number % len(found)]
         shutil.copy(photo, folder / f"{number:05d}{photo.suffix}")
-
-
-def seconds(command: list[object]) -> float:
-    """How long a process takes, from its start to its end."""
-    begun = time.perf_counter()
-    run(command)
-    return time.perf_counter() - begun
-
-
-def run(command: list[object]) -> None:
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
-
-
-def spread(values: list[float]) -> str:
-    digits = 0 if min(values) >= 100 else 2
-    return f"({min(values):,.{digits}f} to {max(values):,.{digits}f})"
-
-
-def say(what: str, value: float, unit: str = "", more: str = "") -> None:
-    shown = f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-    print(f"  {what:<42} {shown:>9} {unit:<4}{more}".rstrip(), flush=True)
-
-
-if __name__ == "__main__":
-    main()
