@@ -93,6 +93,7 @@ def evaluate(
         for card in cards
     ]
     results: list[dict[str, Any]] = []
+    known: dict[tuple[object, ...], float] = {}
     for path, card, inputs in zip(models, cards, found, strict=True):
         with session.batches(inputs, card.shape, told=not results) as batches:
             evaluation = _evaluation(session, path, card, inputs)
@@ -105,7 +106,13 @@ def evaluate(
                 collections.deque(rows, maxlen=0)
         if evaluation.images == 0:
             return session.outcome.status(0)
-        results.append(_result(path, evaluation, pca=pca, probe=probe))
+        result = _result(path, evaluation)
+        if card.architecture.kind != "classifier":
+            if pca:
+                result["pca_mse"] = _pca_mse(evaluation, known)
+            if probe:
+                result["probe_error"] = evaluation.probe_error()
+        results.append(result)
     if as_json:
         sys.stdout.write(report.to_json(results))
     elif as_csv:
@@ -164,17 +171,24 @@ def _rows(evaluation: "Evaluation", batches: "Batches", console: Console) -> "It
         yield Rows(columns)
 
 
-def _result(path: Path, evaluation: "Evaluation", *, pca: bool, probe: bool) -> dict[str, Any]:
+def _result(path: Path, evaluation: "Evaluation") -> dict[str, Any]:
     """What the report says of a model that has been measured."""
     dataset = " ".join(evaluation.inputs.words)
-    result = {"model": str(path), "dataset": dataset, "n": evaluation.images}
-    result |= evaluation.figures()
-    if evaluation.card.architecture.kind != "classifier":
-        if pca:
-            result["pca_mse"] = evaluation.pca_mse()
-        if probe:
-            result["probe_error"] = evaluation.probe_error()
-    return result
+    return {
+        "model": str(path),
+        "dataset": dataset,
+        "n": evaluation.images,
+        **evaluation.figures(),
+    }
+
+
+def _pca_mse(evaluation: "Evaluation", known: dict[tuple[object, ...], float]) -> float:
+    """The error of PCA, computed once for models of the same images and as many units."""
+    card = evaluation.card
+    of = (card.dataset, *evaluation.inputs.words, card.shape, card.architecture.code_size)
+    if of not in known:
+        known[of] = evaluation.pca_mse()
+    return known[of]
 
 
 def _sorted(tables: "Iterator[Rows]") -> "Iterator[Rows]":

@@ -59,12 +59,14 @@ def test_per_image_errors_average_to_the_mse_and_sort_worst_first(aectl, dense, 
     assert rows[0]["label"] == str(load_digits().target[-360 + number])
 
 
-def test_pca_mse_is_scikit_learn_s(aectl, dense):
-    found = json.loads(aectl("eval", dense, "--json", "--pca").out)[0]
+def test_pca_mse_is_scikit_learn_s_for_each_of_several_models(aectl, dense, trained):
+    small = trained("--epochs", "2", "--hidden", "12")
+    found = json.loads(aectl("eval", dense, small, dense, "--json", "--pca").out)
     train, test = (digits(rows).reshape(-1, 64) for rows in (TRAIN, TEST))
-    pca = PCA(32, svd_solver="full").fit(train)
-    error = ((pca.inverse_transform(pca.transform(test)) - test) ** 2).mean()
-    assert found["pca_mse"] == pytest.approx(error, rel=1e-4)
+    for report, units in zip(found, (32, 12, 32), strict=True):
+        pca = PCA(units, svd_solver="full").fit(train)
+        error = ((pca.inverse_transform(pca.transform(test)) - test) ** 2).mean()
+        assert report["pca_mse"] == pytest.approx(error, rel=1e-4)
 
 
 def test_probe_error_is_near_that_of_a_linear_classifier_on_the_codes(aectl, dense):
