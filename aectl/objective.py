@@ -93,6 +93,7 @@ def _is_plain(config: Config) -> bool:
         and config.model.sparsity in ("none", "kl")
         and not config.loss.contractive
         and config.training.optimizer != "lbfgs"
+        and not config.training.compile
     )
 
 
@@ -207,6 +208,8 @@ class Dead:
     def __init__(self) -> None:
         self._silent: Tensor | None = None
 
+    # Compiled, the count would lie where a captured graph writes again.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, trace: Trace) -> Tensor:
         """True for the dead units, (code_size,), this batch counted in."""
         if self._silent is None:

@@ -302,6 +302,12 @@ class TrainingConfig(Section):
         "processor that has them.",
         choices=("fp32", "tf32", "bf16"),
     )
+    compile: bool = option(
+        False,
+        "Let torch.compile make the step faster: after some seconds of compiling, on a GPU, and "
+        "with --contractive on a CPU.",
+        when=("optimizer", OF_BATCHES),
+    )
     schedule: str = option(
         "cosine",
         "Course of the learning rate after the warm-up.",

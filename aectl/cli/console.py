@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -15,8 +15,6 @@ from aectl.errors import DataError, OutputError
 from aectl.files import refuse_existing, replacing
 
 if TYPE_CHECKING:
-    import torch
-
     from aectl.data.inputs import InputBatch
 
 
@@ -155,33 +153,3 @@ def data_dir(given: Path | None) -> Path:
     with contextlib.suppress(RuntimeError):
         return (Path(cache) if cache else Path.home() / ".cache") / "aectl"
     return Path("aectl-data")
-
-
-def cores() -> int:
-    """How many processes can run at once."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def half_the_memory() -> int:
-    """Bytes."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-
-
-def torch_device(name: str, threads: int | None) -> "torch.device":
-    """The device that --device names; `auto` takes a GPU where there is one."""
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)
-    there: dict[str, Callable[[], bool]] = {
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-        "cpu": lambda: True,
-    }
-    if name == "auto":
-        name = next(kind for kind, present in there.items() if present())
-    elif not there[name]():
-        raise DataError(f"there is no {name} device on this machine; --device cpu works")
-    return torch.device(name)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aectl import model_file
-from aectl.cli import console as io
-from aectl.cli import options, recipes
+from aectl.cli import machine, options, recipes
 from aectl.cli.console import Console, Outcome
+from aectl.cli.console import data_dir as default_data_dir
 from aectl.cli.training_view import TrainingView
 from aectl.config import Config, read_toml
 from aectl.errors import ConfigError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PICTURED = 40
 SAMPLED = 10_000
 MUCH_DEAD = 0.5
+MUCH_BUSY = 0.5
 
 
 @options.with_config_options
@@ -99,6 +100,7 @@ def train(
         return recipes.listed()
     console = Console(quiet)
     outcome = Outcome(console)
+    others = machine.OtherPrograms()
     if recipe is not None and config is not None:
         raise ConfigError("give either --recipe or --config, not both")
     file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
@@ -108,8 +110,8 @@ def train(
 
     run_folder.refuse_filled(out, overwrite)
     reading = Reading(
-        io.data_dir(data_dir), outcome.on_bad, workers or io.cores(),
-        memory * 2**30 if memory is not None else io.half_the_memory(),
+        default_data_dir(data_dir), outcome.on_bad, workers or machine.cores(),
+        memory * 2**30 if memory is not None else machine.half_the_memory(),
         partial(_read_along, console),
     )  # fmt: skip
     chosen, images = prepare(given, file, reading)
@@ -119,7 +121,7 @@ def train(
     from aectl.training.run import Run
     from aectl.training.start import Start
 
-    on = io.torch_device(device, threads)
+    on = machine.torch_device(device, threads)
     paths = chosen.training
     start = Start(
         weights=model_file.load(Path(paths.load))[0] if paths.load else None,
@@ -132,6 +134,9 @@ def train(
         run = Run(seeded, images, on, start)
         if threads is None and run.small:
             torch.set_num_threads(1)
+        several = threads is None and on.type == "cpu" and torch.get_num_threads() > 1
+        if several and seed == paths.seed:
+            _warn_of_other_programs(others.busy_cores(), console)
         folder = folder or _make_folder(out, chosen, overwrite)
         target = folder if seeds == 1 else folder / f"seed-{seed}"
         target.mkdir(exist_ok=True)
@@ -182,6 +187,15 @@ def _watched(run: "Run", console: Console) -> list[Mapping[str, Any]]:
             else:
                 view.progress(event)
     return rows
+
+
+def _warn_of_other_programs(busy_cores: float, console: Console) -> None:
+    """The threads wait for each other at every product, so for any that has no core to run on."""
+    if busy_cores > MUCH_BUSY:
+        console.notice(
+            f"other programs keep {busy_cores:.1f} of {machine.cores()} cores busy: training on"
+            " several threads may crawl; --threads 1 does not"
+        )
 
 
 def _warn_of_dead_units(row: Mapping[str, Any], console: Console) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from aectl import __version__, model_file
-from aectl.cli.console import Console, Outcome, cores, data_dir, torch_device
+from aectl.cli.console import Console, Outcome, data_dir
+from aectl.cli.machine import cores, torch_device
 from aectl.cli.options import Common
 from aectl.errors import ConfigError, DataError, ModelFileError, OutputError
 from aectl.model_file import ModelCard

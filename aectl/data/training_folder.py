@@ -111,8 +111,8 @@ class _Store:
             return np.empty((self._count, *shape), np.uint8)
         folder = tempfile.gettempdir()
         log.info(
-            "%s images take %.1f GiB, more than --memory: they lie in a temporary file in %s",
-            f"{self._count:,}", size / 2**30, folder,
+            "%s images take %s, more than --memory: they lie in a temporary file in %s",
+            f"{self._count:,}", _mebibytes(size), folder,
         )  # fmt: skip
         try:
             with tempfile.TemporaryFile() as file:
@@ -123,9 +123,13 @@ class _Store:
                 return np.memmap(file, np.uint8, "r+", shape=(self._count, *shape))
         except OSError as error:
             raise DataError(
-                f"{folder} has no room for {size / 2**30:.1f} GiB of images"
+                f"{folder} has no room for {_mebibytes(size)} of images"
                 f" ({error.strerror}); TMPDIR names another folder, --size makes them smaller"
             ) from error
+
+
+def _mebibytes(size: int) -> str:
+    return f"{math.ceil(size / 2**20):,} MiB"
 
 
 def _default_sides(files: list[str]) -> tuple[int, int]:

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from aectl.errors import DivergedError
+from aectl.errors import ConfigError, DivergedError
 from aectl.objective import Batch, Objective
 
 PROGRESS_SECONDS = 0.2
+
+CPU = torch.device("cpu")
 
 PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
 """What torch calls the precisions of matrix products that users type."""
@@ -38,15 +40,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class MemorySet:
-    """A set of images that lie on the device; several sets may be parts of the same images.
+    """A set of images, whose batches are made on `device`; several sets may be parts of the same.
 
     images: (n, channels, height, width), uint8; labels: (n,) or None; rows: (m,), those of the
-    images that are of the set.
+    images that are of the set. All three may lie in another memory than the device's.
     """
 
     images: Tensor
     labels: Tensor | None
     rows: Tensor
+    device: torch.device = CPU
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,8 +73,9 @@ class MemorySet:
 
     def _batch(self, rows: Tensor) -> Batch:
         """Some of the images, as float32 in [0, 1]."""
-        images = self.images.index_select(0, rows) / 255
-        return Batch(images, None if self.labels is None else self.labels[rows])
+        images = self.images.index_select(0, rows).to(self.device) / 255
+        labels = None if self.labels is None else self.labels[rows].to(self.device)
+        return Batch(images, labels)
 
 
 def train_epochs(
@@ -111,6 +115,25 @@ def train_epochs(
                 " a smaller --lr helps"
             )
         yield Progress(epoch, steps, steps, losses)
+
+
+def compiled(compute: Objective) -> Objective:
+    """The same objective through torch.compile; on CUDA, as graphs that are captured once.
+
+    Raises ConfigError, when called, where this machine cannot compile.
+    """
+    from torch._dynamo.exc import TorchDynamoException  # a second to import
+
+    faster = torch.compile(compute, mode="reduce-overhead")
+
+    def call(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        try:
+            return faster(network, batch)
+        except TorchDynamoException as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"--compile does not work on this machine: {reason}") from error
+
+    return call
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from aectl.model_file import ModelCard
 from aectl.models import Autoencoder, Classifier, Network
 from aectl.models.codes import BatchTopK, TopK
 from aectl.objective import Objective, objective
-from aectl.training.loop import MemorySet, Progress, mean_losses, train_epochs
+from aectl.training.loop import CPU, MemorySet, Progress, compiled, mean_losses, train_epochs
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.schedules import build_schedule, lower_k
 from aectl.training.stack import layers_of
@@ -134,6 +134,8 @@ class Run:
     ) -> Iterator[Progress | Epoch]:
         """Trains a network for so many epochs; their rows hold the losses and the time."""
         config, images = self.config.training, self._training
+        if config.compile:
+            compute = compiled(compute)
         size = len(images) if config.optimizer == "lbfgs" else config.batch_size
         optimizer = build_optimizer(network, config)
         steps = epochs * math.ceil(len(images) / size)
@@ -202,11 +204,13 @@ def _architecture(config: Config, images: ImageSet, start: Start) -> Architectur
 
 
 def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
-    """All images; those that lie in this machine's memory are not copied."""
+    """All images, on the device where half of its memory has room; none is copied on the CPU."""
     pixels = images.images if images.images.flags.writeable else images.images.copy()
-    labels = None if images.labels is None else torch.from_numpy(images.labels).to(device)
-    rows = torch.arange(len(images), device=device)
-    return MemorySet(torch.from_numpy(pixels).to(device), labels, rows)
+    fits = device.type != "cuda" or pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 2
+    there = device if fits else CPU
+    labels = None if images.labels is None else torch.from_numpy(images.labels).to(there)
+    rows = torch.arange(len(images), device=there)
+    return MemorySet(torch.from_numpy(pixels).to(there), labels, rows, device)
 
 
 def _sampled(images: MemorySet, seed: int) -> MemorySet:

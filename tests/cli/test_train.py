@@ -1,11 +1,13 @@
 """`aectl train`, from its options to the run folder."""
 
 import csv
+import shutil
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import shell
 from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
@@ -165,6 +167,25 @@ def test_every_optimizer_and_schedule_trains(aectl, tmp_path, optimizer, schedul
     with (tmp_path / "r/metrics.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_step_trains_the_same_model(aectl, tmp_path):
+    options = ["--sparsity", "topk", "--code-activation", "relu", "--epochs", "3"]
+    for words in (["--compile", "--out", "a"], ["--out", "b"]):
+        assert aectl(*DIGITS, *options, *words).status == 0
+    compiled, plain = (load_file(tmp_path / name / "model.safetensors") for name in "ab")
+    for name, weights in plain.items():
+        np.testing.assert_allclose(compiled[name], weights, atol=1e-4)
+
+
+def test_where_nothing_can_be_compiled_that_is_said_before_anything_is_written(tmp_path):
+    command = "CXX=/nowhere aectl train --dataset digits --epochs 1 --compile --out r"
+    done = shell(command, tmp_path)
+    assert done.status == 2
+    assert "--compile does not work on this machine: " in done.err
+    assert "compiler" in done.err
+    assert not (tmp_path / "r").exists()
 
 
 def test_quiet_says_nothing_and_otherwise_progress_goes_to_stderr(aectl):

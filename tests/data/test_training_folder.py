@@ -207,7 +207,7 @@ def test_images_beyond_the_memory_lie_in_a_temporary_file_and_are_the_same(tmp_p
     assert not caplog.messages
     beyond = load_folder(str(tmp_path), refuse, memory=count - 1)
     assert isinstance(beyond.images, np.memmap)
-    assert "261 images take 0.0 GiB, more than --memory" in caplog.text
+    assert "261 images take 1 MiB, more than --memory" in caplog.text
     np.testing.assert_array_equal(beyond.images, within.images)
 
 

@@ -93,6 +93,14 @@ def test_batches_are_float32_between_zero_and_one():
     assert batch.images[2].item() == 1.0
 
 
+def test_batches_are_made_on_the_device_wherever_the_images_lie():
+    images = MemorySet(
+        numbered(10).images, torch.arange(10), torch.arange(10), torch.device("meta")
+    )
+    for batch in images.shuffled(4, torch.Generator().manual_seed(0)):
+        assert batch.images.device.type == batch.labels.device.type == "meta"
+
+
 def test_in_order_is_the_order_of_the_set():
     batches = [batch.images for batch in numbered(10).in_order(4)]
     assert [len(batch) for batch in batches] == [4, 4, 2]

@@ -1,0 +1,66 @@
+"""What the machine has: cores, memory, devices, and how busy others keep it."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aectl.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+STAT = Path("/proc/stat")
+
+
+def cores() -> int:
+    """How many processes can run at once."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def half_the_memory() -> int:
+    """Bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+class OtherPrograms:
+    """How much other programs compute from now on, where the system tells (Linux)."""
+
+    def __init__(self) -> None:
+        self._since, self._before = time.monotonic(), _others_seconds()
+
+    def busy_cores(self) -> float:
+        """How many cores they have kept busy, on average; 0 where unknown."""
+        spent = _others_seconds() - self._before
+        return max(0.0, spent / (time.monotonic() - self._since))
+
+
+def _others_seconds() -> float:
+    """Seconds of CPU time that others than this process and its children have had."""
+    try:
+        user, nice, system, _, _, irq, softirq, *_ = STAT.read_text().split()[1:]
+    except (OSError, ValueError):
+        return 0.0
+    spent = sum(map(int, (user, nice, system, irq, softirq)))
+    return spent / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
+
+
+def torch_device(name: str, threads: int | None) -> "torch.device":
+    """The device that --device names; `auto` takes a GPU where there is one."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    there: dict[str, Callable[[], bool]] = {
+        "cuda": torch.cuda.is_available,
+        "mps": torch.backends.mps.is_available,
+        "cpu": lambda: True,
+    }
+    if name == "auto":
+        name = next(kind for kind, present in there.items() if present())
+    elif not there[name]():
+        raise DataError(f"there is no {name} device on this machine; --device cpu works")
+    return torch.device(name)
