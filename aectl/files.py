@@ -41,16 +41,30 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     """The name of a temporary file beside `path`, which takes its place when the block is done.
 
+    A `durable` one is on the disk before, so that a power cut leaves the old file or the new.
     Raises OutputError where it cannot be written; nothing is left behind then.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with writing(path):
             yield temporary
+            if durable:
+                _to_disk(temporary)
             temporary.replace(path)
+            if durable:
+                _to_disk(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Waits until what was written to a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -43,13 +43,20 @@ Objective = Callable[[Any, Batch], tuple[Tensor, Parts]]
 Penalty = Callable[[Trace], Tensor]
 
 
-def objective(config: Config, below: Callable[[Tensor], Tensor] | None = None) -> Objective:
+def objective(
+    config: Config,
+    below: Callable[[Tensor], Tensor] | None = None,
+    remembered: dict[str, Tensor] | None = None,
+) -> Objective:
     """The loss that `config` asks for, with its named parts.
 
     What chance does to images happens only to a network in training mode. With `below`, it is the
-    loss of a network that sees what that makes of images.
+    loss of a network that sees what that makes of images. What it keeps in mind from batch to batch
+    stands in `remembered`.
     """
-    compute = classification if config.model.model == "classifier" else reconstruction(config)
+    remembered = {} if remembered is None else remembered
+    is_classifier = config.model.model == "classifier"
+    compute = classification if is_classifier else reconstruction(config, remembered)
     if below is not None:
         compute = _from_below(compute, below)
     if config.training.optimizer == "lbfgs" and config.training.weight_decay:
@@ -57,11 +64,11 @@ def objective(config: Config, below: Callable[[Tensor], Tensor] | None = None) -
     return _with_shifts(compute, config.data.shift) if config.data.shift else compute
 
 
-def reconstruction(config: Config) -> Objective:
+def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
     """An autoencoder's objective: the reconstruction loss, and the penalties on its code."""
     corrupt = NOISE.get(config.loss.noise)
     distance = partial(_distance, config.loss.loss)
-    penalties = _penalties(config, distance)
+    penalties = _penalties(config, distance, remembered)
     in_place = _in_place(config) if _is_plain(config) else None
 
     def compute(network: AutoencoderBase, batch: Batch) -> tuple[Tensor, Parts]:
@@ -141,7 +148,9 @@ def _distance(loss: str, network: AutoencoderBase, decoded: Tensor, images: Tens
 Distance = Callable[[AutoencoderBase, Tensor, Tensor], Tensor]
 
 
-def _penalties(config: Config, distance: Distance) -> dict[str, Penalty]:
+def _penalties(
+    config: Config, distance: Distance, remembered: dict[str, Tensor]
+) -> dict[str, Penalty]:
     """The penalties that the config asks for, by the names of their columns in `metrics.csv`."""
     found: dict[str, Penalty] = {}
     sparsity, beta = config.model.sparsity, config.loss.beta
@@ -152,9 +161,11 @@ def _penalties(config: Config, distance: Distance) -> dict[str, Penalty]:
     if config.loss.contractive:
         found["contraction"] = lambda trace: config.loss.contractive * _contraction(trace)
     if config.loss.aux_k:
-        found["auxiliary"] = partial(_auxiliary, config.loss.aux_k, distance, Dead())
+        found["auxiliary"] = partial(
+            _auxiliary, config.loss.aux_k, distance, Dead(remembered, "auxiliary")
+        )
     if config.loss.revive:
-        found["revival"] = partial(_revival, config.loss.revive, Dead())
+        found["revival"] = partial(_revival, config.loss.revive, Dead(remembered, "revival"))
     return found
 
 
@@ -203,21 +214,24 @@ def _contraction(trace: Trace) -> Tensor:
 
 
 class Dead:
-    """Which units have been active for none of the last 10,000 images of training."""
+    """Which units have been active for none of the last 10,000 images of training.
 
-    def __init__(self) -> None:
-        self._silent: Tensor | None = None
+    For how many images each has been silent stands in `remembered` under a `name`.
+    """
+
+    def __init__(self, remembered: dict[str, Tensor], name: str) -> None:
+        self._remembered, self._name = remembered, name
 
     # Compiled, the count would lie where a captured graph writes again.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, trace: Trace) -> Tensor:
         """True for the dead units, (code_size,), this batch counted in."""
-        if self._silent is None:
-            self._silent = torch.zeros_like(trace.code[0])
+        before = self._remembered.get(self._name, torch.zeros_like(trace.code[0]))
         if trace.network.training:
             silent = (trace.code == 0).all(0)
-            self._silent = torch.where(silent, self._silent + len(trace.code), 0.0)
-        return self._silent >= DEAD_AFTER
+            before = torch.where(silent, before + len(trace.code), 0.0)
+            self._remembered[self._name] = before
+        return before >= DEAD_AFTER
 
 
 def _auxiliary(aux_k: int, distance: Distance, dead_units: Dead, trace: Trace) -> Tensor:

@@ -296,6 +296,13 @@ class TrainingConfig(Section):
         "Weight decay; biases are left alone. adam, sgd and lbfgs: L2; adamw and muon: decoupled.",
         at_least=0,
     )
+    clip_grad: float | None = option(
+        None,
+        "Largest norm of a step's gradient; a longer one is scaled down to it.",
+        above=0,
+        when=("optimizer", OF_BATCHES),
+        unset="none",
+    )
     precision: str = option(
         "fp32",
         "Precision of matrix products in training; tf32 and bf16 are faster and less exact, on a "

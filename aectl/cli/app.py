@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from aectl.cli.evaluate import evaluate
 from aectl.cli.info import info
 from aectl.cli.recipes import recipes
 from aectl.cli.reconstruct import reconstruct
+from aectl.cli.signals import Terminated, raise_terminated
 from aectl.cli.train import train
 from aectl.errors import AectlError
 
@@ -73,6 +75,7 @@ def main() -> int:
 
 def program() -> NoReturn:
     """Runs `aectl` and ends the process at once: torch takes half a second to tidy up."""
+    signal.signal(signal.SIGTERM, raise_terminated)
     status = main()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -92,7 +95,9 @@ def explained(command: Callable[..., int]) -> Callable[..., int]:
         except BrokenPipeError:
             return _close_pipe(paths_on_stdin="-" in (values.get("inputs") or ()))
         except KeyboardInterrupt as error:
-            return _fail("\n".join(["interrupted", *_notes(error)]), 130)
+            ended = isinstance(error, Terminated)
+            said = "\n".join(["terminated" if ended else "interrupted", *_notes(error)])
+            return _fail(said, 143 if ended else 130)
         except typer.TyperException:
             raise
         except Exception as error:

@@ -13,23 +13,23 @@ import typer
 
 from aectl import model_file
 from aectl.cli import machine, options, recipes
+from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console, Outcome
 from aectl.cli.console import data_dir as default_data_dir
-from aectl.cli.training_view import TrainingView
+from aectl.cli.single_run import removed_if_empty, train_one
 from aectl.config import Config, read_toml
-from aectl.errors import ConfigError
+from aectl.errors import ConfigError, DataError
+from aectl.options import flag
 from aectl.recipes import RECIPES
 from aectl.recipes import read as read_recipe
 
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
-    from aectl.data.images import Pixels
     from aectl.data.inputs import InputBatch
-    from aectl.training.run import Run
 
-PICTURED = 40
-SAMPLED = 10_000
-MUCH_DEAD = 0.5
+GOING_ON = ("lr", "clip_grad")
+"""The options that --resume may change: those that mend a training that diverged."""
+
 MUCH_BUSY = 0.5
 
 
@@ -63,6 +63,15 @@ def train(
         ),
     ] = None,
     overwrite: options.Overwrite = False,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            help="Go on with the training of this run folder where it stopped. All options are "
+            "those that it began with, but for --lr and --clip-grad where they are given.",
+        ),
+    ] = None,
     seeds: Annotated[
         int,
         typer.Option(
@@ -103,7 +112,13 @@ def train(
     others = machine.OtherPrograms()
     if recipe is not None and config is not None:
         raise ConfigError("give either --recipe or --config, not both")
-    file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
+    begun: Mapping[str, Any] | None = None
+    if resume is not None:
+        begun = _begun(resume, given, bool(recipe or config or out or overwrite or seeds > 1))
+        file, device = begun["options"], begun["device"] if device == "auto" else device
+        data_dir, threads = data_dir or Path(begun["data_dir"]), threads or begun["threads"]
+    else:
+        file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
 
     from aectl.outputs import run_folder
     from aectl.training.setup import Reading, prepare
@@ -115,10 +130,12 @@ def train(
         partial(_read_along, console),
     )  # fmt: skip
     chosen, images = prepare(given, file, reading)
+    if begun is not None:
+        _compare(begun, images, console)
 
     import torch
 
-    from aectl.training.run import Run
+    from aectl.training.run import Run, versions
     from aectl.training.start import Start
 
     on = machine.torch_device(device, threads)
@@ -128,31 +145,73 @@ def train(
         encoder=model_file.load(Path(paths.encoder)) if paths.encoder else None,
     )
     torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
-    folder: Path | None = None
-    for seed in range(paths.seed, paths.seed + seeds):
-        seeded = dataclasses.replace(chosen, training=dataclasses.replace(paths, seed=seed))
-        run = Run(seeded, images, on, start)
-        if threads is None and run.small:
-            torch.set_num_threads(1)
-        several = threads is None and on.type == "cpu" and torch.get_num_threads() > 1
-        if several and seed == paths.seed:
-            _warn_of_other_programs(others.busy_cores(), console)
-        folder = folder or _make_folder(out, chosen, overwrite)
-        target = folder if seeds == 1 else folder / f"seed-{seed}"
-        target.mkdir(exist_ok=True)
-        try:
-            rows = _watched(run, console)
-        except BaseException:
-            _remove_if_empty(target, folder, *([] if out else [folder.parent]))
-            raise
-        _fill(target, run, rows)
-        _warn_of_dead_units(rows[-1], console)
-        typer.echo(target / model_file.FILE_NAME)
-        sys.stdout.flush()
-    assert folder is not None
-    where = f" --data-dir {data_dir}" if data_dir else ""
-    console.notice(f"next: aectl eval {folder if seeds == 1 else folder / 'seed-*'}{where}")
+    numbers = begun["seeds"] if begun else list(range(paths.seed, paths.seed + seeds))
+    several = begun["several"] if begun else seeds > 1
+    run = Run(_seeded(chosen, numbers[0]), images, on, start)
+    if threads is None and run.small:
+        torch.set_num_threads(1)
+    if threads is None and on.type == "cpu" and torch.get_num_threads() > 1:
+        _warn_of_other_programs(others.busy_cores(), console)
+    if begun and resume:
+        run.restore(begun["run"])
+        console.notice(f"going on after {len(run.rows)} epochs")
+        folder = resume.parent if several else resume
+    else:
+        folder = _make_folder(out, chosen, overwrite)
+    with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
+        while True:
+            beside = {
+                "options": run.config.values(),
+                "data_dir": str(reading.data_dir.resolve()),
+                "data_sha256": images.checksum,
+                "device": on.type,
+                "threads": torch.get_num_threads(),
+                "versions": versions(),
+                "seeds": numbers,
+                "several": several,
+            }
+            target = folder / f"seed-{numbers[0]}" if several else folder
+            train_one(run, target, Checkpoints(target, beside), console)
+            typer.echo(target / model_file.FILE_NAME)
+            sys.stdout.flush()
+            if not (numbers := numbers[1:]):
+                break
+            run = Run(_seeded(chosen, numbers[0]), images, on, start)
+    usual = reading.data_dir == default_data_dir(None)
+    where = "" if usual else f" --data-dir {reading.data_dir}"
+    console.notice(f"next: aectl eval {folder / 'seed-*' if several else folder}{where}")
     return outcome.status(len(images))
+
+
+def _begun(resume: Path, given: Mapping[str, object], others: bool) -> Mapping[str, Any]:
+    """What the checkpoint of a run folder holds. Raises ConfigError or ModelFileError."""
+    from aectl.training import checkpoint
+
+    if others or given.keys() - GOING_ON:
+        allowed = " and ".join(map(flag, GOING_ON))
+        raise ConfigError(
+            f"--resume goes on with the options that training began with; only {allowed}, and those"
+            " of how it runs, may be given"
+        )
+    return checkpoint.load(resume)
+
+
+def _compare(begun: Mapping[str, Any], images: "ImageSet", console: Console) -> None:
+    """Raises DataError where the images are others than those that training began with."""
+    from aectl.training.run import versions
+
+    if begun["data_sha256"] != images.checksum:
+        raise DataError(f"the images of {images.name} are not those that training began with")
+    for name, version in versions().items():
+        if begun["versions"].get(name) != version:
+            console.notice(
+                f"training began with {name} {begun['versions'].get(name)}, and goes on with"
+                f" {version}: the weights may not be those of a run in one go"
+            )
+
+
+def _seeded(config: Config, seed: int) -> Config:
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
 
 
 def _read_along(console: Console, batches: "Iterable[InputBatch]") -> "Iterator[InputBatch]":
@@ -168,27 +227,6 @@ def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
     return run_folder.make(out, f"{dataset}-{config.model.model}", overwrite)
 
 
-def _remove_if_empty(*folders: Path) -> None:
-    for folder in folders:
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-
-
-def _watched(run: "Run", console: Console) -> list[Mapping[str, Any]]:
-    """Trains, and shows how it goes; returns a row an epoch."""
-    from aectl.training.run import Epoch
-
-    rows: list[Mapping[str, Any]] = []
-    with TrainingView(console, run) as view:
-        for event in run.epochs():
-            if isinstance(event, Epoch):
-                rows.append(event.row)
-                view.epoch(event.row)
-            else:
-                view.progress(event)
-    return rows
-
-
 def _warn_of_other_programs(busy_cores: float, console: Console) -> None:
     """The threads wait for each other at every product, so for any that has no core to run on."""
     if busy_cores > MUCH_BUSY:
@@ -196,44 +234,3 @@ def _warn_of_other_programs(busy_cores: float, console: Console) -> None:
             f"other programs keep {busy_cores:.1f} of {machine.cores()} cores busy: training on"
             " several threads may crawl; --threads 1 does not"
         )
-
-
-def _warn_of_dead_units(row: Mapping[str, Any], console: Console) -> None:
-    dead = row.get("train_dead", row.get("validation_dead", 0.0))
-    if dead > MUCH_DEAD:
-        console.notice(
-            f"{dead:.0%} of the code's units are active for no image; a lower --lr, or another"
-            " --code-activation, keeps more of them alive"
-        )
-
-
-def _fill(folder: Path, run: "Run", rows: list[Mapping[str, Any]]) -> None:
-    """Writes everything that a run folder holds, the model first."""
-    from aectl.outputs import curves, run_folder
-
-    model_file.save(folder / model_file.FILE_NAME, run.network, run.card())
-    run_folder.save_text(folder / "config.toml", run.config.to_toml())
-    run_folder.save_metrics(folder / "metrics.csv", rows)
-    curves.save_curves(folder / "curves.png", rows)
-    _draw(folder, run.network, run.images)
-
-
-def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
-    from aectl import inference
-    from aectl.models import Classifier
-    from aectl.outputs import pictures
-
-    sample = _spread_over(images, SAMPLED)
-    pixels = sample / 255
-    filters = inference.filters(network, pixels.mean(0), pixels.std(0))
-    dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
-    pictures.save_png(folder / "filters.png", pictures.filter_grid(filters, dead))
-    if not isinstance(network, Classifier):
-        shown = _spread_over(images, PICTURED)
-        grid = pictures.reconstruction_grid(shown, inference.reconstruct_images(network, shown))
-        pictures.save_png(folder / "reconstructions.png", grid)
-
-
-def _spread_over(images: "ImageSet", count: int) -> "Pixels":
-    """So many images, evenly spread over a set that may be sorted by class."""
-    return images.images[:: max(1, len(images) // count)][:count]

@@ -1,12 +1,13 @@
 """The datasets that aectl knows by name, each as one uint8 array in memory."""
 
 import contextlib
+import hashlib
 import io
 import logging
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,14 @@ class ImageSet:
         """(channels, height, width) of an image."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of the images, 0 to 255, and after them of the labels, little-endian int64."""
+        found = hashlib.sha256(np.ascontiguousarray(self.images).data)
+        if self.labels is not None:
+            found.update(np.ascontiguousarray(self.labels, "<i8").data)
+        return found.hexdigest()
 
     def path(self, index: int) -> str:
         """What stands in a table's `path` column: the file, or a name such as `mnist:test/17`."""

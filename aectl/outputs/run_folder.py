@@ -1,6 +1,9 @@
 """The folder of a training run: its name, and the files in it."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from aectl.errors import OutputError
@@ -34,6 +37,22 @@ def refuse_filled(path: Path | None, overwrite: bool) -> None:
     """Raises OutputError where a run would be written among other files."""
     if path is not None and path.is_dir() and any(path.iterdir()) and not overwrite:
         raise OutputError(f"the run folder {path} is not empty; --overwrite writes into it")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lets no other process train into the run folder meanwhile.
+
+    Raises OutputError where one does. The system takes the lock back when a process ends.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise OutputError(f"another aectl is training into {path}") from None
+    finally:
+        os.close(descriptor)
 
 
 def save_text(path: Path, text: str) -> None:

@@ -4,8 +4,8 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,12 +26,16 @@ PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training is; `losses`, its means over the epoch, stand at an epoch's end alone."""
+    """How far training is; `losses`, its means over the epoch, stand at an epoch's end alone.
+
+    `seconds` have been spent on the epoch so far.
+    """
 
     epoch: int
     step: int
     steps: int
     losses: dict[str, float] | None = None
+    seconds: float = 0.0
 
     def after(self, epochs: int) -> "Progress":
         """The same, counted on from so many epochs before."""
@@ -62,10 +66,10 @@ class MemorySet:
         """All images as one batch."""
         return self._batch(self.rows)
 
-    def shuffled(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
-        """Every image once, in a random order."""
+    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+        """Every image once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator).to(self.rows.device)
-        return map(self._batch, torch.split(self.rows[order], size))
+        return map(self._batch, torch.split(self.rows[order], size)[first:])
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every image once, in the order of the set."""
@@ -78,6 +82,40 @@ class MemorySet:
         return Batch(images, labels)
 
 
+class Means:
+    """Means of named scalars, weighted by the size of their batch and summed on the device."""
+
+    def __init__(self, sums: Mapping[str, Tensor] | None = None, images: int = 0) -> None:
+        self.sums: dict[str, Any] = dict(sums or {})
+        self.images = images
+
+    def add(self, values: Mapping[str, Tensor], images: int) -> None:
+        """Takes in the mean values of a batch of so many images."""
+        self.images += images
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value * images
+
+    def means(self) -> dict[str, float]:
+        """The mean of each value over all images."""
+        return {name: (total / self.images).item() for name, total in self.sums.items()}
+
+
+@dataclass
+class Position:
+    """Where training is: so many epochs are over, and so many steps of the next.
+
+    `order` is the random state from which that epoch's order was drawn, `lr` the learning rate of
+    its first step; `sums` are of its losses, and `seconds` what its steps took.
+    """
+
+    epochs: int = 0
+    step: int = 0
+    order: Tensor | None = None
+    sums: Means = field(default_factory=Means)
+    seconds: float = 0.0
+    lr: float = 0.0
+
+
 def train_epochs(
     network: nn.Module,
     objective: Objective,
@@ -88,33 +126,55 @@ def train_epochs(
     epochs: int,
     batch_size: int,
     generator: torch.Generator,
+    position: Position | None = None,
     precision: str = "fp32",
+    clip_grad: float | None = None,
 ) -> Iterator[Progress]:
-    """Trains `network`, and yields now and then, and at the end of each epoch.
+    """Trains `network` from `position` on until `epochs` are over.
 
-    `precision` is a name of `PRECISIONS`. Raises DivergedError where the mean loss of an epoch is
-    no finite number.
+    Yields at the start, now and then, and at the end of each epoch; `position` then says where
+    training is. `precision` is a name of `PRECISIONS`; the gradient's norm is held to `clip_grad`.
+    Raises DivergedError where the loss is no finite number.
     """
     steps = math.ceil(len(images) / batch_size)
-    for epoch in range(1, epochs + 1):
+    at = position or Position()
+    yield Progress(at.epochs + 1, at.step, steps, seconds=at.seconds)
+    while at.epochs < epochs:
         network.train()
-        sums = Means()
-        last = time.monotonic()
+        if at.step and at.order is not None:
+            generator.set_state(at.order)
+        else:
+            at.lr = float(schedule.get_last_lr()[0])
+        at.order = generator.get_state()
+        began = last = time.monotonic()
         with _matrix_products(precision):
-            for step, batch in enumerate(images.shuffled(batch_size, generator), 1):
-                found = _step(network, objective, batch, optimizer)
+            for batch in images.shuffled(batch_size, generator, at.step):
+                found = _step(network, objective, batch, optimizer, clip_grad)
+                at.step += 1
+                at.sums.add(found, len(batch.images))
+                now = time.monotonic()
+                pause = now - last > PROGRESS_SECONDS
+                if pause or found["loss"].is_cpu:
+                    _refuse_divergence(found["loss"].item(), at, schedule)
                 schedule.step()
-                sums.add(found, len(batch.images))
-                if time.monotonic() - last > PROGRESS_SECONDS:
-                    last = time.monotonic()
-                    yield Progress(epoch, step, steps)
-        losses = sums.means()
-        if not math.isfinite(losses["loss"]):
-            raise DivergedError(
-                f"the loss is {losses['loss']} after epoch {epoch}: training diverged;"
-                " a smaller --lr helps"
-            )
-        yield Progress(epoch, steps, steps, losses)
+                if pause and at.step < steps:
+                    at.seconds += now - began
+                    yield Progress(at.epochs + 1, at.step, steps, seconds=at.seconds)
+                    began = last = time.monotonic()
+        losses = at.sums.means()
+        _refuse_divergence(losses["loss"], at, schedule)
+        seconds = at.seconds + time.monotonic() - began
+        at.epochs, at.step, at.order, at.sums, at.seconds = at.epochs + 1, 0, None, Means(), 0.0
+        yield Progress(at.epochs, steps, steps, losses, seconds)
+
+
+def _refuse_divergence(loss: float, at: Position, schedule: LRScheduler) -> None:
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"the loss is {loss} at step {at.step:,} of epoch {at.epochs + 1}, with a learning rate"
+            f" of {schedule.get_last_lr()[0]:.3g}: training diverged; a smaller --lr or"
+            " --clip-grad helps"
+        )
 
 
 def compiled(compute: Objective) -> Objective:
@@ -147,7 +207,11 @@ def _matrix_products(precision: str) -> Iterator[None]:
 
 
 def _step(
-    network: nn.Module, objective: Objective, batch: Batch, optimizer: Optimizer
+    network: nn.Module,
+    objective: Objective,
+    batch: Batch,
+    optimizer: Optimizer,
+    clip_grad: float | None,
 ) -> dict[str, Tensor]:
     """One step; returns the loss and its parts before it."""
     found: list[dict[str, Tensor]] = []
@@ -156,6 +220,8 @@ def _step(
         optimizer.zero_grad()
         loss, parts = objective(network, batch)
         loss.backward()  # type: ignore[no-untyped-call]
+        if clip_grad is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), clip_grad)
         found.append({"loss": loss.detach(), **parts})
         return loss
 
@@ -174,21 +240,3 @@ def mean_losses(
         loss, parts = objective(network, batch)
         sums.add({"loss": loss, **parts}, len(batch.images))
     return sums.means()
-
-
-class Means:
-    """Means of named scalars, weighted by the size of their batch and summed on the device."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Any] = {}
-        self._images = 0
-
-    def add(self, values: dict[str, Tensor], images: int) -> None:
-        """Takes in the mean values of a batch of so many images."""
-        self._images += images
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * images
-
-    def means(self) -> dict[str, float]:
-        """The mean of each value over all images."""
-        return {name: (total / self._images).item() for name, total in self._sums.items()}

@@ -104,6 +104,18 @@ class Muon(Optimizer):
             part.step()
         return loss
 
+    def state_dict(self) -> dict[str, Any]:
+        """The states and the groups of both."""
+        states = [part.state_dict() for part in self._parts]
+        return {name: [state[name] for state in states] for name in ("state", "param_groups")}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        both = zip(state_dict["state"], state_dict["param_groups"], strict=True)
+        for part, (state, groups) in zip(self._parts, both, strict=True):
+            part.load_state_dict({"state": state, "param_groups": groups})
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
+
 
 OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
     "adam": lambda groups, config: torch.optim.Adam(groups, config.lr, fused=True),

@@ -2,26 +2,37 @@
 
 import math
 import platform
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 import aectl
 from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.datasets import ImageSet
 from aectl.data.splits import few_labels, split
-from aectl.errors import ConfigError
+from aectl.errors import ConfigError, DivergedError
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.model_file import ModelCard
 from aectl.models import Autoencoder, Classifier, Network
 from aectl.models.codes import BatchTopK, TopK
 from aectl.objective import Objective, objective
-from aectl.training.loop import CPU, MemorySet, Progress, compiled, mean_losses, train_epochs
+from aectl.training.loop import (
+    CPU,
+    Means,
+    MemorySet,
+    Position,
+    Progress,
+    compiled,
+    mean_losses,
+    train_epochs,
+)
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.schedules import build_schedule, lower_k
 from aectl.training.stack import layers_of
@@ -69,7 +80,11 @@ class Run:
         self._sample = _sampled(self._training, config.training.seed)
         self._fresh = start.weights is None
         begin(self.network, config, start, self._sample.whole().images)
+        self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
+        self._best, self._kept = math.inf, dict[str, Tensor]()
+        self._now: _Part | None = None
+        self._left: Mapping[str, Any] | None = None
 
     @property
     def trained_images(self) -> int:
@@ -97,23 +112,21 @@ class Run:
         """
         config = self.config.training
         assert config.epochs is not None
-        began = time.monotonic()
         if config.stack:
             yield from self._layers()
-        compute = objective(self.config)
-        best = math.inf
-        kept: dict[str, Tensor] = {}
-        for event in self._trained(self.network, compute, config.epochs):
+        remembered: dict[str, Tensor] = {}
+        compute = objective(self.config, remembered=remembered)
+        part = _Part(0, self.network, remembered)
+        for event in self._trained(part, compute, config.epochs):
             if isinstance(event, Epoch):
                 event.row.update(self._measure(compute))
-                if config.keep == "best" and event.row["validation_loss"] < best:
-                    best = event.row["validation_loss"]
+                if config.keep == "best" and event.row["validation_loss"] < self._best:
+                    self._best = event.row["validation_loss"]
                     weights = self.network.state_dict()
-                    kept = {name: value.clone() for name, value in weights.items()}
-                self.seconds = time.monotonic() - began
-            yield event.after(self.planned_epochs - config.epochs)
-        if kept:
-            self.network.load_state_dict(kept)
+                    self._kept = {name: value.clone() for name, value in weights.items()}
+            yield self._told(event.after(self.planned_epochs - config.epochs))
+        if self._kept:
+            self.network.load_state_dict(self._kept)
         self.network.eval()
 
     def _layers(self) -> Iterator[Progress | Epoch]:
@@ -121,42 +134,84 @@ class Run:
         assert isinstance(self.network, Autoencoder)
         epochs, sample = self.config.training.stack, self._sample.whole().images
         for layer in layers_of(self.network, self.architecture):
+            if self._left and self._left["layer"] != layer.number:
+                continue
             if self._fresh:
                 begin(layer.network, self.config, Start(), layer.below(sample))
-            compute = objective(self.config, layer.below)
-            for event in self._trained(layer.network, compute, epochs):
+            remembered: dict[str, Tensor] = {}
+            compute = objective(self.config, layer.below, remembered)
+            part = _Part(layer.number, layer.network, remembered)
+            for event in self._trained(part, compute, epochs):
                 if isinstance(event, Epoch):
                     event.row["layer"] = layer.number
-                yield event.after((layer.number - 1) * epochs)
+                yield self._told(event.after((layer.number - 1) * epochs))
 
     def _trained(
-        self, network: Network, compute: Objective, epochs: int
+        self, part: "_Part", compute: Objective, epochs: int
     ) -> Iterator[Progress | Epoch]:
         """Trains a network for so many epochs; their rows hold the losses and the time."""
-        config, images = self.config.training, self._training
+        config, images, network = self.config.training, self._training, part.network
         if config.compile:
             compute = compiled(compute)
         size = len(images) if config.optimizer == "lbfgs" else config.batch_size
-        optimizer = build_optimizer(network, config)
-        steps = epochs * math.ceil(len(images) / size)
-        schedule = build_schedule(optimizer, config, steps)
+        part.optimizer = build_optimizer(network, config)
         if not isinstance(network, Classifier):
-            constrain(network, config, optimizer)
-            code = network.encoder.code
-            if config.k_start and isinstance(code, TopK | BatchTopK):
-                lower_k(code, config.k_start, optimizer, steps)
-        began, lr = time.monotonic(), schedule.get_last_lr()[0]
+            constrain(network, config, part.optimizer)
+        if self._left:
+            part.go_on_from(self._left, self._generator, self.device)
+            self._left = None
+        self._now = part
+        steps_an_epoch = math.ceil(len(images) / size)
+        steps, done = epochs * steps_an_epoch, part.at.epochs * steps_an_epoch + part.at.step
+        schedule = build_schedule(part.optimizer, config, steps, done)
+        code = None if isinstance(network, Classifier) else network.encoder.code
+        if config.k_start and isinstance(code, TopK | BatchTopK):
+            lower_k(code, config.k_start, part.optimizer, steps, done)
         for progress in train_epochs(
-            network, compute, images, optimizer, schedule,
-            epochs=epochs, batch_size=size, generator=self._generator, precision=config.precision,
+            network, compute, images, part.optimizer, schedule, epochs=epochs, batch_size=size,
+            generator=self._generator, position=part.at, precision=config.precision,
+            clip_grad=config.clip_grad,
         ):  # fmt: skip
             yield progress
             if progress.losses is None:
                 continue
-            seconds = time.monotonic() - began
-            speed = {"seconds": seconds, "images_per_second": len(images) / seconds}
-            yield Epoch({"epoch": progress.epoch, "lr": float(lr)} | progress.losses | speed)
-            began, lr = time.monotonic(), schedule.get_last_lr()[0]
+            speed = len(images) / progress.seconds
+            time = {"seconds": progress.seconds, "images_per_second": speed}
+            yield Epoch({"epoch": progress.epoch, "lr": part.at.lr} | progress.losses | time)
+
+    def _told(self, event: Progress | Epoch) -> Progress | Epoch:
+        """The same; an epoch's row is kept, and the time that it took."""
+        if isinstance(event, Epoch):
+            self.rows.append(event.row)
+            self.seconds += event.row["seconds"]
+        return event
+
+    def state(self) -> dict[str, Any]:
+        """All that it takes to go on from here, bit for bit, while `epochs()` waits in an epoch or
+        after one. Raises DivergedError where the weights are no finite numbers.
+        """
+        assert self._now is not None
+        weights = self.network.state_dict()
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise DivergedError(
+                "the weights are no longer finite: training diverged; a smaller --lr or --clip-grad"
+                " helps"
+            )
+        return {
+            "whole": weights,
+            "rows": self.rows,
+            "seconds": self.seconds,
+            "best": self._best,
+            "kept": self._kept,
+            **self._now.state(self._generator, self.device),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Lets `epochs()` go on from the state of a run with the same config and images."""
+        self.network.load_state_dict(state["whole"])
+        self.rows, self.seconds = list(state["rows"]), state["seconds"]
+        self._best, self._kept = state["best"], dict(state["kept"])
+        self._left = state
 
     def card(self) -> ModelCard:
         """What the model file says of this run."""
@@ -169,13 +224,12 @@ class Run:
                     for name, value in self.config.values().items()
                 },
                 "images": len(self._training),
+                "data_sha256": self.images.checksum,
                 "seconds": round(self.seconds, 3),
-                "versions": {
-                    "aectl": aectl.__version__,
-                    "torch": torch.__version__,
-                    "numpy": np.__version__,
-                    "python": platform.python_version(),
-                },
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "device": self.device.type,
+                "threads": torch.get_num_threads(),
+                "versions": versions(),
             },
         )
 
@@ -189,6 +243,69 @@ class Run:
             name, measured, images = "train", {}, self._sample
         figures = _figures(self.network, images)
         return measured | {f"{name}_{figure}": value for figure, value in figures.items()}
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides the weights."""
+    return {
+        "aectl": aectl.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@dataclass
+class _Part:
+    """A part of a run: the training of one layer alone (from 1), or that of the whole (0)."""
+
+    layer: int
+    network: Network
+    remembered: dict[str, Tensor]
+    at: Position = field(default_factory=Position)
+    optimizer: Optimizer | None = None
+
+    def state(self, generator: torch.Generator, device: torch.device) -> dict[str, Any]:
+        """What `go_on_from` needs."""
+        assert self.optimizer is not None
+        at = self.at
+        return {
+            "layer": self.layer,
+            "network": self.network.state_dict() if self.layer else {},
+            "optimizer": self.optimizer.state_dict()["state"],
+            "remembered": self.remembered,
+            "position": {
+                "epochs": at.epochs,
+                "step": at.step,
+                "seconds": at.seconds,
+                "lr": at.lr,
+                "sums": at.sums.sums,
+                "images": at.sums.images,
+            },
+            "order": at.order if at.step else generator.get_state(),
+            "chance": torch.get_rng_state(),
+            "chance_on_device": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        }
+
+    def go_on_from(
+        self, state: Mapping[str, Any], generator: torch.Generator, device: torch.device
+    ) -> None:
+        """Puts the state of the same part in place."""
+        assert self.optimizer is not None
+        self.network.load_state_dict(state["network"] if self.layer else state["whole"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        self.remembered.update({k: v.to(device) for k, v in state["remembered"].items()})
+        position = state["position"]
+        sums = {name: value.to(device) for name, value in position["sums"].items()}
+        self.at = Position(
+            position["epochs"], position["step"], state["order"],
+            Means(sums, position["images"]), position["seconds"], position["lr"],
+        )  # fmt: skip
+        generator.set_state(state["order"])
+        torch.set_rng_state(state["chance"])
+        if device.type == "cuda" and state["chance_on_device"] is not None:
+            torch.cuda.set_rng_state(state["chance_on_device"], device)
 
 
 def _architecture(config: Config, images: ImageSet, start: Start) -> Architecture:

@@ -1,5 +1,6 @@
 """What changes in the course of training: the learning rate, and how many units stay active."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -10,8 +11,11 @@ from aectl.models.codes import BatchTopK, TopK
 from aectl.sections import TrainingConfig
 
 
-def build_schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LambdaLR:
-    """The learning rate over `steps` steps: a linear warm-up, then the schedule's course.
+def build_schedule(
+    optimizer: Optimizer, config: TrainingConfig, steps: int, done: int = 0
+) -> LambdaLR:
+    """The learning rate over `steps` steps, `done` of which lie behind: a linear warm-up, then the
+    schedule's course.
 
     Of an optimiser that sees all images at each step, the rate stays what it is.
     """
@@ -25,23 +29,24 @@ def build_schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> 
             return (step + 1) / math.ceil(warm)
         return course((step - warm) / max(1.0, steps - warm))
 
-    return LambdaLR(optimizer, factor)
+    return LambdaLR(optimizer, lambda step: factor(done + step))
 
 
-def lower_k(code: TopK | BatchTopK, start: int, optimizer: Optimizer, steps: int) -> None:
-    """Lets the active units fall from `start` to k over the first half of `steps` steps.
+def lower_k(
+    code: TopK | BatchTopK, start: int, optimizer: Optimizer, steps: int, done: int = 0
+) -> None:
+    """Lets the active units fall from `start` to k over the first half of `steps` steps, `done` of
+    which lie behind.
 
     Linearly, as Makhzani & Frey 2013 do (section 4.2.1): units that would never be among the k
     largest learn before the competition grows hard.
     """
-    k, done = code.kept, 0
-    code.kept = start
+    k, counted = code.kept, itertools.count(done)
 
     def lower(*_: object) -> None:
-        nonlocal done
-        done += 1
-        code.kept = round(start + (k - start) * min(1.0, 2 * done / steps))
+        code.kept = round(start + (k - start) * min(1.0, 2 * next(counted) / steps))
 
+    lower()
     optimizer.register_step_post_hook(lower)
 
 

@@ -134,7 +134,7 @@ def test_matrix_products_have_the_wanted_precision_in_training_alone(name, of_to
         generator=torch.Generator(), precision=name,
     ):  # fmt: skip
         seen.append(torch.get_float32_matmul_precision())
-    assert seen == [of_torch, of_torch, "highest"] * 2
+    assert seen == ["highest"] + [of_torch, of_torch, "highest"] * 2
 
 
 def test_every_precision_that_a_user_may_name_is_known():
@@ -154,7 +154,7 @@ def test_a_full_batch_step_of_sgd_is_gradient_descent_by_hand():
 def test_an_epoch_s_losses_are_means_over_images_also_with_a_smaller_last_batch():
     network, images = small(), random_set()
     expected = half_square(network, images.whole())[0].item()
-    (end,) = trained(network, images, lr=0.0, epochs=1)
+    _, end = trained(network, images, lr=0.0, epochs=1)
     assert (end.epoch, end.step, end.steps) == (1, 4, 4)
     assert end.losses["loss"] == pytest.approx(expected, rel=1e-5)
     assert end.losses["per pixel"] == pytest.approx(expected / 8, rel=1e-5)
@@ -204,16 +204,30 @@ def test_mean_losses_leave_the_weights_alone():
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
 
 
-def test_a_loss_that_is_no_finite_number_ends_training_and_names_the_epoch():
+def test_a_loss_that_is_no_finite_number_ends_training_and_names_epoch_step_and_rate():
+    steps = iter(range(1, 100))
+
+    def infinite_in_the_seventh(network, batch):
+        return network.weight.sum() * (np.inf if next(steps) == 7 else 1), {}
+
+    with pytest.raises(DivergedError, match=r"at step 3 of epoch 2, .* rate of 0\.02.*--lr"):
+        trained(nn.Linear(1, 1), numbered(50), infinite_in_the_seventh, lr=0.02, batch_size=16)
+    assert next(steps) == 8
+
+
+def test_a_gradient_that_is_too_long_is_scaled_down():
     network, images = small(), random_set()
-    with pytest.raises(DivergedError, match=r"after epoch 1: .*--lr"):
-        trained(network, images, lr=1e6, epochs=5)
-
-
-def test_an_infinite_loss_in_one_batch_is_enough():
-    def infinite_for_the_last(network, batch):
-        loss = network.weight.sum()
-        return loss * (np.inf if len(batch.images) == 2 else 1), {}
-
-    with pytest.raises(DivergedError):
-        trained(nn.Linear(1, 1), numbered(50), infinite_for_the_last, batch_size=16)
+    loss, _ = half_square(network, images.whole())
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    length = torch.sqrt(sum(g.square().sum() for g in gradients)).item()
+    before = [p.detach().clone() for p in network.parameters()]
+    optimizer = torch.optim.SGD(network.parameters(), 1.0)
+    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    list(
+        train_epochs(
+            network, half_square, images, optimizer, rates, epochs=1, batch_size=50,
+            generator=torch.Generator(), clip_grad=length / 4,
+        )
+    )  # fmt: skip
+    for old, new, gradient in zip(before, network.parameters(), gradients, strict=True):
+        torch.testing.assert_close(new.detach(), old - gradient / 4, rtol=1e-4, atol=1e-6)

@@ -1,0 +1,112 @@
+"""One training from its first step to a filled run folder."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aectl import model_file
+from aectl.cli.checkpoints import Checkpoints
+from aectl.cli.console import Console
+from aectl.cli.signals import Signals
+from aectl.cli.training_view import TrainingView
+from aectl.files import writing
+
+if TYPE_CHECKING:
+    from aectl.data.datasets import ImageSet
+    from aectl.data.images import Pixels
+    from aectl.model_file import ModelCard
+    from aectl.training.run import Run
+
+PICTURED = 40
+SAMPLED = 10_000
+MUCH_DEAD = 0.5
+
+
+def train_one(run: "Run", folder: Path, checkpoints: Checkpoints, console: Console) -> None:
+    """Trains, and fills the run folder."""
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+    with removed_if_empty(folder), checkpoints.explained():
+        _watched(run, checkpoints, console)
+        _fill(folder, run)
+    checkpoints.remove()
+    _warn_of_dead_units(run.rows[-1], console)
+
+
+def _watched(run: "Run", checkpoints: Checkpoints, console: Console) -> None:
+    """Trains, shows how it goes, and keeps the state; a signal waits for the end of a step."""
+    from aectl.training.run import Epoch
+
+    with Signals() as signals, TrainingView(console, run) as view:
+        for event in run.epochs():
+            if isinstance(event, Epoch):
+                view.epoch(event.row)
+            else:
+                view.progress(event)
+            if checkpoints.after(run, event, urgent=signals.came):
+                signals.check()
+
+
+@contextlib.contextmanager
+def removed_if_empty(*folders: Path) -> Iterator[None]:
+    """Takes the folders away where the block fails and has left nothing in them."""
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _warn_of_dead_units(row: Mapping[str, Any], console: Console) -> None:
+    dead = row.get("train_dead", row.get("validation_dead", 0.0))
+    if dead > MUCH_DEAD:
+        console.notice(
+            f"{dead:.0%} of the code's units are active for no image; a lower --lr, or another"
+            " --code-activation, keeps more of them alive"
+        )
+
+
+def _fill(folder: Path, run: "Run") -> None:
+    """Writes everything that a run folder holds, the model first."""
+    from aectl.outputs import curves, run_folder
+
+    card = run.card()
+    model_file.save(folder / model_file.FILE_NAME, run.network, card)
+    run_folder.save_text(folder / "config.toml", _log(card) + run.config.to_toml())
+    run_folder.save_metrics(folder / "metrics.csv", run.rows)
+    curves.save_curves(folder / "curves.png", run.rows)
+    _draw(folder, run.network, run.images)
+
+
+def _log(card: "ModelCard") -> str:
+    """How a run came about, as comments."""
+    said = {name: value for name, value in card.training.items() if name != "options"}
+    versions = said.pop("versions")
+    said["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return "".join(f"# {name}: {value}\n" for name, value in said.items()) + "\n"
+
+
+def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
+    from aectl import inference
+    from aectl.models import Classifier
+    from aectl.outputs import pictures
+
+    sample = _spread_over(images, SAMPLED)
+    pixels = sample / 255
+    filters = inference.filters(network, pixels.mean(0), pixels.std(0))
+    dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
+    pictures.save_png(folder / "filters.png", pictures.filter_grid(filters, dead))
+    if isinstance(network, Classifier):
+        (folder / "reconstructions.png").unlink(missing_ok=True)  # of an earlier run
+    else:
+        shown = _spread_over(images, PICTURED)
+        grid = pictures.reconstruction_grid(shown, inference.reconstruct_images(network, shown))
+        pictures.save_png(folder / "reconstructions.png", grid)
+
+
+def _spread_over(images: "ImageSet", count: int) -> "Pixels":
+    """So many images, evenly spread over a set that may be sorted by class."""
+    return images.images[:: max(1, len(images) // count)][:count]

@@ -1,0 +1,135 @@
+"""A training that goes on from its kept state ends as one that never stopped."""
+
+import dataclasses
+import itertools
+
+import pytest
+import torch
+from test_run import digits, prepared, same, weights
+
+from aectl.errors import DivergedError, ModelFileError
+from aectl.training import checkpoint, loop
+from aectl.training.run import Epoch
+
+TIMES = ("seconds", "images_per_second")
+KINDS = {
+    "dense": {"dropout": 0.2, "hidden": "20,10"},
+    "sparse": {"sparsity": "kl"},
+    "conv": {"model": "conv-autoencoder", "hidden": "4,8"},
+    "classifier, the best kept": {"model": "classifier", "validation": 0.2, "keep": "best"},
+    "layer by layer": {"stack": 2, "hidden": "20,10", "dropout": 0.1},
+    "k falls": {"sparsity": "topk", "k": 4, "k_start": 10, "aux_k": 4},
+    "batch-topk": {"sparsity": "batch-topk", "k": 4},
+    "gated": {"sparsity": "gated", "decoder_columns": "orthonormal"},
+    "muon": {"optimizer": "muon", "weight_decay": 0.1},
+    "lbfgs": {"optimizer": "lbfgs"},
+    "sgd": {"optimizer": "sgd", "clip_grad": 0.1},
+    "denoising": {"noise": "masking", "shift": 1, "input_dropout": 0.1},
+}
+
+
+@pytest.fixture(autouse=True)
+def _tell_of_every_step(monkeypatch):
+    monkeypatch.setattr(loop, "PROGRESS_SECONDS", -1.0)
+
+
+def run_of(kind, **options):
+    chosen = {"epochs": 2, **KINDS[kind], **options}
+    return prepared(**chosen, **({} if "lbfgs" in kind else {"batch_size": 30}))
+
+
+def keepable(run):
+    """The events of a run after which its state may be kept."""
+    return (event for event in run.epochs() if isinstance(event, Epoch) or event.losses is None)
+
+
+def figures(rows):
+    return [{name: row[name] for name in row if name not in TIMES} for row in rows]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_from_every_third_step_it_goes_on_to_the_same_weights_and_figures(kind, tmp_path):
+    whole = run_of(kind)
+    moments = len(list(keepable(whole)))
+    assert moments > 2
+    for moment in range(0, moments, 3):
+        stopped = run_of(kind)
+        next(itertools.islice(keepable(stopped), moment, None))
+        checkpoint.save(tmp_path, stopped.state())
+        torch.manual_seed(moment)
+        again = run_of(kind)
+        again.restore(checkpoint.load(tmp_path))
+        list(again.epochs())
+        assert same(weights(again.network), weights(whole.network))
+        assert figures(again.rows) == figures(whole.rows)
+
+
+def test_another_learning_rate_holds_from_there_on(tmp_path):
+    stopped = run_of("dense", schedule="constant", warmup=0)
+    for event in stopped.epochs():
+        if isinstance(event, Epoch):
+            break
+    checkpoint.save(tmp_path, stopped.state())
+    again = run_of("dense", schedule="constant", warmup=0, lr=0.0001)
+    again.restore(checkpoint.load(tmp_path))
+    list(again.epochs())
+    assert [row["lr"] for row in again.rows] == [0.003, 0.0001]
+
+
+def test_weights_that_are_no_numbers_are_not_kept():
+    run = run_of("dense")
+    next(run.epochs())
+    with torch.no_grad():
+        run.network.encoder.to_code.bias[0] = torch.nan
+    with pytest.raises(DivergedError, match="no longer finite"):
+        run.state()
+
+
+def test_what_is_kept_comes_back_as_it_was(tmp_path):
+    state = {
+        "numbers": [1, 2.5, None, True, "text", float("inf")],
+        "by number": {0: {"step": torch.tensor(3.0)}, 7: torch.arange(4).view(2, 2)},
+        "nothing": {},
+        "random": torch.get_rng_state(),
+    }
+    checkpoint.save(tmp_path, state)
+    back = checkpoint.load(tmp_path)
+    assert back["numbers"] == state["numbers"]
+    assert list(back["by number"]) == [0, 7]
+    assert torch.equal(back["by number"][0]["step"], torch.tensor(3.0))
+    assert torch.equal(back["by number"][7], torch.arange(4).view(2, 2))
+    assert back["nothing"] == {}
+    assert torch.equal(back["random"], state["random"])
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
+    with pytest.raises(ModelFileError, match="holds no checkpoint"):
+        checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b'\x08\0\0\0\0\0\0\0{"a":1}', b"rubbish" * 100])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
+    path = checkpoint.path_in(tmp_path)
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="is no checkpoint of aectl"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 99)
+    checkpoint.save(tmp_path, {})
+    monkeypatch.undo()
+    with pytest.raises(ModelFileError, match="another version"):
+        checkpoint.load(tmp_path)
+
+
+def test_the_digest_of_the_data_changes_with_a_pixel_and_with_a_label():
+    images = digits(50)
+    before = images.checksum
+    assert digits(50).checksum == before
+    pixels, labels = images.images.copy(), images.labels.copy()
+    pixels[7, 0, 3, 3] ^= 1
+    labels[7] ^= 1
+    assert dataclasses.replace(images, images=pixels).checksum != before
+    assert dataclasses.replace(images, labels=labels).checksum != before
