@@ -3,6 +3,8 @@
 The weights are its tensors; all else stands as JSON in its metadata under the key `aectl`.
 """
 
+import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,11 +17,16 @@ from aectl.files import replacing
 from aectl.types import Shape
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from aectl.models import Network
 
 FORMAT_VERSION = 1
 KEY = "aectl"
 FILE_NAME = "model.safetensors"
+LARGEST_HEADER = 8 * 2**20
+"""Bytes in which names, shapes and metadata must find room: a longer header is not even read."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,14 @@ class ModelCard:
     """What a model file says beside its weights.
 
     `classes` are the names of a classifier's classes; `training` holds the options, the data and
-    the versions of the run that made it, as JSON values.
+    the versions of the run that made it, as JSON values; `weights_sha256` is the `digest` of the
+    weights, where the file tells.
     """
 
     architecture: Architecture
     classes: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
+    weights_sha256: str | None = None
 
     @property
     def shape(self) -> Shape:
@@ -48,6 +57,7 @@ class ModelCard:
     def to_json(self) -> dict[str, Any]:
         """The content of the metadata's key `aectl`."""
         channels, height, width = self.shape
+        digest = {"weights_sha256": self.weights_sha256} if self.weights_sha256 else {}
         return {
             "format_version": FORMAT_VERSION,
             "kind": self.architecture.kind,
@@ -60,6 +70,7 @@ class ModelCard:
             },
             "classes": self.classes,
             "training": self.training,
+            **digest,
         }
 
     @classmethod
@@ -88,7 +99,10 @@ class ModelCard:
             )
         if not isinstance(training, dict):
             raise ModelFileError("it does not say how it was trained")
-        card = cls(architecture, tuple(classes), training)
+        weights_sha256 = described.get("weights_sha256")
+        if not isinstance(weights_sha256, str | None):
+            raise ModelFileError("the digest of its weights is no text")
+        card = cls(architecture, tuple(classes), training, weights_sha256)
         for name in ("kind", "preprocessing"):
             if described.get(name) != card.to_json()[name]:
                 raise ModelFileError(f"its {name} does not fit its architecture")
@@ -134,8 +148,36 @@ def save(path: Path, network: "Network", card: ModelCard) -> None:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
-    with replacing(path) as temporary:
-        temporary.write_bytes(serialized(tensors, {KEY: json.dumps(card.to_json())}))
+    weights = digest({name: value.numpy() for name, value in tensors.items()})
+    described = dataclasses.replace(card, weights_sha256=weights).to_json()
+    with replacing(path, durable=True) as temporary:
+        temporary.write_bytes(serialized(tensors, {KEY: json.dumps(described)}))
+
+
+def digest(tensors: "Mapping[str, NDArray[np.float32]]") -> str:
+    """SHA-256 of the weights: of each tensor, sorted by name, a line with its name and shape, and
+    its values as they stand in the file.
+    """
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {list(value.shape)}\n".encode())
+        found.update(value.astype("<f4", order="C", copy=False).data)
+    return found.hexdigest()
+
+
+def verify(path: Path) -> None:
+    """Computes the digest of the weights in a model file anew, without loading torch.
+
+    Raises ModelFileError where it is not the one that the file tells, or it tells none.
+    """
+    from safetensors.numpy import load_file
+
+    path = resolve(path)
+    card = _open(path)[0]
+    if card.weights_sha256 is None:
+        raise ModelFileError(f"{path} holds no digest of its weights: an older aectl wrote it")
+    if card.weights_sha256 != digest(load_file(path)):
+        raise ModelFileError(f"{path}: its weights are not those that were saved")
 
 
 def load(path: Path) -> "tuple[Network, ModelCard]":
@@ -156,7 +198,11 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
         raise ModelFileError(f"{path}: its architecture cannot be built: {error}") from None
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     _compare(path, wanted, shapes)
-    network.load_state_dict(load_file(path), assign=True)
+    weights = load_file(path)
+    for name, value in weights.items():
+        if not value.isfinite().all():
+            raise ModelFileError(f"{path}: tensor {name!r} holds values that are no finite numbers")
+    network.load_state_dict(weights, assign=True)
     return network.eval(), card
 
 
@@ -164,6 +210,10 @@ def _open(path: Path) -> tuple[ModelCard, dict[str, tuple[int, ...]]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        with path.open("rb") as start:
+            length = int.from_bytes(start.read(8), "little")
+        if LARGEST_HEADER < length < path.stat().st_size:
+            raise ModelFileError(f"{path} is not a model: its header takes {length:,} bytes")
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

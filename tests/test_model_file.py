@@ -2,9 +2,14 @@
 
 import ast
 import copy
+import dataclasses
+import hashlib
 import json
+import struct
 import subprocess
 import sys
+import tracemalloc
+from math import prod
 
 import numpy as np
 import pytest
@@ -14,7 +19,16 @@ from safetensors.numpy import load_file, save_file
 
 from aectl.architecture import Architecture
 from aectl.errors import ModelFileError, OutputError
-from aectl.model_file import ModelCard, load, read_card, resolve, save, tensor_shapes
+from aectl.model_file import (
+    LARGEST_HEADER,
+    ModelCard,
+    load,
+    read_card,
+    resolve,
+    save,
+    tensor_shapes,
+    verify,
+)
 from aectl.sections import ModelConfig
 
 SHAPE = (1, 4, 5)
@@ -112,7 +126,7 @@ def test_weights_and_card_come_back_bit_for_bit(kind, tmp_path):
     assert type(again) is type(network)
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    assert card_again == card
+    assert dataclasses.replace(card_again, weights_sha256=None) == card
     assert not again.training
 
 
@@ -135,7 +149,7 @@ def test_safetensors_itself_reads_the_file_and_its_metadata_is_json(kind, tmp_pa
     with safe_open(tmp_path / "m.safetensors", framework="numpy") as file:
         described = json.loads(file.metadata()["aectl"])
     channels, height, width = card.shape
-    assert set(described) == set(DESCRIPTION)
+    assert set(described) == {*DESCRIPTION, "weights_sha256"}
     assert described["format_version"] == 1
     assert described["kind"] == card.architecture.config.model
     assert described["preprocessing"] | {"channels": channels} == described["preprocessing"]
@@ -144,6 +158,33 @@ def test_safetensors_itself_reads_the_file_and_its_metadata_is_json(kind, tmp_pa
     )  # fmt: skip
     assert described["classes"] == list(card.classes)
     assert described["training"] == TRAINING
+
+
+def test_the_digest_is_that_of_names_shapes_and_values(tmp_path):
+    path = forged(tmp_path / "m.safetensors")
+    found = hashlib.sha256()
+    for name in sorted(TENSORS):
+        shape = ", ".join(map(str, TENSORS[name]))
+        found.update(f"{name} [{shape}]\n".encode() + struct.pack("<f", 0.5) * prod(TENSORS[name]))
+    described = DESCRIPTION | {"weights_sha256": found.hexdigest()}
+    verify(forged(path, described))
+    other = {**TENSORS, "decoder.layers.1.bias": np.full(20, 0.25, np.float32)}
+    with pytest.raises(ModelFileError, match="not those that were saved"):
+        verify(forged(path, described, other))
+    with pytest.raises(ModelFileError, match="no digest"):
+        verify(forged(path))
+
+
+@kinds
+def test_what_was_saved_is_verified_until_a_bit_changes(kind, tmp_path):
+    path = tmp_path / "m.safetensors"
+    saved(path, kind)
+    verify(path)
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="not those that were saved"):
+        verify(path)
 
 
 def test_a_tied_decoder_s_weights_stand_in_the_file_once(tmp_path):
@@ -380,6 +421,28 @@ def test_tensors_that_do_not_fit_the_description_are_refused_in_one_line(tensors
     assert reason in said.removeprefix(str(path))
     assert said.startswith(str(path))
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_finite_numbers_are_refused(value, tmp_path):
+    bias = np.array([0, value, 0], np.float32)
+    said = refusal(forged(tmp_path / "m.safetensors", tensors=swapped(BIAS, bias)))
+    assert f"'{BIAS}' holds values that are no finite numbers" in said
+
+
+def test_a_header_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
+    path = forged(tmp_path / "m.safetensors", padding="x" * LARGEST_HEADER)
+    tracemalloc.start()
+    said = refusal(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "its header takes" in said
+    assert peak < 2**20
+
+
+def test_a_network_of_more_layers_than_anybody_trains_is_refused(tmp_path):
+    described = changed("architecture", "hidden", to=[1] * 100_000)
+    assert "more than 1,000 hidden layers" in refusal(forged(tmp_path / "m", described))
 
 
 def test_a_network_too_large_for_any_machine_is_refused_before_it_is_built(tmp_path):

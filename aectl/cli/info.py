@@ -12,6 +12,13 @@ from aectl.cli import options
 def info(
     model: options.Model,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Check that the weights are those that were saved, by the digest beside them.",
+        ),
+    ] = False,
     debug: options.Debug = False,
 ) -> int:
     """Show what a model is, what it was trained on and how.
@@ -19,6 +26,9 @@ def info(
     Example: aectl info runs/mnist-autoencoder-1
     """
     described = model_file.read_card(model).to_json()
+    if verify:
+        model_file.verify(model)
+        described["weights_verified"] = True
     shapes = model_file.tensor_shapes(model)
     described["tensors"] = {name: list(shape) for name, shape in sorted(shapes.items())}
     if as_json:

@@ -127,6 +127,17 @@ def test_top_k_lists_further_classes_the_likeliest_first(aectl, classifier):
         assert sum(likely) == pytest.approx(1, abs=1e-5)
 
 
+def test_info_verifies_the_weights_when_asked(aectl, dense, tmp_path):
+    assert json.loads(aectl("info", dense, "--json", "--verify").out)["weights_verified"] is True
+    content = bytearray((dense / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "m.safetensors").write_bytes(content)
+    assert aectl("info", "m.safetensors").status == 0
+    done = aectl("info", "m.safetensors", "--verify")
+    assert (done.status, done.out) == (2, "")
+    assert "not those that were saved" in done.err
+
+
 def test_info_shows_what_the_file_holds(aectl, dense):
     described = json.loads(aectl("info", dense, "--json").out)
     tensors = load_file(dense / "model.safetensors")
