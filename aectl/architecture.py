@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from aectl.models.codes import Code
 
 LARGEST_SIDE = 4096
-MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,6 @@ class Architecture:
         )
         if config != config.resolved(1):
             raise ModelFileError("its architecture leaves its hidden or k open")
-        if len(config.hidden or ()) > MOST_LAYERS:
-            raise ModelFileError(f"it has more than {MOST_LAYERS:,} hidden layers")
         if (
             type(classes) is not int
             or not 0 <= classes <= 1_000_000

@@ -219,7 +219,8 @@ def test_a_file_that_cannot_be_written_is_an_output_error(tmp_path):
 def test_a_run_folder_stands_for_the_model_in_it(tmp_path):
     _, card = saved(tmp_path / "model.safetensors", "dense")
     assert resolve(tmp_path) == tmp_path / "model.safetensors"
-    assert read_card(tmp_path) == load(tmp_path)[1] == card
+    assert read_card(tmp_path) == load(tmp_path)[1]
+    assert dataclasses.replace(read_card(tmp_path), weights_sha256=None) == card
     assert set(tensor_shapes(tmp_path)) == set(TENSORS)
 
 
@@ -438,11 +439,6 @@ def test_a_header_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
     tracemalloc.stop()
     assert "its header takes" in said
     assert peak < 2**20
-
-
-def test_a_network_of_more_layers_than_anybody_trains_is_refused(tmp_path):
-    described = changed("architecture", "hidden", to=[1] * 100_000)
-    assert "more than 1,000 hidden layers" in refusal(forged(tmp_path / "m", described))
 
 
 def test_a_network_too_large_for_any_machine_is_refused_before_it_is_built(tmp_path):

@@ -7,7 +7,7 @@ import os
 import stat
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,9 @@ LARGEST_FILE = 1 << 30
 
 LARGEST_IMAGE = 89_478_485
 """Pixels; Pillow, too, takes what has more for an attack on the machine's memory."""
+
+STRIP = 1 << 22
+"""Pixels that are converted at a time."""
 
 TOO_LARGE = f"has more than {LARGEST_IMAGE:,} pixels"
 
@@ -192,12 +195,31 @@ def _check_png(content: bytes) -> None:
 def _opaque(image: Image.Image) -> Image.Image:
     """The first frame as 8-bit grey or RGB without transparency."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _eight_bit(image)
+        return _by_strips(image, "L", _eight_bit)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-        return Image.alpha_composite(below, image).convert("RGB")
+        return _by_strips(image, "RGB", _over_white)
     return image if image.mode == "L" else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _by_strips(
+    image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
+    """What `convert` makes of an image, some rows at a time: else an image takes several times its
+    size.
+    """
+    rows = max(1, STRIP // image.width)
+    if rows >= image.height:
+        return convert(image)
+    made = Image.new(mode, image.size)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        made.paste(convert(strip), (0, top))
+    return made
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
 
 
 def _is_colour(image: Image.Image) -> bool:

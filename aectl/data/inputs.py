@@ -28,6 +28,9 @@ from aectl.types import Shape
 
 STDIN = "-"
 
+FORMULA = ("=", "+", "-", "@")
+"""With what a cell begins that a spreadsheet computes."""
+
 
 def ignore(path: str, reason: str) -> None:
     """For inputs that are read again: what cannot be read was named the first time."""
@@ -61,12 +64,19 @@ class InputBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Naming:
-    """What a table calls a file: the path as it was found, or `absolute`, or `relative_to` it."""
+    """What a table calls a file: the path as it was found, or `absolute`, or `relative_to` it.
+
+    One that would begin like a formula, for which a spreadsheet takes it, begins with `./`.
+    """
 
     relative_to: str | None = None
     absolute: bool = False
 
     def __call__(self, path: str) -> str:
+        named = self._named(path)
+        return f"./{named}" if named.startswith(FORMULA) else named
+
+    def _named(self, path: str) -> str:
         if self.relative_to is None and not self.absolute:
             return path
         if ".." in path.split("/"):  # behind a link, this is not the folder before it

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aectl.data import images
 from aectl.data.images import SUFFIXES, decode, fit_all, native_shape
 from aectl.errors import ImageError
 
@@ -637,3 +638,20 @@ def test_a_corrupt_cmyk_jpeg_is_refused_and_not_guessed(tmp_path):
     Image.open(tmp_path / "a.jpg").load()  # Pillow makes pixels up
     with pytest.raises(ImageError, match="Corrupt JPEG data"):
         decode(tmp_path / "a.jpg", (1, 28, 28))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "F"])
+def test_a_large_image_that_is_converted_by_strips_is_the_same(tmp_path, monkeypatch, mode):
+    pixels = noise(37, 23, 4)
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    elif mode == "F":
+        image = Image.fromarray(pixels[..., 0].astype(np.float32) / 255)
+    else:
+        image = Image.fromarray(pixels, "RGBA").convert(mode)
+    how = {"transparency": bytes(range(256))} if mode == "P" else {}
+    path = tmp_path / ("a.tif" if mode == "F" else "a.png")
+    image.save(path, **how)
+    whole = decode(path, (3, 37, 23))
+    monkeypatch.setattr(images, "STRIP", 100)
+    np.testing.assert_array_equal(decode(path, (3, 37, 23)), whole)

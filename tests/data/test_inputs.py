@@ -469,6 +469,17 @@ def test_files_of_the_same_name_stay_apart(here, naming, wanted):
     assert paths == [path.format(here=here) for path in wanted]
 
 
+@pytest.mark.parametrize("first", "=+-@")
+def test_no_path_begins_like_a_formula_and_each_still_leads_to_its_file(here, first):
+    name = f"{first}cmd|'x'!A0.png"
+    picture(here / name, 7)
+    assert gathered(stdin(name.encode()))[:2] == ([f"./{name}"], [7])
+    assert Path(f"./{name}").samefile(name)
+    assert Naming(relative_to="sea")(f"sea/{name}") == f"./{name}"
+    assert Naming(absolute=True)(name) == f"{here}/{name}"
+    assert Naming()("a=b.png") == "a=b.png"
+
+
 @pytest.mark.parametrize("naming", [Naming(absolute=True), Naming(relative_to=".")])
 def test_a_name_leads_to_the_file_also_where_a_link_lies_on_the_way(here, naming):
     picture(here / "a.png", 1)

@@ -1,0 +1,41 @@
+"""Damaged files by the thousand: each is read or refused in a line, soon, in little memory.
+
+    python -m tests.fuzz models 10000
+    python -m tests.fuzz images 10000
+
+A short part of it is in the suite. Should a file end the process itself, it lies where the first
+line says.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from damaged_images import damaged_image, read_image
+from damaged_models import damaged_model, read_model
+from watch import Tally, watched
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("models", "images"))
+    parser.add_argument("count", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    ways = {"models": (damaged_model, read_model), "images": (damaged_image, read_image)}
+    made, use = ways[given.what]
+    path = Path(tempfile.mkdtemp()) / "file"
+    print(path, flush=True)
+    tally = Tally()
+    for number in range(given.seed, given.seed + given.count):
+        path.write_bytes(made(number))
+        tally.add(number, watched(use, path))
+    print(tally)
+    sys.exit(bool(tally.wrong))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Damaged images of every format."""
+
+import io
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from damage import DAMAGES
+from PIL import Image
+
+from aectl.data.images import SUFFIXES, decode
+
+SHAPES = ((1, 28, 28), (3, 64, 48))
+MODES = {".pbm": ("1",), ".pgm": ("L",), ".gif": ("P",), ".ppm": ("RGB",), ".pnm": ("RGB", "L"),
+         ".png": ("L", "RGB", "RGBA", "P", "1", "I;16"), ".bmp": ("L", "RGB", "P"),
+         ".tif": ("L", "RGB", "RGBA", "CMYK", "I;16", "F"), ".webp": ("RGB", "RGBA"),
+         ".avif": ("RGB", "RGBA")}  # fmt: skip
+
+
+@cache
+def written(suffix: str, mode: str, size: int) -> bytes:
+    """A sound image: a gradient with some noise."""
+    chance = np.random.default_rng(0)
+    pixels = np.add.outer(np.arange(size), np.arange(size + 3)) % 256
+    noisy = np.uint8((pixels[..., None] + chance.integers(0, 40, (*pixels.shape, 3))) % 256)
+    image = Image.fromarray(noisy)
+    if mode == "I;16":
+        image = Image.fromarray(np.uint16(pixels * 257))
+    elif mode == "F":
+        image = Image.fromarray(np.float32(pixels / 300))
+    else:
+        image = image.convert(mode)
+    content = io.BytesIO()
+    kind = Image.registered_extensions()[suffix]
+    image.save(content, kind, **({"progressive": size > 100} if kind == "JPEG" else {}))
+    return content.getvalue()
+
+
+def damaged_image(number: int) -> bytes:
+    """The damaged image of this number."""
+    chance = Random(number)
+    suffix = SUFFIXES[number % len(SUFFIXES)]
+    mode = chance.choice(MODES.get(suffix, ("L", "RGB", "CMYK") if "j" in suffix else ("RGB",)))
+    content = written(suffix, mode, chance.choice((8, 40, 120)))
+    for _ in range(chance.choice((1, 1, 2))):
+        content = chance.choice(DAMAGES)(content, chance) or b"\0"
+    return content
+
+
+def read_image(path: Path) -> None:
+    """Decodes it as every command does."""
+    for shape in SHAPES:
+        pixels = decode(path, shape)
+        assert pixels.shape == shape
+        assert pixels.dtype == np.uint8

@@ -1,0 +1,111 @@
+"""Damaged model files: bytes, headers that lie, descriptions that are none."""
+
+import copy
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from damage import DAMAGES
+
+from aectl import model_file
+from aectl.architecture import Architecture
+from aectl.model_file import ModelCard
+from aectl.sections import ModelConfig
+
+SHAPE = (1, 6, 5)
+DENSE = Architecture(ModelConfig(hidden=(7, 3), dropout=0.1), SHAPE)
+ARCHITECTURES = (
+    DENSE,
+    Architecture(ModelConfig(hidden=(6,), tied=True, sparsity="topk", k=2), SHAPE),
+    Architecture(ModelConfig(hidden=(6,), sparsity="batch-topk", k=2), SHAPE),
+    Architecture(ModelConfig(hidden=(6,), sparsity="jumprelu"), SHAPE),
+    Architecture(ModelConfig(model="conv-autoencoder", hidden=(4, 3)), (3, 8, 6)),
+    Architecture(ModelConfig(model="classifier", hidden=(4,)), SHAPE, 3, DENSE),
+)
+STRANGE: tuple[Any, ...] = (
+    None, True, -1, 0, 1, 2**31, 2**63, 10**400, 1.5, 1e308, float("nan"), "", "x" * 70_000, "F32",
+    [], {}, [[]], [0, 2**62], [-1, -1], "a\nb", "\ud800",
+)  # fmt: skip
+
+
+@cache
+def written(number: int) -> bytes:
+    """A sound file of one of the architectures."""
+    architecture = ARCHITECTURES[number]
+    torch.manual_seed(0)
+    classes = ("a", "b", "c")[: architecture.classes]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.safetensors"
+        model_file.save(path, architecture.build(), ModelCard(architecture, classes, {}))
+        return path.read_bytes()
+
+
+def put_together(header: bytes, weights: bytes) -> bytes:
+    return len(header).to_bytes(8, "little") + header + weights
+
+
+def with_a_changed_header(content: bytes, chance: Random) -> bytes:
+    """A value somewhere in the header or in the description in it is a strange one, or gone."""
+    length = int.from_bytes(content[:8], "little")
+    header, weights = json.loads(content[8 : 8 + length]), content[8 + length :]
+    described = json.loads(header["__metadata__"]["aectl"])
+    for _ in range(chance.choice((1, 1, 3))):
+        change(chance.choice((header, described)), chance)
+    if isinstance(header.get("__metadata__"), dict):
+        header["__metadata__"]["aectl"] = json.dumps(described)
+    return put_together(json.dumps(header).encode(), weights)
+
+
+def change(value: Any, chance: Random) -> None:
+    """Changes something in a JSON object or list, in place."""
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    if not keys:
+        return
+    key = chance.choice(keys)
+    if isinstance(value[key], dict | list) and value[key] and chance.random() < 0.75:
+        change(value[key], chance)
+    elif isinstance(value, dict) and chance.random() < 0.2:
+        value[str(chance.choice(STRANGE))[:90]] = value.pop(key)
+    elif chance.random() < 0.2:
+        del value[key]
+    else:
+        value[key] = copy.deepcopy(chance.choice(STRANGE))
+
+
+def with_a_huge_header(content: bytes, chance: Random) -> bytes:
+    """A header that is long, deep, or says that it is."""
+    kind = chance.randrange(4)
+    if kind == 0:
+        return put_together(b'{"__metadata__":{"aectl":"' + b"x" * 10**7 + b'"}}', b"")
+    if kind == 1:
+        return put_together(b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}", b"")
+    if kind == 2:
+        nested = json.dumps("[" * 50_000)
+        return put_together(b'{"__metadata__":{"aectl":' + nested.encode() + b"}}", b"")
+    return chance.choice((2**20, 2**40, 2**63, 2**64 - 1)).to_bytes(8, "little") + content[8:]
+
+
+def damaged_model(number: int) -> bytes:
+    """The damaged model file of this number."""
+    chance = Random(number)
+    content = written(number % len(ARCHITECTURES))
+    kind = chance.random()
+    if kind < 0.02:
+        return with_a_huge_header(content, chance)
+    if kind < 0.6:
+        return with_a_changed_header(content, chance)
+    for _ in range(chance.choice((1, 1, 2))):
+        content = chance.choice(DAMAGES)(content, chance) or b"\0"
+    return content
+
+
+def read_model(path: Path) -> None:
+    """Loads it as every command does, and uses it."""
+    model_file.read_card(path)
+    network, card = model_file.load(path)
+    with torch.no_grad():
+        network(torch.zeros(2, *card.shape))

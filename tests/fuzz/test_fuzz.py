@@ -1,0 +1,45 @@
+"""The short part of the fuzzing, and that it would find what is wrong."""
+
+import time
+
+import numpy as np
+import pytest
+from damaged_images import damaged_image, read_image
+from damaged_models import damaged_model, read_model
+from watch import Tally, watched
+
+from aectl.errors import ImageError
+
+WAYS = {"models": (damaged_model, read_model), "images": (damaged_image, read_image)}
+
+
+@pytest.mark.parametrize("what", WAYS)
+def test_damaged_files_are_read_or_refused_in_a_line_soon_and_in_little_memory(what, tmp_path):
+    damaged, use = WAYS[what]
+    tally, path = Tally(), tmp_path / "file"
+    for number in range(600):
+        path.write_bytes(damaged(number))
+        tally.add(number, watched(use, path))
+    assert tally.wrong == []
+    assert tally.counts["refused"] > 200
+
+
+def _fails(_):
+    raise ZeroDivisionError
+
+
+def _says_two_lines(_):
+    raise ImageError("one\ntwo")
+
+
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        (_fails, "ZeroDivisionError"),
+        (_says_two_lines, "not one line"),
+        (lambda _: time.sleep(2.1), "it took 2.1 s"),
+        (lambda _: np.ones(600 << 20, np.uint8), "MiB"),
+    ],
+)
+def test_what_is_wrong_is_found(use, told, tmp_path):
+    assert told in watched(use, tmp_path).wrong
