@@ -102,7 +102,7 @@ class Config:
         """With what depends on the images filled in: their shape, their number, and the `width`
         of what the network sees of each."""
         channels, rows, columns = shape
-        trained = self.data.labels or images - round(self.data.validation * images)
+        trained = self.data.labels or max(1, images - round(self.data.validation * images))
         data = dataclasses.replace(self.data, size=(rows, columns), channels=channels)
         return dataclasses.replace(
             self,

@@ -231,8 +231,8 @@ class Preprocessing:
         return to_tensor(decode(path, self.shape), torch.device("cpu"))
 
 
-def filters(network: Network, mean: NDArray[Any], spread: NDArray[Any]) -> Floats:
-    """What each unit looks for: (units, channels, height, width).
+def filters(network: Network, mean: NDArray[Any], spread: NDArray[Any], most: int) -> Floats:
+    """What each unit looks for, of `most` units: (units, channels, height, width).
 
     The gradient of what the unit answers, before its activation, at the `mean` image, times the
     `spread` (standard deviation) of each pixel, both (channels, height, width). For a single
@@ -243,8 +243,8 @@ def filters(network: Network, mean: NDArray[Any], spread: NDArray[Any]) -> Float
     network.cpu().eval()
     image = torch.from_numpy(mean).float()
     with torch.no_grad():
-        units = network.filter_responses(image[None]).shape[1]
+        units = min(most, network.filter_responses(image[None]).shape[1])
     images = image.expand(units, *image.shape).clone().requires_grad_()
-    answers = network.filter_responses(images)
+    answers = network.filter_responses(images)[:, :units]
     (gradient,) = torch.autograd.grad(answers.diagonal().sum(), images)
     return gradient.numpy() * spread.astype(np.float32)

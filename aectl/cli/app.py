@@ -33,6 +33,8 @@ app = typer.Typer(
     help="Train autoencoders and put them to work: one command trains, one file is the model.",
 )
 DRAIN_SECONDS = 0.5
+OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
+"""What Python, NumPy and torch raise."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -120,6 +122,11 @@ def _message(error: Exception) -> str:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}"
     said = " ".join(str(error).split())[:300]
+    if type(error).__name__ in OUT_OF_MEMORY or "can't allocate memory" in said:
+        return (
+            "there is not enough memory; a smaller --hidden, --size or --batch-size takes less"
+            f" ({said})"
+        )
     return (
         f"{type(error).__name__}: {said}\n"
         "This is a defect of aectl; --debug shows where it happened."

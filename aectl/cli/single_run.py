@@ -96,7 +96,7 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
 
     sample = _spread_over(images, SAMPLED)
     pixels = sample / 255
-    filters = inference.filters(network, pixels.mean(0), pixels.std(0))
+    filters = inference.filters(network, pixels.mean(0), pixels.std(0), most=pictures.MOST_FILTERS)
     dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
     pictures.save_png(folder / "filters.png", pictures.filter_grid(filters, dead))
     if isinstance(network, Classifier):
