@@ -1,6 +1,7 @@
 """A run: from a config and its images to a trained network and the card beside it."""
 
 import math
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -66,8 +67,9 @@ class Run:
     ) -> None:
         self.config, self.images, self.device = config, images, device
         start = start or Start()
-        torch.manual_seed(config.training.seed)
         self.architecture = _architecture(config, images, start)
+        _refuse_too_large(self.architecture)
+        torch.manual_seed(config.training.seed)
         self.network: Network = self.architecture.build()
         self._generator = torch.Generator().manual_seed(config.training.seed)
         self.network.to(device)
@@ -318,6 +320,17 @@ def _architecture(config: Config, images: ImageSet, start: Start) -> Architectur
         )
     encoder = start.encoder[1].architecture if start.encoder else None
     return Architecture(config.model, images.shape, len(images.classes), encoder)
+
+
+def _refuse_too_large(architecture: Architecture) -> None:
+    """Raises ConfigError for a network whose weights and gradients no memory here can hold."""
+    with torch.device("meta"):
+        weights = sum(parameter.numel() for parameter in architecture.build().parameters())
+    if 2 * 4 * weights > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+        raise ConfigError(
+            f"a network of {weights:,} weights is larger than this machine's memory; a smaller"
+            " --hidden or --size makes it smaller"
+        )
 
 
 def _on_device(images: ImageSet, device: torch.device) -> MemorySet:

@@ -16,7 +16,7 @@ WRONG = {
     "train --dataset digits --rho 0.1": "--sparse",
     "train --dataset digits --hidden 0": "--hidden",
     "train --dataset digits --hidden x": "--hidden",
-    "train --dataset digits --hidden 1000000,1000000": "not enough memory",
+    "train --dataset digits --hidden 1000000,1000000": "2,000,131,000,064 weights",
     "train --dataset digits --loss msee": "'mse'",
     "train --dataset digits --foo": "--foo",
     "train --dataset digits --epochs many": "--epochs",
