@@ -2,6 +2,7 @@
 
     python -m tests.fuzz models 10000
     python -m tests.fuzz images 10000
+    python -m tests.fuzz kills 50     # trainings, killed at random moments, that then go on
 
 A short part of it is in the suite. Should a file end the process itself, it lies where the first
 line says.
@@ -14,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import kills
 from damaged_images import damaged_image, read_image
 from damaged_models import damaged_model, read_model
 from watch import Tally, watched
@@ -21,10 +23,12 @@ from watch import Tally, watched
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("models", "images"))
+    parser.add_argument("what", choices=("models", "images", "kills"))
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    if given.what == "kills":
+        sys.exit(not kills.run(given.count, Path(tempfile.mkdtemp())))
     ways = {"models": (damaged_model, read_model), "images": (damaged_image, read_image)}
     made, use = ways[given.what]
     path = Path(tempfile.mkdtemp()) / "file"
