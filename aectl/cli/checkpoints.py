@@ -24,11 +24,12 @@ SHARE = 1 / 20
 class Checkpoints:
     """Keeps the state of a run in its folder: at its start, after epochs and, in long ones, within.
 
-    `beside` is what else it takes to go on: the options, the data, the seeds that are left.
+    `beside` is what else it takes to go on: the options, the data, the seeds that are left. Unless
+    the run itself `goes_on` from what was kept there, that is of an earlier run, and removed.
     """
 
-    def __init__(self, folder: Path, beside: Mapping[str, Any]) -> None:
-        self._folder, self._beside = folder, beside
+    def __init__(self, folder: Path, beside: Mapping[str, Any], goes_on: bool) -> None:
+        self._folder, self._beside, self._goes_on = folder, beside, goes_on
         self._epochs: int | None = None
         self._planned = 0
         self._last, self._took = -float("inf"), 0.0
@@ -37,12 +38,16 @@ class Checkpoints:
     def explained(self) -> Iterator[None]:
         """Whatever ends the block early is told what is kept, and how to go on.
 
-        Of a training that failed in its first epoch nothing is kept.
+        Of a training that failed in its first epoch nothing is kept, unless it began with what was
+        kept.
         """
+        if not self._goes_on:
+            self.remove()
         try:
             yield
         except (KeyboardInterrupt, Exception) as error:
-            if self._epochs == 0 and not isinstance(error, KeyboardInterrupt):
+            worth_it = self._goes_on or self._epochs or isinstance(error, KeyboardInterrupt)
+            if not worth_it:
                 self.remove()
             elif self._epochs is not None:
                 other = " --lr X" if isinstance(error, DivergedError) else ""

@@ -171,12 +171,12 @@ def train(
                 "several": several,
             }
             target = folder / f"seed-{numbers[0]}" if several else folder
-            train_one(run, target, Checkpoints(target, beside), console)
+            train_one(run, target, Checkpoints(target, beside, begun is not None), console)
             typer.echo(target / model_file.FILE_NAME)
             sys.stdout.flush()
             if not (numbers := numbers[1:]):
                 break
-            run = Run(_seeded(chosen, numbers[0]), images, on, start)
+            run, begun = Run(_seeded(chosen, numbers[0]), images, on, start), None
     usual = reading.data_dir == default_data_dir(None)
     where = "" if usual else f" --data-dir {reading.data_dir}"
     console.notice(f"next: aectl eval {folder / 'seed-*' if several else folder}{where}")

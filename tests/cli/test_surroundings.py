@@ -1,0 +1,71 @@
+"""Full disks, closed streams, no home: training works there, or says why not in a line."""
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import MNIST, shell
+
+TRAIN = "aectl train -q --dataset digits --epochs 3"
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_disk_without_room_for_the_first_checkpoint_is_told_and_nothing_is_left(tmp_path):
+    done = shell(f"ulimit -f 20; {TRAIN} --out run", tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "aectl: cannot write run/checkpoint/checkpoint.safetensors: File too large\n"
+    assert left(tmp_path) == []
+
+
+def test_a_disk_that_fills_up_costs_the_rest_and_not_the_training(tmp_path):
+    done = shell(f"ulimit -f 30; {TRAIN} --hidden 4 --out run", tmp_path)
+    assert (done.status, done.out) == (2, "")
+    first, second = done.err.splitlines()
+    assert first == "aectl: cannot write run/curves.png: File too large"
+    assert "3 of its 3 epochs over: aectl train --resume run goes on" in second
+    assert not [name for name in left(tmp_path) if ".part" in name]
+    done = shell("aectl train -q --resume run", tmp_path)
+    assert (done.status, done.out, done.err) == (0, "run/model.safetensors\n", "")
+    assert "run/curves.png" in left(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_is_told(tmp_path):
+    tmp_path.chmod(0o555)
+    done = shell(f"{TRAIN} --out run", tmp_path)
+    tmp_path.chmod(0o755)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "aectl: cannot write the run folder run: Permission denied\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", ">&-"])
+def test_training_needs_none_of_its_streams(tmp_path, closed):
+    assert shell(f"{TRAIN} --out run {closed}", tmp_path).status == 0
+    assert "run/model.safetensors" in left(tmp_path)
+    assert not (tmp_path / "run/checkpoint").exists()
+
+
+def test_a_full_stdout_costs_the_status_and_not_the_model(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    done = shell(f"{TRAIN} --out run > /dev/full", tmp_path)
+    assert done.status == 2
+    assert done.err == "aectl: No space left on device\n"
+    assert "run/model.safetensors" in left(tmp_path)
+
+
+@pytest.mark.parametrize("around", ["env -u HOME", "env LC_ALL=C LANG=C", "env TERM=dumb"])
+def test_training_needs_no_home_and_no_locale(tmp_path, around):
+    done = shell(f"{around} {TRAIN} --out 'übung 1'", tmp_path)
+    assert (done.status, done.out, done.err) == (0, "übung 1/model.safetensors\n", "")
+
+
+def test_a_data_dir_may_be_relative(tmp_path):
+    if not MNIST.is_dir():
+        pytest.skip(f"there is no MNIST in {MNIST}")
+    words = f"aectl train -q --dataset mnist --hidden 2 --epochs 1 --out {tmp_path}/run"
+    done = shell(f"{words} --data-dir {MNIST.name}", MNIST.parent)
+    assert (done.status, done.out) == (0, f"{tmp_path}/run/model.safetensors\n")
