@@ -41,6 +41,12 @@ def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("AECTL_DATA_DIR", raising=False)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _one_cache_of_fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Else every process that draws looks for the machine's fonts anew."""
+    os.environ["MPLCONFIGDIR"] = str(tmp_path_factory.getbasetemp())
+
+
 @pytest.fixture(autouse=True)
 def _exact() -> None:
     """A test finds the smallest numbers as they are, though another has trained before it."""

@@ -1,5 +1,6 @@
 """Trainings that are killed at random moments, and go on to the weights of one in one go."""
 
+import contextlib
 import random
 import shutil
 import subprocess
@@ -35,6 +36,13 @@ def finish(process: "subprocess.Popen[bytes]") -> None:
         raise RuntimeError(said.decode())
 
 
+def half_written(run: Path) -> bool:
+    """Whether a checkpoint is being written."""
+    with contextlib.suppress(FileNotFoundError):
+        return bool(list(run.glob("checkpoint/.*.part")))
+    return False
+
+
 def goes_on(run: Path, whole: Path, kind: str, number: int) -> str:
     """Kills a training, lets it go on, and compares the weights; returns when it was killed."""
     chance = random.Random(number)
@@ -45,11 +53,11 @@ def goes_on(run: Path, whole: Path, kind: str, number: int) -> str:
     until = time.monotonic() + chance.uniform(0, 3)
     while process.poll() is None and time.monotonic() < until:
         time.sleep(0.001)
-    while writing and process.poll() is None and not list(run.glob("checkpoint/.*.part")):
+    while writing and process.poll() is None and not half_written(run):
         pass
     process.kill()
     process.communicate()
-    where = "while it wrote a checkpoint" if list(run.glob("checkpoint/.*.part")) else "in training"
+    where = "while it wrote a checkpoint" if half_written(run) else "in training"
     if (run / "checkpoint" / "checkpoint.safetensors").exists():
         finish(start("--resume", run))
     else:
