@@ -248,7 +248,7 @@ class Decoders:
         with self._starting:
             if self._closed:
                 raise _DiedError("was ended")
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - Python itself, with words of our own
                 [sys.executable, "-P", "-c", START, json.dumps(sys.path), described],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 pass_fds=[self._descriptor],

@@ -67,7 +67,7 @@ class Csv:
             return
         text = io.BytesIO()
         frame.write_csv(text, include_header=first)
-        write_all(file, _with_text(text.getvalue(), TOKEN.encode(), rows, _csv_cell))
+        write_all(file, _with_text(text.getvalue(), PLACE.encode(), rows, _csv_cell))
 
 
 class CsvGz(Csv):
@@ -91,7 +91,7 @@ class JsonLines:
             return
         text = io.BytesIO()
         frame.write_ndjson(text)
-        write_all(file, _with_text(text.getvalue(), json.dumps(TOKEN).encode(), rows, _json_cell))
+        write_all(file, _with_text(text.getvalue(), json.dumps(PLACE).encode(), rows, _json_cell))
 
 
 class Assembled(ABC):
@@ -190,7 +190,7 @@ FORMATS: dict[str, Format] = {
 }
 """Every format of a table by the ending of its file."""
 
-TOKEN = "\x01"
+PLACE = "\x01"
 """Stands for a text until it is put in its place."""
 
 THREAD_ROWS = 512
@@ -237,7 +237,7 @@ def _frame(rows: Rows, layout: str) -> "DataFrame":
         [
             polars.Series(name, column)
             if isinstance(column, np.ndarray)
-            else polars.Series(name, column if fine else [TOKEN] * len(rows), dtype=polars.String)
+            else polars.Series(name, column if fine else [PLACE] * len(rows), dtype=polars.String)
             for name, column in rows.columns.items()
         ]
     )
