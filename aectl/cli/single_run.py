@@ -10,7 +10,7 @@ from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console
 from aectl.cli.signals import Signals
 from aectl.cli.training_view import TrainingView
-from aectl.files import writing
+from aectl.files import remove_half_written, writing
 
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
@@ -27,6 +27,7 @@ def train_one(run: "Run", folder: Path, checkpoints: Checkpoints, console: Conso
     """Trains, and fills the run folder."""
     with writing(folder):
         folder.mkdir(exist_ok=True)
+        remove_half_written(folder)
     with removed_if_empty(folder), checkpoints.explained():
         _watched(run, checkpoints, console)
         _fill(folder, run)

@@ -42,6 +42,7 @@ def stopped(tmp_path) -> Path:
 
 def test_a_killed_training_goes_on_to_the_weights_of_one_in_one_go(aectl, stopped, tmp_path):
     assert [path.name for path in stopped.iterdir()] == ["checkpoint"]
+    (stopped / ".filters.png.123.part").write_bytes(b"half")
     done = aectl("train", "--resume", stopped)
     assert (done.status, done.out) == (0, f"{stopped}/model.safetensors\n")
     assert "going on after" in done.err
