@@ -52,9 +52,10 @@ def test_explained_variance_is_measured_around_the_mean_image_of_the_whole_set()
     assert found["explained_variance"] == pytest.approx(expected, rel=1e-10)
 
 
-def test_explained_variance_matches_sklearn_s_variance_weighted_r2():
+@pytest.mark.parametrize("scale", [1, 1e-3])
+def test_explained_variance_matches_sklearn_s_variance_weighted_r2(scale):
     rng = np.random.default_rng(0)
-    x = rng.random((50, 1, 3, 3))
+    x = scale * rng.random((50, 1, 3, 3))
     x_hat = noisy(x)
     found, _ = measured(x, x_hat, codes(50))
     r2 = metrics.r2_score(x.reshape(50, -1), x_hat.reshape(50, -1), multioutput="variance_weighted")

@@ -297,6 +297,7 @@ DESCRIPTIONS = {
     "version true": (changed("format_version", to=True), "format version"),
     "version 1.0": (changed("format_version", to=1.0), "format version"),
     "version '1'": (changed("format_version", to="1"), "format version"),
+    "a digest that is a number": (DESCRIPTION | {"weights_sha256": 5}, "is no text"),
     "no architecture": (without("architecture"), "architecture"),
     "an architecture that is a list": (changed("architecture", to=[1]), "architecture"),
     "an unknown field": (changed("architecture", "heads", to=8), "heads"),
@@ -439,6 +440,18 @@ def test_a_header_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
     tracemalloc.stop()
     assert "its header takes" in said
     assert peak < 2**20
+
+
+@pytest.mark.parametrize(
+    ("tensors", "said"),
+    [
+        (swapped("extra", (2,)), "tensor 'extra' should be absent and is (2,)"),
+        ({n: s for n, s in TENSORS.items() if n != BIAS}, f"'{BIAS}' should be (3,) and is absent"),
+        (swapped(BIAS, (4,)), f"tensor '{BIAS}' should be (3,) and is (4,)"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_told_with_what_it_should_be(tensors, said, tmp_path):
+    assert refusal(forged(tmp_path / "m.safetensors", tensors=tensors)).endswith(said)
 
 
 def test_a_network_too_large_for_any_machine_is_refused_before_it_is_built(tmp_path):
