@@ -99,24 +99,12 @@ def with_a_meaning(given):
 
 
 @settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
-)
-@given(given=SOUND.map(with_a_meaning))  # fmt: skip
-def test_options_that_mean_something_together(folder, given):
-    said = one_step(folder, given)
-    assert said is None or names_an_option(said), said
-
-
-@settings(
     max_examples=250,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
 )
-@given(given=SOUND)  # fmt: skip
+@given(given=SOUND.map(with_a_meaning) | SOUND)  # fmt: skip
 def test_options_in_their_ranges(folder, given):
     said = one_step(folder, given)
     assert said is None or names_an_option(said), said
