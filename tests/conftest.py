@@ -19,6 +19,11 @@ from aectl.cli import main
 MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test begins first, so that no process waits for it alone at the end."""
+    items.sort(key=lambda item: "test_readme" not in item.nodeid)
+
+
 @dataclass(frozen=True)
 class Finished:
     """What a command left behind."""

@@ -39,12 +39,19 @@ class OtherPrograms:
 
 
 def _others_seconds() -> float:
-    """Seconds of CPU time that others than this process and its children have had."""
+    """Seconds of CPU time that others than this process and its children have had, on the cores
+    that this process may use.
+    """
     try:
-        user, nice, system, _, _, irq, softirq, *_ = STAT.read_text().split()[1:]
-    except (OSError, ValueError):
+        usable = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        spent = 0
+        for line in STAT.read_text().splitlines():
+            core, *ticks = line.split()
+            if core in usable:
+                user, nice, system, _, _, irq, softirq, *_ = map(int, ticks)
+                spent += user + nice + system + irq + softirq
+    except (AttributeError, OSError, ValueError):
         return 0.0
-    spent = sum(map(int, (user, nice, system, irq, softirq)))
     return spent / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
 
 

@@ -39,7 +39,7 @@ def test_a_busy_program_is_noticed():
 
 
 def test_what_this_process_computes_is_not_others_work(monkeypatch, tmp_path):
-    (tmp_path / "stat").write_text("cpu 1 1 1 1 1 1 1 0 0 0\n")
+    (tmp_path / "stat").write_text("cpu 9 9 9 9 9 9 9 0 0 0\ncpu0 1 1 1 1 1 1 1 0 0 0\n")
     monkeypatch.setattr(machine, "STAT", tmp_path / "stat")
     others = machine.OtherPrograms()
     until = time.process_time() + 0.2
