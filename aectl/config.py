@@ -29,22 +29,20 @@ class Config:
     training: TrainingConfig
 
     @classmethod
-    def from_options(
-        cls, given: Mapping[str, object], beneath: Mapping[str, object] | None = None
-    ) -> "Config":
-        """The config of the options that were `given`, over those of a file `beneath` them.
+    def from_options(cls, given: Mapping[str, object], *beneath: Mapping[str, object]) -> "Config":
+        """The config of the options that were `given`, over those of a file `beneath` them, over
+        those of a model that it names.
 
         An option that depends on another one is refused where that one does not have the value
-        it needs; one from the file that the given options have made pointless is left out, and so
-        is one that is only the default for what they have changed.
+        it needs; one beneath that those above have made pointless is left out, and so is one that
+        is only the default for what they have changed.
 
         Raises ConfigError, naming the option.
         """
-        given = _coerced(given)
-        beneath = _coerced(beneath or {})
-        for options_together in (given, beneath):
-            _refuse_two_widths(options_together)
-        asked = {**_still_of_use(beneath, given), **given}
+        asked: dict[str, object] = {}
+        for layer in map(_coerced, (given, *beneath)):
+            _refuse_two_widths(layer)
+            asked = {**_still_of_use(layer, asked), **asked}
         values = _filled(asked)
         _refuse_idle(asked, values)
         return cls(
@@ -66,16 +64,36 @@ class Config:
             raise ConfigError(
                 f"--contractive needs a smooth code, which --sparsity {self.model.sparsity} has not"
             )
+        if self.training.k_start:
+            self._check_k_start(self.training.k_start)
         if self.training.optimizer == "lbfgs":
             self._refuse_chance()
         if self.training.stack:
             self._refuse_unlike_layers()
+
+    def _check_k_start(self, k_start: int) -> None:
+        """Raises ConfigError where the active units could not fall from there to k."""
+        if self.training.compile:
+            raise ConfigError(
+                "--compile cannot go with --k-start, which changes the step each time"
+            )
+        if self.model.k and k_start < self.model.k:
+            raise ConfigError(f"--k-start is {k_start}, less than --k, {self.model.k}")
+        if self.model.hidden and k_start > self.model.hidden[-1]:
+            units = self.model.hidden[-1]
+            raise ConfigError(f"--k-start is {k_start}, and the code has {units} units")
 
     def _refuse_unlike_layers(self) -> None:
         """Raises ConfigError where an inner layer could not be trained like the whole."""
         model = self.model
         if model.sparsity in OF_RECTIFIERS:
             raise ConfigError(f"--stack cannot go with --sparsity {model.sparsity}")
+        active = max(model.k or 0, self.training.k_start or 0)
+        if model.hidden and active > min(model.hidden):
+            raise ConfigError(
+                f"--stack trains each layer alone, and one of {min(model.hidden)} units is narrower"
+                f" than the {active} that are to be active"
+            )
         if model.sparsity == "kl" or self.loss.loss == "bce":
             needing = "--sparsity kl" if model.sparsity == "kl" else "--loss bce"
             if model.activation != "sigmoid":

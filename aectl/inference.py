@@ -24,6 +24,10 @@ VECTOR = 32
 """Numbers that a processor works on at once in one step of a loop, at the most."""
 
 
+PART = 250
+"""Images that are looked at a time where there is no batch."""
+
+
 class Encoded(NamedTuple):
     """code: (n, code_size)."""
 
@@ -129,8 +133,29 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
 def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
     """Which units of the code no image of these makes active: (code_size,); on the CPU."""
     cpu = torch.device("cpu")
-    code = network.to(cpu).eval().encode(to_tensor(images, cpu))
-    return (~is_active(code, network.active_above).any(0)).numpy()
+    network.to(cpu).eval()
+    dead = np.ones(network.code_size, bool)
+    for part in _parts(images):
+        code = network.encode(to_tensor(part, cpu))
+        dead &= (~is_active(code, network.active_above).any(0)).numpy()
+    return dead
+
+
+def mean_and_spread(images: Pixels) -> tuple[Floats, Floats]:
+    """The mean and the standard deviation of each pixel, in [0, 1]: (channels, height, width)."""
+    sums, squares = (np.zeros(images.shape[1:], np.int64) for _ in range(2))
+    for part in map(np.int64, _parts(images)):
+        sums += part.sum(0)
+        squares += (part**2).sum(0)
+    mean = sums / len(images)
+    spread = np.sqrt(np.maximum(squares / len(images) - mean**2, 0))
+    return (mean / 255).astype(np.float32), (spread / 255).astype(np.float32)
+
+
+def _parts(images: Pixels) -> Iterator[Pixels]:
+    """The images, as many at a time as take little memory."""
+    for first in range(0, len(images), PART):
+        yield images[first : first + PART]
 
 
 @torch.inference_mode()

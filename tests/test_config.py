@@ -14,7 +14,7 @@ MNIST = ((1, 28, 28), 784, 60_000)
 def refused(given, beneath=None):
     """The message with which options are refused."""
     with pytest.raises(ConfigError) as caught:
-        Config.from_options(given, beneath)
+        Config.from_options(given, beneath or {})
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
@@ -346,3 +346,18 @@ def test_defaults_written_into_a_run_s_file_follow_what_is_changed_on_top(before
     run = Config.from_options(before).resolved((1, 8, 8), 64, 1000)
     changed = Config.from_options(given, run.values()).resolved((1, 8, 8), 64, 1000)
     assert wanted.items() <= changed.values().items()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"k": 3, "k_start": 2}, "--k-start is 2, less than --k, 3"),
+        ({"k": 3, "k_start": 17, "hidden": "16"}, "--k-start is 17, and the code has 16 units"),
+        ({"k": 3, "k_start": 9, "compile": True}, "--compile cannot go with --k-start"),
+        ({"k": 11, "stack": 1, "hidden": "10,64"}, "one of 10 units is narrower than the 11"),
+        ({"k": 3, "k_start": 12, "stack": 1, "hidden": "10,64"}, "narrower than the 12"),
+    ],
+)
+def test_active_units_that_no_layer_has_room_for_are_refused(given, said):
+    with pytest.raises(ConfigError, match=said):
+        Config.from_options({"sparsity": "topk", **given})

@@ -77,7 +77,8 @@ def main() -> int:
 
 def program() -> NoReturn:
     """Runs `aectl` and ends the process at once: torch takes half a second to tidy up."""
-    signal.signal(signal.SIGTERM, raise_terminated)
+    if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, raise_terminated)
     status = main()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

@@ -66,7 +66,7 @@ class Checkpoints:
         from aectl.training import checkpoint
         from aectl.training.run import Epoch
 
-        pause = self._took / SHARE
+        pause = self._took / SHARE if self._epochs else 0.0
         if not isinstance(event, Epoch):
             if event.losses is not None:
                 return False  # the row of the epoch is yet to come

@@ -1,6 +1,7 @@
 """One training from its first step to a filled run folder."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,12 @@ from aectl.files import remove_half_written, writing
 
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
-    from aectl.data.images import Pixels
     from aectl.model_file import ModelCard
     from aectl.training.run import Run
 
 PICTURED = 40
 SAMPLED = 10_000
+SAMPLED_BYTES = 1 << 28
 MUCH_DEAD = 0.5
 
 
@@ -95,19 +96,15 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
     from aectl.models import Classifier
     from aectl.outputs import pictures
 
-    sample = _spread_over(images, SAMPLED)
-    pixels = sample / 255
-    filters = inference.filters(network, pixels.mean(0), pixels.std(0), most=pictures.MOST_FILTERS)
+    few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
+    sample = images.spread(min(SAMPLED, few_enough))
+    mean, spread = inference.mean_and_spread(sample)
+    filters = inference.filters(network, mean, spread, most=pictures.MOST_FILTERS)
     dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
     pictures.save_png(folder / "filters.png", pictures.filter_grid(filters, dead))
     if isinstance(network, Classifier):
         (folder / "reconstructions.png").unlink(missing_ok=True)  # of an earlier run
     else:
-        shown = _spread_over(images, PICTURED)
+        shown = images.spread(PICTURED)
         grid = pictures.reconstruction_grid(shown, inference.reconstruct_images(network, shown))
         pictures.save_png(folder / "reconstructions.png", grid)
-
-
-def _spread_over(images: "ImageSet", count: int) -> "Pixels":
-    """So many images, evenly spread over a set that may be sorted by class."""
-    return images.images[:: max(1, len(images) // count)][:count]

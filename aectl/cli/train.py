@@ -1,7 +1,9 @@
 """`aectl train`: from options and images to a run folder."""
 
+import contextlib
 import dataclasses
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aectl import model_file
+from aectl.architecture import Architecture
 from aectl.cli import machine, options, recipes
 from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console, Outcome
@@ -26,6 +29,7 @@ from aectl.recipes import read as read_recipe
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
     from aectl.data.inputs import InputBatch
+    from aectl.training.start import Start
 
 GOING_ON = ("lr", "clip_grad")
 """The options that --resume may change: those that mend a training that diverged."""
@@ -115,13 +119,13 @@ def train(
     begun: Mapping[str, Any] | None = None
     if resume is not None:
         begun = _begun(resume, given, bool(recipe or config or out or overwrite or seeds > 1))
-        file, device = begun["options"], begun["device"] if device == "auto" else device
-        data_dir, threads = data_dir or Path(begun["data_dir"]), threads or begun["threads"]
-    else:
-        file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
+        device = begun["device"] if device == "auto" else device
+        threads = threads or begun["threads"]
+        data_dir = data_dir.absolute() if data_dir else Path(begun["data_dir"])
+    file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
 
     from aectl.outputs import run_folder
-    from aectl.training.setup import Reading, prepare
+    from aectl.training.setup import Reading, prepare, prepare_again
 
     run_folder.refuse_filled(out, overwrite)
     reading = Reading(
@@ -129,58 +133,74 @@ def train(
         memory * 2**30 if memory is not None else machine.half_the_memory(),
         partial(_read_along, console),
     )  # fmt: skip
-    chosen, images = prepare(given, file, reading)
-    if begun is not None:
-        _compare(begun, images, console)
+    with contextlib.chdir(begun["cwd"] if begun else "."):
+        if begun:
+            chosen, images = prepare_again(given, begun["options"], reading)
+            _compare(begun, images, console)
+        else:
+            chosen, images = prepare(given, file, reading)
+        first = chosen.training.seed
+        to_train = begun["seeds"] if begun else list(range(first, first + seeds))
+        start = _start(chosen) if not begun or len(to_train) > 1 else None
 
     import torch
 
     from aectl.training.run import Run, versions
-    from aectl.training.start import Start
 
     on = machine.torch_device(device, threads)
-    paths = chosen.training
-    start = Start(
-        weights=model_file.load(Path(paths.load))[0] if paths.load else None,
-        encoder=model_file.load(Path(paths.encoder)) if paths.encoder else None,
-    )
     torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
-    numbers = begun["seeds"] if begun else list(range(paths.seed, paths.seed + seeds))
-    several = begun["several"] if begun else seeds > 1
-    run = Run(_seeded(chosen, numbers[0]), images, on, start)
+    architecture = Architecture.from_json(begun["run"]["architecture"]) if begun else None
+    run = Run(chosen, images, on, start, architecture)
     if threads is None and run.small:
         torch.set_num_threads(1)
-    if threads is None and on.type == "cpu" and torch.get_num_threads() > 1:
-        _warn_of_other_programs(others.busy_cores(), console)
+    if threads is None and on.type == "cpu":
+        _warn_of_other_programs(others.busy_cores(), torch.get_num_threads(), console)
+    several = begun["several"] if begun else seeds > 1
     if begun and resume:
         run.restore(begun["run"])
         console.notice(f"going on after {len(run.rows)} epochs")
-        folder = resume.parent if several else resume
+        folder = _parent(resume, f"seed-{first}") if several else resume
     else:
         folder = _make_folder(out, chosen, overwrite)
+    beside = {
+        "cwd": begun["cwd"] if begun else os.getcwd(),
+        "data_dir": str(reading.data_dir.absolute()),
+        "data_sha256": images.checksum,
+        "device": on.type,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "several": several,
+    }
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
         while True:
-            beside = {
-                "options": run.config.values(),
-                "data_dir": str(reading.data_dir.resolve()),
-                "data_sha256": images.checksum,
-                "device": on.type,
-                "threads": torch.get_num_threads(),
-                "versions": versions(),
-                "seeds": numbers,
-                "several": several,
-            }
-            target = folder / f"seed-{numbers[0]}" if several else folder
-            train_one(run, target, Checkpoints(target, beside, begun is not None), console)
+            target = folder / f"seed-{to_train[0]}" if several else folder
+            kept = {**beside, "options": run.config.values(), "seeds": to_train}
+            train_one(run, target, Checkpoints(target, kept, begun is not None), console)
             typer.echo(target / model_file.FILE_NAME)
             sys.stdout.flush()
-            if not (numbers := numbers[1:]):
+            if not (to_train := to_train[1:]):
                 break
-            run, begun = Run(_seeded(chosen, numbers[0]), images, on, start), None
+            run, begun = Run(_seeded(chosen, to_train[0]), images, on, start), None
     usual = reading.data_dir == default_data_dir(None)
     where = "" if usual else f" --data-dir {reading.data_dir}"
     console.notice(f"next: aectl eval {folder / 'seed-*' if several else folder}{where}")
     return outcome.status(len(images))
+
+
+def _start(config: Config) -> "Start":
+    """The models that the options name."""
+    from aectl.training.start import Start
+
+    paths = config.training
+    return Start(
+        weights=model_file.load(Path(paths.load))[0] if paths.load else None,
+        encoder=model_file.load(Path(paths.encoder)) if paths.encoder else None,
+    )
+
+
+def _parent(folder: Path, name: str) -> Path:
+    """The folder in which a run's lies, also where that is but called `.`"""
+    return folder.parent if folder.name == name else folder.resolve().parent
 
 
 def _begun(resume: Path, given: Mapping[str, object], others: bool) -> Mapping[str, Any]:
@@ -227,9 +247,9 @@ def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
     return run_folder.make(out, f"{dataset}-{config.model.model}", overwrite)
 
 
-def _warn_of_other_programs(busy_cores: float, console: Console) -> None:
+def _warn_of_other_programs(busy_cores: float, threads: int, console: Console) -> None:
     """The threads wait for each other at every product, so for any that has no core to run on."""
-    if busy_cores > MUCH_BUSY:
+    if threads > 1 and threads + busy_cores > machine.cores() + MUCH_BUSY:
         console.notice(
             f"other programs keep {busy_cores:.1f} of {machine.cores()} cores busy: training on"
             " several threads may crawl; --threads 1 does not"

@@ -67,6 +67,11 @@ class ImageSet:
         """The name of an image's class, where it has one."""
         return None if self.labels is None else self.classes[self.labels[index]]
 
+    def spread(self, count: int) -> Pixels:
+        """So many images, or all, evenly spread over a set that may be sorted by class."""
+        count = min(count, len(self))
+        return self.images[np.arange(count) * len(self) // count]
+
     def fitted(self, shape: Shape) -> "ImageSet":
         """The same images in another shape."""
         return ImageSet(

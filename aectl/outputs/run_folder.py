@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from aectl.errors import OutputError
-from aectl.files import replacing
+from aectl.files import replacing, writing
 from aectl.outputs.report import to_csv
 
 RUNS = Path("runs")
@@ -45,12 +45,15 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises OutputError where one does. The system takes the lock back when a process ends.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    with writing(path):
+        descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with writing(path):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(f"another aectl is training into {path}") from None
         yield
-    except BlockingIOError:
-        raise OutputError(f"another aectl is training into {path}") from None
     finally:
         os.close(descriptor)
 

@@ -44,8 +44,15 @@ def load(run: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     path = path_in(run)
+    if not run.is_dir():
+        raise ModelFileError(f"there is no run folder {run}")
     if not path.is_file():
-        raise ModelFileError(f"{run} holds no checkpoint: its training is over, or never began")
+        below = sorted(str(seed) for seed in run.glob("seed-*") if path_in(seed).is_file())
+        raise ModelFileError(
+            f"{run} holds the trainings of several seeds; {', '.join(below)} can go on"
+            if below
+            else f"{run} holds no checkpoint: its training is over, or never began"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             content = json.loads((file.metadata() or {})[KEY])

@@ -59,15 +59,20 @@ class Run:
     """One training run. `epochs()` trains; `network` and `card()` are its result at any time.
 
     `config` is resolved for the images. Raises ConfigError where config, images and start do not
-    fit together.
+    fit together. Where the state of a run is to be restored, its `architecture` stands for a start.
     """
 
     def __init__(
-        self, config: Config, images: ImageSet, device: torch.device, start: Start | None = None
+        self,
+        config: Config,
+        images: ImageSet,
+        device: torch.device,
+        start: Start | None = None,
+        architecture: Architecture | None = None,
     ) -> None:
         self.config, self.images, self.device = config, images, device
         start = start or Start()
-        self.architecture = _architecture(config, images, start)
+        self.architecture = architecture or _architecture(config, images, start)
         _refuse_too_large(self.architecture)
         torch.manual_seed(config.training.seed)
         self.network: Network = self.architecture.build()
@@ -80,6 +85,8 @@ class Run:
         self._training = whole.part(torch.from_numpy(rows))
         self._held_out = whole.part(torch.from_numpy(held_out))
         self._sample = _sampled(self._training, config.training.seed)
+        if isinstance(self.network, Classifier) and self.network.encoder is not None:
+            self.network.fine_tune_encoder(config.training.fine_tune)
         self._fresh = start.weights is None
         begin(self.network, config, start, self._sample.whole().images)
         self.rows: list[dict[str, float]] = []
@@ -200,7 +207,9 @@ class Run:
                 " helps"
             )
         return {
+            "architecture": self.architecture.to_json(),
             "whole": weights,
+            "fresh": self._fresh,
             "rows": self.rows,
             "seconds": self.seconds,
             "best": self._best,
@@ -212,6 +221,7 @@ class Run:
         """Lets `epochs()` go on from the state of a run with the same config and images."""
         self.network.load_state_dict(state["whole"])
         self.rows, self.seconds = list(state["rows"]), state["seconds"]
+        self._fresh = state["fresh"]
         self._best, self._kept = state["best"], dict(state["kept"])
         self._left = state
 
@@ -286,7 +296,9 @@ class _Part:
             },
             "order": at.order if at.step else generator.get_state(),
             "chance": torch.get_rng_state(),
-            "chance_on_device": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+            "chance_on_device": (
+                None if device.type == "cpu" else torch.get_device_module(device).get_rng_state()
+            ),
         }
 
     def go_on_from(
@@ -306,8 +318,8 @@ class _Part:
         )  # fmt: skip
         generator.set_state(state["order"])
         torch.set_rng_state(state["chance"])
-        if device.type == "cuda" and state["chance_on_device"] is not None:
-            torch.cuda.set_rng_state(state["chance_on_device"], device)
+        if device.type != "cpu" and state["chance_on_device"] is not None:
+            torch.get_device_module(device).set_rng_state(state["chance_on_device"])
 
 
 def _architecture(config: Config, images: ImageSet, start: Start) -> Architecture:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aectl import model_file
-from aectl.config import WIDTHS, Config
+from aectl.config import Config
 from aectl.data import datasets, patches
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad
@@ -57,11 +57,8 @@ def prepare(
     """
     asked = {**file, **given}
     settled = _settled_by_models(asked)
-    if any(name in asked for name in WIDTHS):
-        settled.pop("hidden", None)
-    beneath = {**settled, **file}
-    config = Config.from_options(given, beneath)
-    may_stand_in = "dataset" not in {**beneath, **given}
+    config = Config.from_options(given, file, settled)
+    may_stand_in = "dataset" not in {**settled, **asked}
     images = _read(config, reading, may_stand_in)
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, dataset=images.name.removesuffix(":train"))
@@ -77,6 +74,18 @@ def prepare(
             )
         features = encoder.architecture.code_size
     return config.resolved(shape, features, len(images)), images.fitted(shape)
+
+
+def prepare_again(
+    given: Mapping[str, object], begun: Mapping[str, object], reading: Reading
+) -> tuple[Config, ImageSet]:
+    """The config of a run that had `begun` with these options, all resolved, and its images.
+
+    No model that it started from is needed. Raises ConfigError or DataError.
+    """
+    config = Config.from_options(given, begun)
+    images = _read(config, reading, may_stand_in=False)
+    return config, images.fitted(_shape(config, images))
 
 
 def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:

@@ -32,7 +32,6 @@ def begin(network: Network, config: Config, start: Start, images: Tensor) -> Non
         source = start.encoder[0].encoder
         assert network.encoder is not None and source is not None
         network.encoder.load_state_dict(source.state_dict())
-        network.fine_tune_encoder(config.training.fine_tune)
     if start.weights is not None:
         _copy_weights(start.weights, network)
     elif isinstance(network, Classifier):

@@ -3,14 +3,18 @@
 import json
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import shell
 from PIL import Image
 from safetensors.numpy import load_file
 from test_interruptions import DEADLINE, running, until
+
+from aectl.cli import main
 
 TRAIN = ("train", "--dataset", "digits", "--hidden", "64,16", "--dropout", "0.1")
 LONG = (*TRAIN, "--epochs", "2000", "--out", "run")
@@ -112,6 +116,73 @@ def test_the_seeds_that_are_left_follow(aectl, tmp_path):
     assert done.out == "run/seed-1/model.safetensors\nrun/seed-2/model.safetensors\n"
     assert aectl(*words, "-q", "--out", "whole").status == 0
     assert all(same(tmp_path / f"run/seed-{n}", tmp_path / f"whole/seed-{n}") for n in range(3))
+
+
+def stop(folder, *words, where="run"):
+    """Trains in `folder` until a first checkpoint is there."""
+    with running(*words, folder=folder) as process:
+        until(lambda: checkpoint(folder / where).exists())
+        process.kill()
+        process.wait(DEADLINE)
+
+
+@pytest.mark.parametrize("how", [("--load",), ("--encoder",), ("--encoder", "--fine-tune")])
+def test_what_training_started_from_is_not_needed_to_go_on(aectl, dense, tmp_path, how):
+    option, *more = how
+    words = ["train", "--dataset", "digits", option, tmp_path / "from", *more]
+    words += ["--epochs", 60, *(("--hidden", 32) if option == "--encoder" else ("--stack", 3))]
+    shutil.copytree(dense, tmp_path / "from")
+    assert aectl(*words, "-q", "--out", "whole").status == 0
+    stop(tmp_path, *words, "--out", "run")
+    shutil.rmtree(tmp_path / "from")
+    assert aectl("train", "-q", "--resume", "run").status == 0
+    assert same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_what_the_loaded_model_settled_does_not_come_back(aectl, trained, tmp_path):
+    sparse = trained("--epochs", "3", "--sparsity", "l1", "--beta", "0.01")
+    words = ["train", "-q", "--load", sparse, "--sparsity", "none", "--epochs", "30"]
+    assert aectl(*words, "--out", "whole").status == 0
+    assert aectl("train", "-q", "--config", "whole/config.toml", "--out", "again").status == 0
+    assert same(tmp_path / "again", tmp_path / "whole")
+    stop(tmp_path, *words, "--out", "run")
+    assert aectl("train", "-q", "--resume", "run").status == 0
+    assert same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_training_goes_on_from_any_folder(aectl, scans, tmp_path, monkeypatch):
+    shutil.copytree(scans, tmp_path / "set")
+    words = ["train", "--dataset", "set", "--epochs", 40, "--seeds", 2]
+    stop(tmp_path, *words, "--out", "run", where="run/seed-0")
+    assert aectl(*words, "-q", "--out", "whole").status == 0
+    monkeypatch.chdir(tmp_path / "run/seed-0")
+    assert main_in_this_folder("train", "-q", "--resume", ".") == 0
+    for seed in ("seed-0", "seed-1"):
+        assert same(tmp_path / "run" / seed, tmp_path / "whole" / seed)
+    assert not (tmp_path / "run/seed-0/seed-1").exists()
+
+
+def main_in_this_folder(*words):
+    before = sys.argv
+    sys.argv = ["aectl", *words]
+    try:
+        return main()
+    finally:
+        sys.argv = before
+
+
+def test_a_run_folder_that_is_none_and_that_of_several_seeds_are_told(aectl, tmp_path):
+    assert "there is no run folder nowhere" in aectl("train", "--resume", "nowhere").err
+    stop(tmp_path, *SHORT, "--seeds", 2, "--out", "run", where="run/seed-0")
+    done = aectl("train", "--resume", "run")
+    assert done.status == 2
+    assert "run/seed-0 can go on" in done.err
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    script = f"trap '' INT; aectl train -q {' '.join(SHORT[1:])} --out run & sleep 4; kill -INT $!"
+    done = shell(f"{script}; wait $!", tmp_path)
+    assert (done.status, done.out) == (0, "run/model.safetensors\n")
 
 
 def test_a_training_that_diverged_goes_on_with_a_smaller_rate(aectl, tmp_path):

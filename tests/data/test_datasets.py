@@ -521,3 +521,12 @@ def test_mnist_is_the_published_mnist():
     assert train.labels[:3].tolist() == [5, 0, 4]
     assert test.labels[:3].tolist() == [7, 2, 1]
     assert train.images.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(10, 4), (7, 7), (5, 9), (79, 40), (19, 10)])
+def test_a_spread_reaches_over_the_whole_set(count, wanted):
+    images = datasets.ImageSet("n", np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1))
+    found = images.spread(wanted).flatten().tolist()
+    assert len(set(found)) == min(count, wanted)
+    assert found == sorted(found)
+    assert (found[0], found[-1] >= count - -(-count // wanted)) == (0, True)

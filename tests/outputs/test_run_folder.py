@@ -86,3 +86,15 @@ def test_text_is_saved_as_utf8(here):
 def test_text_that_cannot_be_saved_is_refused(here):
     with pytest.raises(OutputError, match=r"nowhere/config\.toml"):
         run_folder.save_text(here / "nowhere" / "config.toml", "")
+
+
+def test_what_goes_wrong_under_the_lock_is_not_taken_for_another_s_lock(tmp_path):
+    with pytest.raises(BlockingIOError), run_folder.locked(tmp_path):
+        raise BlockingIOError(11, "would block")
+
+
+def test_a_lock_keeps_others_out_and_is_given_back(tmp_path):
+    lock = run_folder.locked
+    for _ in range(2):
+        with pytest.raises(OutputError, match="another"), lock(tmp_path), lock(tmp_path):
+            pass
