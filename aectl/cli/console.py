@@ -135,9 +135,13 @@ class Outcome:
 
 
 def complain(message: str) -> None:
-    """Writes a line to stderr; that nobody reads it there stops no run."""
+    """Writes lines to stderr; that nobody reads them there stops no run.
+
+    Characters that would steer the terminal, as a file's name may hold them, are spelt out.
+    """
+    safe = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
     with contextlib.suppress(OSError):
-        print(message, file=sys.stderr, flush=True)
+        print(safe, file=sys.stderr, flush=True)
 
 
 def printable(path: str) -> str:

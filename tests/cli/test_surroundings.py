@@ -70,3 +70,13 @@ def test_a_data_dir_may_be_relative(tmp_path):
     words = f"aectl train -q --dataset mnist --hidden 2 --epochs 1 --out {tmp_path}/run"
     done = shell(f"{words} --data-dir {MNIST.name}", MNIST.parent)
     assert (done.status, done.out) == (0, f"{tmp_path}/run/model.safetensors\n")
+
+
+def test_a_file_s_name_cannot_steer_the_terminal(aectl, dense, tmp_path):
+    name = "\x1b[2J\x07ü\x9b31m.png"
+    (tmp_path / name).write_text("no picture")
+    for words in (["encode", dense, name], ["encode", dense, "-"], ["info", name]):
+        done = aectl(*words, stdin=name.encode())
+        assert done.status == 2
+        assert r"\x1b[2J\x07ü\x9b31m.png" in done.err
+        assert all(character.isprintable() or character == "\n" for character in done.err)
