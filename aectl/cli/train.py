@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +30,8 @@ from aectl.recipes import read as read_recipe
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
     from aectl.data.inputs import InputBatch
+    from aectl.training.run import Run
+    from aectl.training.setup import Reading
     from aectl.training.start import Start
 
 GOING_ON = ("lr", "clip_grad")
@@ -125,7 +128,7 @@ def train(
     file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
 
     from aectl.outputs import run_folder
-    from aectl.training.setup import Reading, prepare, prepare_again
+    from aectl.training.setup import Reading
 
     run_folder.refuse_filled(out, overwrite)
     reading = Reading(
@@ -133,15 +136,9 @@ def train(
         memory * 2**30 if memory is not None else machine.half_the_memory(),
         partial(_read_along, console),
     )  # fmt: skip
-    with contextlib.chdir(begun["cwd"] if begun else "."):
-        if begun:
-            chosen, images = prepare_again(given, begun["options"], reading)
-            _compare(begun, images, console)
-        else:
-            chosen, images = prepare(given, file, reading)
-        first = chosen.training.seed
-        to_train = begun["seeds"] if begun else list(range(first, first + seeds))
-        start = _start(chosen) if not begun or len(to_train) > 1 else None
+    plan = _planned(begun, given, file, reading, seeds)
+    if begun:
+        _compare(begun, plan.images, console)
 
     import torch
 
@@ -150,41 +147,90 @@ def train(
     on = machine.torch_device(device, threads)
     torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
     architecture = Architecture.from_json(begun["run"]["architecture"]) if begun else None
-    run = Run(chosen, images, on, start, architecture)
+    run = Run(plan.config, plan.images, on, plan.start, architecture)
     if threads is None and run.small:
         torch.set_num_threads(1)
     if threads is None and on.type == "cpu":
         _warn_of_other_programs(others.busy_cores(), torch.get_num_threads(), console)
-    several = begun["several"] if begun else seeds > 1
     if begun and resume:
         run.restore(begun["run"])
         console.notice(f"going on after {len(run.rows)} epochs")
-        folder = _parent(resume, f"seed-{first}") if several else resume
+        folder = _parent(resume, f"seed-{plan.seeds[0]}") if plan.several else resume
     else:
-        folder = _make_folder(out, chosen, overwrite)
+        folder = _make_folder(out, plan.config, overwrite)
     beside = {
         "cwd": begun["cwd"] if begun else os.getcwd(),
         "data_dir": str(reading.data_dir.absolute()),
-        "data_sha256": images.checksum,
+        "data_sha256": plan.images.checksum,
         "device": on.type,
         "threads": torch.get_num_threads(),
         "versions": versions(),
-        "several": several,
+        "several": plan.several,
     }
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
-        while True:
-            target = folder / f"seed-{to_train[0]}" if several else folder
-            kept = {**beside, "options": run.config.values(), "seeds": to_train}
-            train_one(run, target, Checkpoints(target, kept, begun is not None), console)
-            typer.echo(target / model_file.FILE_NAME)
-            sys.stdout.flush()
-            if not (to_train := to_train[1:]):
-                break
-            run, begun = Run(_seeded(chosen, to_train[0]), images, on, start), None
+        _train_all(plan, run, folder, beside, console, goes_on=begun is not None)
     usual = reading.data_dir == default_data_dir(None)
     where = "" if usual else f" --data-dir {reading.data_dir}"
-    console.notice(f"next: aectl eval {folder / 'seed-*' if several else folder}{where}")
-    return outcome.status(len(images))
+    console.notice(f"next: aectl eval {folder / 'seed-*' if plan.several else folder}{where}")
+    return outcome.status(len(plan.images))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained on what, and with which seeds; `several` where each has a folder of its own.
+
+    `config` is that of the first seed.
+    """
+
+    config: Config
+    images: "ImageSet"
+    start: "Start | None"
+    seeds: list[int]
+    several: bool
+
+
+def _planned(
+    begun: Mapping[str, Any] | None,
+    given: Mapping[str, object],
+    file: Mapping[str, object],
+    reading: "Reading",
+    seeds: int,
+) -> Plan:
+    """What the options ask for; of a training that has `begun`, what is left of it."""
+    from aectl.training.setup import prepare, prepare_again
+
+    if begun is None:
+        config, images = prepare(given, file, reading)
+        first = config.training.seed
+        return Plan(config, images, _start(config), [*range(first, first + seeds)], seeds > 1)
+    with contextlib.chdir(begun["cwd"]):
+        config, images = prepare_again(given, begun["options"], reading)
+        start = _start(config) if len(begun["seeds"]) > 1 else None
+    return Plan(config, images, start, begun["seeds"], begun["several"])
+
+
+def _train_all(
+    plan: Plan,
+    run: "Run",
+    folder: Path,
+    beside: Mapping[str, Any],
+    console: Console,
+    goes_on: bool,
+) -> None:
+    """Trains the first seed's `run`, and those of the other seeds, and prints where each model is.
+
+    `beside` is what a checkpoint holds of them all.
+    """
+    from aectl.training.run import Run
+
+    for number, seed in enumerate(plan.seeds):
+        if number:
+            run = Run(_seeded(plan.config, seed), plan.images, run.device, plan.start)
+        target = folder / f"seed-{seed}" if plan.several else folder
+        kept = {**beside, "options": run.config.values(), "seeds": plan.seeds[number:]}
+        train_one(run, target, Checkpoints(target, kept, goes_on and not number), console)
+        typer.echo(target / model_file.FILE_NAME)
+        sys.stdout.flush()
 
 
 def _start(config: Config) -> "Start":
