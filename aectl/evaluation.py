@@ -21,67 +21,66 @@ from aectl.models import Classifier, Network
 
 @dataclasses.dataclass
 class Evaluation:
-    """Measures a network on inputs: run through `measured()`, then ask for the figures."""
+    """Measures a network: run through `measured()`, then ask for the figures."""
 
     network: Network
     card: ModelCard
-    inputs: Inputs
     device: torch.device
     batch_size: int
     images: int = 0
 
     def __post_init__(self) -> None:
-        self._metrics = (
+        self.metrics = (
             ClassificationMetrics(len(self.card.classes))
             if isinstance(self.network, Classifier)
             else ReconstructionMetrics(self.network.active_above)
         )
 
     def measured(self, batches: Iterable[InputBatch]) -> Iterator[Measured]:
-        """Measures every image of the inputs' batches.
+        """Measures every image of the batches.
 
         Raises DataError where a classifier meets images without labels, or with others than its
         own.
         """
         if isinstance(self.network, Classifier):
-            assert isinstance(self._metrics, ClassificationMetrics)
+            assert isinstance(self.metrics, ClassificationMetrics)
             results = inference.measure_labels(
-                self.network, batches, self.device, self._metrics, self.card.classes
+                self.network, batches, self.device, self.metrics, self.card.classes
             )
         else:
-            assert isinstance(self._metrics, ReconstructionMetrics)
-            results = inference.measure(self.network, batches, self.device, self._metrics)
+            assert isinstance(self.metrics, ReconstructionMetrics)
+            results = inference.measure(self.network, batches, self.device, self.metrics)
         for result in results:
             self.images += len(result.batch.paths)
             yield result
 
     def figures(self) -> dict[str, Any]:
         """The figures of all images that were measured, by name. Raises DataError for none."""
-        return dict(self._metrics.result())
+        return dict(self.metrics.result())
 
-    def pca_mse(self) -> float:
+    def pca_mse(self, inputs: Inputs) -> float:
         """`mse` of PCA with as many components as the code has units, fitted on the train split."""
         assert not isinstance(self.network, Classifier)
         return inference.pca_mse(
-            self._pixels(self.train_inputs()),
-            self._pixels(self.inputs),
+            self._pixels(self._trained_on(inputs)),
+            self._pixels(inputs),
             self.network.code_size,
         )
 
-    def probe_error(self) -> float:
+    def probe_error(self, inputs: Inputs) -> float:
         """Percent that a linear classifier on the code gets wrong, learnt from the train split.
 
         Raises DataError for images without labels.
         """
         return inference.probe_error(
-            self._features(self.train_inputs()), self._features(self.inputs)
+            self._features(self._trained_on(inputs)), self._features(inputs)
         )
 
-    def train_inputs(self) -> Inputs:
-        """What the model was trained on."""
+    def _trained_on(self, inputs: Inputs) -> Inputs:
+        """What the model was trained on, found as the inputs are."""
         word = self.card.dataset
         train = word.partition(":")[0] if datasets.is_dataset(word) else word
-        return dataclasses.replace(self.inputs, words=[train], split="train")
+        return dataclasses.replace(inputs, words=[train], split="train")
 
     def _batches(self, inputs: Inputs) -> Iterator[InputBatch]:
         with inputs.batches(self.card.shape, self.batch_size, ignore) as batches:

@@ -52,10 +52,14 @@ class Classified(NamedTuple):
 
 @dataclass
 class Measured:
-    """A batch that has been measured: `mse` of each image, (n,); none for a classifier."""
+    """A batch that has been measured: `mse` of each image, (n,).
+
+    `classified` is what a classifier takes each for, and with what probability, both (n,).
+    """
 
     batch: InputBatch
-    mse: Floats | None
+    mse: Floats | None = None
+    classified: tuple[NDArray[np.int64], Floats] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,12 +134,49 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
 
 
 @torch.inference_mode()
+def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
+    """codes (n, code_size) -> images (n, channels, height, width), on the CPU."""
+    network.cpu().eval()
+    made = [network.decode(torch.from_numpy(part)) for part in parts(codes)]
+    return torch.cat(made).numpy()
+
+
+@torch.inference_mode()
+def codes_of(network: AutoencoderBase, images: Pixels) -> Floats:
+    """uint8 images (n, channels, height, width) -> codes (n, code_size), on the CPU."""
+    cpu = torch.device("cpu")
+    network.to(cpu).eval()
+    return torch.cat([network.encode(to_tensor(part, cpu)) for part in parts(images)]).numpy()
+
+
+def interpolate(network: AutoencoderBase, ends: Pixels, steps: int) -> Floats:
+    """What the codes on the straight line between those of two images decode to.
+
+    ends: (2, channels, height, width), 0 to 255 -> (steps, channels, height, width).
+    """
+    first, last = codes_of(network, ends)
+    way = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
+    return decode_codes(network, (1 - way) * first + way * last)
+
+
+def traverse(network: AutoencoderBase, images: Pixels, unit: int, values: Floats) -> Floats:
+    """What the codes of images decode to where one unit has each of the values instead of its own.
+
+    images: (n, channels, height, width), values: (steps,) -> (n * steps, channels, height, width),
+    those of the first image first.
+    """
+    codes = codes_of(network, images).repeat(len(values), axis=0)
+    codes[:, unit] = np.tile(values, len(images))
+    return decode_codes(network, codes)
+
+
+@torch.inference_mode()
 def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
     """Which units of the code no image of these makes active: (code_size,); on the CPU."""
     cpu = torch.device("cpu")
     network.to(cpu).eval()
     dead = np.ones(network.code_size, bool)
-    for part in _parts(images):
+    for part in parts(images):
         code = network.encode(to_tensor(part, cpu))
         dead &= (~is_active(code, network.active_above).any(0)).numpy()
     return dead
@@ -144,7 +185,7 @@ def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
 def mean_and_spread(images: Pixels) -> tuple[Floats, Floats]:
     """The mean and the standard deviation of each pixel, in [0, 1]: (channels, height, width)."""
     sums, squares = (np.zeros(images.shape[1:], np.int64) for _ in range(2))
-    for part in map(np.int64, _parts(images)):
+    for part in map(np.int64, parts(images)):
         sums += part.sum(0)
         squares += (part**2).sum(0)
     mean = sums / len(images)
@@ -152,8 +193,8 @@ def mean_and_spread(images: Pixels) -> tuple[Floats, Floats]:
     return (mean / 255).astype(np.float32), (spread / 255).astype(np.float32)
 
 
-def _parts(images: Pixels) -> Iterator[Pixels]:
-    """The images, as many at a time as take little memory."""
+def parts(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """All images, or codes, as many at a time as take little memory."""
     for first in range(0, len(images), PART):
         yield images[first : first + PART]
 
@@ -207,9 +248,10 @@ def measure_labels(
                 else f"the label '{unknown}' is none of the model's classes: {', '.join(classes)}"
             )
         labels = torch.tensor([numbers[label] for label in batch.labels if label is not None])
-        logits = network(_full(batch, device))[: len(batch.paths)]
-        metrics.update(logits.argmax(1).cpu(), labels)
-        yield Measured(batch, None)
+        found = network.probabilities(_full(batch, device))[: len(batch.paths)].max(1)
+        predictions = found.indices.cpu()
+        metrics.update(predictions, labels)
+        yield Measured(batch, classified=(predictions.numpy(), found.values.cpu().numpy()))
 
 
 @torch.inference_mode()

@@ -26,17 +26,27 @@ class ReconstructionMetrics:
         squares = (reconstruction.flatten(1).double() - x).square()
         active = is_active(code, self.active_above)
         if self.images == 0:
-            self._squares = self._x_squares = self._code = self._active = x.new_zeros(())
+            self._squares = self._x_squares = x.new_zeros(())
             self._x = x.new_zeros(x.shape[1])
-            self._unit_active = torch.zeros_like(code[0], dtype=torch.bool)
+            self._code = torch.zeros_like(code[0], dtype=torch.float64)
+            self._active = torch.zeros_like(code[0], dtype=torch.int64)
         self.images += len(x)
         self._squares = self._squares + squares.sum()
         self._x += x.sum(0)
         self._x_squares = self._x_squares + x.square().sum()
-        self._code = self._code + code.double().mean(1).sum()
-        self._active = self._active + active.sum()
-        self._unit_active |= active.any(0)
+        self._code += code.sum(0, dtype=torch.float64)
+        self._active += active.sum(0)
         return squares.mean(1)
+
+    @property
+    def rho_hat(self) -> Tensor:
+        """The mean activation of each unit: (code_size,)."""
+        return (self._code / self.images).cpu()
+
+    @property
+    def active(self) -> Tensor:
+        """The part of the images for which each unit is active: (code_size,)."""
+        return (self._active.double() / self.images).cpu()
 
     def result(self) -> dict[str, float]:
         """Every figure by name; the design's section 4 says what each is."""
@@ -51,9 +61,9 @@ class ReconstructionMetrics:
             "sse": squares / self.images,
             "psnr": -10 * math.log10(mse) if mse else math.inf,
             "explained_variance": 1 - squares / spread if spread > 0 else math.nan,
-            "mean_activation": self._code.item() / self.images,
-            "l0": self._active.item() / self.images,
-            "dead": 1 - self._unit_active.double().mean().item(),
+            "mean_activation": self.rho_hat.mean().item(),
+            "l0": self.active.sum().item(),
+            "dead": (self.active == 0).double().mean().item(),
         }
 
 

@@ -139,9 +139,13 @@ def complain(message: str) -> None:
 
     Characters that would steer the terminal, as a file's name may hold them, are spelt out.
     """
-    safe = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
     with contextlib.suppress(OSError):
-        print(safe, file=sys.stderr, flush=True)
+        print(*map(spelt_out, message.split("\n")), sep="\n", file=sys.stderr, flush=True)
+
+
+def spelt_out(line: str) -> str:
+    """A line whose control characters are written as Python writes them."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def printable(path: str) -> str:

@@ -7,19 +7,23 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from aectl.cli import options
 from aectl.cli.console import Console
+from aectl.cli.portrait import metrics_beside, portrait
 from aectl.cli.verb import Session, read_card
-from aectl.errors import ConfigError
+from aectl.errors import ConfigError, OutputError
+from aectl.files import refuse_existing
 from aectl.sections import AUTOENCODERS
 
 if TYPE_CHECKING:
     from aectl.data.inputs import Batches, Inputs
     from aectl.evaluation import Evaluation
+    from aectl.inference import Measured
+    from aectl.inspection import Inspection
     from aectl.model_file import ModelCard
     from aectl.outputs.formats import Rows
     from aectl.outputs.report import Group
@@ -65,17 +69,33 @@ def evaluate(
         ),
     ] = None,
     sort: Annotated[bool, typer.Option("--sort", help="--per-image: the worst first.")] = False,
+    report_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE", help="Write a web page that shows the models, a .html file."
+        ),
+    ] = None,
+    map_by: Annotated[
+        Literal["pca", "tsne", "umap"],
+        typer.Option(
+            "--map",
+            help="--report: lay the codes out by this too; tsne takes seconds, umap needs"
+            " umap-learn.",
+        ),
+    ] = "pca",
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,
 ) -> int:
     """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier.
 
     Models that differ by their seed alone are shown as mean and standard deviation.
-    Example: aectl eval runs/dense runs/sparse --pca
+    Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
     _check(models, dataset, per_image, sort, as_json and as_csv, pca or probe)
+    _check_report(report_file, map_by, common.overwrite)
 
-    from aectl.outputs import report, tables
+    from aectl.inspection import Inspection
+    from aectl.outputs import page, report, run_folder, tables
 
     tables.check_destination(per_image, common.overwrite)
     session = Session(common, per_image)
@@ -86,40 +106,45 @@ def evaluate(
         session.inputs(
             dataset,
             card,
-            labels=probe or card.architecture.kind == "classifier",
+            labels=probe or report_file is not None or card.architecture.kind == "classifier",
             relative_to=relative_to,
             absolute=absolute,
         )
         for card in cards
     ]
     results: list[dict[str, Any]] = []
+    portraits: list[page.Portrait] = []
     known: dict[tuple[object, ...], float] = {}
     for path, card, inputs in zip(models, cards, found, strict=True):
+        evaluation = _evaluation(session, path, card)
+        inspection = Inspection(evaluation.network, card.classes) if report_file else None
         with session.batches(inputs, card.shape, told=not results) as batches:
-            evaluation = _evaluation(session, path, card, inputs)
-            rows = _rows(evaluation, batches, session.console)
+            measured = _measured(evaluation, batches, session.console, inspection)
             if per_image:
-                with tables.Table(per_image, sys.stdout.buffer) as table:
-                    for part in _sorted(rows) if sort else rows:
-                        table.write(part)
-            else:
-                collections.deque(rows, maxlen=0)
+                _write_errors(per_image, _rows(measured, inputs.labelled), sort)
+            collections.deque(measured, maxlen=0)
         if evaluation.images == 0:
             return session.outcome.status(0)
-        result = _result(path, evaluation)
+        result = _result(path, evaluation, inputs)
         if card.architecture.kind != "classifier":
             if pca:
-                result["pca_mse"] = _pca_mse(evaluation, known)
+                result["pca_mse"] = _pca_mse(evaluation, inputs, known)
             if probe:
-                result["probe_error"] = evaluation.probe_error()
+                result["probe_error"] = evaluation.probe_error(inputs)
         results.append(result)
+        if inspection:
+            named = " ".join(map(inputs.called, inputs.words))
+            metrics = metrics_beside(path)
+            portraits.append(portrait(str(path), named, evaluation, inspection, metrics, [map_by]))
+    groups = _grouped(cards, results)
+    if report_file:
+        run_folder.save_text(report_file, page.to_html("aectl report", portraits, groups))
     if as_json:
         sys.stdout.write(report.to_json(results))
     elif as_csv:
         sys.stdout.write(report.to_csv(results))
     else:
         width = shutil.get_terminal_size((120, 24)).columns
-        groups = _grouped(cards, results)
         sys.stdout.write(report.to_table(groups, cards[0].classes, width, sys.stdout.isatty()))
     return session.outcome.status(results[0]["n"])
 
@@ -145,7 +170,20 @@ def _check(
         )
 
 
-def _evaluation(session: Session, path: Path, card: "ModelCard", inputs: "Inputs") -> "Evaluation":
+def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
+    """Raises ConfigError or OutputError where no page could be written."""
+    if path is None:
+        if map_by != "pca":
+            raise ConfigError("--map draws in the page of --report; name one")
+        return
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"{path}: the page is a .html file")
+    refuse_existing(path, overwrite)
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no such folder")
+
+
+def _evaluation(session: Session, path: Path, card: "ModelCard") -> "Evaluation":
     """The model, ready to be measured."""
     from aectl import model_file
     from aectl.evaluation import Evaluation
@@ -153,27 +191,46 @@ def _evaluation(session: Session, path: Path, card: "ModelCard", inputs: "Inputs
     return Evaluation(
         model_file.load(path)[0],
         card,
-        inputs,
         session.device(),
         session.batch_size(card.shape),
     )
 
 
-def _rows(evaluation: "Evaluation", batches: "Batches", console: Console) -> "Iterator[Rows]":
-    """Measures every image; a table of paths and errors comes of it."""
+def _measured(
+    evaluation: "Evaluation",
+    batches: "Batches",
+    console: Console,
+    inspection: "Inspection | None",
+) -> "Iterator[Measured]":
+    """Measures every image; those of a report are looked into."""
+    for measured in console.counted(evaluation.measured(batches), "measuring"):
+        if inspection:
+            inspection.add(measured)
+        yield measured
+
+
+def _write_errors(path: Path, rows: "Iterator[Rows]", sort: bool) -> None:
+    from aectl.outputs import tables
+
+    with tables.Table(path, sys.stdout.buffer) as table:
+        for part in _sorted(rows) if sort else rows:
+            table.write(part)
+
+
+def _rows(results: "Iterator[Measured]", labelled: bool) -> "Iterator[Rows]":
+    """A table of the paths and errors of what has been measured."""
     from aectl.outputs import tables
     from aectl.outputs.formats import Rows
 
-    for measured in console.counted(evaluation.measured(batches), "measuring"):
-        columns = tables.leading_columns(measured.batch, evaluation.inputs.labelled)
-        if measured.mse is not None:
-            columns["mse"] = measured.mse
-        yield Rows(columns)
+    for measured in results:
+        columns = tables.leading_columns(measured.batch, labelled)
+        assert measured.mse is not None
+        yield Rows({**columns, "mse": measured.mse})
 
 
-def _result(path: Path, evaluation: "Evaluation") -> dict[str, Any]:
+def _result(path: Path, evaluation: "Evaluation", inputs: "Inputs") -> dict[str, Any]:
     """What the report says of a model that has been measured."""
-    dataset = " ".join(evaluation.inputs.words)
+    dataset = " ".join(inputs.words)
     return {
         "model": str(path),
         "dataset": dataset,
@@ -182,12 +239,14 @@ def _result(path: Path, evaluation: "Evaluation") -> dict[str, Any]:
     }
 
 
-def _pca_mse(evaluation: "Evaluation", known: dict[tuple[object, ...], float]) -> float:
+def _pca_mse(
+    evaluation: "Evaluation", inputs: "Inputs", known: dict[tuple[object, ...], float]
+) -> float:
     """The error of PCA, computed once for models of the same images and as many units."""
     card = evaluation.card
-    of = (card.dataset, *evaluation.inputs.words, card.shape, card.architecture.code_size)
+    of = (card.dataset, *inputs.words, card.shape, card.architecture.code_size)
     if of not in known:
-        known[of] = evaluation.pca_mse()
+        known[of] = evaluation.pca_mse(inputs)
     return known[of]
 
 

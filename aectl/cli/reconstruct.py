@@ -1,15 +1,34 @@
-"""`aectl reconstruct`: a PNG grid, originals above reconstructions."""
+"""`aectl reconstruct`: images beside what a model makes of them, and walks through its codes."""
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aectl.cli import options
+from aectl.cli.console import printable, spelt_out
 from aectl.cli.verb import Session, load_autoencoder, read_card
-from aectl.errors import OutputError
+from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
 from aectl.sections import AUTOENCODERS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from aectl.data.inputs import InputBatch
+    from aectl.inference import Reconstructed
+    from aectl.model_file import ModelCard
+
+PICTURED, WALKED = 40, 5
+RANGED = 1000
+DEFAULT_OUT = Path("reconstructions.png")
+TITLE = "original above, reconstruction below, and the mean squared error"
+WALKS = ("--interpolate", "--traverse", "--from-codes")
+OTHER = "Instead of images beside their reconstructions"
 
 
 @options.with_common_options
@@ -18,43 +37,315 @@ def reconstruct(
     model: options.Model,
     inputs: options.Input = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture, a .png file.")
-    ] = Path("reconstructions.png"),
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="The picture, a .png file.",
+            show_default=str(DEFAULT_OUT),
+        ),
+    ] = None,
     count: Annotated[
-        int, typer.Option(metavar="N", help="Show the first so many images.", min=1, max=1000)
-    ] = 40,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Show the first so many images.",
+            min=1,
+            max=1000,
+            show_default="40; 5 with --traverse; with --each, all",
+        ),
+    ] = None,
+    separate: Annotated[
+        bool,
+        typer.Option(
+            "--separate", help="Two pictures, -inputs.png and -outputs.png, instead of one."
+        ),
+    ] = False,
+    each: Annotated[
+        Path | None,
+        typer.Option(
+            "--each",
+            metavar="DIR",
+            help="Write each reconstruction as a .png file of its own, in the model's size, under "
+            "the path of its image.",
+        ),
+    ] = None,
+    interpolate: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="A B",
+            rich_help_panel=OTHER,
+            show_default=False,
+            help="Decode the way from the code of one image to that of another; each a file, or "
+            "such as mnist:test/17.",
+        ),
+    ] = None,
+    traverse: Annotated[
+        int | None,
+        typer.Option(
+            metavar="UNIT",
+            min=0,
+            rich_help_panel=OTHER,
+            show_default=False,
+            help="Decode codes in which this unit, counted from 0, goes from the least to the most "
+            "that it gives for the images.",
+        ),
+    ] = None,
+    steps: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=2,
+            max=100,
+            rich_help_panel=OTHER,
+            help="--interpolate, --traverse: into so many images.",
+        ),
+    ] = 10,
+    from_codes: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-codes",
+            metavar="FILE",
+            rich_help_panel=OTHER,
+            help="Decode the codes in a table as encode writes it; - is CSV on stdin.",
+        ),
+    ] = None,
 ) -> int:
     """Draw images above their reconstructions, and print the picture's path.
 
     Example: aectl reconstruct runs/mnist-autoencoder-1 mnist:test --count 20 --out grid.png
-    """
-    if out.suffix.lower() != ".png":
-        raise OutputError(f"{out}: the picture is a .png file")
-    refuse_existing(out, common.overwrite)
+    """  # fmt: skip
+    _check([interpolate, traverse, from_codes], bool(inputs), separate, each)
+    if out is None and each is None:
+        out = DEFAULT_OUT
+    for path in _pictures(out, separate):
+        if path.suffix.lower() != ".png":
+            raise OutputError(f"{path}: the picture is a .png file")
+        refuse_existing(path, common.overwrite)
     session = Session(common, out)
     card = read_card(model, "reconstruct", AUTOENCODERS)
-    found = session.inputs(inputs, card)
+    use = _Use(session, model, card, each)
+    if interpolate is not None:
+        made = use.interpolated(interpolate, steps)
+    elif traverse is not None:
+        made = use.traversed(inputs, traverse, steps, count or WALKED)
+    elif from_codes is not None:
+        made = use.decoded(from_codes, count, pictured=out is not None)
+    else:
+        made = use.reconstructed(inputs, count, pictured=out is not None, separate=separate)
+    _save(_pictures(out, separate), made.pictures)
+    if each is not None:
+        typer.echo(each)
+    return session.outcome.status(made.images)
 
-    originals, reconstructions, seen = [], [], 0
-    with session.batches(found, card.shape, most=count) as batches:
+
+@dataclass(frozen=True)
+class Made:
+    """How many images were seen, and the pictures that came of them."""
+
+    images: int
+    pictures: "list[Image]"
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A model put to the use that the options ask for; `each` is a folder for single images."""
+
+    session: Session
+    model: Path
+    card: "ModelCard"
+    each: Path | None
+
+    def reconstructed(
+        self, words: list[str] | None, count: int | None, pictured: bool, separate: bool
+    ) -> Made:
+        """Images beside their reconstructions."""
+        from aectl.outputs import pictures
+        from aectl.outputs.single_files import SingleFiles
+
+        wanted = count or (None if self.each else PICTURED)
+        shown = _Shown(count or PICTURED if pictured else 0)
+        files = SingleFiles(self.each, self.session.common.overwrite) if self.each else None
+        inputs = self.session.inputs(words, self.card)
+        with self.session.batches(inputs, self.card.shape, most=wanted) as batches:
+            from aectl import inference
+
+            network = load_autoencoder(self.model)
+            results = inference.reconstruct(network, batches, self.session.device())
+            seen = 0
+            for batch, reconstructions in self.session.console.counted(results, "reconstructing"):
+                left = len(batch.paths) if wanted is None else wanted - seen
+                shown.add(batch, reconstructions)
+                for path, image in list(zip(batch.paths, reconstructions, strict=True))[:left]:
+                    if files:
+                        files.save(path, pictures.to_bytes(image))
+                seen += min(left, len(batch.paths))
+                if seen == wanted:
+                    break
+        return Made(seen, shown.pictures(separate) if pictured and seen else [])
+
+    def interpolated(self, ends: tuple[str, str], steps: int) -> Made:
+        """A row from one image to another."""
         import numpy as np
 
         from aectl import inference
         from aectl.outputs import pictures
 
-        results = inference.reconstruct(load_autoencoder(model), batches, session.device())
-        for batch, reconstruction in results:
-            originals.append(batch.images)
-            reconstructions.append(reconstruction)
-            seen += len(batch.paths)
-            if seen >= count:
-                break
-    status = session.outcome.status(seen)
-    pictures.save_png(
-        out,
-        pictures.reconstruction_grid(
-            np.concatenate(originals)[:count], np.concatenate(reconstructions)[:count]
-        ),
-    )
-    typer.echo(out)
-    return status
+        found = np.concatenate([self._single(word) for word in ends])
+        network = load_autoencoder(self.model)
+        made = pictures.to_bytes(inference.interpolate(network, found, steps))
+        captions = ["A", *(f"{share:.3g}" for share in np.linspace(0, 1, steps)), "B"]
+        title = (
+            f"from A, {_told(ends[0])}, to B, {_told(ends[1])}: what the codes between decode to"
+        )
+        row = np.concatenate([found[:1], made, found[1:]])
+        return Made(2, [pictures.image_grid(row, captions, title, len(row))])
+
+    def traversed(self, words: list[str] | None, unit: int, steps: int, rows: int) -> Made:
+        """A row an image, in which a unit of its code takes other values."""
+        import numpy as np
+
+        from aectl import inference
+        from aectl.outputs import pictures
+
+        units = self.card.architecture.code_size
+        if unit >= units:
+            raise ConfigError(f"--traverse is {unit}; the code's units are 0 to {units - 1}")
+        found = self._some(words, RANGED)
+        if not len(found):
+            return Made(0, [])
+        network = load_autoencoder(self.model)
+        own = inference.codes_of(network, found)[:, unit]
+        values = np.linspace(own.min(), own.max(), steps, dtype=np.float32)
+        shown = found[:rows]
+        made = pictures.to_bytes(inference.traverse(network, shown, unit, values))
+        made = made.reshape(len(shown), steps, *shown.shape[1:])
+        row = np.concatenate([shown[:, None], made], axis=1).reshape(-1, *shown.shape[1:])
+        captions = ["image", *(f"{value:.3g}" for value in values)] * len(shown)
+        title = (
+            f"unit {unit} from the least to the most that it gives for {len(found):,} images, all"
+            " others left as they are"
+        )
+        return Made(len(found), [pictures.image_grid(row, captions, title, steps + 1)])
+
+    def decoded(self, path: Path, count: int | None, pictured: bool) -> Made:
+        """What the codes of a table decode to."""
+        from aectl.data.codes import read_codes
+
+        stdin = None if sys.stdin is None else sys.stdin.buffer
+        codes = read_codes(path, stdin, self.card.architecture.code_size)
+
+        from aectl import inference
+        from aectl.outputs import pictures
+        from aectl.outputs.single_files import SingleFiles
+
+        network = load_autoencoder(self.model)
+        if self.each:
+            files = SingleFiles(self.each, self.session.common.overwrite)
+            wanted = codes.values[:count]
+            for first in range(0, len(wanted), inference.PART):
+                part = slice(first, first + inference.PART)
+                made = pictures.to_bytes(inference.decode_codes(network, wanted[part]))
+                for name, image in zip(codes.names[part], made, strict=False):
+                    files.save(name, image)
+        if not pictured:
+            return Made(len(codes.names), [])
+        shown = count or PICTURED
+        made = pictures.to_bytes(inference.decode_codes(network, codes.values[:shown]))
+        captions = list(map(_told, codes.names[:shown]))
+        return Made(len(codes.names), [pictures.image_grid(made, captions)])
+
+    def _some(self, words: list[str] | None, most: int) -> "NDArray[np.uint8]":
+        """The first images of the inputs: (n, channels, height, width)."""
+        import numpy as np
+
+        inputs = self.session.inputs(words, self.card)
+        parts: list[NDArray[np.uint8]] = [np.empty((0, *self.card.shape), np.uint8)]
+        with self.session.batches(inputs, self.card.shape, most=most) as batches:
+            for batch in batches:
+                parts.append(batch.images)
+                if sum(map(len, parts)) >= most:
+                    break
+        return np.concatenate(parts)[:most]
+
+    def _single(self, word: str) -> "NDArray[np.uint8]":
+        """The one image that a word names: (1, channels, height, width)."""
+        found = self._some([word], 2)
+        if len(found) != 1:
+            several = "more than one image" if len(found) else "no image that can be read"
+            raise DataError(f"--interpolate goes from one image to another; {word} is {several}")
+        return found
+
+
+class _Shown:
+    """The images of a picture, gathered."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._batches: list[Reconstructed] = []
+
+    def add(self, batch: "InputBatch", reconstructions: "NDArray[np.float32]") -> None:
+        if sum(len(shown.batch.paths) for shown in self._batches) < self._most:
+            from aectl.inference import Reconstructed
+
+            self._batches.append(Reconstructed(batch, reconstructions))
+
+    def pictures(self, separate: bool) -> "list[Image]":
+        """One picture of both, or one of the originals and one of the reconstructions."""
+        import numpy as np
+
+        from aectl.outputs import pictures
+
+        originals = np.concatenate([shown.batch.images for shown in self._batches])[: self._most]
+        made = np.concatenate([shown.reconstruction for shown in self._batches])[: self._most]
+        names = [
+            _told(path if label is None else label)
+            for shown in self._batches
+            for path, label in zip(shown.batch.paths, shown.batch.labels, strict=True)
+        ][: self._most]
+        errors = pictures.errors(originals, made)
+        captions = [f"{name}\n{error}" for name, error in zip(names, errors, strict=True)]
+        if separate:
+            return [
+                pictures.image_grid(originals, names),
+                pictures.image_grid(pictures.to_bytes(made), captions),
+            ]
+        return [pictures.reconstruction_grid(originals, made, captions, TITLE)]
+
+
+def _told(path: str) -> str:
+    """What names an image, the path of a file without its folders, as a picture shows it."""
+    return spelt_out(printable(path.rpartition("/")[2] or path))
+
+
+def _check(walks: list[object], inputs: bool, separate: bool, each: Path | None) -> None:
+    """Raises ConfigError for options that do not go together."""
+    given = [name for name, value in zip(WALKS, walks, strict=True) if value is not None]
+    if len(given) > 1:
+        raise ConfigError(f"give one of {', '.join(WALKS)}; {' and '.join(given)} given")
+    if not given:
+        return
+    if separate:
+        raise ConfigError(f"--separate cannot go with {given[0]}, which has no inputs to show")
+    if each is not None and given[0] != "--from-codes":
+        raise ConfigError(f"--each cannot go with {given[0]}")
+    if inputs and given[0] != "--traverse":
+        raise ConfigError(f"{given[0]} says itself what to decode; leave INPUT away")
+
+
+def _pictures(out: Path | None, separate: bool) -> list[Path]:
+    """The files that pictures are written to."""
+    if out is None:
+        return []
+    if separate:
+        return [out.with_stem(f"{out.stem}-{which}") for which in ("inputs", "outputs")]
+    return [out]
+
+
+def _save(paths: list[Path], pictures: "list[Image]") -> None:
+    from aectl.outputs.pictures import save_png
+
+    for path, picture in zip(paths, pictures, strict=False):
+        save_png(path, picture)
+        typer.echo(path)

@@ -20,8 +20,9 @@ from aectl.cli import machine, options, recipes
 from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console, Outcome
 from aectl.cli.console import data_dir as default_data_dir
+from aectl.cli.portrait import command
 from aectl.cli.single_run import removed_if_empty, train_one
-from aectl.config import Config, read_toml
+from aectl.config import OPTIONS, Config, read_toml
 from aectl.errors import ConfigError, DataError
 from aectl.options import flag
 from aectl.recipes import RECIPES
@@ -166,6 +167,7 @@ def train(
         "threads": torch.get_num_threads(),
         "versions": versions(),
         "several": plan.several,
+        "asked": begun["asked"] if begun else ({"recipe": recipe} if recipe else file) | given,
     }
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
         _train_all(plan, run, folder, beside, console, goes_on=begun is not None)
@@ -228,9 +230,18 @@ def _train_all(
             run = Run(_seeded(plan.config, seed), plan.images, run.device, plan.start)
         target = folder / f"seed-{seed}" if plan.several else folder
         kept = {**beside, "options": run.config.values(), "seeds": plan.seeds[number:]}
-        train_one(run, target, Checkpoints(target, kept, goes_on and not number), console)
+        checkpoints = Checkpoints(target, kept, goes_on and not number)
+        command = _command(beside["asked"], run.config)
+        train_one(run, target, checkpoints, console, command, Path(beside["data_dir"]))
         typer.echo(target / model_file.FILE_NAME)
         sys.stdout.flush()
+
+
+def _command(asked: Mapping[str, Any], config: Config) -> str:
+    """What trains this very model again."""
+    settled = {"dataset": config.data.dataset, "seed": config.training.seed}
+    unusual = {name: value for name, value in settled.items() if value != OPTIONS[name].default}
+    return command({**asked, **unusual})
 
 
 def _start(config: Config) -> "Start":

@@ -67,10 +67,21 @@ class ImageSet:
         """The name of an image's class, where it has one."""
         return None if self.labels is None else self.classes[self.labels[index]]
 
-    def spread(self, count: int) -> Pixels:
+    def spread(self, count: int) -> "ImageSet":
         """So many images, or all, evenly spread over a set that may be sorted by class."""
-        count = min(count, len(self))
-        return self.images[np.arange(count) * len(self) // count]
+        if count >= len(self):
+            return self
+        return self.part(np.arange(count) * len(self) // count)
+
+    def part(self, rows: NDArray[np.int64]) -> "ImageSet":
+        """Some of the images, under names of their own where they are files."""
+        return ImageSet(
+            self.name,
+            self.images[rows],
+            None if self.labels is None else self.labels[rows],
+            self.classes,
+            tuple(self.path(row) for row in rows.tolist()),
+        )
 
     def fitted(self, shape: Shape) -> "ImageSet":
         """The same images in another shape."""
@@ -100,10 +111,13 @@ def near_miss(word: str) -> str:
 def load(word: str, data_dir: Path, *, split: str = "test", download: bool = True) -> ImageSet:
     """The dataset that `word` names, such as `mnist` or `mnist:train`; `split` where it names none.
 
-    Raises UnknownInputError for a name or split that does not exist, DatasetUnavailableError
+    `mnist:test/17` is one image of it, counted from 0.
+
+    Raises UnknownInputError for a name, split or image that does not exist, DatasetUnavailableError
     where the data are neither in `data_dir` nor to be downloaded.
     """
-    name, _, named_split = word.partition(":")
+    whole, _, place = word.partition("/")
+    name, _, named_split = whole.partition(":")
     if name not in DATASETS:
         raise UnknownInputError(f"no dataset '{name}'{near_miss(word)}")
     dataset = DATASETS[name]
@@ -127,7 +141,15 @@ def load(word: str, data_dir: Path, *, split: str = "test", download: bool = Tru
             f"{name} in {data_dir} is damaged: it has the label {labels.max()}, and"
             f" {len(classes)} classes"
         )
-    return ImageSet(f"{name}:{split}", images, labels, classes)
+    found = ImageSet(f"{name}:{split}", images, labels, classes)
+    return found.part(_row(word, place, len(found))) if place else found
+
+
+def _row(word: str, place: str, count: int) -> NDArray[np.int64]:
+    """The place of one image as rows of a set. Raises UnknownInputError for one that is not."""
+    if not (place.isascii() and place.isdigit() and int(place) < count):
+        raise UnknownInputError(f"no image '{word}': they are numbered from 0 to {count - 1:,}")
+    return np.array([int(place)])
 
 
 def _digits(data_dir: Path, split: str, download: bool) -> Loaded:

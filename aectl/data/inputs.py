@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple, Self
 import numpy as np
 
 from aectl.data import datasets, patches
+from aectl.data.datasets import ImageSet
 from aectl.data.decoders import Decoded, Decoders, Found
 from aectl.data.folders import (
     EVERY_IMAGE,
@@ -60,6 +61,15 @@ class InputBatch(NamedTuple):
     def batch(self) -> "InputBatch":
         """Itself, as what a model makes of it has it, too."""
         return self
+
+
+def in_memory(images: ImageSet, size: int) -> Iterator[InputBatch]:
+    """A set that is in memory, `size` images at a time."""
+    for first in range(0, len(images), size):
+        rows = range(first, min(first + size, len(images)))
+        paths, labels = [images.path(row) for row in rows], [images.label(row) for row in rows]
+        pixels = images.images[first : first + size]
+        yield InputBatch(paths, pixels, labels, size, Position(rows.stop, ""))
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,11 @@ class Inputs:
             )
             for word in self.words
         )
+
+    def called(self, word: str) -> str:
+        """A word of these, a dataset with its split."""
+        whole = ":" in word or not datasets.is_dataset(word)
+        return word if whole else f"{word}:{self.split}"
 
     def batches(
         self, shape: Shape, size: int, on_bad: OnBad, after: Position | None = None

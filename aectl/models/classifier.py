@@ -45,12 +45,15 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width), in [0, 1] -> logits: (batch, classes)."""
-        x = self._features(images)
-        *inner, last = self.layers
-        for layer in inner:
-            x = self.dropout(self.activation(layer(x)))
-        logits: Tensor = last(x)
+        logits: Tensor = self.layers[-1](self.last_features(images))
         return logits
+
+    def last_features(self, images: Tensor) -> Tensor:
+        """images -> (batch, features): what the last layer sees of them."""
+        x = self._features(images)
+        for layer in self.layers[:-1]:
+            x = self.dropout(self.activation(layer(x)))
+        return x
 
     def probabilities(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> (batch, classes), rows that sum to 1."""

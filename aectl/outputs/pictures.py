@@ -1,20 +1,36 @@
-"""Grids of small pictures: originals above reconstructions, and what hidden units look for."""
+"""Grids of small pictures: originals above reconstructions, what hidden units look for, a walk."""
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
+from aectl.data.images import fit_all, to_pil
 from aectl.files import replacing
 
-PAPER = 255
-COLUMNS = 10
-WANTED_SIDE = 64
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
+
+PAPER, INK = 255, "#464646"
+WANTED_SIDE, WANTED_FILTER = 64, 40
+LARGEST_SIDE = 256
+MOST_PIXELS = 24_000_000
+"""Of all tiles of a picture together."""
+
+ASPECT = 4 / 3
+"""Width by height that a picture comes near to."""
+
 MOST_FILTERS = 400
 MARK = 96
+SPACE, PAIR_SPACE = 8, 3
+TEXT_SIZE, LINE = 11, 14
+LEAST_CAPTION = 56
+"""Pixels of width in which a caption finds room."""
 
 
 def save_png(path: Path, picture: Image.Image) -> None:
@@ -24,62 +40,145 @@ def save_png(path: Path, picture: Image.Image) -> None:
 
 
 def reconstruction_grid(
-    originals: NDArray[np.uint8], reconstructions: NDArray[np.floating]
+    originals: NDArray[np.uint8],
+    reconstructions: NDArray[np.floating],
+    captions: Sequence[str] = (),
+    title: str = "",
 ) -> Image.Image:
-    """Rows of originals, and right under each row its reconstructions.
+    """Rows of originals, and right under each its reconstruction, with a caption a pair.
 
     originals: (n, channels, height, width), 0 to 255; reconstructions: the same shape, 0 to 1.
     """
-    pairs = zip(originals, to_bytes(reconstructions), strict=True)
-    tiles = [np.concatenate([above, _gap(above, 1), below], axis=1) for above, below in pairs]
-    return grid(tiles, columns=min(COLUMNS, len(tiles)), side=originals.shape[-1])
+    both = (originals, to_bytes(reconstructions))
+    above, below = (_for_display(images, 2 * len(originals)) for images in both)
+    gap = np.full((*above.shape[:2], PAIR_SPACE, above.shape[3]), PAPER, np.uint8)
+    return _sheet(np.concatenate([above, gap, below], axis=2), captions, title)
+
+
+def image_grid(
+    images: NDArray[np.uint8],
+    captions: Sequence[str] = (),
+    title: str = "",
+    columns: int | None = None,
+) -> Image.Image:
+    """Images (n, channels, height, width), 0 to 255, in rows, each with its caption."""
+    return _sheet(_for_display(images, len(images)), captions, title, columns)
 
 
 def filter_grid(
-    filters: NDArray[np.floating], dead: NDArray[np.bool_] | None = None
+    filters: NDArray[np.floating], dead: NDArray[np.bool_] | None = None, title: str = ""
 ) -> Image.Image:
     """A tile a hidden unit, mid-grey where a pixel does not matter; at most 400 units.
 
     filters: (units, channels, height, width). Each is scaled to the full range on its own; those
     of units that are `dead`, (units,), are crossed out.
     """
-    shown = filters[:MOST_FILTERS]
-    largest = np.abs(shown).max(axis=(1, 2, 3), keepdims=True)
-    scaled = 0.5 + 0.5 * shown / np.where(largest > 0, largest, 1)
-    tiles = to_bytes(scaled)
+    tiles = filter_tiles(filters[:MOST_FILTERS])
     if dead is not None:
         tiles[dead[:MOST_FILTERS]] = _crossed_out(tiles[dead[:MOST_FILTERS]])
-    columns = math.ceil(math.sqrt(len(shown)))
-    return grid(list(tiles), columns=columns, side=shown.shape[-1], wanted=40)
+    columns = math.ceil(math.sqrt(len(tiles)))
+    return _sheet(_for_display(tiles, len(tiles), WANTED_FILTER), (), title, columns)
 
 
-def grid(
-    tiles: Sequence[NDArray[np.uint8]], *, columns: int, side: int, wanted: int = WANTED_SIDE
-) -> Image.Image:
-    """Tiles (channels, height, width) of one shape, enlarged by whole pixels towards `wanted`.
-
-    `side` is the width of an image in pixels, which decides how much it is enlarged.
-    """
-    scale = max(1, round(wanted / side))
-    large = [tile.repeat(scale, axis=1).repeat(scale, axis=2) for tile in tiles]
-    channels, height, width = large[0].shape
-    space = max(4, scale * 3)
-    rows = math.ceil(len(large) / columns)
-    sheet = np.full(
-        (channels, rows * (height + space) + space, columns * (width + space) + space),
-        PAPER,
-        np.uint8,
-    )
-    for number, tile in enumerate(large):
-        row, column = divmod(number, columns)
-        top, left = space + row * (height + space), space + column * (width + space)
-        sheet[:, top : top + height, left : left + width] = tile
-    return Image.fromarray(sheet[0] if channels == 1 else sheet.transpose(1, 2, 0))
+def filter_tiles(filters: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Filters (units, channels, height, width) as tiles, each scaled to the full range."""
+    largest = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    return to_bytes(0.5 + 0.5 * filters / np.where(largest > 0, largest, 1))
 
 
 def to_bytes(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Images in [0, 1] as 0 to 255; what lies beyond is cut off."""
     return (images.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def errors(originals: NDArray[np.uint8], reconstructions: NDArray[np.floating]) -> list[str]:
+    """The mean squared error of each reconstruction, (n, ...), in [0, 1], as a caption."""
+    squares = (reconstructions.astype(np.float64) - originals / 255) ** 2
+    return [f"{error:.3g}" for error in squares.mean((1, 2, 3))]
+
+
+def shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Images (n, channels, height, width), smaller where one of their sides is longer."""
+    channels, height, width = images.shape[1:]
+    scale = min(1.0, side / max(height, width))
+    return fit_all(images, (channels, max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def _for_display(
+    images: NDArray[np.uint8], tiles: int, wanted: int = WANTED_SIDE
+) -> NDArray[np.uint8]:
+    """Images for a picture of so many: enlarged by whole pixels towards the `wanted` width, or
+    made smaller where they are large, or many."""
+    height, width = images.shape[2:]
+    most = min(LARGEST_SIDE, math.isqrt(MOST_PIXELS // tiles))
+    times = min(max(1, round(wanted / width)), most // max(height, width))
+    if times < 1:
+        return shrunk(images, most)
+    return images.repeat(times, axis=2).repeat(times, axis=3)
+
+
+def _sheet(
+    tiles: NDArray[np.uint8], captions: Sequence[str], title: str, columns: int | None = None
+) -> Image.Image:
+    """Tiles (n, channels, height, width) in rows on paper, each above its caption."""
+    count, channels, height, width = tiles.shape
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    wide = max(width, LEAST_CAPTION) if lines else width
+    below = lines * LINE + 2 if lines else 0
+    columns = columns or _columns(count, wide + SPACE, height + below + SPACE)
+    across = columns * (wide + SPACE) + SPACE
+    heading = _wrapped(title, across - 2 * SPACE) if title else []
+    top = len(heading) * (LINE + 2) + (SPACE if heading else 0)
+    down = top + math.ceil(count / columns) * (height + below + SPACE) + SPACE
+    sheet = Image.new("L" if channels == 1 else "RGB", (across, down), "white")
+    draw = ImageDraw.Draw(sheet)
+    for number, line in enumerate(heading):
+        draw.text((SPACE, SPACE + number * (LINE + 2)), line, INK, _font())
+    for place in range(count):
+        row, column = divmod(place, columns)
+        x = SPACE + column * (wide + SPACE)
+        y = top + SPACE + row * (height + below + SPACE)
+        sheet.paste(to_pil(tiles[place]), (x + (wide - width) // 2, y))
+        for number, line in enumerate(captions[place].split("\n") if lines else ()):
+            middle = x + wide / 2, y + height + 1 + number * LINE
+            draw.text(middle, _elided(line, wide + SPACE - 2), INK, _font(), anchor="ma")
+    return sheet
+
+
+def _columns(count: int, width: int, height: int) -> int:
+    """How many cells stand in a row, so that the picture has about its aspect and full rows."""
+    columns = min(count, math.ceil(math.sqrt(count * ASPECT * height / width)))
+    return math.ceil(count / math.ceil(count / columns))
+
+
+@cache
+def _font() -> "FreeTypeFont":
+    """DejaVu Sans, which has letters for most scripts and comes with matplotlib."""
+    import matplotlib
+
+    file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    return ImageFont.truetype(str(file), TEXT_SIZE)
+
+
+def _elided(line: str, width: int) -> str:
+    """A line that is too long without its middle."""
+    for kept in range(len(line), 0, -1):
+        shown = line if kept == len(line) else f"{line[: kept // 2]}…{line[-(kept - kept // 2) :]}"
+        if _font().getlength(shown) <= width:
+            return shown
+    return ""
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """A text in lines that are no longer than `width`, where its words allow it."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _font().getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return [_elided(line, width) for line in lines]
 
 
 def _crossed_out(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -90,7 +189,3 @@ def _crossed_out(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
         row, column = step * height // max(height, width), step * width // max(height, width)
         pale[:, :, row, column] = pale[:, :, row, width - 1 - column] = MARK
     return pale
-
-
-def _gap(tile: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:
-    return np.full((tile.shape[0], rows, tile.shape[2]), PAPER, np.uint8)

@@ -12,6 +12,7 @@ Result = Mapping[str, Any]
 """The figures of one model, with `model`, `dataset` and `n`."""
 
 CLASSES_SHOWN = 20
+DIFFERENCE = "difference"
 
 
 class Group(NamedTuple):
@@ -54,21 +55,14 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     from rich.table import Table
     from rich.text import Text
 
+    head, *rows = to_cells(groups)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", overflow="fold")
-    for number, group in enumerate(groups):
-        table.add_column(Text(group.name), justify="right", overflow="fold")
-        if number:
-            table.add_column("difference", justify="right", style="dim", overflow="fold")
-    for figure in dict.fromkeys(name for group in groups for name in group.results[0]):
-        if figure in ("model", "confusion"):
-            continue
-        cells = [figure]
-        for number, group in enumerate(groups):
-            cells.append(_cell(group, figure))
-            if number:
-                cells.append(_difference(groups[0], group, figure))
-        table.add_row(*cells)
+    for name in head[1:]:
+        dim = "dim" if name == DIFFERENCE else None
+        table.add_column(Text(name), justify="right", style=dim, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
     text = io.StringIO()
     console = Console(
         file=text, width=width, force_terminal=colour, no_color=not colour, highlight=False
@@ -79,6 +73,24 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     if confusion and alone and len(classes) <= CLASSES_SHOWN:
         console.print(_confusion_table(confusion, classes))
     return text.getvalue()
+
+
+def to_cells(groups: Sequence[Group]) -> list[list[str]]:
+    """The same table as rows of text, the first with the names of the columns."""
+    head = [""]
+    for number, group in enumerate(groups):
+        head += [group.name, DIFFERENCE] if number else [group.name]
+    rows = [head]
+    for figure in dict.fromkeys(name for group in groups for name in group.results[0]):
+        if figure in ("model", "confusion"):
+            continue
+        cells = [figure]
+        for number, group in enumerate(groups):
+            cells.append(_cell(group, figure))
+            if number:
+                cells.append(_difference(groups[0], group, figure))
+        rows.append(cells)
+    return rows
 
 
 def _values(group: Group, figure: str) -> list[Any]:

@@ -58,8 +58,9 @@ class Epoch:
 class Run:
     """One training run. `epochs()` trains; `network` and `card()` are its result at any time.
 
-    `config` is resolved for the images. Raises ConfigError where config, images and start do not
-    fit together. Where the state of a run is to be restored, its `architecture` stands for a start.
+    `config` is resolved for the images; `held_out` are the places of those that it does not learn
+    from, none without `validation`. Raises ConfigError where config, images and start do not fit
+    together. Where the state of a run is to be restored, its `architecture` stands for a start.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Run:
         whole = _on_device(images, device)
         self._training = whole.part(torch.from_numpy(rows))
         self._held_out = whole.part(torch.from_numpy(held_out))
+        self.held_out = held_out
         self._sample = _sampled(self._training, config.training.seed)
         if isinstance(self.network, Classifier) and self.network.encoder is not None:
             self.network.fine_tune_encoder(config.training.fine_tune)

@@ -37,7 +37,7 @@ def test_a_run_folder_holds_the_model_its_options_figures_and_pictures(aectl, tm
     folder = tmp_path / "run"
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.toml", "curves.png", "filters.png", "metrics.csv",
-        "model.safetensors", "reconstructions.png",
+        "model.safetensors", "reconstructions.png", "report.html",
     ]  # fmt: skip
     for picture in folder.glob("*.png"):
         with Image.open(picture) as image:

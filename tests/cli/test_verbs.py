@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.numpy import load_file
 from sklearn.datasets import load_digits
 
@@ -80,27 +79,6 @@ def test_nothing_readable_is_status_two_and_writes_nothing(aectl, dense, tmp_pat
     done = aectl("encode", dense, "bad.png", "--out", "codes.csv")
     assert (done.status, done.out) == (2, "")
     assert not (tmp_path / "codes.csv").exists()
-
-
-def test_reconstruct_draws_originals_above_reconstructions(aectl, dense, tmp_path):
-    done = aectl("reconstruct", dense, "--count", "3", "--out", "grid.png")
-    assert (done.status, done.out) == (0, "grid.png\n")
-    model = package.load(dense)
-    pixels = np.round(load_digits().images[-360:-357] * (255 / 16)).astype(np.uint8)
-    with torch.no_grad():
-        output = model.reconstruct(torch.tensor(pixels[:, None]) / 255)[:, 0].numpy()
-    with Image.open(tmp_path / "grid.png") as picture:
-        sheet = np.asarray(picture)
-    scale = 8
-    tiles = [np.concatenate([a, np.round(b * 255)]) for a, b in zip(pixels, output, strict=True)]
-    ink = np.argwhere(sheet < 255)
-    sheet = sheet[ink[:, 0].min() :, ink[:, 1].min() :]
-    for number, tile in enumerate(tiles):
-        left = number * (sheet.shape[1] // 3)
-        column = sheet[:, left : left + 8 * scale : scale]
-        seen = column[column.min(axis=1) < 255][::scale]
-        assert len(seen) == 16
-        np.testing.assert_allclose(seen, tile, atol=1)
 
 
 def test_classify_gives_the_same_labels_for_a_dataset_and_its_files(aectl, classifier, scans):

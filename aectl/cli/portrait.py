@@ -1,0 +1,135 @@
+"""A model's part of a report page: what it is, what it was measured to do, how it was trained."""
+
+import contextlib
+import csv
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aectl import model_file
+from aectl.errors import DataError
+from aectl.options import flag
+
+if TYPE_CHECKING:
+    from aectl.data.datasets import ImageSet
+    from aectl.evaluation import Evaluation
+    from aectl.inspection import Inspection
+    from aectl.model_file import ModelCard
+    from aectl.outputs.page import Portrait
+    from aectl.training.run import Run
+
+MOST_MEASURED = 10_000
+BATCH = 1000
+
+FACTS = {
+    "images": "training images",
+    "seconds": "training seconds",
+    "device": "device",
+    "threads": "threads",
+    "finished": "finished",
+    "data_sha256": "data, SHA-256",
+}
+"""What a model's card says of its training, and what the page calls it."""
+
+
+def report(run: "Run", card: "ModelCard", name: str, data_dir: Path) -> str:
+    """The page of a run that is over, measured on images that it has not learnt from, if any."""
+    from aectl.data.inputs import in_memory
+    from aectl.evaluation import Evaluation
+    from aectl.inspection import Inspection
+    from aectl.outputs import page
+
+    images, named = _unseen(run, data_dir)
+    evaluation = Evaluation(run.network, card, run.device, BATCH)
+    inspection = Inspection(run.network, card.classes)
+    for measured in evaluation.measured(in_memory(images.spread(MOST_MEASURED), BATCH)):
+        inspection.add(measured)
+    return page.to_html(name, [portrait(name, named, evaluation, inspection, run.rows)])
+
+
+def _unseen(run: "Run", data_dir: Path) -> "tuple[ImageSet, str]":
+    """The test split of a dataset, or the images held out, or else those of the training."""
+    from aectl.data import datasets
+
+    word = run.config.data.dataset
+    if datasets.is_dataset(word):
+        with contextlib.suppress(DataError):
+            test = datasets.load(word.partition(":")[0], data_dir, download=False)
+            return test.fitted(run.images.shape), test.name
+    if len(run.held_out):
+        return run.images.part(run.held_out), f"{word}, held out of the training"
+    return run.images, f"{word}, on which it was trained"
+
+
+def portrait(
+    name: str,
+    measured_on: str,
+    evaluation: "Evaluation",
+    inspection: "Inspection",
+    metrics: Sequence[Mapping[str, float]],
+    methods: Sequence[str] = (),
+) -> "Portrait":
+    """What a page shows of a model that has been measured and looked into."""
+    from aectl.metrics import ReconstructionMetrics
+    from aectl.outputs.page import Portrait
+
+    card, measured = evaluation.card, evaluation.metrics
+    options = card.training.get("options", {})
+    return Portrait(
+        name,
+        facts(card),
+        str(card.training.get("command", "")),
+        metrics,
+        evaluation.figures(),
+        f"measured on {evaluation.images:,} images of {measured_on}",
+        inspection.findings(
+            measured if isinstance(measured, ReconstructionMetrics) else None, methods
+        ),
+        card.classes,
+        options.get("rho") if options.get("sparsity") == "kl" else None,
+    )
+
+
+def facts(card: "ModelCard") -> dict[str, str]:
+    """What a model is and how it came about, a line each."""
+    said, options = card.training, card.training.get("options", {})
+    channels, height, width = card.shape
+    inner = [str(units) for units in card.architecture.hidden]
+    last = str(card.architecture.classes or f"{channels}x{height}x{width}")
+    versions = said.get("versions", {})
+    lines = {
+        "network": f"{card.architecture.kind}, "
+        + " - ".join([f"{channels}x{height}x{width}", *inner, last]),
+        "trained on": card.dataset,
+        "epochs, seed": f"{options.get('epochs', '?')}, {options.get('seed', '?')}",
+        **{title: str(said.get(name, "")) for name, title in FACTS.items()},
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "weights, SHA-256": card.weights_sha256 or "",
+    }
+    return {title: text for title, text in lines.items() if text}
+
+
+def command(asked: Mapping[str, Any]) -> str:
+    """`aectl train` with these options, as a shell takes it."""
+    words = ["aectl", "train"]
+    for name, value in asked.items():
+        if isinstance(value, bool):
+            words.append(flag(name) if value else flag(name).replace("--", "--no-", 1))
+        else:
+            parts = value if isinstance(value, list | tuple) else [value]
+            words += [flag(name), ",".join(map(str, parts))]
+    return shlex.join(words)
+
+
+def metrics_beside(model: Path) -> list[dict[str, float]]:
+    """The rows of the `metrics.csv` in a model's folder; none where it is not one of ours."""
+    path = model_file.resolve(model).with_name("metrics.csv")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                {name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error):
+        return []

@@ -1,0 +1,211 @@
+"""A web page that shows what models do: one file, which needs no network and opens from disk.
+
+The page's data stand in it as JSON, its images as sheets of tiles; `page.js` draws them.
+"""
+
+import base64
+import gzip
+import html
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.data.images import to_pil
+from aectl.findings import SAMPLE_SIDE, Code, Findings, Gallery, Shown, Units
+from aectl.outputs import pictures
+from aectl.outputs.curves import PANELS
+from aectl.outputs.report import Group, to_cells
+
+GALLERY_SIDE = 128
+DIGITS = 4
+PNG = b"\x89PNG"
+SMALL_SHEET = 1 << 20
+"""Pixels up to which a sheet of colours is kept as it is; a larger one is slightly smoothed."""
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A model on the page.
+
+    `facts` are lines of what it is and how it came about, `command` trains it again; `metrics` are
+    the rows of its training, where they are known; `figures` those of the error report, for the
+    images that `measured_on` names; `classes` name the rows of the confusion matrix.
+    """
+
+    name: str
+    facts: Mapping[str, str]
+    command: str
+    metrics: Sequence[Mapping[str, float]]
+    figures: Mapping[str, Any]
+    measured_on: str
+    findings: Findings
+    classes: Sequence[str] = ()
+    rho: float | None = None
+
+
+def to_html(title: str, portraits: Sequence[Portrait], groups: Sequence[Group] = ()) -> str:
+    """The page: the models one by one, and their figures side by side."""
+    sheets = _Sheets()
+    data = {
+        "models": [_model(portrait, sheets) for portrait in portraits],
+        "panels": PANELS,
+        "table": to_cells(groups),
+    }
+    part = resources.files(__package__).joinpath
+    return (
+        part("page.html")
+        .read_text("utf-8")
+        .format(
+            title=html.escape(title),
+            style=part("page.css").read_text("utf-8") + sheets.to_css(),
+            plotly=_plotly(),
+            data=_json(data),
+            script=part("page.js").read_text("utf-8"),
+        )
+    )
+
+
+@cache
+def _plotly() -> str:
+    """Plotly's script, compressed, as text: a third of its 5 MB."""
+    from plotly.offline import get_plotlyjs
+
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 6, mtime=0)).decode()
+
+
+def _json(data: object) -> str:
+    """JSON that may stand in a page: no text in it ends the element that it stands in."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
+    findings = portrait.findings
+    return {
+        "name": portrait.name,
+        "facts": list(portrait.facts.items()),
+        "command": portrait.command,
+        "metrics": _columns(portrait.metrics),
+        "figures": {name: value for name, value in portrait.figures.items() if name != "confusion"},
+        "measuredOn": portrait.measured_on,
+        "images": findings.images,
+        "sample": sheets.of(findings.sample, SAMPLE_SIDE),
+        "maps": {name: _rounded(points) for name, points in findings.maps.items()},
+        "units": _units(findings.units, sheets),
+        "code": findings.code and _code(findings.code, portrait.rho),
+        "galleries": {
+            name: _gallery(gallery, sheets) for name, gallery in findings.galleries.items()
+        },
+        "confusion": portrait.figures.get("confusion"),
+        "classes": list(portrait.classes),
+        "mistaken": findings.mistaken and sheets.of(findings.mistaken, SAMPLE_SIDE),
+        "mistakes": [
+            [one.place, one.label, one.prediction, round(one.probability, DIGITS)]
+            for one in findings.mistakes
+        ],
+    }
+
+
+def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, list[float | None]]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [_finite(row.get(name)) for row in rows] for name in names}
+
+
+def _units(units: Units, sheets: "_Sheets") -> dict[str, Any]:
+    return {
+        "total": units.total,
+        "filters": sheets.add(pictures.filter_tiles(units.filters), SAMPLE_SIDE),
+        "counts": units.counts.tolist(),
+        "low": _rounded(units.low),
+        "high": _rounded(units.high),
+        "strongest": units.strongest.tolist(),
+        "values": _rounded(units.values),
+    }
+
+
+def _code(code: Code, rho: float | None) -> dict[str, Any]:
+    return {
+        "rhoHat": _rounded(code.rho_hat),
+        "active": _rounded(code.active),
+        "l0": code.l0.tolist(),
+        "rho": rho,
+    }
+
+
+def _gallery(gallery: Gallery, sheets: "_Sheets") -> dict[str, Any]:
+    return {
+        "originals": sheets.of(gallery.shown, GALLERY_SIDE),
+        "reconstructions": sheets.add(pictures.to_bytes(gallery.reconstructions), GALLERY_SIDE),
+        "mse": _rounded(gallery.mse),
+    }
+
+
+def _rounded(values: NDArray[np.floating[Any]]) -> list[Any]:
+    """Numbers with a few digits, as nested lists; one that is not finite is null."""
+    if values.ndim > 1:
+        return [_rounded(row) for row in values]
+    return [_finite(value) for value in values.tolist()]
+
+
+def _finite(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+@dataclass
+class _Sheets:
+    """Images as sheets of tiles, each sheet once in the page however many models share it."""
+
+    _numbers: dict[bytes, int] = field(default_factory=dict)
+
+    def of(self, shown: Shown, side: int) -> dict[str, Any]:
+        """Images with their paths and labels."""
+        return {
+            **self.add(shown.images, side),
+            "paths": list(map(_text, shown.paths)),
+            "labels": [None if label is None else _text(label) for label in shown.labels],
+        }
+
+    def add(self, tiles: NDArray[np.uint8], side: int) -> dict[str, int]:
+        """Tiles (n, channels, height, width), made smaller where they are larger than `side`."""
+        tiles = pictures.shrunk(tiles, side)
+        count, channels, height, width = tiles.shape
+        columns = math.ceil(math.sqrt(count))
+        rows = math.ceil(count / columns)
+        filled = np.zeros((rows * columns, channels, height, width), np.uint8)
+        filled[:count] = tiles
+        in_place = filled.reshape(rows, columns, channels, height, width).transpose(2, 0, 3, 1, 4)
+        picture = to_pil(in_place.reshape(channels, rows * height, columns * width))
+        file = io.BytesIO()
+        if channels == 1 or picture.width * picture.height <= SMALL_SHEET:
+            picture.save(file, format="png")
+        else:
+            picture.save(file, format="webp", quality=90)
+        number = self._numbers.setdefault(file.getvalue(), len(self._numbers))
+        return {
+            "sheet": number, "count": count, "columns": columns, "rows": rows,
+            "width": width, "height": height,
+        }  # fmt: skip
+
+    def to_css(self) -> str:
+        """A class for each sheet."""
+        return "".join(
+            f".sheet-{number}{{background-image:url(data:image/"
+            f"{'png' if file.startswith(PNG) else 'webp'};base64,"
+            f"{base64.b64encode(file).decode()})}}\n"
+            for file, number in self._numbers.items()
+        )
+
+
+def _text(path: str) -> str:
+    """A path as text, whatever its bytes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

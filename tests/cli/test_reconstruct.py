@@ -1,0 +1,253 @@
+"""`aectl reconstruct`: which images stand where, and what walks through the codes give."""
+
+import csv
+import shutil
+
+import numpy as np
+import polars
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import aectl as package
+
+SCALE = 8
+"""How much a picture enlarges the digits."""
+
+
+def digits(first, last):
+    """Some of the digits' test split, without aectl: (n, 8, 8), 0 to 255."""
+    test = load_digits().images[-360:]
+    return np.round(test[first:last] * (255 / 16)).astype(np.uint8)
+
+
+def codes_by_hand(folder, pixels):
+    model = package.load(folder)
+    with torch.no_grad():
+        return model.encode(torch.tensor(pixels[:, None]) / 255)
+
+
+def decoded_by_hand(folder, codes):
+    """What codes decode to, as bytes: (n, 8, 8)."""
+    with torch.no_grad():
+        made = package.load(folder).decode(codes)[:, 0]
+    return np.round(made.numpy().clip(0, 1) * 255).astype(np.uint8)
+
+
+def read(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def place_of(sheet, tile):
+    """(top, left) of a small image in a picture that shows it enlarged."""
+    large = np.kron(tile.astype(int), np.ones((SCALE, SCALE), int))
+    windows = np.lib.stride_tricks.sliding_window_view(sheet.astype(int), large.shape)
+    corners = np.abs(windows[..., ::SCALE, ::SCALE] - tile).max((2, 3)) <= 1
+    for top, left in np.argwhere(corners):
+        if np.abs(windows[top, left] - large).max() <= 1:
+            return int(top), int(left)
+    raise AssertionError("the picture does not show the image")
+
+
+def test_each_image_stands_above_its_reconstruction(aectl, dense, tmp_path):
+    done = aectl("reconstruct", dense, "--count", "3", "--out", "grid.png")
+    assert (done.status, done.out) == (0, "grid.png\n")
+    pixels, sheet = digits(0, 3), read(tmp_path / "grid.png")
+    for image, made in zip(
+        pixels, decoded_by_hand(dense, codes_by_hand(dense, pixels)), strict=True
+    ):
+        (top, left), (below, under) = place_of(sheet, image), place_of(sheet, made)
+        assert under == left
+        assert 8 * SCALE < below - top < 9 * SCALE
+
+
+def test_separate_pictures_show_inputs_and_outputs(aectl, dense, tmp_path):
+    done = aectl("reconstruct", dense, "--count", "6", "--separate", "--out", "grid.png")
+    assert done.out == "grid-inputs.png\ngrid-outputs.png\n"
+    pixels = digits(0, 6)
+    made = decoded_by_hand(dense, codes_by_hand(dense, pixels))
+    places = []
+    for name, images in (("inputs", pixels), ("outputs", made)):
+        sheet = read(tmp_path / f"grid-{name}.png")
+        places.append([place_of(sheet, image)[1] for image in images])
+    assert places[0] == places[1]
+    assert not (tmp_path / "grid.png").exists()
+
+
+def test_each_reconstruction_becomes_a_file(aectl, dense, scans, tmp_path):
+    shutil.copytree(scans, tmp_path / "in" / "deep")
+    shutil.copy(scans / "000.png", tmp_path / "in" / "x.bmp.png")
+    done = aectl(
+        "reconstruct", dense, "in", "../" + tmp_path.name + "/in/x.bmp.png", "--each", "made"
+    )
+    assert (done.status, done.out) == (0, "made\n")
+    found = sorted(path.relative_to(tmp_path / "made") for path in tmp_path.glob("made/**/*.png"))
+    assert len(found) == 362
+    wanted = decoded_by_hand(dense, codes_by_hand(dense, digits(0, 360)))
+    for number in (0, 1, 200, 359):
+        made = read(tmp_path / "made" / "in" / "deep" / f"{number:03d}.png")
+        np.testing.assert_allclose(made.astype(int), wanted[number], atol=1)
+    assert not (tmp_path / "reconstructions.png").exists()
+
+
+def test_two_images_of_one_name_give_two_files(aectl, dense, tmp_path):
+    done = aectl("reconstruct", dense, "digits:test/3", "digits:test/3", "--each", "made")
+    assert done.status == 0
+    names = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("made/**/*.png"))
+    assert names == ["made/digits-test/3-2.png", "made/digits-test/3.png"]
+
+
+def test_single_files_stay_inside_their_folder(aectl, dense, scans, tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    shutil.copy(scans / "000.png", tmp_path / "a" / "up.png")
+    (tmp_path / "a" / "b" / "here").mkdir()
+    paths = f"a/b/../up.png\n{tmp_path}/a/up.png\n"
+    assert aectl("reconstruct", dense, "-", "--each", "made", stdin=paths.encode()).status == 0
+    outside = [p for p in tmp_path.rglob("*.png") if not p.is_relative_to(tmp_path / "made")]
+    assert outside == [tmp_path / "a" / "up.png"]
+    assert len(list(tmp_path.glob("made/**/*.png"))) == 2
+
+
+def test_a_folder_that_holds_something_is_not_written_into_unasked(aectl, dense, tmp_path):
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "mine.txt").touch()
+    done = aectl("reconstruct", dense, "digits:test/3", "--each", "made")
+    assert (done.status, done.out) == (2, "")
+    assert "--overwrite" in done.err
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["mine.txt"]
+    done = aectl("reconstruct", dense, "digits:test/3", "--each", "made", "--overwrite")
+    assert done.status == 0
+
+
+def test_count_bounds_single_files_and_a_picture_comes_with_out(aectl, dense, tmp_path):
+    done = aectl("reconstruct", dense, "--each", "made", "--count", "5", "--out", "grid.png")
+    assert done.out == "grid.png\nmade\n"
+    assert len(list(tmp_path.glob("made/**/*.png"))) == 5
+    place_of(read(tmp_path / "grid.png"), digits(4, 5)[0])
+
+
+def test_interpolation_goes_straight_from_one_code_to_the_other(aectl, dense, tmp_path):
+    ends = ("digits:test/3", "digits:test/8")
+    done = aectl("reconstruct", dense, "--interpolate", *ends, "--steps", "4", "--out", "way.png")
+    assert (done.status, done.out) == (0, "way.png\n")
+    pixels, sheet = digits(0, 9)[[3, 8]], read(tmp_path / "way.png")
+    first, last = codes_by_hand(dense, pixels)
+    codes = torch.stack([first + share * (last - first) for share in (0, 1 / 3, 2 / 3, 1)])
+    row = [pixels[0], *decoded_by_hand(dense, codes), pixels[1]]
+    places = [place_of(sheet, tile) for tile in row]
+    assert len({top for top, _ in places}) == 1
+    assert places == sorted(places)
+
+
+def test_files_are_ends_of_a_way_too_and_a_folder_is_none(aectl, dense, scans, tmp_path):
+    ends = (scans / "003.png", scans / "008.png")
+    assert aectl("reconstruct", dense, "--interpolate", *ends, "--out", "files.png").status == 0
+    ends = ("digits:test/3", "digits:test/8")
+    assert aectl("reconstruct", dense, "--interpolate", *ends, "--out", "names.png").status == 0
+    files, names = read(tmp_path / "files.png"), read(tmp_path / "names.png")
+    np.testing.assert_array_equal(files[40:], names[40:])  # but for the names in the heading
+    done = aectl("reconstruct", dense, "--interpolate", scans, scans / "003.png", "--out", "x.png")
+    assert done.status == 2
+    assert "more than one image" in done.err
+
+
+def test_traversal_gives_one_unit_all_its_values(aectl, dense, tmp_path):
+    options = ("--traverse", "5", "--steps", "3", "--count", "2", "--out", "walk.png")
+    assert aectl("reconstruct", dense, *options).status == 0
+    pixels, sheet = digits(0, 360), read(tmp_path / "walk.png")
+    codes = codes_by_hand(dense, pixels)
+    low, high = codes[:, 5].min(), codes[:, 5].max()
+    for image in range(2):
+        tops = {place_of(sheet, pixels[image])[0]}
+        for value in (low, (low + high) / 2, high):
+            code = codes[image : image + 1].clone()
+            code[0, 5] = value
+            tops.add(place_of(sheet, decoded_by_hand(dense, code)[0])[0])
+        assert len(tops) == 1
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".parquet", ".npz"])
+@pytest.mark.parametrize("layout", ["columns", "vector"])
+def test_codes_of_a_table_decode_to_the_reconstructions(aectl, dense, tmp_path, ending, layout):
+    table = f"codes{ending}"
+    done = aectl("encode", dense, "--layout", layout, "--out", table)
+    if done.status == 2:
+        assert "vector" in done.err  # CSV has no vectors
+        return
+    assert aectl("reconstruct", dense, "--each", "straight").status == 0
+    done = aectl("reconstruct", dense, "--from-codes", table, "--each", "decoded")
+    assert (done.status, done.out) == (0, "decoded\n")
+    for path in (tmp_path / "straight").rglob("*.png"):
+        other = tmp_path / "decoded" / path.relative_to(tmp_path / "straight")
+        np.testing.assert_allclose(read(path).astype(int), read(other), atol=1)
+
+
+def test_codes_of_another_program_come_through_a_pipe(aectl, dense, tmp_path):
+    codes = codes_by_hand(dense, digits(0, 2)).numpy()
+    frame = polars.DataFrame({f"f{n}": codes[:, n] for n in range(codes.shape[1])})
+    text = frame.reverse().select(reversed(frame.columns)).write_csv().encode()
+    done = aectl("reconstruct", dense, "--from-codes", "-", "--out", "made.png", stdin=text)
+    assert done.status == 0
+    sheet = read(tmp_path / "made.png")
+    wanted = decoded_by_hand(dense, torch.from_numpy(codes[::-1].copy()))
+    assert place_of(sheet, wanted[0]) < place_of(sheet, wanted[1])
+
+
+HEAD = ",".join(f"f{number}" for number in range(32))
+ONES = "1," * 31
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "f0,f1\n1,2\n", "2 features"),
+        ("a.csv", "path,label\nx,y\n", "0 features"),
+        ("a.csv", "", "cannot read"),
+        ("a.csv", f"{HEAD}\n", "no rows"),
+        ("a.csv", f"{HEAD}\n{ONES}", "row 1"),
+        ("a.csv", f"{HEAD}\n{ONES}x", "cannot"),
+        ("a.npz", "no zip", "cannot read"),
+        ("a.parquet", "no parquet", "cannot read"),
+        ("a.jsonl", "{", "cannot read"),
+        ("a.txt", "1", ".parquet"),
+        ("missing.csv", None, "missing.csv"),
+    ],
+)  # fmt: skip
+def test_a_table_without_codes_is_refused(aectl, dense, tmp_path, name, content, said):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    done = aectl("reconstruct", dense, "--from-codes", name, "--out", "x.png")
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--interpolate", "a", "b", "--traverse", "1"), "one of"),
+        (("--traverse", "1", "--separate"), "--separate"),
+        (("--traverse", "1", "--each", "d"), "--each"),
+        (("digits:test", "--interpolate", "a", "b"), "INPUT"),
+        (("--traverse", "32"), "0 to 31"),
+        (("--out", "a.jpg"), ".png"),
+        (("digits:test/360",), "0 to 359"),
+        (("digits:test/x",), "numbered"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(aectl, dense, tmp_path, arguments, said):
+    done = aectl("reconstruct", dense, *arguments)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert list(tmp_path.glob("*.png")) == []
+
+
+def test_one_image_of_a_dataset_is_an_input_of_every_verb(aectl, dense, classifier):
+    rows = list(csv.DictReader(aectl("encode", dense, "digits:test/17").out.splitlines()))
+    everything = list(csv.DictReader(aectl("encode", dense, "digits:test").out.splitlines()))
+    assert rows == everything[17:18]
+    row = next(csv.DictReader(aectl("classify", classifier, "digits:train/0").out.splitlines()))
+    assert (row["path"], row["label"]) == ("digits:train/0", "0")
