@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aectl import options
 from aectl.config import OPTIONS
 from aectl.errors import ModelFileError
-from aectl.sections import ModelConfig
+from aectl.sections import AUTOENCODERS, ModelConfig
 from aectl.types import Shape
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class Architecture:
             self.shape, self.hidden, config.activation, self._code(), config.output_activation
         )  # fmt: skip
         if config.model == "conv-autoencoder":
-            return ConvAutoencoder(*arguments)
+            return ConvAutoencoder(*arguments, center=config.center)
         return Autoencoder(
-            *arguments,
-            tied=config.tied, dropout=config.dropout, input_dropout=config.input_dropout,
+            *arguments, tied=config.tied, dropout=config.dropout,
+            input_dropout=config.input_dropout, center=config.center,
         )  # fmt: skip
 
     def _code(self) -> "Code":
@@ -110,6 +110,8 @@ class Architecture:
         if not isinstance(described, Mapping) or depth > 1:
             raise ModelFileError("its architecture is not described")
         fields = dict(described)
+        if fields.get("model", "") in AUTOENCODERS:
+            fields.setdefault("center", False)  # older files are of networks without one
         shape = _shape(fields.pop("shape", None))
         classes = fields.pop("classes", 0)
         inner = fields.pop("encoder", None)

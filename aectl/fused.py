@@ -82,6 +82,7 @@ class Fused:
 
     def __init__(self, network: Autoencoder) -> None:
         encoder, decoder = network.encoder, network.decoder
+        self._seen = encoder.seen
         self._layers: list[nn.Linear] = [*encoder.layers, *decoder.layers]
         inner = [encoder.activation] * (len(encoder.layers) - 1)
         names = [*inner, encoder.code.activation, *inner, linear]
@@ -102,7 +103,8 @@ class Fused:
         call, and finds no gradients there.
         """
         self._calls += 1
-        count, below = len(inputs), inputs.flatten(1)
+        count, below = len(inputs), self._seen(inputs)
+        seen = below
         room = self._room(count)
         outputs = room.outputs
         for layer, activation, out in zip(self._layers, self._activations, outputs, strict=True):
@@ -116,7 +118,7 @@ class Fused:
         if penalty is not None:
             value, pull = penalty(outputs[self._code].mean(0))
             loss = loss + value
-        fill = partial(self._fill, self._calls, inputs.flatten(1), room, pull)
+        fill = partial(self._fill, self._calls, seen, room, pull)
         with torch.enable_grad():
             loss = _Filling.apply(self._layers[0].weight, loss, fill)
         return Losses(loss, reconstruction, value)

@@ -148,6 +148,12 @@ class ModelConfig(Section):
         when=("model", AUTOENCODERS),
         instead=(("loss", "bce", "sigmoid"), ("loss", "softmax-kl", "linear")),
     )
+    center: bool = option(
+        True,
+        "The encoder sees what an image differs by from the mean of the training images, and the "
+        "decoder begins at that mean. Without it, wide layers die at the first steps.",
+        when=("model", AUTOENCODERS),
+    )
     tied: bool = option(
         False,
         "The decoder's weights are the encoder's, transposed.",

@@ -56,7 +56,8 @@ DEEP = itertools.product(
     [*SHALLOW, *DEEP, ((4,), "relu", "sigmoid", "linear", "kl")],
 )
 def test_loss_and_gradient_are_those_of_the_formula(hidden, activation, code, output, sparsity):
-    network = network_of(hidden, activation, code, output)
+    network = network_of(hidden, activation, code, output, center=True)
+    network.encoder.center.uniform_()
     assert fits(network)
     penalty = {"sparsity": "kl", "rho": RHO, "beta": BETA} if sparsity == "kl" else {}
     compute = objective(Config.from_options(penalty))

@@ -192,13 +192,14 @@ def test_a_tied_decoder_s_weights_stand_in_the_file_once(tmp_path):
     assert tensor_shapes(tmp_path / "m.safetensors") == {
         "encoder.layers.0.weight": (6, 20), "encoder.layers.0.bias": (6,),
         "encoder.layers.1.weight": (3, 6), "encoder.layers.1.bias": (3,),
-        "decoder.layers.0.bias": (6,), "decoder.layers.1.bias": (20,),
+        "decoder.layers.0.bias": (6,), "decoder.layers.1.bias": (20,), "encoder.center": (20,),
     }  # fmt: skip
 
 
 def test_a_file_of_version_1_written_by_hand_is_read(tmp_path):
     network, card = load(forged(tmp_path / "m.safetensors"))
-    assert card == ModelCard(Architecture(DENSE, SHAPE), (), TRAINING)
+    without = dataclasses.replace(DENSE, center=False)  # of which the file says nothing
+    assert card == ModelCard(Architecture(without, SHAPE), (), TRAINING)
     assert card.dataset == "digits"
     assert all((value == 0.5).all() for value in network.state_dict().values())
 
@@ -221,7 +222,7 @@ def test_a_run_folder_stands_for_the_model_in_it(tmp_path):
     assert resolve(tmp_path) == tmp_path / "model.safetensors"
     assert read_card(tmp_path) == load(tmp_path)[1]
     assert dataclasses.replace(read_card(tmp_path), weights_sha256=None) == card
-    assert set(tensor_shapes(tmp_path)) == set(TENSORS)
+    assert set(tensor_shapes(tmp_path)) == {*TENSORS, "encoder.center"}
 
 
 def test_the_card_is_read_without_torch(tmp_path):

@@ -34,8 +34,8 @@ Counted = TypeVar("Counted", bound=OfBatch)
 class Console:
     """stderr, as loud as the user wants it."""
 
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
+    def __init__(self, quiet: bool, plain: bool = False) -> None:
+        self.quiet, self.plain = quiet, plain
         log = logging.getLogger("aectl")
         log.handlers = [logging.StreamHandler(sys.stderr)]
         log.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -47,8 +47,9 @@ class Console:
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody is looking who wants to see progress."""
-        return not self.quiet and sys.stderr.isatty()
+        """Whether somebody is looking who wants to see progress, on a terminal that can move."""
+        dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown")
+        return not (self.quiet or self.plain or dumb) and sys.stderr.isatty()
 
     def counted(self, results: Iterable[Counted], what: str) -> Iterator[Counted]:
         """The same results, with a live count on a terminal, and elsewhere a line now and then."""

@@ -146,6 +146,13 @@ Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", help="Say nothing but errors on stderr.", rich_help_panel=RUN),
 ]
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain", help="Plain lines on stderr, as in a pipe, also on a terminal.",
+        rich_help_panel=RUN,
+    ),
+]  # fmt: skip
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)
 ]
@@ -171,6 +178,7 @@ class Common:
     workers: Workers = None
     threads: Threads = None
     quiet: Quiet = False
+    plain: Plain = False
     debug: Debug = False
 
 

@@ -4,49 +4,88 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aectl import model_file
 from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console, spelt_out
-from aectl.cli.portrait import report
+from aectl.cli.portrait import command, report
 from aectl.cli.signals import Signals
 from aectl.cli.training_view import TrainingView
+from aectl.config import OPTIONS
 from aectl.files import remove_half_written, writing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
+    from aectl.config import Config
     from aectl.data.datasets import ImageSet
     from aectl.model_file import ModelCard
+    from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.run import Run
 
-PICTURED = 40
+PICTURED, PROJECTED = 40, 1000
 SAMPLED = 10_000
 SAMPLED_BYTES = 1 << 28
 MUCH_DEAD = 0.5
 
 
-def train_one(
-    run: "Run", folder: Path, checkpoints: Checkpoints, console: Console, command: str, data: Path
-) -> None:
-    """Trains, and fills the run folder.
+@dataclass(frozen=True)
+class Extras:
+    """What a run leaves beside its model.
 
-    The model remembers the `command`; its report is made with the named datasets in `data`.
+    `asked` are the options that were given, of which the model remembers the command; its report
+    is made with the named datasets in `data_dir`; `tensorboard` is whether to write logs for it.
     """
+
+    asked: Mapping[str, Any]
+    data_dir: Path
+    tensorboard: bool = False
+
+    def command(self, config: "Config") -> str:
+        """What trains the very model again."""
+        settled = {"dataset": config.data.dataset, "seed": config.training.seed}
+        unusual = {name: value for name, value in settled.items() if value != OPTIONS[name].default}
+        return command({**self.asked, **unusual})
+
+
+def train_one(
+    run: "Run", folder: Path, checkpoints: Checkpoints, console: Console, extras: Extras
+) -> None:
+    """Trains, and fills the run folder."""
     with writing(folder):
         folder.mkdir(exist_ok=True)
         remove_half_written(folder)
-    with removed_if_empty(folder), checkpoints.explained():
-        _watched(run, checkpoints, console)
-        _fill(folder, run, command, data)
+    logging = _logs(folder, run, extras.tensorboard)
+    with removed_if_empty(folder), checkpoints.explained(), logging as logs:
+        _watched(run, checkpoints, console, logs)
+        _fill(folder, run, extras, logs)
     checkpoints.remove()
     _warn_of_dead_units(run.rows[-1], console)
 
 
-def _watched(run: "Run", checkpoints: Checkpoints, console: Console) -> None:
+@contextlib.contextmanager
+def _logs(folder: Path, run: "Run", wanted: bool) -> "Iterator[TensorBoard | None]":
+    """The logs for TensorBoard, if they are wanted; a run that is resumed goes on with its own."""
+    if not wanted:
+        yield None
+        return
+    from aectl.outputs.tensorboard import TensorBoard
+
+    logs = TensorBoard(folder / "tensorboard", len(run.rows) + 1)
+    try:
+        yield logs
+    finally:
+        logs.close()
+
+
+def _watched(
+    run: "Run", checkpoints: Checkpoints, console: Console, logs: "TensorBoard | None"
+) -> None:
     """Trains, shows how it goes, and keeps the state; a signal waits for the end of a step."""
     from aectl.training.run import Epoch
 
@@ -54,6 +93,8 @@ def _watched(run: "Run", checkpoints: Checkpoints, console: Console) -> None:
         for event in run.epochs():
             if isinstance(event, Epoch):
                 view.epoch(event.row)
+                if logs:
+                    logs.epoch(event.row, run.weights())
             else:
                 view.progress(event)
             if checkpoints.after(run, event, urgent=signals.came):
@@ -81,20 +122,37 @@ def _warn_of_dead_units(row: Mapping[str, Any], console: Console) -> None:
         )
 
 
-def _fill(folder: Path, run: "Run", command: str, data_dir: Path) -> None:
+def _fill(folder: Path, run: "Run", extras: Extras, logs: "TensorBoard | None") -> None:
     """Writes everything that a run folder holds, the model first."""
     from aectl.outputs import curves, run_folder
 
     card = run.card()
-    card = dataclasses.replace(card, training={"command": command, **card.training})
+    described = {"command": extras.command(run.config), **card.training}
+    card = dataclasses.replace(card, training=described)
     model_file.save(folder / model_file.FILE_NAME, run.network, card)
     run_folder.save_text(folder / "config.toml", _log(card) + run.config.to_toml())
     run_folder.save_metrics(folder / "metrics.csv", run.rows)
     curves.save_curves(folder / "curves.png", run.rows)
-    _draw(folder, run.network, run.images)
+    drawn = _draw(folder, run.network, run.images)
     card = model_file.read_card(folder)
-    page = report(run, card, folder.resolve().name, data_dir)
+    page = report(run, card, folder.resolve().name, extras.data_dir)
     run_folder.save_text(folder / "report.html", page)
+    if logs:
+        logs.pictures(drawn, len(run.rows))
+        _log_codes(run, logs)
+
+
+def _log_codes(run: "Run", logs: "TensorBoard") -> None:
+    """Puts the codes of some images into the logs; a classifier has none."""
+    from aectl import inference
+    from aectl.models import Classifier
+
+    if isinstance(run.network, Classifier):
+        return
+    shown = run.images.spread(PROJECTED)
+    names = [shown.label(row) or shown.path(row) for row in range(len(shown))]
+    codes = inference.codes_of(run.network, shown.images)
+    logs.codes(codes, shown.images, names, len(run.rows))
 
 
 def _log(card: "ModelCard") -> str:
@@ -105,7 +163,8 @@ def _log(card: "ModelCard") -> str:
     return "".join(f"# {spelt_out(f'{name}: {value}')}\n" for name, value in said.items()) + "\n"
 
 
-def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
+def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
+    """Draws what the units look for and, for an autoencoder, reconstructions; by name."""
     from aectl import inference
     from aectl.models import Classifier
     from aectl.outputs import pictures
@@ -115,18 +174,19 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> None:
     mean, spread = inference.mean_and_spread(sample)
     filters = inference.filters(network, mean, spread, most=pictures.MOST_FILTERS)
     dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
-    picture = pictures.filter_grid(filters, dead, _told_of(len(filters), dead))
-    pictures.save_png(folder / "filters.png", picture)
-    if isinstance(network, Classifier):
+    drawn = {"filters": pictures.filter_grid(filters, dead, _told_of(len(filters), dead))}
+    if not isinstance(network, Classifier):
+        shown = images.spread(PICTURED)
+        made = inference.reconstruct_images(network, shown.images)
+        title = f"{len(shown)} of the training images, each above its reconstruction and its mse"
+        errors = pictures.errors(shown.images, made)
+        grid = pictures.reconstruction_grid(shown.images, made, errors, title)
+        drawn["reconstructions"] = grid
+    else:
         (folder / "reconstructions.png").unlink(missing_ok=True)  # of an earlier run
-        return
-    shown = images.spread(PICTURED)
-    made = inference.reconstruct_images(network, shown.images)
-    title = f"{len(shown)} of the training images, each above its reconstruction and its mse"
-    grid = pictures.reconstruction_grid(
-        shown.images, made, pictures.errors(shown.images, made), title
-    )
-    pictures.save_png(folder / "reconstructions.png", grid)
+    for name, picture in drawn.items():
+        pictures.save_png(folder / f"{name}.png", picture)
+    return drawn
 
 
 def _told_of(shown: int, dead: "NDArray[np.bool_] | None") -> str:

@@ -20,9 +20,8 @@ from aectl.cli import machine, options, recipes
 from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console, Outcome
 from aectl.cli.console import data_dir as default_data_dir
-from aectl.cli.portrait import command
-from aectl.cli.single_run import removed_if_empty, train_one
-from aectl.config import OPTIONS, Config, read_toml
+from aectl.cli.single_run import Extras, removed_if_empty, train_one
+from aectl.config import Config, read_toml
 from aectl.errors import ConfigError, DataError
 from aectl.options import flag
 from aectl.recipes import RECIPES
@@ -90,6 +89,13 @@ def train(
             max=1000,
         ),
     ] = 1,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write figures, weights, pictures and codes for TensorBoard into the run folder.",
+        ),
+    ] = False,
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
     workers: options.Workers = None,
@@ -107,6 +113,7 @@ def train(
     ] = None,
     threads: options.Threads = None,
     quiet: options.Quiet = False,
+    plain: options.Plain = False,
     debug: options.Debug = False,
 ) -> int:
     """Train a model. Prints the path of its file; the run folder holds pictures and figures too.
@@ -115,7 +122,7 @@ def train(
     """
     if recipe == "help":
         return recipes.listed()
-    console = Console(quiet)
+    console = Console(quiet, plain)
     outcome = Outcome(console)
     others = machine.OtherPrograms()
     if recipe is not None and config is not None:
@@ -159,7 +166,7 @@ def train(
         folder = _parent(resume, f"seed-{plan.seeds[0]}") if plan.several else resume
     else:
         folder = _make_folder(out, plan.config, overwrite)
-    beside = {
+    beside: dict[str, Any] = {
         "cwd": begun["cwd"] if begun else os.getcwd(),
         "data_dir": str(reading.data_dir.absolute()),
         "data_sha256": plan.images.checksum,
@@ -169,8 +176,9 @@ def train(
         "several": plan.several,
         "asked": begun["asked"] if begun else ({"recipe": recipe} if recipe else file) | given,
     }
+    extras = Extras(beside["asked"], Path(beside["data_dir"]), tensorboard)
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
-        _train_all(plan, run, folder, beside, console, goes_on=begun is not None)
+        _train_all(plan, run, folder, beside, extras, console, goes_on=begun is not None)
     usual = reading.data_dir == default_data_dir(None)
     where = "" if usual else f" --data-dir {reading.data_dir}"
     console.notice(f"next: aectl eval {folder / 'seed-*' if plan.several else folder}{where}")
@@ -216,6 +224,7 @@ def _train_all(
     run: "Run",
     folder: Path,
     beside: Mapping[str, Any],
+    extras: Extras,
     console: Console,
     goes_on: bool,
 ) -> None:
@@ -230,18 +239,9 @@ def _train_all(
             run = Run(_seeded(plan.config, seed), plan.images, run.device, plan.start)
         target = folder / f"seed-{seed}" if plan.several else folder
         kept = {**beside, "options": run.config.values(), "seeds": plan.seeds[number:]}
-        checkpoints = Checkpoints(target, kept, goes_on and not number)
-        command = _command(beside["asked"], run.config)
-        train_one(run, target, checkpoints, console, command, Path(beside["data_dir"]))
+        train_one(run, target, Checkpoints(target, kept, goes_on and not number), console, extras)
         typer.echo(target / model_file.FILE_NAME)
         sys.stdout.flush()
-
-
-def _command(asked: Mapping[str, Any], config: Config) -> str:
-    """What trains this very model again."""
-    settled = {"dataset": config.data.dataset, "seed": config.training.seed}
-    unusual = {name: value for name, value in settled.items() if value != OPTIONS[name].default}
-    return command({**asked, **unusual})
 
 
 def _start(config: Config) -> "Start":

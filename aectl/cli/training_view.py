@@ -1,13 +1,19 @@
-"""Training as the user sees it: a live line on a terminal, a plain line now and then elsewhere."""
+"""Training as the user sees it: a live table on a terminal, a plain line now and then elsewhere."""
 
 import math
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aectl.cli.console import Console
 
 if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from rich.console import RenderableType
+    from rich.text import Text
+
+    from aectl.data.images import Pixels
     from aectl.training.loop import Progress
     from aectl.training.run import Run
 
@@ -16,6 +22,15 @@ SHOWN = ("loss", "sparsity", "validation_loss")
 MEASURED = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
 OF_COMPETING_UNITS = ("mse", "l0", "dead")
 OF = ("train", "validation")
+
+REFRESH_SECONDS = 0.1
+PREVIEW_SECONDS = 0.5
+ROWS = 8
+BARS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 48
+PREVIEW_SIDE, MOST_PREVIEWED = 16, 8
+PREVIEW_HEIGHT = 34
+"""Lines that a terminal needs to show reconstructions below the table."""
 
 
 class TrainingView:
@@ -34,36 +49,188 @@ class TrainingView:
         )
         measured = MEASURED.get(config.model.sparsity, OF_COMPETING_UNITS)
         self._shown = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
-        self._bar: Any = None
+        self._live = _LiveTable(run, self._shown) if console.interactive else None
 
     def __enter__(self) -> "TrainingView":
-        if self._console.interactive:
-            from rich.console import Console as RichConsole
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
-                console=RichConsole(file=sys.stderr), transient=True,
-            )  # fmt: skip
-            self._task = self._bar.add_task(f"epoch 1/{self._epochs}", total=self._epochs)
-            self._bar.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(self, *failure: object) -> None:
-        if self._bar:
-            self._bar.stop()
+        if self._live:
+            self._live.stop()
 
     def progress(self, progress: "Progress") -> None:
-        """Moves the bar to where training is."""
-        if self._bar:
-            done = progress.epoch - 1 + progress.step / progress.steps
-            self._bar.update(
-                self._task, completed=done, description=f"epoch {progress.epoch}/{self._epochs}"
-            )
+        """Shows how far training is."""
+        if self._live:
+            self._live.progress(progress)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Says what an epoch came to."""
-        if row["epoch"] % self._every == 0 or row["epoch"] in (1, self._epochs):
+        if self._live:
+            self._live.epoch(row)
+        elif row["epoch"] % self._every == 0 or row["epoch"] in (1, self._epochs):
             figures = "  ".join(f"{name} {row[name]:.4g}" for name in self._shown if name in row)
-            line = f"epoch {row['epoch']}/{self._epochs}  {figures}  {row['seconds']:.2g} s"
-            (self._bar.console.print if self._bar else self._console.notice)(line)
+            self._console.notice(
+                f"epoch {row['epoch']}/{self._epochs}  {figures}  {row['seconds']:.2g} s"
+            )
+
+
+class _LiveTable:
+    """The last epochs as a table, how far training is, the course of the loss, and, where the
+    terminal can show it, a few images above what the network makes of them."""
+
+    def __init__(self, run: "Run", names: tuple[str, ...]) -> None:
+        from rich.console import Console as RichConsole
+        from rich.live import Live
+
+        self._run, self._names = run, names
+        self._rich = RichConsole(file=sys.stderr, highlight=False)
+        self._live = Live(console=self._rich, auto_refresh=False, redirect_stdout=False)
+        self._began, self._refreshed, self._previewed = time.monotonic(), 0.0, 0.0
+        self._at: Progress | None = None
+        self._done_before: float | None = None
+        self._previews = _previewed(run, self._rich)
+        self._preview: RenderableType | None = None
+
+    def start(self) -> None:
+        self._live.start()
+
+    def stop(self) -> None:
+        """Leaves what is there to be read, without what was only of use meanwhile."""
+        self._at = None
+        self._live.update(self._drawn(), refresh=True)
+        self._live.stop()
+
+    def progress(self, progress: "Progress") -> None:
+        self._at = progress
+        if self._done_before is None:
+            self._done_before = self._done()
+        self._refresh()
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        last = row["epoch"] == self._run.planned_epochs
+        now = time.monotonic()
+        if self._previews is not None and (last or now - self._previewed > PREVIEW_SECONDS):
+            self._previewed = now
+            made = self._run.reconstructions(self._previews)
+            self._preview = _half_blocks(self._previews, made)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._refreshed > REFRESH_SECONDS:
+            self._refreshed = now
+            self._live.update(self._drawn(), refresh=True)
+
+    def _drawn(self) -> "RenderableType":
+        from rich.console import Group
+
+        return Group(*self._parts())
+
+    def _parts(self) -> "Iterator[RenderableType]":
+        rows = self._run.rows
+        if rows:
+            yield self._table(rows[-ROWS:])
+            if len(rows) > 1 and _can_show_blocks(self._rich):
+                yield _sparkline([row["loss"] for row in rows])
+        if self._at:
+            yield self._bar(self._at)
+        if self._preview is not None:
+            yield self._preview
+
+    def _table(self, rows: "list[dict[str, float]]") -> "RenderableType":
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        names = [name for name in self._names if any(name in row for row in rows)]
+        for name in ("epoch", *names, "images/s", "s"):
+            table.add_column(name.replace("mean_activation", "rho_hat"), justify="right")
+        for row in rows:
+            figures = [f"{row[name]:.4g}" if name in row else "" for name in names]
+            speed = f"{row['images_per_second']:,.0f}"
+            table.add_row(f"{row['epoch']:,}", *figures, speed, f"{row['seconds']:.2g}")
+        return table
+
+    def _bar(self, at: "Progress") -> "RenderableType":
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        done, line = self._done(), Table.grid(padding=(0, 2))
+        planned = self._run.planned_epochs
+        speed = at.step / at.steps * self._run.trained_images / at.seconds if at.seconds else 0
+        passed = done - (self._done_before or 0)
+        elapsed = time.monotonic() - self._began
+        left = elapsed / passed * (planned - done) if passed else 0
+        line.add_row(
+            f"epoch {min(int(done) + 1, planned):,}/{planned:,}",
+            ProgressBar(total=planned, completed=done, width=24),
+            f"{speed:,.0f} images/s" if speed else "",
+            f"{_clock(left)} left" if passed else "",
+        )
+        return line
+
+    def _done(self) -> float:
+        """The epochs that are over, with the part of the one under way."""
+        part = self._at.step / self._at.steps if self._at and self._at.losses is None else 0.0
+        return len(self._run.rows) + part
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _sparkline(values: list[float]) -> "Text":
+    """The course of positive values on a scale of their logarithm, the last one at its right."""
+    from rich.text import Text
+
+    width = min(len(values), SPARK_WIDTH)
+    ends = [round(len(values) * (place + 1) / width) for place in range(width)]
+    heights = [math.log(max(values[end - 1], 1e-30)) for end in ends]
+    low, high = min(heights), max(heights)
+    steps = [round((height - low) / (high - low or 1) * (len(BARS) - 1)) for height in heights]
+    return Text("loss ", "dim") + Text("".join(BARS[step] for step in steps), "cyan")
+
+
+def _can_show_blocks(rich: "RichConsole") -> bool:
+    return rich.encoding.lower().startswith("utf")
+
+
+def _previewed(run: "Run", rich: "RichConsole") -> "Pixels | None":
+    """The images of which a preview shows the reconstructions; None where the terminal cannot."""
+    if (
+        run.architecture.classes
+        or not _can_show_blocks(rich)
+        or rich.color_system not in ("truecolor", "256")
+        or rich.no_color
+        or rich.height < PREVIEW_HEIGHT
+    ):
+        return None
+    side = min(PREVIEW_SIDE, run.images.shape[2])
+    return run.images.spread(min(MOST_PREVIEWED, rich.width // (side + 1))).images
+
+
+def _half_blocks(originals: "Pixels", reconstructions: "Pixels") -> "Text":
+    """A row of originals and a row of reconstructions, two pixels a character."""
+    from rich.color import Color
+    from rich.style import Style
+    from rich.text import Text
+
+    from aectl.outputs.pictures import shrunk
+
+    text = Text("\n")
+    for images in (shrunk(originals, PREVIEW_SIDE), shrunk(reconstructions, PREVIEW_SIDE)):
+        height = images.shape[2] // 2 * 2
+        colours = images[:, [0, 0, 0] if images.shape[1] == 1 else [0, 1, 2], :height]
+        for top in range(0, height, 2):
+            for image in colours.transpose(0, 2, 3, 1).tolist():
+                for upper, lower in zip(image[top], image[top + 1], strict=True):
+                    style = Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
+                    text.append("▀", style)
+                text.append(" ")
+            text.append("\n")
+        text.append("\n")
+    text.rstrip()
+    return text

@@ -57,7 +57,7 @@ class Session:
         if out is not None and out == common.errors:
             raise OutputError(f"--out and --errors name the same file, {out}")
         self.common = common
-        self.console = Console(common.quiet)
+        self.console = Console(common.quiet, common.plain)
         self.outcome = Outcome(self.console, common.errors, common.overwrite, common.strict)
 
     def inputs(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -15,9 +16,12 @@ from aectl.types import Shape
 class Encoder(nn.Module):
     """preactivation = W_n ... activation(W_1 x + b_1) ... + b_n; of that, `code` makes the code.
 
-    In training the parts `input_dropout` of the input and `dropout` of each inner layer are
-    dropped.
+    Where there is a `center`, (pixels,), x is what an image differs by from it (LeCun et al. 1998,
+    section 4.3). In training the parts `input_dropout` of the input and `dropout` of each inner
+    layer are dropped.
     """
+
+    center: Tensor | None
 
     def __init__(
         self,
@@ -27,9 +31,11 @@ class Encoder(nn.Module):
         code: Code,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
+        center: bool = False,
     ) -> None:
         super().__init__()
         widths = [math.prod(shape), *hidden]
+        self.register_buffer("center", torch.zeros(widths[0]) if center else None)
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.activation = ACTIVATIONS[activation]
         self.code = code
@@ -44,9 +50,14 @@ class Encoder(nn.Module):
         assert isinstance(layer, nn.Linear)
         return layer
 
+    def seen(self, images: Tensor) -> Tensor:
+        """images -> (batch, pixels): what the first layer sees of them."""
+        x = images.flatten(1)
+        return x if self.center is None else x - self.center
+
     def inner(self, images: Tensor, layer: int) -> Tensor:
         """images -> (batch, units): what the hidden layer gives, counted from 1; 0 is the input."""
-        x: Tensor = self.input_dropout(images.flatten(1))
+        x: Tensor = self.input_dropout(self.seen(images))
         for dense in self.layers[:layer]:
             x = self.dropout(self.activation(dense(x)))
         return x
@@ -194,9 +205,12 @@ class Autoencoder(AutoencoderBase):
         tied: bool = False,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
+        center: bool = False,
     ) -> None:
         super().__init__(shape, output_activation)
-        self.encoder = Encoder(shape, hidden, activation, code or Code(), dropout, input_dropout)
+        self.encoder = Encoder(
+            shape, hidden, activation, code or Code(), dropout, input_dropout, center
+        )
         self.decoder = Decoder(
             shape, hidden, activation, dropout, self.encoder.layers if tied else None
         )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from aectl.models.activations import ACTIVATIONS
@@ -13,10 +14,23 @@ from aectl.types import Shape
 
 
 class ConvEncoder(nn.Module):
-    """Stages of 3x3 convolutions that halve the image, then a dense layer onto the code."""
+    """Stages of 3x3 convolutions that halve the image, then a dense layer onto the code.
 
-    def __init__(self, shape: Shape, hidden: Sequence[int], activation: str, code: Code) -> None:
+    Where there is a `center`, (channels, height, width), they see what an image differs by from it.
+    """
+
+    center: Tensor | None
+
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str,
+        code: Code,
+        center: bool = False,
+    ) -> None:
         super().__init__()
+        self.register_buffer("center", torch.zeros(shape) if center else None)
         *channels, self.code_size = hidden
         self.stages = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise([shape[0], *channels])
@@ -27,7 +41,7 @@ class ConvEncoder(nn.Module):
 
     def inner(self, images: Tensor, layer: int) -> Tensor:
         """images -> (batch, channels, height, width): what the stage gives, counted from 1."""
-        x = images
+        x = images if self.center is None else images - self.center
         for stage in self.stages[:layer]:
             x = self.activation(stage(x))
         return x
@@ -90,9 +104,11 @@ class ConvAutoencoder(AutoencoderBase):
         activation: str = "relu",
         code: Code | None = None,
         output_activation: str = "clamp",
+        *,
+        center: bool = False,
     ) -> None:
         super().__init__(shape, output_activation)
-        self.encoder = ConvEncoder(shape, hidden, activation, code or Code())
+        self.encoder = ConvEncoder(shape, hidden, activation, code or Code(), center)
         self.decoder = ConvDecoder(shape, hidden, activation)
 
 

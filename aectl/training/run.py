@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -17,6 +18,7 @@ import aectl
 from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.datasets import ImageSet
+from aectl.data.images import Pixels
 from aectl.data.splits import few_labels, split
 from aectl.errors import ConfigError, DivergedError
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
@@ -226,6 +228,22 @@ class Run:
         self._fresh = state["fresh"]
         self._best, self._kept = state["best"], dict(state["kept"])
         self._left = state
+
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """The parameters by name."""
+        named = self.network.named_parameters()
+        return {name: parameter.detach().cpu().numpy() for name, parameter in named}
+
+    @torch.inference_mode()
+    def reconstructions(self, images: Pixels) -> Pixels:
+        """What the autoencoder makes of images by now, both (n, channels, height, width), 0 to 255.
+
+        For use while `epochs()` waits after an epoch.
+        """
+        assert not isinstance(self.network, Classifier)
+        x = torch.from_numpy(images).to(self.device).float() / 255
+        made = self.network.eval().reconstruct(x).clamp(0, 1) * 255
+        return made.round().byte().cpu().numpy()
 
     def card(self) -> ModelCard:
         """What the model file says of this run."""

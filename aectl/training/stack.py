@@ -35,6 +35,8 @@ def layers_of(whole: Autoencoder, architecture: Architecture) -> Iterator[Layer]
         assert isinstance(network, Autoencoder)
         network.encoder.layers[0] = whole.encoder.layers[number - 1]
         network.decoder.layers[0] = whole.decoder.layers[-number]
+        if number == 1:
+            network.encoder.center = whole.encoder.center
         if number == len(architecture.hidden):
             network.encoder.code = whole.encoder.code
 
@@ -54,6 +56,7 @@ def _alone(whole: Architecture, number: int) -> Architecture:
         code_activation=config.code_activation if number == last else config.activation,
         output_activation=config.output_activation if number == 1 else _range(config.activation),
         input_dropout=config.input_dropout if number == 1 else config.dropout,
+        center=config.center and number == 1,
     )
     shape = whole.shape if number == 1 else (1, 1, whole.hidden[number - 2])
     return Architecture(alone, shape)

@@ -34,9 +34,13 @@ def begin(network: Network, config: Config, start: Start, images: Tensor) -> Non
         network.encoder.load_state_dict(source.state_dict())
     if start.weights is not None:
         _copy_weights(start.weights, network)
-    elif isinstance(network, Classifier):
         return
-    elif config.model.sparsity == "kl":
+    if isinstance(network, Classifier):
+        return
+    if network.encoder.center is not None:
+        network.encoder.center.copy_(images.mean(0).view_as(network.encoder.center))
+        begin_at_mean(network, images)
+    if config.model.sparsity == "kl":
         rest_at(network, config.loss.rho)
     elif config.model.sparsity in COMPETING:
         compete(network, images)
@@ -65,6 +69,12 @@ def compete(network: Autoencoder | ConvAutoencoder, images: Tensor) -> None:
     layer.weight.mul_((spread.mean() / spread.clamp(min=1e-6))[:, None])
     layer.bias.sub_(network.encoder.preactivation(images).mean(0))
     network.decoder.directions.copy_(layer.weight.t())
+    begin_at_mean(network, images)
+
+
+@torch.no_grad()
+def begin_at_mean(network: Autoencoder | ConvAutoencoder, images: Tensor) -> None:
+    """Lets the last bias of the decoder give the mean image."""
     bias = network.decoder.last_bias
     mean = images.mean((0, 2, 3)) if len(bias) == len(images[0]) else images.mean(0).flatten()
     bias.copy_(mean.logit(EDGE) if network.output_activation is torch.sigmoid else mean)

@@ -203,6 +203,7 @@ def test_an_inner_layer_is_what_numpy_computes(aectl, trained, scans, layer):
     model = trained("--epochs", "2", "--hidden", "20,12,5")
     weights = load_file(model / "model.safetensors")
     wanted = np.array([pixels_of(path) for path in sorted(scans.iterdir())[:20]])
+    wanted = wanted - weights["encoder.center"]
     for number in range(layer):
         name = f"encoder.layers.{number}"
         wanted = np.maximum(wanted @ weights[f"{name}.weight"].T + weights[f"{name}.bias"], 0)

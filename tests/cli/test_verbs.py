@@ -24,6 +24,7 @@ def features(rows):
 def test_codes_are_what_numpy_computes_from_the_weights(aectl, dense):
     weights = load_file(dense / "model.safetensors")
     pixels = np.round(load_digits().images[-360:] * (255 / 16)).reshape(360, 64) / 255
+    pixels = pixels - weights["encoder.center"]
     wanted = pixels @ weights["encoder.layers.0.weight"].T + weights["encoder.layers.0.bias"]
     rows = rows_of(aectl("encode", dense).out)
     assert list(rows[0])[:3] == ["path", "label", "f0"]

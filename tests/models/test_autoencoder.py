@@ -133,3 +133,17 @@ def test_filter_responses_are_what_the_code_is_before_its_activation():
 )
 def test_the_line_above_which_a_unit_is_active_depends_on_the_code_s_activation(activation, line):
     assert built(7, 3, code=Code(activation)).active_above == line
+
+
+def test_a_centered_encoder_sees_what_an_image_differs_by_from_the_center():
+    torch.manual_seed(0)
+    centered = Autoencoder((1, 3, 3), [4], center=True)
+    plain = Autoencoder((1, 3, 3), [4])
+    center, images = torch.rand(9), torch.rand(5, 1, 3, 3)
+    centered.encoder.center.copy_(center)
+    weights = {n: v for n, v in centered.state_dict().items() if n != "encoder.center"}
+    plain.load_state_dict(weights)
+    with torch.no_grad():
+        bias = plain.encoder.to_code.bias
+        bias -= plain.encoder.to_code.weight @ center
+        torch.testing.assert_close(centered(images), plain(images))

@@ -1,0 +1,74 @@
+"""Logs of a training that TensorBoard shows: scalars, histograms, pictures and codes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aectl.errors import ConfigError
+from aectl.files import writing
+
+
+class TensorBoard:
+    """Writes the logs of a run into a folder, from the epoch `first` on.
+
+    Raises ConfigError where the package is missing, OutputError where nothing can be written.
+    """
+
+    def __init__(self, folder: Path, first: int = 1) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            needed = "pip install 'aectl[tensorboard]'"
+            raise ConfigError(f"--tensorboard needs a package: {needed}") from None
+        self._folder = folder
+        with writing(folder):
+            self._writer: Any = SummaryWriter(str(folder), purge_step=first)
+
+    def epoch(self, row: Mapping[str, float], weights: Mapping[str, NDArray[Any]]) -> None:
+        """The figures of an epoch, and histograms of the weights after it."""
+        with writing(self._folder):
+            for name, value in row.items():
+                if name != "epoch":
+                    self._writer.add_scalar(_tag(name), value, row["epoch"])
+            for name, values in weights.items():
+                self._writer.add_histogram(f"weights/{name}", values, row["epoch"])
+
+    def pictures(self, pictures: Mapping[str, Image.Image], epoch: int) -> None:
+        """Pictures by name."""
+        with writing(self._folder):
+            for name, picture in pictures.items():
+                pixels = np.asarray(picture.convert("RGB"))
+                self._writer.add_image(name, pixels, epoch, dataformats="HWC")
+
+    def codes(
+        self,
+        codes: NDArray[np.float32],
+        images: NDArray[np.uint8],
+        names: Sequence[str],
+        epoch: int,
+    ) -> None:
+        """Codes (n, units) for the projector, with the names and images that they are of."""
+        import torch
+
+        one_line = [" ".join(name.split()) or "-" for name in names]
+        with writing(self._folder):
+            self._writer.add_embedding(
+                torch.from_numpy(codes), one_line, torch.from_numpy(images) / 255, epoch, "codes"
+            )
+
+    def close(self) -> None:
+        """Writes what is left."""
+        with writing(self._folder):
+            self._writer.close()
+
+
+def _tag(name: str) -> str:
+    """`train/mse` for `train_mse`, so that figures of one kind stand together."""
+    for split in ("train", "validation"):
+        if name.startswith(f"{split}_"):
+            return f"{split}/{name.removeprefix(f'{split}_')}"
+    return name
