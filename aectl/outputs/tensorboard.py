@@ -36,6 +36,7 @@ class TensorBoard:
                     self._writer.add_scalar(_tag(name), value, row["epoch"])
             for name, values in weights.items():
                 self._writer.add_histogram(f"weights/{name}", values, row["epoch"])
+            self._writer.flush()  # else a run that is killed and resumed has a gap
 
     def pictures(self, pictures: Mapping[str, Image.Image], epoch: int) -> None:
         """Pictures by name."""
