@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -179,10 +180,19 @@ def train(
     extras = Extras(beside["asked"], Path(beside["data_dir"]), tensorboard)
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
         _train_all(plan, run, folder, beside, extras, console, goes_on=begun is not None)
-    usual = reading.data_dir == default_data_dir(None)
-    where = "" if usual else f" --data-dir {reading.data_dir}"
-    console.notice(f"next: aectl eval {folder / 'seed-*' if plan.several else folder}{where}")
+    _tell_what_next(folder, plan.several, reading.data_dir, console)
     return outcome.status(len(plan.images))
+
+
+def _tell_what_next(folder: Path, several: bool, data_dir: Path, console: Console) -> None:
+    """What there is to look at, and the next command to try."""
+    known = {str(default_data_dir(None)), os.environ.get("AECTL_DATA_DIR")}
+    where = "" if str(data_dir) in known else f" --data-dir {shlex.quote(str(data_dir))}"
+    runs = f"{shlex.quote(str(folder))}{'/seed-*' if several else ''}"
+    report = f" --report {shlex.quote(str(folder / 'report.html'))}" if several else ""
+    if not several:
+        console.notice(f"look: {folder / 'report.html'} in a browser")
+    console.notice(f"next: aectl eval {runs}{where}{report}")
 
 
 @dataclass(frozen=True)

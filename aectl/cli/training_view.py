@@ -11,6 +11,7 @@ from aectl.cli.console import Console
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
+    from rich.table import Table as RichTable
     from rich.text import Text
 
     from aectl.data.images import Pixels
@@ -27,7 +28,7 @@ REFRESH_SECONDS = 0.1
 PREVIEW_SECONDS = 0.5
 ROWS = 8
 BARS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 48
+SPARK_WIDTH, UNBOUNDED = 48, 10_000
 PREVIEW_SIDE, MOST_PREVIEWED = 16, 8
 PREVIEW_HEIGHT = 34
 """Lines that a terminal needs to show reconstructions below the table."""
@@ -70,7 +71,9 @@ class TrainingView:
         if self._live:
             self._live.epoch(row)
         elif row["epoch"] % self._every == 0 or row["epoch"] in (1, self._epochs):
-            figures = "  ".join(f"{name} {row[name]:.4g}" for name in self._shown if name in row)
+            figures = "  ".join(
+                f"{_called(name)} {row[name]:.4g}" for name in self._shown if name in row
+            )
             self._console.notice(
                 f"epoch {row['epoch']}/{self._epochs}  {figures}  {row['seconds']:.2g} s"
             )
@@ -133,23 +136,20 @@ class _LiveTable:
         if rows:
             yield self._table(rows[-ROWS:])
             if len(rows) > 1 and _can_show_blocks(self._rich):
-                yield _sparkline([row["loss"] for row in rows])
+                yield _sparkline([row["loss"] for row in rows], self._rich.width - 6)
         if self._at:
             yield self._bar(self._at)
         if self._preview is not None:
             yield self._preview
 
     def _table(self, rows: "list[dict[str, float]]") -> "RenderableType":
-        from rich.table import Table
-
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        """As many columns as the terminal has room for, the first ones first."""
         names = [name for name in self._names if any(name in row for row in rows)]
-        for name in ("epoch", *names, "images/s", "s"):
-            table.add_column(name.replace("mean_activation", "rho_hat"), justify="right")
-        for row in rows:
-            figures = [f"{row[name]:.4g}" if name in row else "" for name in names]
-            speed = f"{row['images_per_second']:,.0f}"
-            table.add_row(f"{row['epoch']:,}", *figures, speed, f"{row['seconds']:.2g}")
+        for columns in range(len(names) + 3, 1, -1):
+            table = _table(rows, names, columns)
+            unbounded = self._rich.options.update(max_width=UNBOUNDED)
+            if self._rich.measure(table, options=unbounded).maximum <= self._rich.width:
+                break
         return table
 
     def _bar(self, at: "Progress") -> "RenderableType":
@@ -176,17 +176,37 @@ class _LiveTable:
         return len(self._run.rows) + part
 
 
+def _table(rows: "list[dict[str, float]]", names: list[str], columns: int) -> "RichTable":
+    """The first `columns` of the epoch, the named figures, the speed and the seconds."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ["epoch", *map(_called, names), "images/s", "s"][:columns]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        figures = [f"{row[name]:.4g}" if name in row else "" for name in names]
+        speed = f"{row['images_per_second']:,.0f}"
+        cells = [f"{row['epoch']:,}", *figures, speed, f"{row['seconds']:.2g}"]
+        table.add_row(*cells[:columns])
+    return table
+
+
+def _called(name: str) -> str:
+    """A column of `metrics.csv` as the terminal has room for it."""
+    return name.replace("mean_activation", "rho_hat")
+
+
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _sparkline(values: list[float]) -> "Text":
+def _sparkline(values: list[float], room: int) -> "Text":
     """The course of positive values on a scale of their logarithm, the last one at its right."""
     from rich.text import Text
 
-    width = min(len(values), SPARK_WIDTH)
+    width = max(1, min(len(values), SPARK_WIDTH, room))
     ends = [round(len(values) * (place + 1) / width) for place in range(width)]
     heights = [math.log(max(values[end - 1], 1e-30)) for end in ends]
     low, high = min(heights), max(heights)
