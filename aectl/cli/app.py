@@ -27,11 +27,21 @@ from aectl.errors import AectlError
 
 app = typer.Typer(
     name="aectl",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train autoencoders and put them to work: one command trains, one file is the model.",
 )
+FIRST_STEPS = """\
+aectl trains autoencoders and puts them to work. Three commands to start with:
+
+  aectl train --sparse --rho 0.05 --out first     trains a first one; first/report.html shows it
+  aectl eval first --pca                          its error, beside that of PCA
+  aectl encode first --out codes.csv              the features of images, a row an image
+
+A folder of your own images: aectl train --dataset FOLDER.
+All commands: aectl --help. The options of one, with an example: aectl train --help.
+"""
 DRAIN_SECONDS = 0.5
 OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
 """What Python, NumPy and torch raise."""
@@ -45,6 +55,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -52,7 +63,8 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(FIRST_STEPS, nl=False)
 
 
 def main() -> int:

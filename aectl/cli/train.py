@@ -117,7 +117,7 @@ def train(
     plain: options.Plain = False,
     debug: options.Debug = False,
 ) -> int:
-    """Train a model. Prints the path of its file; the run folder holds pictures and figures too.
+    """Train a model. Prints the path of its file; the run folder holds a report to look at too.
 
     Example: aectl train --sparse --rho 0.05
     """

@@ -7,6 +7,8 @@ import sys
 import pytest
 from conftest import shell
 
+from aectl.cli.app import COMMANDS
+
 WRONG = {
     "train --dataset mnits": "'mnist'",
     "train --dataset digit": "'digits'",
@@ -184,3 +186,23 @@ def test_a_closed_pipe_leaves_the_stdin_of_a_loop_alone(dense, tmp_path):
     (tmp_path / "list").write_text("one\ntwo\nthree\n")
     loop = f"while read word; do aectl encode {dense} digits | head -1 | wc -l; done < list"
     assert shell(loop, tmp_path).out.split() == ["1", "1", "1"]
+
+
+def test_alone_it_tells_a_newcomer_three_commands_that_work_one_after_the_other(aectl, tmp_path):
+    done = aectl()
+    assert (done.status, done.err) == (0, "")
+    steps = [line.split("   ")[0].split() for line in done.out.splitlines() if line[:2] == "  "]
+    assert [words[1] for words in steps] == ["train", "eval", "encode"]
+    first, *others = steps
+    assert aectl(*first[1:], "--epochs", "2").status == 0
+    assert (tmp_path / "first" / "report.html").is_file()
+    for words in others:
+        assert aectl(*words[1:]).status == 0
+    assert (tmp_path / "codes.csv").is_file()
+    assert max(map(len, done.out.splitlines())) <= 100
+
+
+def test_every_command_s_help_ends_its_text_with_an_example(aectl, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in COMMANDS:
+        assert f"Example: aectl {name}" in aectl(name, "--help").out
