@@ -48,8 +48,12 @@ Penalty = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class Room(NamedTuple):
-    """What each layer gives for a batch, and of all but the last the gradient: (batch, units)."""
+    """What each layer gives for a batch, and of all but the last the gradient: (batch, units).
 
+    `seen` is what the first one sees, (batch, pixels), where images are centered.
+    """
+
+    seen: Tensor | None
     outputs: list[Tensor]
     gradients: list[Tensor]
 
@@ -82,7 +86,7 @@ class Fused:
 
     def __init__(self, network: Autoencoder) -> None:
         encoder, decoder = network.encoder, network.decoder
-        self._seen = encoder.seen
+        self._center = encoder.center
         self._layers: list[nn.Linear] = [*encoder.layers, *decoder.layers]
         inner = [encoder.activation] * (len(encoder.layers) - 1)
         names = [*inner, encoder.code.activation, *inner, linear]
@@ -103,10 +107,11 @@ class Fused:
         call, and finds no gradients there.
         """
         self._calls += 1
-        count, below = len(inputs), self._seen(inputs)
-        seen = below
+        count, seen = len(inputs), inputs.flatten(1)
         room = self._room(count)
-        outputs = room.outputs
+        if self._center is not None:
+            seen = torch.sub(seen, self._center, out=room.seen)
+        below, outputs = seen, room.outputs
         for layer, activation, out in zip(self._layers, self._activations, outputs, strict=True):
             torch.addmm(layer.bias, below, layer.weight.t(), out=out)
             activation.activate(out)
@@ -149,7 +154,11 @@ class Fused:
         """Room for a batch, kept for the next of the same size."""
         if count not in self._rooms:
             outputs = [layer.bias.data.new_empty(count, len(layer.bias)) for layer in self._layers]
-            self._rooms[count] = Room(outputs, [torch.empty_like(out) for out in outputs[:-1]])
+            center = self._center
+            seen = None if center is None else center.new_empty(count, len(center))
+            self._rooms[count] = Room(
+                seen, outputs, [torch.empty_like(out) for out in outputs[:-1]]
+            )
         return self._rooms[count]
 
 

@@ -151,8 +151,9 @@ class ModelConfig(Section):
     center: bool = option(
         True,
         "The encoder sees what an image differs by from the mean of the training images, and the "
-        "decoder begins at that mean. Without it, wide layers die at the first steps.",
+        "decoder begins at that mean. Without it, most units die on bright images.",
         when=("model", AUTOENCODERS),
+        instead=(("sparsity", "kl", False),),
     )
     tied: bool = option(
         False,

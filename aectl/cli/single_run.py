@@ -65,7 +65,7 @@ def train_one(
         _watched(run, checkpoints, console, logs)
         _fill(folder, run, extras, logs)
     checkpoints.remove()
-    _warn_of_dead_units(run.rows[-1], console)
+    _warn_of_dead_units(run, console)
 
 
 @contextlib.contextmanager
@@ -113,12 +113,15 @@ def removed_if_empty(*folders: Path) -> Iterator[None]:
         raise
 
 
-def _warn_of_dead_units(row: Mapping[str, Any], console: Console) -> None:
+def _warn_of_dead_units(run: "Run", console: Console) -> None:
+    row = run.rows[-1]
     dead = row.get("train_dead", row.get("validation_dead", 0.0))
+    centered = run.config.model.center
+    remedy = "a lower --lr, or another --code-activation," if centered else "--center"
     if dead > MUCH_DEAD:
         console.notice(
-            f"{dead:.0%} of the code's units are active for no image; a lower --lr, or another"
-            " --code-activation, keeps more of them alive"
+            f"{dead:.0%} of the code's units are active for no image; {remedy} keeps more of them"
+            " alive"
         )
 
 

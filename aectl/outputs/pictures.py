@@ -27,7 +27,7 @@ ASPECT = 4 / 3
 
 MOST_FILTERS = 400
 MARK = 96
-SPACE, PAIR_SPACE = 8, 3
+SPACE, FILTER_SPACE, PAIR_SPACE = 8, 3, 3
 TEXT_SIZE, LINE = 11, 14
 LEAST_CAPTION = 56
 """Pixels of width in which a caption finds room."""
@@ -77,7 +77,8 @@ def filter_grid(
     if dead is not None:
         tiles[dead[:MOST_FILTERS]] = _crossed_out(tiles[dead[:MOST_FILTERS]])
     columns = math.ceil(math.sqrt(len(tiles)))
-    return _sheet(_for_display(tiles, len(tiles), WANTED_FILTER), (), title, columns)
+    shown = _for_display(tiles, len(tiles), WANTED_FILTER)
+    return _sheet(shown, (), title, columns, FILTER_SPACE)
 
 
 def filter_tiles(filters: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -118,30 +119,34 @@ def _for_display(
 
 
 def _sheet(
-    tiles: NDArray[np.uint8], captions: Sequence[str], title: str, columns: int | None = None
+    tiles: NDArray[np.uint8],
+    captions: Sequence[str],
+    title: str,
+    columns: int | None = None,
+    space: int = SPACE,
 ) -> Image.Image:
     """Tiles (n, channels, height, width) in rows on paper, each above its caption."""
     count, channels, height, width = tiles.shape
     lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     wide = max(width, LEAST_CAPTION) if lines else width
     below = lines * LINE + 2 if lines else 0
-    columns = columns or _columns(count, wide + SPACE, height + below + SPACE)
-    across = columns * (wide + SPACE) + SPACE
-    heading = _wrapped(title, across - 2 * SPACE) if title else []
-    top = len(heading) * (LINE + 2) + (SPACE if heading else 0)
-    down = top + math.ceil(count / columns) * (height + below + SPACE) + SPACE
+    columns = columns or _columns(count, wide + space, height + below + space)
+    across = columns * (wide + space) + space
+    heading = _wrapped(title, across - 2 * space) if title else []
+    top = len(heading) * (LINE + 2) + (space if heading else 0)
+    down = top + math.ceil(count / columns) * (height + below + space) + space
     sheet = Image.new("L" if channels == 1 else "RGB", (across, down), "white")
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(heading):
-        draw.text((SPACE, SPACE + number * (LINE + 2)), line, INK, _font())
+        draw.text((space, space + number * (LINE + 2)), line, INK, _font())
     for place in range(count):
         row, column = divmod(place, columns)
-        x = SPACE + column * (wide + SPACE)
-        y = top + SPACE + row * (height + below + SPACE)
+        x = space + column * (wide + space)
+        y = top + space + row * (height + below + space)
         sheet.paste(to_pil(tiles[place]), (x + (wide - width) // 2, y))
         for number, line in enumerate(captions[place].split("\n") if lines else ()):
             middle = x + wide / 2, y + height + 1 + number * LINE
-            draw.text(middle, _elided(line, wide + SPACE - 2), INK, _font(), anchor="ma")
+            draw.text(middle, _elided(line, wide + space - 2), INK, _font(), anchor="ma")
     return sheet
 
 

@@ -53,7 +53,7 @@ function widthOf(sheet, wanted) {
 
 function caption(sheet, place, more = []) {
   const label = sheet.labels[place];
-  return [...more, label === null ? sheet.paths[place] : label].join(" · ");
+  return [...more, label === null ? sheet.paths[place].split("/").pop() : label].join(" · ");
 }
 
 /* ---- the tip that follows the pointer ---- */
