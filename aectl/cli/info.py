@@ -34,8 +34,10 @@ def info(
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return 0
-    for name, value in _flat(described):
-        typer.echo(f"{name:<28}  {value}")
+    lines = _flat(described)
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        typer.echo(f"{name:<{width}}  {value}".rstrip())
     return 0
 
 

@@ -196,9 +196,8 @@ class _Use:
         network = load_autoencoder(self.model)
         made = pictures.to_bytes(inference.interpolate(network, found, steps))
         captions = ["A", *(f"{share:.3g}" for share in np.linspace(0, 1, steps)), "B"]
-        title = (
-            f"from A, {_told(ends[0])}, to B, {_told(ends[1])}: what the codes between decode to"
-        )
+        a, b = (spelt_out(printable(word)) for word in ends)
+        title = f"from A ({a}) to B ({b}): what the codes between decode to"
         row = np.concatenate([found[:1], made, found[1:]])
         return Made(2, [pictures.image_grid(row, captions, title, len(row))])
 

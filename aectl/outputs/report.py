@@ -72,7 +72,7 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     alone = len(groups) == len(groups[0].results) == 1
     if confusion and alone and len(classes) <= CLASSES_SHOWN:
         console.print(_confusion_table(confusion, classes))
-    return text.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
 
 def to_cells(groups: Sequence[Group]) -> list[list[str]]:

@@ -22,18 +22,18 @@ CASES = ((60_000, 392, 1), (60_000, 392, 10), (60_000, 784, 10), (60_000, 1568, 
 
 
 def mnist_of(folder: Path, count: int) -> Path:
-    """A data folder with so many random images as MNIST's training set."""
+    """A data folder with so many random images as MNIST's training set, and 10,000 to test."""
     raw = folder / f"{count}" / "MNIST" / "raw"
     if not raw.exists():
         raw.mkdir(parents=True)
         chance = np.random.default_rng(0)
-        for split in ("train", "t10k"):
+        for split, images in {"train": count, "t10k": 10_000}.items():
             with (raw / f"{split}-images-idx3-ubyte").open("wb") as file:
-                file.write(np.array([0x803, count, SIDE, SIDE], ">i4").tobytes())
-                chance.integers(0, 256, (count, SIDE, SIDE), np.uint8).tofile(file)
+                file.write(np.array([0x803, images, SIDE, SIDE], ">i4").tobytes())
+                chance.integers(0, 256, (images, SIDE, SIDE), np.uint8).tofile(file)
             with (raw / f"{split}-labels-idx1-ubyte").open("wb") as file:
-                file.write(np.array([0x801, count], ">i4").tobytes())
-                chance.integers(0, 10, count, np.uint8).tofile(file)
+                file.write(np.array([0x801, images], ">i4").tobytes())
+                chance.integers(0, 10, images, np.uint8).tofile(file)
     return raw.parents[1]
 
 
