@@ -83,15 +83,16 @@ def test_a_preview_shows_originals_above_reconstructions_where_there_is_colour(t
     assert b"38;2;0;0;0;48;2;0;0;0m" in seen  # a corner of a digit is black
 
 
-@pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"lines": 24}, {"TERM": "xterm-mono"}])
+@pytest.mark.parametrize("settings", [{"lines": 24}, {"TERM": "xterm-mono"}])
 def test_there_is_no_preview_without_colour_or_room(tmp_path, settings):
     status, seen = in_terminal(*TRAIN, folder=tmp_path, **settings)
     assert status == 0
     assert "▀".encode() not in seen
 
 
-def test_no_colour_is_none(tmp_path):
+def test_no_colour_is_none_and_no_preview(tmp_path):
     _, seen = in_terminal(*TRAIN, folder=tmp_path, NO_COLOR="1")
+    assert "▀".encode() not in seen
     numbers = {part for code in COLOUR.findall(seen) for part in code[2:-1].split(b";")}
     assert numbers <= {b"", b"0", b"1", b"2"}  # bold and dim are no colours
 

@@ -123,7 +123,8 @@ def test_info_shows_what_the_file_holds(aectl, dense):
     assert described["tensors"] == {k: list(v.shape) for k, v in sorted(tensors.items())}
     assert described["architecture"]["hidden"] == [32]
     assert described["training"]["options"]["dataset"] == "digits"
-    assert "architecture.hidden           32" in aectl("info", dense).out
+    lines = aectl("info", dense).out.splitlines()
+    assert ["architecture.hidden", "32"] in [line.split() for line in lines]
 
 
 def test_load_gives_a_module_for_notebooks(dense, scans):
