@@ -377,7 +377,7 @@ def test_a_classifier_of_few_labels_trains_for_2000_steps_on_them_alone():
 @pytest.mark.parametrize("model", ["autoencoder", "conv-autoencoder"])
 def test_a_centered_run_starts_at_the_mean_image_and_keeps_that_center(model):
     hidden = "16" if model == "autoencoder" else "4,8"
-    run = prepared(model=model, hidden=hidden)
+    run = prepared(model=model, hidden=hidden, epochs=3)
     mean = pixels(run.images).mean(0)
     torch.testing.assert_close(run.network.encoder.center.view_as(mean), mean)
     channel_or_pixel = mean.mean((1, 2)) if model == "conv-autoencoder" else mean.flatten()
