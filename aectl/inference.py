@@ -24,6 +24,8 @@ VECTOR = 32
 """Numbers that a processor works on at once in one step of a loop, at the most."""
 
 
+CLASSES_NAMED = 20
+
 PART = 250
 """Images that are looked at a time where there is no batch."""
 
@@ -245,7 +247,8 @@ def measure_labels(
             raise DataError(
                 "a classifier is measured against labels, and there are none"
                 if unknown is None
-                else f"the label '{unknown}' is none of the model's classes: {', '.join(classes)}"
+                else f"the label '{unknown}' is none of the model's {len(classes)} classes:"
+                f" {', '.join(classes[:CLASSES_NAMED])}{', ...' * (len(classes) > CLASSES_NAMED)}"
             )
         labels = torch.tensor([numbers[label] for label in batch.labels if label is not None])
         found = network.probabilities(_full(batch, device))[: len(batch.paths)].max(1)

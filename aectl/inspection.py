@@ -30,6 +30,7 @@ BINS = 24
 STRONGEST = 12
 EXTREMES = 12
 MISTAKES_OF_A_KIND = 12
+FEWEST_MAPPED = 3
 MOST_MISTAKES = 1000
 
 
@@ -225,8 +226,12 @@ def _pca(features: Floats) -> Floats:
 def _tsne(features: Floats) -> Floats:
     from sklearn.manifold import TSNE
 
+    if len(features) < FEWEST_MAPPED:
+        raise ConfigError(f"--map tsne needs at least {FEWEST_MAPPED} images, not {len(features)}")
     perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
-    made: Floats = TSNE(perplexity=perplexity, random_state=0).fit_transform(features)
+    spread = features.shape[1] > 1 and (features != features[0]).any()
+    tsne = TSNE(perplexity=perplexity, init="pca" if spread else "random", random_state=0)
+    made: Floats = tsne.fit_transform(features)
     return made
 
 

@@ -301,3 +301,38 @@ def test_a_second_map_stands_beside_pca(aectl, dense, tmp_path):
     maps = data_of(tmp_path / "page.html")["models"][0]["maps"]
     assert list(maps) == ["pca", "tsne"]
     assert all(np.shape(points) == (360, 2) for points in maps.values())
+
+
+@pytest.fixture
+def one_colour(aectl, tmp_path):
+    """A run on images that are all the same: every unit is dead, and nothing is left to explain."""
+    for number in range(4):
+        Image.new("L", (8, 8), 128).save(tmp_path / f"{number}.png")
+    options = ("--hidden", "3", "--sparsity", "topk", "--k", "1", "--epochs", "2", "-q")
+    assert aectl("train", "--dataset", ".", *options, "--out", "run").status == 0
+    return tmp_path / "run"
+
+
+def test_figures_that_are_no_numbers_stand_on_the_page_too(aectl, one_colour):
+    figures = data_of(one_colour / "report.html")["models"][0]["figures"]
+    assert (figures["psnr"], figures["explained_variance"]) == ("inf", "nan")
+
+
+def test_a_page_of_dead_units_can_be_looked_at(browser, one_colour):
+    with opened(browser, one_colour / "report.html") as page:
+        assert "unit 0" in page.locator(".detail h2").inner_text()
+        assert "no image activates it" in page.locator(".detail").inner_text()
+
+
+def test_codes_that_are_all_the_same_have_a_map(aectl, one_colour):
+    words = ("eval", one_colour, "--dataset", ".", "--report", "page.html", "--map", "tsne")
+    assert aectl(*words).status == 0
+    maps = data_of(one_colour.parent / "page.html")["models"][0]["maps"]
+    assert np.isfinite(maps["tsne"]).all()
+
+
+def test_a_map_of_too_few_images_is_refused(aectl, dense, scans):
+    words = ("eval", dense, "--dataset", scans / "003.png", "--report", "page.html")
+    done = aectl(*words, "--map", "tsne")
+    assert done.status == 2
+    assert "at least 3 images, not 1" in done.err

@@ -94,7 +94,11 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
         "facts": list(portrait.facts.items()),
         "command": portrait.command,
         "metrics": _columns(portrait.metrics),
-        "figures": {name: value for name, value in portrait.figures.items() if name != "confusion"},
+        "figures": {
+            name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in portrait.figures.items()
+            if name != "confusion"
+        },
         "measuredOn": portrait.measured_on,
         "images": findings.images,
         "sample": sheets.of(findings.sample, SAMPLE_SIDE),

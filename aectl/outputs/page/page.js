@@ -133,7 +133,7 @@ function about(model) {
   }, "copy");
   const command = make("div", { class: "command" }, make("code", {}, model.command), copy);
   const figures = Object.entries(model.figures).map(([name, value]) =>
-    make("div", { class: "figure" }, make("b", {}, number(value)), make("span", {}, name)));
+    make("div", { class: "figure" }, make("b", {}, typeof value === "string" ? value : number(value)), make("span", {}, name)));
   const facts = model.facts.map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
   fill("about",
     ...(page.models.length > 1 ? [make("h2", {}, model.name)] : []),
@@ -328,7 +328,7 @@ function units(model) {
     make("div", { class: "controls" }, sort),
     make("div", { class: "units" }, grid, detail));
   arrange(orders["by number"]);
-  select(code ? code.active.slice(0, buttons.length).findIndex((share) => share > 0) >>> 0 : 0);
+  select(Math.max(0, code ? code.active.slice(0, buttons.length).findIndex((share) => share > 0) : 0));
 }
 
 function codeStatistics(model) {
