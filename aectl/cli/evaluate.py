@@ -89,6 +89,7 @@ def evaluate(
     """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier.
 
     Models that differ by their seed alone are shown as mean and standard deviation.
+
     Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
     _check(models, dataset, per_image, sort, as_json and as_csv, pca or probe)
