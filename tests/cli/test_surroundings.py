@@ -42,7 +42,7 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path):
     assert done.err == "aectl: cannot write the run folder run: Permission denied\n"
 
 
-@pytest.mark.parametrize("closed", ["<&-", "2>&-", ">&-"])
+@pytest.mark.parametrize("closed", ["<&- 2>&-", ">&-"])
 def test_training_needs_none_of_its_streams(tmp_path, closed):
     assert shell(f"{TRAIN} --out run {closed}", tmp_path).status == 0
     assert "run/model.safetensors" in left(tmp_path)
