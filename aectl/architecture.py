@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from aectl import options
 from aectl.config import OPTIONS
 from aectl.errors import ModelFileError
-from aectl.sections import AUTOENCODERS, ModelConfig
-from aectl.types import Shape
+from aectl.sections import AUTOENCODERS, TEXT_AUTOENCODER, ModelConfig
+from aectl.types import SPECIAL, Shape
 
 if TYPE_CHECKING:
     from aectl.models import Network
     from aectl.models.codes import Code
 
 LARGEST_SIDE = 4096
+LARGEST_VOCABULARY = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,15 @@ class Architecture:
     """A network without its weights.
 
     `config` is resolved (its `hidden` is set); `classes` is the number of classes of a
-    classifier, else 0; `encoder` describes the autoencoder whose code a classifier sees.
+    classifier, else 0; `encoder` describes the autoencoder whose code a classifier sees. `tokens`
+    is the size of the vocabulary of a model of text, else 0: its `shape` is (1, 1, length).
     """
 
     config: ModelConfig
     shape: Shape
     classes: int = 0
     encoder: "Architecture | None" = None
+    tokens: int = 0
 
     @property
     def kind(self) -> str:
@@ -49,12 +52,20 @@ class Architecture:
 
     def build(self) -> "Network":
         """The network, with fresh weights drawn from torch's random state."""
-        from aectl.models import Autoencoder, Classifier, ConvAutoencoder
+        from aectl.models import Autoencoder, Classifier, ConvAutoencoder, text_autoencoder
 
         config = self.config
+        if config.model == TEXT_AUTOENCODER and config.bottleneck == "text":
+            return text_autoencoder.ThroughText(
+                self.tokens, self.shape[2], self.hidden[0], config.ratio, config.temperature
+            )
+        if config.model == TEXT_AUTOENCODER:
+            return text_autoencoder.ThroughVector(
+                self.tokens, self.shape[2], self.hidden[0], self.code_size, self._code()
+            )
         if config.model == "classifier":
             below = self.encoder.build() if self.encoder else None
-            assert not isinstance(below, Classifier)
+            assert below is None or isinstance(below, Autoencoder | ConvAutoencoder)
             encoder = below.encoder if below else None
             return Classifier(
                 self.shape, self.hidden, self.classes, config.activation,
@@ -100,6 +111,8 @@ class Architecture:
         described["shape"] = self.shape
         if self.classes:
             described["classes"] = self.classes
+        if self.tokens:
+            described["tokens"] = self.tokens
         if self.encoder:
             described["encoder"] = self.encoder.to_json()
         return described
@@ -113,7 +126,7 @@ class Architecture:
         if fields.get("model", "") in AUTOENCODERS:
             fields.setdefault("center", False)  # older files are of networks without one
         shape = _shape(fields.pop("shape", None))
-        classes = fields.pop("classes", 0)
+        classes, tokens = fields.pop("classes", 0), fields.pop("tokens", 0)
         inner = fields.pop("encoder", None)
         model_fields = {field.name for field in dataclasses.fields(ModelConfig)}
         if not fields.keys() <= model_fields:
@@ -130,6 +143,13 @@ class Architecture:
             or (classes > 0) != (config.model == "classifier")
         ):
             raise ModelFileError(f"a {config.model} cannot have {classes!r} classes")
+        of_text = config.model == TEXT_AUTOENCODER or (isinstance(inner, Mapping) and tokens)
+        if (
+            type(tokens) is not int
+            or not 0 <= tokens <= LARGEST_VOCABULARY
+            or (tokens > SPECIAL) != bool(of_text)
+        ):
+            raise ModelFileError(f"a {config.model} cannot have {tokens!r} tokens")
         encoder = None if inner is None else cls.from_json(inner, depth + 1)
         if encoder and (config.model != "classifier" or encoder.kind == "classifier"):
             raise ModelFileError("only a classifier stands on an encoder, and only on one")
@@ -137,7 +157,9 @@ class Architecture:
             raise ModelFileError(
                 f"its images are {shape}, and those of its encoder {encoder.shape}"
             )
-        return cls(config, shape, classes, encoder)
+        if encoder and encoder.tokens != tokens:
+            raise ModelFileError(f"it has {tokens} tokens, and its encoder {encoder.tokens}")
+        return cls(config, shape, classes, encoder, tokens)
 
 
 def _shape(value: object) -> Shape:

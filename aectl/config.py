@@ -9,7 +9,14 @@ from typing import Any
 
 from aectl import options
 from aectl.errors import ConfigError
-from aectl.sections import OF_RECTIFIERS, DataConfig, LossConfig, ModelConfig, TrainingConfig
+from aectl.sections import (
+    OF_RECTIFIERS,
+    TEXT_AUTOENCODER,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 from aectl.types import Shape
 
 SHORTHAND = {"sparse": ("sparsity", "kl")}
@@ -68,6 +75,8 @@ class Config:
             self._check_k_start(self.training.k_start)
         if self.training.optimizer == "lbfgs":
             self._refuse_chance()
+        if self.loss.aux_k and self.model.model == TEXT_AUTOENCODER:
+            raise ConfigError("--aux-k cannot go with --model text-autoencoder")
         if self.training.stack:
             self._refuse_unlike_layers()
 
@@ -101,6 +110,8 @@ class Config:
 
     def _refuse_chance(self) -> None:
         """Raises ConfigError where the loss of the same weights is another each time."""
+        if self.model.model == TEXT_AUTOENCODER:
+            raise ConfigError("--optimizer lbfgs cannot go with --model text-autoencoder")
         chance = {
             "noise": self.loss.noise != "none",
             "dropout": self.model.dropout > 0,
@@ -116,12 +127,14 @@ class Config:
                     f" with {options.flag(name)}"
                 )
 
-    def resolved(self, shape: Shape, width: int, images: int) -> "Config":
-        """With what depends on the images filled in: their shape, their number, and the `width`
-        of what the network sees of each."""
-        channels, rows, columns = shape
-        trained = self.data.labels or max(1, images - round(self.data.validation * images))
-        data = dataclasses.replace(self.data, size=(rows, columns), channels=channels)
+    def resolved(self, shape: Shape | None, width: int, inputs: int) -> "Config":
+        """With what depends on the inputs filled in: their number, the `width` of what the network
+        sees of each and, of images, their shape."""
+        trained = self.data.labels or max(1, inputs - round(self.data.validation * inputs))
+        data = self.data
+        if shape is not None:
+            channels, *sides = shape
+            data = dataclasses.replace(data, size=tuple(sides), channels=channels)
         return dataclasses.replace(
             self,
             data=data,

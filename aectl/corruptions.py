@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from aectl.types import PAD
+
 
 def masked(images: Tensor, level: float) -> Tensor:
     """Each number is 0 with probability `level` (Vincent et al. 2010, section 3.3)."""
@@ -39,6 +41,18 @@ def shifted(images: Tensor, most: int) -> Tensor:
     numbers = torch.arange(count, device=images.device)[:, None, None]
     moved = padded.permute(0, 2, 3, 1)[numbers, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)
+
+
+def swapped(tokens: Tensor, part: float) -> Tensor:
+    """tokens (batch, length), a `part` of them replaced by others, drawn from the whole batch.
+
+    PAD stays where it is, and is never drawn.
+    """
+    there = tokens != PAD
+    known = tokens[there]
+    others = known[torch.randint(len(known), tokens.shape, device=tokens.device)]
+    struck = (torch.rand(tokens.shape, device=tokens.device) < part) & there
+    return torch.where(struck, others, tokens)
 
 
 NOISE: dict[str, Callable[[Tensor, float], Tensor]] = {

@@ -16,14 +16,14 @@ from aectl.errors import DataError
 from aectl.inference import Floats, Measured
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.model_file import ModelCard
-from aectl.models import Classifier, Network
+from aectl.models import Classifier, ImageNetwork
 
 
 @dataclasses.dataclass
 class Evaluation:
     """Measures a network: run through `measured()`, then ask for the figures."""
 
-    network: Network
+    network: ImageNetwork
     card: ModelCard
     device: torch.device
     batch_size: int

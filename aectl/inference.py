@@ -14,7 +14,7 @@ from aectl.data.images import Pixels, decode
 from aectl.data.inputs import InputBatch
 from aectl.errors import DataError
 from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
-from aectl.models import Classifier, Network
+from aectl.models import Classifier, ImageNetwork
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.types import Shape
 
@@ -301,7 +301,7 @@ class Preprocessing:
         return to_tensor(decode(path, self.shape), torch.device("cpu"))
 
 
-def filters(network: Network, mean: NDArray[Any], spread: NDArray[Any], most: int) -> Floats:
+def filters(network: ImageNetwork, mean: NDArray[Any], spread: NDArray[Any], most: int) -> Floats:
     """What each unit looks for, of `most` units: (units, channels, height, width).
 
     The gradient of what the unit answers, before its activation, at the `mean` image, times the

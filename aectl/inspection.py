@@ -16,7 +16,7 @@ from aectl.errors import ConfigError
 from aectl.findings import SAMPLE_SIDE, Code, Findings, Gallery, Mistake, Shown, Units
 from aectl.inference import Floats, Measured
 from aectl.metrics import ReconstructionMetrics, is_active
-from aectl.models import Classifier, Network
+from aectl.models import Classifier, ImageNetwork
 
 MOST_SAMPLED, LEAST_SAMPLED = 3000, 100
 SAMPLED_PIXELS = 2_500_000
@@ -37,7 +37,7 @@ MOST_MISTAKES = 1000
 class Inspection:
     """Sees every image that is measured, remembers a few, and then says what there is to show."""
 
-    def __init__(self, network: Network, classes: Sequence[str] = ()) -> None:
+    def __init__(self, network: ImageNetwork, classes: Sequence[str] = ()) -> None:
         self._network = network
         self._numbers = {name: number for number, name in enumerate(classes)}
         self._sample = _Spread(_sample_size(network))
@@ -77,8 +77,10 @@ class Inspection:
             return Findings(
                 self._images, sample, units, maps, mistaken=mistaken, mistakes=self._mistakes
             )
-        active = is_active(torch.from_numpy(answers), metrics.active_above)
-        code = Code(metrics.rho_hat.numpy(), metrics.active.numpy(), active.sum(1).numpy())
+        active = is_active(torch.from_numpy(answers), metrics.codes.active_above)
+        code = Code(
+            metrics.codes.rho_hat.numpy(), metrics.codes.active.numpy(), active.sum(1).numpy()
+        )
         return Findings(self._images, sample, units, maps, code, self._galleries())
 
     def _add_mistakes(
@@ -164,7 +166,7 @@ class _Extremes:
         self.errors = both[order]
 
 
-def _sample_size(network: Network) -> int:
+def _sample_size(network: ImageNetwork) -> int:
     """How many images a page has room for, and memory for their codes."""
     pixels = math.prod(min(side, SAMPLE_SIDE) for side in network.shape[1:])
     wide = network.classes_count if isinstance(network, Classifier) else network.code_size
@@ -172,7 +174,7 @@ def _sample_size(network: Network) -> int:
 
 
 @torch.inference_mode()
-def _answers(network: Network, images: Pixels) -> tuple[Floats, Floats]:
+def _answers(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
     """What the units answer, (n, units), and what the map is made of, (n, features).
 
     Both are the code of an autoencoder; of a classifier, the answers of its first layer, and what
@@ -190,7 +192,7 @@ def _answers(network: Network, images: Pixels) -> tuple[Floats, Floats]:
     return made, torch.cat(features).numpy() if features else made
 
 
-def _units(network: Network, images: Pixels, answers: Floats) -> Units:
+def _units(network: ImageNetwork, images: Pixels, answers: Floats) -> Units:
     mean, spread = inference.mean_and_spread(images)
     filters = inference.filters(network, mean, spread, MOST_UNITS)
     total = answers.shape[1]

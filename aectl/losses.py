@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aectl.types import PAD
+
 EDGE = 1e-7
 """How near to 0 or 1 a mean activation may come before its penalty grows no more."""
 
@@ -85,6 +87,40 @@ def contraction(slopes: Tensor, weight: Tensor) -> Tensor:
 def squared_weights(weights: Iterable[Tensor]) -> Tensor:
     """1/2 sum W^2 over all weights (CS294A notes, section 2, the second term of J(W, b))."""
     return torch.stack([0.5 * weight.square().sum() for weight in weights]).sum()
+
+
+def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
+    """-log p of a token, in nats, mean over all tokens of the batch that are not PAD.
+
+    logits: (batch, length, vocabulary), tokens: (batch, length); a scalar.
+    """
+    return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD)
+
+
+def quality(logits: Tensor, chosen: Tensor, lengths: Tensor) -> Tensor:
+    """-log p of a token of texts that were drawn, in nats, mean over all tokens (Baziotis et al.
+    2019, SEQ3, section 2.3, with the drawn tokens in the place of their distribution).
+
+    logits: of a language model, (batch, length, vocabulary); chosen: a 1 for each token, in the
+    same shape; lengths: (batch,). A scalar; linear in `chosen`, through which a gradient goes.
+    """
+    of_token = (logits.log_softmax(2) * chosen).sum(2)
+    return -_mean_within(of_token, lengths)
+
+
+def entropy(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
+    """-sum_v p_v log p_v of what each token is drawn by, in nats, mean over all tokens.
+
+    log_probabilities: (batch, length, vocabulary); lengths: (batch,); a scalar.
+    """
+    of_token = (log_probabilities.exp() * log_probabilities).sum(2)
+    return -_mean_within(of_token, lengths)
+
+
+def _mean_within(values: Tensor, lengths: Tensor) -> Tensor:
+    """The mean of values (batch, length) that are within the lengths (batch,)."""
+    places = torch.arange(values.shape[1], device=values.device)
+    return values.where(places < lengths[:, None], 0.0).sum() / lengths.sum()
 
 
 RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -1,18 +1,59 @@
 """What is measured, each figure defined once and summed up batch by batch in float64."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aectl.errors import DataError
+from aectl.types import PAD
+
+MOST_NATS = 700.0
+
+
+class CodeMetrics:
+    """The figures of codes, over all that `update` has seen."""
+
+    def __init__(self, active_above: float | None) -> None:
+        self.active_above = active_above
+        self._codes = 0
+
+    def update(self, code: Tensor) -> None:
+        """code: (batch, code_size)."""
+        active = is_active(code, self.active_above)
+        if self._codes == 0:
+            self._code = torch.zeros_like(code[0], dtype=torch.float64)
+            self._active = torch.zeros_like(code[0], dtype=torch.int64)
+        self._codes += len(code)
+        self._code += code.sum(0, dtype=torch.float64)
+        self._active += active.sum(0)
+
+    @property
+    def rho_hat(self) -> Tensor:
+        """The mean activation of each unit: (code_size,)."""
+        return (self._code / self._codes).cpu()
+
+    @property
+    def active(self) -> Tensor:
+        """The part of the codes in which each unit is active: (code_size,)."""
+        return (self._active.double() / self._codes).cpu()
+
+    def result(self) -> dict[str, float]:
+        """mean_activation, l0 and dead; the design's section 4 says what each is."""
+        return {
+            "mean_activation": self.rho_hat.mean().item(),
+            "l0": self.active.sum().item(),
+            "dead": (self.active == 0).double().mean().item(),
+        }
 
 
 class ReconstructionMetrics:
     """The figures of an autoencoder, over all images that `update` has seen."""
 
     def __init__(self, active_above: float | None) -> None:
-        self.active_above = active_above
+        self.codes = CodeMetrics(active_above)
         self.images = 0
 
     def update(self, images: Tensor, reconstruction: Tensor, code: Tensor) -> Tensor:
@@ -24,29 +65,15 @@ class ReconstructionMetrics:
             images, reconstruction, code = images.cpu(), reconstruction.cpu(), code.cpu()
         x = images.flatten(1).double()
         squares = (reconstruction.flatten(1).double() - x).square()
-        active = is_active(code, self.active_above)
         if self.images == 0:
             self._squares = self._x_squares = x.new_zeros(())
             self._x = x.new_zeros(x.shape[1])
-            self._code = torch.zeros_like(code[0], dtype=torch.float64)
-            self._active = torch.zeros_like(code[0], dtype=torch.int64)
         self.images += len(x)
         self._squares = self._squares + squares.sum()
         self._x += x.sum(0)
         self._x_squares = self._x_squares + x.square().sum()
-        self._code += code.sum(0, dtype=torch.float64)
-        self._active += active.sum(0)
+        self.codes.update(code)
         return squares.mean(1)
-
-    @property
-    def rho_hat(self) -> Tensor:
-        """The mean activation of each unit: (code_size,)."""
-        return (self._code / self.images).cpu()
-
-    @property
-    def active(self) -> Tensor:
-        """The part of the images for which each unit is active: (code_size,)."""
-        return (self._active.double() / self.images).cpu()
 
     def result(self) -> dict[str, float]:
         """Every figure by name; the design's section 4 says what each is."""
@@ -61,15 +88,97 @@ class ReconstructionMetrics:
             "sse": squares / self.images,
             "psnr": -10 * math.log10(mse) if mse else math.inf,
             "explained_variance": 1 - squares / spread if spread > 0 else math.nan,
-            "mean_activation": self.rho_hat.mean().item(),
-            "l0": self.active.sum().item(),
-            "dead": (self.active == 0).double().mean().item(),
+            **self.codes.result(),
         }
 
 
 def is_active(code: Tensor, active_above: float | None) -> Tensor:
     """Which units of a code count as active: those above a line, or where there is none, not 0."""
     return code != 0 if active_above is None else code > active_above
+
+
+class TextMetrics:
+    """The figures of a text autoencoder, over all texts that `update` has seen."""
+
+    def __init__(self, baselines: Mapping[str, Sequence[int]] | None = None) -> None:
+        """`baselines` are what guesses without a model would write, tokens (length,), by name."""
+        self.texts = 0
+        self._baselines = {n: torch.tensor(guess) for n, guess in (baselines or {}).items()}
+        self.codes: CodeMetrics | None = None
+        self._sums: dict[str, float] = {}
+
+    def update(self, tokens: Tensor, ended: Tensor, logits: Tensor, written: Tensor) -> Tensor:
+        """tokens: the texts, and written: what the decoder writes, token by token, both (batch,
+        length); ended: the texts with END behind each, (batch, length + 1); logits: of each of
+        those tokens by the true ones before it, (batch, length + 1, vocabulary).
+
+        Returns the part of the tokens of each text that is written in its place: (batch,).
+        """
+        there = tokens != PAD
+        right = ((written == tokens) & there).sum(1)
+        self.texts += len(tokens)
+        self._add("right", right.sum())
+        self._add("tokens", there.sum())
+        self._add("ends", (ended != PAD).sum())
+        self._add("nats", _nats(logits, ended))
+        for name, guess in self._baselines.items():
+            self._add(name, ((guess.to(tokens.device) == tokens) & there).sum())
+        return right / there.sum(1)
+
+    def update_code(self, code: Tensor, active_above: float | None) -> None:
+        """code: vectors that texts went through, (batch, code_size)."""
+        self.codes = self.codes or CodeMetrics(active_above)
+        self.codes.update(code)
+
+    def update_shorter(self, tokens: Tensor, shorter: Tensor, logits: Tensor) -> None:
+        """tokens: the texts, (batch, length), shorter: those that they went through, (batch,
+        slots); logits: of the language model for each of their tokens, (batch, slots, vocabulary).
+        """
+        there = shorter != PAD
+        copied = (shorter[:, :, None] == tokens[:, None, :]).any(2) & there
+        self._add("slots", there.sum())
+        self._add("copied", copied.sum())
+        self._add("shorter_nats", _nats(logits, shorter))
+
+    def result(self) -> dict[str, float]:
+        """Every figure by name.
+
+        token_accuracy: the part of the tokens that is written in its place; cross_entropy: nats a
+        token, its end among them; perplexity: e to that. Of shorter texts: bottleneck_perplexity,
+        that of the language model; compression_ratio, their tokens over those of the texts; copied,
+        the part of their tokens that the text has, too.
+        """
+        if self.texts == 0:
+            raise DataError("there are no texts to measure")
+        sums = self._sums
+        cross_entropy = sums["nats"] / sums["ends"]
+        found = {
+            "token_accuracy": sums["right"] / sums["tokens"],
+            "cross_entropy": cross_entropy,
+            "perplexity": _perplexity(cross_entropy),
+            **{f"{name}_accuracy": sums[name] / sums["tokens"] for name in self._baselines},
+        }
+        if "slots" in sums:
+            found |= {
+                "bottleneck_perplexity": _perplexity(sums["shorter_nats"] / sums["slots"]),
+                "compression_ratio": sums["slots"] / sums["tokens"],
+                "copied": sums["copied"] / sums["slots"],
+            }
+        return found | (self.codes.result() if self.codes else {})
+
+    def _add(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + float(value)
+
+
+def _nats(logits: Tensor, tokens: Tensor) -> Tensor:
+    """-log p of all tokens that are not PAD, summed."""
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(), tokens.flatten(), ignore_index=PAD, reduction="sum"
+    )
+
+
+def _perplexity(nats: float) -> float:
+    return math.exp(nats) if nats < MOST_NATS else math.inf
 
 
 class ClassificationMetrics:

@@ -15,6 +15,7 @@ from aectl.architecture import Architecture
 from aectl.errors import ConfigError, ModelFileError
 from aectl.files import replacing
 from aectl.types import Shape
+from aectl.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,15 +34,16 @@ LARGEST_HEADER = 8 * 2**20
 class ModelCard:
     """What a model file says beside its weights.
 
-    `classes` are the names of a classifier's classes; `training` holds the options, the data and
-    the versions of the run that made it, as JSON values; `weights_sha256` is the `digest` of the
-    weights, where the file tells.
+    `classes` are the names of a classifier's classes, `vocabulary` that of a model of text;
+    `training` holds the options, the data and the versions of the run that made it, as JSON values;
+    `weights_sha256` is the `digest` of the weights, where the file tells.
     """
 
     architecture: Architecture
     classes: tuple[str, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     weights_sha256: str | None = None
+    vocabulary: Vocabulary | None = None
 
     @property
     def shape(self) -> Shape:
@@ -56,22 +58,24 @@ class ModelCard:
 
     def to_json(self) -> dict[str, Any]:
         """The content of the metadata's key `aectl`."""
-        channels, height, width = self.shape
+        vocabulary = {"vocabulary": self.vocabulary.to_json()} if self.vocabulary else {}
         digest = {"weights_sha256": self.weights_sha256} if self.weights_sha256 else {}
         return {
             "format_version": FORMAT_VERSION,
             "kind": self.architecture.kind,
             "architecture": self.architecture.to_json(),
-            "preprocessing": {
-                "channels": channels,
-                "height": height,
-                "width": width,
-                **PREPROCESSING,
-            },
+            "preprocessing": self._preprocessing(),
             "classes": self.classes,
             "training": self.training,
+            **vocabulary,
             **digest,
         }
+
+    def _preprocessing(self) -> dict[str, Any]:
+        channels, height, width = self.shape
+        if self.architecture.tokens:
+            return {"length": width, **OF_TEXTS}
+        return {"channels": channels, "height": height, "width": width, **PREPROCESSING}
 
     @classmethod
     def from_json(cls, described: object) -> "ModelCard":
@@ -102,7 +106,14 @@ class ModelCard:
         weights_sha256 = described.get("weights_sha256")
         if not isinstance(weights_sha256, str | None):
             raise ModelFileError("the digest of its weights is no text")
-        card = cls(architecture, tuple(classes), training, weights_sha256)
+        vocabulary = None
+        if architecture.tokens:
+            vocabulary = Vocabulary.from_json(described.get("vocabulary"))
+            if len(vocabulary) != architecture.tokens:
+                raise ModelFileError(
+                    f"it has {len(vocabulary)} tokens for a network of {architecture.tokens}"
+                )
+        card = cls(architecture, tuple(classes), training, weights_sha256, vocabulary)
         for name in ("kind", "preprocessing"):
             if described.get(name) != card.to_json()[name]:
                 raise ModelFileError(f"its {name} does not fit its architecture")
@@ -115,6 +126,9 @@ PREPROCESSING = {
     "transparency": "over white",
 }
 """How `data.images` makes pixels out of a file, the same for every model of this version."""
+
+OF_TEXTS = {"text": "UTF-8, a text a line", "tokens": "byte-pair encoding of bytes"}
+"""How a model of text makes tokens out of a file."""
 
 
 def resolve(path: Path) -> Path:

@@ -10,28 +10,34 @@ from torch import Tensor, nn
 
 from aectl import losses
 from aectl.config import Config
-from aectl.corruptions import NOISE, shifted
+from aectl.corruptions import NOISE, shifted, swapped
 from aectl.fused import Fused, fits
 from aectl.models import Classifier
 from aectl.models.autoencoder import AutoencoderBase, Encoder
 from aectl.models.codes import Code, JumpReLU
-from aectl.sections import LossConfig
+from aectl.models.text_autoencoder import LanguageModel, ThroughText, ThroughVector, with_end
+from aectl.sections import TEXT_AUTOENCODER, LossConfig
 
 AUX_WEIGHT = 1 / 32
 DEAD_AFTER = 10_000
 
+QUALITY_STEPS = 500
+"""Steps over which the weight of the quality of a shorter text rises from 0."""
+
 
 class Batch(NamedTuple):
-    """images: (batch, channels, height, width), in [0, 1]; labels: (batch,), or None."""
+    """inputs: images (batch, channels, height, width), in [0, 1], or the tokens of texts (batch,
+    length); labels: (batch,), or None.
+    """
 
-    images: Tensor
+    inputs: Tensor
     labels: Tensor | None
 
 
 class Trace(NamedTuple):
     """What a network made of a batch: `images` are the clean ones, `inputs` what it saw."""
 
-    network: AutoencoderBase
+    network: Any
     images: Tensor
     inputs: Tensor
     preactivation: Tensor
@@ -55,8 +61,7 @@ def objective(
     stands in `remembered`.
     """
     remembered = {} if remembered is None else remembered
-    is_classifier = config.model.model == "classifier"
-    compute = classification if is_classifier else reconstruction(config, remembered)
+    compute = OBJECTIVES.get(config.model.model, reconstruction)(config, remembered)
     if below is not None:
         compute = _from_below(compute, below)
     if config.training.optimizer == "lbfgs" and config.training.weight_decay:
@@ -72,25 +77,31 @@ def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
     in_place = _in_place(config) if _is_plain(config) else None
 
     def compute(network: AutoencoderBase, batch: Batch) -> tuple[Tensor, Parts]:
-        inputs = batch.images
+        inputs = batch.inputs
         if corrupt is not None and network.training:
             inputs = corrupt(inputs, config.loss.noise_level)
         if in_place and network.training and torch.is_grad_enabled():
-            found = in_place(network, inputs, batch.images)
+            found = in_place(network, inputs, batch.inputs)
             if found is not None:
                 return found
         preactivation = network.encoder.preactivation(inputs)  # type: ignore[operator]
         code = network.encoder.code(preactivation)  # type: ignore[operator]
-        loss = distance(network, network.decoder(code), batch.images)
+        loss = distance(network, network.decoder(code), batch.inputs)
         parts = {"reconstruction": loss.detach()}
-        trace = Trace(network, batch.images, inputs, preactivation, code)
-        for name, penalty in penalties.items():
-            value = penalty(trace)
-            loss = loss + value
-            parts[name] = value.detach()
-        return loss, parts
+        trace = Trace(network, batch.inputs, inputs, preactivation, code)
+        return _with_penalties(loss, parts, penalties, trace)
 
     return compute
+
+
+def _with_penalties(
+    loss: Tensor, parts: Parts, penalties: dict[str, Penalty], trace: Trace
+) -> tuple[Tensor, Parts]:
+    for name, penalty in penalties.items():
+        value = penalty(trace)
+        loss = loss + value
+        parts[name] = value.detach()
+    return loss, parts
 
 
 def _is_plain(config: Config) -> bool:
@@ -131,11 +142,78 @@ def _in_place(
     return compute
 
 
-def classification(network: Classifier, batch: Batch) -> tuple[Tensor, Parts]:
+def classification(config: Config, remembered: dict[str, Tensor]) -> Objective:
     """A classifier's objective: the cross-entropy of the labels, mean over the batch."""
-    assert batch.labels is not None
-    loss = F.cross_entropy(network(batch.images), batch.labels)
-    return loss, {"cross_entropy": loss.detach()}
+
+    def compute(network: Classifier, batch: Batch) -> tuple[Tensor, Parts]:
+        assert batch.labels is not None
+        loss = F.cross_entropy(network(batch.inputs), batch.labels)
+        return loss, {"cross_entropy": loss.detach()}
+
+    return compute
+
+
+def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
+    """A text autoencoder's objective: the cross-entropy of the tokens, and what its code costs."""
+    through = _through_text if config.model.bottleneck == "text" else _through_vector
+    compute = through(config, remembered)
+    return _with_swaps(compute, config.data.swap) if config.data.swap else compute
+
+
+def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Objective:
+    penalties = _penalties(config, None, remembered)
+
+    def compute(network: ThroughVector, batch: Batch) -> tuple[Tensor, Parts]:
+        preactivation = network.encoder.preactivation(batch.inputs)
+        code = network.encoder.code(preactivation)
+        loss = losses.token_cross_entropy(
+            network.predict(code, batch.inputs), with_end(batch.inputs)
+        )
+        parts = {"reconstruction": loss.detach()}
+        return _with_penalties(
+            loss, parts, penalties, Trace(network, batch.inputs, batch.inputs, preactivation, code)
+        )
+
+    return compute
+
+
+def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
+    """The quality's weight rises over the first steps: pulled from the start, the slots say what is
+    likely before the decoder has learnt to listen to them, and it never does.
+    """
+    lambda_q, lambda_s = config.loss.lambda_q, config.loss.lambda_s
+
+    def compute(network: ThroughText, batch: Batch) -> tuple[Tensor, Parts]:
+        code = network.encode(batch.inputs)
+        loss = losses.token_cross_entropy(
+            network.predict(code, batch.inputs), with_end(batch.inputs)
+        )
+        parts = {"reconstruction": loss.detach()}
+        steps = remembered.get("steps", loss.new_zeros(()))
+        if network.training:
+            remembered["steps"] = steps + 1
+        quality = (steps / QUALITY_STEPS).clamp(max=1) * lambda_q
+        quality = quality * losses.quality(
+            network.language_model(code.chosen), code.chosen, code.lengths
+        )
+        sparsity = lambda_s * losses.entropy(code.log_probabilities, code.lengths)
+        parts |= {"quality": quality.detach(), "sparsity": sparsity.detach()}
+        return loss + quality + sparsity, parts
+
+    return compute
+
+
+def language_modelling(network: LanguageModel, batch: Batch) -> tuple[Tensor, Parts]:
+    """A language model's objective: the cross-entropy of each token, by those before it."""
+    loss = losses.token_cross_entropy(network.predict(batch.inputs), batch.inputs)
+    return loss, {"language_model": loss.detach()}
+
+
+OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor]], Objective]] = {
+    "classifier": classification,
+    TEXT_AUTOENCODER: text_reconstruction,
+}
+"""The objectives of the models that are no autoencoders of images."""
 
 
 def _distance(loss: str, network: AutoencoderBase, decoded: Tensor, images: Tensor) -> Tensor:
@@ -149,18 +227,21 @@ Distance = Callable[[AutoencoderBase, Tensor, Tensor], Tensor]
 
 
 def _penalties(
-    config: Config, distance: Distance, remembered: dict[str, Tensor]
+    config: Config, distance: Distance | None, remembered: dict[str, Tensor]
 ) -> dict[str, Penalty]:
-    """The penalties that the config asks for, by the names of their columns in `metrics.csv`."""
+    """The penalties that the config asks for, by the names of their columns in `metrics.csv`.
+
+    Some need the `distance` of what the decoder gives from the images.
+    """
     found: dict[str, Penalty] = {}
     sparsity, beta = config.model.sparsity, config.loss.beta
     if sparsity in SPARSITY:
         found["sparsity"] = lambda trace: beta * SPARSITY[sparsity](trace, config.loss)
-    if sparsity == "gated":
+    if sparsity == "gated" and distance:
         found["gate"] = partial(_gate, distance)
     if config.loss.contractive:
         found["contraction"] = lambda trace: config.loss.contractive * _contraction(trace)
-    if config.loss.aux_k:
+    if config.loss.aux_k and distance:
         found["auxiliary"] = partial(
             _auxiliary, config.loss.aux_k, distance, Dead(remembered, "auxiliary")
         )
@@ -260,14 +341,14 @@ def _revival(weight: float, dead_units: Dead, trace: Trace) -> Tensor:
     dead = dead_units(trace)
     if not dead.any():
         return trace.code.new_zeros(())
-    code: Code = trace.network.encoder.code  # type: ignore[assignment]
+    code: Code = trace.network.encoder.code
     gaps = code.bar(trace.preactivation.detach()) - trace.preactivation
     return weight * gaps[:, dead].amin(0).relu().sum()
 
 
 def _from_below(compute: Objective, below: Callable[[Tensor], Tensor]) -> Objective:
     """The objective of what a function makes of the images."""
-    return lambda network, batch: compute(network, batch._replace(images=below(batch.images)))
+    return lambda network, batch: compute(network, batch._replace(inputs=below(batch.inputs)))
 
 
 def _with_weight_decay(compute: Objective, weight_decay: float) -> Objective:
@@ -287,7 +368,18 @@ def _with_shifts(compute: Objective, most: int) -> Objective:
 
     def moved(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
         if network.training:
-            batch = batch._replace(images=shifted(batch.images, most))
+            batch = batch._replace(inputs=shifted(batch.inputs, most))
         return compute(network, batch)
 
     return moved
+
+
+def _with_swaps(compute: Objective, part: float) -> Objective:
+    """The objective of texts in which a part of the tokens are others, input and target alike."""
+
+    def swapped_first(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
+        if network.training:
+            batch = batch._replace(inputs=swapped(batch.inputs, part))
+        return compute(network, batch)
+
+    return swapped_first

@@ -9,6 +9,9 @@ from aectl.errors import ConfigError
 from aectl.options import option
 
 AUTOENCODERS = ("autoencoder", "conv-autoencoder")
+TEXT_AUTOENCODER = "text-autoencoder"
+OF_IMAGES = (*AUTOENCODERS, "classifier")
+WITH_A_CODE = (*AUTOENCODERS, TEXT_AUTOENCODER)
 ACTIVATIONS = (
     "relu", "leaky-relu", "gelu", "silu", "elu", "softplus", "tanh", "sigmoid", "linear",
 )  # fmt: skip
@@ -19,6 +22,7 @@ OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 LEAST_STEPS = 2_000
 FULL_BATCH_STEPS = 100
 USUAL_ACTIVITY = 0.05
+USUAL_RECURRENT = (512, 256)
 WIDEST_CLASSIFIER = 2048
 
 
@@ -37,7 +41,8 @@ class DataConfig(Section):
     dataset: str = option(
         "mnist",
         "A dataset's name, a folder of images, or patches:FOLDER: patches of a folder's images in "
-        "grey, whitened and scaled (raw-patches:FOLDER: as they are).",
+        "grey, whitened and scaled (raw-patches:FOLDER: as they are). text-autoencoder: "
+        "wikitext-2, or a file or folder of text, .txt or .tsv.",
     )
     patches: int | None = option(
         None,
@@ -49,11 +54,16 @@ class DataConfig(Section):
         None,
         "Resize images to HEIGHTxWIDTH pixels.",
         lengths=(1, 2), at_least=1, at_most=4096,
+        when=("model", OF_IMAGES),
         unset="the dataset's own; at most 32x32 for a folder",
     )  # fmt: skip
     channels: int | None = option(
-        None, "1 for grey, 3 for colour.", at_least=1, at_most=3, unset="the dataset's own"
-    )
+        None,
+        "1 for grey, 3 for colour.",
+        at_least=1, at_most=3,
+        when=("model", OF_IMAGES),
+        unset="the dataset's own",
+    )  # fmt: skip
     validation: float = option(
         0.0, "Part of the training images that is held out and measured.", at_least=0, below=1
     )
@@ -68,6 +78,26 @@ class DataConfig(Section):
         0,
         "Pixels by which training images are moved at most, each way at random.",
         at_least=0, at_most=1000,
+        when=("model", OF_IMAGES),
+    )  # fmt: skip
+    length: int = option(
+        20,
+        "Tokens of a text, pieces of words, at the most; of a longer line, parts are learnt from.",
+        at_least=1, at_most=4096,
+        when=("model", (TEXT_AUTOENCODER,)),
+    )  # fmt: skip
+    vocabulary: int = option(
+        2000,
+        "Tokens that are learnt from the text, all bytes among them.",
+        at_least=300, at_most=65_536,
+        when=("model", (TEXT_AUTOENCODER,)),
+    )  # fmt: skip
+    swap: float = option(
+        0.2,
+        "Part of the training tokens in whose place, before all else, others of the text are put.",
+        at_least=0, at_most=1,
+        when=("model", (TEXT_AUTOENCODER,)),
+        instead=(("bottleneck", "text", 0.0),),
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -82,16 +112,37 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Which network, and how wide."""
 
-    model: str = option("autoencoder", "What is trained.", choices=(*AUTOENCODERS, "classifier"))
+    model: str = option("autoencoder", "What is trained.", choices=(*OF_IMAGES, TEXT_AUTOENCODER))
     hidden: tuple[int, ...] | None = option(
         None,
         "Widths from the input to the code, mirrored by the decoder: 1000,500,250,30. "
         "conv-autoencoder: the channels of each halving stage, then the code's width. "
-        "classifier: its hidden layers ('' for none, which is logistic regression).",
+        "classifier: its hidden layers ('' for none, which is logistic regression). "
+        "text-autoencoder: the units of the recurrent layers, then the code's width.",
         lengths=(0, 32), at_least=1, at_most=1_000_000,
         unset="half the input's width; conv-autoencoder: 32, 64 and an eighth of it;"
-        " classifier: twice the input's width, at most 2,048, two times",
+        " classifier: twice the input's width, at most 2,048, two times;"
+        " text-autoencoder: 512, 256",
     )  # fmt: skip
+    bottleneck: str = option(
+        "vector",
+        "What a text goes through: vector, a code; or text, a shorter one, whose words are drawn by"
+        " the straight-through Gumbel-softmax.",
+        choices=("vector", "text"),
+        when=("model", (TEXT_AUTOENCODER,)),
+    )
+    ratio: float = option(
+        0.5,
+        "Length of the shorter text over that of the text.",
+        above=0, at_most=1,
+        when=("bottleneck", ("text",)),
+    )  # fmt: skip
+    temperature: float = option(
+        1.0,
+        "Temperature of the softmax that gives the gradient of a drawn word.",
+        above=0,
+        when=("bottleneck", ("text",)),
+    )
     bottleneck_factor: float | None = option(
         None,
         "Width of the input over the width of the code, where --hidden is not given.",
@@ -106,7 +157,7 @@ class ModelConfig(Section):
         "batch), wta (of a unit over a batch). Learnt thresholds: jumprelu and gated, with a "
         "penalty weighed by --beta.",
         choices=("none", *SPARSITIES),
-        when=("model", AUTOENCODERS),
+        when=("model", WITH_A_CODE),
     )
     k: int | None = option(
         None,
@@ -133,13 +184,22 @@ class ModelConfig(Section):
         above=0,
         when=("sparsity", ("jumprelu",)),
     )
-    activation: str = option("relu", "Activation of the inner layers.", choices=ACTIVATIONS)
+    activation: str = option(
+        "relu",
+        "Activation of the inner layers.",
+        choices=ACTIVATIONS,
+        when=("model", OF_IMAGES),
+    )
     code_activation: str = option(
         "relu",
         "Activation of the code.",
         choices=ACTIVATIONS,
-        when=("model", AUTOENCODERS),
-        instead=(("sparsity", "kl", "sigmoid"),),
+        when=("model", WITH_A_CODE),
+        instead=(
+            ("sparsity", "kl", "sigmoid"),
+            *(("sparsity", kind, "relu") for kind in SPARSITIES if kind != "kl"),
+            ("model", TEXT_AUTOENCODER, "tanh"),
+        ),
     )
     output_activation: str = option(
         "clamp",
@@ -184,7 +244,11 @@ class ModelConfig(Section):
             )
         if self.hidden and (self.k or 0) > self.hidden[-1]:
             raise ConfigError(f"--k is {self.k}, and the code has {self.hidden[-1]} units")
-        least = {"autoencoder": 1, "conv-autoencoder": 2, "classifier": 0}[self.model]
+        if self.sparsity == "gated" and self.model == TEXT_AUTOENCODER:
+            raise ConfigError("--sparsity gated cannot go with --model text-autoencoder")
+        if self.sparsity != "none" and self.bottleneck == "text":
+            raise ConfigError("--sparsity is of a vector; --bottleneck text has --lambda-s")
+        least = {"classifier": 0, "conv-autoencoder": 2, TEXT_AUTOENCODER: 2}.get(self.model, 1)
         if self.hidden is not None and len(self.hidden) < least:
             raise ConfigError(
                 f"--hidden must name at least {least} width{'s' * (least > 1)} for --model"
@@ -206,6 +270,7 @@ class ModelConfig(Section):
             "autoencoder": (code,),
             "conv-autoencoder": (32, 64, code),
             "classifier": (min(2 * width, WIDEST_CLASSIFIER),) * 2,
+            TEXT_AUTOENCODER: USUAL_RECURRENT,
         }[self.model]
 
 
@@ -259,6 +324,19 @@ class LossConfig(Section):
         above=0, at_most=1,
         when=("noise", ("masking", "salt-and-pepper", "gaussian")),
     )  # fmt: skip
+    lambda_q: float = option(
+        0.2,
+        "Weight of the quality of the shorter text: its negative log-likelihood a token under a "
+        "language model, which is trained first. It rises from 0 over the first 500 steps.",
+        at_least=0,
+        when=("bottleneck", ("text",)),
+    )
+    lambda_s: float = option(
+        0.0,
+        "Weight of the sparsity of the shorter text: the entropy of what each token is drawn by.",
+        at_least=0,
+        when=("bottleneck", ("text",)),
+    )
     contractive: float = option(
         0.0,
         "Weight of the contractive penalty, the squared Frobenius norm of d code / d input.",
@@ -308,6 +386,7 @@ class TrainingConfig(Section):
         "Largest norm of a step's gradient; a longer one is scaled down to it.",
         above=0,
         when=("optimizer", OF_BATCHES),
+        instead=(("optimizer", "lbfgs", None), ("model", TEXT_AUTOENCODER, 1.0)),
         unset="none",
     )
     precision: str = option(
@@ -348,6 +427,12 @@ class TrainingConfig(Section):
         choices=("free", "unit-norm", "orthonormal"),
         when=("model", AUTOENCODERS),
         instead=tuple(("sparsity", kind, "unit-norm") for kind in ("l1", "jumprelu", "gated")),
+    )
+    lm_epochs: int = option(
+        6,
+        "Epochs for which the language model is trained first.",
+        at_least=1,
+        when=("bottleneck", ("text",)),
     )
     stack: int = option(
         0,

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "aectl"
 CORE = {"errors", "types", "options", "sections", "config", "files"} | {
     "architecture",
     "model_file",
+    "vocabulary",
 }
 MAY_IMPORT = {
     "errors": set(),
@@ -19,21 +20,24 @@ MAY_IMPORT = {
     "config": {"errors", "options", "sections", "types"},
     "files": {"errors"},
     "architecture": {"errors", "types", "options", "sections", "config", "models"},
-    "model_file": {"errors", "types", "config", "files", "architecture", "models"},
-    "losses": set(),
-    "corruptions": set(),
+    "vocabulary": {"errors", "types"},
+    "model_file": {"errors", "types", "config", "files", "architecture", "models", "vocabulary"},
+    "losses": {"types"},
+    "corruptions": {"types"},
     "recipes": {"errors", "options", "config"},
     "models": {"types", "models"},
-    "metrics": {"errors"},
-    "data": {"errors", "types", "options", "config", "files", "data"},
+    "metrics": {"errors", "types"},
+    "data": {"errors", "types", "options", "config", "files", "data", "vocabulary"},
     "fused": {"models"},
     "objective": {"losses", "corruptions", "fused", "models", "config", "sections"},
     "inference": {"errors", "types", "data", "models", "metrics"},
+    "text_inference": {"types", "data", "models", "metrics", "vocabulary"},
     "findings": set(),
     "inspection": {"errors", "data", "findings", "inference", "metrics", "models"},
     "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file"},
-    "training": CORE | {"aectl", "data", "models", "metrics", "objective", "training"},
-    "outputs": {"errors", "files", "outputs", "data", "findings"},
+    "training": CORE
+    | {"aectl", "data", "models", "metrics", "objective", "text_inference", "training"},
+    "outputs": {"errors", "files", "outputs", "data", "findings", "text_inference"},
     "cli": None,
     "__init__": {"model_file", "inference", "models"},
     "__main__": {"cli"},
@@ -41,7 +45,8 @@ MAY_IMPORT = {
 """What each room may import of the package; the command line, anything."""
 
 TORCH_FREE = (
-    "errors", "types", "options", "sections", "config", "files", "data", "outputs", "cli", "recipes"
+    "errors", "types", "options", "sections", "config", "files", "data", "outputs", "cli",
+    "recipes", "vocabulary",
 )  # fmt: skip
 """Rooms that load no torch when they are imported."""
 

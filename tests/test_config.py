@@ -72,7 +72,7 @@ def test_a_value_of_another_type_is_refused_with_the_option_named(given):
         ({"model": "autoencodr"}, "autoencoder"), ({"model": "clasifier"}, "classifier"),
         ({"loss": "softmaxkl"}, "softmax-kl"), ({"optimizer": "adan"}, "adam"),
         ({"activation": "sigmoide"}, "sigmoid"), ({"schedule": "cosin"}, "cosine"),
-        ({"rh": 0.1}, "rho"), ({"bottleneck": 2}, "bottleneck_factor"),
+        ({"rh": 0.1}, "rho"), ({"bottleneck_facto": 2}, "bottleneck_factor"),
     ],
     ids=str,
 )  # fmt: skip
@@ -96,8 +96,11 @@ IDLE = [
     *[({name: value, "model": "classifier"},
        f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder")
       for name, value in {
-          "sparsity": "kl", "loss": "bce", "code_activation": "relu",
-          "output_activation": "linear", "bottleneck_factor": 2.0}.items()],
+          "loss": "bce", "output_activation": "linear", "bottleneck_factor": 2.0}.items()],
+    *[({name: value, "model": "classifier"},
+       f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder"
+       " or text-autoencoder")
+      for name, value in {"sparsity": "kl", "code_activation": "relu"}.items()],
 ]  # fmt: skip
 
 

@@ -65,3 +65,16 @@ def test_a_shifted_image_is_one_of_all_shifts_and_each_is_as_likely(shape):
 
 def test_the_table_of_noise_is_the_choices_of_the_option():
     assert {*corruptions.NOISE, "none"} == set(OPTIONS["noise"].metadata["option"].choices)
+
+
+def test_swapped_tokens_are_others_of_the_batch_and_padding_stays():
+    torch.manual_seed(0)
+    tokens = torch.randint(3, 9, (400, 10))
+    tokens[:, 7:] = 0
+    found = corruptions.swapped(tokens, 0.5)
+    assert (found[:, 7:] == 0).all()
+    assert (found[:, :7] >= 3).all()
+    # A sixth of those that are replaced are replaced by what they were.
+    changed = (found != tokens)[:, :7].double().mean().item()
+    assert changed == pytest.approx(0.5 * 5 / 6, abs=0.03)
+    assert corruptions.swapped(tokens, 0.0).equal(tokens)

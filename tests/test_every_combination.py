@@ -13,13 +13,11 @@ from PIL import Image
 from aectl.config import OPTIONS, SHORTHAND, read_toml
 from aectl.errors import AectlError, ConfigError
 from aectl.options import applies, declared, flag, plain_type
-from aectl.training.run import Run
-from aectl.training.setup import Reading, prepare
-from aectl.training.start import Start
+from aectl.training.setup import Reading, new_run, prepare
 
 SIDE, IMAGES = 6, 20
 PATHS = ("dataset", "load", "encoder")
-LARGEST = {"stack": 3, "size": 12, "epochs": 3}
+LARGEST = {"stack": 3, "size": 12, "epochs": 3, "vocabulary": 310}
 """Above these, a step is only slower."""
 
 ANYTHING = st.one_of(
@@ -58,13 +56,14 @@ STRANGE = st.dictionaries(st.sampled_from([*NAMES, *SHORTHAND]), ANYTHING, max_s
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder of images, of two classes."""
+    """A folder of images, of two classes, and of texts."""
     here = tmp_path_factory.mktemp("set")
     chance = np.random.default_rng(0)
     for number in range(IMAGES):
         (here / "ab"[number % 2]).mkdir(exist_ok=True)
         pixels = chance.integers(0, 256, (SIDE, SIDE), np.uint8)
         Image.fromarray(pixels).save(here / "ab"[number % 2] / f"{number}.png")
+    (here / "a" / "lines.txt").write_text("".join(f"line {n} of {IMAGES}\n" for n in range(IMAGES)))
     return str(here)
 
 
@@ -75,8 +74,8 @@ def one_step(folder, given):
         raise AssertionError(f"{path}: {reason}")
 
     try:
-        config, images = prepare({"dataset": folder, **given}, {}, Reading(None, never))
-        run = Run(config, images, torch.device("cpu"), Start())
+        config, data = prepare({"dataset": folder, **given}, {}, Reading(None, never))
+        run = new_run(config, data, torch.device("cpu"), None)
         list(itertools.islice(run.epochs(), 2))
     except AectlError as error:
         return str(error)

@@ -63,7 +63,7 @@ def test_loss_and_gradient_are_those_of_the_formula(hidden, activation, code, ou
     compute = objective(Config.from_options(penalty))
     for seed, count in enumerate((7, 7, 3, 7)):
         batch = batch_of(count, seed)
-        loss, expected = wanted(network, batch.images, sparsity)
+        loss, expected = wanted(network, batch.inputs, sparsity)
         network.zero_grad()
         found, parts = compute(network, batch)
         found.backward()
@@ -81,9 +81,9 @@ def test_a_corrupted_input_is_to_give_the_clean_image():
     loss.backward()
     found = gradients(network)
     torch.manual_seed(1)
-    kept = torch.rand(batch.images.shape, dtype=torch.float64) >= 0.5
+    kept = torch.rand(batch.inputs.shape, dtype=torch.float64) >= 0.5
     network.zero_grad()
-    off = network(batch.images * kept) - batch.images
+    off = network(batch.inputs * kept) - batch.inputs
     (0.5 * off.square().sum() / 5).backward()
     for mine, one in zip(found, gradients(network), strict=True):
         torch.testing.assert_close(mine, one)

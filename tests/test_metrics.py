@@ -9,7 +9,7 @@ from sklearn import decomposition, metrics
 from sklearn.datasets import load_digits
 
 from aectl.errors import DataError
-from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
+from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, TextMetrics, is_active
 
 
 def digits():
@@ -170,3 +170,40 @@ def test_no_images_to_measure_is_a_data_error():
 def test_pca_of_no_images_is_a_data_error():
     with pytest.raises(DataError, match="no images"):
         PCA().fit(2)
+
+
+def test_the_figures_of_texts_by_hand():
+    tokens = torch.tensor([[5, 6, 7], [8, 0, 0]])
+    ended = torch.tensor([[5, 6, 7, 2], [8, 2, 0, 0]])
+    written = torch.tensor([[5, 9, 7], [9, 0, 0]])
+    logits = torch.randn(2, 4, 10)
+    figures = TextMetrics({"unigram": [8, 8, 8], "sentence": [5, 6, 9]})
+    assert figures.update(tokens, ended, logits, written).tolist() == pytest.approx([2 / 3, 0])
+    figures.update_shorter(tokens, torch.tensor([[7, 9], [8, 0]]), torch.zeros(2, 2, 10))
+    figures.update_code(torch.tensor([[0.0, 1.0], [0.0, 3.0]]), 0.0)
+    p = torch.log_softmax(logits.double(), 2)
+    nats = -sum(
+        p[row, place, ended[row, place]].item()
+        for row, place in [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1)]
+    )
+    assert figures.result() == pytest.approx(
+        {
+            "token_accuracy": 2 / 4,
+            "cross_entropy": nats / 6,
+            "perplexity": math.exp(nats / 6),
+            "unigram_accuracy": 1 / 4,
+            "sentence_accuracy": 2 / 4,
+            "bottleneck_perplexity": 10,
+            "compression_ratio": 3 / 4,
+            "copied": 2 / 3,
+            "mean_activation": 1,
+            "l0": 1,
+            "dead": 0.5,
+        },
+        rel=1e-6,
+    )
+
+
+def test_no_texts_to_measure_is_a_data_error():
+    with pytest.raises(DataError, match="no texts"):
+        TextMetrics().result()

@@ -9,23 +9,26 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from aectl.errors import DataError, OutputError
 from aectl.files import refuse_existing, replacing
 
-if TYPE_CHECKING:
-    from aectl.data.inputs import InputBatch
-
-
 PLAIN_SECONDS = 10.0
+
+
+class Named(Protocol):
+    """A batch of inputs of any kind."""
+
+    @property
+    def paths(self) -> list[str]: ...
 
 
 class OfBatch(Protocol):
     """Any result of a batch of inputs."""
 
     @property
-    def batch(self) -> "InputBatch": ...
+    def batch(self) -> Named: ...
 
 
 Counted = TypeVar("Counted", bound=OfBatch)
@@ -51,17 +54,19 @@ class Console:
         dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown")
         return not (self.quiet or self.plain or dumb) and sys.stderr.isatty()
 
-    def counted(self, results: Iterable[Counted], what: str) -> Iterator[Counted]:
+    def counted(
+        self, results: Iterable[Counted], what: str, noun: str = "images"
+    ) -> Iterator[Counted]:
         """The same results, with a live count on a terminal, and elsewhere a line now and then."""
         if not self.interactive:
-            yield from self._told(results, what)
+            yield from self._told(results, what, noun)
             return
         from rich.console import Console as RichConsole
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (
             SpinnerColumn(), TextColumn("{task.description}"),
-            TextColumn("{task.completed:,.0f} images"),
+            TextColumn("{task.completed:,.0f} " + noun),
             TextColumn("{task.fields[rate]}"), TimeElapsedColumn(),
         )  # fmt: skip
         with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
@@ -72,14 +77,14 @@ class Console:
                 speed = bar.tasks[0].speed
                 bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
 
-    def _told(self, results: Iterable[Counted], what: str) -> Iterator[Counted]:
-        images, last = 0, time.monotonic()
+    def _told(self, results: Iterable[Counted], what: str, noun: str) -> Iterator[Counted]:
+        count, last = 0, time.monotonic()
         for result in results:
             yield result
-            images += len(result.batch.paths)
+            count += len(result.batch.paths)
             if time.monotonic() - last > PLAIN_SECONDS:
                 last = time.monotonic()
-                self.notice(f"{what}: {images:,} images")
+                self.notice(f"{what}: {count:,} {noun}")
 
 
 @dataclass
@@ -108,7 +113,7 @@ class Outcome:
         self.bad.append((path, reason))
         complain(f"aectl: left out {printable(path)}: {reason}")
 
-    def status(self, good: int) -> int:
+    def status(self, good: int, noun: str = "images") -> int:
         """The exit status after `good` inputs; writes the --errors file.
 
         Raises DataError where there was nothing that could be read.
@@ -119,7 +124,7 @@ class Outcome:
             raise DataError(
                 f"none of the {len(self.bad)} inputs could be read"
                 if self.bad
-                else "there are no images in the input"
+                else f"there are no {noun} in the input"
             )
         if self.bad:
             self.console.notice(f"{len(self.bad)} of {good + len(self.bad)} inputs were left out")

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from aectl.cli import options
+from aectl.cli import options, texts
 from aectl.cli.verb import Session, load_autoencoder, read_card
 from aectl.errors import ConfigError
-from aectl.sections import AUTOENCODERS
+from aectl.sections import WITH_A_CODE
 
 
 @options.with_common_options
@@ -47,7 +47,8 @@ def encode(
     out: options.Out = None,
     resume: options.Resume = False,
 ) -> int:
-    """Write the code of each image: a table with its path, its label where known, and f0 ... fN.
+    """Write the code of each image or line of text: a table with its path, its label where known,
+    and f0 ... fN.
 
     Example: find photos -name '*.jpg' | aectl encode runs/mnist-autoencoder-1 - > features.csv
     """
@@ -56,7 +57,13 @@ def encode(
 
     tables.check_destination(out, common.overwrite, resume, layout)
     session = Session(common, out)
-    card = read_card(model, "encode", AUTOENCODERS)
+    card = read_card(model, "encode", WITH_A_CODE)
+    if card.vocabulary:
+        texts.refuse(
+            session, layer=layer is not None, normalize=normalize != "none",
+            dtype=dtype != "float32", relative_to=relative_to is not None, absolute=absolute,
+        )  # fmt: skip
+        return texts.encode(session, model, card, inputs, out, resume, layout, label_from_folder)
     depth = len(card.architecture.hidden)
     if layer is not None and layer > depth:
         raise ConfigError(f"--layer must be at most {depth}, the layers of this encoder")

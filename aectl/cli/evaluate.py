@@ -5,19 +5,19 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from aectl.cli import options
+from aectl.cli import options, texts
 from aectl.cli.console import Console
 from aectl.cli.portrait import metrics_beside, portrait
 from aectl.cli.verb import Session, read_card
 from aectl.errors import ConfigError, OutputError
 from aectl.files import refuse_existing
-from aectl.sections import AUTOENCODERS
+from aectl.sections import WITH_A_CODE
 
 if TYPE_CHECKING:
     from aectl.data.inputs import Batches, Inputs
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aectl.inference import Measured
     from aectl.inspection import Inspection
     from aectl.model_file import ModelCard
+    from aectl.models import ImageNetwork
     from aectl.outputs.formats import Rows
     from aectl.outputs.report import Group
 
@@ -65,7 +66,9 @@ def evaluate(
     per_image: Annotated[
         Path | None,
         typer.Option(
-            "--per-image", metavar="FILE", help="Write a table with the mse of each image."
+            "--per-image",
+            metavar="FILE",
+            help="Write a table with the mse of each image, or the token_accuracy of each text.",
         ),
     ] = None,
     sort: Annotated[bool, typer.Option("--sort", help="--per-image: the worst first.")] = False,
@@ -96,11 +99,18 @@ def evaluate(
     _check_report(report_file, map_by, common.overwrite)
 
     from aectl.inspection import Inspection
-    from aectl.outputs import page, report, run_folder, tables
+    from aectl.outputs import page, run_folder, tables
 
     tables.check_destination(per_image, common.overwrite)
     session = Session(common, per_image)
-    cards = [read_card(path, "eval", (*AUTOENCODERS, "classifier")) for path in models]
+    cards = [read_card(path, "eval", (*WITH_A_CODE, "classifier")) for path in models]
+    if any(card.vocabulary for card in cards):
+        texts.refuse(session, pca=pca, probe=probe, report=report_file is not None, sort=sort)
+        if not all(card.vocabulary for card in cards):
+            raise ConfigError("models of text stand beside models of text alone")
+        of_texts, status = texts.evaluate(session, models, cards, dataset, per_image)
+        _show(of_texts, _grouped(cards, of_texts), (), as_json, as_csv)
+        return status
     if per_image and cards[0].architecture.kind == "classifier":
         raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an image")
     found = [
@@ -140,14 +150,26 @@ def evaluate(
     groups = _grouped(cards, results)
     if report_file:
         run_folder.save_text(report_file, page.to_html("aectl report", portraits, groups))
+    _show(results, groups, cards[0].classes, as_json, as_csv)
+    return session.outcome.status(results[0]["n"])
+
+
+def _show(
+    results: list[dict[str, Any]],
+    groups: "list[Group]",
+    classes: Sequence[str],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    from aectl.outputs import report
+
     if as_json:
         sys.stdout.write(report.to_json(results))
     elif as_csv:
         sys.stdout.write(report.to_csv(results))
     else:
         width = shutil.get_terminal_size((120, 24)).columns
-        sys.stdout.write(report.to_table(groups, cards[0].classes, width, sys.stdout.isatty()))
-    return session.outcome.status(results[0]["n"])
+        sys.stdout.write(report.to_table(groups, classes, width, sys.stdout.isatty()))
 
 
 def _check(
@@ -190,7 +212,7 @@ def _evaluation(session: Session, path: Path, card: "ModelCard") -> "Evaluation"
     from aectl.evaluation import Evaluation
 
     return Evaluation(
-        model_file.load(path)[0],
+        cast("ImageNetwork", model_file.load(path)[0]),
         card,
         session.device(),
         session.batch_size(card.shape),

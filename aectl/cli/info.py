@@ -29,6 +29,9 @@ def info(
     if verify:
         model_file.verify(model)
         described["weights_verified"] = True
+    if "vocabulary" in described and not as_json:
+        described["vocabulary"] = f"{described['architecture']['tokens']:,} tokens"
+        described["training"] = {k: v for k, v in described["training"].items() if k != "baselines"}
     shapes = model_file.tensor_shapes(model)
     described["tensors"] = {name: list(shape) for name, shape in sorted(shapes.items())}
     if as_json:

@@ -284,5 +284,6 @@ def _default_text(field: Any) -> str:
     parts += [
         f"{options.text(stand_in)} with {options.flag(other)} {value}"
         for other, value, stand_in in known.instead
+        if stand_in != field.default
     ]
     return "; ".join(parts)

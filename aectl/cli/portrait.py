@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aectl.inspection import Inspection
     from aectl.model_file import ModelCard
     from aectl.outputs.page import Portrait
-    from aectl.training.run import Run
+    from aectl.training.image_run import ImageRun
 
 MOST_MEASURED = 10_000
 BATCH = 1000
@@ -33,7 +33,7 @@ FACTS = {
 """What a model's card says of its training, and what the page calls it."""
 
 
-def report(run: "Run", card: "ModelCard", name: str, data_dir: Path) -> str:
+def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str:
     """The page of a run that is over, measured on images that it has not learnt from, if any."""
     from aectl.data.inputs import in_memory
     from aectl.evaluation import Evaluation
@@ -48,7 +48,7 @@ def report(run: "Run", card: "ModelCard", name: str, data_dir: Path) -> str:
     return page.to_html(name, [portrait(name, named, evaluation, inspection, run.rows)])
 
 
-def _unseen(run: "Run", data_dir: Path) -> "tuple[ImageSet, str]":
+def _unseen(run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":
     """The test split of a dataset, or the images held out, or else those of the training."""
     from aectl.data import datasets
 
@@ -56,10 +56,10 @@ def _unseen(run: "Run", data_dir: Path) -> "tuple[ImageSet, str]":
     if datasets.is_dataset(word):
         with contextlib.suppress(DataError):
             test = datasets.load(word.partition(":")[0], data_dir, download=False)
-            return test.fitted(run.images.shape), test.name
+            return test.fitted(run.data.shape), test.name
     if len(run.held_out):
-        return run.images.part(run.held_out), f"{word}, held out of the training"
-    return run.images, f"{word}, on which it was trained"
+        return run.data.part(run.held_out), f"{word}, held out of the training"
+    return run.data, f"{word}, on which it was trained"
 
 
 def portrait(

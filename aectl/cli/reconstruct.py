@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aectl.cli import options
+from aectl.cli import options, texts
 from aectl.cli.console import printable, spelt_out
 from aectl.cli.verb import Session, load_autoencoder, read_card
 from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
-from aectl.sections import AUTOENCODERS
+from aectl.sections import WITH_A_CODE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,7 +42,7 @@ def reconstruct(
             "--out",
             "-o",
             metavar="FILE",
-            help="The picture, a .png file.",
+            help="The picture, a .png file; of texts, a table.",
             show_default=str(DEFAULT_OUT),
         ),
     ] = None,
@@ -114,9 +114,20 @@ def reconstruct(
 ) -> int:
     """Draw images above their reconstructions, and print the picture's path.
 
+    Of a model of text, print each line, the shorter text that it went through, if any, and its
+    reconstruction.
+
     Example: aectl reconstruct runs/mnist-autoencoder-1 mnist:test --count 20 --out grid.png
     """  # fmt: skip
     _check([interpolate, traverse, from_codes], bool(inputs), separate, each)
+    card = read_card(model, "reconstruct", WITH_A_CODE)
+    if card.vocabulary:
+        session = Session(common, out)
+        texts.refuse(
+            session, separate=separate, each=each is not None, interpolate=interpolate is not None,
+            traverse=traverse is not None, from_codes=from_codes is not None,
+        )  # fmt: skip
+        return texts.reconstruct(session, model, card, inputs, out, count)
     if out is None and each is None:
         out = DEFAULT_OUT
     for path in _pictures(out, separate):
@@ -124,7 +135,6 @@ def reconstruct(
             raise OutputError(f"{path}: the picture is a .png file")
         refuse_existing(path, common.overwrite)
     session = Session(common, out)
-    card = read_card(model, "reconstruct", AUTOENCODERS)
     use = _Use(session, model, card, each)
     if interpolate is not None:
         made = use.interpolated(interpolate, steps)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aectl import model_file
 from aectl.cli.checkpoints import Checkpoints
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
     from aectl.model_file import ModelCard
     from aectl.outputs.tensorboard import TensorBoard
+    from aectl.training.image_run import ImageRun
     from aectl.training.run import Run
+    from aectl.training.text_run import TextRun
 
 PICTURED, PROJECTED = 40, 1000
 SAMPLED = 10_000
@@ -116,7 +118,7 @@ def removed_if_empty(*folders: Path) -> Iterator[None]:
 def _warn_of_dead_units(run: "Run", console: Console) -> None:
     row = run.rows[-1]
     dead = row.get("train_dead", row.get("validation_dead", 0.0))
-    centered = run.config.model.center
+    centered = run.config.model.center or run.architecture.tokens
     remedy = "a lower --lr, or another --code-activation," if centered else "--center"
     if dead > MUCH_DEAD:
         console.notice(
@@ -136,23 +138,40 @@ def _fill(folder: Path, run: "Run", extras: Extras, logs: "TensorBoard | None") 
     run_folder.save_text(folder / "config.toml", _log(card) + run.config.to_toml())
     run_folder.save_metrics(folder / "metrics.csv", run.rows)
     curves.save_curves(folder / "curves.png", run.rows)
-    drawn = _draw(folder, run.network, run.images)
     card = model_file.read_card(folder)
-    page = report(run, card, folder.resolve().name, extras.data_dir)
+    if run.architecture.tokens:
+        run_folder.save_text(folder / "reconstructions.txt", _written(cast("TextRun", run)))
+        return
+    images = cast("ImageRun", run)
+    drawn = _draw(folder, images.network, images.data)
+    page = report(images, card, folder.resolve().name, extras.data_dir)
     run_folder.save_text(folder / "report.html", page)
     if logs:
         logs.pictures(drawn, len(run.rows))
-        _log_codes(run, logs)
+        _log_codes(images, logs)
 
 
-def _log_codes(run: "Run", logs: "TensorBoard") -> None:
+def _written(run: "TextRun") -> str:
+    """Some of the texts, held out if any are, and what became of them."""
+    from aectl import text_inference
+    from aectl.data.texts import in_memory
+    from aectl.outputs.texts import to_text
+
+    rows = run.held_out if len(run.held_out) else range(len(run.data))
+    lines = [run.data.lines[row] for row in rows[:: math.ceil(len(rows) / PICTURED)]]
+    batches = in_memory(lines, run.vocabulary, run.architecture.shape[2])
+    results = text_inference.reconstruct(run.network, batches, run.device, run.vocabulary)
+    return "\n".join(to_text(result) for result in results)
+
+
+def _log_codes(run: "ImageRun", logs: "TensorBoard") -> None:
     """Puts the codes of some images into the logs; a classifier has none."""
     from aectl import inference
     from aectl.models import Classifier
 
     if isinstance(run.network, Classifier):
         return
-    shown = run.images.spread(PROJECTED)
+    shown = run.data.spread(PROJECTED)
     names = [shown.label(row) or shown.path(row) for row in range(len(shown))]
     codes = inference.codes_of(run.network, shown.images)
     logs.codes(codes, shown.images, names, len(run.rows))
@@ -160,7 +179,7 @@ def _log_codes(run: "Run", logs: "TensorBoard") -> None:
 
 def _log(card: "ModelCard") -> str:
     """How a run came about, as comments."""
-    said = {name: value for name, value in card.training.items() if name != "options"}
+    said = {k: v for k, v in card.training.items() if k not in ("options", "baselines")}
     versions = said.pop("versions")
     said["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     return "".join(f"# {spelt_out(f'{name}: {value}')}\n" for name, value in said.items()) + "\n"

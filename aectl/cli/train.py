@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aectl import model_file
-from aectl.architecture import Architecture
 from aectl.cli import machine, options, recipes
 from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console, Outcome
@@ -31,6 +30,7 @@ from aectl.recipes import read as read_recipe
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
     from aectl.data.inputs import InputBatch
+    from aectl.data.texts import TextSet
     from aectl.training.run import Run
     from aectl.training.setup import Reading
     from aectl.training.start import Start
@@ -147,16 +147,16 @@ def train(
     )  # fmt: skip
     plan = _planned(begun, given, file, reading, seeds)
     if begun:
-        _compare(begun, plan.images, console)
+        _compare(begun, plan.data, console)
 
     import torch
 
-    from aectl.training.run import Run, versions
+    from aectl.training.run import versions
+    from aectl.training.setup import new_run
 
     on = machine.torch_device(device, threads)
     torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
-    architecture = Architecture.from_json(begun["run"]["architecture"]) if begun else None
-    run = Run(plan.config, plan.images, on, plan.start, architecture)
+    run = new_run(plan.config, plan.data, on, plan.start, begun["run"] if begun else None)
     if threads is None and run.small:
         torch.set_num_threads(1)
     if threads is None and on.type == "cpu":
@@ -170,7 +170,7 @@ def train(
     beside: dict[str, Any] = {
         "cwd": begun["cwd"] if begun else os.getcwd(),
         "data_dir": str(reading.data_dir.absolute()),
-        "data_sha256": plan.images.checksum,
+        "data_sha256": plan.data.checksum,
         "device": on.type,
         "threads": torch.get_num_threads(),
         "versions": versions(),
@@ -181,7 +181,7 @@ def train(
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
         _train_all(plan, run, folder, beside, extras, console, goes_on=begun is not None)
     _tell_what_next(folder, plan.several, reading.data_dir, console)
-    return outcome.status(len(plan.images))
+    return outcome.status(len(plan.data))
 
 
 def _tell_what_next(folder: Path, several: bool, data_dir: Path, console: Console) -> None:
@@ -189,8 +189,9 @@ def _tell_what_next(folder: Path, several: bool, data_dir: Path, console: Consol
     known = {str(default_data_dir(None)), os.environ.get("AECTL_DATA_DIR")}
     where = "" if str(data_dir) in known else f" --data-dir {shlex.quote(str(data_dir))}"
     runs = f"{shlex.quote(str(folder))}{'/seed-*' if several else ''}"
-    report = f" --report {shlex.quote(str(folder / 'report.html'))}" if several else ""
-    if not several:
+    page = several and any(folder.glob("seed-*/report.html"))
+    report = f" --report {shlex.quote(str(folder / 'report.html'))}" if page else ""
+    if (folder / "report.html").exists():
         console.notice(f"look: {folder / 'report.html'} in a browser")
     console.notice(f"next: aectl eval {runs}{where}{report}")
 
@@ -203,7 +204,7 @@ class Plan:
     """
 
     config: Config
-    images: "ImageSet"
+    data: "ImageSet | TextSet"
     start: "Start | None"
     seeds: list[int]
     several: bool
@@ -220,13 +221,13 @@ def _planned(
     from aectl.training.setup import prepare, prepare_again
 
     if begun is None:
-        config, images = prepare(given, file, reading)
+        config, data = prepare(given, file, reading)
         first = config.training.seed
-        return Plan(config, images, _start(config), [*range(first, first + seeds)], seeds > 1)
+        return Plan(config, data, _start(config), [*range(first, first + seeds)], seeds > 1)
     with contextlib.chdir(begun["cwd"]):
-        config, images = prepare_again(given, begun["options"], reading)
+        config, data = prepare_again(given, begun["options"], reading)
         start = _start(config) if len(begun["seeds"]) > 1 else None
-    return Plan(config, images, start, begun["seeds"], begun["several"])
+    return Plan(config, data, start, begun["seeds"], begun["several"])
 
 
 def _train_all(
@@ -242,11 +243,11 @@ def _train_all(
 
     `beside` is what a checkpoint holds of them all.
     """
-    from aectl.training.run import Run
+    from aectl.training.setup import new_run
 
     for number, seed in enumerate(plan.seeds):
         if number:
-            run = Run(_seeded(plan.config, seed), plan.images, run.device, plan.start)
+            run = new_run(_seeded(plan.config, seed), plan.data, run.device, plan.start)
         target = folder / f"seed-{seed}" if plan.several else folder
         kept = {**beside, "options": run.config.values(), "seeds": plan.seeds[number:]}
         train_one(run, target, Checkpoints(target, kept, goes_on and not number), console, extras)
@@ -259,10 +260,9 @@ def _start(config: Config) -> "Start":
     from aectl.training.start import Start
 
     paths = config.training
-    return Start(
-        weights=model_file.load(Path(paths.load))[0] if paths.load else None,
-        encoder=model_file.load(Path(paths.encoder)) if paths.encoder else None,
-    )
+    weights, card = model_file.load(Path(paths.load)) if paths.load else (None, None)
+    encoder = model_file.load(Path(paths.encoder)) if paths.encoder else None
+    return Start(weights, encoder, card.vocabulary if card else None)
 
 
 def _parent(folder: Path, name: str) -> Path:
@@ -283,12 +283,12 @@ def _begun(resume: Path, given: Mapping[str, object], others: bool) -> Mapping[s
     return checkpoint.load(resume)
 
 
-def _compare(begun: Mapping[str, Any], images: "ImageSet", console: Console) -> None:
-    """Raises DataError where the images are others than those that training began with."""
+def _compare(begun: Mapping[str, Any], data: "ImageSet | TextSet", console: Console) -> None:
+    """Raises DataError where the data are others than those that training began with."""
     from aectl.training.run import versions
 
-    if begun["data_sha256"] != images.checksum:
-        raise DataError(f"the images of {images.name} are not those that training began with")
+    if begun["data_sha256"] != data.checksum:
+        raise DataError(f"the data of {data.name} are not those that training began with")
     for name, version in versions().items():
         if begun["versions"].get(name) != version:
             console.notice(

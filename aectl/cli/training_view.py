@@ -4,7 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aectl.cli.console import Console
 
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
+    from aectl.data.datasets import ImageSet
     from aectl.data.images import Pixels
     from aectl.training.loop import Progress
     from aectl.training.run import Run
 
 LINES = 10
-SHOWN = ("loss", "sparsity", "validation_loss")
+SHOWN = ("loss", "language_model", "quality", "sparsity", "validation_loss")
 MEASURED = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
 OF_COMPETING_UNITS = ("mse", "l0", "dead")
+OF_TEXTS = ("token_accuracy", "perplexity", "bottleneck_perplexity")
 OF = ("train", "validation")
 
 REFRESH_SECONDS = 0.1
@@ -42,13 +44,14 @@ class TrainingView:
         config = run.config
         self._every = math.ceil(self._epochs / LINES)
         widths = ", ".join(str(width) for width in run.architecture.hidden)
-        shape = "x".join(str(side) for side in run.architecture.shape)
         console.notice(
-            f"{config.model.model} ({widths}) on {run.trained_images:,} images of"
-            f" {config.data.dataset} ({shape}),"
+            f"{config.model.model} ({widths}) on {run.trained_inputs:,} {run.noun} of"
+            f" {config.data.dataset} ({_size(run)}),"
             f" {self._epochs} epochs on {run.device}, seed {config.training.seed}"
         )
         measured = MEASURED.get(config.model.sparsity, OF_COMPETING_UNITS)
+        if run.architecture.tokens:
+            measured = OF_TEXTS
         self._shown = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
         self._live = _LiveTable(run, self._shown) if console.interactive else None
 
@@ -116,7 +119,7 @@ class _LiveTable:
         now = time.monotonic()
         if self._previews is not None and (last or now - self._previewed > PREVIEW_SECONDS):
             self._previewed = now
-            made = self._run.reconstructions(self._previews)
+            made = self._run.reconstructions(self._previews)  # type: ignore[attr-defined]
             self._preview = _half_blocks(self._previews, made)
         self._refresh()
 
@@ -146,7 +149,7 @@ class _LiveTable:
         """As many columns as the terminal has room for, the first ones first."""
         names = [name for name in self._names if any(name in row for row in rows)]
         for columns in range(len(names) + 3, 1, -1):
-            table = _table(rows, names, columns)
+            table = _table(rows, names, columns, self._run.noun)
             unbounded = self._rich.options.update(max_width=UNBOUNDED)
             if self._rich.measure(table, options=unbounded).maximum <= self._rich.width:
                 break
@@ -158,14 +161,14 @@ class _LiveTable:
 
         done, line = self._done(), Table.grid(padding=(0, 2))
         planned = self._run.planned_epochs
-        speed = at.step / at.steps * self._run.trained_images / at.seconds if at.seconds else 0
+        speed = at.step / at.steps * self._run.trained_inputs / at.seconds if at.seconds else 0
         passed = done - (self._done_before or 0)
         elapsed = time.monotonic() - self._began
         left = elapsed / passed * (planned - done) if passed else 0
         line.add_row(
             f"epoch {min(int(done) + 1, planned):,}/{planned:,}",
             ProgressBar(total=planned, completed=done, width=24),
-            f"{speed:,.0f} images/s" if speed else "",
+            f"{speed:,.0f} {self._run.noun}/s" if speed else "",
             f"{_clock(left)} left" if passed else "",
         )
         return line
@@ -176,16 +179,18 @@ class _LiveTable:
         return len(self._run.rows) + part
 
 
-def _table(rows: "list[dict[str, float]]", names: list[str], columns: int) -> "RichTable":
+def _table(
+    rows: "list[dict[str, float]]", names: list[str], columns: int, noun: str
+) -> "RichTable":
     """The first `columns` of the epoch, the named figures, the speed and the seconds."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ["epoch", *map(_called, names), "images/s", "s"][:columns]:
+    for head in ["epoch", *map(_called, names), f"{noun}/s", "s"][:columns]:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         figures = [f"{row[name]:.4g}" if name in row else "" for name in names]
-        speed = f"{row['images_per_second']:,.0f}"
+        speed = f"{row[f'{noun}_per_second']:,.0f}"
         cells = [f"{row['epoch']:,}", *figures, speed, f"{row['seconds']:.2g}"]
         table.add_row(*cells[:columns])
     return table
@@ -194,6 +199,13 @@ def _table(rows: "list[dict[str, float]]", names: list[str], columns: int) -> "R
 def _called(name: str) -> str:
     """A column of `metrics.csv` as the terminal has room for it."""
     return name.replace("mean_activation", "rho_hat")
+
+
+def _size(run: "Run") -> str:
+    """How large an image or a text is."""
+    if run.architecture.tokens:
+        return f"{run.architecture.shape[2]} of {run.architecture.tokens:,} tokens"
+    return "x".join(str(side) for side in run.architecture.shape)
 
 
 def _clock(seconds: float) -> str:
@@ -222,14 +234,16 @@ def _previewed(run: "Run", rich: "RichConsole") -> "Pixels | None":
     """The images of which a preview shows the reconstructions; None where the terminal cannot."""
     if (
         run.architecture.classes
+        or run.architecture.tokens
         or not _can_show_blocks(rich)
         or rich.color_system not in ("truecolor", "256")
         or rich.no_color
         or rich.height < PREVIEW_HEIGHT
     ):
         return None
-    side = min(PREVIEW_SIDE, run.images.shape[2])
-    return run.images.spread(min(MOST_PREVIEWED, rich.width // (side + 1))).images
+    images = cast("ImageSet", run.data)
+    side = min(PREVIEW_SIDE, images.shape[2])
+    return images.spread(min(MOST_PREVIEWED, rich.width // (side + 1))).images
 
 
 def _half_blocks(originals: "Pixels", reconstructions: "Pixels") -> "Text":

@@ -33,7 +33,7 @@ def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
     """What a model file says. Raises ModelFileError for a model that `verb` has no use for."""
     card = model_file.read_card(path)
     if card.architecture.kind not in kinds:
-        wanted = "an autoencoder" if kinds == AUTOENCODERS else f"a {kinds[0]}"
+        wanted = "an autoencoder" if kinds[0] in AUTOENCODERS else f"a {kinds[0]}"
         kind = card.architecture.kind
         article = "an" if kind == "autoencoder" else "a"
         raise ModelFileError(f"{verb} needs {wanted}; {path} is {article} {kind}")

@@ -155,8 +155,11 @@ class Inputs:
         """The files that a word names; None where the next one may be long in coming."""
         if word == STDIN:
             assert self.stdin is not None
-            for line in _lines(self.stdin, b"\0" if self.null_separated else b"\n"):
-                yield from [None] if line is None else self._named(line)
+            for path in pieces(self.stdin, b"\0" if self.null_separated else b"\n"):
+                if path is None:
+                    yield None
+                elif path:
+                    yield from self._named(os.fsdecode(path))
         elif os.path.isdir(word):
             yield from self._described(find_images(word, self.selection), word)
         else:
@@ -327,8 +330,8 @@ def _refuse_unknown(word: str) -> None:
     raise UnknownInputError(f"no dataset, file or folder '{word}'{datasets.near_miss(word)}")
 
 
-def _lines(stream: BinaryIO, separator: bytes) -> Iterator[str | None]:
-    """The paths in a stream as they come, without the empty ones; None before it may wait."""
+def pieces(stream: BinaryIO, separator: bytes) -> Iterator[bytes | None]:
+    """What stands between the separators in a stream, as it comes; None before it may wait."""
     rest = b""
     read = getattr(stream, "read1", stream.read)  # whichever gives what there is, and no more
     while (chunk := read(65536)) != b"":
@@ -336,7 +339,7 @@ def _lines(stream: BinaryIO, separator: bytes) -> Iterator[str | None]:
             select.select([stream], [], [])
             continue
         *whole, rest = (rest + chunk).split(separator)
-        yield from (os.fsdecode(path) for path in whole if path)
+        yield from whole
         yield None
     if rest:
-        yield os.fsdecode(rest)
+        yield rest

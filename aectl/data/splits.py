@@ -10,15 +10,15 @@ Rows = NDArray[np.int64]
 """Numbers of images, in the order of their set."""
 
 
-def split(count: int, part: float, seed: int) -> tuple[Rows, Rows]:
-    """The rows of `count` images without a random `part` of them, and that part.
+def split(count: int, part: float, seed: int, noun: str = "images") -> tuple[Rows, Rows]:
+    """The rows of `count` images, or what `noun` says, without a random `part`, and that part.
 
     Raises ConfigError where one of the two would be empty, other than a part of 0.
     """
     held_out = round(part * count)
     if part and not 0 < held_out < count:
         raise ConfigError(
-            f"--validation {part:g} of {count} images leaves nothing to train or measure on"
+            f"--validation {part:g} of {count} {noun} leaves nothing to train or measure on"
         )
     order = np.random.default_rng(seed).permutation(count)
     return np.sort(order[held_out:]), np.sort(order[:held_out])

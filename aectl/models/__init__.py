@@ -3,7 +3,19 @@
 from aectl.models.autoencoder import Autoencoder
 from aectl.models.classifier import Classifier
 from aectl.models.conv_autoencoder import ConvAutoencoder
+from aectl.models.text_autoencoder import ThroughText, ThroughVector
 
-Network = Autoencoder | ConvAutoencoder | Classifier
+ImageNetwork = Autoencoder | ConvAutoencoder | Classifier
+TextNetwork = ThroughVector | ThroughText
+Network = ImageNetwork | TextNetwork
 
-__all__ = ["Autoencoder", "Classifier", "ConvAutoencoder", "Network"]
+__all__ = [
+    "Autoencoder",
+    "Classifier",
+    "ConvAutoencoder",
+    "ImageNetwork",
+    "Network",
+    "TextNetwork",
+    "ThroughText",
+    "ThroughVector",
+]

@@ -6,11 +6,18 @@ from pathlib import Path
 from aectl.files import replacing
 
 PANELS = {
-    "loss": ("loss", "reconstruction", "sparsity", "cross_entropy", "validation_loss"),
+    "loss": (
+        "loss", "reconstruction", "quality", "sparsity", "cross_entropy", "language_model",
+        "validation_loss",
+    ),
     "mean squared error": ("train_mse", "validation_mse"),
     "error, percent": ("train_error", "validation_error"),
+    "token accuracy": ("train_token_accuracy", "validation_token_accuracy"),
+    "perplexity of the bottleneck": (
+        "train_bottleneck_perplexity", "validation_bottleneck_perplexity",
+    ),
     "mean activation": ("train_mean_activation", "validation_mean_activation"),
-}
+}  # fmt: skip
 """The panels of the picture, and the columns of `metrics.csv` that each shows."""
 
 

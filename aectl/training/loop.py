@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,18 @@ class Progress:
     def after(self, epochs: int) -> "Progress":
         """The same, counted on from so many epochs before."""
         return dataclasses.replace(self, epoch=self.epoch + epochs)
+
+
+class TrainingSet(Protocol):
+    """What is trained on, whatever it is made of."""
+
+    def __len__(self) -> int: ...
+
+    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+        """Every input once, in a random order, from batch number `first` on."""
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """Every input once, in the order of the set."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +97,19 @@ class MemorySet:
 class Means:
     """Means of named scalars, weighted by the size of their batch and summed on the device."""
 
-    def __init__(self, sums: Mapping[str, Tensor] | None = None, images: int = 0) -> None:
+    def __init__(self, sums: Mapping[str, Tensor] | None = None, inputs: int = 0) -> None:
         self.sums: dict[str, Any] = dict(sums or {})
-        self.images = images
+        self.inputs = inputs
 
-    def add(self, values: Mapping[str, Tensor], images: int) -> None:
-        """Takes in the mean values of a batch of so many images."""
-        self.images += images
+    def add(self, values: Mapping[str, Tensor], inputs: int) -> None:
+        """Takes in the mean values of a batch of so many inputs."""
+        self.inputs += inputs
         for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * images
+            self.sums[name] = self.sums.get(name, 0.0) + value * inputs
 
     def means(self) -> dict[str, float]:
-        """The mean of each value over all images."""
-        return {name: (total / self.images).item() for name, total in self.sums.items()}
+        """The mean of each value over all inputs."""
+        return {name: (total / self.inputs).item() for name, total in self.sums.items()}
 
 
 @dataclass
@@ -119,7 +131,7 @@ class Position:
 def train_epochs(
     network: nn.Module,
     objective: Objective,
-    images: MemorySet,
+    inputs: TrainingSet,
     optimizer: Optimizer,
     schedule: LRScheduler,
     *,
@@ -136,7 +148,7 @@ def train_epochs(
     training is. `precision` is a name of `PRECISIONS`; the gradient's norm is held to `clip_grad`.
     Raises DivergedError where the loss is no finite number.
     """
-    steps = math.ceil(len(images) / batch_size)
+    steps = math.ceil(len(inputs) / batch_size)
     at = position or Position()
     yield Progress(at.epochs + 1, at.step, steps, seconds=at.seconds)
     while at.epochs < epochs:
@@ -148,10 +160,10 @@ def train_epochs(
         at.order = generator.get_state()
         began = last = time.monotonic()
         with _matrix_products(precision):
-            for batch in images.shuffled(batch_size, generator, at.step):
+            for batch in inputs.shuffled(batch_size, generator, at.step):
                 found = _step(network, objective, batch, optimizer, clip_grad)
                 at.step += 1
-                at.sums.add(found, len(batch.images))
+                at.sums.add(found, len(batch.inputs))
                 now = time.monotonic()
                 pause = now - last > PROGRESS_SECONDS
                 if pause or found["loss"].is_cpu:
@@ -231,12 +243,12 @@ def _step(
 
 @torch.no_grad()
 def mean_losses(
-    network: nn.Module, objective: Objective, images: MemorySet, batch_size: int
+    network: nn.Module, objective: Objective, inputs: TrainingSet, batch_size: int
 ) -> dict[str, float]:
     """The objective and its parts over a set that is not trained on."""
     network.eval()
     sums = Means()
-    for batch in images.in_order(batch_size):
+    for batch in inputs.in_order(batch_size):
         loss, parts = objective(network, batch)
-        sums.add({"loss": loss, **parts}, len(batch.images))
+        sums.add({"loss": loss, **parts}, len(batch.inputs))
     return sums.means()

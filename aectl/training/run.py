@@ -3,7 +3,8 @@
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,37 +12,33 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import aectl
 from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.datasets import ImageSet
-from aectl.data.images import Pixels
-from aectl.data.splits import few_labels, split
+from aectl.data.texts import TextSet
 from aectl.errors import ConfigError, DivergedError
-from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.model_file import ModelCard
-from aectl.models import Autoencoder, Classifier, Network
+from aectl.models import Network
+from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import BatchTopK, TopK
 from aectl.objective import Objective, objective
 from aectl.training.loop import (
-    CPU,
     Means,
-    MemorySet,
     Position,
     Progress,
+    TrainingSet,
     compiled,
     mean_losses,
     train_epochs,
 )
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.schedules import build_schedule, lower_k
-from aectl.training.stack import layers_of
-from aectl.training.start import Start, begin
+from aectl.training.start import Start
 
-MEASURED_IMAGES = 10_000
 EVALUATION_BATCH = 1000
 SMALL_STEP = 10_000_000
 
@@ -57,51 +54,56 @@ class Epoch:
         return Epoch({**self.row, "epoch": self.row["epoch"] + epochs})
 
 
-class Run:
+class Run(ABC):
     """One training run. `epochs()` trains; `network` and `card()` are its result at any time.
 
-    `config` is resolved for the images; `held_out` are the places of those that it does not learn
-    from, none without `validation`. Raises ConfigError where config, images and start do not fit
+    `config` is resolved for the `data`; `held_out` are the places of those that it does not learn
+    from, none without `validation`. Raises ConfigError where config, data and start do not fit
     together. Where the state of a run is to be restored, its `architecture` stands for a start.
+
+    What a run does with images and what with texts is what its kinds differ by.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        images: ImageSet,
-        device: torch.device,
-        start: Start | None = None,
-        architecture: Architecture | None = None,
-    ) -> None:
-        self.config, self.images, self.device = config, images, device
-        start = start or Start()
-        self.architecture = architecture or _architecture(config, images, start)
+    noun: str
+    """What it learns from: images or texts."""
+
+    data: ImageSet | TextSet
+    network: Network
+    architecture: Architecture
+    held_out: NDArray[np.int64]
+    _training: TrainingSet
+    _held_out: TrainingSet
+
+    def __init__(self, config: Config, device: torch.device, start: Start) -> None:
+        self.config, self.device = config, device
         _refuse_too_large(self.architecture)
         torch.manual_seed(config.training.seed)
-        self.network: Network = self.architecture.build()
+        self.network = self.architecture.build()
         self._generator = torch.Generator().manual_seed(config.training.seed)
         self.network.to(device)
-        rows, held_out = split(len(images), config.data.validation, config.training.seed)
-        if config.data.labels:
-            rows = few_labels(images, rows, config.data.labels, config.training.seed)
-        whole = _on_device(images, device)
-        self._training = whole.part(torch.from_numpy(rows))
-        self._held_out = whole.part(torch.from_numpy(held_out))
-        self.held_out = held_out
-        self._sample = _sampled(self._training, config.training.seed)
-        if isinstance(self.network, Classifier) and self.network.encoder is not None:
-            self.network.fine_tune_encoder(config.training.fine_tune)
         self._fresh = start.weights is None
-        begin(self.network, config, start, self._sample.whole().images)
         self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
         self._best, self._kept = math.inf, dict[str, Tensor]()
         self._now: _Part | None = None
         self._left: Mapping[str, Any] | None = None
 
+    @abstractmethod
+    def _stages(self) -> "Iterator[Stage]":
+        """What is trained alone before the whole, in this order."""
+
+    @abstractmethod
+    def _figures(self) -> dict[str, float]:
+        """What is measured after an epoch: of what is held out, or of a sample of the others."""
+
     @property
-    def trained_images(self) -> int:
-        """How many images it learns from: those not held out, or those of a few labels."""
+    @abstractmethod
+    def stage_epochs(self) -> list[int]:
+        """The epochs of each stage."""
+
+    @property
+    def trained_inputs(self) -> int:
+        """How many inputs it learns from: those not held out, or those of a few labels."""
         return len(self._training)
 
     @property
@@ -112,21 +114,20 @@ class Run:
 
     @property
     def planned_epochs(self) -> int:
-        """How many epochs training takes, those of each layer alone included."""
+        """How many epochs training takes, those of what is trained before the whole included."""
         config = self.config.training
         assert config.epochs is not None
-        return config.epochs + config.stack * len(self.architecture.hidden)
+        return config.epochs + sum(self.stage_epochs)
 
     def epochs(self) -> Iterator[Progress | Epoch]:
         """Trains, and yields how far it is and what each epoch came to.
 
-        With `stack`, each layer is first trained alone. Raises DivergedError where the loss is no
-        longer a finite number.
+        What is trained alone before the whole comes first. Raises DivergedError where the loss is
+        no longer a finite number.
         """
         config = self.config.training
         assert config.epochs is not None
-        if config.stack:
-            yield from self._layers()
+        yield from self._before()
         remembered: dict[str, Tensor] = {}
         compute = objective(self.config, remembered=remembered)
         part = _Part(0, self.network, remembered)
@@ -142,54 +143,52 @@ class Run:
             self.network.load_state_dict(self._kept)
         self.network.eval()
 
-    def _layers(self) -> Iterator[Progress | Epoch]:
-        """Trains each layer alone."""
-        assert isinstance(self.network, Autoencoder)
-        epochs, sample = self.config.training.stack, self._sample.whole().images
-        for layer in layers_of(self.network, self.architecture):
-            if self._left and self._left["layer"] != layer.number:
-                continue
-            if self._fresh:
-                begin(layer.network, self.config, Start(), layer.below(sample))
-            remembered: dict[str, Tensor] = {}
-            compute = objective(self.config, layer.below, remembered)
-            part = _Part(layer.number, layer.network, remembered)
-            for event in self._trained(part, compute, epochs):
-                if isinstance(event, Epoch):
-                    event.row["layer"] = layer.number
-                yield self._told(event.after((layer.number - 1) * epochs))
+    def _before(self) -> Iterator[Progress | Epoch]:
+        """Trains each stage alone."""
+        over = 0
+        for stage, epochs in zip(self._stages(), self.stage_epochs, strict=True):
+            if not self._left or self._left["layer"] == stage.number:
+                if self._fresh:
+                    stage.begin()
+                remembered: dict[str, Tensor] = {}
+                part = _Part(stage.number, stage.network, remembered)
+                for event in self._trained(part, stage.objective(remembered), epochs):
+                    if isinstance(event, Epoch):
+                        event.row["layer"] = stage.number
+                    yield self._told(event.after(over))
+            over += epochs
 
     def _trained(
         self, part: "_Part", compute: Objective, epochs: int
     ) -> Iterator[Progress | Epoch]:
         """Trains a network for so many epochs; their rows hold the losses and the time."""
-        config, images, network = self.config.training, self._training, part.network
+        config, inputs, network = self.config.training, self._training, part.network
         if config.compile:
             compute = compiled(compute)
-        size = len(images) if config.optimizer == "lbfgs" else config.batch_size
+        size = len(inputs) if config.optimizer == "lbfgs" else config.batch_size
         part.optimizer = build_optimizer(network, config)
-        if not isinstance(network, Classifier):
+        if isinstance(network, AutoencoderBase):
             constrain(network, config, part.optimizer)
         if self._left:
             part.go_on_from(self._left, self._generator, self.device)
             self._left = None
         self._now = part
-        steps_an_epoch = math.ceil(len(images) / size)
+        steps_an_epoch = math.ceil(len(inputs) / size)
         steps, done = epochs * steps_an_epoch, part.at.epochs * steps_an_epoch + part.at.step
         schedule = build_schedule(part.optimizer, config, steps, done)
-        code = None if isinstance(network, Classifier) else network.encoder.code
+        code = getattr(getattr(network, "encoder", None), "code", None)
         if config.k_start and isinstance(code, TopK | BatchTopK):
             lower_k(code, config.k_start, part.optimizer, steps, done)
         for progress in train_epochs(
-            network, compute, images, part.optimizer, schedule, epochs=epochs, batch_size=size,
+            network, compute, inputs, part.optimizer, schedule, epochs=epochs, batch_size=size,
             generator=self._generator, position=part.at, precision=config.precision,
             clip_grad=config.clip_grad,
         ):  # fmt: skip
             yield progress
             if progress.losses is None:
                 continue
-            speed = len(images) / progress.seconds
-            time = {"seconds": progress.seconds, "images_per_second": speed}
+            speed = len(inputs) / progress.seconds
+            time = {"seconds": progress.seconds, f"{self.noun}_per_second": speed}
             yield Epoch({"epoch": progress.epoch, "lr": part.at.lr} | progress.losses | time)
 
     def _told(self, event: Progress | Epoch) -> Progress | Epoch:
@@ -234,29 +233,18 @@ class Run:
         named = self.network.named_parameters()
         return {name: parameter.detach().cpu().numpy() for name, parameter in named}
 
-    @torch.inference_mode()
-    def reconstructions(self, images: Pixels) -> Pixels:
-        """What the autoencoder makes of images by now, both (n, channels, height, width), 0 to 255.
-
-        For use while `epochs()` waits after an epoch.
-        """
-        assert not isinstance(self.network, Classifier)
-        x = torch.from_numpy(images).to(self.device).float() / 255
-        made = self.network.eval().reconstruct(x).clamp(0, 1) * 255
-        return made.round().byte().cpu().numpy()
-
     def card(self) -> ModelCard:
         """What the model file says of this run."""
         return ModelCard(
             self.architecture,
-            self.images.classes if self.architecture.classes else (),
+            self.data.classes if self.architecture.classes else (),
             {
                 "options": {
                     name: list(value) if isinstance(value, tuple) else value
                     for name, value in self.config.values().items()
                 },
-                "images": len(self._training),
-                "data_sha256": self.images.checksum,
+                self.noun: len(self._training),
+                "data_sha256": self.data.checksum,
                 "seconds": round(self.seconds, 3),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "device": self.device.type,
@@ -266,14 +254,13 @@ class Run:
         )
 
     def _measure(self, compute: Objective) -> dict[str, float]:
-        """The figures after an epoch: of the held-out images, or of a sample of the others."""
-        if self._held_out:
-            name, images = "validation", self._held_out
-            losses = mean_losses(self.network, compute, images, EVALUATION_BATCH)
-            measured = {"validation_loss": losses["loss"]}
-        else:
-            name, measured, images = "train", {}, self._sample
-        figures = _figures(self.network, images)
+        """The loss of what is held out, if anything is, and the figures after an epoch."""
+        name, measured = "train", dict[str, float]()
+        if len(self._held_out):
+            name = "validation"
+            losses = mean_losses(self.network, compute, self._held_out, EVALUATION_BATCH)
+            measured["validation_loss"] = losses["loss"]
+        figures = self._figures()
         return measured | {f"{name}_{figure}": value for figure, value in figures.items()}
 
 
@@ -287,12 +274,25 @@ def versions() -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What is trained alone before the whole, `number` from 1; `begin` puts its weights in place.
+
+    `objective` makes its objective of what that shall remember from batch to batch.
+    """
+
+    number: int
+    network: nn.Module
+    objective: Callable[[dict[str, Tensor]], Objective]
+    begin: Callable[[], None]
+
+
 @dataclass
 class _Part:
-    """A part of a run: the training of one layer alone (from 1), or that of the whole (0)."""
+    """A part of a run: the training of one stage alone (from 1), or that of the whole (0)."""
 
     layer: int
-    network: Network
+    network: nn.Module
     remembered: dict[str, Tensor]
     at: Position = field(default_factory=Position)
     optimizer: Optimizer | None = None
@@ -312,7 +312,7 @@ class _Part:
                 "seconds": at.seconds,
                 "lr": at.lr,
                 "sums": at.sums.sums,
-                "images": at.sums.images,
+                "inputs": at.sums.inputs,
             },
             "order": at.order if at.step else generator.get_state(),
             "chance": torch.get_rng_state(),
@@ -334,24 +334,12 @@ class _Part:
         sums = {name: value.to(device) for name, value in position["sums"].items()}
         self.at = Position(
             position["epochs"], position["step"], state["order"],
-            Means(sums, position["images"]), position["seconds"], position["lr"],
+            Means(sums, position["inputs"]), position["seconds"], position["lr"],
         )  # fmt: skip
         generator.set_state(state["order"])
         torch.set_rng_state(state["chance"])
         if device.type != "cpu" and state["chance_on_device"] is not None:
             torch.get_device_module(device).set_rng_state(state["chance_on_device"])
-
-
-def _architecture(config: Config, images: ImageSet, start: Start) -> Architecture:
-    if config.model.model != "classifier":
-        return Architecture(config.model, images.shape)
-    if images.labels is None:
-        raise ConfigError(
-            f"a classifier learns from labels, and {images.name} has none;"
-            " a folder has them where each class is a sub-folder"
-        )
-    encoder = start.encoder[1].architecture if start.encoder else None
-    return Architecture(config.model, images.shape, len(images.classes), encoder)
 
 
 def _refuse_too_large(architecture: Architecture) -> None:
@@ -363,39 +351,3 @@ def _refuse_too_large(architecture: Architecture) -> None:
             f"a network of {weights:,} weights is larger than this machine's memory; a smaller"
             " --hidden or --size makes it smaller"
         )
-
-
-def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
-    """All images, on the device where half of its memory has room; none is copied on the CPU."""
-    pixels = images.images if images.images.flags.writeable else images.images.copy()
-    fits = device.type != "cuda" or pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 2
-    there = device if fits else CPU
-    labels = None if images.labels is None else torch.from_numpy(images.labels).to(there)
-    rows = torch.arange(len(images), device=there)
-    return MemorySet(torch.from_numpy(pixels).to(there), labels, rows, device)
-
-
-def _sampled(images: MemorySet, seed: int) -> MemorySet:
-    """So many of the images, drawn at random, that measuring them costs little."""
-    if len(images) <= MEASURED_IMAGES:
-        return images
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(images), generator=generator)[:MEASURED_IMAGES]
-    return images.part(order)
-
-
-@torch.no_grad()
-def _figures(network: Network, images: MemorySet) -> dict[str, float]:
-    network.eval()
-    if isinstance(network, Classifier):
-        labels = ClassificationMetrics(network.classes_count)
-        for batch in images.in_order(EVALUATION_BATCH):
-            assert batch.labels is not None
-            labels.update(network(batch.images).argmax(1), batch.labels)
-        return {"error": float(labels.result()["error"])}  # type: ignore[arg-type]
-    metrics = ReconstructionMetrics(network.active_above)
-    for batch in images.in_order(EVALUATION_BATCH):
-        code = network.encode(batch.images)
-        metrics.update(batch.images, network.decode(code), code)
-    result = metrics.result()
-    return {name: result[name] for name in ("mse", "mean_activation", "l0", "dead")}

@@ -7,12 +7,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aectl import model_file
-from aectl.config import Config
-from aectl.data import datasets, patches
+from aectl.architecture import Architecture
+from aectl.config import OPTIONS, Config
+from aectl.data import datasets, patches, texts
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad
+from aectl.data.texts import Account, TextSet
 from aectl.data.training_folder import Watch, load_folder, unseen
 from aectl.errors import (
     ConfigError,
@@ -21,12 +24,20 @@ from aectl.errors import (
     ModelFileError,
     UnknownInputError,
 )
-from aectl.sections import AUTOENCODERS, LossConfig
+from aectl.sections import AUTOENCODERS, TEXT_AUTOENCODER, LossConfig
 from aectl.types import Shape
+from aectl.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+    from aectl.training.run import Run
+    from aectl.training.start import Start
 
 log = logging.getLogger(__name__)
 
 FALLBACK = "digits"
+NOT_OPTIONS = ("shape", "classes", "tokens")
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
 
@@ -49,8 +60,8 @@ def prepare(
     given: Mapping[str, object],
     file: Mapping[str, object],
     reading: Reading,
-) -> tuple[Config, ImageSet]:
-    """The resolved config of the `given` options over those of a `file`, and its images.
+) -> tuple[Config, ImageSet | TextSet]:
+    """The resolved config of the `given` options over those of a `file`, and its images or texts.
 
     Where no dataset was asked for and MNIST cannot be had, the bundled digits stand in. Raises
     ConfigError, DataError or ModelFileError.
@@ -58,6 +69,9 @@ def prepare(
     asked = {**file, **given}
     settled = _settled_by_models(asked)
     config = Config.from_options(given, file, settled)
+    if config.model.model == TEXT_AUTOENCODER:
+        texts = _read_texts(config, reading)
+        return _resolved_for_texts(config, texts), texts
     may_stand_in = "dataset" not in {**settled, **asked}
     images = _read(config, reading, may_stand_in)
     config = dataclasses.replace(
@@ -78,14 +92,38 @@ def prepare(
 
 def prepare_again(
     given: Mapping[str, object], begun: Mapping[str, object], reading: Reading
-) -> tuple[Config, ImageSet]:
-    """The config of a run that had `begun` with these options, all resolved, and its images.
+) -> tuple[Config, ImageSet | TextSet]:
+    """The config of a run that had `begun` with these options, all resolved, and its data.
 
     No model that it started from is needed. Raises ConfigError or DataError.
     """
     config = Config.from_options(given, begun)
+    if config.model.model == TEXT_AUTOENCODER:
+        return config, _read_texts(config, reading)
     images = _read(config, reading, may_stand_in=False)
     return config, images.fitted(_shape(config, images))
+
+
+def new_run(
+    config: Config,
+    data: ImageSet | TextSet,
+    device: "torch.device",
+    start: "Start | None",
+    begun: Mapping[str, Any] | None = None,
+) -> "Run":
+    """A run on what there is; one that had `begun` is yet to be restored from that state.
+
+    Raises ConfigError where config, data and start do not fit together.
+    """
+    if isinstance(data, TextSet):
+        from aectl.training.text_run import TextRun
+
+        vocabulary = Vocabulary.from_json(begun["vocabulary"]) if begun else None
+        return TextRun(config, data, device, start, vocabulary)
+    from aectl.training.image_run import ImageRun
+
+    architecture = Architecture.from_json(begun["architecture"]) if begun else None
+    return ImageRun(config, data, device, start, architecture)
 
 
 def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
@@ -107,11 +145,35 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
                 " with --encoder"
             )
         described = card.architecture.to_json()
-        settled |= {k: v for k, v in described.items() if k not in ("shape", "classes")}
-        settled |= {"channels": card.shape[0], "size": card.shape[1:], "dataset": card.dataset}
+        settled |= {k: v for k, v in described.items() if k not in NOT_OPTIONS}
+        settled["dataset"] = card.dataset
+        if card.vocabulary:
+            settled["length"] = card.shape[2]
+        else:
+            settled |= {"channels": card.shape[0], "size": card.shape[1:]}
         trained = dict(card.training.get("options", {}))
         settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
     return settled
+
+
+def _read_texts(config: Config, reading: Reading) -> TextSet:
+    """The texts to learn from; what was wrong with them is told."""
+    account = Account()
+    if config.data.dataset == OPTIONS["dataset"].default:
+        raise ConfigError(
+            "--model text-autoencoder needs --dataset: wikitext-2, or a file or folder of text"
+        )
+    found = texts.load(config.data.dataset, reading.data_dir, reading.on_bad, account)
+    if account.empty:
+        log.info("%s empty lines of %s are passed over", f"{account.empty:,}", found.name)
+    return found
+
+
+def _resolved_for_texts(config: Config, found: TextSet) -> Config:
+    name = found.name.removesuffix(":train")
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=name))
+    words = sum(len(line.text.split()) for line in found.lines)
+    return config.resolved(None, 0, max(1, words // config.data.length))
 
 
 def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from aectl.config import Config
 from aectl.errors import ModelFileError
 from aectl.model_file import ModelCard
-from aectl.models import Autoencoder, Classifier, ConvAutoencoder, Network
+from aectl.models import Autoencoder, Classifier, ConvAutoencoder, ImageNetwork, Network
+from aectl.vocabulary import Vocabulary
 
 EDGE = 0.01
 COMPETING = ("l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
@@ -17,13 +18,17 @@ COMPETING = ("l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
 
 @dataclass(frozen=True)
 class Start:
-    """Trained models that a run begins with: weights to start from, an encoder to stand on."""
+    """Trained models that a run begins with: weights to start from, an encoder to stand on.
+
+    Of a model of text that it starts from, the `vocabulary` is kept.
+    """
 
     weights: Network | None = None
     encoder: tuple[Network, ModelCard] | None = None
+    vocabulary: Vocabulary | None = None
 
 
-def begin(network: Network, config: Config, start: Start, images: Tensor) -> None:
+def begin(network: ImageNetwork, config: Config, start: Start, images: Tensor) -> None:
     """Puts the weights in place with which training begins; `images` are some of the training set.
 
     Raises ModelFileError where the weights to start from do not fit.
@@ -33,7 +38,7 @@ def begin(network: Network, config: Config, start: Start, images: Tensor) -> Non
         assert network.encoder is not None and source is not None
         network.encoder.load_state_dict(source.state_dict())
     if start.weights is not None:
-        _copy_weights(start.weights, network)
+        copy_weights(start.weights, network)
         return
     if isinstance(network, Classifier):
         return
@@ -80,7 +85,8 @@ def begin_at_mean(network: Autoencoder | ConvAutoencoder, images: Tensor) -> Non
     bias.copy_(mean.logit(EDGE) if network.output_activation is torch.sigmoid else mean)
 
 
-def _copy_weights(source: nn.Module, target: nn.Module) -> None:
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Puts the weights of one network into another. Raises ModelFileError where they do not fit."""
     try:
         target.load_state_dict(source.state_dict())
     except RuntimeError as error:

@@ -9,7 +9,17 @@ import importlib
 import sys
 from pathlib import Path
 
-NAMES = ("train", "startup", "growth", "folder", "encode", "recipes", "sparsity", "few-labels")
+NAMES = (
+    "train",
+    "startup",
+    "growth",
+    "folder",
+    "encode",
+    "recipes",
+    "sparsity",
+    "few-labels",
+    "text",
+)
 
 
 def main() -> None:

@@ -23,7 +23,8 @@ from torch import nn
 
 from aectl.config import Config
 from aectl.data import datasets
-from aectl.training.run import Epoch, Run
+from aectl.training.image_run import ImageRun as Run
+from aectl.training.run import Epoch
 
 from .commands import CORES, in_turns, seconds
 

@@ -15,7 +15,7 @@ import aectl as package
 from aectl.config import read_toml
 from aectl.data import patches
 from aectl.objective import Batch, objective
-from aectl.training.run import Run
+from aectl.training.image_run import ImageRun as Run
 from aectl.training.setup import Reading, prepare
 
 EXERCISE = (

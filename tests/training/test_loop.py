@@ -31,7 +31,7 @@ def small(seed=0, **options):
 
 
 def half_square(network, batch):
-    loss = 0.5 * (network(batch.images) - batch.images).square().sum() / len(batch.images)
+    loss = 0.5 * (network(batch.inputs) - batch.inputs).square().sum() / len(batch.inputs)
     return loss, {"per pixel": loss.detach() / 8}
 
 
@@ -53,7 +53,7 @@ def orders(count, batch_size, epochs, seed=0):
     fetched = []
 
     def note(network, batch):
-        fetched.append((batch.images * 255).round().int().flatten().tolist())
+        fetched.append((batch.inputs * 255).round().int().flatten().tolist())
         return network.weight.sum(), {}
 
     trained(nn.Linear(1, 1), numbered(count), note, epochs=epochs, batch_size=batch_size, seed=seed)
@@ -82,15 +82,15 @@ def test_images_come_in_another_order_each_epoch_and_for_each_seed():
 def test_labels_stay_with_their_images():
     images = MemorySet(numbered(50).images, torch.arange(50), torch.arange(50))
     for batch in images.shuffled(16, torch.Generator().manual_seed(0)):
-        assert (batch.images * 255).round().long().flatten().tolist() == batch.labels.tolist()
+        assert (batch.inputs * 255).round().long().flatten().tolist() == batch.labels.tolist()
 
 
 def test_batches_are_float32_between_zero_and_one():
     images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1)
     batch = MemorySet(images, None, torch.arange(3)).whole()
-    assert batch.images.dtype == torch.float32
-    assert batch.images.flatten().tolist() == pytest.approx([0.0, 0.2, 1.0])
-    assert batch.images[2].item() == 1.0
+    assert batch.inputs.dtype == torch.float32
+    assert batch.inputs.flatten().tolist() == pytest.approx([0.0, 0.2, 1.0])
+    assert batch.inputs[2].item() == 1.0
 
 
 def test_batches_are_made_on_the_device_wherever_the_images_lie():
@@ -98,11 +98,11 @@ def test_batches_are_made_on_the_device_wherever_the_images_lie():
         numbered(10).images, torch.arange(10), torch.arange(10), torch.device("meta")
     )
     for batch in images.shuffled(4, torch.Generator().manual_seed(0)):
-        assert batch.images.device.type == batch.labels.device.type == "meta"
+        assert batch.inputs.device.type == batch.labels.device.type == "meta"
 
 
 def test_in_order_is_the_order_of_the_set():
-    batches = [batch.images for batch in numbered(10).in_order(4)]
+    batches = [batch.inputs for batch in numbered(10).in_order(4)]
     assert [len(batch) for batch in batches] == [4, 4, 2]
     assert (torch.cat(batches) * 255).round().flatten().tolist() == list(range(10))
 
@@ -111,7 +111,7 @@ def test_a_part_has_the_images_and_labels_at_its_places_alone():
     images = MemorySet(numbered(50).images, torch.arange(50), torch.arange(50))
     part = images.part(torch.tensor([40, 3, 7, 9])).part(torch.tensor([3, 0]))
     assert len(part) == 2
-    assert (part.whole().images * 255).round().flatten().tolist() == [9, 40]
+    assert (part.whole().inputs * 255).round().flatten().tolist() == [9, 40]
     assert part.whole().labels.tolist() == [9, 40]
     shuffled = chain.from_iterable(
         batch.labels.tolist() for batch in part.shuffled(1, torch.Generator().manual_seed(0))

@@ -7,11 +7,14 @@ import pytest
 import torch
 from test_run import digits, prepared, same, weights
 
+from aectl.config import Config
+from aectl.data.texts import Line, TextSet
 from aectl.errors import DivergedError, ModelFileError
 from aectl.training import checkpoint, loop
 from aectl.training.run import Epoch
+from aectl.training.text_run import TextRun
 
-TIMES = ("seconds", "images_per_second")
+TIMES = ("seconds", "images_per_second", "texts_per_second")
 KINDS = {
     "dense": {"dropout": 0.2, "hidden": "20,10"},
     "sparse": {"sparsity": "kl"},
@@ -25,7 +28,15 @@ KINDS = {
     "lbfgs": {"optimizer": "lbfgs"},
     "sgd": {"optimizer": "sgd", "clip_grad": 0.1},
     "denoising": {"noise": "masking", "shift": 1, "input_dropout": 0.1},
+    "text": {"model": "text-autoencoder", "sparsity": "topk", "k": 2},
+    "through text": {"model": "text-autoencoder", "bottleneck": "text", "lm_epochs": 1},
 }
+LINES = [
+    f"{who} {does}, {n} times"
+    for who in ("she", "he")
+    for does in ("runs", "sits", "eats")
+    for n in range(20)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +46,24 @@ def _tell_of_every_step(monkeypatch):
 
 def run_of(kind, **options):
     chosen = {"epochs": 2, **KINDS[kind], **options}
+    if "text" in kind:
+        return of_text(**chosen)
     return prepared(**chosen, **({} if "lbfgs" in kind else {"batch_size": 30}))
+
+
+def of_text(**options):
+    config = Config.from_options(
+        {
+            "dataset": "x",
+            "hidden": "8,6",
+            "length": 8,
+            "vocabulary": 300,
+            "batch_size": 40,
+            **options,
+        }
+    )
+    texts = TextSet("x", tuple(Line("x", n, line) for n, line in enumerate(LINES)))
+    return TextRun(config.resolved(None, 0, len(LINES)), texts, torch.device("cpu"))
 
 
 def keepable(run):

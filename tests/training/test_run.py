@@ -15,8 +15,9 @@ from aectl.data.datasets import ImageSet
 from aectl.data.splits import split
 from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.model_file import ModelCard
+from aectl.training.image_run import ImageRun as Run
 from aectl.training.loop import Progress
-from aectl.training.run import Epoch, Run
+from aectl.training.run import Epoch
 from aectl.training.stack import layers_of
 from aectl.training.start import Start
 
@@ -88,7 +89,7 @@ def test_a_row_s_lr_is_that_of_the_epoch_s_first_step():
 
 def test_the_measured_figures_are_those_of_the_network_at_the_end():
     run, rows = trained(epochs=3)
-    x = pixels(run.images)
+    x = pixels(run.data)
     with torch.no_grad():
         code, output = run.network.encode(x), run.network(x)
     assert rows[-1]["train_mse"] == pytest.approx((output - x).square().mean().item(), rel=1e-5)
@@ -99,7 +100,7 @@ def test_the_measured_figures_are_those_of_the_network_at_the_end():
 
 def test_the_network_of_a_run_that_is_over_is_in_evaluation_mode():
     run, _ = trained(epochs=1, hidden="20,10", dropout=0.5)
-    x = pixels(run.images)
+    x = pixels(run.data)
     assert torch.equal(run.network(x), run.network(x))
 
 
@@ -122,8 +123,8 @@ def overfitted(keep):
 
 
 def validation_loss(run):
-    _, rows = split(len(run.images), 0.5, run.config.training.seed)
-    x = pixels(dataclasses.replace(run.images, images=run.images.images[rows]))
+    _, rows = split(len(run.data), 0.5, run.config.training.seed)
+    x = pixels(dataclasses.replace(run.data, images=run.data.images[rows]))
     with torch.no_grad():
         return 0.5 * (run.network(x) - x).double().square().sum().item() / len(x)
 
@@ -228,7 +229,7 @@ def test_a_classifier_of_images_without_labels_is_refused():
 def test_a_kl_run_starts_with_code_activations_near_rho(model, rho):
     run = prepared(sparsity="kl", rho=rho, **model)
     with torch.no_grad():
-        mean = run.network.encode(pixels(run.images)).mean().item()
+        mean = run.network.encode(pixels(run.data)).mean().item()
     assert mean == pytest.approx(rho, rel=0.25)
 
 
@@ -258,7 +259,7 @@ def test_a_heavier_penalty_brings_the_mean_activation_nearer_to_rho_at_the_cost_
 )  # fmt: skip
 def test_an_autoencoder_ends_well_below_the_error_of_predicting_the_mean_image(options):
     run, rows = trained(digits(), epochs=60, **options)
-    spread = (run.images.images / 255).var(axis=0).mean()
+    spread = (run.data.images / 255).var(axis=0).mean()
     assert rows[-1]["train_mse"] < spread / 2
 
 
@@ -331,7 +332,7 @@ def test_every_stacked_layer_starts_where_its_penalty_is_small():
 @pytest.mark.parametrize("model", ["autoencoder", "conv-autoencoder"])
 def test_competing_units_start_with_the_same_chance(sparsity, model):
     run = prepared(digits(), sparsity=sparsity, model=model, hidden="4,30")
-    p = run.network.encoder.preactivation(pixels(run.images)).detach()
+    p = run.network.encoder.preactivation(pixels(run.data)).detach()
     torch.testing.assert_close(p.mean(0), torch.zeros(30), atol=1e-4, rtol=0)
     torch.testing.assert_close(p.std(0), p.std(0).mean().expand(30), rtol=1e-4, atol=0)
     encoder, decoder = run.network.encoder.to_code.weight, run.network.decoder.directions
@@ -343,14 +344,14 @@ def test_competing_units_start_with_the_same_chance(sparsity, model):
 def test_a_code_that_is_silent_at_the_start_gives_the_mean_image(output):
     run = prepared(digits(), sparsity="topk", hidden="30", output_activation=output)
     silent = run.network.decode(torch.zeros(1, 30))[0]
-    mean = pixels(run.images).mean(0)
+    mean = pixels(run.data).mean(0)
     expected = mean if output == "clamp" else mean.clamp(0.01, 0.99)
     torch.testing.assert_close(silent, expected, atol=1e-5, rtol=0)
 
 
 def test_a_convolutional_network_starts_at_the_mean_of_each_channel():
     run = prepared(digits(), sparsity="topk", hidden="4,30", model="conv-autoencoder")
-    mean = pixels(run.images).mean()
+    mean = pixels(run.data).mean()
     torch.testing.assert_close(run.network.decoder.last_bias[0], mean, atol=1e-6, rtol=0)
 
 
@@ -378,7 +379,7 @@ def test_a_classifier_of_few_labels_trains_for_2000_steps_on_them_alone():
 def test_a_centered_run_starts_at_the_mean_image_and_keeps_that_center(model):
     hidden = "16" if model == "autoencoder" else "4,8"
     run = prepared(model=model, hidden=hidden, epochs=3)
-    mean = pixels(run.images).mean(0)
+    mean = pixels(run.data).mean(0)
     torch.testing.assert_close(run.network.encoder.center.view_as(mean), mean)
     channel_or_pixel = mean.mean((1, 2)) if model == "conv-autoencoder" else mean.flatten()
     torch.testing.assert_close(run.network.decoder.last_bias.detach(), channel_or_pixel)

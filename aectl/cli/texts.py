@@ -1,0 +1,233 @@
+"""What the verbs do with a model of text: lines in, rows or figures out."""
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import typer
+
+from aectl import model_file
+from aectl.cli.console import data_dir
+from aectl.cli.verb import Session
+from aectl.errors import ConfigError, DataError
+from aectl.model_file import ModelCard
+
+if TYPE_CHECKING:
+    from aectl.data.inputs import Position
+    from aectl.data.texts import TextBatch
+    from aectl.models import TextNetwork
+    from aectl.outputs.formats import Column
+    from aectl.text_inference import MeasuredTexts, ReconstructedTexts
+    from aectl.vocabulary import Vocabulary
+
+BATCH = 256
+NOUN = "texts"
+
+
+def refuse(session: Session, **options: bool) -> None:
+    """Raises ConfigError for an option that has a meaning for images alone."""
+    common = session.common
+    chosen = {"ext": common.ext, "include": common.include, "exclude": common.exclude}
+    for name, given in {**options, **chosen, "null": common.null}.items():
+        if given:
+            raise ConfigError(f"--{name.replace('_', '-')} has no effect with a model of text")
+
+
+class Reading:
+    """The texts that a verb reads, with what is to be said of them at its end."""
+
+    def __init__(
+        self, session: Session, card: ModelCard, words: list[str] | None, labels: bool = False
+    ) -> None:
+        from aectl.data.texts import TextInputs
+
+        self._session, self._card = session, card
+        self.inputs: TextInputs = TextInputs(
+            words or _trained_on(session, card),
+            data_dir(session.common.data_dir),
+            None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer),
+            labels,
+        )
+
+    @property
+    def vocabulary(self) -> "Vocabulary":
+        """That of the model."""
+        assert self._card.vocabulary is not None
+        return self._card.vocabulary
+
+    def batches(
+        self, most: int | None = None, after: "Position | None" = None
+    ) -> "Iterator[TextBatch]":
+        """The texts `after` a position, in batches of `most` at the most."""
+        size = min(self._session.common.batch_size or BATCH, most or BATCH)
+        length = self._card.shape[2]
+        return self.inputs.batches(
+            self.vocabulary, length, size, self._session.outcome.on_bad, after
+        )
+
+    def status(self, count: int) -> int:
+        """The exit status after so many texts; says which lines were empty, or too long."""
+        account, said = self.inputs.account, []
+        if account.cut:
+            length = self._card.shape[2]
+            said.append(f"lines of more than {length} tokens, cut: {account.cut:,}")
+        if account.empty:
+            said.append(f"empty lines, passed over: {account.empty:,}")
+        if said:
+            self._session.console.notice("; ".join(said))
+        return self._session.outcome.status(count, NOUN)
+
+
+def encode(
+    session: Session,
+    model: Path,
+    card: ModelCard,
+    words: list[str] | None,
+    out: Path | None,
+    resume: bool,
+    layout: str,
+    labels: bool,
+) -> int:
+    """Writes a row a text: its path, its label where known, and its code, or the shorter text."""
+    from aectl.outputs.formats import Rows
+
+    reading = Reading(session, card, words, labels)
+    if session.nothing_to_resume(out, resume):
+        return 0
+    labelled = reading.inputs.labelled
+    with session.table(model, out, resume, layout=layout, labelled=labelled) as table:
+        from aectl import text_inference
+
+        results = text_inference.encode(
+            _load(model), reading.batches(after=table.position), session.device(),
+            reading.vocabulary,
+        )  # fmt: skip
+        for batch, code, shorter in session.console.counted(results, "encoding", NOUN):
+            columns: dict[str, Column] = {"path": batch.paths}
+            if labelled:
+                columns["label"] = batch.labels
+            if shorter is not None:
+                columns["bottleneck"] = shorter
+            table.write(Rows(columns, code, batch.position))
+    return reading.status(table.count)
+
+
+def reconstruct(
+    session: Session,
+    model: Path,
+    card: ModelCard,
+    words: list[str] | None,
+    out: Path | None,
+    count: int | None,
+) -> int:
+    """Writes each text, what it went through, and what was made of that: on a terminal to be read,
+    elsewhere as a table.
+    """
+    from aectl import text_inference
+    from aectl.outputs import texts
+    from aectl.outputs.formats import Rows
+    from aectl.outputs.tables import Table, check_destination
+
+    check_destination(out, session.common.overwrite)
+    reading = Reading(session, card, words)
+    results = text_inference.reconstruct(
+        _load(model), reading.batches(count), session.device(), reading.vocabulary
+    )
+    seen = 0
+    if out is None and sys.stdout.isatty():
+        for result in _first(results, count):
+            typer.echo(("\n" if seen else "") + texts.to_text(result), nl=False)
+            seen += len(result.reconstruction)
+    else:
+        with Table(out, sys.stdout.buffer) as table:
+            counted = session.console.counted(results, "reconstructing", NOUN)
+            for result in _first(counted, count):
+                table.write(Rows(texts.to_columns(result)))
+            seen = table.count
+    return reading.status(seen)
+
+
+def evaluate(
+    session: Session,
+    models: Sequence[Path],
+    cards: Sequence[ModelCard],
+    words: list[str] | None,
+    per_text: Path | None,
+) -> tuple[list[dict[str, Any]], int]:
+    """The figures of each model, and the exit status."""
+    from aectl import text_inference
+    from aectl.metrics import TextMetrics
+
+    results, status = [], 0
+    for path, card in zip(models, cards, strict=True):
+        reading, metrics = Reading(session, card, words), TextMetrics(_baselines(card))
+        measured = text_inference.measure(_load(path), reading.batches(), session.device(), metrics)
+        counted = session.console.counted(measured, "measuring", NOUN)
+        if per_text:
+            _write_accuracies(per_text, counted)
+        else:
+            for _ in counted:
+                pass
+        status = max(status, reading.status(metrics.texts))
+        named = " ".join(map(reading.inputs.called, reading.inputs.words))
+        results.append(
+            {"model": str(path), "dataset": named, "n": metrics.texts, **metrics.result()}
+        )
+    return results, status
+
+
+def _write_accuracies(path: Path, results: "Iterator[MeasuredTexts]") -> None:
+    from aectl.outputs.formats import Rows
+    from aectl.outputs.tables import Table
+
+    with Table(path, sys.stdout.buffer) as table:
+        for batch, accuracy in results:
+            columns: dict[str, Column] = {"path": batch.paths, "text": batch.texts}
+            columns["token_accuracy"] = accuracy
+            table.write(Rows(columns))
+
+
+def _first(results: "Iterator[ReconstructedTexts]", count: int | None) -> "Iterator[Any]":
+    """The results of so many texts, or of all."""
+    left = math.inf if count is None else count
+    for result in results:
+        yield result
+        left -= len(result.reconstruction)
+        if left <= 0:
+            return
+
+
+def _baselines(card: ModelCard) -> dict[str, list[int]]:
+    """What guesses without a model would write, as the model's card tells."""
+    told = card.training.get("baselines")
+    length = card.shape[2]
+    if not isinstance(told, dict):
+        return {}
+    return {
+        name: guess
+        for name, guess in told.items()
+        if isinstance(guess, list)
+        and len(guess) == length
+        and all(type(token) is int for token in guess)
+    }
+
+
+def _load(path: Path) -> "TextNetwork":
+    return cast("TextNetwork", model_file.load(path)[0])
+
+
+def _trained_on(session: Session, card: ModelCard) -> list[str]:
+    """The dataset, file or folder that the model was trained on, as an INPUT."""
+    from aectl.data.texts import is_text_dataset
+
+    word = card.dataset
+    if is_text_dataset(word):
+        return [word.partition(":")[0]]
+    if not word or not Path(word).exists():
+        raise DataError(
+            f"the model was trained on {word!r}, which is not found from here; name an INPUT"
+        )
+    session.console.notice(f"measured on {word}, on which it was trained")
+    return [word]

@@ -1,0 +1,347 @@
+"""Texts, a line each: in files, in folders, on stdin, and in the datasets known by name."""
+
+import codecs
+import hashlib
+import io
+import itertools
+import os
+import re
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl import options
+from aectl.data.datasets import DOWNLOAD_TIMEOUT
+from aectl.data.folders import OnBad, Selection, class_of, find_images
+from aectl.data.inputs import STDIN, Position, pieces
+from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
+from aectl.files import replacing
+from aectl.types import PAD
+from aectl.vocabulary import Vocabulary
+
+ENDINGS = (".txt", ".tsv")
+"""The endings of files of text; in a .tsv file, each line is a label, a tab, and the text."""
+
+HEADING = re.compile(r"= [^=].*[^=] =")
+
+Tokens = NDArray[np.int64]
+
+
+class Line(NamedTuple):
+    """A text: its number, from 1, in a `file`, which is `-` where it came from stdin."""
+
+    file: str
+    number: int
+    text: str
+    label: str | None = None
+
+    @property
+    def path(self) -> str:
+        """What stands in a table's `path` column, such as `notes.txt:17`."""
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(frozen=True)
+class TextSet:
+    """The texts that a model learns from."""
+
+    name: str
+    lines: tuple[Line, ...]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The labels that there are, where every text has one."""
+        labels = {line.label for line in self.lines}
+        return () if None in labels else tuple(sorted(filter(None, labels)))
+
+    @cached_property
+    def documents(self) -> NDArray[np.int64]:
+        """The number of the document that each text is part of: (n,).
+
+        In a file that has headings of the form ` = Title = `, as the WikiText files do, they begin
+        the documents; in any other, each line is one.
+        """
+        begins = []
+        for _, group in itertools.groupby(self.lines, lambda line: line.file):
+            headings = [bool(HEADING.fullmatch(line.text)) for line in group]
+            begins += [True, *headings[1:]] if any(headings) else [True] * len(headings)
+        return np.cumsum(begins) - 1
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of the texts, each with its label before it."""
+        found = hashlib.sha256()
+        for line in self.lines:
+            found.update(f"{line.label or ''}\t{line.text}\n".encode())
+        return found.hexdigest()
+
+
+class TextBatch(NamedTuple):
+    """paths, texts and labels: n each; tokens: (n, length), PAD behind the end of each text.
+
+    `size` is how many a full batch has; `position` is that after its last text.
+    """
+
+    paths: list[str]
+    texts: list[str]
+    labels: list[str | None]
+    tokens: Tokens
+    size: int
+    position: Position
+
+    @property
+    def batch(self) -> "TextBatch":
+        """Itself, as what a model makes of it has it, too."""
+        return self
+
+
+@dataclass
+class Account:
+    """What happened to lines that are no fault of theirs: `empty` ones were passed over, and `cut`
+    ones had more tokens than the model takes.
+    """
+
+    empty: int = 0
+    cut: int = 0
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """The texts that the user named: files, folders, datasets, and `-` for lines on stdin.
+
+    `labels_from_folders` takes a text's label from the sub-folder in which its file lies; `split`
+    is that of datasets that are named without one.
+    """
+
+    words: Sequence[str]
+    data_dir: Path
+    stdin: BinaryIO | None = None
+    labels_from_folders: bool = False
+    split: str = "test"
+    account: Account = field(default_factory=Account)
+
+    def __post_init__(self) -> None:
+        for word in self.words:
+            if word != STDIN and not is_text_dataset(word) and not os.path.lexists(word):
+                raise UnknownInputError(
+                    f"no dataset, file or folder '{word}'"
+                    f"{options.near_miss(word.partition(':')[0], TEXTS)}"
+                )
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any input has labels, by what it is."""
+        return any(
+            word.lower().endswith(".tsv") or (self.labels_from_folders and os.path.isdir(word))
+            for word in self.words
+        )
+
+    def called(self, word: str) -> str:
+        """A word of these, a dataset with its split."""
+        return word if ":" in word or not is_text_dataset(word) else f"{word}:{self.split}"
+
+    def lines(self, on_bad: OnBad) -> Iterator[Line | None]:
+        """All texts, in the order of the inputs; None before one that may be long in coming.
+
+        What is no text is told to `on_bad`, an empty line is but counted. Raises DataError for a
+        dataset that cannot be had.
+        """
+        for name, label, content in self._files(on_bad):
+            for number, raw in _numbered(content):
+                if raw is None:
+                    yield None
+                    continue
+                try:
+                    text = raw.decode("utf-8").rstrip()
+                except UnicodeDecodeError as error:
+                    on_bad(f"{name}:{number}", f"is no UTF-8, from byte {error.start + 1} on")
+                    continue
+                own = label
+                if name.lower().endswith(".tsv"):
+                    own, tab, text = text.partition("\t")
+                    if not tab and own:
+                        on_bad(f"{name}:{number}", "has no tab between its label and its text")
+                        continue
+                if text.strip():
+                    yield Line(name, number, text.strip(), own)
+                else:
+                    self.account.empty += 1
+
+    def _files(self, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
+        """Each file's name, the label of all its lines, and its content."""
+        for word in self.words:
+            if word == STDIN:
+                assert self.stdin is not None
+                yield STDIN, None, self.stdin
+            elif is_text_dataset(word):
+                path = find(word, self.data_dir, self.split)
+                with path.open("rb") as file:
+                    yield self.called(word), None, file
+            else:
+                yield from self._below(word, on_bad)
+
+    def _below(self, word: str, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
+        found = find_images(word, Selection(ENDINGS)) if os.path.isdir(word) else None
+        for one in found or [None]:
+            path = word if one is None else one.path
+            label = class_of(path, word) if one and self.labels_from_folders else None
+            try:
+                if one and one.reason:
+                    raise OSError(0, one.reason)
+                with open(path, "rb") as file:
+                    yield path, label, file
+            except OSError as error:
+                on_bad(path, error.strerror or str(error))
+
+    def batches(
+        self,
+        vocabulary: Vocabulary,
+        length: int,
+        size: int,
+        on_bad: OnBad,
+        after: Position | None = None,
+    ) -> Iterator[TextBatch]:
+        """The texts as tokens, `size` at a time; of a longer text, the first `length` tokens.
+
+        With `after`, the texts up to that position are passed over. Raises DataError for a dataset
+        that cannot be had, and where the texts passed over are others than before.
+        """
+        digest, read, waiting = hashlib.blake2b(digest_size=16), 0, list[Line]()
+        for line in self.lines(on_bad):
+            if line is not None:
+                read += 1
+                digest.update(f"{line.path}\0{line.text}\0".encode())
+                position = Position(read, digest.hexdigest())
+                if after and read <= after.inputs:
+                    if read == after.inputs and position != after:
+                        raise DataError("the inputs are not those that were read before")
+                    continue
+                waiting.append(line)
+            if waiting and (line is None or len(waiting) == size):
+                yield _batch(waiting, vocabulary, length, size, position, self.account)
+                waiting = []
+        if after and read < after.inputs:
+            raise DataError(f"there are {read:,} inputs, fewer than were read before")
+        if waiting:
+            yield _batch(waiting, vocabulary, length, size, position, self.account)
+
+
+def in_memory(lines: Sequence[Line], vocabulary: Vocabulary, length: int) -> Iterator[TextBatch]:
+    """Lines that are in memory, as one batch."""
+    yield _batch(lines, vocabulary, length, len(lines), Position(len(lines), ""), Account())
+
+
+def _batch(
+    lines: Sequence[Line],
+    vocabulary: Vocabulary,
+    length: int,
+    size: int,
+    position: Position,
+    account: Account,
+) -> TextBatch:
+    found = vocabulary.encode([line.text for line in lines])
+    account.cut += sum(len(one) > length for one in found)
+    tokens = np.full((len(found), length), PAD, np.int64)
+    for row, one in zip(tokens, found, strict=True):
+        row[: len(one)] = one[:length]
+    return TextBatch(
+        [line.path for line in lines],
+        [line.text for line in lines],
+        [line.label for line in lines],
+        tokens,
+        size,
+        position,
+    )
+
+
+def _numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a file and their numbers, from 1; None before one that may be long in coming."""
+    number = 0
+    for raw in pieces(content, b"\n"):
+        number += raw is not None
+        yield number, raw.removeprefix(codecs.BOM_UTF8) if raw and number == 1 else raw
+
+
+def load(word: str, data_dir: Path, on_bad: OnBad, account: Account) -> TextSet:
+    """All texts of a dataset, a file or a folder, to train on.
+
+    Where each file of a folder lies in a sub-folder, the sub-folders are the classes. Raises
+    DataError where there is no text that can be read.
+    """
+    inputs = TextInputs([word], data_dir, None, os.path.isdir(word), "train", account)
+    lines = tuple(line for line in inputs.lines(on_bad) if line is not None)
+    if not lines:
+        looked = f" (looked for {', '.join(ENDINGS)})" if os.path.isdir(word) else ""
+        raise DataError(f"there is no text in {word}{looked}")
+    return TextSet(inputs.called(word), lines)
+
+
+def is_text_dataset(word: str) -> bool:
+    """Whether a word, with or without a split, names a dataset of text."""
+    return word.partition(":")[0] in TEXTS
+
+
+def find(word: str, data_dir: Path, split: str) -> Path:
+    """The file of a dataset such as `wikitext-2:valid`; `split` where the word names none.
+
+    It is downloaded where it is not in `data_dir`. Raises UnknownInputError for a split that does
+    not exist, DatasetUnavailableError where it cannot be had.
+    """
+    name, _, named = word.partition(":")
+    dataset = TEXTS[name]
+    split = named or split
+    if split not in dataset.members:
+        raise UnknownInputError(
+            f"{name} has no split '{split}'; it has {', '.join(dataset.members)}"
+        )
+    path = data_dir / name / f"{split}.txt"
+    if not path.is_file():
+        try:
+            dataset.download(data_dir / name)
+        except (OSError, zipfile.BadZipFile, KeyError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise DatasetUnavailableError(
+                f"{name}:{split} is not in {data_dir} and cannot be downloaded ({reason});"
+                " --data-dir names the folder that holds it"
+            ) from error
+    return path
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """A zip archive, and which of its members is which split."""
+
+    url: str
+    members: dict[str, str]
+
+    def download(self, folder: Path) -> None:
+        """Fetches the archive, and writes each split to a file of its own."""
+        with urllib.request.urlopen(self.url, timeout=DOWNLOAD_TIMEOUT) as answer:  # noqa: S310
+            archive = zipfile.ZipFile(io.BytesIO(answer.read()))
+        folder.mkdir(parents=True, exist_ok=True)
+        for split, member in self.members.items():
+            with replacing(folder / f"{split}.txt") as temporary:
+                temporary.write_bytes(archive.read(member))
+
+
+TEXTS = {
+    "wikitext-2": TextDataset(
+        "https://wikitext.smerity.com/wikitext-2-v1.zip",
+        {
+            "train": "wikitext-2/wiki.train.tokens",
+            "valid": "wikitext-2/wiki.valid.tokens",
+            "test": "wikitext-2/wiki.test.tokens",
+        },
+    )
+}
+"""Every dataset of text by the name that users type."""

@@ -1,0 +1,355 @@
+"""The text autoencoders: through a vector, and through a shorter text.
+
+A text is a row of tokens, (length,), int64, filled up with `PAD` behind its end; what fills it up
+changes nothing.
+"""
+
+import math
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aectl.models.codes import Code
+from aectl.types import END, PAD, SPECIAL, START
+
+COPY = 6.0
+"""How strongly a slot takes one of its tokens at first: as the logit of its own vector."""
+
+ROUNDING = 1e-4
+"""What a product may lie above the whole number that it is."""
+
+NEVER = -1e4
+"""The logit of a token that is not to be drawn."""
+
+DROPOUT = 0.3
+"""Part of the vectors that a language model does not see in training."""
+
+
+class Embedding(nn.Module):
+    """The vectors of all tokens, by which they are read and, the same ones, by which they are
+    predicted (Press & Wolf 2017, tied weights): rows of `weight`, (vocabulary, width).
+    """
+
+    def __init__(self, vocabulary: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(vocabulary, width) / math.sqrt(width))
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (...) -> (..., width)."""
+        return F.embedding(tokens, self.weight)
+
+    def logits(self, predicted: Tensor) -> Tensor:
+        """predicted (..., width) -> (..., vocabulary)."""
+        return F.linear(predicted, self.weight, self.bias)
+
+
+class Reader(nn.Module):
+    """Two GRUs that read a text, one from each end (Schuster & Paliwal 1997)."""
+
+    def __init__(self, width: int, units: int) -> None:
+        super().__init__()
+        self.onwards = nn.GRU(width, units, batch_first=True)
+        self.backwards = nn.GRU(width, units, batch_first=True)
+
+    def forward(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """embedded (batch, length, width), lengths (batch,) -> what both know at each token,
+        (batch, length, 2 units), and what they know at the end of the text, (batch, 2 units).
+        """
+        onward = self.onwards(embedded)[0]
+        backward = self.backwards(_turned(embedded, lengths))[0]
+        last = (lengths - 1)[:, None, None].expand(-1, 1, onward.shape[2])
+        ends = torch.cat([onward.gather(1, last), backward.gather(1, last)], 2)[:, 0]
+        return torch.cat([onward, _turned(backward, lengths)], 2), ends
+
+
+class Writer(nn.Module):
+    """A GRU that predicts a text token by token, from the tokens before and a context.
+
+    The context is what is known beside them: (batch, steps, context), a vector for each token that
+    is to be predicted; `start`, (batch, context), is where the GRU begins.
+    """
+
+    def __init__(self, embedding: Embedding, context: int, units: int) -> None:
+        super().__init__()
+        width = embedding.weight.shape[1]
+        self._embedding = (embedding,)  # in a tuple, so that its weights are not registered twice
+        self.begin = nn.Linear(context, units) if context else None
+        self.gru = nn.GRU(width + context, units, batch_first=True)
+        self.predict = nn.Linear(units, width)
+
+    def forward(self, before: Tensor, context: Tensor | None, start: Tensor | None) -> Tensor:
+        """before (batch, steps, width), the tokens before each -> logits (batch, steps,
+        vocabulary).
+        """
+        known = before if context is None else torch.cat([before, context], 2)
+        return self._answer(self.gru(known, self._first(start))[0])
+
+    @torch.no_grad()
+    def greedy(self, context: Tensor, start: Tensor) -> Tensor:
+        """The likeliest token, one after the other -> (batch, steps), PAD behind the end."""
+        embedding = self._embedding[0]
+        tokens = torch.full((len(start), 1), START, device=start.device)
+        state, ended, written = self._first(start), tokens == END, []
+        for step in range(context.shape[1]):
+            known = torch.cat([embedding(tokens), context[:, step : step + 1]], 2)
+            out, state = self.gru(known, state)
+            tokens = self._answer(out)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
+            ended = ended | (tokens == END)
+            written.append(tokens.masked_fill(ended, PAD))
+        return torch.cat(written, 1)
+
+    def _first(self, start: Tensor | None) -> Tensor | None:
+        if start is None or self.begin is None:
+            return None
+        first: Tensor = self.begin(start).tanh()[None]
+        return first
+
+    def _answer(self, out: Tensor) -> Tensor:
+        return self._embedding[0].logits(self.predict(out))
+
+
+class LanguageModel(nn.Module):
+    """What follows in a text, from the tokens before it: a GRU."""
+
+    def __init__(self, vocabulary: int, width: int, units: int) -> None:
+        super().__init__()
+        self.embedding = Embedding(vocabulary, width)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.writer = Writer(self.embedding, 0, units)
+
+    def forward(self, chosen: Tensor) -> Tensor:
+        """Texts as vectors of one 1 a token, (batch, length, vocabulary) -> logits of what each
+        token is, by those before it, (batch, length, vocabulary).
+        """
+        return self._predicted(chosen @ self.embedding.weight)
+
+    def predict(self, tokens: Tensor) -> Tensor:
+        """tokens (batch, length) -> logits of each, by those before it."""
+        return self._predicted(self.embedding(tokens))
+
+    def _predicted(self, embedded: Tensor) -> Tensor:
+        before = self.dropout(shifted(embedded, self.embedding))
+        logits: Tensor = self.writer(before, None, None)
+        return logits
+
+
+class Bottleneck(NamedTuple):
+    """The text that a text goes through: `chosen` has a 1 for the token of each slot, with the
+    gradient of what it was drawn by, whose logarithm is `log_probabilities`; both (batch, slots,
+    vocabulary). lengths: (batch,), the slots of each text.
+    """
+
+    chosen: Tensor
+    log_probabilities: Tensor
+    lengths: Tensor
+
+
+class VectorEncoder(nn.Module):
+    """preactivation = W [the ends of what was read] + b; of that, `code` makes the code."""
+
+    def __init__(self, embedding: Embedding, units: int, code_size: int, code: Code) -> None:
+        super().__init__()
+        self._embedding = (embedding,)
+        self.reader = Reader(embedding.weight.shape[1], units)
+        self.to_code = nn.Linear(2 * units, code_size)
+        self.code = code
+        self.code_size = code_size
+
+    def preactivation(self, tokens: Tensor) -> Tensor:
+        """tokens (batch, length) -> (batch, code_size), before the activation."""
+        ends = self.reader(self._embedding[0](tokens), lengths_of(tokens))[1]
+        answers: Tensor = self.to_code(ends)
+        return answers
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (batch, length) -> code (batch, code_size)."""
+        code: Tensor = self.code(self.preactivation(tokens))
+        return code
+
+
+class TextEncoder(nn.Module):
+    """Of every `1 / ratio` tokens one, any of the vocabulary: a text of slots.
+
+    A slot looks at the tokens that it stands for, and at what the reader knows of the whole text
+    there. It begins by taking one of them.
+    """
+
+    def __init__(self, embedding: Embedding, units: int, ratio: float, temperature: float) -> None:
+        super().__init__()
+        width = embedding.weight.shape[1]
+        self._embedding = (embedding,)
+        self.reader = Reader(width, units)
+        self.choose = nn.Linear(2 * units, width)
+        self.copy = nn.Parameter(torch.tensor(COPY))
+        self.ratio, self.temperature = ratio, temperature
+
+    def forward(self, tokens: Tensor) -> Bottleneck:
+        """tokens (batch, length) -> the slots of each text."""
+        embedding, lengths = self._embedding[0], lengths_of(tokens)
+        slots = (lengths * self.ratio - ROUNDING).ceil().long()
+        embedded = embedding(tokens)
+        states = self.reader(embedded, lengths)[0]
+        places = self._places(tokens.shape[1], tokens.device)
+        seen = states[:, places]
+        predicted = self.choose(seen) + self.copy * embedded[:, places]
+        logits = embedding.logits(predicted)
+        logits = logits.index_fill(2, torch.arange(SPECIAL, device=logits.device), NEVER)
+        if self.training:
+            chosen = drawn(logits, self.temperature)
+        else:
+            chosen = F.one_hot(logits.argmax(2), logits.shape[2]).to(logits.dtype)
+        return Bottleneck(chosen, logits.log_softmax(2), slots)
+
+    def _places(self, length: int, device: torch.device) -> Tensor:
+        count = math.ceil(length * self.ratio - ROUNDING)
+        return (torch.arange(count, device=device) / self.ratio).long().clamp(max=length - 1)
+
+
+class ThroughVector(nn.Module):
+    """A text autoencoder whose code is a vector: the writer knows it at every step."""
+
+    def __init__(
+        self, vocabulary: int, length: int, units: int, code_size: int, code: Code
+    ) -> None:
+        super().__init__()
+        self.shape = (1, 1, length)
+        self.embedding = Embedding(vocabulary, _width(units))
+        self.encoder = VectorEncoder(self.embedding, units, code_size, code)
+        self.writer = Writer(self.embedding, code_size, units)
+
+    @property
+    def code_size(self) -> int:
+        """The number of units of the code."""
+        return self.encoder.code_size
+
+    @property
+    def active_above(self) -> float | None:
+        """From which value on a unit of the code counts as active; None: wherever it is not 0."""
+        return self.encoder.code.active_above
+
+    def encode(self, tokens: Tensor) -> Tensor:
+        """tokens (batch, length) -> code (batch, code_size)."""
+        code: Tensor = self.encoder(tokens)
+        return code
+
+    def predict(self, code: Tensor, tokens: Tensor) -> Tensor:
+        """Logits of each token, by the code and by those before it, and of the END: (batch, length
+        + 1, vocabulary).
+        """
+        before = shifted(self.embedding(with_end(tokens)), self.embedding)
+        logits: Tensor = self.writer(before, _at_each(code, before.shape[1]), code)
+        return logits
+
+    def decode(self, code: Tensor) -> Tensor:
+        """code (batch, code_size) -> the text it is decoded to, token by token, (batch, length)."""
+        length = self.shape[2]
+        return self.writer.greedy(_at_each(code, length + 1), code)[:, :length]
+
+
+class ThroughText(nn.Module):
+    """A text autoencoder whose code is a shorter text (after Baziotis et al. 2019, SEQ3).
+
+    The writer knows, at each step, what is read of the shorter text in the slot that stands for the
+    token. The language model, which knows nothing of the rest, says how likely such a text is.
+    """
+
+    def __init__(
+        self, vocabulary: int, length: int, units: int, ratio: float, temperature: float
+    ) -> None:
+        super().__init__()
+        self.shape = (1, 1, length)
+        self.ratio = ratio
+        self.embedding = Embedding(vocabulary, _width(units))
+        self.encoder = TextEncoder(self.embedding, units, ratio, temperature)
+        self.reader = Reader(_width(units), units)
+        self.writer = Writer(self.embedding, 2 * units, units)
+        self.language_model = LanguageModel(vocabulary, _width(units), units)
+        self.language_model.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for all but the language model."""
+        super().train(mode)
+        self.language_model.eval()
+        return self
+
+    def encode(self, tokens: Tensor) -> Bottleneck:
+        """tokens (batch, length) -> the shorter texts."""
+        code: Bottleneck = self.encoder(tokens)
+        return code
+
+    def predict(self, code: Bottleneck, tokens: Tensor) -> Tensor:
+        """Logits of each token, by the shorter text and by the tokens before it, and of the END:
+        (batch, length + 1, vocabulary).
+        """
+        before = shifted(self.embedding(with_end(tokens)), self.embedding)
+        logits: Tensor = self.writer(before, *self._context(code, before.shape[1]))
+        return logits
+
+    def decode(self, code: Bottleneck) -> Tensor:
+        """The texts that shorter ones are decoded to, token by token: (batch, length)."""
+        length = self.shape[2]
+        return self.writer.greedy(*self._context(code, length + 1))[:, :length]
+
+    def _context(self, code: Bottleneck, steps: int) -> tuple[Tensor, Tensor]:
+        """What is known of the shorter texts at each step; nothing behind their end."""
+        states, ends = self.reader(code.chosen @ self.embedding.weight, code.lengths)
+        slots = torch.arange(states.shape[1], device=states.device)
+        states = states * (slots < code.lengths[:, None])[..., None]
+        nothing = states.new_zeros(len(states), 1, states.shape[2])
+        of_step = (torch.arange(steps, device=states.device) * self.ratio).long()
+        of_step = of_step.clamp(max=states.shape[1])
+        return torch.cat([states, nothing], 1)[:, of_step], ends
+
+
+TextAutoencoder = ThroughVector | ThroughText
+
+
+def shorter_text(code: Bottleneck) -> Tensor:
+    """The tokens of shorter texts: (batch, slots), PAD behind the end of each."""
+    slots = torch.arange(code.chosen.shape[1], device=code.chosen.device)
+    return code.chosen.argmax(2).masked_fill(slots >= code.lengths[:, None], PAD)
+
+
+def _width(units: int) -> int:
+    """The width of the vectors of tokens."""
+    return max(1, units // 2)
+
+
+def _at_each(code: Tensor, steps: int) -> Tensor:
+    return code[:, None].expand(-1, steps, -1)
+
+
+def drawn(logits: Tensor, temperature: float) -> Tensor:
+    """A 1 for a choice that is drawn by the softmax of the logits, (..., choices), else 0.
+
+    Its gradient is that of softmax((logits + g) / temperature), g the Gumbel noise with which it
+    was drawn (Jang et al. 2017, section 2.2, straight-through).
+    """
+    return F.gumbel_softmax(logits, temperature, hard=True)
+
+
+def shifted(embedded: Tensor, embedding: Embedding) -> Tensor:
+    """The vectors of the tokens before each: (batch, length, width), START first."""
+    start = embedding.weight[START].expand(len(embedded), 1, -1)
+    return torch.cat([start, embedded[:, :-1]], 1)
+
+
+def with_end(tokens: Tensor) -> Tensor:
+    """tokens (batch, length) -> (batch, length + 1), END behind the last of each."""
+    longer = F.pad(tokens, (0, 1), value=PAD)
+    return longer.scatter(1, lengths_of(tokens)[:, None], END)
+
+
+def lengths_of(tokens: Tensor) -> Tensor:
+    """tokens (batch, length) -> how many are not PAD: (batch,)."""
+    return (tokens != PAD).sum(1)
+
+
+def _turned(rows: Tensor, lengths: Tensor) -> Tensor:
+    """Each row from its end to its begin; what is behind its end stays there."""
+    places = torch.arange(rows.shape[1], device=rows.device)[None]
+    source = torch.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
+    return rows.gather(1, source[..., None].expand_as(rows))

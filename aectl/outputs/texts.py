@@ -1,0 +1,25 @@
+"""Texts beside what a model makes of them, to be read."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aectl.outputs.formats import Column
+    from aectl.text_inference import ReconstructedTexts
+
+
+def to_columns(result: "ReconstructedTexts") -> "dict[str, Column]":
+    """The texts of a batch and what became of them, as columns of a table."""
+    shorter = {} if result.shorter is None else {"bottleneck": result.shorter}
+    return {"original": result.original, **shorter, "reconstruction": result.reconstruction}
+
+
+def to_text(result: "ReconstructedTexts") -> str:
+    """The same to be read: a line each, and an empty one between the texts."""
+    columns = to_columns(result)
+    width = max(map(len, columns))
+    texts = zip(*columns.values(), strict=True)
+    blocks = (
+        "".join(f"{name:<{width}}  {line}\n" for name, line in zip(columns, text, strict=True))
+        for text in texts
+    )
+    return "\n".join(blocks)

@@ -1,0 +1,135 @@
+"""What a trained text autoencoder is used for: each use a generator over batches of texts."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aectl.data.texts import TextBatch
+from aectl.metrics import TextMetrics
+from aectl.models import TextNetwork, ThroughVector
+from aectl.models.text_autoencoder import shorter_text, with_end
+from aectl.vocabulary import Vocabulary
+
+Floats = NDArray[np.float32]
+
+
+class EncodedTexts(NamedTuple):
+    """The codes of a batch: vectors, (n, code_size), or n shorter texts."""
+
+    batch: TextBatch
+    code: Floats | None
+    shorter: list[str] | None
+
+
+class ReconstructedTexts(NamedTuple):
+    """What became of the texts of a batch, n each; `shorter` where they went through a text.
+
+    Of a text that is longer than the model takes, the `original` is what that takes.
+    """
+
+    batch: TextBatch
+    original: list[str]
+    shorter: list[str] | None
+    reconstruction: list[str]
+
+
+class MeasuredTexts(NamedTuple):
+    """A batch that has been measured: the `token_accuracy` of each text, (n,)."""
+
+    batch: TextBatch
+    token_accuracy: Floats
+
+
+@torch.inference_mode()
+def encode(
+    network: TextNetwork,
+    batches: Iterable[TextBatch],
+    device: torch.device,
+    vocabulary: Vocabulary,
+) -> Iterator[EncodedTexts]:
+    """The code of every text."""
+    network.to(device).eval()
+    for batch in batches:
+        count = len(batch.paths)
+        if isinstance(network, ThroughVector):
+            code = network.encode(_full(batch, device)).cpu().numpy()
+            yield EncodedTexts(batch, code[:count], None)
+        else:
+            shorter = shorter_text(network.encode(_full(batch, device)))
+            yield EncodedTexts(batch, None, _texts(shorter[:count], vocabulary))
+
+
+@torch.inference_mode()
+def reconstruct(
+    network: TextNetwork,
+    batches: Iterable[TextBatch],
+    device: torch.device,
+    vocabulary: Vocabulary,
+) -> Iterator[ReconstructedTexts]:
+    """What the decoder writes of every text, and the shorter text that it went through, if any."""
+    network.to(device).eval()
+    for batch in batches:
+        count = len(batch.paths)
+        tokens, shorter = _full(batch, device), None
+        if isinstance(network, ThroughVector):
+            written = network.decode(network.encode(tokens))
+        else:
+            code = network.encode(tokens)
+            written = network.decode(code)
+            shorter = _texts(shorter_text(code)[:count], vocabulary)
+        original = [vocabulary.decode(row) for row in batch.tokens.tolist()]
+        yield ReconstructedTexts(batch, original, shorter, _texts(written[:count], vocabulary))
+
+
+@torch.inference_mode()
+def measure(
+    network: TextNetwork,
+    batches: Iterable[TextBatch],
+    device: torch.device,
+    metrics: TextMetrics,
+) -> Iterator[MeasuredTexts]:
+    """Every text goes into `metrics`."""
+    network.to(device).eval()
+    for batch in batches:
+        accuracy = measure_tokens(network, _full(batch, device), metrics, len(batch.paths))
+        yield MeasuredTexts(batch, accuracy.float().cpu().numpy())
+
+
+@torch.no_grad()
+def measure_tokens(
+    network: TextNetwork, tokens: Tensor, metrics: TextMetrics, count: int | None = None
+) -> Tensor:
+    """The first `count` texts, or all, of tokens (batch, length) go into `metrics`.
+
+    Returns the part of the tokens of each that is written in its place: (count,).
+    """
+    kept = slice(count)
+    if isinstance(network, ThroughVector):
+        vector = network.encode(tokens)
+        logits, written = network.predict(vector, tokens), network.decode(vector)
+        metrics.update_code(vector[kept], network.active_above)
+    else:
+        code = network.encode(tokens)
+        logits, written = network.predict(code, tokens), network.decode(code)
+        likely = network.language_model(code.chosen)
+        metrics.update_shorter(tokens[kept], shorter_text(code)[kept], likely[kept])
+    ended = with_end(tokens)[kept]
+    return metrics.update(tokens[kept], ended, logits[kept], written[kept])
+
+
+def _full(batch: TextBatch, device: torch.device) -> Tensor:
+    """The tokens of a batch, (size, length), filled up with copies of its first text.
+
+    So that what comes of a text does not depend on those beside it, to the last bit.
+    """
+    missing = batch.size - len(batch.tokens)
+    filled = np.concatenate([batch.tokens, np.repeat(batch.tokens[:1], missing, 0)])
+    return torch.from_numpy(filled).to(device)
+
+
+def _texts(tokens: Tensor, vocabulary: Vocabulary) -> list[str]:
+    return [vocabulary.decode(row) for row in tokens.tolist()]

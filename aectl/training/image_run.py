@@ -1,0 +1,142 @@
+"""A run on images: an autoencoder of them, or a classifier."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from aectl.architecture import Architecture
+from aectl.config import Config
+from aectl.data.datasets import ImageSet
+from aectl.data.images import Pixels
+from aectl.data.splits import few_labels, split
+from aectl.errors import ConfigError
+from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
+from aectl.models import Autoencoder, Classifier, ImageNetwork
+from aectl.objective import objective
+from aectl.training.loop import CPU, MemorySet
+from aectl.training.run import EVALUATION_BATCH, Run, Stage
+from aectl.training.stack import Layer, layers_of
+from aectl.training.start import Start, begin
+
+MEASURED_IMAGES = 10_000
+
+
+class ImageRun(Run):
+    """A run on images; with `stack`, each layer is first trained alone."""
+
+    noun = "images"
+    data: ImageSet
+    network: ImageNetwork
+    _training: MemorySet
+    _held_out: MemorySet
+
+    def __init__(
+        self,
+        config: Config,
+        images: ImageSet,
+        device: torch.device,
+        start: Start | None = None,
+        architecture: Architecture | None = None,
+    ) -> None:
+        self.data = images
+        start = start or Start()
+        self.architecture = architecture or _architecture(config, images, start)
+        super().__init__(config, device, start)
+        rows, self.held_out = split(len(images), config.data.validation, config.training.seed)
+        if config.data.labels:
+            rows = few_labels(images, rows, config.data.labels, config.training.seed)
+        whole = _on_device(images, device)
+        self._training = whole.part(torch.from_numpy(rows))
+        self._held_out = whole.part(torch.from_numpy(self.held_out))
+        self._sample = _sampled(self._training, config.training.seed)
+        if isinstance(self.network, Classifier) and self.network.encoder is not None:
+            self.network.fine_tune_encoder(config.training.fine_tune)
+        begin(self.network, config, start, self._sample.whole().inputs)
+
+    @property
+    def stage_epochs(self) -> list[int]:
+        """The epochs of each layer alone."""
+        stack = self.config.training.stack
+        return [stack] * len(self.architecture.hidden) if stack else []
+
+    def _stages(self) -> Iterator[Stage]:
+        """Each layer, with `stack`."""
+        if not self.config.training.stack:
+            return
+        assert isinstance(self.network, Autoencoder)
+        sample = self._sample.whole().inputs
+        for layer in layers_of(self.network, self.architecture):
+            yield Stage(
+                layer.number,
+                layer.network,
+                partial(objective, self.config, layer.below),
+                partial(_begin_layer, layer, self.config, sample),
+            )
+
+    def _figures(self) -> dict[str, float]:
+        return _figures(self.network, self._held_out if len(self._held_out) else self._sample)
+
+    @torch.inference_mode()
+    def reconstructions(self, images: Pixels) -> Pixels:
+        """What the autoencoder makes of images by now, both (n, channels, height, width), 0 to 255.
+
+        For use while `epochs()` waits after an epoch.
+        """
+        assert not isinstance(self.network, Classifier)
+        x = torch.from_numpy(images).to(self.device).float() / 255
+        made = self.network.eval().reconstruct(x).clamp(0, 1) * 255
+        return made.round().byte().cpu().numpy()
+
+
+def _begin_layer(layer: Layer, config: Config, sample: Tensor) -> None:
+    begin(layer.network, config, Start(), layer.below(sample))
+
+
+def _architecture(config: Config, images: ImageSet, start: Start) -> Architecture:
+    if config.model.model != "classifier":
+        return Architecture(config.model, images.shape)
+    if images.labels is None:
+        raise ConfigError(
+            f"a classifier learns from labels, and {images.name} has none;"
+            " a folder has them where each class is a sub-folder"
+        )
+    encoder = start.encoder[1].architecture if start.encoder else None
+    return Architecture(config.model, images.shape, len(images.classes), encoder)
+
+
+def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
+    """All images, on the device where half of its memory has room; none is copied on the CPU."""
+    pixels = images.images if images.images.flags.writeable else images.images.copy()
+    fits = device.type != "cuda" or pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 2
+    there = device if fits else CPU
+    labels = None if images.labels is None else torch.from_numpy(images.labels).to(there)
+    rows = torch.arange(len(images), device=there)
+    return MemorySet(torch.from_numpy(pixels).to(there), labels, rows, device)
+
+
+def _sampled(images: MemorySet, seed: int) -> MemorySet:
+    """So many of the images, drawn at random, that measuring them costs little."""
+    if len(images) <= MEASURED_IMAGES:
+        return images
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(images), generator=generator)[:MEASURED_IMAGES]
+    return images.part(order)
+
+
+@torch.no_grad()
+def _figures(network: ImageNetwork, images: MemorySet) -> dict[str, float]:
+    network.eval()
+    if isinstance(network, Classifier):
+        labels = ClassificationMetrics(network.classes_count)
+        for batch in images.in_order(EVALUATION_BATCH):
+            assert batch.labels is not None
+            labels.update(network(batch.inputs).argmax(1), batch.labels)
+        return {"error": float(labels.result()["error"])}  # type: ignore[arg-type]
+    metrics = ReconstructionMetrics(network.active_above)
+    for batch in images.in_order(EVALUATION_BATCH):
+        code = network.encode(batch.inputs)
+        metrics.update(batch.inputs, network.decode(code), code)
+    result = metrics.result()
+    return {name: result[name] for name in ("mse", "mean_activation", "l0", "dead")}

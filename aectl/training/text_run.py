@@ -1,0 +1,120 @@
+"""A run on texts: a text autoencoder, and first, where it needs one, its language model."""
+
+import dataclasses
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from aectl.architecture import Architecture
+from aectl.config import Config
+from aectl.data.splits import split
+from aectl.data.texts import TextSet
+from aectl.metrics import TextMetrics
+from aectl.model_file import ModelCard
+from aectl.models import TextNetwork, ThroughText
+from aectl.objective import language_modelling
+from aectl.text_inference import measure_tokens
+from aectl.training.run import Run, Stage
+from aectl.training.start import Start, copy_weights
+from aectl.training.token_set import TokenSet
+from aectl.vocabulary import Vocabulary
+
+MEASURED_TEXTS = 2000
+MEASURED_AT_A_TIME = 256
+
+
+class TextRun(Run):
+    """A run on texts; with a shorter text as bottleneck, the language model is trained first.
+
+    The vocabulary is that of the model that it starts from, or learnt from the texts.
+    """
+
+    noun = "texts"
+    network: TextNetwork
+    data: TextSet
+    _training: TokenSet
+    _held_out: TokenSet
+
+    def __init__(
+        self,
+        config: Config,
+        texts: TextSet,
+        device: torch.device,
+        start: Start | None = None,
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
+        self.data, start = texts, start or Start()
+        training, self.held_out = _split(texts, config)
+        lines = [line.text for line in texts.lines]
+        self.vocabulary = (
+            vocabulary
+            or start.vocabulary
+            or Vocabulary.learnt((lines[row] for row in training), config.data.vocabulary)
+        )
+        shape = (1, 1, config.data.length)
+        self.architecture = Architecture(config.model, shape, tokens=len(self.vocabulary))
+        super().__init__(config, device, start)
+        whole = TokenSet.of(self.vocabulary.encode(lines), config.data.length, device)
+        self._training = whole.of_texts(_chosen(training, len(lines)))
+        self._held_out = whole.of_texts(_chosen(self.held_out, len(lines)))
+        measured = self._held_out if len(self._held_out) else self._training
+        self._measured = measured.some(MEASURED_TEXTS, config.training.seed)
+        if start.weights is not None:
+            copy_weights(start.weights, self.network)
+
+    @property
+    def stage_epochs(self) -> list[int]:
+        """The epochs of the language model."""
+        needed = isinstance(self.network, ThroughText) and self._fresh
+        return [self.config.training.lm_epochs] if needed else []
+
+    def _stages(self) -> Iterator[Stage]:
+        """The language model, which stays as it is thereafter."""
+        if not self.stage_epochs:
+            return
+        assert isinstance(self.network, ThroughText)
+        model = self.network.language_model
+        yield Stage(1, model, lambda _: language_modelling, partial(_unfreeze, model))
+        model.requires_grad_(False)
+
+    def _figures(self) -> dict[str, float]:
+        metrics = TextMetrics()
+        self.network.eval()
+        for batch in self._measured.in_order(MEASURED_AT_A_TIME):
+            measure_tokens(self.network, batch.inputs, metrics)
+        return metrics.result()
+
+    def state(self) -> dict[str, Any]:
+        """The state of any run, and the vocabulary."""
+        return {**super().state(), "vocabulary": self.vocabulary.to_json()}
+
+    def card(self) -> ModelCard:
+        """What the model file says of this run."""
+        card = super().card()
+        training = {**card.training, "baselines": self._training.most_frequent()}
+        return dataclasses.replace(card, vocabulary=self.vocabulary, training=training)
+
+
+def _unfreeze(network: nn.Module) -> None:
+    network.requires_grad_(True)
+
+
+def _split(texts: TextSet, config: Config) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows of the texts to learn from, and of those of the documents that are held out."""
+    documents = texts.documents
+    count = int(documents[-1]) + 1
+    _, held_out = split(count, config.data.validation, config.training.seed, "documents")
+    without = np.isin(documents, held_out)
+    return np.flatnonzero(~without), np.flatnonzero(without)
+
+
+def _chosen(rows: NDArray[np.int64], count: int) -> Tensor:
+    """True for the rows, of so many: (count,)."""
+    chosen = torch.zeros(count, dtype=torch.bool)
+    chosen[torch.from_numpy(rows)] = True
+    return chosen

@@ -1,0 +1,89 @@
+"""The texts that a text autoencoder learns from, as tokens in memory."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aectl.objective import Batch
+from aectl.training.loop import CPU
+from aectl.types import PAD
+
+
+@dataclass(frozen=True)
+class TokenSet:
+    """Parts of texts, of at most `length` tokens each, whose batches are made on `device`.
+
+    A text of more tokens has as many parts as it takes to cover it. In training they begin
+    anywhere in it, each time anew; measured, they stand one behind the other.
+
+    tokens: all texts, one behind the other; starts, sizes: (texts,), where each begins and how many
+    tokens it has; rows: (m, 2), of each part its text, and which part of it it is.
+    """
+
+    tokens: Tensor
+    starts: Tensor
+    sizes: Tensor
+    rows: Tensor
+    length: int
+    device: torch.device = CPU
+
+    @classmethod
+    def of(cls, texts: Sequence[Sequence[int]], length: int, device: torch.device) -> "TokenSet":
+        """All parts of the texts, each a list of tokens."""
+        sizes = torch.tensor([len(text) for text in texts])
+        flat = torch.tensor([token for text in texts for token in text])
+        counts = (sizes + length - 1) // length
+        of_text = torch.repeat_interleave(torch.arange(len(texts)), counts)
+        first = counts.cumsum(0) - counts
+        part = torch.arange(len(of_text)) - first[of_text]
+        rows, starts = torch.stack([of_text, part], 1), sizes.cumsum(0) - sizes
+        flat, starts, sizes, rows = (one.to(device) for one in (flat, starts, sizes, rows))
+        return cls(flat, starts, sizes, rows, length, device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def of_texts(self, wanted: Tensor) -> "TokenSet":
+        """The parts of some of the texts: (texts,), True for those."""
+        return dataclasses.replace(self, rows=self.rows[wanted.to(self.device)[self.rows[:, 0]]])
+
+    def some(self, count: int, seed: int) -> "TokenSet":
+        """So many of the parts, or all, drawn at random."""
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(self), generator=generator)[:count].to(self.device)
+        return dataclasses.replace(self, rows=self.rows[order])
+
+    def most_frequent(self) -> dict[str, list[int]]:
+        """What guesses without a model would write: the most frequent token everywhere, `unigram`,
+        and at each place the one that is most frequent there, `sentence`; (length,) each.
+        """
+        tokens = self._batch(self.rows[:, 0], self.rows[:, 1] * self.length).inputs.cpu()
+        most = torch.bincount(tokens[tokens != PAD]).argmax().item()
+        places = (column[column != PAD] for column in tokens.T)
+        sentence = [int(place.mode().values) if len(place) else most for place in places]
+        return {"unigram": [int(most)] * self.length, "sentence": [int(t) for t in sentence]}
+
+    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+        """Every part once, in a random order, from batch number `first` on."""
+        order = torch.randperm(len(self), generator=generator).to(self.device)
+        chance = torch.rand(len(self), generator=generator, dtype=torch.float64).to(self.device)
+        texts = self.rows[order, 0]
+        room = (self.sizes[texts] - self.length).clamp(min=0) + 1
+        begins = (chance * room).long()
+        both = zip(torch.split(texts, size), torch.split(begins, size), strict=True)
+        return (self._batch(*pair) for pair in list(both)[first:])
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """Every part once, in the order of the set."""
+        for rows in torch.split(self.rows, size):
+            yield self._batch(rows[:, 0], rows[:, 1] * self.length)
+
+    def _batch(self, texts: Tensor, begins: Tensor) -> Batch:
+        """The parts of texts that begin so many tokens from their beginning."""
+        places = begins[:, None] + torch.arange(self.length, device=self.device)
+        there = places < self.sizes[texts][:, None]
+        flat = (self.starts[texts][:, None] + places).clamp(max=len(self.tokens) - 1)
+        return Batch(torch.where(there, self.tokens[flat], PAD), None)

@@ -1,0 +1,97 @@
+"""Text autoencoders of WikiText-2: what of a sentence comes back, through a vector and a text.
+
+    python -m tests.benchmarks text OUT [vector|overfit|text]...
+
+The validation file of WikiText-2 is split by article, nine tenths to learn from; measured are the
+sentences of the others that have at most 20 tokens. `vector` trains a code of 256 units; `overfit`
+the same on 1,000 sentences, which it is then measured on; `text` a shorter text of half the length,
+with the quality's weight at 0 and above. Prints the reports of aectl eval, and five examples. OUT
+keeps what was trained; AECTL_DATA_DIR names the folder of the datasets.
+"""
+
+import os
+import random
+import re
+import sys
+from pathlib import Path
+
+from aectl import model_file
+from aectl.data.texts import Account, load
+
+from .commands import aectl, trained
+
+DATA = Path(os.environ["AECTL_DATA_DIR"])
+OF_TEXT = ("--model", "text-autoencoder", "--dataset")
+HELD_OUT = 0.1
+LENGTH = 20
+OVERFITTED = 1000
+EXAMPLES = 5
+BETWEEN_SENTENCES = re.compile(r"(?<=[.!?]) (?=[\"A-Z])")
+WEIGHTS = (0.0, 0.2)
+
+
+def articles() -> list[list[str]]:
+    """The lines of each article."""
+    texts = load("wikitext-2:valid", DATA, print, Account())
+    found: list[list[str]] = [[] for _ in range(texts.documents[-1] + 1)]
+    for line, document in zip(texts.lines, texts.documents, strict=True):
+        found[document].append(line.text)
+    return found
+
+
+def sentences(lines: list[str]) -> list[str]:
+    """The sentences of some lines, without headings."""
+    return [s for line in lines if line[0] != "=" for s in BETWEEN_SENTENCES.split(line)]
+
+
+def written(path: Path, lines: list[str]) -> Path:
+    """A file of these lines."""
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def fitting(model: Path, lines: list[str]) -> list[str]:
+    """The lines that have at most 20 tokens."""
+    vocabulary = model_file.read_card(model).vocabulary
+    assert vocabulary is not None
+    both = zip(lines, vocabulary.encode(lines), strict=True)
+    return [line for line, tokens in both if len(tokens) <= LENGTH]
+
+
+def main() -> None:
+    """Trains and measures."""
+    out, *wanted = sys.argv[1:]
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = articles()
+    random.Random(0).shuffle(found)
+    count = round(HELD_OUT * len(found))
+    learnt = [line for article in found[count:] for line in article]
+    train = written(folder / "train.txt", learnt)
+    others = [line for article in found[:count] for line in sentences(article)]
+    print(f"{len(found) - count} articles to learn from, {count} held out", flush=True)
+    vector = trained(folder / "vector", *OF_TEXT, train)
+    if not wanted or "vector" in wanted:
+        held = written(folder / "held.txt", fitting(vector, others))
+        print(aectl("eval", vector, "--dataset", held), flush=True)
+    if not wanted or "overfit" in wanted:
+        few = written(folder / "few.txt", fitting(vector, sentences(learnt))[:OVERFITTED])
+        model = trained(folder / "overfit", *OF_TEXT, few, "--swap", 0)
+        print(aectl("eval", model, "--dataset", few), flush=True)
+    if not wanted or "text" in wanted:
+        models = [
+            trained(
+                folder / f"text-{weight}",
+                *OF_TEXT,
+                train,
+                "--bottleneck",
+                "text",
+                "--lambda-q",
+                weight,
+            )
+            for weight in WEIGHTS
+        ]
+        held = written(folder / "held-text.txt", fitting(models[0], others))
+        print(aectl("eval", *models, "--dataset", held), flush=True)
+        for model in models:
+            print(aectl("reconstruct", model, held, "--count", EXAMPLES), flush=True)

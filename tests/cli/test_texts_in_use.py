@@ -1,0 +1,223 @@
+"""Models of text, from the command line."""
+
+import csv
+import io
+import json
+
+import pytest
+import torch
+
+from aectl import model_file
+
+WORDS = ["the cat", "a dog", "the old man", "she", "he"]
+VERBS = ["sat on", "looked at", "ate", "liked"]
+THINGS = ["the mat .", "a fish .", "the sea .", "an apple .", "it ."]
+LINES = [f"{who} {does} {what}" for who in WORDS for does in VERBS for what in THINGS]
+TINY = ("--hidden", "16,8", "--length", "8", "--vocabulary", "300", "--epochs", "2")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory):
+    path = tmp_path_factory.mktemp("corpus") / "lines.txt"
+    path.write_text("\n".join(LINES) + "\n")
+    return path
+
+
+@pytest.fixture
+def made(trained, corpus):
+    """Trains a small model of text; the same options train only once."""
+
+    def train(*options):
+        return trained("--dataset", str(corpus), "--model", "text-autoencoder", *TINY, *options)
+
+    return train
+
+
+@pytest.fixture
+def vector(made):
+    return made()
+
+
+@pytest.fixture
+def text(made):
+    return made("--bottleneck", "text", "--lm-epochs", "1")
+
+
+def rows(finished):
+    assert finished.status in (0, 1), finished.err
+    return list(csv.DictReader(io.StringIO(finished.out)))
+
+
+def test_a_run_folder_holds_the_model_and_what_it_writes(text):
+    names = {path.name for path in text.iterdir()}
+    assert names == {
+        "model.safetensors", "config.toml", "metrics.csv", "curves.png", "reconstructions.txt",
+    }  # fmt: skip
+    first, second, third = (text / "reconstructions.txt").read_text().splitlines()[:3]
+    assert first.startswith("original")
+    assert second.startswith("bottleneck")
+    assert third.startswith("reconstruction")
+    with (text / "metrics.csv").open() as file:
+        language, _, last = csv.DictReader(file)
+    assert float(language["language_model"]) > 0
+    total = sum(float(last[part]) for part in ("reconstruction", "quality", "sparsity"))
+    assert float(last["loss"]) == pytest.approx(total, rel=1e-5)
+    assert float(last["train_compression_ratio"]) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("bottleneck", ["vector", "text"])
+def test_the_same_seed_gives_the_same_weights(aectl, made, corpus, bottleneck, tmp_path):
+    options = ["--bottleneck", "text", "--lm-epochs", "1"] if bottleneck == "text" else []
+    first = made(*options)
+    arguments = ["--dataset", corpus, "--model", "text-autoencoder", *TINY, *options]
+    digests = [model_file.read_card(first).weights_sha256]
+    for seed in (0, 1):
+        out = tmp_path / f"again-{seed}"
+        assert aectl("train", "-q", *arguments, "--out", out, "--seed", seed).status == 0
+        digests.append(model_file.read_card(out).weights_sha256)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_code_of_a_line_on_stdin(aectl, vector):
+    found = aectl("encode", vector, "-", stdin=b"the cat sat\n")
+    (row,) = rows(found)
+    network = model_file.load(vector)[0]
+    vocabulary = model_file.read_card(vector).vocabulary
+    (tokens,) = vocabulary.encode(["the cat sat"])
+    code = network.encode(torch.tensor([tokens[:8] + [0] * (8 - len(tokens))]))[0]
+    assert row.pop("path") == "-:1"
+    assert [float(value) for value in row.values()] == pytest.approx(code.tolist(), abs=1e-6)
+    assert list(row) == [f"f{number}" for number in range(8)]
+
+
+def test_codes_do_not_depend_on_the_batch_size_or_the_order(aectl, vector, corpus):
+    whole = rows(aectl("encode", vector, corpus))
+    small = rows(aectl("encode", vector, corpus, "--batch-size", 256))
+    assert whole == small
+    backwards = "\n".join(LINES[::-1]).encode()
+    turned = rows(aectl("encode", vector, "-", stdin=backwards))
+    for one, other in zip(whole, turned[::-1], strict=True):
+        del one["path"], other["path"]
+        assert one == other
+
+
+def test_encode_through_text_writes_the_shorter_texts_that_reconstruct_tells(aectl, text, corpus):
+    encoded = rows(aectl("encode", text, corpus))
+    assert list(encoded[0]) == ["path", "bottleneck"]
+    told = rows(aectl("reconstruct", text, corpus))
+    assert list(told[0]) == ["original", "bottleneck", "reconstruction"]
+    assert [row["bottleneck"] for row in encoded] == [row["bottleneck"] for row in told]
+    assert len(rows(aectl("reconstruct", text, corpus, "--count", 3))) == 3
+
+
+def test_a_resumed_table_is_the_same(aectl, vector, corpus, tmp_path):
+    out = tmp_path / "codes.csv"
+    assert aectl("encode", vector, corpus, "--out", out).status == 0
+    assert aectl("encode", vector, corpus, "--out", out, "--resume").status == 0
+    assert out.read_text() == aectl("encode", vector, corpus).out
+
+
+def test_eval_measures_what_reconstruct_writes(aectl, vector, corpus):
+    (found,) = json.loads(aectl("eval", vector, "--dataset", corpus, "--json").out)
+    vocabulary = model_file.read_card(vector).vocabulary
+    right = total = 0
+    for row in rows(aectl("reconstruct", vector, corpus)):
+        wanted, written = vocabulary.encode([row["original"], row["reconstruction"]])
+        total += len(wanted)
+        right += sum(a == b for a, b in zip(wanted, written, strict=False))
+    assert found["n"] == len(LINES)
+    assert found["token_accuracy"] == pytest.approx(right / total, abs=0.02)
+    assert found["perplexity"] == pytest.approx(2.718281828 ** found["cross_entropy"], rel=1e-6)
+    assert 0 < found["unigram_accuracy"] <= found["sentence_accuracy"] < 1
+
+
+def test_eval_writes_a_row_a_text(aectl, vector, corpus, tmp_path):
+    out = tmp_path / "texts.csv"
+    found = aectl("eval", vector, "--dataset", corpus, "--json", "--per-image", out)
+    table = list(csv.DictReader(out.open()))
+    assert [row["text"] for row in table] == LINES
+    assert found.status == 0
+
+
+def test_bad_lines_cost_their_own_row(aectl, vector):
+    found = aectl("encode", vector, "-", stdin=b"good\n\n\xff\nthis line has far too many tokens\n")
+    assert found.status == 1
+    assert [row["path"] for row in rows(found)] == ["-:1", "-:4"]
+    assert "left out -:3: is no UTF-8" in found.err
+    assert "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1" in found.err
+
+
+def test_nothing_but_empty_lines_is_an_error(aectl, vector):
+    found = aectl("encode", vector, "-", stdin=b"\n\n")
+    assert (found.status, found.out) == (2, "")
+    assert "there are no texts in the input" in found.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["classify"], "classify needs a classifier"),
+        (["encode", "--layer", "1"], "--layer has no effect with a model of text"),
+        (["encode", "--ext", "txt"], "--ext has no effect with a model of text"),
+        (["reconstruct", "--traverse", "1"], "--traverse has no effect with a model of text"),
+        (["eval", "--pca"], "--pca has no effect with a model of text"),
+    ],
+)
+def test_what_has_no_meaning_for_texts_is_refused(aectl, vector, arguments, said):
+    found = aectl(arguments[0], vector, *arguments[1:])
+    assert (found.status, found.out) == (2, "")
+    assert said in found.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "needs --dataset"),
+        (["--dataset", "absent.txt"], "no dataset, file or folder 'absent.txt'"),
+        (["--size", "8"], "--size has no effect without --model"),
+        (["--hidden", "9"], "--hidden must name at least 2 widths"),
+        (["--optimizer", "lbfgs"], "--optimizer lbfgs cannot go with"),
+        (["--sparsity", "gated"], "--sparsity gated cannot go with"),
+        (["--sparsity", "topk", "--aux-k", "2"], "--aux-k cannot go with"),
+        (["--bottleneck", "text", "--sparse"], "--bottleneck text has --lambda-s"),
+        (["--ratio", "0.3"], "--ratio has no effect without --bottleneck text"),
+    ],
+)
+def test_options_that_do_not_go_with_texts_are_refused(aectl, options, said):
+    found = aectl("train", "--model", "text-autoencoder", *options)
+    assert (found.status, found.out) == (2, "")
+    assert said in found.err
+
+
+@pytest.mark.parametrize("sparsity", ["kl", "l1", "topk", "batch-topk", "jumprelu", "wta"])
+def test_a_vector_can_be_sparse_in_the_ways_of_images(aectl, made, sparsity, corpus):
+    run = made("--sparsity", sparsity)
+    (found,) = json.loads(aectl("eval", run, "--dataset", corpus, "--json").out)
+    assert 0 <= found["l0"] <= 8
+    if sparsity == "topk":
+        assert found["l0"] <= 1
+
+
+def test_what_is_held_out_are_whole_documents(aectl, tmp_path):
+    path = tmp_path / "wiki.txt"
+    path.write_text("".join(f"= Title {n} =\n" + "a line of it\n" * 5 for n in range(4)))
+    found = aectl(
+        "train", "--model", "text-autoencoder", "--dataset", path, *TINY, "--validation", "0.25",
+        "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert found.status == 0, found.err
+    assert "on 18 texts of" in found.err
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        assert "validation_token_accuracy" in next(csv.reader(file))
+
+
+def test_training_can_start_from_a_model_and_keeps_its_vocabulary(aectl, text, tmp_path):
+    (tmp_path / "more.txt").write_text("other words altogether\n" * 9)
+    out = tmp_path / "further"
+    found = aectl(
+        "train", "--load", text, "--dataset", tmp_path / "more.txt", "--epochs", 1, "--out", out
+    )
+    assert found.status == 0, found.err
+    first, second = model_file.read_card(text), model_file.read_card(out)
+    assert first.vocabulary == second.vocabulary
+    assert "language_model" not in (out / "metrics.csv").read_text().splitlines()[0]

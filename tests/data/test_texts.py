@@ -1,0 +1,151 @@
+"""Reading texts: files, folders, stdin, and the datasets known by name."""
+
+import functools
+import http.server
+import io
+import threading
+import zipfile
+
+import pytest
+
+from aectl.data import texts
+from aectl.data.texts import Account, TextDataset, TextInputs, load
+from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
+from aectl.vocabulary import Vocabulary
+
+
+@pytest.fixture
+def bad():
+    return []
+
+
+@pytest.fixture
+def on_bad(bad):
+    return lambda path, reason: bad.append((path, reason))
+
+
+def read(words, on_bad, tmp_path, stdin=b"", **options):
+    inputs = TextInputs(words, tmp_path, io.BytesIO(stdin), **options)
+    return inputs, [line for line in inputs.lines(on_bad) if line is not None]
+
+
+def test_lines_have_the_number_that_an_editor_shows(tmp_path, on_bad, bad):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"\xef\xbb\xbffirst\r\n\n  \n fourth \nlast")
+    inputs, lines = read([str(path)], on_bad, tmp_path)
+    assert [(line.path, line.text) for line in lines] == [
+        (f"{path}:1", "first"), (f"{path}:4", "fourth"), (f"{path}:5", "last"),
+    ]  # fmt: skip
+    assert inputs.account == Account(empty=2)
+    assert bad == []
+
+
+def test_what_is_no_utf8_is_named_by_its_line(tmp_path, on_bad, bad):
+    _, lines = read(["-"], on_bad, tmp_path, b"one\ntw\xff\nthree\n")
+    assert [line.text for line in lines] == ["one", "three"]
+    assert bad == [("-:2", "is no UTF-8, from byte 3 on")]
+
+
+def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
+    path = tmp_path / "reviews.tsv"
+    path.write_text("good\ta fine film\nbad\tdull\tand long\nno tab\n\tnone\n")
+    inputs, lines = read([str(path)], on_bad, tmp_path)
+    assert [(line.label, line.text) for line in lines[:2]] == [
+        ("good", "a fine film"), ("bad", "dull\tand long"),
+    ]  # fmt: skip
+    assert bad == [(f"{path}:3", "has no tab between its label and its text")]
+    assert inputs.labelled
+
+
+def test_a_folder_gives_its_texts_in_sorted_order_and_labels_by_sub_folder(tmp_path, on_bad):
+    for name in ("b/two.txt", "a/one.txt", "a/picture.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"in {name}\n")
+    found = load(str(tmp_path), tmp_path, on_bad, Account())
+    assert [(line.text, line.label) for line in found.lines] == [
+        ("in a/one.txt", "a"), ("in b/two.txt", "b"),
+    ]  # fmt: skip
+    assert found.classes == ("a", "b")
+
+
+def test_headings_begin_documents_and_without_any_each_line_is_one(tmp_path, on_bad):
+    wiki, plain = tmp_path / "1.txt", tmp_path / "2.txt"
+    wiki.write_text("= One =\nfirst\n= = Part = =\nsecond\n= Two =\nthird\n")
+    plain.write_text("a\nb\n")
+    found = load(str(tmp_path), tmp_path, on_bad, Account())
+    assert found.documents.tolist() == [0, 0, 0, 0, 1, 1, 2, 3]
+
+
+def test_the_checksum_is_of_the_texts_and_their_labels(tmp_path, on_bad):
+    sums = set()
+    for text in ("a\tx\n", "b\tx\n", "a\ty\n"):
+        (tmp_path / "t.tsv").write_text(text)
+        sums.add(load(str(tmp_path / "t.tsv"), tmp_path, on_bad, Account()).checksum)
+    assert len(sums) == 3
+
+
+def test_batches_hold_tokens_cut_at_the_length_and_filled_up(tmp_path, on_bad):
+    vocabulary = Vocabulary.learnt([], 300)
+    inputs = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
+    first, second = inputs.batches(vocabulary, 5, 2, on_bad)
+    assert vocabulary.decode(first.tokens[1]) == "abcd"  # a space comes before each text
+    assert (first.tokens[0] == 0).tolist() == [False] * 4 + [True]
+    assert (first.paths, second.paths) == (["-:1", "-:2"], ["-:3"])
+    assert inputs.account.cut == 1
+    again = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
+    assert [batch.paths for batch in again.batches(vocabulary, 5, 2, on_bad, first.position)] == [
+        ["-:3"]
+    ]
+    other = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nchanged\nx\n"))
+    with pytest.raises(DataError, match="not those that were read before"):
+        list(other.batches(vocabulary, 5, 2, on_bad, first.position))
+
+
+def test_a_file_or_a_name_that_does_not_exist(tmp_path, on_bad):
+    with pytest.raises(UnknownInputError, match="did you mean 'wikitext-2'"):
+        TextInputs(["wikitext2"], tmp_path)
+    with pytest.raises(UnknownInputError, match="it has train, valid, test"):
+        read(["wikitext-2:all"], on_bad, tmp_path)
+    (tmp_path / "empty.txt").write_text("\n\n")
+    with pytest.raises(DataError, match="there is no text in"):
+        load(str(tmp_path / "empty.txt"), tmp_path, on_bad, Account())
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A server with an archive such as that of WikiText-2; the name is made to stand for it."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "texts.zip", "w") as archive:
+        for split in ("train", "valid", "test"):
+            archive.writestr(f"wikitext-2/wiki.{split}.tokens", f"= {split} =\nof it\n")
+    (folder / "broken.zip").write_bytes(b"no archive")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+        def use(name):
+            url = f"http://127.0.0.1:{server.server_port}/{name}"
+            members = texts.TEXTS["wikitext-2"].members
+            monkeypatch.setitem(texts.TEXTS, "wikitext-2", TextDataset(url, members))
+
+        yield use
+        server.shutdown()
+
+
+def test_a_dataset_that_is_not_here_is_downloaded_once(tmp_path, served, on_bad):
+    served("texts.zip")
+    found = load("wikitext-2", tmp_path, on_bad, Account())
+    assert found.name == "wikitext-2:train"
+    assert [line.text for line in found.lines] == ["= train =", "of it"]
+    served("gone.zip")
+    assert len(load("wikitext-2:valid", tmp_path, on_bad, Account())) == 2
+
+
+@pytest.mark.parametrize("name", ["gone.zip", "broken.zip"])
+def test_a_download_that_fails_says_so_and_leaves_nothing(tmp_path, served, name, on_bad):
+    served(name)
+    with pytest.raises(DatasetUnavailableError, match="cannot be downloaded"):
+        load("wikitext-2", tmp_path, on_bad, Account())
+    assert not list(tmp_path.glob("wikitext-2/*"))

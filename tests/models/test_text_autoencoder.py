@@ -1,0 +1,176 @@
+"""The text autoencoders."""
+
+import pytest
+import torch
+from torch import nn
+
+from aectl.models import ThroughText, ThroughVector
+from aectl.models.codes import Code
+from aectl.models.text_autoencoder import (
+    LanguageModel,
+    Reader,
+    drawn,
+    lengths_of,
+    shorter_text,
+    with_end,
+)
+
+VOCABULARY = 40
+
+
+def tokens(count=3, length=7, lengths=(7, 4, 1)):
+    generator = torch.Generator().manual_seed(1)
+    made = torch.randint(3, VOCABULARY, (count, length), generator=generator)
+    return made * (torch.arange(length) < torch.tensor(lengths)[:, None])
+
+
+def network(kind, length=7, ratio=0.5):
+    torch.manual_seed(0)
+    if kind == "vector":
+        return ThroughVector(VOCABULARY, length, 16, 8, Code("tanh")).eval()
+    return ThroughText(VOCABULARY, length, 128, ratio, 1.0).eval()
+
+
+def test_the_end_stands_behind_the_last_token():
+    assert with_end(torch.tensor([[5, 6, 0], [5, 6, 7]])).tolist() == [[5, 6, 2, 0], [5, 6, 7, 2]]
+
+
+def test_a_reader_is_a_bidirectional_gru_over_packed_texts():
+    reader, lengths = Reader(5, 6), torch.tensor([7, 4, 1])
+    peer = nn.GRU(5, 6, batch_first=True, bidirectional=True)
+    peer.load_state_dict(
+        {
+            **reader.onwards.state_dict(),
+            **{f"{n}_reverse": w for n, w in reader.backwards.state_dict().items()},
+        }
+    )
+    x = torch.randn(3, 7, 5)
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+    out, last = peer(packed)
+    wanted = nn.utils.rnn.pad_packed_sequence(out, batch_first=True)[0]
+    states, ends = reader(x, lengths)
+    for row, length in enumerate(lengths):
+        torch.testing.assert_close(states[row, :length], wanted[row, :length])
+    torch.testing.assert_close(ends, torch.cat([last[0], last[1]], 1))
+
+
+@pytest.mark.parametrize("kind", ["vector", "text"])
+def test_padding_changes_neither_code_nor_logits(kind):
+    short, longer = network(kind), network(kind, 12)
+    x = tokens()
+    padded = nn.functional.pad(x, (0, 5))
+    code, same = short.encode(x), longer.encode(padded)
+    if kind == "vector":
+        torch.testing.assert_close(code, same)
+    else:
+        slots = code.lengths.max()
+        assert shorter_text(same)[:, :slots].equal(shorter_text(code)[:, :slots])
+        assert (shorter_text(same)[:, slots:] == 0).all()
+    logits, others = short.predict(code, x), longer.predict(same, padded)
+    for row, length in enumerate(lengths_of(x)):
+        torch.testing.assert_close(logits[row, : length + 1], others[row, : length + 1])
+
+
+@pytest.mark.parametrize("kind", ["vector", "text"])
+def test_the_code_of_a_text_does_not_depend_on_those_beside_it(kind):
+    net, x = network(kind), tokens()
+    alone = net.encode(x[1:2])
+    together = net.encode(x)
+    if kind == "vector":
+        torch.testing.assert_close(alone[0], together[1])
+    else:
+        assert shorter_text(alone)[0].equal(shorter_text(together)[1])
+
+
+@pytest.mark.parametrize("kind", ["vector", "text"])
+def test_what_is_written_is_the_likeliest_token_each_time(kind):
+    net, x = network(kind), tokens()
+    with torch.no_grad():
+        net.embedding.bias[2] = -100  # it never ends, so that every place is written
+        code = net.encode(x)
+        written = net.decode(code)
+        logits = net.predict(code, written)[:, :-1]
+    logits[..., :2] = -torch.inf
+    assert written.equal(logits.argmax(2))
+
+
+def test_nothing_is_written_behind_the_end():
+    net = network("vector")
+    with torch.no_grad():
+        net.embedding.bias[2] = 100
+    assert (net.decode(net.encode(tokens())) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("length", "ratio", "slots"),
+    [(1, 0.5, 1), (4, 0.5, 2), (7, 0.5, 4), (10, 0.3, 3), (10, 0.1, 1), (10, 0.7, 7), (9, 1.0, 9)],
+)
+def test_a_shorter_text_has_its_part_of_the_tokens_rounded_up(length, ratio, slots):
+    net = network("text", 10, ratio).train()
+    shorter = shorter_text(net.encode(tokens(1, 10, (length,))))
+    assert lengths_of(shorter).tolist() == [slots]
+    assert (shorter[shorter != 0] >= 3).all()
+
+
+def test_at_first_a_slot_takes_one_of_the_tokens_that_it_stands_for():
+    net, x = network("text"), tokens()
+    assert shorter_text(net.encode(x))[0].tolist() == x[0, ::2].tolist()
+
+
+def test_a_drawn_choice_comes_as_often_as_its_softmax_says():
+    torch.manual_seed(0)
+    logits = torch.tensor([1.0, -0.5, 2.0, 0.0])
+    count = 40_000
+    found = drawn(logits.expand(count, 4), 0.7).mean(0)
+    wanted = logits.softmax(0)
+    spread = (wanted * (1 - wanted) / count).sqrt()
+    assert ((found - wanted).abs() < 4 * spread).all()
+
+
+def test_the_gradient_of_a_drawn_choice_is_that_of_the_softmax_with_the_same_noise():
+    logits = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+    weights, temperature = torch.randn(5, 4, dtype=torch.float64), 0.7
+
+    def noise():
+        torch.manual_seed(3)
+        return -torch.empty(5, 4, dtype=torch.float64).exponential_().log()
+
+    g = noise()
+    torch.manual_seed(3)
+    chosen = drawn(logits, temperature)
+    assert chosen.detach().argmax(1).equal((logits + g).argmax(1))
+    assert chosen.detach().sum(1).tolist() == [1.0] * 5
+    (chosen * weights).sum().backward()
+
+    def soft(x):
+        return (((x + g) / temperature).softmax(1) * weights).sum().item()
+
+    step = 1e-6
+    for place in range(logits.numel()):
+        moved = torch.zeros(logits.numel(), dtype=torch.float64)
+        moved[place] = step
+        moved = moved.view_as(logits)
+        slope = (soft(logits.detach() + moved) - soft(logits.detach() - moved)) / (2 * step)
+        assert logits.grad.flatten()[place].item() == pytest.approx(slope, abs=1e-7)
+
+
+def test_a_language_model_looks_at_the_tokens_before_alone():
+    model = LanguageModel(VOCABULARY, 8, 16).eval()
+    x = tokens(1, 7, (7,))
+    changed = x.clone()
+    changed[0, 4] = 3 + (x[0, 4] - 2) % (VOCABULARY - 3)
+    same = (model.predict(x) == model.predict(changed)).all(2)[0]
+    assert same.tolist() == [True] * 5 + [False] * 2
+
+
+def test_a_language_model_takes_texts_as_vectors_too():
+    model = LanguageModel(VOCABULARY, 8, 16).eval()
+    x = tokens(2, 7, (7, 7))
+    chosen = nn.functional.one_hot(x, VOCABULARY).float()
+    torch.testing.assert_close(model(chosen), model.predict(x))
+
+
+def test_the_language_model_of_a_text_autoencoder_is_not_trained_with_it():
+    net = network("text").train()
+    assert not net.language_model.training
+    assert not any(p.requires_grad for p in net.language_model.parameters())

@@ -1,0 +1,54 @@
+"""The texts in memory, and the parts of them that are learnt from."""
+
+import torch
+
+from aectl.training.token_set import TokenSet
+
+CPU = torch.device("cpu")
+TEXTS = [[3, 4], list(range(10, 22)), [5], list(range(30, 35))]
+
+
+def parts(batches):
+    return [[t for t in row if t] for batch in batches for row in batch.inputs.tolist()]
+
+
+def made():
+    return TokenSet.of(TEXTS, 5, CPU)
+
+
+def test_in_order_every_token_comes_once():
+    assert parts(made().in_order(2)) == [
+        [3, 4], [10, 11, 12, 13, 14], [15, 16, 17, 18, 19], [20, 21], [5], [30, 31, 32, 33, 34],
+    ]  # fmt: skip
+
+
+def test_in_training_a_long_text_is_learnt_from_anywhere_and_a_short_one_whole():
+    texts, generator, begins = made(), torch.Generator().manual_seed(0), set()
+    for _ in range(60):
+        found = parts(texts.shuffled(4, generator))
+        assert len(found) == len(texts) == 6
+        short = sorted(part for part in found if part[0] < 10 or part[0] >= 30)
+        assert short == [[3, 4], [5], [30, 31, 32, 33, 34]]
+        for part in found:
+            if 10 <= part[0] < 30:
+                assert part == list(range(part[0], part[0] + 5))
+                begins.add(part[0])
+    assert begins == set(range(10, 18))
+
+
+def test_from_a_later_batch_on_it_is_the_same_epoch():
+    whole = parts(made().shuffled(2, torch.Generator().manual_seed(3)))
+    assert parts(made().shuffled(2, torch.Generator().manual_seed(3), 1)) == whole[2:]
+
+
+def test_the_parts_of_some_of_the_texts():
+    chosen = made().of_texts(torch.tensor([True, False, False, True]))
+    assert parts(chosen.in_order(9)) == [[3, 4], [30, 31, 32, 33, 34]]
+    assert len(made().some(4, seed=0)) == 4
+
+
+def test_the_guesses_without_a_model_are_the_most_frequent_tokens():
+    texts = TokenSet.of([[7, 8, 9], [7, 5, 9], [6, 8, 7]], 4, CPU)
+    found = texts.most_frequent()
+    assert found["unigram"] == [7] * 4
+    assert found["sentence"] == [7, 8, 9, 7]
