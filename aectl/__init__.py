@@ -22,7 +22,8 @@ def load(path: "str | os.PathLike[str]") -> "Network":
     An autoencoder has `encode`, `decode` and `reconstruct`, a classifier `probabilities`, all on
     float32 tensors of shape (batch, channels, height, width) in [0, 1]. `image(path)` gives such
     a tensor, (channels, height, width), with the preprocessing of the model; `classes` are the
-    names of a classifier's classes.
+    names of a classifier's classes. A text autoencoder takes rows of tokens, (batch, length), int64
+    and 0 behind the end of each: its `vocabulary` encodes texts and decodes tokens.
 
     Raises aectl.errors.ModelFileError for a file that is no model of aectl.
     """
@@ -32,6 +33,8 @@ def load(path: "str | os.PathLike[str]") -> "Network":
 
     network, card = model_file.load(Path(path))
     network.requires_grad_(False)
-    network.image = inference.Preprocessing(card.shape)  # type: ignore[assignment]
+    if card.vocabulary is None:
+        network.image = inference.Preprocessing(card.shape)  # type: ignore[assignment]
+    network.vocabulary = card.vocabulary  # type: ignore[assignment]
     network.classes = card.classes  # type: ignore[assignment]
     return network

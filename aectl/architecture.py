@@ -65,7 +65,7 @@ class Architecture:
             )
         if config.model == "classifier":
             below = self.encoder.build() if self.encoder else None
-            assert below is None or isinstance(below, Autoencoder | ConvAutoencoder)
+            assert not isinstance(below, Classifier | text_autoencoder.ThroughText)
             encoder = below.encoder if below else None
             return Classifier(
                 self.shape, self.hidden, self.classes, config.activation,
@@ -153,6 +153,10 @@ class Architecture:
         encoder = None if inner is None else cls.from_json(inner, depth + 1)
         if encoder and (config.model != "classifier" or encoder.kind == "classifier"):
             raise ModelFileError("only a classifier stands on an encoder, and only on one")
+        if tokens and shape[:2] != (1, 1):
+            raise ModelFileError(f"{shape} is no shape of texts (1, 1, length)")
+        if encoder and encoder.config.bottleneck == "text":
+            raise ModelFileError("its encoder gives texts, not vectors")
         if encoder and encoder.shape != shape:
             raise ModelFileError(
                 f"its images are {shape}, and those of its encoder {encoder.shape}"

@@ -1,6 +1,6 @@
 """What a trained network is used for: each use a generator over batches of images."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,9 +45,9 @@ class Reconstructed(NamedTuple):
 
 
 class Classified(NamedTuple):
-    """The k likeliest classes of each image, the likeliest first: both (n, k)."""
+    """The k likeliest classes of each input, the likeliest first: both (n, k)."""
 
-    batch: InputBatch
+    batch: Any
     predictions: NDArray[np.int64]
     probabilities: Floats
 
@@ -78,6 +78,9 @@ class Features:
 
 
 CODE = Features()
+
+Full = Callable[[Any, torch.device], Tensor]
+"""Makes a tensor of a batch, of as many rows whatever the batch has."""
 
 
 def to_tensor(images: Pixels, device: torch.device) -> Tensor:
@@ -203,12 +206,16 @@ def parts(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 @torch.inference_mode()
 def classify(
-    network: Classifier, batches: Iterable[InputBatch], device: torch.device, top_k: int = 1
+    network: Classifier,
+    batches: Iterable[Any],
+    device: torch.device,
+    top_k: int = 1,
+    full: Full = _full,
 ) -> Iterator[Classified]:
-    """The `top_k` likeliest classes of every image."""
+    """The `top_k` likeliest classes of every image, or text; `full` gives the tensor of a batch."""
     network.to(device).eval()
     for batch in batches:
-        probabilities = network.probabilities(_full(batch, device))[: len(batch.paths)]
+        probabilities = network.probabilities(full(batch, device))[: len(batch.paths)]
         found = probabilities.topk(top_k)
         yield Classified(batch, found.indices.cpu().numpy(), found.values.cpu().numpy())
 
@@ -233,12 +240,16 @@ def measure(
 @torch.inference_mode()
 def measure_labels(
     network: Classifier,
-    batches: Iterable[InputBatch],
+    batches: Iterable[Any],
     device: torch.device,
     metrics: ClassificationMetrics,
     classes: tuple[str, ...],
+    full: Full = _full,
 ) -> Iterator[Measured]:
-    """Every image and its label go into `metrics`. Raises DataError for a label of no class."""
+    """Every image, or text, and its label go into `metrics`; `full` gives the tensor of a batch.
+
+    Raises DataError for a label of no class.
+    """
     numbers = {name: number for number, name in enumerate(classes)}
     network.to(device).eval()
     for batch in batches:
@@ -251,7 +262,7 @@ def measure_labels(
                 f" {', '.join(classes[:CLASSES_NAMED])}{', ...' * (len(classes) > CLASSES_NAMED)}"
             )
         labels = torch.tensor([numbers[label] for label in batch.labels if label is not None])
-        found = network.probabilities(_full(batch, device))[: len(batch.paths)].max(1)
+        found = network.probabilities(full(batch, device))[: len(batch.paths)].max(1)
         predictions = found.indices.cpu()
         metrics.update(predictions, labels)
         yield Measured(batch, classified=(predictions.numpy(), found.values.cpu().numpy()))

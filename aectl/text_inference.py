@@ -56,10 +56,10 @@ def encode(
     for batch in batches:
         count = len(batch.paths)
         if isinstance(network, ThroughVector):
-            code = network.encode(_full(batch, device)).cpu().numpy()
+            code = network.encode(full(batch, device)).cpu().numpy()
             yield EncodedTexts(batch, code[:count], None)
         else:
-            shorter = shorter_text(network.encode(_full(batch, device)))
+            shorter = shorter_text(network.encode(full(batch, device)))
             yield EncodedTexts(batch, None, _texts(shorter[:count], vocabulary))
 
 
@@ -74,7 +74,7 @@ def reconstruct(
     network.to(device).eval()
     for batch in batches:
         count = len(batch.paths)
-        tokens, shorter = _full(batch, device), None
+        tokens, shorter = full(batch, device), None
         if isinstance(network, ThroughVector):
             written = network.decode(network.encode(tokens))
         else:
@@ -95,7 +95,7 @@ def measure(
     """Every text goes into `metrics`."""
     network.to(device).eval()
     for batch in batches:
-        accuracy = measure_tokens(network, _full(batch, device), metrics, len(batch.paths))
+        accuracy = measure_tokens(network, full(batch, device), metrics, len(batch.paths))
         yield MeasuredTexts(batch, accuracy.float().cpu().numpy())
 
 
@@ -121,7 +121,7 @@ def measure_tokens(
     return metrics.update(tokens[kept], ended, logits[kept], written[kept])
 
 
-def _full(batch: TextBatch, device: torch.device) -> Tensor:
+def full(batch: TextBatch, device: torch.device) -> Tensor:
     """The tokens of a batch, (size, length), filled up with copies of its first text.
 
     So that what comes of a text does not depend on those beside it, to the last bit.

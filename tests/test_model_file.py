@@ -30,6 +30,7 @@ from aectl.model_file import (
     verify,
 )
 from aectl.sections import ModelConfig
+from aectl.vocabulary import Vocabulary
 
 SHAPE = (1, 4, 5)
 TRAINING = {"options": {"dataset": "digits", "lr": 0.1}, "images": 7}
@@ -467,3 +468,71 @@ def test_a_network_too_large_for_any_machine_is_refused_before_it_is_built(tmp_p
             | {"channels": 3, "height": 4096, "width": 4096},
         }
         assert "tensor" in refusal(forged(tmp_path / "m.safetensors", described))
+
+
+WORDS = Vocabulary.learnt([], 300)
+VECTOR = Architecture(
+    ModelConfig(model="text-autoencoder", hidden=(6, 3)), (1, 1, 9), tokens=len(WORDS)
+)
+OF_TEXTS = {
+    "vector": VECTOR,
+    "text": Architecture(
+        ModelConfig(model="text-autoencoder", hidden=(6, 3), bottleneck="text", ratio=0.3),
+        (1, 1, 9), tokens=len(WORDS),
+    ),
+    "classifier": Architecture(
+        ModelConfig(model="classifier", hidden=(4,)), (1, 1, 9), 2, VECTOR, len(WORDS)
+    ),
+}  # fmt: skip
+
+
+def saved_of_texts(path, kind):
+    torch.manual_seed(0)
+    architecture = OF_TEXTS[kind]
+    card = ModelCard(architecture, ("a", "b")[: architecture.classes], TRAINING, None, WORDS)
+    network = architecture.build()
+    save(path, network, card)
+    return network, card
+
+
+@pytest.mark.parametrize("kind", OF_TEXTS)
+def test_a_model_of_text_and_its_vocabulary_come_back(kind, tmp_path):
+    network, card = saved_of_texts(tmp_path / "m.safetensors", kind)
+    again, card_again = load(tmp_path / "m.safetensors")
+    before, after = network.state_dict(), again.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert dataclasses.replace(card_again, weights_sha256=None) == card
+    with safe_open(tmp_path / "m.safetensors", framework="numpy") as file:
+        described = json.loads(file.metadata()["aectl"])
+    assert described["preprocessing"]["length"] == 9
+    assert described["vocabulary"]["pieces"] == list(WORDS.pieces)
+
+
+OTHERS = {
+    "no vocabulary": (("vocabulary",), None, "vocabulary"),
+    "a vocabulary of another size": (
+        ("vocabulary", "pieces"), [*WORDS.pieces, "zz"], "260 tokens for a network of 259",
+    ),
+    "no tokens": (("architecture", "tokens"), 0, "0 tokens"),
+    "tokens that are no number": (("architecture", "tokens"), "x", "'x' tokens"),
+    "a billion tokens": (("architecture", "tokens"), 10**9, "1000000000 tokens"),
+    "the shape of an image": (("architecture", "shape"), [1, 9, 9], "no shape of texts"),
+    "a length that is not the network's": (("preprocessing", "length"), 8, "preprocessing"),
+    "an encoder through text": (("architecture", "encoder", "bottleneck"), "text", ""),
+    "an encoder of other tokens": (("architecture", "encoder", "tokens"), 300, "encoder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("keys", "to", "reason"), OTHERS.values(), ids=OTHERS)
+def test_a_model_of_text_that_cannot_be_one_is_refused_in_one_line(keys, to, reason, tmp_path):
+    path = tmp_path / "m.safetensors"
+    _, card = saved_of_texts(path, "classifier")
+    description = json.loads(json.dumps(card.to_json()))
+    place = description
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = to
+    said = refusal(forged(path, description, load_file(path)))
+    assert reason in said.removeprefix(str(path))
+    assert len(said.splitlines()) == 1

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from aectl.cli import options
+from aectl.cli import options, texts
 from aectl.cli.verb import Session, load_classifier, read_card
 from aectl.errors import ConfigError
 
@@ -23,7 +23,7 @@ def classify(
     out: options.Out = None,
     resume: options.Resume = False,
 ) -> int:
-    """Write the predicted class of each image, with its probability.
+    """Write the predicted class of each image or line of text, with its probability.
 
     Example: aectl classify runs/mnist-classifier-1 scans/ --top-k 3 --out labels.csv
     """
@@ -33,8 +33,12 @@ def classify(
     tables.check_destination(out, common.overwrite, resume)
     session = Session(common, out)
     card = read_card(model, "classify", ("classifier",))
+    if card.vocabulary:
+        texts.refuse(session, relative_to=relative_to is not None, absolute=absolute)
     if top_k > len(card.classes):
         raise ConfigError(f"--top-k must be at most {len(card.classes)}, the number of classes")
+    if card.vocabulary:
+        return texts.classify(session, model, card, inputs, out, resume, label_from_folder, top_k)
     found = session.inputs(
         inputs, card, labels=label_from_folder, relative_to=relative_to, absolute=absolute
     )
@@ -49,9 +53,6 @@ def classify(
         results = inference.classify(load_classifier(model), batches, session.device(), top_k)
         for batch, predictions, probabilities in session.console.counted(results, "classifying"):
             columns = tables.leading_columns(batch, found.labelled)
-            for rank in range(top_k):
-                suffix = f"_{rank + 1}" if rank else ""
-                columns["prediction" + suffix] = [card.classes[i] for i in predictions[:, rank]]
-                columns["probability" + suffix] = probabilities[:, rank]
+            columns |= tables.of_classes(card.classes, predictions, probabilities)
             table.write(Rows(columns, position=batch.position))
     return session.outcome.status(table.count)

@@ -104,15 +104,15 @@ def evaluate(
     tables.check_destination(per_image, common.overwrite)
     session = Session(common, per_image)
     cards = [read_card(path, "eval", (*WITH_A_CODE, "classifier")) for path in models]
+    if per_image and cards[0].architecture.kind == "classifier":
+        raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an input")
     if any(card.vocabulary for card in cards):
         texts.refuse(session, pca=pca, probe=probe, report=report_file is not None, sort=sort)
-        if not all(card.vocabulary for card in cards):
-            raise ConfigError("models of text stand beside models of text alone")
+        if len({(card.vocabulary is None, card.architecture.kind) for card in cards}) > 1:
+            raise ConfigError("models of text are measured beside others of their kind alone")
         of_texts, status = texts.evaluate(session, models, cards, dataset, per_image)
-        _show(of_texts, _grouped(cards, of_texts), (), as_json, as_csv)
+        _show(of_texts, _grouped(cards, of_texts), cards[0].classes, as_json, as_csv)
         return status
-    if per_image and cards[0].architecture.kind == "classifier":
-        raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an image")
     found = [
         session.inputs(
             dataset,

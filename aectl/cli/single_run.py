@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aectl.config import Config
     from aectl.data.datasets import ImageSet
     from aectl.model_file import ModelCard
+    from aectl.models import TextNetwork
     from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.image_run import ImageRun
     from aectl.training.run import Run
@@ -140,7 +141,8 @@ def _fill(folder: Path, run: "Run", extras: Extras, logs: "TensorBoard | None") 
     curves.save_curves(folder / "curves.png", run.rows)
     card = model_file.read_card(folder)
     if run.architecture.tokens:
-        run_folder.save_text(folder / "reconstructions.txt", _written(cast("TextRun", run)))
+        if not run.architecture.classes:
+            run_folder.save_text(folder / "reconstructions.txt", _written(cast("TextRun", run)))
         return
     images = cast("ImageRun", run)
     drawn = _draw(folder, images.network, images.data)
@@ -160,7 +162,8 @@ def _written(run: "TextRun") -> str:
     rows = run.held_out if len(run.held_out) else range(len(run.data))
     lines = [run.data.lines[row] for row in rows[:: math.ceil(len(rows) / PICTURED)]]
     batches = in_memory(lines, run.vocabulary, run.architecture.shape[2])
-    results = text_inference.reconstruct(run.network, batches, run.device, run.vocabulary)
+    network = cast("TextNetwork", run.network)
+    results = text_inference.reconstruct(network, batches, run.device, run.vocabulary)
     return "\n".join(to_text(result) for result in results)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,7 +10,7 @@ import typer
 
 from aectl import model_file
 from aectl.cli.console import data_dir
-from aectl.cli.verb import Session
+from aectl.cli.verb import Session, load_classifier
 from aectl.errors import ConfigError, DataError
 from aectl.model_file import ModelCard
 
@@ -91,6 +91,7 @@ def encode(
     labels: bool,
 ) -> int:
     """Writes a row a text: its path, its label where known, and its code, or the shorter text."""
+    from aectl.outputs import tables
     from aectl.outputs.formats import Rows
 
     reading = Reading(session, card, words, labels)
@@ -105,12 +106,44 @@ def encode(
             reading.vocabulary,
         )  # fmt: skip
         for batch, code, shorter in session.console.counted(results, "encoding", NOUN):
-            columns: dict[str, Column] = {"path": batch.paths}
-            if labelled:
-                columns["label"] = batch.labels
+            columns = tables.leading_columns(batch, labelled)
             if shorter is not None:
                 columns["bottleneck"] = shorter
             table.write(Rows(columns, code, batch.position))
+    return reading.status(table.count)
+
+
+def classify(
+    session: Session,
+    model: Path,
+    card: ModelCard,
+    words: list[str] | None,
+    out: Path | None,
+    resume: bool,
+    labels: bool,
+    top_k: int,
+) -> int:
+    """Writes a row a text: its path, its label where known, and its likeliest classes."""
+    from aectl.outputs import tables
+    from aectl.outputs.formats import Rows
+
+    reading = Reading(session, card, words, labels)
+    if session.nothing_to_resume(out, resume):
+        return 0
+    labelled = reading.inputs.labelled
+    with session.table(model, out, resume, top_k=top_k, labelled=labelled) as table:
+        from aectl import inference, text_inference
+
+        results = inference.classify(
+            load_classifier(model), reading.batches(after=table.position), session.device(), top_k,
+            text_inference.full,
+        )  # fmt: skip
+        for batch, predictions, probabilities in session.console.counted(
+            results, "classifying", NOUN
+        ):
+            columns = tables.leading_columns(batch, labelled)
+            columns |= tables.of_classes(card.classes, predictions, probabilities)
+            table.write(Rows(columns, position=batch.position))
     return reading.status(table.count)
 
 
@@ -157,36 +190,48 @@ def evaluate(
     per_text: Path | None,
 ) -> tuple[list[dict[str, Any]], int]:
     """The figures of each model, and the exit status."""
-    from aectl import text_inference
-    from aectl.metrics import TextMetrics
-
     results, status = [], 0
     for path, card in zip(models, cards, strict=True):
-        reading, metrics = Reading(session, card, words), TextMetrics(_baselines(card))
-        measured = text_inference.measure(_load(path), reading.batches(), session.device(), metrics)
+        reading, texts = Reading(session, card, words, bool(card.classes)), 0
+        measured, figures = _measured(session, path, card, reading)
         counted = session.console.counted(measured, "measuring", NOUN)
-        if per_text:
-            _write_accuracies(per_text, counted)
-        else:
-            for _ in counted:
-                pass
-        status = max(status, reading.status(metrics.texts))
+        for result in _written(per_text, counted) if per_text else counted:
+            texts += len(result.batch.paths)
+        status = max(status, reading.status(texts))
         named = " ".join(map(reading.inputs.called, reading.inputs.words))
-        results.append(
-            {"model": str(path), "dataset": named, "n": metrics.texts, **metrics.result()}
-        )
+        results.append({"model": str(path), "dataset": named, "n": texts, **figures()})
     return results, status
 
 
-def _write_accuracies(path: Path, results: "Iterator[MeasuredTexts]") -> None:
+def _measured(
+    session: Session, path: Path, card: ModelCard, reading: Reading
+) -> "tuple[Iterator[Any], Callable[[], Mapping[str, Any]]]":
+    """The results of a model's measuring, and its figures once they have all gone by."""
+    from aectl import inference, text_inference
+    from aectl.metrics import ClassificationMetrics, TextMetrics
+
+    batches, device = reading.batches(), session.device()
+    if not card.classes:
+        of_texts = TextMetrics(_baselines(card))
+        return text_inference.measure(_load(path), batches, device, of_texts), of_texts.result
+    metrics = ClassificationMetrics(len(card.classes))
+    results = inference.measure_labels(
+        load_classifier(path), batches, device, metrics, card.classes, text_inference.full
+    )
+    return results, metrics.result
+
+
+def _written(path: Path, results: "Iterator[MeasuredTexts]") -> "Iterator[MeasuredTexts]":
+    """The same results, and a table of each text's accuracy."""
     from aectl.outputs.formats import Rows
     from aectl.outputs.tables import Table
 
     with Table(path, sys.stdout.buffer) as table:
-        for batch, accuracy in results:
-            columns: dict[str, Column] = {"path": batch.paths, "text": batch.texts}
-            columns["token_accuracy"] = accuracy
+        for result in results:
+            columns: dict[str, Column] = {"path": result.batch.paths, "text": result.batch.texts}
+            columns["token_accuracy"] = result.token_accuracy
             table.write(Rows(columns))
+            yield result
 
 
 def _first(results: "Iterator[ReconstructedTexts]", count: int | None) -> "Iterator[Any]":

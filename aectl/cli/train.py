@@ -225,7 +225,9 @@ def _planned(
         first = config.training.seed
         return Plan(config, data, _start(config), [*range(first, first + seeds)], seeds > 1)
     with contextlib.chdir(begun["cwd"]):
-        config, data = prepare_again(given, begun["options"], reading)
+        config, data = prepare_again(
+            given, begun["options"], reading, of_texts="vocabulary" in begun["run"]
+        )
         start = _start(config) if len(begun["seeds"]) > 1 else None
     return Plan(config, data, start, begun["seeds"], begun["several"])
 
@@ -262,7 +264,8 @@ def _start(config: Config) -> "Start":
     paths = config.training
     weights, card = model_file.load(Path(paths.load)) if paths.load else (None, None)
     encoder = model_file.load(Path(paths.encoder)) if paths.encoder else None
-    return Start(weights, encoder, card.vocabulary if card else None)
+    of = card or (encoder[1] if encoder else None)
+    return Start(weights, encoder, of.vocabulary if of else None)
 
 
 def _parent(folder: Path, name: str) -> Path:

@@ -6,7 +6,6 @@ import io
 import itertools
 import os
 import re
-import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -326,6 +325,8 @@ class TextDataset:
 
     def download(self, folder: Path) -> None:
         """Fetches the archive, and writes each split to a file of its own."""
+        import urllib.request  # takes as long as the rest of this module
+
         with urllib.request.urlopen(self.url, timeout=DOWNLOAD_TIMEOUT) as answer:  # noqa: S310
             archive = zipfile.ZipFile(io.BytesIO(answer.read()))
         folder.mkdir(parents=True, exist_ok=True)

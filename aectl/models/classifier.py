@@ -1,4 +1,7 @@
-"""The classifier: an MLP over pixels or over a trained encoder's code."""
+"""The classifier: an MLP over pixels or over a trained encoder's code.
+
+What is said of images holds for the tokens of texts too, with an encoder of texts.
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +13,7 @@ from torch import Tensor, nn
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
+from aectl.models.text_autoencoder import VectorEncoder
 from aectl.types import Shape
 
 
@@ -29,7 +33,7 @@ class Classifier(nn.Module):
         activation: str = "relu",
         dropout: float = 0.0,
         input_dropout: float = 0.0,
-        encoder: Encoder | ConvEncoder | None = None,
+        encoder: Encoder | ConvEncoder | VectorEncoder | None = None,
     ) -> None:
         super().__init__()
         self.shape = shape

@@ -152,7 +152,7 @@ class VectorEncoder(nn.Module):
 
     def __init__(self, embedding: Embedding, units: int, code_size: int, code: Code) -> None:
         super().__init__()
-        self._embedding = (embedding,)
+        self.embedding = embedding
         self.reader = Reader(embedding.weight.shape[1], units)
         self.to_code = nn.Linear(2 * units, code_size)
         self.code = code
@@ -160,7 +160,7 @@ class VectorEncoder(nn.Module):
 
     def preactivation(self, tokens: Tensor) -> Tensor:
         """tokens (batch, length) -> (batch, code_size), before the activation."""
-        ends = self.reader(self._embedding[0](tokens), lengths_of(tokens))[1]
+        ends = self.reader(self.embedding(tokens), lengths_of(tokens))[1]
         answers: Tensor = self.to_code(ends)
         return answers
 
@@ -180,7 +180,7 @@ class TextEncoder(nn.Module):
     def __init__(self, embedding: Embedding, units: int, ratio: float, temperature: float) -> None:
         super().__init__()
         width = embedding.weight.shape[1]
-        self._embedding = (embedding,)
+        self.embedding = embedding
         self.reader = Reader(width, units)
         self.choose = nn.Linear(2 * units, width)
         self.copy = nn.Parameter(torch.tensor(COPY))
@@ -188,7 +188,7 @@ class TextEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> Bottleneck:
         """tokens (batch, length) -> the slots of each text."""
-        embedding, lengths = self._embedding[0], lengths_of(tokens)
+        embedding, lengths = self.embedding, lengths_of(tokens)
         slots = (lengths * self.ratio - ROUNDING).ceil().long()
         embedded = embedding(tokens)
         states = self.reader(embedded, lengths)[0]
@@ -216,9 +216,13 @@ class ThroughVector(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = (1, 1, length)
-        self.embedding = Embedding(vocabulary, _width(units))
-        self.encoder = VectorEncoder(self.embedding, units, code_size, code)
+        self.encoder = VectorEncoder(Embedding(vocabulary, _width(units)), units, code_size, code)
         self.writer = Writer(self.embedding, code_size, units)
+
+    @property
+    def embedding(self) -> Embedding:
+        """The vectors of all tokens."""
+        return self.encoder.embedding
 
     @property
     def code_size(self) -> int:
@@ -262,12 +266,16 @@ class ThroughText(nn.Module):
         super().__init__()
         self.shape = (1, 1, length)
         self.ratio = ratio
-        self.embedding = Embedding(vocabulary, _width(units))
-        self.encoder = TextEncoder(self.embedding, units, ratio, temperature)
+        self.encoder = TextEncoder(Embedding(vocabulary, _width(units)), units, ratio, temperature)
         self.reader = Reader(_width(units), units)
         self.writer = Writer(self.embedding, 2 * units, units)
         self.language_model = LanguageModel(vocabulary, _width(units), units)
         self.language_model.requires_grad_(False)
+
+    @property
+    def embedding(self) -> Embedding:
+        """The vectors of all tokens."""
+        return self.encoder.embedding
 
     def train(self, mode: bool = True) -> Self:
         """Training mode for all but the language model."""

@@ -8,15 +8,20 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aectl.data.inputs import InputBatch, Position
+from aectl.data.inputs import Position
 from aectl.errors import OutputError
 from aectl.files import refuse_existing, write_all, writing
 from aectl.outputs.formats import Column, Csv, Rows, format_of
 from aectl.outputs.part import BadInput, Part, folder_of
+
+if TYPE_CHECKING:
+    from aectl.data.inputs import InputBatch
+    from aectl.data.texts import TextBatch
 
 BLOCK_VALUES = 1 << 22
 """Features that are written at a time: enough that several threads share in it."""
@@ -202,9 +207,21 @@ class Table:
         return _joined(parts)
 
 
-def leading_columns(batch: InputBatch, labelled: bool) -> dict[str, Column]:
+def leading_columns(batch: "InputBatch | TextBatch", labelled: bool) -> dict[str, Column]:
     """The columns with which each table begins: `path`, and `label` where the inputs have them."""
     return {"path": batch.paths, "label": batch.labels} if labelled else {"path": batch.paths}
+
+
+def of_classes(
+    classes: Sequence[str], predictions: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> dict[str, Column]:
+    """The likeliest classes of each input and their probabilities, the likeliest first: (n, k)."""
+    columns: dict[str, Column] = {}
+    for rank in range(predictions.shape[1]):
+        suffix = f"_{rank + 1}" if rank else ""
+        columns["prediction" + suffix] = [classes[i] for i in predictions[:, rank]]
+        columns["probability" + suffix] = probabilities[:, rank]
+    return columns
 
 
 def _values(rows: Rows) -> int:

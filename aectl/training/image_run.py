@@ -12,11 +12,11 @@ from aectl.data.datasets import ImageSet
 from aectl.data.images import Pixels
 from aectl.data.splits import few_labels, split
 from aectl.errors import ConfigError
-from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
+from aectl.metrics import ReconstructionMetrics
 from aectl.models import Autoencoder, Classifier, ImageNetwork
 from aectl.objective import objective
 from aectl.training.loop import CPU, MemorySet
-from aectl.training.run import EVALUATION_BATCH, Run, Stage
+from aectl.training.run import EVALUATION_BATCH, Run, Stage, mean_error
 from aectl.training.stack import Layer, layers_of
 from aectl.training.start import Start, begin
 
@@ -129,11 +129,7 @@ def _sampled(images: MemorySet, seed: int) -> MemorySet:
 def _figures(network: ImageNetwork, images: MemorySet) -> dict[str, float]:
     network.eval()
     if isinstance(network, Classifier):
-        labels = ClassificationMetrics(network.classes_count)
-        for batch in images.in_order(EVALUATION_BATCH):
-            assert batch.labels is not None
-            labels.update(network(batch.inputs).argmax(1), batch.labels)
-        return {"error": float(labels.result()["error"])}  # type: ignore[arg-type]
+        return mean_error(network, images.in_order(EVALUATION_BATCH))
     metrics = ReconstructionMetrics(network.active_above)
     for batch in images.in_order(EVALUATION_BATCH):
         code = network.encode(batch.inputs)

@@ -4,7 +4,7 @@ import math
 import os
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,11 +21,12 @@ from aectl.config import Config
 from aectl.data.datasets import ImageSet
 from aectl.data.texts import TextSet
 from aectl.errors import ConfigError, DivergedError
+from aectl.metrics import ClassificationMetrics
 from aectl.model_file import ModelCard
-from aectl.models import Network
+from aectl.models import Classifier, Network
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import BatchTopK, TopK
-from aectl.objective import Objective, objective
+from aectl.objective import Batch, Objective, objective
 from aectl.training.loop import (
     Means,
     Position,
@@ -262,6 +263,16 @@ class Run(ABC):
             measured["validation_loss"] = losses["loss"]
         figures = self._figures()
         return measured | {f"{name}_{figure}": value for figure, value in figures.items()}
+
+
+@torch.no_grad()
+def mean_error(network: Classifier, batches: Iterable[Batch]) -> dict[str, float]:
+    """The error of a classifier in evaluation mode, in percent, by its name."""
+    labels = ClassificationMetrics(network.classes_count)
+    for batch in batches:
+        assert batch.labels is not None
+        labels.update(network(batch.inputs).argmax(1), batch.labels)
+    return {"error": float(labels.result()["error"])}  # type: ignore[arg-type]
 
 
 def versions() -> dict[str, str]:

@@ -24,7 +24,8 @@ from aectl.errors import (
     ModelFileError,
     UnknownInputError,
 )
-from aectl.sections import AUTOENCODERS, TEXT_AUTOENCODER, LossConfig
+from aectl.options import flag
+from aectl.sections import TEXT_AUTOENCODER, WITH_A_CODE, LossConfig
 from aectl.types import Shape
 from aectl.vocabulary import Vocabulary
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FALLBACK = "digits"
+OF_IMAGES_ALONE = ("size", "channels", "shift", "labels", "patches")
 NOT_OPTIONS = ("shape", "classes", "tokens")
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
@@ -69,9 +71,9 @@ def prepare(
     asked = {**file, **given}
     settled = _settled_by_models(asked)
     config = Config.from_options(given, file, settled)
-    if config.model.model == TEXT_AUTOENCODER:
-        texts = _read_texts(config, reading)
-        return _resolved_for_texts(config, texts), texts
+    if _is_of_texts(config):
+        found = _read_texts(config, reading)
+        return _resolved_for_texts(config, found), found
     may_stand_in = "dataset" not in {**settled, **asked}
     images = _read(config, reading, may_stand_in)
     config = dataclasses.replace(
@@ -91,14 +93,14 @@ def prepare(
 
 
 def prepare_again(
-    given: Mapping[str, object], begun: Mapping[str, object], reading: Reading
+    given: Mapping[str, object], begun: Mapping[str, object], reading: Reading, of_texts: bool
 ) -> tuple[Config, ImageSet | TextSet]:
     """The config of a run that had `begun` with these options, all resolved, and its data.
 
     No model that it started from is needed. Raises ConfigError or DataError.
     """
     config = Config.from_options(given, begun)
-    if config.model.model == TEXT_AUTOENCODER:
+    if of_texts:
         return config, _read_texts(config, reading)
     images = _read(config, reading, may_stand_in=False)
     return config, images.fitted(_shape(config, images))
@@ -115,14 +117,14 @@ def new_run(
 
     Raises ConfigError where config, data and start do not fit together.
     """
+    architecture = Architecture.from_json(begun["architecture"]) if begun else None
     if isinstance(data, TextSet):
         from aectl.training.text_run import TextRun
 
         vocabulary = Vocabulary.from_json(begun["vocabulary"]) if begun else None
-        return TextRun(config, data, device, start, vocabulary)
+        return TextRun(config, data, device, start, vocabulary, architecture)
     from aectl.training.image_run import ImageRun
 
-    architecture = Architecture.from_json(begun["architecture"]) if begun else None
     return ImageRun(config, data, device, start, architecture)
 
 
@@ -131,12 +133,15 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
     settled: dict[str, object] = {}
     if isinstance(encoder := asked.get("encoder"), str):
         card = model_file.read_card(Path(encoder))
-        if card.architecture.kind not in AUTOENCODERS:
+        if card.architecture.kind not in WITH_A_CODE:
             raise ModelFileError(
                 f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
             )
-        settled |= {"channels": card.shape[0], "size": card.shape[1:], "model": "classifier"}
-        settled["dataset"] = card.dataset
+        if card.architecture.config.bottleneck == "text":
+            raise ModelFileError(f"--encoder needs a code that is a vector; {encoder} gives texts")
+        settled |= {"model": "classifier", "dataset": card.dataset}
+        if not card.vocabulary:
+            settled |= {"channels": card.shape[0], "size": card.shape[1:]}
     if isinstance(load := asked.get("load"), str):
         card = model_file.read_card(Path(load))
         if card.architecture.encoder:
@@ -156,6 +161,16 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
     return settled
 
 
+def _is_of_texts(config: Config) -> bool:
+    encoder = config.training.encoder
+    if encoder is None or model_file.read_card(Path(encoder)).vocabulary is None:
+        return config.model.model == TEXT_AUTOENCODER
+    for name in OF_IMAGES_ALONE:
+        if getattr(config.data, name) != OPTIONS[name].default:
+            raise ConfigError(f"{flag(name)} has no effect on texts, which {encoder} encodes")
+    return True
+
+
 def _read_texts(config: Config, reading: Reading) -> TextSet:
     """The texts to learn from; what was wrong with them is told."""
     account = Account()
@@ -173,7 +188,10 @@ def _resolved_for_texts(config: Config, found: TextSet) -> Config:
     name = found.name.removesuffix(":train")
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=name))
     words = sum(len(line.text.split()) for line in found.lines)
-    return config.resolved(None, 0, max(1, words // config.data.length))
+    width = 0
+    if config.training.encoder:
+        width = model_file.read_card(Path(config.training.encoder)).architecture.code_size
+    return config.resolved(None, width, max(len(found), words // config.data.length))
 
 
 def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:

@@ -20,7 +20,7 @@ COMPETING = ("l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
 class Start:
     """Trained models that a run begins with: weights to start from, an encoder to stand on.
 
-    Of a model of text that it starts from, the `vocabulary` is kept.
+    Of a model of text the `vocabulary` is kept.
     """
 
     weights: Network | None = None
@@ -33,10 +33,7 @@ def begin(network: ImageNetwork, config: Config, start: Start, images: Tensor) -
 
     Raises ModelFileError where the weights to start from do not fit.
     """
-    if start.encoder and isinstance(network, Classifier):
-        source = start.encoder[0].encoder
-        assert network.encoder is not None and source is not None
-        network.encoder.load_state_dict(source.state_dict())
+    stand_on_encoder(network, start)
     if start.weights is not None:
         copy_weights(start.weights, network)
         return
@@ -49,6 +46,14 @@ def begin(network: ImageNetwork, config: Config, start: Start, images: Tensor) -
         rest_at(network, config.loss.rho)
     elif config.model.sparsity in COMPETING:
         compete(network, images)
+
+
+def stand_on_encoder(network: nn.Module, start: Start) -> None:
+    """Gives a classifier the encoder that it is to stand on, if any."""
+    if start.encoder and isinstance(network, Classifier):
+        source = start.encoder[0].encoder
+        assert network.encoder is not None and source is not None
+        network.encoder.load_state_dict(source.state_dict())
 
 
 def rest_at(network: Autoencoder | ConvAutoencoder, rho: float) -> None:

@@ -14,13 +14,14 @@ from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.splits import split
 from aectl.data.texts import TextSet
+from aectl.errors import ConfigError
 from aectl.metrics import TextMetrics
 from aectl.model_file import ModelCard
-from aectl.models import TextNetwork, ThroughText
+from aectl.models import Classifier, TextNetwork, ThroughText
 from aectl.objective import language_modelling
 from aectl.text_inference import measure_tokens
-from aectl.training.run import Run, Stage
-from aectl.training.start import Start, copy_weights
+from aectl.training.run import Run, Stage, mean_error
+from aectl.training.start import Start, copy_weights, stand_on_encoder
 from aectl.training.token_set import TokenSet
 from aectl.vocabulary import Vocabulary
 
@@ -35,7 +36,7 @@ class TextRun(Run):
     """
 
     noun = "texts"
-    network: TextNetwork
+    network: TextNetwork | Classifier
     data: TextSet
     _training: TokenSet
     _held_out: TokenSet
@@ -47,6 +48,7 @@ class TextRun(Run):
         device: torch.device,
         start: Start | None = None,
         vocabulary: Vocabulary | None = None,
+        architecture: Architecture | None = None,
     ) -> None:
         self.data, start = texts, start or Start()
         training, self.held_out = _split(texts, config)
@@ -56,14 +58,24 @@ class TextRun(Run):
             or start.vocabulary
             or Vocabulary.learnt((lines[row] for row in training), config.data.vocabulary)
         )
-        shape = (1, 1, config.data.length)
-        self.architecture = Architecture(config.model, shape, tokens=len(self.vocabulary))
+        self.architecture = architecture or _architecture(
+            config, texts, start, len(self.vocabulary)
+        )
         super().__init__(config, device, start)
-        whole = TokenSet.of(self.vocabulary.encode(lines), config.data.length, device)
+        of_classes = bool(self.architecture.classes)
+        whole = TokenSet.of(
+            self.vocabulary.encode(lines),
+            self.architecture.shape[2],
+            device,
+            [texts.classes.index(line.label or "") for line in texts.lines] if of_classes else None,
+        )
         self._training = whole.of_texts(_chosen(training, len(lines)))
         self._held_out = whole.of_texts(_chosen(self.held_out, len(lines)))
         measured = self._held_out if len(self._held_out) else self._training
         self._measured = measured.some(MEASURED_TEXTS, config.training.seed)
+        stand_on_encoder(self.network, start)
+        if isinstance(self.network, Classifier):
+            self.network.fine_tune_encoder(config.training.fine_tune)
         if start.weights is not None:
             copy_weights(start.weights, self.network)
 
@@ -83,8 +95,10 @@ class TextRun(Run):
         model.requires_grad_(False)
 
     def _figures(self) -> dict[str, float]:
-        metrics = TextMetrics()
         self.network.eval()
+        if isinstance(self.network, Classifier):
+            return mean_error(self.network, self._measured.in_order(MEASURED_AT_A_TIME))
+        metrics = TextMetrics()
         for batch in self._measured.in_order(MEASURED_AT_A_TIME):
             measure_tokens(self.network, batch.inputs, metrics)
         return metrics.result()
@@ -95,9 +109,24 @@ class TextRun(Run):
 
     def card(self) -> ModelCard:
         """What the model file says of this run."""
-        card = super().card()
+        card = dataclasses.replace(super().card(), vocabulary=self.vocabulary)
+        if self.architecture.classes:
+            return card
         training = {**card.training, "baselines": self._training.most_frequent()}
-        return dataclasses.replace(card, vocabulary=self.vocabulary, training=training)
+        return dataclasses.replace(card, training=training)
+
+
+def _architecture(config: Config, texts: TextSet, start: Start, tokens: int) -> Architecture:
+    if config.model.model != "classifier":
+        return Architecture(config.model, (1, 1, config.data.length), tokens=tokens)
+    assert start.encoder is not None
+    if len(texts.classes) < 2:
+        raise ConfigError(
+            f"a classifier learns from texts of two classes or more, and {texts.name} has"
+            f" {len(texts.classes)}; a .tsv file or a folder of sub-folders has them"
+        )
+    encoder = start.encoder[1].architecture
+    return Architecture(config.model, encoder.shape, len(texts.classes), encoder, tokens)
 
 
 def _unfreeze(network: nn.Module) -> None:

@@ -19,8 +19,9 @@ class TokenSet:
     A text of more tokens has as many parts as it takes to cover it. In training they begin
     anywhere in it, each time anew; measured, they stand one behind the other.
 
-    tokens: all texts, one behind the other; starts, sizes: (texts,), where each begins and how many
-    tokens it has; rows: (m, 2), of each part its text, and which part of it it is.
+    tokens: all texts, one behind the other; starts, sizes, labels: (texts,), where each begins, how
+    many tokens it has, and its class, if it has one; rows: (m, 2), of each part its text, and which
+    part of it it is.
     """
 
     tokens: Tensor
@@ -29,10 +30,17 @@ class TokenSet:
     rows: Tensor
     length: int
     device: torch.device = CPU
+    labels: Tensor | None = None
 
     @classmethod
-    def of(cls, texts: Sequence[Sequence[int]], length: int, device: torch.device) -> "TokenSet":
-        """All parts of the texts, each a list of tokens."""
+    def of(
+        cls,
+        texts: Sequence[Sequence[int]],
+        length: int,
+        device: torch.device,
+        labels: Sequence[int] | None = None,
+    ) -> "TokenSet":
+        """All parts of the texts, each a list of tokens; labels: the class of each text."""
         sizes = torch.tensor([len(text) for text in texts])
         flat = torch.tensor([token for text in texts for token in text])
         counts = (sizes + length - 1) // length
@@ -41,7 +49,8 @@ class TokenSet:
         part = torch.arange(len(of_text)) - first[of_text]
         rows, starts = torch.stack([of_text, part], 1), sizes.cumsum(0) - sizes
         flat, starts, sizes, rows = (one.to(device) for one in (flat, starts, sizes, rows))
-        return cls(flat, starts, sizes, rows, length, device)
+        of_texts = None if labels is None else torch.tensor(labels, device=device)
+        return cls(flat, starts, sizes, rows, length, device, of_texts)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -86,4 +95,5 @@ class TokenSet:
         places = begins[:, None] + torch.arange(self.length, device=self.device)
         there = places < self.sizes[texts][:, None]
         flat = (self.starts[texts][:, None] + places).clamp(max=len(self.tokens) - 1)
-        return Batch(torch.where(there, self.tokens[flat], PAD), None)
+        labels = None if self.labels is None else self.labels[texts]
+        return Batch(torch.where(there, self.tokens[flat], PAD), labels)

@@ -221,3 +221,71 @@ def test_training_can_start_from_a_model_and_keeps_its_vocabulary(aectl, text, t
     first, second = model_file.read_card(text), model_file.read_card(out)
     assert first.vocabulary == second.vocabulary
     assert "language_model" not in (out / "metrics.csv").read_text().splitlines()[0]
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory):
+    """Texts of two classes, by their verb, in a .tsv file."""
+    path = tmp_path_factory.mktemp("labelled") / "texts.tsv"
+    path.write_text("".join(f"{'eats' if 'ate' in line else 'sees'}\t{line}\n" for line in LINES))
+    return path
+
+
+@pytest.fixture
+def of_classes(made, trained, labelled):
+    """A classifier that stands on a text autoencoder's code."""
+    encoder = made("--epochs", "40", "--swap", "0")
+    return trained(
+        "--model", "classifier", "--encoder", str(encoder), "--dataset", str(labelled),
+        "--fine-tune", "--hidden", "16", "--epochs", "30", "--dropout", "0", "--lr", "0.01",
+        "--batch-size", "20",
+    )  # fmt: skip
+
+
+def test_a_classifier_of_texts_learns_their_labels(aectl, of_classes, labelled):
+    table = rows(aectl("classify", of_classes, labelled, "--top-k", 2))
+    assert list(table[0]) == [
+        "path", "label", "prediction", "probability", "prediction_2", "probability_2",
+    ]  # fmt: skip
+    right = sum(row["label"] == row["prediction"] for row in table)
+    (found,) = json.loads(aectl("eval", of_classes, "--dataset", labelled, "--json").out)
+    assert found["accuracy"] == pytest.approx(right / len(table))
+    assert found["accuracy"] > 0.95  # three quarters are of one class
+    for row in table:
+        assert float(row["probability"]) + float(row["probability_2"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_lines_without_labels_are_classified_and_not_measured(aectl, of_classes):
+    (row,) = rows(aectl("classify", of_classes, "-", stdin=b"she ate a fish .\n"))
+    assert row["prediction"] in ("eats", "sees")
+    found = aectl("eval", of_classes, "--dataset", "-")
+    assert (found.status, found.out) == (2, "")
+
+
+def test_a_folder_of_sub_folders_has_the_labels_of_its_texts(aectl, of_classes, tmp_path):
+    for name in ("eats", "sees"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "all.txt").write_text("she ate a fish .\n")
+    table = rows(aectl("classify", of_classes, tmp_path / "in", "--label-from-folder"))
+    assert [row["label"] for row in table] == ["eats", "sees"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--size", "8"], "--size has no effect on texts"),
+        (["--shift", "1"], "--shift has no effect on texts"),
+        (["--labels", "4"], "--labels has no effect on texts"),
+        ([], "a classifier learns from texts of two classes or more"),
+    ],
+)
+def test_a_classifier_of_texts_refuses_what_it_cannot_use(aectl, vector, options, said):
+    found = aectl("train", "--encoder", vector, *options)
+    assert (found.status, found.out) == (2, "")
+    assert said in found.err
+
+
+def test_a_classifier_cannot_stand_on_a_text(aectl, text, labelled):
+    found = aectl("train", "--encoder", text, "--dataset", labelled)
+    assert (found.status, found.out) == (2, "")
+    assert "--encoder needs a code that is a vector" in found.err
