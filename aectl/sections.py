@@ -94,7 +94,7 @@ class DataConfig(Section):
     )  # fmt: skip
     swap: float = option(
         0.2,
-        "Part of the training tokens in whose place, before all else, others of the text are put.",
+        "Part of the training tokens that others take the place of, in input and target alike.",
         at_least=0, at_most=1,
         when=("model", (TEXT_AUTOENCODER,)),
         instead=(("bottleneck", "text", 0.0),),

@@ -28,6 +28,9 @@ from aectl.vocabulary import Vocabulary
 ENDINGS = (".txt", ".tsv")
 """The endings of files of text; in a .tsv file, each line is a label, a tab, and the text."""
 
+PEEKED = 4096
+"""Bytes of a file in which none may be zero."""
+
 HEADING = re.compile(r"= [^=].*[^=] =")
 
 Tokens = NDArray[np.int64]
@@ -198,7 +201,10 @@ class TextInputs:
                 if one and one.reason:
                     raise OSError(0, one.reason)
                 with open(path, "rb") as file:
-                    yield path, label, file
+                    if b"\0" in file.peek(PEEKED)[:PEEKED]:
+                        on_bad(path, "is no UTF-8 text: it holds zero bytes")
+                    else:
+                        yield path, label, file
             except OSError as error:
                 on_bad(path, error.strerror or str(error))
 

@@ -177,9 +177,9 @@ class Run(ABC):
         steps_an_epoch = math.ceil(len(inputs) / size)
         steps, done = epochs * steps_an_epoch, part.at.epochs * steps_an_epoch + part.at.step
         schedule = build_schedule(part.optimizer, config, steps, done)
-        code = getattr(getattr(network, "encoder", None), "code", None)
-        if config.k_start and isinstance(code, TopK | BatchTopK):
-            lower_k(code, config.k_start, part.optimizer, steps, done)
+        for code in network.modules():
+            if config.k_start and isinstance(code, TopK | BatchTopK):
+                lower_k(code, config.k_start, part.optimizer, steps, done)
         for progress in train_epochs(
             network, compute, inputs, part.optimizer, schedule, epochs=epochs, batch_size=size,
             generator=self._generator, position=part.at, precision=config.precision,

@@ -226,6 +226,8 @@ def _read_folder(config: Config, reading: Reading) -> ImageSet:
             word, reading.on_bad, sides, data.channels,
             workers=reading.workers, memory=reading.memory, watch=reading.watch,
         )  # fmt: skip
+    if texts.is_text_dataset(word) or word.lower().endswith(texts.ENDINGS):
+        raise ConfigError(f"{word} is text, which --model text-autoencoder learns from")
     if os.path.lexists(word):
         raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
     raise UnknownInputError(f"no dataset or folder '{word}'{datasets.near_miss(word)}")

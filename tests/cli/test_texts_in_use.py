@@ -289,3 +289,10 @@ def test_a_classifier_cannot_stand_on_a_text(aectl, text, labelled):
     found = aectl("train", "--encoder", text, "--dataset", labelled)
     assert (found.status, found.out) == (2, "")
     assert "--encoder needs a code that is a vector" in found.err
+
+
+@pytest.mark.parametrize("word", ["notes.txt", "wikitext-2", "wikitext-2:valid"])
+def test_text_without_a_model_of_text_says_which_it_needs(aectl, word):
+    found = aectl("train", "--dataset", word)
+    assert (found.status, found.out) == (2, "")
+    assert f"{word} is text, which --model text-autoencoder learns from" in found.err

@@ -46,6 +46,14 @@ def test_what_is_no_utf8_is_named_by_its_line(tmp_path, on_bad, bad):
     assert bad == [("-:2", "is no UTF-8, from byte 3 on")]
 
 
+def test_a_file_that_is_no_text_costs_one_complaint(tmp_path, on_bad, bad):
+    path = tmp_path / "notes.txt"
+    path.write_bytes("one\ntwo\n".encode("utf-16"))
+    _, lines = read([str(path)], on_bad, tmp_path)
+    assert lines == []
+    assert bad == [(str(path), "is no UTF-8 text: it holds zero bytes")]
+
+
 def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
     path = tmp_path / "reviews.tsv"
     path.write_text("good\ta fine film\nbad\tdull\tand long\nno tab\n\tnone\n")
