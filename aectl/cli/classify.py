@@ -38,7 +38,8 @@ def classify(
     if top_k > len(card.classes):
         raise ConfigError(f"--top-k must be at most {len(card.classes)}, the number of classes")
     if card.vocabulary:
-        return texts.classify(session, model, card, inputs, out, resume, label_from_folder, top_k)
+        rowed = texts.Rowed(session, model, card, inputs, label_from_folder, out, resume)
+        return rowed.classify(top_k)
     found = session.inputs(
         inputs, card, labels=label_from_folder, relative_to=relative_to, absolute=absolute
     )

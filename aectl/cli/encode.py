@@ -63,7 +63,8 @@ def encode(
             session, layer=layer is not None, normalize=normalize != "none",
             dtype=dtype != "float32", relative_to=relative_to is not None, absolute=absolute,
         )  # fmt: skip
-        return texts.encode(session, model, card, inputs, out, resume, layout, label_from_folder)
+        rowed = texts.Rowed(session, model, card, inputs, label_from_folder, out, resume)
+        return rowed.encode(layout)
     depth = len(card.architecture.hidden)
     if layer is not None and layer > depth:
         raise ConfigError(f"--layer must be at most {depth}, the layers of this encoder")

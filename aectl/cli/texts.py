@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,9 +18,10 @@ from aectl.model_file import ModelCard
 if TYPE_CHECKING:
     from aectl.data.inputs import Position
     from aectl.data.texts import TextBatch
+    from aectl.inference import Classified
     from aectl.models import TextNetwork
     from aectl.outputs.formats import Column
-    from aectl.text_inference import MeasuredTexts, ReconstructedTexts
+    from aectl.text_inference import EncodedTexts, MeasuredTexts, ReconstructedTexts
     from aectl.vocabulary import Vocabulary
 
 BATCH = 256
@@ -80,71 +82,71 @@ class Reading:
         return self._session.outcome.status(count, NOUN)
 
 
-def encode(
-    session: Session,
-    model: Path,
-    card: ModelCard,
-    words: list[str] | None,
-    out: Path | None,
-    resume: bool,
-    layout: str,
-    labels: bool,
-) -> int:
-    """Writes a row a text: its path, its label where known, and its code, or the shorter text."""
-    from aectl.outputs import tables
-    from aectl.outputs.formats import Rows
+@dataclass(frozen=True)
+class Rowed:
+    """A verb that writes a row a text: where to, and how it goes on."""
 
-    reading = Reading(session, card, words, labels)
-    if session.nothing_to_resume(out, resume):
-        return 0
-    labelled = reading.inputs.labelled
-    with session.table(model, out, resume, layout=layout, labelled=labelled) as table:
-        from aectl import text_inference
+    session: Session
+    model: Path
+    card: ModelCard
+    words: list[str] | None
+    labels: bool
+    out: Path | None
+    resume: bool
 
-        results = text_inference.encode(
-            _load(model), reading.batches(after=table.position), session.device(),
-            reading.vocabulary,
-        )  # fmt: skip
-        for batch, code, shorter in session.console.counted(results, "encoding", NOUN):
-            columns = tables.leading_columns(batch, labelled)
-            if shorter is not None:
-                columns["bottleneck"] = shorter
-            table.write(Rows(columns, code, batch.position))
-    return reading.status(table.count)
+    def encode(self, layout: str) -> int:
+        """Each text's path, its label where known, and its code, or the shorter text."""
 
+        def results(reading: Reading, batches: "Iterator[TextBatch]") -> "Iterator[EncodedTexts]":
+            from aectl import text_inference
 
-def classify(
-    session: Session,
-    model: Path,
-    card: ModelCard,
-    words: list[str] | None,
-    out: Path | None,
-    resume: bool,
-    labels: bool,
-    top_k: int,
-) -> int:
-    """Writes a row a text: its path, its label where known, and its likeliest classes."""
-    from aectl.outputs import tables
-    from aectl.outputs.formats import Rows
+            network, device = _load(self.model), self.session.device()
+            return text_inference.encode(network, batches, device, reading.vocabulary)
 
-    reading = Reading(session, card, words, labels)
-    if session.nothing_to_resume(out, resume):
-        return 0
-    labelled = reading.inputs.labelled
-    with session.table(model, out, resume, top_k=top_k, labelled=labelled) as table:
-        from aectl import inference, text_inference
+        def columns(result: "EncodedTexts") -> "dict[str, Column]":
+            return {} if result.shorter is None else {"bottleneck": result.shorter}
 
-        results = inference.classify(
-            load_classifier(model), reading.batches(after=table.position), session.device(), top_k,
-            text_inference.full,
-        )  # fmt: skip
-        for batch, predictions, probabilities in session.console.counted(
-            results, "classifying", NOUN
-        ):
-            columns = tables.leading_columns(batch, labelled)
-            columns |= tables.of_classes(card.classes, predictions, probabilities)
-            table.write(Rows(columns, position=batch.position))
-    return reading.status(table.count)
+        return self._written("encoding", results, columns, layout=layout)
+
+    def classify(self, top_k: int) -> int:
+        """Each text's path, its label where known, and its likeliest classes."""
+        from aectl.outputs import tables
+
+        def results(_: Reading, batches: "Iterator[TextBatch]") -> "Iterator[Classified]":
+            from aectl import inference, text_inference
+
+            network, device = load_classifier(self.model), self.session.device()
+            return inference.classify(network, batches, device, top_k, text_inference.full)
+
+        def columns(result: "Classified") -> "dict[str, Column]":
+            classes = self.card.classes
+            return tables.of_classes(classes, result.predictions, result.probabilities)
+
+        return self._written("classifying", results, columns, top_k=top_k)
+
+    def _written(
+        self,
+        doing: str,
+        results: "Callable[[Reading, Iterator[TextBatch]], Iterator[Any]]",
+        columns: "Callable[[Any], dict[str, Column]]",
+        **how: object,
+    ) -> int:
+        """The exit status, after the rows of all results; `how` is what else decides them."""
+        from aectl.outputs import tables
+        from aectl.outputs.formats import Rows
+
+        session = self.session
+        reading = Reading(session, self.card, self.words, self.labels)
+        if session.nothing_to_resume(self.out, self.resume):
+            return 0
+        labelled = reading.inputs.labelled
+        with session.table(self.model, self.out, self.resume, labelled=labelled, **how) as table:
+            found = results(reading, reading.batches(after=table.position))
+            for result in session.console.counted(found, doing, NOUN):
+                leading = tables.leading_columns(result.batch, labelled)
+                code = getattr(result, "code", None)
+                table.write(Rows({**leading, **columns(result)}, code, result.batch.position))
+        return reading.status(table.count)
 
 
 def reconstruct(
