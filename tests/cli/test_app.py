@@ -30,7 +30,7 @@ WRONG = {
     "train -q --dataset digits --optimizer sgd --lr 1e30": "--lr",
     "train --dataset digits --out {full}": "--overwrite",
     "train --dataset digits --out {text}/run": "run",
-    "train --dataset {text}": "is a file",
+    "train --dataset {text}": "--model text-autoencoder",
     "train --dataset {empty}": "no images",
     "train --dataset nowhere": "nowhere",
     "train --dataset {scans} --model classifier": "labels",
