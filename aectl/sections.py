@@ -22,7 +22,7 @@ OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 LEAST_STEPS = 2_000
 FULL_BATCH_STEPS = 100
 USUAL_ACTIVITY = 0.05
-USUAL_RECURRENT = (512, 256)
+USUAL_RECURRENT = {"vector": (512, 256), "text": (512,)}
 WIDEST_CLASSIFIER = 2048
 
 
@@ -118,11 +118,11 @@ class ModelConfig(Section):
         "Widths from the input to the code, mirrored by the decoder: 1000,500,250,30. "
         "conv-autoencoder: the channels of each halving stage, then the code's width. "
         "classifier: its hidden layers ('' for none, which is logistic regression). "
-        "text-autoencoder: the units of the recurrent layers, then the code's width.",
+        "text-autoencoder: the units of the recurrent layers, then, of a vector, the code's width.",
         lengths=(0, 32), at_least=1, at_most=1_000_000,
         unset="half the input's width; conv-autoencoder: 32, 64 and an eighth of it;"
         " classifier: twice the input's width, at most 2,048, two times;"
-        " text-autoencoder: 512, 256",
+        " text-autoencoder: 512, 256 (--bottleneck text: 512)",
     )  # fmt: skip
     bottleneck: str = option(
         "vector",
@@ -248,12 +248,21 @@ class ModelConfig(Section):
             raise ConfigError("--sparsity gated cannot go with --model text-autoencoder")
         if self.sparsity != "none" and self.bottleneck == "text":
             raise ConfigError("--sparsity is of a vector; --bottleneck text has --lambda-s")
-        least = {"classifier": 0, "conv-autoencoder": 2, TEXT_AUTOENCODER: 2}.get(self.model, 1)
-        if self.hidden is not None and len(self.hidden) < least:
+        least, most = self._width_count()
+        if self.hidden is not None and not least <= len(self.hidden) <= most:
+            wanted = f"at least {least}" if most > least else f"exactly {least}"
+            through = f" --bottleneck {self.bottleneck}" if self.model == TEXT_AUTOENCODER else ""
             raise ConfigError(
-                f"--hidden must name at least {least} width{'s' * (least > 1)} for --model"
-                f" {self.model}; {len(self.hidden)} given"
+                f"--hidden must name {wanted} width{'s' * (least > 1)} for --model"
+                f" {self.model}{through}; {len(self.hidden)} given"
             )
+
+    def _width_count(self) -> tuple[int, float]:
+        """How many widths `hidden` has, at the least and at the most."""
+        if self.model == TEXT_AUTOENCODER:
+            exactly = len(USUAL_RECURRENT[self.bottleneck])
+            return exactly, exactly
+        return {"classifier": 0, "conv-autoencoder": 2}.get(self.model, 1), math.inf
 
     def resolved(self, width: int) -> "ModelConfig":
         """With `hidden` and `k` filled in for an input of `width` numbers."""
@@ -270,7 +279,7 @@ class ModelConfig(Section):
             "autoencoder": (code,),
             "conv-autoencoder": (32, 64, code),
             "classifier": (min(2 * width, WIDEST_CLASSIFIER),) * 2,
-            TEXT_AUTOENCODER: USUAL_RECURRENT,
+            TEXT_AUTOENCODER: USUAL_RECURRENT[self.bottleneck],
         }[self.model]
 
 

@@ -477,7 +477,7 @@ VECTOR = Architecture(
 OF_TEXTS = {
     "vector": VECTOR,
     "text": Architecture(
-        ModelConfig(model="text-autoencoder", hidden=(6, 3), bottleneck="text", ratio=0.3),
+        ModelConfig(model="text-autoencoder", hidden=(6,), bottleneck="text", ratio=0.3),
         (1, 1, 9), tokens=len(WORDS),
     ),
     "classifier": Architecture(

@@ -13,7 +13,12 @@ WORDS = ["the cat", "a dog", "the old man", "she", "he"]
 VERBS = ["sat on", "looked at", "ate", "liked"]
 THINGS = ["the mat .", "a fish .", "the sea .", "an apple .", "it ."]
 LINES = [f"{who} {does} {what}" for who in WORDS for does in VERBS for what in THINGS]
-TINY = ("--hidden", "16,8", "--length", "8", "--vocabulary", "300", "--epochs", "2")
+
+
+def small(*options):
+    """The options of a model of text that is trained in a moment."""
+    kind = ("--model", "text-autoencoder", "--hidden", "16" if "text" in options else "16,8")
+    return (*kind, "--length", "8", "--vocabulary", "300", "--epochs", "2", *options)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +33,7 @@ def made(trained, corpus):
     """Trains a small model of text; the same options train only once."""
 
     def train(*options):
-        return trained("--dataset", str(corpus), "--model", "text-autoencoder", *TINY, *options)
+        return trained("--dataset", str(corpus), *small(*options))
 
     return train
 
@@ -69,7 +74,7 @@ def test_a_run_folder_holds_the_model_and_what_it_writes(text):
 def test_the_same_seed_gives_the_same_weights(aectl, made, corpus, bottleneck, tmp_path):
     options = ["--bottleneck", "text", "--lm-epochs", "1"] if bottleneck == "text" else []
     first = made(*options)
-    arguments = ["--dataset", corpus, "--model", "text-autoencoder", *TINY, *options]
+    arguments = ["--dataset", corpus, *small(*options)]
     digests = [model_file.read_card(first).weights_sha256]
     for seed in (0, 1):
         out = tmp_path / f"again-{seed}"
@@ -175,7 +180,9 @@ def test_what_has_no_meaning_for_texts_is_refused(aectl, vector, arguments, said
         ([], "needs --dataset"),
         (["--dataset", "absent.txt"], "no dataset, file or folder 'absent.txt'"),
         (["--size", "8"], "--size has no effect without --model"),
-        (["--hidden", "9"], "--hidden must name at least 2 widths"),
+        (["--hidden", "9"], "--hidden must name exactly 2 widths"),
+        (["--hidden", "9,8,7"], "--hidden must name exactly 2 widths"),
+        (["--bottleneck", "text", "--hidden", "9,8"], "--hidden must name exactly 1 width for"),
         (["--optimizer", "lbfgs"], "--optimizer lbfgs cannot go with"),
         (["--sparsity", "gated"], "--sparsity gated cannot go with"),
         (["--sparsity", "topk", "--aux-k", "2"], "--aux-k cannot go with"),
@@ -202,8 +209,7 @@ def test_what_is_held_out_are_whole_documents(aectl, tmp_path):
     path = tmp_path / "wiki.txt"
     path.write_text("".join(f"= Title {n} =\n" + "a line of it\n" * 5 for n in range(4)))
     found = aectl(
-        "train", "--model", "text-autoencoder", "--dataset", path, *TINY, "--validation", "0.25",
-        "--out", tmp_path / "run",
+        "train", "--dataset", path, *small("--validation", "0.25"), "--out", tmp_path / "run"
     )  # fmt: skip
     assert found.status == 0, found.err
     assert "on 18 texts of" in found.err

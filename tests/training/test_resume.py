@@ -55,7 +55,7 @@ def of_text(**options):
     config = Config.from_options(
         {
             "dataset": "x",
-            "hidden": "8,6",
+            "hidden": "8" if options.get("bottleneck") == "text" else "8,6",
             "length": 8,
             "vocabulary": 300,
             "batch_size": 40,
