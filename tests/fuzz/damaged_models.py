@@ -14,10 +14,17 @@ from damage import DAMAGES
 from aectl import model_file
 from aectl.architecture import Architecture
 from aectl.model_file import ModelCard
+from aectl.models import Classifier
 from aectl.sections import ModelConfig
+from aectl.vocabulary import Vocabulary
 
 SHAPE = (1, 6, 5)
 DENSE = Architecture(ModelConfig(hidden=(7, 3), dropout=0.1), SHAPE)
+WORDS = Vocabulary.learnt(["one word and another word"], 300)
+OF_TEXTS = ModelConfig(model="text-autoencoder", hidden=(4, 3))
+TEXT_SHAPE = (1, 1, 5)
+THROUGH_VECTOR = Architecture(OF_TEXTS, TEXT_SHAPE, tokens=len(WORDS))
+THROUGH_TEXT = ModelConfig(model="text-autoencoder", hidden=(4,), bottleneck="text")
 ARCHITECTURES = (
     DENSE,
     Architecture(ModelConfig(hidden=(6,), tied=True, sparsity="topk", k=2), SHAPE),
@@ -25,6 +32,11 @@ ARCHITECTURES = (
     Architecture(ModelConfig(hidden=(6,), sparsity="jumprelu"), SHAPE),
     Architecture(ModelConfig(model="conv-autoencoder", hidden=(4, 3)), (3, 8, 6)),
     Architecture(ModelConfig(model="classifier", hidden=(4,)), SHAPE, 3, DENSE),
+    THROUGH_VECTOR,
+    Architecture(THROUGH_TEXT, TEXT_SHAPE, tokens=len(WORDS)),
+    Architecture(
+        ModelConfig(model="classifier", hidden=(4,)), TEXT_SHAPE, 3, THROUGH_VECTOR, len(WORDS)
+    ),
 )
 STRANGE: tuple[Any, ...] = (
     None, True, -1, 0, 1, 2**31, 2**63, 10**400, 1.5, 1e308, float("nan"), "", "x" * 70_000, "F32",
@@ -40,7 +52,9 @@ def written(number: int) -> bytes:
     classes = ("a", "b", "c")[: architecture.classes]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.safetensors"
-        model_file.save(path, architecture.build(), ModelCard(architecture, classes, {}))
+        vocabulary = WORDS if architecture.tokens else None
+        card = ModelCard(architecture, classes, {}, vocabulary=vocabulary)
+        model_file.save(path, architecture.build(), card)
         return path.read_bytes()
 
 
@@ -54,7 +68,7 @@ def with_a_changed_header(content: bytes, chance: Random) -> bytes:
     header, weights = json.loads(content[8 : 8 + length]), content[8 + length :]
     described = json.loads(header["__metadata__"]["aectl"])
     for _ in range(chance.choice((1, 1, 3))):
-        change(chance.choice((header, described)), chance)
+        change(chance.choice((header, described, described, described)), chance)
     if isinstance(header.get("__metadata__"), dict):
         header["__metadata__"]["aectl"] = json.dumps(described)
     return put_together(json.dumps(header).encode(), weights)
@@ -103,9 +117,17 @@ def damaged_model(number: int) -> bytes:
     return content
 
 
+@torch.no_grad()
 def read_model(path: Path) -> None:
     """Loads it as every command does, and uses it."""
     model_file.read_card(path)
     network, card = model_file.load(path)
-    with torch.no_grad():
+    if card.vocabulary is None:
         network(torch.zeros(2, *card.shape))
+        return
+    length = card.shape[2]
+    tokens = torch.tensor([(card.vocabulary.encode(["a word"])[0] * length)[:length]])
+    if isinstance(network, Classifier):
+        network(tokens)
+    else:
+        card.vocabulary.decode(network.decode(network.encode(tokens))[0].tolist())
