@@ -5,8 +5,8 @@
 The validation file of WikiText-2 is split by article, nine tenths to learn from; measured are the
 sentences of the others that have at most 20 tokens. `vector` trains a code of 256 units; `overfit`
 the same on the 1,000 shortest sentences, which it is then measured on; `text` a shorter text of
-half the length, with the quality's weight at 0 and above. Prints the reports of aectl eval, and five
-examples. OUT keeps what was trained; AECTL_DATA_DIR names the folder of the datasets.
+half the length, with the quality's weight at 0 and above. Prints the reports of aectl eval, and
+five examples. OUT keeps what was trained; AECTL_DATA_DIR names the folder of the datasets.
 """
 
 import os
@@ -70,28 +70,32 @@ def main() -> None:
     train = written(folder / "train.txt", learnt)
     others = [line for article in found[:count] for line in sentences(article)]
     print(f"{len(found) - count} articles to learn from, {count} held out", flush=True)
-    vector = trained(folder / "vector", *OF_TEXT, train)
-    if not wanted or "vector" in wanted:
-        held = written(folder / "held.txt", fitting(vector, others))
-        print(aectl("eval", vector, "--dataset", held), flush=True)
-    if not wanted or "overfit" in wanted:
-        few = written(folder / "few.txt", sorted(sentences(learnt), key=len)[:OVERFITTED])
-        model = trained(folder / "overfit", *OF_TEXT, few, "--swap", 0)
-        print(aectl("eval", model, "--dataset", few), flush=True)
-    if not wanted or "text" in wanted:
-        models = [
-            trained(
-                folder / f"text-{weight}",
-                *OF_TEXT,
-                train,
-                "--bottleneck",
-                "text",
-                "--lambda-q",
-                weight,
-            )
-            for weight in WEIGHTS
-        ]
-        held = written(folder / "held-text.txt", fitting(models[0], others))
-        print(aectl("eval", *models, "--dataset", held), flush=True)
-        for model in models:
-            print(aectl("reconstruct", model, held, "--count", EXAMPLES), flush=True)
+    for what in wanted or WAYS:
+        WAYS[what](folder, train, learnt, others)
+
+
+def vector(folder: Path, train: Path, _: list[str], others: list[str]) -> None:
+    """A code, at the defaults."""
+    model = trained(folder / "vector", *OF_TEXT, train)
+    held = written(folder / "held.txt", fitting(model, others))
+    print(aectl("eval", model, "--dataset", held), flush=True)
+
+
+def overfit(folder: Path, _: Path, learnt: list[str], __: list[str]) -> None:
+    """A code of few sentences, on those."""
+    few = written(folder / "few.txt", sorted(sentences(learnt), key=len)[:OVERFITTED])
+    model = trained(folder / "overfit", *OF_TEXT, few, "--swap", 0)
+    print(aectl("eval", model, "--dataset", few), flush=True)
+
+
+def text(folder: Path, train: Path, _: list[str], others: list[str]) -> None:
+    """Shorter texts, without and with their quality."""
+    through = (*OF_TEXT, train, "--bottleneck", "text", "--lambda-q")
+    models = [trained(folder / f"text-{weight}", *through, weight) for weight in WEIGHTS]
+    held = written(folder / "held-text.txt", fitting(models[0], others))
+    print(aectl("eval", *models, "--dataset", held), flush=True)
+    for model in models:
+        print(aectl("reconstruct", model, held, "--count", EXAMPLES), flush=True)
+
+
+WAYS = {"vector": vector, "overfit": overfit, "text": text}
