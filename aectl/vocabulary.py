@@ -1,7 +1,7 @@
 """The vocabulary of a model of text: the pieces of words that it knows."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,10 @@ LARGEST = 65_536
 
 LEAST_SEEN = 2
 """How often a pair of pieces must occur for it to become a piece."""
+
+
+ENCODED_AT_A_TIME = 1000
+"""Texts whose tokens are found together, on all cores; what that needs of memory is let go."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,12 @@ class Vocabulary:
             tuple((first, second) for first, second in merges),
         )
 
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode(self, texts: Sequence[str]) -> Iterator[list[int]]:
         """The tokens of each text."""
-        found = self._tokenizer.encode_batch_fast(list(texts))
-        return [[number + SPECIAL for number in one.ids] for one in found]
+        for first in range(0, len(texts), ENCODED_AT_A_TIME):
+            some = list(texts[first : first + ENCODED_AT_A_TIME])
+            for one in self._tokenizer.encode_batch_fast(some):
+                yield [number + SPECIAL for number in one.ids]
 
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of some tokens; those that stand for no text are passed over.

@@ -254,7 +254,7 @@ def _batch(
     position: Position,
     account: Account,
 ) -> TextBatch:
-    found = vocabulary.encode([line.text for line in lines])
+    found = list(vocabulary.encode([line.text for line in lines]))
     account.cut += sum(len(one) > length for one in found)
     tokens = np.full((len(found), length), PAD, np.int64)
     for row, one in zip(tokens, found, strict=True):

@@ -1,7 +1,8 @@
 """The texts that a text autoencoder learns from, as tokens in memory."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,9 +20,9 @@ class TokenSet:
     A text of more tokens has as many parts as it takes to cover it. In training they begin
     anywhere in it, each time anew; measured, they stand one behind the other.
 
-    tokens: all texts, one behind the other; starts, sizes, labels: (texts,), where each begins, how
-    many tokens it has, and its class, if it has one; rows: (m, 2), of each part its text, and which
-    part of it it is.
+    tokens: all texts, one behind the other, int32; starts, sizes, labels: (texts,), where each
+    begins, how many tokens it has, and its class, if it has one; rows: (m, 2), of each part its
+    text, and which part of it it is.
     """
 
     tokens: Tensor
@@ -35,16 +36,19 @@ class TokenSet:
     @classmethod
     def of(
         cls,
-        texts: Sequence[Sequence[int]],
+        texts: Iterable[Sequence[int]],
         length: int,
         device: torch.device,
         labels: Sequence[int] | None = None,
     ) -> "TokenSet":
         """All parts of the texts, each a list of tokens; labels: the class of each text."""
-        sizes = torch.tensor([len(text) for text in texts])
-        flat = torch.tensor([token for text in texts for token in text])
+        found, lengths = array("i"), list[int]()
+        for text in texts:
+            found.extend(text)
+            lengths.append(len(text))
+        sizes, flat = torch.tensor(lengths), torch.frombuffer(found, dtype=torch.int32)
         counts = (sizes + length - 1) // length
-        of_text = torch.repeat_interleave(torch.arange(len(texts)), counts)
+        of_text = torch.repeat_interleave(torch.arange(len(sizes)), counts)
         first = counts.cumsum(0) - counts
         part = torch.arange(len(of_text)) - first[of_text]
         rows, starts = torch.stack([of_text, part], 1), sizes.cumsum(0) - sizes
@@ -96,4 +100,4 @@ class TokenSet:
         there = places < self.sizes[texts][:, None]
         flat = (self.starts[texts][:, None] + places).clamp(max=len(self.tokens) - 1)
         labels = None if self.labels is None else self.labels[texts]
-        return Batch(torch.where(there, self.tokens[flat], PAD), labels)
+        return Batch(torch.where(there, self.tokens[flat].long(), PAD), labels)

@@ -126,7 +126,7 @@ def read_model(path: Path) -> None:
         network(torch.zeros(2, *card.shape))
         return
     length = card.shape[2]
-    tokens = torch.tensor([(card.vocabulary.encode(["a word"])[0] * length)[:length]])
+    tokens = torch.tensor([(next(card.vocabulary.encode(["a word"])) * length)[:length]])
     if isinstance(network, Classifier):
         network(tokens)
     else:
