@@ -180,7 +180,7 @@ def _read_texts(config: Config, reading: Reading) -> TextSet:
         )
     found = texts.load(config.data.dataset, reading.data_dir, reading.on_bad, account)
     if account.empty:
-        log.info("%s empty lines of %s are passed over", f"{account.empty:,}", found.name)
+        log.info("empty lines of %s, passed over: %s", found.name, f"{account.empty:,}")
     return found
 
 
