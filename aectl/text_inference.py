@@ -1,7 +1,7 @@
 """What a trained text autoencoder is used for: each use a generator over batches of texts."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from aectl.data.texts import TextBatch
 from aectl.metrics import TextMetrics
 from aectl.models import TextNetwork, ThroughVector
-from aectl.models.text_autoencoder import shorter_text, with_end
+from aectl.models.text_autoencoder import Bottleneck, shorter_text, with_end
 from aectl.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
@@ -54,13 +54,9 @@ def encode(
     """The code of every text."""
     network.to(device).eval()
     for batch in batches:
-        count = len(batch.paths)
-        if isinstance(network, ThroughVector):
-            code = network.encode(full(batch, device)).cpu().numpy()
-            yield EncodedTexts(batch, code[:count], None)
-        else:
-            shorter = shorter_text(network.encode(full(batch, device)))
-            yield EncodedTexts(batch, None, _texts(shorter[:count], vocabulary))
+        code, count = network.encode(full(batch, device)), len(batch.paths)
+        vector = code[:count].cpu().numpy() if isinstance(code, Tensor) else None
+        yield EncodedTexts(batch, vector, _shorter(code, count, vocabulary))
 
 
 @torch.inference_mode()
@@ -73,16 +69,12 @@ def reconstruct(
     """What the decoder writes of every text, and the shorter text that it went through, if any."""
     network.to(device).eval()
     for batch in batches:
+        code: Any = network.encode(full(batch, device))
         count = len(batch.paths)
-        tokens, shorter = full(batch, device), None
-        if isinstance(network, ThroughVector):
-            written = network.decode(network.encode(tokens))
-        else:
-            code = network.encode(tokens)
-            written = network.decode(code)
-            shorter = _texts(shorter_text(code)[:count], vocabulary)
         original = [vocabulary.decode(row) for row in batch.tokens.tolist()]
-        yield ReconstructedTexts(batch, original, shorter, _texts(written[:count], vocabulary))
+        shorter = _shorter(code, count, vocabulary)
+        written = _texts(network.decode(code)[:count], vocabulary)
+        yield ReconstructedTexts(batch, original, shorter, written)
 
 
 @torch.inference_mode()
@@ -129,6 +121,13 @@ def full(batch: TextBatch, device: torch.device) -> Tensor:
     missing = batch.size - len(batch.tokens)
     filled = np.concatenate([batch.tokens, np.repeat(batch.tokens[:1], missing, 0)])
     return torch.from_numpy(filled).to(device)
+
+
+def _shorter(code: Tensor | Bottleneck, count: int, vocabulary: Vocabulary) -> list[str] | None:
+    """The first `count` of the texts that texts went through; None where those were vectors."""
+    if isinstance(code, Tensor):
+        return None
+    return _texts(shorter_text(code)[:count], vocabulary)
 
 
 def _texts(tokens: Tensor, vocabulary: Vocabulary) -> list[str]:
