@@ -88,17 +88,21 @@ def to_tensor(images: Pixels, device: torch.device) -> Tensor:
     return torch.tensor(images, device=device).float().div_(255)
 
 
-def _full(batch: InputBatch, device: torch.device) -> Tensor:
-    """The images of a batch, (n, channels, height, width), filled up with black ones.
+def rows_of(size: int) -> int:
+    """How many rows a batch of up to `size` images, or texts, is filled up to.
 
     How a product of matrices is summed depends on how many rows they have, and the exponential of
     the last few numbers of a tensor, which fill no vector of the processor, is computed in another
     way. With as many rows in each batch, and in whole vectors, what comes of an image does not
     depend on those beside it, to the last bit.
     """
+    return -(-size // VECTOR) * VECTOR
+
+
+def _full(batch: InputBatch, device: torch.device) -> Tensor:
+    """The images of a batch, (n, channels, height, width), filled up with black ones."""
     count, *shape = batch.images.shape
-    size = -(-batch.size // VECTOR) * VECTOR
-    missing = np.zeros((size - count, *shape), np.uint8)
+    missing = np.zeros((rows_of(batch.size) - count, *shape), np.uint8)
     images = np.concatenate([batch.images, missing]) if len(missing) else batch.images
     return to_tensor(images, device)
 

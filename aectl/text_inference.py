@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aectl.data.texts import TextBatch
+from aectl.inference import rows_of
 from aectl.metrics import TextMetrics
 from aectl.models import TextNetwork, ThroughVector
 from aectl.models.text_autoencoder import Bottleneck, shorter_text, with_end
@@ -114,11 +115,8 @@ def measure_tokens(
 
 
 def full(batch: TextBatch, device: torch.device) -> Tensor:
-    """The tokens of a batch, (size, length), filled up with copies of its first text.
-
-    So that what comes of a text does not depend on those beside it, to the last bit.
-    """
-    missing = batch.size - len(batch.tokens)
+    """The tokens of a batch, (n, length), filled up with copies of its first text."""
+    missing = rows_of(batch.size) - len(batch.tokens)
     filled = np.concatenate([batch.tokens, np.repeat(batch.tokens[:1], missing, 0)])
     return torch.from_numpy(filled).to(device)
 

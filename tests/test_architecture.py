@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "fused": {"models"},
     "objective": {"losses", "corruptions", "fused", "models", "config", "sections"},
     "inference": {"errors", "types", "data", "models", "metrics"},
-    "text_inference": {"types", "data", "models", "metrics", "vocabulary"},
+    "text_inference": {"types", "data", "inference", "models", "metrics", "vocabulary"},
     "findings": set(),
     "inspection": {"errors", "data", "findings", "inference", "metrics", "models"},
     "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file"},

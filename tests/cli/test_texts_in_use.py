@@ -95,13 +95,29 @@ def test_the_code_of_a_line_on_stdin(aectl, vector):
     assert list(row) == [f"f{number}" for number in range(8)]
 
 
-def test_codes_do_not_depend_on_the_batch_size_or_the_order(aectl, vector, corpus):
-    whole = rows(aectl("encode", vector, corpus))
-    small = rows(aectl("encode", vector, corpus, "--batch-size", 256))
-    assert whole == small
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_codes_do_not_depend_on_the_batch_size(aectl, vector, corpus, size):
+    usual = rows(aectl("encode", vector, corpus))
+    other = rows(aectl("encode", vector, corpus, "--batch-size", size))
+    assert [row.pop("path") for row in usual] == [row.pop("path") for row in other]
+    for one, same in zip(usual, other, strict=True):
+        assert {n: float(v) for n, v in one.items()} == pytest.approx(
+            {n: float(v) for n, v in same.items()}, abs=1e-6
+        )
+
+
+@pytest.mark.parametrize("size", [3, 250])
+def test_a_code_does_not_depend_on_its_place_in_the_batch(aectl, made, size):
+    model = made("--hidden", "33,13")
+    done = aectl("encode", model, "-", "--batch-size", size, stdin=b"the cat sat on it .\n" * 300)
+    assert len({line.partition(",")[2] for line in done.out.splitlines()[1:]}) == 1
+
+
+def test_codes_do_not_depend_on_the_order(aectl, vector, corpus):
+    usual = rows(aectl("encode", vector, corpus))
     backwards = "\n".join(LINES[::-1]).encode()
     turned = rows(aectl("encode", vector, "-", stdin=backwards))
-    for one, other in zip(whole, turned[::-1], strict=True):
+    for one, other in zip(usual, turned[::-1], strict=True):
         del one["path"], other["path"]
         assert one == other
 
