@@ -22,7 +22,7 @@ OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 LEAST_STEPS = 2_000
 FULL_BATCH_STEPS = 100
 USUAL_ACTIVITY = 0.05
-USUAL_RECURRENT = {"vector": (512, 256), "text": (256,)}
+USUAL_RECURRENT = {"vector": (256, 256), "text": (256,)}
 WIDEST_CLASSIFIER = 2048
 
 
@@ -122,7 +122,7 @@ class ModelConfig(Section):
         lengths=(0, 32), at_least=1, at_most=1_000_000,
         unset="half the input's width; conv-autoencoder: 32, 64 and an eighth of it;"
         " classifier: twice the input's width, at most 2,048, two times;"
-        " text-autoencoder: 512, 256 (--bottleneck text: 256)",
+        " text-autoencoder: 256, 256 (--bottleneck text: 256)",
     )  # fmt: skip
     bottleneck: str = option(
         "vector",

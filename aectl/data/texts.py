@@ -4,6 +4,7 @@ import codecs
 import hashlib
 import io
 import itertools
+import math
 import os
 import re
 import zipfile
@@ -30,6 +31,9 @@ ENDINGS = (".txt", ".tsv")
 
 PEEKED = 4096
 """Bytes of a file in which none may be zero."""
+
+BYTES_A_TOKEN = 3.2
+"""Of English, in pieces of words of which there are 2,000."""
 
 HEADING = re.compile(r"= [^=].*[^=] =")
 
@@ -59,6 +63,11 @@ class TextSet:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def parts(self, length: int) -> int:
+        """About how many parts of `length` tokens the texts have."""
+        part = length * BYTES_A_TOKEN
+        return sum(math.ceil(len(line.text.encode()) / part) for line in self.lines)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

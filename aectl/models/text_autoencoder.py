@@ -69,7 +69,8 @@ class Writer(nn.Module):
     """A GRU that predicts a text token by token, from the tokens before and a context.
 
     The context is what is known beside them: (batch, steps, context), a vector for each token that
-    is to be predicted; `start`, (batch, context), is where the GRU begins.
+    is to be predicted, seen by the GRU and by the prediction; `start`, (batch, context), is where
+    the GRU begins.
     """
 
     def __init__(self, embedding: Embedding, context: int, units: int) -> None:
@@ -78,14 +79,14 @@ class Writer(nn.Module):
         self._embedding = (embedding,)  # in a tuple, so that its weights are not registered twice
         self.begin = nn.Linear(context, units) if context else None
         self.gru = nn.GRU(width + context, units, batch_first=True)
-        self.predict = nn.Linear(units, width)
+        self.predict = nn.Linear(units + context, width)
 
     def forward(self, before: Tensor, context: Tensor | None, start: Tensor | None) -> Tensor:
         """before (batch, steps, width), the tokens before each -> logits (batch, steps,
         vocabulary).
         """
         known = before if context is None else torch.cat([before, context], 2)
-        return self._answer(self.gru(known, self._first(start))[0])
+        return self._answer(self.gru(known, self._first(start))[0], context)
 
     @torch.no_grad()
     def greedy(self, context: Tensor, start: Tensor) -> Tensor:
@@ -94,9 +95,9 @@ class Writer(nn.Module):
         tokens = torch.full((len(start), 1), START, device=start.device)
         state, ended, written = self._first(start), tokens == END, []
         for step in range(context.shape[1]):
-            known = torch.cat([embedding(tokens), context[:, step : step + 1]], 2)
-            out, state = self.gru(known, state)
-            tokens = self._answer(out)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
+            here = context[:, step : step + 1]
+            out, state = self.gru(torch.cat([embedding(tokens), here], 2), state)
+            tokens = self._answer(out, here)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
             ended = ended | (tokens == END)
             written.append(tokens.masked_fill(ended, PAD))
         return torch.cat(written, 1)
@@ -107,8 +108,9 @@ class Writer(nn.Module):
         first: Tensor = self.begin(start).tanh()[None]
         return first
 
-    def _answer(self, out: Tensor) -> Tensor:
-        return self._embedding[0].logits(self.predict(out))
+    def _answer(self, out: Tensor, context: Tensor | None) -> Tensor:
+        known = out if context is None else torch.cat([out, context], 2)
+        return self._embedding[0].logits(self.predict(known))
 
 
 class LanguageModel(nn.Module):
@@ -148,21 +150,30 @@ class Bottleneck(NamedTuple):
 
 
 class VectorEncoder(nn.Module):
-    """preactivation = W [the ends of what was read] + b; of that, `code` makes the code."""
+    """preactivation = sum_t p_t * (W s_t + b) / sqrt(length); of that, `code` makes the code.
 
-    def __init__(self, embedding: Embedding, units: int, code_size: int, code: Code) -> None:
+    s_t is what the reader knows at token t, and p_t a vector that is learnt for each place, element
+    by element: it binds the token to its place, so that both can be read off the sum (Gayler 1998,
+    multiplicative binding). The last state of the reader would have to remember all of them.
+    """
+
+    def __init__(
+        self, embedding: Embedding, length: int, units: int, code_size: int, code: Code
+    ) -> None:
         super().__init__()
         self.embedding = embedding
         self.reader = Reader(embedding.weight.shape[1], units)
         self.to_code = nn.Linear(2 * units, code_size)
+        self.places = nn.Parameter(torch.randn(length, code_size))
         self.code = code
         self.code_size = code_size
 
     def preactivation(self, tokens: Tensor) -> Tensor:
         """tokens (batch, length) -> (batch, code_size), before the activation."""
-        ends = self.reader(self.embedding(tokens), lengths_of(tokens))[1]
-        answers: Tensor = self.to_code(ends)
-        return answers
+        states = self.reader(self.embedding(tokens), lengths_of(tokens))[0]
+        bound = self.to_code(states) * self.places[: tokens.shape[1]]
+        answers: Tensor = (bound * (tokens != PAD)[..., None]).sum(1)
+        return answers / math.sqrt(len(self.places))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens (batch, length) -> code (batch, code_size)."""
@@ -209,15 +220,21 @@ class TextEncoder(nn.Module):
 
 
 class ThroughVector(nn.Module):
-    """A text autoencoder whose code is a vector: the writer knows it at every step."""
+    """A text autoencoder whose code is a vector.
+
+    At each step the writer knows q_t * code, q_t a vector that is learnt for each place, element by
+    element: what the encoder bound to a place is found there.
+    """
 
     def __init__(
         self, vocabulary: int, length: int, units: int, code_size: int, code: Code
     ) -> None:
         super().__init__()
         self.shape = (1, 1, length)
-        self.encoder = VectorEncoder(Embedding(vocabulary, _width(units)), units, code_size, code)
-        self.writer = Writer(self.embedding, code_size, units)
+        embedding = Embedding(vocabulary, _width(units))
+        self.encoder = VectorEncoder(embedding, length, units, code_size, code)
+        self.places = nn.Parameter(torch.randn(length + 1, code_size))
+        self.writer = Writer(embedding, code_size, units)
 
     @property
     def embedding(self) -> Embedding:
@@ -244,13 +261,16 @@ class ThroughVector(nn.Module):
         + 1, vocabulary).
         """
         before = shifted(self.embedding(with_end(tokens)), self.embedding)
-        logits: Tensor = self.writer(before, _at_each(code, before.shape[1]), code)
+        logits: Tensor = self.writer(before, self._context(code, before.shape[1]), code)
         return logits
 
     def decode(self, code: Tensor) -> Tensor:
         """code (batch, code_size) -> the text it is decoded to, token by token, (batch, length)."""
         length = self.shape[2]
-        return self.writer.greedy(_at_each(code, length + 1), code)[:, :length]
+        return self.writer.greedy(self._context(code, length + 1), code)[:, :length]
+
+    def _context(self, code: Tensor, steps: int) -> Tensor:
+        return code[:, None] * self.places[:steps]
 
 
 class ThroughText(nn.Module):
@@ -324,10 +344,6 @@ def shorter_text(code: Bottleneck) -> Tensor:
 def _width(units: int) -> int:
     """The width of the vectors of tokens."""
     return max(1, units // 2)
-
-
-def _at_each(code: Tensor, steps: int) -> Tensor:
-    return code[:, None].expand(-1, steps, -1)
 
 
 def drawn(logits: Tensor, temperature: float) -> Tensor:

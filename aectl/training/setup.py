@@ -187,11 +187,10 @@ def _read_texts(config: Config, reading: Reading) -> TextSet:
 def _resolved_for_texts(config: Config, found: TextSet) -> Config:
     name = found.name.removesuffix(":train")
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=name))
-    words = sum(len(line.text.split()) for line in found.lines)
     width = 0
     if config.training.encoder:
         width = model_file.read_card(Path(config.training.encoder)).architecture.code_size
-    return config.resolved(None, width, max(len(found), words // config.data.length))
+    return config.resolved(None, width, found.parts(config.data.length))
 
 
 def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:

@@ -1,5 +1,6 @@
 """The text autoencoders."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -54,19 +55,30 @@ def test_a_reader_is_a_bidirectional_gru_over_packed_texts():
     torch.testing.assert_close(ends, torch.cat([last[0], last[1]], 1))
 
 
+def test_a_code_is_the_sum_of_what_is_known_of_each_token_bound_to_its_place():
+    net, x, lengths = network("vector"), tokens(), (7, 4, 1)
+    encoder = net.encoder
+    states = encoder.reader(net.embedding(x), torch.tensor(lengths))[0].detach().double().numpy()
+    weight, bias = (p.detach().double().numpy() for p in encoder.to_code.parameters())
+    places = encoder.places.detach().double().numpy()
+    for row, length in enumerate(lengths):
+        bound = [places[t] * (weight @ states[row, t] + bias) for t in range(length)]
+        wanted = np.tanh(np.sum(bound, axis=0) / 7**0.5)
+        np.testing.assert_allclose(net.encode(x)[row].detach().numpy(), wanted, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["vector", "text"])
 def test_padding_changes_neither_code_nor_logits(kind):
-    short, longer = network(kind), network(kind, 12)
-    x = tokens()
+    net, x = network(kind, 12), tokens()
     padded = nn.functional.pad(x, (0, 5))
-    code, same = short.encode(x), longer.encode(padded)
+    code, same = net.encode(x), net.encode(padded)
     if kind == "vector":
         torch.testing.assert_close(code, same)
     else:
         slots = code.lengths.max()
         assert shorter_text(same)[:, :slots].equal(shorter_text(code)[:, :slots])
         assert (shorter_text(same)[:, slots:] == 0).all()
-    logits, others = short.predict(code, x), longer.predict(same, padded)
+    logits, others = net.predict(code, x), net.predict(same, padded)
     for row, length in enumerate(lengths_of(x)):
         torch.testing.assert_close(logits[row, : length + 1], others[row, : length + 1])
 
