@@ -76,6 +76,12 @@ class Features:
     normalize: str = "none"
     dtype: str = "float32"
 
+    def of(self, code: Tensor) -> NDArray[Any]:
+        """code (n, features), as it is to be written."""
+        scaled = torch.nn.functional.normalize(code) if self.normalize == "l2" else code
+        wanted: NDArray[Any] = scaled.to(getattr(torch, self.dtype)).cpu().numpy()
+        return wanted
+
 
 CODE = Features()
 
@@ -118,10 +124,7 @@ def encode(
     network.to(device).eval()
     for batch in batches:
         code = network.encode(_full(batch, device), features.layer)
-        if features.normalize == "l2":
-            code = torch.nn.functional.normalize(code)
-        wanted = code.to(getattr(torch, features.dtype)).cpu().numpy()
-        yield Encoded(batch, wanted[: len(batch.paths)])
+        yield Encoded(batch, features.of(code)[: len(batch.paths)])
 
 
 @torch.inference_mode()

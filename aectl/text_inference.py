@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aectl.data.texts import TextBatch
-from aectl.inference import rows_of
+from aectl.inference import CODE, Features, rows_of
 from aectl.metrics import TextMetrics
 from aectl.models import TextNetwork, ThroughVector
 from aectl.models.text_autoencoder import Bottleneck, shorter_text, with_end
@@ -51,12 +51,13 @@ def encode(
     batches: Iterable[TextBatch],
     device: torch.device,
     vocabulary: Vocabulary,
+    features: Features = CODE,
 ) -> Iterator[EncodedTexts]:
-    """The code of every text."""
+    """The code of every text; a vector as `features` says."""
     network.to(device).eval()
     for batch in batches:
         code, count = network.encode(full(batch, device)), len(batch.paths)
-        vector = code[:count].cpu().numpy() if isinstance(code, Tensor) else None
+        vector = features.of(code)[:count] if isinstance(code, Tensor) else None
         yield EncodedTexts(batch, vector, _shorter(code, count, vocabulary))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from aectl.cli import options, texts
-from aectl.cli.verb import Session, load_classifier, read_card
+from aectl.cli.verb import Session, load_classifier, named_by, read_card
 from aectl.errors import ConfigError
 
 
@@ -32,17 +32,15 @@ def classify(
 
     tables.check_destination(out, common.overwrite, resume)
     session = Session(common, out)
-    card = read_card(model, "classify", ("classifier",))
+    card, naming = read_card(model, "classify", ("classifier",)), named_by(relative_to, absolute)
     if card.vocabulary:
-        texts.refuse(session, relative_to=relative_to is not None, absolute=absolute)
+        texts.refuse(session)
     if top_k > len(card.classes):
         raise ConfigError(f"--top-k must be at most {len(card.classes)}, the number of classes")
     if card.vocabulary:
-        rowed = texts.Rowed(session, model, card, inputs, label_from_folder, out, resume)
+        rowed = texts.Rowed(session, model, card, inputs, label_from_folder, naming, out, resume)
         return rowed.classify(top_k)
-    found = session.inputs(
-        inputs, card, labels=label_from_folder, relative_to=relative_to, absolute=absolute
-    )
+    found = session.inputs(inputs, card, labels=label_from_folder, naming=naming)
     if session.nothing_to_resume(out, resume):
         return 0
     with session.table(

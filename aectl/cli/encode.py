@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from aectl.cli import options, texts
-from aectl.cli.verb import Session, load_autoencoder, read_card
+from aectl.cli.verb import Session, load_autoencoder, named_by, read_card
 from aectl.errors import ConfigError
 from aectl.sections import WITH_A_CODE
 
@@ -57,20 +57,20 @@ def encode(
 
     tables.check_destination(out, common.overwrite, resume, layout)
     session = Session(common, out)
-    card = read_card(model, "encode", WITH_A_CODE)
+    card, naming = read_card(model, "encode", WITH_A_CODE), named_by(relative_to, absolute)
     if card.vocabulary:
-        texts.refuse(
-            session, layer=layer is not None, normalize=normalize != "none",
-            dtype=dtype != "float32", relative_to=relative_to is not None, absolute=absolute,
-        )  # fmt: skip
-        rowed = texts.Rowed(session, model, card, inputs, label_from_folder, out, resume)
-        return rowed.encode(layout)
+        texts.refuse(session, layer=layer is not None)
+        if card.architecture.config.bottleneck == "text":
+            texts.refuse(
+                session, "a code that is a text", normalize=normalize != "none",
+                dtype=dtype != "float32", layout=layout != "columns",
+            )  # fmt: skip
+        rowed = texts.Rowed(session, model, card, inputs, label_from_folder, naming, out, resume)
+        return rowed.encode(normalize, dtype, layout)
     depth = len(card.architecture.hidden)
     if layer is not None and layer > depth:
         raise ConfigError(f"--layer must be at most {depth}, the layers of this encoder")
-    found = session.inputs(
-        inputs, card, labels=label_from_folder, relative_to=relative_to, absolute=absolute
-    )
+    found = session.inputs(inputs, card, labels=label_from_folder, naming=naming)
     if session.nothing_to_resume(out, resume):
         return 0
     with session.table(

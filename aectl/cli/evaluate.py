@@ -14,7 +14,7 @@ import typer
 from aectl.cli import options, texts
 from aectl.cli.console import Console
 from aectl.cli.portrait import metrics_beside, portrait
-from aectl.cli.verb import Session, read_card
+from aectl.cli.verb import Session, named_by, read_card
 from aectl.errors import ConfigError, OutputError
 from aectl.files import refuse_existing
 from aectl.sections import WITH_A_CODE
@@ -102,15 +102,15 @@ def evaluate(
     from aectl.outputs import page, run_folder, tables
 
     tables.check_destination(per_image, common.overwrite)
-    session = Session(common, per_image)
+    session, naming = Session(common, per_image), named_by(relative_to, absolute)
     cards = [read_card(path, "eval", (*WITH_A_CODE, "classifier")) for path in models]
     if per_image and cards[0].architecture.kind == "classifier":
         raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an input")
     if any(card.vocabulary for card in cards):
-        texts.refuse(session, pca=pca, probe=probe, report=report_file is not None, sort=sort)
+        texts.refuse(session, pca=pca, probe=probe, report=report_file is not None)
         if len({(card.vocabulary is None, card.architecture.kind) for card in cards}) > 1:
             raise ConfigError("models of text are measured beside others of their kind alone")
-        of_texts, status = texts.evaluate(session, models, cards, dataset, per_image)
+        of_texts, status = texts.evaluate(session, models, cards, dataset, per_image, sort, naming)
         _show(of_texts, _grouped(cards, of_texts), cards[0].classes, as_json, as_csv)
         return status
     found = [
@@ -118,8 +118,7 @@ def evaluate(
             dataset,
             card,
             labels=probe or report_file is not None or card.architecture.kind == "classifier",
-            relative_to=relative_to,
-            absolute=absolute,
+            naming=naming,
         )
         for card in cards
     ]
@@ -132,7 +131,8 @@ def evaluate(
         with session.batches(inputs, card.shape, told=not results) as batches:
             measured = _measured(evaluation, batches, session.console, inspection)
             if per_image:
-                _write_errors(per_image, _rows(measured, inputs.labelled), sort)
+                by = "mse" if sort else None
+                tables.write_file(per_image, _rows(measured, inputs.labelled), by, descending=True)
             collections.deque(measured, maxlen=0)
         if evaluation.images == 0:
             return session.outcome.status(0)
@@ -232,14 +232,6 @@ def _measured(
         yield measured
 
 
-def _write_errors(path: Path, rows: "Iterator[Rows]", sort: bool) -> None:
-    from aectl.outputs import tables
-
-    with tables.Table(path, sys.stdout.buffer) as table:
-        for part in _sorted(rows) if sort else rows:
-            table.write(part)
-
-
 def _rows(results: "Iterator[Measured]", labelled: bool) -> "Iterator[Rows]":
     """A table of the paths and errors of what has been measured."""
     from aectl.outputs import tables
@@ -271,29 +263,6 @@ def _pca_mse(
     if of not in known:
         known[of] = evaluation.pca_mse(inputs)
     return known[of]
-
-
-def _sorted(tables: "Iterator[Rows]") -> "Iterator[Rows]":
-    """All rows as one table, the largest mse first."""
-    import numpy as np
-
-    from aectl.outputs.formats import Rows
-
-    parts = list(tables)
-    if not parts:
-        return
-    columns = {
-        name: np.concatenate([np.asarray(part.columns[name], object) for part in parts])
-        for name in parts[0].columns
-    }
-    order = np.argsort(-columns["mse"].astype(np.float32), kind="stable")
-    ordered = {name: values[order] for name, values in columns.items()}
-    yield Rows(
-        {
-            name: values.astype(np.float32) if name == "mse" else values.tolist()
-            for name, values in ordered.items()
-        }
-    )
 
 
 def _grouped(cards: "list[ModelCard]", results: list[dict[str, Any]]) -> "list[Group]":

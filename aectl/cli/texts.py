@@ -16,11 +16,11 @@ from aectl.errors import ConfigError, DataError
 from aectl.model_file import ModelCard
 
 if TYPE_CHECKING:
-    from aectl.data.inputs import Position
+    from aectl.data.inputs import Naming, Position
     from aectl.data.texts import TextBatch
     from aectl.inference import Classified
     from aectl.models import TextNetwork
-    from aectl.outputs.formats import Column
+    from aectl.outputs.formats import Column, Rows
     from aectl.text_inference import EncodedTexts, MeasuredTexts, ReconstructedTexts
     from aectl.vocabulary import Vocabulary
 
@@ -28,22 +28,26 @@ BATCH = 256
 NOUN = "texts"
 
 
-def refuse(session: Session, **options: bool) -> None:
-    """Raises ConfigError for an option that has a meaning for images alone."""
-    common = session.common
-    chosen = {"ext": common.ext, "include": common.include, "exclude": common.exclude}
-    for name, given in {**options, **chosen, "null": common.null}.items():
+def refuse(session: Session, what: str = "a model of text", **options: bool) -> None:
+    """Raises ConfigError for an option that was given and has no meaning with what is used."""
+    for name, given in {**options, "null": session.common.null}.items():
         if given:
-            raise ConfigError(f"--{name.replace('_', '-')} has no effect with a model of text")
+            raise ConfigError(f"--{name.replace('_', '-')} has no effect with {what}")
 
 
 class Reading:
     """The texts that a verb reads, with what is to be said of them at its end."""
 
     def __init__(
-        self, session: Session, card: ModelCard, words: list[str] | None, labels: bool = False
+        self,
+        session: Session,
+        card: ModelCard,
+        words: list[str] | None,
+        labels: bool = False,
+        naming: "Naming | None" = None,
     ) -> None:
-        from aectl.data.texts import TextInputs
+        from aectl.data.inputs import Naming
+        from aectl.data.texts import ENDINGS, TextInputs
 
         self._session, self._card = session, card
         self.inputs: TextInputs = TextInputs(
@@ -51,6 +55,8 @@ class Reading:
             data_dir(session.common.data_dir),
             None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer),
             labels,
+            session.selection(ENDINGS),
+            naming or Naming(),
         )
 
     @property
@@ -59,11 +65,16 @@ class Reading:
         assert self._card.vocabulary is not None
         return self._card.vocabulary
 
+    @property
+    def batch_size(self) -> int:
+        """How many texts the network sees at a time."""
+        return self._session.common.batch_size or BATCH
+
     def batches(
         self, most: int | None = None, after: "Position | None" = None
     ) -> "Iterator[TextBatch]":
         """The texts `after` a position, in batches of `most` at the most."""
-        size = min(self._session.common.batch_size or BATCH, most or BATCH)
+        size = min(self.batch_size, most or self.batch_size)
         length = self._card.shape[2]
         return self.inputs.batches(
             self.vocabulary, length, size, self._session.outcome.on_bad, after
@@ -91,22 +102,26 @@ class Rowed:
     card: ModelCard
     words: list[str] | None
     labels: bool
+    naming: "Naming"
     out: Path | None
     resume: bool
 
-    def encode(self, layout: str) -> int:
+    def encode(self, normalize: str, dtype: str, layout: str) -> int:
         """Each text's path, its label where known, and its code, or the shorter text."""
 
         def results(reading: Reading, batches: "Iterator[TextBatch]") -> "Iterator[EncodedTexts]":
-            from aectl import text_inference
+            from aectl import inference, text_inference
 
             network, device = _load(self.model), self.session.device()
-            return text_inference.encode(network, batches, device, reading.vocabulary)
+            features = inference.Features(normalize=normalize, dtype=dtype)
+            return text_inference.encode(network, batches, device, reading.vocabulary, features)
 
         def columns(result: "EncodedTexts") -> "dict[str, Column]":
             return {} if result.shorter is None else {"bottleneck": result.shorter}
 
-        return self._written("encoding", results, columns, layout=layout)
+        return self._written(
+            "encoding", results, columns, normalize=normalize, dtype=dtype, layout=layout
+        )
 
     def classify(self, top_k: int) -> int:
         """Each text's path, its label where known, and its likeliest classes."""
@@ -136,11 +151,12 @@ class Rowed:
         from aectl.outputs.formats import Rows
 
         session = self.session
-        reading = Reading(session, self.card, self.words, self.labels)
+        reading = Reading(session, self.card, self.words, self.labels, self.naming)
         if session.nothing_to_resume(self.out, self.resume):
             return 0
         labelled = reading.inputs.labelled
-        with session.table(self.model, self.out, self.resume, labelled=labelled, **how) as table:
+        how |= {"labelled": labelled, "batch_size": reading.batch_size}
+        with session.table(self.model, self.out, self.resume, **how) as table:
             found = results(reading, reading.batches(after=table.position))
             for result in session.console.counted(found, doing, NOUN):
                 leading = tables.leading_columns(result.batch, labelled)
@@ -190,15 +206,25 @@ def evaluate(
     cards: Sequence[ModelCard],
     words: list[str] | None,
     per_text: Path | None,
+    sort: bool,
+    naming: "Naming",
 ) -> tuple[list[dict[str, Any]], int]:
-    """The figures of each model, and the exit status."""
+    """The figures of each model, and the exit status.
+
+    `per_text` gets a row a text; with `sort`, the worst first.
+    """
+    from aectl.outputs import tables
+
     results, status = [], 0
     for path, card in zip(models, cards, strict=True):
-        reading, texts = Reading(session, card, words, bool(card.classes)), 0
+        reading = Reading(session, card, words, bool(card.classes), naming)
         measured, figures = _measured(session, path, card, reading)
         counted = session.console.counted(measured, "measuring", NOUN)
-        for result in _written(per_text, counted) if per_text else counted:
-            texts += len(result.batch.paths)
+        if per_text:
+            by = "token_accuracy" if sort else None
+            texts = tables.write_file(per_text, map(_row_each, counted), by)
+        else:
+            texts = sum(len(result.batch.paths) for result in counted)
         status = max(status, reading.status(texts))
         named = " ".join(map(reading.inputs.called, reading.inputs.words))
         results.append({"model": str(path), "dataset": named, "n": texts, **figures()})
@@ -223,17 +249,12 @@ def _measured(
     return results, metrics.result
 
 
-def _written(path: Path, results: "Iterator[MeasuredTexts]") -> "Iterator[MeasuredTexts]":
-    """The same results, and a table of each text's accuracy."""
+def _row_each(result: "MeasuredTexts") -> "Rows":
+    """A table of the accuracy of each text."""
     from aectl.outputs.formats import Rows
-    from aectl.outputs.tables import Table
 
-    with Table(path, sys.stdout.buffer) as table:
-        for result in results:
-            columns: dict[str, Column] = {"path": result.batch.paths, "text": result.batch.texts}
-            columns["token_accuracy"] = result.token_accuracy
-            table.write(Rows(columns))
-            yield result
+    batch = result.batch
+    return Rows({"path": batch.paths, "text": batch.texts, "token_accuracy": result.token_accuracy})
 
 
 def _first(results: "Iterator[ReconstructedTexts]", count: int | None) -> "Iterator[Any]":

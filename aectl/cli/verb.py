@@ -18,7 +18,8 @@ from aectl.types import Shape
 if TYPE_CHECKING:
     import torch
 
-    from aectl.data.inputs import Batches, Inputs, Position
+    from aectl.data.folders import Selection
+    from aectl.data.inputs import Batches, Inputs, Naming, Position
     from aectl.models import Classifier
     from aectl.models.autoencoder import AutoencoderBase
     from aectl.outputs.tables import Table
@@ -50,6 +51,15 @@ def load_classifier(path: Path) -> "Classifier":
     return cast("Classifier", model_file.load(path)[0])
 
 
+def named_by(relative_to: str | None, absolute: bool) -> "Naming":
+    """What a table calls a file. Raises ConfigError for both ways at once."""
+    from aectl.data.inputs import Naming
+
+    if relative_to is not None and absolute:
+        raise ConfigError("give either --relative-to or --absolute, not both")
+    return Naming(relative_to, absolute)
+
+
 class Session:
     """One call of a verb: what goes to stderr, the account of its inputs, and where it runs."""
 
@@ -66,20 +76,16 @@ class Session:
         card: ModelCard,
         *,
         labels: bool = False,
-        relative_to: str | None = None,
-        absolute: bool = False,
+        naming: "Naming | None" = None,
     ) -> "Inputs":
         """The inputs that the user named, or else the dataset that the model was trained on.
 
-        `labels` takes an image's label from the sub-folder in which it lies; `relative_to` and
-        `absolute` say which path of a file stands in the table.
+        `labels` takes an image's label from the sub-folder in which it lies; `naming` says which
+        path of a file stands in the table.
         """
         from aectl.data.datasets import is_dataset
-        from aectl.data.folders import Selection
         from aectl.data.inputs import Inputs, Naming
 
-        if relative_to is not None and absolute:
-            raise ConfigError("give either --relative-to or --absolute, not both")
         common = self.common
         for word in words or ():
             if is_dataset(word) and Path(word).is_dir():
@@ -90,13 +96,20 @@ class Session:
             None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer),
             null_separated=common.null,
             labels_from_folders=labels,
-            selection=Selection(
-                tuple((common.ext or "").replace(",", " ").split()),
-                tuple(common.include or ()),
-                tuple(common.exclude or ()),
-            ),
-            naming=Naming(relative_to, absolute),
+            selection=self.selection(),
+            naming=naming or Naming(),
             workers=common.workers or cores(),
+        )
+
+    def selection(self, usual: tuple[str, ...] = ()) -> "Selection":
+        """Which files of a folder the options ask for; by their `usual` endings, if by no other."""
+        from aectl.data.folders import Selection
+
+        common = self.common
+        return Selection(
+            tuple((common.ext or "").replace(",", " ").split()) or usual,
+            tuple(common.include or ()),
+            tuple(common.exclude or ()),
         )
 
     def _trained_on(self, card: ModelCard) -> list[str]:

@@ -1,4 +1,4 @@
-"""Finding images: in folders, in tar and zip archives, and among them those that are wanted."""
+"""Finding files, images unless others are asked for: in folders, and in tar and zip archives."""
 
 import os
 import tarfile
@@ -62,13 +62,13 @@ OnBad = Callable[[str, str], None]
 """Told the path of each input that could not be read, and why."""
 
 
-def find_images(
+def find_files(
     folder: str,
     selection: Selection = EVERY_IMAGE,
     below: str = "",
     above: frozenset[str] = frozenset(),
 ) -> Iterator[Found]:
-    """The image files below a folder, each folder in sorted order.
+    """The files below a folder that are wanted, each folder in sorted order.
 
     Links are followed, but for one that leads back to a folder `above`. What cannot be searched
     is found with a reason.
@@ -96,7 +96,7 @@ def find_images(
         elif not selection.excludes(relative):
             empty = True
             try:
-                for found in find_images(path, selection, relative + "/", above | {here}):
+                for found in find_files(path, selection, relative + "/", above | {here}):
                     empty = False
                     yield found
             except RecursionError:

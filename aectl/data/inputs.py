@@ -19,7 +19,7 @@ from aectl.data.folders import (
     OnBad,
     Selection,
     class_of,
-    find_images,
+    find_files,
     find_in_archive,
     is_archive,
 )
@@ -161,7 +161,7 @@ class Inputs:
                 elif path:
                     yield from self._named(os.fsdecode(path))
         elif os.path.isdir(word):
-            yield from self._described(find_images(word, self.selection), word)
+            yield from self._described(find_files(word, self.selection), word)
         else:
             yield from self._named(word)
 

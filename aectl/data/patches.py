@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.datasets import ImageSet
-from aectl.data.folders import OnBad, find_images
+from aectl.data.folders import OnBad, find_files
 from aectl.data.images import Pixels, decode, native_shape
 from aectl.errors import DataError, ImageError, UnknownInputError
 
@@ -88,7 +88,7 @@ def _scenes(folder: str, sides: tuple[int, int], on_bad: OnBad) -> list[Pixels]:
     if not os.path.isdir(folder):
         raise UnknownInputError(f"no folder '{folder}' to cut patches from")
     scenes = []
-    for one in find_images(folder):
+    for one in find_files(folder):
         if one.reason is not None:
             on_bad(one.path, one.reason)
             continue

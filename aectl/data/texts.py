@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from aectl import options
 from aectl.data.datasets import DOWNLOAD_TIMEOUT
-from aectl.data.folders import OnBad, Selection, class_of, find_images
-from aectl.data.inputs import STDIN, Position, pieces
+from aectl.data.folders import OnBad, Selection, class_of, find_files
+from aectl.data.inputs import STDIN, Naming, Position, pieces
 from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
 from aectl.files import replacing
 from aectl.types import PAD
@@ -28,6 +28,11 @@ from aectl.vocabulary import Vocabulary
 
 ENDINGS = (".txt", ".tsv")
 """The endings of files of text; in a .tsv file, each line is a label, a tab, and the text."""
+
+EVERY_TEXT = Selection(ENDINGS)
+
+OF_STDIN = "stdin"
+"""What a table calls the file that lines on stdin are of."""
 
 PEEKED = 4096
 """Bytes of a file in which none may be zero."""
@@ -41,7 +46,7 @@ Tokens = NDArray[np.int64]
 
 
 class Line(NamedTuple):
-    """A text: its number, from 1, in a `file`, which is `-` where it came from stdin."""
+    """A text: its number, from 1, in a `file`."""
 
     file: str
     number: int
@@ -130,14 +135,17 @@ class Account:
 class TextInputs:
     """The texts that the user named: files, folders, datasets, and `-` for lines on stdin.
 
-    `labels_from_folders` takes a text's label from the sub-folder in which its file lies; `split`
-    is that of datasets that are named without one.
+    `labels_from_folders` takes a text's label from the sub-folder in which its file lies;
+    `selection` says which files of a folder are read, and `naming` what a table calls a file;
+    `split` is that of datasets that are named without one.
     """
 
     words: Sequence[str]
     data_dir: Path
     stdin: BinaryIO | None = None
     labels_from_folders: bool = False
+    selection: Selection = EVERY_TEXT
+    naming: Naming = field(default_factory=Naming)
     split: str = "test"
     account: Account = field(default_factory=Account)
 
@@ -193,7 +201,7 @@ class TextInputs:
         for word in self.words:
             if word == STDIN:
                 assert self.stdin is not None
-                yield STDIN, None, self.stdin
+                yield OF_STDIN, None, self.stdin
             elif is_text_dataset(word):
                 path = find(word, self.data_dir, self.split)
                 with path.open("rb") as file:
@@ -202,7 +210,7 @@ class TextInputs:
                 yield from self._below(word, on_bad)
 
     def _below(self, word: str, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        found = find_images(word, Selection(ENDINGS)) if os.path.isdir(word) else None
+        found = find_files(word, self.selection) if os.path.isdir(word) else None
         for one in found or [None]:
             path = word if one is None else one.path
             label = class_of(path, word) if one and self.labels_from_folders else None
@@ -213,7 +221,7 @@ class TextInputs:
                     if b"\0" in file.peek(PEEKED)[:PEEKED]:
                         on_bad(path, "is no UTF-8 text: it holds zero bytes")
                     else:
-                        yield path, label, file
+                        yield self.naming(path), label, file
             except OSError as error:
                 on_bad(path, error.strerror or str(error))
 
@@ -292,7 +300,9 @@ def load(word: str, data_dir: Path, on_bad: OnBad, account: Account) -> TextSet:
     Where each file of a folder lies in a sub-folder, the sub-folders are the classes. Raises
     DataError where there is no text that can be read.
     """
-    inputs = TextInputs([word], data_dir, None, os.path.isdir(word), "train", account)
+    inputs = TextInputs(
+        [word], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account
+    )
     lines = tuple(line for line in inputs.lines(on_bad) if line is not None)
     if not lines:
         looked = f" (looked for {', '.join(ENDINGS)})" if os.path.isdir(word) else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from aectl.data.datasets import ImageSet
-from aectl.data.folders import OnBad, find_images
+from aectl.data.folders import OnBad, find_files
 from aectl.data.images import SUFFIXES, Pixels, native_shape
 from aectl.data.inputs import InputBatch, Inputs
 from aectl.errors import DataError, ImageError
@@ -51,7 +51,7 @@ def load_folder(
 
     Raises DataError where there is no image that can be read, or no room for them.
     """
-    files = [found.file for found in find_images(folder) if found.reason is None]
+    files = [found.file for found in find_files(folder) if found.reason is None]
     if not files:
         raise DataError(f"no images in {folder} (looked for {', '.join(SUFFIXES)})")
     shape = channels or 3, *(sides or _default_sides(files))

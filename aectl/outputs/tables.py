@@ -5,7 +5,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -65,7 +65,7 @@ def check_destination(
 class Table:
     """A table that is written beside the work, in a thread; a context, at whose end it is whole.
 
-    Its rows go to a file, or to stdout as CSV where `path` is None. Where the context ends with
+    Its rows go to a file, or to `stdout` as CSV where `path` is None. Where the context ends with
     an exception and the run has a `key`, what there is of a file is kept for `resume`: then
     `position` is how far the inputs had been read, and `bad` are those that could not be. The
     caller's list `bad` of all inputs that could not be read is kept along.
@@ -76,7 +76,7 @@ class Table:
     def __init__(
         self,
         path: Path | None,
-        stdout: IO[bytes],
+        stdout: IO[bytes] | None = None,
         *,
         layout: str = "columns",
         key: Mapping[str, Any] | None = None,
@@ -182,6 +182,7 @@ class Table:
             with writing(self._path):
                 self._part.add(rows, self._layout, self._bad)
             return
+        assert self._stdout is not None
         text = io.BytesIO()
         self._format.write(rows, self._layout, self._first, text)
         self._first = False
@@ -205,6 +206,33 @@ class Table:
             parts.append(rows)
             values += _values(rows)
         return _joined(parts)
+
+
+def write_file(
+    path: Path, parts: Iterable[Rows], by: str | None = None, descending: bool = False
+) -> int:
+    """Writes rows to a file, all of them in the order of a column where `by` names one.
+
+    Returns how many there are.
+    """
+    with Table(path) as table:
+        for part in parts if by is None else _sorted(parts, by, descending):
+            table.write(part)
+    return table.count
+
+
+def _sorted(parts: Iterable[Rows], by: str, descending: bool) -> Iterator[Rows]:
+    if not (all_parts := list(parts)):
+        return
+    rows = _joined(all_parts)
+    values = np.asarray(rows.columns[by])
+    order = np.argsort(-values if descending else values, kind="stable")
+    yield Rows(
+        {
+            name: column[order] if isinstance(column, np.ndarray) else [column[n] for n in order]
+            for name, column in rows.columns.items()
+        }
+    )
 
 
 def leading_columns(batch: "InputBatch | TextBatch", labelled: bool) -> dict[str, Column]:

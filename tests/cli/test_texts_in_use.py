@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import operator
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,7 +92,7 @@ def test_the_code_of_a_line_on_stdin(aectl, vector):
     vocabulary = model_file.read_card(vector).vocabulary
     (tokens,) = vocabulary.encode(["the cat sat"])
     code = network.encode(torch.tensor([tokens[:8] + [0] * (8 - len(tokens))]))[0]
-    assert row.pop("path") == "-:1"
+    assert row.pop("path") == "stdin:1"
     assert [float(value) for value in row.values()] == pytest.approx(code.tolist(), abs=1e-6)
     assert list(row) == [f"f{number}" for number in range(8)]
 
@@ -120,6 +122,44 @@ def test_codes_do_not_depend_on_the_order(aectl, vector, corpus):
     for one, other in zip(usual, turned[::-1], strict=True):
         del one["path"], other["path"]
         assert one == other
+
+
+def test_vectors_are_scaled_and_written_as_images_codes_are(aectl, vector, corpus, tmp_path):
+    usual = np.array(
+        [list(row.values())[1:] for row in rows(aectl("encode", vector, corpus))], "f8"
+    )
+    out = tmp_path / "codes.npz"
+    options = ["--normalize", "l2", "--dtype", "float16", "--out", out]
+    assert aectl("encode", vector, corpus, *options).status == 0
+    found = np.load(out)["features"]
+    assert found.dtype == np.float16
+    wanted = usual / np.linalg.norm(usual, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "option", [("--normalize", "l2"), ("--dtype", "float16"), ("--layout", "sparse")]
+)
+def test_a_code_that_is_a_text_is_no_vector_to_be_scaled(aectl, text, corpus, option):
+    found = aectl("encode", text, corpus, *option)
+    assert (found.status, found.out) == (2, "")
+    assert f"{option[0]} has no effect with a code that is a text" in found.err
+
+
+def test_the_files_of_a_folder_are_chosen_and_named_as_images_are(aectl, vector, tmp_path):
+    folder = tmp_path / "notes"
+    (folder / "old").mkdir(parents=True)
+    for name in ("a.md", "b.txt", "=c.md", "old/d.md"):
+        (folder / name).write_text("she ate\nhe sat\n")
+
+    def paths(*options):
+        return [row["path"] for row in rows(aectl("encode", vector, *options))]
+
+    assert paths(folder) == [f"{folder}/b.txt:1", f"{folder}/b.txt:2"]
+    chosen = paths(folder, "--ext", "md", "--exclude", "old", "--relative-to", folder)
+    assert chosen == ["./=c.md:1", "./=c.md:2", "a.md:1", "a.md:2"]
+    assert paths(folder, "--include", "old/*") == [f"{folder}/old/d.md:1", f"{folder}/old/d.md:2"]
+    assert paths(folder / "a.md", "--absolute")[0] == f"{folder}/a.md:1"
 
 
 def test_encode_through_text_writes_the_shorter_texts_that_reconstruct_tells(aectl, text, corpus):
@@ -154,17 +194,28 @@ def test_eval_measures_what_reconstruct_writes(aectl, vector, corpus):
 
 def test_eval_writes_a_row_a_text(aectl, vector, corpus, tmp_path):
     out = tmp_path / "texts.csv"
-    found = aectl("eval", vector, "--dataset", corpus, "--json", "--per-image", out)
+    arguments = ["eval", vector, "--dataset", corpus, "--json", "--per-image", out]
+    (figures,) = json.loads(aectl(*arguments).out)
     table = list(csv.DictReader(out.open()))
-    assert [row["text"] for row in table] == LINES
-    assert found.status == 0
+    assert [(row["path"], row["text"]) for row in table] == [
+        (f"{corpus}:{number}", line) for number, line in enumerate(LINES, 1)
+    ]
+    vocabulary = model_file.read_card(vector).vocabulary
+    lengths = [min(8, len(tokens)) for tokens in vocabulary.encode(LINES)]
+    right = [float(row["token_accuracy"]) for row in table]
+    mean = sum(map(operator.mul, right, lengths)) / sum(lengths)
+    assert mean == pytest.approx(figures["token_accuracy"], abs=1e-6)
+    assert aectl(*arguments, "--sort", "--overwrite").status == 0
+    worst = list(csv.DictReader(out.open()))
+    assert [float(row["token_accuracy"]) for row in worst] == sorted(right)
+    assert sorted(row["text"] for row in worst) == sorted(LINES)
 
 
 def test_bad_lines_cost_their_own_row(aectl, vector):
     found = aectl("encode", vector, "-", stdin=b"good\n\n\xff\nthis line has far too many tokens\n")
     assert found.status == 1
-    assert [row["path"] for row in rows(found)] == ["-:1", "-:4"]
-    assert "left out -:3: is no UTF-8" in found.err
+    assert [row["path"] for row in rows(found)] == ["stdin:1", "stdin:4"]
+    assert "left out stdin:3: is no UTF-8" in found.err
     assert "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1" in found.err
 
 
@@ -179,7 +230,7 @@ def test_nothing_but_empty_lines_is_an_error(aectl, vector):
     [
         (["classify"], "classify needs a classifier"),
         (["encode", "--layer", "1"], "--layer has no effect with a model of text"),
-        (["encode", "--ext", "txt"], "--ext has no effect with a model of text"),
+        (["encode", "--null"], "--null has no effect with a model of text"),
         (["reconstruct", "--traverse", "1"], "--traverse has no effect with a model of text"),
         (["eval", "--pca"], "--pca has no effect with a model of text"),
     ],

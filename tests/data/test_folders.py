@@ -11,7 +11,7 @@ from aectl.data.folders import (
     EVERY_IMAGE,
     Selection,
     class_of,
-    find_images,
+    find_files,
 )
 
 
@@ -22,7 +22,7 @@ def picture(path, value=0, size=(6, 4)):
 
 def found(folder, selection=EVERY_IMAGE):
     """The paths of the images below a folder, all of which can be searched."""
-    everything = list(find_images(str(folder), selection))
+    everything = list(find_files(str(folder), selection))
     assert all(one.reason is None and one.file == one.path for one in everything)
     return [os.path.relpath(one.path, folder) for one in everything]
 
@@ -38,7 +38,7 @@ def test_a_path_begins_with_the_folder_as_it_was_named(tmp_path, monkeypatch):
     picture(tmp_path / "photos" / "sea" / "a.png")
     monkeypatch.chdir(tmp_path)
     for folder in ("photos", "./photos", str(tmp_path / "photos")):
-        assert [one.path for one in find_images(folder)] == [f"{folder}/sea/a.png"]
+        assert [one.path for one in find_files(folder)] == [f"{folder}/sea/a.png"]
 
 
 def test_the_case_of_an_ending_does_not_matter(tmp_path):
@@ -62,7 +62,7 @@ def test_a_folder_named_like_an_image_is_a_folder(tmp_path):
 def test_an_empty_folder_named_like_an_image_is_told(tmp_path):
     (tmp_path / "album.png").mkdir()
     (tmp_path / "other").mkdir()
-    assert [(one.path, one.reason) for one in find_images(str(tmp_path))] == [
+    assert [(one.path, one.reason) for one in find_files(str(tmp_path))] == [
         (str(tmp_path / "album.png"), "is a folder")
     ]
 
@@ -84,7 +84,7 @@ def test_a_folder_that_vanishes_is_told_and_the_others_are_read(tmp_path):
     for name in ("a.png", "c/1.png"):
         picture(tmp_path / name)
     (tmp_path / "b").mkdir()
-    images = find_images(str(tmp_path))
+    images = find_files(str(tmp_path))
     assert next(images).path == str(tmp_path / "a.png")
     (tmp_path / "b").rmdir()
     assert [(one.path, one.reason) for one in images] == [
@@ -103,7 +103,7 @@ def test_an_unreadable_folder_is_told_and_the_others_are_read(tmp_path, monkeypa
     if user == 0:
         os.seteuid(65534)
     try:
-        images = list(find_images("."))
+        images = list(find_files("."))
     finally:
         os.seteuid(user)
         (tmp_path / "b").chmod(0o755)
@@ -171,7 +171,7 @@ def test_unusual_names_are_found_and_keep_their_bytes(tmp_path):
         picture(tmp_path / os.fsdecode(b"s\xe9a/" + name))
     names = [os.fsencode(name) for name in found(tmp_path)]
     assert sorted(names) == sorted(b"s\xe9a/" + name for name in UNUSUAL)
-    for one in find_images(str(tmp_path)):
+    for one in find_files(str(tmp_path)):
         assert Path(one.file).read_bytes().startswith(b"\x89PNG")
 
 
@@ -214,19 +214,19 @@ def test_an_empty_folder_is_told_where_its_name_is_one_that_is_looked_for(
 ):
     for name in ("album.png", "box.dat", "plain"):
         (tmp_path / name).mkdir()
-    everything = [(one.path, one.reason) for one in find_images(str(tmp_path), selection)]
+    everything = [(one.path, one.reason) for one in find_files(str(tmp_path), selection)]
     assert everything == [(str(tmp_path / name), "is a folder") for name in told]
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
-    (one,) = find_images(str(tmp_path / "nowhere"))
+    (one,) = find_files(str(tmp_path / "nowhere"))
     assert (one.path, one.reason) == (str(tmp_path / "nowhere"), "No such file or directory")
 
 
 def test_what_is_excluded_is_not_even_searched(tmp_path):
     picture(tmp_path / "a.png")
     (tmp_path / "sea" / "deep").mkdir(parents=True)
-    images = find_images(str(tmp_path), Selection(exclude=("sea",)))
+    images = find_files(str(tmp_path), Selection(exclude=("sea",)))
     assert next(images).path == str(tmp_path / "a.png")
     (tmp_path / "sea" / "deep").rmdir()
     (tmp_path / "sea").rmdir()
@@ -240,7 +240,7 @@ def test_folders_too_deep_to_search_cost_only_themselves(tmp_path, monkeypatch):
         os.mkdir("a")
         os.chdir("a")
     os.chdir(tmp_path)
-    told, last = find_images(".")
+    told, last = find_files(".")
     subprocess.run(["rm", "-r", "a"], check=True)  # Python's own rmtree cannot
     assert "too deep" in told.reason
     assert (last.path, last.reason) == ("./b.png", None)

@@ -43,7 +43,7 @@ def test_lines_have_the_number_that_an_editor_shows(tmp_path, on_bad, bad):
 def test_what_is_no_utf8_is_named_by_its_line(tmp_path, on_bad, bad):
     _, lines = read(["-"], on_bad, tmp_path, b"one\ntw\xff\nthree\n")
     assert [line.text for line in lines] == ["one", "three"]
-    assert bad == [("-:2", "is no UTF-8, from byte 3 on")]
+    assert bad == [("stdin:2", "is no UTF-8, from byte 3 on")]
 
 
 def test_a_file_that_is_no_text_costs_one_complaint(tmp_path, on_bad, bad):
@@ -98,11 +98,11 @@ def test_batches_hold_tokens_cut_at_the_length_and_filled_up(tmp_path, on_bad):
     first, second = inputs.batches(vocabulary, 5, 2, on_bad)
     assert vocabulary.decode(first.tokens[1]) == "abcd"  # a space comes before each text
     assert (first.tokens[0] == 0).tolist() == [False] * 4 + [True]
-    assert (first.paths, second.paths) == (["-:1", "-:2"], ["-:3"])
+    assert (first.paths, second.paths) == (["stdin:1", "stdin:2"], ["stdin:3"])
     assert inputs.account.cut == 1
     again = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
     assert [batch.paths for batch in again.batches(vocabulary, 5, 2, on_bad, first.position)] == [
-        ["-:3"]
+        ["stdin:3"]
     ]
     other = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nchanged\nx\n"))
     with pytest.raises(DataError, match="not those that were read before"):
