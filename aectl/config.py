@@ -139,7 +139,7 @@ class Config:
             self,
             data=data,
             model=self.model.resolved(width),
-            training=self.training.resolved(trained),
+            training=self.training.resolved(trained, self.model.bottleneck == "text"),
         )
 
     def values(self) -> dict[str, Any]:

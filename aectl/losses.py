@@ -1,8 +1,8 @@
 """Losses and penalties: pure functions of tensors, each with the source of its formula.
 
-A reconstruction loss is summed over the pixels of an image and averaged over the batch, as in the
-papers whose penalties stand beside it: the weight of a penalty then means the same at every size
-of image.
+A reconstruction loss is summed over the pixels of an image, or the tokens of a text, and averaged
+over the batch, as in the papers whose penalties stand beside it: the weight of a penalty then means
+the same at every size of image.
 """
 
 import math
@@ -90,37 +90,42 @@ def squared_weights(weights: Iterable[Tensor]) -> Tensor:
 
 
 def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
-    """-log p of a token, in nats, mean over all tokens of the batch that are not PAD.
+    """-log p of a text, in nats: of all its tokens that are not PAD.
 
-    logits: (batch, length, vocabulary), tokens: (batch, length); a scalar.
+    logits: (batch, length, vocabulary), tokens: (batch, length); a scalar, the mean over the batch.
     """
-    return F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD)
+    nats = F.cross_entropy(
+        logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD, reduction="sum"
+    )
+    return nats / len(tokens)
 
 
 def quality(logits: Tensor, chosen: Tensor, lengths: Tensor) -> Tensor:
-    """-log p of a token of texts that were drawn, in nats, mean over all tokens (Baziotis et al.
-    2019, SEQ3, section 2.3, with the drawn tokens in the place of their distribution).
+    """-log p of a text that was drawn, in nats (Baziotis et al. 2019, SEQ3, section 2.3, with the
+    drawn tokens in the place of their distribution).
 
     logits: of a language model, (batch, length, vocabulary); chosen: a 1 for each token, in the
-    same shape; lengths: (batch,). A scalar; linear in `chosen`, through which a gradient goes.
+    same shape; lengths: (batch,). A scalar, the mean over the batch; linear in `chosen`, through
+    which a gradient goes.
     """
     of_token = (logits.log_softmax(2) * chosen).sum(2)
-    return -_mean_within(of_token, lengths)
+    return -_sum_within(of_token, lengths)
 
 
 def entropy(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
-    """-sum_v p_v log p_v of what each token is drawn by, in nats, mean over all tokens.
+    """-sum_v p_v log p_v of what each token of a text is drawn by, in nats, summed over the text.
 
-    log_probabilities: (batch, length, vocabulary); lengths: (batch,); a scalar.
+    log_probabilities: (batch, length, vocabulary); lengths: (batch,). A scalar, the mean over the
+    batch.
     """
     of_token = (log_probabilities.exp() * log_probabilities).sum(2)
-    return -_mean_within(of_token, lengths)
+    return -_sum_within(of_token, lengths)
 
 
-def _mean_within(values: Tensor, lengths: Tensor) -> Tensor:
-    """The mean of values (batch, length) that are within the lengths (batch,)."""
+def _sum_within(values: Tensor, lengths: Tensor) -> Tensor:
+    """The sum of those values (batch, length) that are within the lengths (batch,), a row."""
     places = torch.arange(values.shape[1], device=values.device)
-    return values.where(places < lengths[:, None], 0.0).sum() / lengths.sum()
+    return values.where(places < lengths[:, None], 0.0).sum() / len(values)
 
 
 RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

@@ -21,7 +21,7 @@ from aectl.sections import TEXT_AUTOENCODER, LossConfig
 AUX_WEIGHT = 1 / 32
 DEAD_AFTER = 10_000
 
-QUALITY_STEPS = 500
+QUALITY_STEPS = 1000
 """Steps over which the weight of the quality of a shorter text rises from 0."""
 
 
@@ -154,7 +154,7 @@ def classification(config: Config, remembered: dict[str, Tensor]) -> Objective:
 
 
 def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
-    """A text autoencoder's objective: the cross-entropy of the tokens, and what its code costs."""
+    """A text autoencoder's objective: the cross-entropy of the text, and what its code costs."""
     through = _through_text if config.model.bottleneck == "text" else _through_vector
     compute = through(config, remembered)
     return _with_swaps(compute, config.data.swap) if config.data.swap else compute
@@ -177,11 +177,32 @@ def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Objective:
     return compute
 
 
+class Rise:
+    """The part of a weight that counts: in training, it rises from 0 over the first steps.
+
+    How many there have been stands in `remembered`.
+    """
+
+    def __init__(self, remembered: dict[str, Tensor], steps: int) -> None:
+        self._remembered, self._steps = remembered, steps
+
+    # Compiled, the count would lie where a captured graph writes again.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def __call__(self, network: nn.Module, loss: Tensor) -> Tensor:
+        """A scalar, up to 1; where `loss` lies."""
+        if not network.training:
+            return loss.new_ones(())
+        before = self._remembered.get("steps", loss.new_zeros(()))
+        self._remembered["steps"] = before + 1
+        return (before / self._steps).clamp(max=1)
+
+
 def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
     """The quality's weight rises over the first steps: pulled from the start, the slots say what is
     likely before the decoder has learnt to listen to them, and it never does.
     """
     lambda_q, lambda_s = config.loss.lambda_q, config.loss.lambda_s
+    rise = Rise(remembered, QUALITY_STEPS)
 
     def compute(network: ThroughText, batch: Batch) -> tuple[Tensor, Parts]:
         code = network.encode(batch.inputs)
@@ -189,13 +210,8 @@ def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
             network.predict(code, batch.inputs), with_end(batch.inputs)
         )
         parts = {"reconstruction": loss.detach()}
-        steps = remembered.get("steps", loss.new_zeros(()))
-        if network.training:
-            remembered["steps"] = steps + 1
-        quality = (steps / QUALITY_STEPS).clamp(max=1) * lambda_q
-        quality = quality * losses.quality(
-            network.language_model(code.chosen), code.chosen, code.lengths
-        )
+        likely = network.language_model(code.chosen)
+        quality = lambda_q * rise(network, loss) * losses.quality(likely, code.chosen, code.lengths)
         sparsity = lambda_s * losses.entropy(code.log_probabilities, code.lengths)
         parts |= {"quality": quality.detach(), "sparsity": sparsity.detach()}
         return loss + quality + sparsity, parts
@@ -204,7 +220,7 @@ def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
 
 
 def language_modelling(network: LanguageModel, batch: Batch) -> tuple[Tensor, Parts]:
-    """A language model's objective: the cross-entropy of each token, by those before it."""
+    """A language model's objective: the cross-entropy of the text, each token by those before."""
     loss = losses.token_cross_entropy(network.predict(batch.inputs), batch.inputs)
     return loss, {"language_model": loss.detach()}
 

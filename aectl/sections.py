@@ -19,7 +19,7 @@ SPARSITIES = ("kl", "l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
 THRESHOLDED = ("l1", "topk", "batch-topk", "jumprelu", "gated")
 OF_RECTIFIERS = ("jumprelu", "gated")
 OF_BATCHES = ("adam", "adamw", "sgd", "muon")
-LEAST_STEPS = 2_000
+LEAST_STEPS, LEAST_LM_STEPS = 2_000, 800
 FULL_BATCH_STEPS = 100
 USUAL_ACTIVITY = 0.05
 USUAL_RECURRENT = {"vector": (256, 256), "text": (256,)}
@@ -334,9 +334,9 @@ class LossConfig(Section):
         when=("noise", ("masking", "salt-and-pepper", "gaussian")),
     )  # fmt: skip
     lambda_q: float = option(
-        0.1,
-        "Weight of the quality of the shorter text: its negative log-likelihood a token under a "
-        "language model, which is trained first. It rises from 0 over the first 500 steps.",
+        0.3,
+        "Weight of the quality of the shorter text: its negative log-likelihood under a "
+        "language model, which is trained first. It rises from 0 over the first 1,000 steps.",
         at_least=0,
         when=("bottleneck", ("text",)),
     )
@@ -395,7 +395,7 @@ class TrainingConfig(Section):
         "Largest norm of a step's gradient; a longer one is scaled down to it.",
         above=0,
         when=("optimizer", OF_BATCHES),
-        instead=(("optimizer", "lbfgs", None), ("model", TEXT_AUTOENCODER, 1.0)),
+        instead=(("optimizer", "lbfgs", None), ("model", TEXT_AUTOENCODER, 20.0)),
         unset="none",
     )
     precision: str = option(
@@ -437,11 +437,12 @@ class TrainingConfig(Section):
         when=("model", AUTOENCODERS),
         instead=tuple(("sparsity", kind, "unit-norm") for kind in ("l1", "jumprelu", "gated")),
     )
-    lm_epochs: int = option(
-        6,
+    lm_epochs: int | None = option(
+        None,
         "Epochs for which the language model is trained first.",
         at_least=1,
         when=("bottleneck", ("text",)),
+        unset="6; more for a small set, so that there are 800 steps",
     )
     stack: int = option(
         0,
@@ -465,11 +466,15 @@ class TrainingConfig(Section):
     )
     fine_tune: bool = option(False, "Train the encoder too.", when=("encoder", ()))
 
-    def resolved(self, images: int) -> "TrainingConfig":
-        """With `epochs` filled in for so many training images."""
-        if self.epochs is not None:
-            return self
+    def resolved(self, inputs: int, language_model: bool) -> "TrainingConfig":
+        """With `epochs` filled in for so many training inputs and, where a language model is
+        trained first, those of that.
+        """
+        steps = math.ceil(inputs / self.batch_size)
+        usual = max(10, math.ceil(LEAST_STEPS / steps))
         if self.optimizer == "lbfgs":
-            return dataclasses.replace(self, epochs=FULL_BATCH_STEPS)
-        steps = math.ceil(images / self.batch_size)
-        return dataclasses.replace(self, epochs=max(10, math.ceil(LEAST_STEPS / steps)))
+            usual = FULL_BATCH_STEPS
+        first = self.lm_epochs
+        if language_model:
+            first = first or max(6, math.ceil(LEAST_LM_STEPS / steps))
+        return dataclasses.replace(self, epochs=self.epochs or usual, lm_epochs=first)

@@ -219,7 +219,7 @@ def logits_of(*shape, seed=0):
 def test_the_cross_entropy_of_tokens_is_that_of_those_that_are_there():
     logits, tokens = logits_of(2, 3, 5), torch.tensor([[4, 3, 0], [2, 0, 0]])
     by_hand = log_softmax(logits.numpy(), axis=2)
-    expected = -(by_hand[0, 0, 4] + by_hand[0, 1, 3] + by_hand[1, 0, 2]) / 3
+    expected = -(by_hand[0, 0, 4] + by_hand[0, 1, 3] + by_hand[1, 0, 2]) / 2
     assert losses.token_cross_entropy(logits, tokens).item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -228,7 +228,7 @@ def test_the_quality_of_drawn_texts_is_the_cross_entropy_of_their_tokens():
     lengths = torch.tensor([3, 1])
     chosen = torch.nn.functional.one_hot(tokens, 5).double()
     by_hand = log_softmax(logits.numpy(), axis=2)
-    expected = -(by_hand[0, 0, 4] + by_hand[0, 1, 3] + by_hand[0, 2, 1] + by_hand[1, 0, 2]) / 4
+    expected = -(by_hand[0, 0, 4] + by_hand[0, 1, 3] + by_hand[0, 2, 1] + by_hand[1, 0, 2]) / 2
     assert losses.quality(logits, chosen, lengths).item() == pytest.approx(expected, rel=1e-12)
 
 
@@ -236,7 +236,7 @@ def test_the_entropy_of_choices_is_that_of_scipy():
     logits, lengths = logits_of(2, 3, 5), torch.tensor([3, 1])
     p = softmax(logits.numpy(), axis=2)
     of_token = stats.entropy(p, axis=2)
-    expected = (of_token[0].sum() + of_token[1, 0]) / 4
+    expected = (of_token[0].sum() + of_token[1, 0]) / 2
     found = losses.entropy(logits.log_softmax(2), lengths).item()
     assert found == pytest.approx(expected, rel=1e-12)
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from aectl.text_inference import EncodedTexts, MeasuredTexts, ReconstructedTexts
     from aectl.vocabulary import Vocabulary
 
-BATCH = 256
 NOUN = "texts"
 
 
@@ -68,7 +67,10 @@ class Reading:
     @property
     def batch_size(self) -> int:
         """How many texts the network sees at a time."""
-        return self._session.common.batch_size or BATCH
+        from aectl.data.texts import batch_size
+
+        usual = batch_size(self._card.shape[2], len(self.vocabulary))
+        return self._session.common.batch_size or usual
 
     def batches(
         self, most: int | None = None, after: "Position | None" = None

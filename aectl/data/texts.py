@@ -42,6 +42,8 @@ BYTES_A_TOKEN = 3.2
 
 HEADING = re.compile(r"= [^=].*[^=] =")
 
+LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
+
 Tokens = NDArray[np.int64]
 
 
@@ -256,6 +258,13 @@ class TextInputs:
             raise DataError(f"there are {read:,} inputs, fewer than were read before")
         if waiting:
             yield _batch(waiting, vocabulary, length, size, position, self.account)
+
+
+def batch_size(length: int, vocabulary: int) -> int:
+    """How many texts a network sees at a time: 256, or fewer where it gives many numbers of each, a
+    logit for each of the `vocabulary` at each of `length` places.
+    """
+    return max(1, min(LARGEST_BATCH, BATCH_VALUES // (length * vocabulary)))
 
 
 def in_memory(lines: Sequence[Line], vocabulary: Vocabulary, length: int) -> Iterator[TextBatch]:

@@ -150,7 +150,7 @@ class Bottleneck(NamedTuple):
 
 
 class VectorEncoder(nn.Module):
-    """preactivation = sum_t p_t * (W s_t + b) / sqrt(length); of that, `code` makes the code.
+    """preactivation = sum_t p_t * (W s_t) / sqrt(length) + b; of that, `code` makes the code.
 
     s_t is what the reader knows at token t, and p_t a vector that is learnt for each place, element
     by element: it binds the token to its place, so that both can be read off the sum (Gayler 1998,
@@ -171,9 +171,9 @@ class VectorEncoder(nn.Module):
     def preactivation(self, tokens: Tensor) -> Tensor:
         """tokens (batch, length) -> (batch, code_size), before the activation."""
         states = self.reader(self.embedding(tokens), lengths_of(tokens))[0]
-        bound = self.to_code(states) * self.places[: tokens.shape[1]]
-        answers: Tensor = (bound * (tokens != PAD)[..., None]).sum(1)
-        return answers / math.sqrt(len(self.places))
+        bound = F.linear(states, self.to_code.weight) * self.places[: tokens.shape[1]]
+        total = (bound * (tokens != PAD)[..., None]).sum(1)
+        return total / math.sqrt(len(self.places)) + self.to_code.bias
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens (batch, length) -> code (batch, code_size)."""
@@ -182,10 +182,12 @@ class VectorEncoder(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Of every `1 / ratio` tokens one, any of the vocabulary: a text of slots.
+    """Of every `1 / ratio` tokens one, any of the vocabulary: a text of slots, one drawn after the
+    other.
 
-    A slot looks at the tokens that it stands for, and at what the reader knows of the whole text
-    there. It begins by taking one of them.
+    A slot looks at the token that it stands for, at what the reader knows of the whole text there,
+    and through a GRU at the slots before it, so that it can go on from them as a language does
+    (Baziotis et al. 2019, SEQ3, section 2.1). It begins by taking its token.
     """
 
     def __init__(self, embedding: Embedding, units: int, ratio: float, temperature: float) -> None:
@@ -193,29 +195,44 @@ class TextEncoder(nn.Module):
         width = embedding.weight.shape[1]
         self.embedding = embedding
         self.reader = Reader(width, units)
-        self.choose = nn.Linear(2 * units, width)
+        self.cell = nn.GRUCell(width + 2 * units, units)
+        self.choose = nn.Linear(3 * units, width)
         self.copy = nn.Parameter(torch.tensor(COPY))
         self.ratio, self.temperature = ratio, temperature
 
     def forward(self, tokens: Tensor) -> Bottleneck:
         """tokens (batch, length) -> the slots of each text."""
-        embedding, lengths = self.embedding, lengths_of(tokens)
-        slots = (lengths * self.ratio - ROUNDING).ceil().long()
-        embedded = embedding(tokens)
+        lengths = lengths_of(tokens)
+        embedded = self.embedding(tokens)
         states = self.reader(embedded, lengths)[0]
         places = self._places(tokens.shape[1], tokens.device)
-        seen = states[:, places]
-        predicted = self.choose(seen) + self.copy * embedded[:, places]
-        logits = embedding.logits(predicted)
-        logits = logits.index_fill(2, torch.arange(SPECIAL, device=logits.device), NEVER)
+        seen, own = states[:, places], self.copy * embedded[:, places]
+        before = self.embedding.weight[START].expand(len(tokens), -1)
+        state = states.new_zeros(len(tokens), self.cell.hidden_size)
+        chosen, log_probabilities = [], []
+        for slot in range(len(places)):
+            state = self.cell(torch.cat([before, seen[:, slot]], 1), state)
+            known = torch.cat([state, seen[:, slot]], 1)
+            logits = self._logits(self.choose(known) + own[:, slot])
+            chosen.append(self._chosen(logits))
+            log_probabilities.append(logits.log_softmax(1))
+            before = chosen[-1] @ self.embedding.weight
+        slots = (lengths * self.ratio - ROUNDING).ceil().long().clamp(min=1)
+        return Bottleneck(torch.stack(chosen, 1), torch.stack(log_probabilities, 1), slots)
+
+    def _logits(self, predicted: Tensor) -> Tensor:
+        """Those of the tokens that stand for text: (batch, vocabulary)."""
+        special = torch.arange(SPECIAL, device=predicted.device)
+        return self.embedding.logits(predicted).index_fill(1, special, NEVER)
+
+    def _chosen(self, logits: Tensor) -> Tensor:
+        """A 1 for the token that is drawn or, in use, for the likeliest: (batch, vocabulary)."""
         if self.training:
-            chosen = drawn(logits, self.temperature)
-        else:
-            chosen = F.one_hot(logits.argmax(2), logits.shape[2]).to(logits.dtype)
-        return Bottleneck(chosen, logits.log_softmax(2), slots)
+            return drawn(logits, self.temperature)
+        return F.one_hot(logits.argmax(1), logits.shape[1]).to(logits.dtype)
 
     def _places(self, length: int, device: torch.device) -> Tensor:
-        count = math.ceil(length * self.ratio - ROUNDING)
+        count = max(1, math.ceil(length * self.ratio - ROUNDING))
         return (torch.arange(count, device=device) / self.ratio).long().clamp(max=length - 1)
 
 
@@ -298,9 +315,11 @@ class ThroughText(nn.Module):
         return self.encoder.embedding
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode for all but the language model."""
+        """Training mode, in which the language model, too, passes a gradient on; but it sees all
+        that it is given.
+        """
         super().train(mode)
-        self.language_model.eval()
+        self.language_model.dropout.eval()
         return self
 
     def encode(self, tokens: Tensor) -> Bottleneck:

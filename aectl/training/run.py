@@ -103,6 +103,11 @@ class Run(ABC):
         """The epochs of each stage."""
 
     @property
+    def evaluation_batch(self) -> int:
+        """How many inputs the network sees at a time when it is measured."""
+        return EVALUATION_BATCH
+
+    @property
     def trained_inputs(self) -> int:
         """How many inputs it learns from: those not held out, or those of a few labels."""
         return len(self._training)
@@ -259,7 +264,7 @@ class Run(ABC):
         name, measured = "train", dict[str, float]()
         if len(self._held_out):
             name = "validation"
-            losses = mean_losses(self.network, compute, self._held_out, EVALUATION_BATCH)
+            losses = mean_losses(self.network, compute, self._held_out, self.evaluation_batch)
             measured["validation_loss"] = losses["loss"]
         figures = self._figures()
         return measured | {f"{name}_{figure}": value for figure, value in figures.items()}

@@ -10,7 +10,12 @@ from aectl.config import Config
 from aectl.errors import ModelFileError
 from aectl.model_file import ModelCard
 from aectl.models import Autoencoder, Classifier, ConvAutoencoder, ImageNetwork, Network
+from aectl.models.autoencoder import Encoder
+from aectl.models.conv_autoencoder import ConvEncoder
+from aectl.models.text_autoencoder import VectorEncoder
 from aectl.vocabulary import Vocabulary
+
+CodeEncoder = Encoder | ConvEncoder | VectorEncoder
 
 EDGE = 0.01
 COMPETING = ("l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
@@ -42,10 +47,9 @@ def begin(network: ImageNetwork, config: Config, start: Start, images: Tensor) -
     if network.encoder.center is not None:
         network.encoder.center.copy_(images.mean(0).view_as(network.encoder.center))
         begin_at_mean(network, images)
-    if config.model.sparsity == "kl":
-        rest_at(network, config.loss.rho)
-    elif config.model.sparsity in COMPETING:
-        compete(network, images)
+    begin_code(network.encoder, config, images)
+    if config.model.sparsity in COMPETING:
+        begin_at_rows(network, images)
 
 
 def stand_on_encoder(network: nn.Module, start: Start) -> None:
@@ -56,29 +60,43 @@ def stand_on_encoder(network: nn.Module, start: Start) -> None:
         network.encoder.load_state_dict(source.state_dict())
 
 
-def rest_at(network: Autoencoder | ConvAutoencoder, rho: float) -> None:
+def begin_code(encoder: CodeEncoder, config: Config, inputs: Tensor) -> None:
+    """Puts the weights of a code in place with which the training of a sparse one begins."""
+    if config.model.sparsity == "kl":
+        rest_at(encoder, config.loss.rho)
+    elif config.model.sparsity in COMPETING:
+        compete(encoder, inputs)
+
+
+def rest_at(encoder: CodeEncoder, rho: float) -> None:
     """Lets each sigmoid unit of the code begin at an activation of about rho.
 
     Training then starts where the penalty is small; from the usual start, half of each unit's
     range, the first epochs only push activations down and the error stays several times higher.
     """
-    nn.init.constant_(network.encoder.to_code.bias, math.log(rho / (1 - rho)))
+    nn.init.constant_(encoder.to_code.bias, math.log(rho / (1 - rho)))
 
 
 @torch.no_grad()
-def compete(network: Autoencoder | ConvAutoencoder, images: Tensor) -> None:
-    """Lets all units of the code begin with the same chance to be active, and of use.
+def compete(encoder: CodeEncoder, inputs: Tensor) -> None:
+    """Lets all units of the code begin with the same chance to be active.
 
-    Over the images, the preactivation of each has mean 0 and the same spread. The decoder's columns
-    are the encoder's rows, and its last bias gives the mean image (Gao et al. 2024, appendix A.1).
-    From the usual start the few units that answer most to the mean image are active for every
-    image, and the others never learn: of 1,000 units on MNIST 80 % stay dead.
+    Over the inputs, the preactivation of each has mean 0 and the same spread. From the usual start
+    the few units that answer most to the mean image are active for every image, and the others
+    never learn: of 1,000 units on MNIST 80 % stay dead.
     """
-    layer = network.encoder.to_code
-    spread = network.encoder.preactivation(images).std(0)
+    layer = encoder.to_code
+    spread = encoder.preactivation(inputs).std(0)
     layer.weight.mul_((spread.mean() / spread.clamp(min=1e-6))[:, None])
-    layer.bias.sub_(network.encoder.preactivation(images).mean(0))
-    network.decoder.directions.copy_(layer.weight.t())
+    layer.bias.sub_(encoder.preactivation(inputs).mean(0))
+
+
+@torch.no_grad()
+def begin_at_rows(network: Autoencoder | ConvAutoencoder, images: Tensor) -> None:
+    """Lets all units of the code begin of use: the decoder's columns are the encoder's rows, and
+    its last bias gives the mean image (Gao et al. 2024, appendix A.1).
+    """
+    network.decoder.directions.copy_(network.encoder.to_code.weight.t())
     begin_at_mean(network, images)
 
 

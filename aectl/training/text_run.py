@@ -13,20 +13,19 @@ from torch import Tensor, nn
 from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.splits import split
-from aectl.data.texts import TextSet
+from aectl.data.texts import TextSet, batch_size
 from aectl.errors import ConfigError
 from aectl.metrics import TextMetrics
 from aectl.model_file import ModelCard
-from aectl.models import Classifier, TextNetwork, ThroughText
+from aectl.models import Classifier, TextNetwork, ThroughText, ThroughVector
 from aectl.objective import language_modelling
 from aectl.text_inference import measure_tokens
 from aectl.training.run import Run, Stage, mean_error
-from aectl.training.start import Start, copy_weights, stand_on_encoder
+from aectl.training.start import Start, begin_code, copy_weights, stand_on_encoder
 from aectl.training.token_set import TokenSet
 from aectl.vocabulary import Vocabulary
 
 MEASURED_TEXTS = 2000
-MEASURED_AT_A_TIME = 256
 
 
 class TextRun(Run):
@@ -78,12 +77,20 @@ class TextRun(Run):
             self.network.fine_tune_encoder(config.training.fine_tune)
         if start.weights is not None:
             copy_weights(start.weights, self.network)
+        elif isinstance(self.network, ThroughVector):
+            some = next(self._measured.in_order(len(self._measured)))
+            begin_code(self.network.encoder, config, some.inputs)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """As many as in use."""
+        return batch_size(self.architecture.shape[2], self.architecture.tokens)
 
     @property
     def stage_epochs(self) -> list[int]:
         """The epochs of the language model."""
         needed = isinstance(self.network, ThroughText) and self._fresh
-        return [self.config.training.lm_epochs] if needed else []
+        return [self.config.training.lm_epochs or 0] if needed else []
 
     def _stages(self) -> Iterator[Stage]:
         """The language model, which stays as it is thereafter."""
@@ -97,9 +104,9 @@ class TextRun(Run):
     def _figures(self) -> dict[str, float]:
         self.network.eval()
         if isinstance(self.network, Classifier):
-            return mean_error(self.network, self._measured.in_order(MEASURED_AT_A_TIME))
+            return mean_error(self.network, self._measured.in_order(self.evaluation_batch))
         metrics = TextMetrics()
-        for batch in self._measured.in_order(MEASURED_AT_A_TIME):
+        for batch in self._measured.in_order(self.evaluation_batch):
             measure_tokens(self.network, batch.inputs, metrics)
         return metrics.result()
 

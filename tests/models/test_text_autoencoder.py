@@ -62,8 +62,8 @@ def test_a_code_is_the_sum_of_what_is_known_of_each_token_bound_to_its_place():
     weight, bias = (p.detach().double().numpy() for p in encoder.to_code.parameters())
     places = encoder.places.detach().double().numpy()
     for row, length in enumerate(lengths):
-        bound = [places[t] * (weight @ states[row, t] + bias) for t in range(length)]
-        wanted = np.tanh(np.sum(bound, axis=0) / 7**0.5)
+        bound = [places[t] * (weight @ states[row, t]) for t in range(length)]
+        wanted = np.tanh(np.sum(bound, axis=0) / 7**0.5 + bias)
         np.testing.assert_allclose(net.encode(x)[row].detach().numpy(), wanted, atol=1e-6)
 
 
@@ -182,7 +182,24 @@ def test_a_language_model_takes_texts_as_vectors_too():
     torch.testing.assert_close(model(chosen), model.predict(x))
 
 
-def test_the_language_model_of_a_text_autoencoder_is_not_trained_with_it():
-    net = network("text").train()
-    assert not net.language_model.training
+def test_the_language_model_of_a_text_autoencoder_judges_the_same_text_alike_in_training():
+    net, x = network("text").train(), tokens()
+    first, second = (net.language_model.predict(x) for _ in range(2))
+    assert first.equal(second)
     assert not any(p.requires_grad for p in net.language_model.parameters())
+
+
+def test_a_slot_is_drawn_by_its_token_the_text_around_it_and_the_slots_before_it():
+    net, x = network("text").train(), tokens()
+    encoder, weight = net.encoder, net.embedding.weight
+    code = net.encode(x)
+    before = torch.cat([weight[1].expand(3, 1, -1), (code.chosen @ weight)[:, :-1]], 1)
+    seen = encoder.reader(net.embedding(x), lengths_of(x))[0][:, ::2]
+    peer = nn.GRU(before.shape[2] + seen.shape[2], 128, batch_first=True)
+    peer.load_state_dict({f"{n}_l0": w for n, w in encoder.cell.state_dict().items()})
+    states = peer(torch.cat([before, seen], 2))[0]
+    predicted = encoder.choose(torch.cat([states, seen], 2)) + 6 * net.embedding(x)[:, ::2]
+    logits = predicted @ weight.T + net.embedding.bias
+    wanted = logits[..., 3:].log_softmax(2)
+    torch.testing.assert_close(code.log_probabilities[..., 3:], wanted, rtol=1e-4, atol=1e-4)
+    assert (code.log_probabilities[..., :3] < -1000).all()

@@ -1,0 +1,115 @@
+"""Runs on texts: what is learnt, what is held out, what a weight does."""
+
+import math
+
+import pytest
+import torch
+
+from aectl.config import Config
+from aectl.data.texts import Line, TextSet
+from aectl.training.run import Epoch
+from aectl.training.text_run import TextRun
+
+WORDS = {
+    "who": ["the cat", "a dog", "the old man", "she", "he"],
+    "does": ["sat on", "looked at", "ate", "liked"],
+    "what": ["the mat .", "a fish .", "the sea .", "an apple .", "it ."],
+}
+LINES = [f"{a} {b} {c}" for a in WORDS["who"] for b in WORDS["does"] for c in WORDS["what"]]
+GUESSED = 0.31
+"""The part of the tokens that a guess without a model gets right."""
+
+
+def run_of(lines=LINES, **options):
+    usual = {"length": 8, "vocabulary": 300, "swap": 0.0, "batch_size": 50, "lr": 0.02}
+    usual["hidden"] = "24" if options.get("bottleneck") == "text" else "24,24"
+    config = Config.from_options({"model": "text-autoencoder", "dataset": "x", **usual, **options})
+    texts = TextSet("x", tuple(Line("x", n, line) for n, line in enumerate(lines)))
+    config = config.resolved(None, 0, texts.parts(config.data.length))
+    torch.set_num_threads(1)
+    return TextRun(config, texts, torch.device("cpu"))
+
+
+def last_row(run):
+    return [event.row for event in run.epochs() if isinstance(event, Epoch)][-1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"sparsity": "kl"}, {"sparsity": "l1"}, {"sparsity": "topk", "k": 8}],
+    ids=lambda options: options.get("sparsity", "dense"),
+)
+def test_a_code_sparse_or_not_carries_the_text(options):
+    row = last_row(run_of(LINES[::2], epochs=60, **options))
+    assert row["train_token_accuracy"] > 2 * GUESSED
+    assert row["train_dead"] < 0.5
+    if options:
+        assert 1 < row["train_l0"] < 12
+
+
+def test_a_kl_code_of_texts_starts_near_rho():
+    run = run_of(epochs=1, sparsity="kl", rho=0.1)
+    with torch.no_grad():
+        code = run.network.encode(next(run._training.in_order(100)).inputs)
+    assert code.mean(0).sub(0.1).abs().max() < 0.08
+
+
+def test_the_language_model_stays_as_its_own_training_left_it():
+    run = run_of(bottleneck="text", epochs=2, lm_epochs=2, lambda_q=1.0)
+    after_its_own, before = None, run.network.language_model.state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+    for event in run.epochs():
+        if isinstance(event, Epoch) and event.row["epoch"] == 2:
+            after_its_own = {
+                name: value.clone()
+                for name, value in run.network.language_model.state_dict().items()
+            }
+    at_the_end = run.network.language_model.state_dict()
+    assert any(not torch.equal(before[name], after_its_own[name]) for name in before)
+    assert all(torch.equal(at_the_end[name], after_its_own[name]) for name in before)
+
+
+def test_a_heavier_quality_makes_the_shorter_texts_likelier_and_the_rest_worse():
+    light, heavy = (
+        last_row(run_of(bottleneck="text", epochs=50, lm_epochs=30, lambda_q=weight))
+        for weight in (0.0, 20.0)
+    )
+    name = "train_bottleneck_perplexity"
+    assert heavy[name] < light[name] / 2
+    assert heavy["reconstruction"] > light["reconstruction"]
+    assert light["quality"] == 0 < heavy["quality"]
+
+
+def test_a_heavier_sparsity_makes_the_choices_surer():
+    def entropy(weight):
+        row = last_row(run_of(bottleneck="text", epochs=5, lm_epochs=1, lambda_s=weight))
+        return row["sparsity"] / weight
+
+    assert entropy(30.0) < entropy(1e-6) / 2
+
+
+def test_the_quality_of_what_is_held_out_counts_in_full_from_the_first_epoch():
+    run = run_of(bottleneck="text", epochs=1, lm_epochs=1, lambda_q=100.0, validation=0.2)
+    row = last_row(run)
+    assert row["validation_loss"] > 100.0  # of each shorter text, a nat at the very least
+    assert row["loss"] < 100.0
+
+
+def test_what_is_held_out_are_whole_documents():
+    sizes = (1, 2, 4, 8, 16, 32)
+    lines = [
+        line
+        for number, size in enumerate(sizes)
+        for line in [f"= Title {number} =", *[f"line of {number}"] * size]
+    ]
+    run = run_of(lines, epochs=1, validation=0.34)
+    held = {lines[row] for row in run.held_out}
+    learnt = {line for row, line in enumerate(lines) if row not in set(run.held_out)}
+    assert len(run.held_out) > 0
+    assert not held & learnt
+    assert len([line for line in held if line.startswith("=")]) == 2
+
+
+def test_an_empty_lm_epochs_is_as_many_as_make_800_steps():
+    run = run_of(bottleneck="text", epochs=1)
+    assert run.stage_epochs == [math.ceil(800 / math.ceil(len(run._training) / 50))]
