@@ -260,12 +260,11 @@ def measure_labels(
     numbers = {name: number for number, name in enumerate(classes)}
     network.to(device).eval()
     for batch in batches:
-        unknown = next((label for label in batch.labels if label not in numbers), "")
-        if unknown != "":
+        if unknown := [label for label in batch.labels if label not in numbers]:
             raise DataError(
                 "a classifier is measured against labels, and there are none"
-                if unknown is None
-                else f"the label '{unknown}' is none of the model's {len(classes)} classes:"
+                if unknown[0] is None
+                else f"the label '{unknown[0]}' is none of the model's {len(classes)} classes:"
                 f" {', '.join(classes[:CLASSES_NAMED])}{', ...' * (len(classes) > CLASSES_NAMED)}"
             )
         labels = torch.tensor([numbers[label] for label in batch.labels if label is not None])

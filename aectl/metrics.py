@@ -12,6 +12,9 @@ from aectl.types import PAD
 
 MOST_NATS = 700.0
 
+BASELINES = ("unigram", "sentence")
+"""The guesses without a model that texts are measured against."""
+
 
 class CodeMetrics:
     """The figures of codes, over all that `update` has seen."""
@@ -22,6 +25,8 @@ class CodeMetrics:
 
     def update(self, code: Tensor) -> None:
         """code: (batch, code_size)."""
+        if code.device.type == "mps":  # which has no float64
+            code = code.cpu()
         active = is_active(code, self.active_above)
         if self._codes == 0:
             self._code = torch.zeros_like(code[0], dtype=torch.float64)
@@ -62,7 +67,7 @@ class ReconstructionMetrics:
         Returns the mean squared error of each image: (batch,).
         """
         if images.device.type == "mps":  # which has no float64
-            images, reconstruction, code = images.cpu(), reconstruction.cpu(), code.cpu()
+            images, reconstruction = images.cpu(), reconstruction.cpu()
         x = images.flatten(1).double()
         squares = (reconstruction.flatten(1).double() - x).square()
         if self.images == 0:
@@ -122,7 +127,8 @@ class TextMetrics:
         self._add("ends", (ended != PAD).sum())
         self._add("nats", _nats(logits, ended))
         for name, guess in self._baselines.items():
-            self._add(name, ((guess.to(tokens.device) == tokens) & there).sum())
+            right_by_guess = ((guess.to(tokens.device) == tokens) & there).sum()
+            self._add(f"{name}_accuracy", right_by_guess)
         return right / there.sum(1)
 
     def update_code(self, code: Tensor, active_above: float | None) -> None:
@@ -156,7 +162,10 @@ class TextMetrics:
             "token_accuracy": sums["right"] / sums["tokens"],
             "cross_entropy": cross_entropy,
             "perplexity": _perplexity(cross_entropy),
-            **{f"{name}_accuracy": sums[name] / sums["tokens"] for name in self._baselines},
+            **{
+                f"{name}_accuracy": sums[f"{name}_accuracy"] / sums["tokens"]
+                for name in self._baselines
+            },
         }
         if "slots" in sums:
             found |= {

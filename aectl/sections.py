@@ -65,7 +65,10 @@ class DataConfig(Section):
         unset="the dataset's own",
     )  # fmt: skip
     validation: float = option(
-        0.0, "Part of the training images that is held out and measured.", at_least=0, below=1
+        0.0,
+        "Part of the training set that is held out and measured; of text, whole documents.",
+        at_least=0,
+        below=1,
     )
     labels: int | None = option(
         None,
@@ -161,7 +164,7 @@ class ModelConfig(Section):
     )
     k: int | None = option(
         None,
-        "Units of the code that stay active for an image.",
+        "Units of the code that stay active for an image or a text.",
         at_least=1,
         when=("sparsity", ("topk", "batch-topk")),
         unset="a twentieth of the code's units",
@@ -360,7 +363,7 @@ class TrainingConfig(Section):
 
     epochs: int | None = option(
         None,
-        "Times through the training images.",
+        "Times through the training set.",
         at_least=1,
         unset="10; more for a small set, so that there are 2,000 steps; 100 with --optimizer lbfgs",
     )
@@ -370,7 +373,9 @@ class TrainingConfig(Section):
         "images at each step, and an epoch is a step.",
         choices=(*OF_BATCHES, "lbfgs"),
     )
-    batch_size: int = option(128, "Images a step.", at_least=1, when=("optimizer", OF_BATCHES))
+    batch_size: int = option(
+        128, "Images, or parts of texts, a step.", at_least=1, when=("optimizer", OF_BATCHES)
+    )
     lr: float = option(
         0.003,
         "Learning rate at its highest.",

@@ -89,7 +89,7 @@ class Vocabulary:
                 pass
             case _:
                 raise ModelFileError("its vocabulary is not described")
-        if not all(isinstance(one, str) for one in (*pieces, *merges)):
+        if not all(isinstance(one, str) and _is_text(one) for one in (*pieces, *merges)):
             raise ModelFileError("its vocabulary is not made of texts")
         if not len(_alphabet()) <= len(pieces) <= LARGEST or len(set(pieces)) < len(pieces):
             raise ModelFileError(f"its vocabulary has {len(pieces)} pieces, or one twice")
@@ -117,6 +117,15 @@ def _pipeline(model: Any) -> "Tokenizer":
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
+
+
+def _is_text(piece: str) -> bool:
+    """Whether a string has no halves of characters, as JSON may give them."""
+    try:
+        piece.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _alphabet() -> list[str]:

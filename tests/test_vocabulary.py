@@ -64,6 +64,7 @@ def described(**changed):
         described(merges=["a t t"]),
         described(merges=["at nothing"]),
         described(merges=[None]),
+        described(pieces=[*SMALL.pieces, "\ud800"]),
     ],
 )
 def test_anything_else_is_refused(wrong):

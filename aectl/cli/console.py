@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 from aectl.errors import DataError, OutputError
 from aectl.files import refuse_existing, replacing
+from aectl.outputs.texts import spelt_out
 
 PLAIN_SECONDS = 10.0
 
@@ -147,11 +148,6 @@ def complain(message: str) -> None:
     """
     with contextlib.suppress(OSError):
         print(*map(spelt_out, message.split("\n")), sep="\n", file=sys.stderr, flush=True)
-
-
-def spelt_out(line: str) -> str:
-    """A line whose control characters are written as Python writes them."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def printable(path: str) -> str:

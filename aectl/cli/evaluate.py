@@ -89,7 +89,8 @@ def evaluate(
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,
 ) -> int:
-    """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier.
+    """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier; of
+    text, how much of it comes back.
 
     Models that differ by their seed alone are shown as mean and standard deviation.
 

@@ -24,7 +24,8 @@ Input = Annotated[
     typer.Argument(
         metavar="INPUT",
         help="Datasets (mnist, mnist:train), image files, folders, tar and zip archives, or - for "
-        "paths on stdin. "
+        "paths on stdin. Of a model of text: files and folders of text, a line a text, or - for "
+        "lines on stdin. "
         "Without one: the test split of the dataset that the model was trained on.",
         show_default=False,
     ),
@@ -56,7 +57,7 @@ Ext = Annotated[
     typer.Option(
         "--ext", metavar="NAME,...",
         help="Of a folder or an archive, take the files with these endings, such as png,jpg.",
-        show_default="those of images", rich_help_panel=FOUND,
+        show_default="those of images; of text, txt and tsv", rich_help_panel=FOUND,
     ),
 ]  # fmt: skip
 Include = Annotated[
@@ -92,7 +93,8 @@ LabelFromFolder = Annotated[
     bool,
     typer.Option(
         "--label-from-folder",
-        help="Write as label the sub-folder of the folder or archive in which an image lies.",
+        help="Write as label the sub-folder of the folder or archive in which an image, or a file "
+        "of text, lies.",
         rich_help_panel=FOUND,
     ),
 ]
@@ -108,7 +110,7 @@ DataDir = Annotated[
         "--data-dir",
         metavar="DIR",
         envvar="AECTL_DATA_DIR",
-        help="Folder of the named datasets, in torchvision's layout.",
+        help="Folder of the named datasets; those of images in torchvision's layout.",
         show_default="the user's cache",
         rich_help_panel=RUN,
     ),
@@ -120,7 +122,7 @@ Device = Annotated[
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        "--batch-size", metavar="N", help="Images at a time.", min=1,
+        "--batch-size", metavar="N", help="Images, or texts, at a time.", min=1,
         show_default="256, fewer where they are large", rich_help_panel=RUN,
     ),
 ]  # fmt: skip

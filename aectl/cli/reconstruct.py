@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aectl.cli import options, texts
-from aectl.cli.console import printable, spelt_out
+from aectl.cli.console import printable
 from aectl.cli.verb import Session, load_autoencoder, read_card
 from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
+from aectl.outputs.texts import spelt_out
 from aectl.sections import WITH_A_CODE
 
 if TYPE_CHECKING:
@@ -50,10 +51,10 @@ def reconstruct(
         int | None,
         typer.Option(
             metavar="N",
-            help="Show the first so many images.",
+            help="Show the first so many images, or texts.",
             min=1,
             max=1000,
-            show_default="40; 5 with --traverse; with --each, all",
+            show_default="40; 5 with --traverse; with --each, and of text, all",
         ),
     ] = None,
     separate: Annotated[

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aectl import model_file
 from aectl.cli.checkpoints import Checkpoints
-from aectl.cli.console import Console, spelt_out
+from aectl.cli.console import Console
 from aectl.cli.portrait import command, report
 from aectl.cli.signals import Signals
 from aectl.cli.training_view import TrainingView
 from aectl.config import OPTIONS
 from aectl.files import remove_half_written, writing
+from aectl.outputs.texts import spelt_out
 
 if TYPE_CHECKING:
     import numpy as np

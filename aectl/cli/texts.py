@@ -1,6 +1,6 @@
 """What the verbs do with a model of text: lines in, rows or figures out."""
 
-import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import typer
 
 from aectl import model_file
 from aectl.cli.console import data_dir
-from aectl.cli.verb import Session, load_classifier
-from aectl.errors import ConfigError, DataError
+from aectl.cli.verb import Session, load_classifier, stdin
+from aectl.errors import ConfigError
 from aectl.model_file import ModelCard
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aectl.inference import Classified
     from aectl.models import TextNetwork
     from aectl.outputs.formats import Column, Rows
-    from aectl.text_inference import EncodedTexts, MeasuredTexts, ReconstructedTexts
+    from aectl.text_inference import EncodedTexts, MeasuredTexts
     from aectl.vocabulary import Vocabulary
 
 NOUN = "texts"
@@ -35,7 +35,7 @@ def refuse(session: Session, what: str = "a model of text", **options: bool) -> 
 
 
 class Reading:
-    """The texts that a verb reads, with what is to be said of them at its end."""
+    """The texts that a verb reads, with what is to be said of them, unless it was `told` before."""
 
     def __init__(
         self,
@@ -44,15 +44,18 @@ class Reading:
         words: list[str] | None,
         labels: bool = False,
         naming: "Naming | None" = None,
+        told: bool = True,
     ) -> None:
-        from aectl.data.inputs import Naming
+        from aectl.data.inputs import Naming, ignore
+        from aectl.data.text_datasets import is_text_dataset
         from aectl.data.texts import ENDINGS, TextInputs
 
-        self._session, self._card = session, card
+        self._session, self._card, self._told = session, card, told
+        self._on_bad = session.outcome.on_bad if told else ignore
         self.inputs: TextInputs = TextInputs(
-            words or _trained_on(session, card),
+            words or [session.trained_on(card, is_text_dataset, os.path.exists)],
             data_dir(session.common.data_dir),
-            None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer),
+            stdin(),
             labels,
             session.selection(ENDINGS),
             naming or Naming(),
@@ -75,24 +78,25 @@ class Reading:
     def batches(
         self, most: int | None = None, after: "Position | None" = None
     ) -> "Iterator[TextBatch]":
-        """The texts `after` a position, in batches of `most` at the most."""
-        size = min(self.batch_size, most or self.batch_size)
-        length = self._card.shape[2]
-        return self.inputs.batches(
-            self.vocabulary, length, size, self._session.outcome.on_bad, after
-        )
+        """The texts `after` a position, the first `most` or all of them."""
+        length, size = self._card.shape[2], self.batch_size
+        return self.inputs.batches(self.vocabulary, length, size, self._on_bad, after, most)
 
     def status(self, count: int) -> int:
-        """The exit status after so many texts; says which lines were empty, or too long."""
+        """The exit status after so many texts; says how many lines were empty, or too long."""
+        self.tell()
+        return self._session.outcome.status(count, NOUN)
+
+    def tell(self) -> None:
+        """Says how many lines were empty, or too long, unless it was `told` before."""
         account, said = self.inputs.account, []
         if account.cut:
             length = self._card.shape[2]
             said.append(f"lines of more than {length} tokens, cut: {account.cut:,}")
         if account.empty:
             said.append(f"empty lines, passed over: {account.empty:,}")
-        if said:
+        if said and self._told:
             self._session.console.notice("; ".join(said))
-        return self._session.outcome.status(count, NOUN)
 
 
 @dataclass(frozen=True)
@@ -190,13 +194,12 @@ def reconstruct(
     )
     seen = 0
     if out is None and sys.stdout.isatty():
-        for result in _first(results, count):
+        for result in results:
             typer.echo(("\n" if seen else "") + texts.to_text(result), nl=False)
             seen += len(result.reconstruction)
     else:
         with Table(out, sys.stdout.buffer) as table:
-            counted = session.console.counted(results, "reconstructing", NOUN)
-            for result in _first(counted, count):
+            for result in session.console.counted(results, "reconstructing", NOUN):
                 table.write(Rows(texts.to_columns(result)))
             seen = table.count
     return reading.status(seen)
@@ -217,9 +220,9 @@ def evaluate(
     """
     from aectl.outputs import tables
 
-    results, status = [], 0
+    results: list[dict[str, Any]] = []
     for path, card in zip(models, cards, strict=True):
-        reading = Reading(session, card, words, bool(card.classes), naming)
+        reading = Reading(session, card, words, bool(card.classes), naming, told=not results)
         measured, figures = _measured(session, path, card, reading)
         counted = session.console.counted(measured, "measuring", NOUN)
         if per_text:
@@ -227,10 +230,12 @@ def evaluate(
             texts = tables.write_file(per_text, map(_row_each, counted), by)
         else:
             texts = sum(len(result.batch.paths) for result in counted)
-        status = max(status, reading.status(texts))
+        reading.tell()
+        if texts == 0:
+            return [], session.outcome.status(0, NOUN)
         named = " ".join(map(reading.inputs.called, reading.inputs.words))
         results.append({"model": str(path), "dataset": named, "n": texts, **figures()})
-    return results, status
+    return results, session.outcome.status(results[0]["n"], NOUN)
 
 
 def _measured(
@@ -242,7 +247,7 @@ def _measured(
 
     batches, device = reading.batches(), session.device()
     if not card.classes:
-        of_texts = TextMetrics(_baselines(card))
+        of_texts = TextMetrics(_baselines(card, reading.vocabulary))
         return text_inference.measure(_load(path), batches, device, of_texts), of_texts.result
     metrics = ClassificationMetrics(len(card.classes))
     results = inference.measure_labels(
@@ -259,45 +264,22 @@ def _row_each(result: "MeasuredTexts") -> "Rows":
     return Rows({"path": batch.paths, "text": batch.texts, "token_accuracy": result.token_accuracy})
 
 
-def _first(results: "Iterator[ReconstructedTexts]", count: int | None) -> "Iterator[Any]":
-    """The results of so many texts, or of all."""
-    left = math.inf if count is None else count
-    for result in results:
-        yield result
-        left -= len(result.reconstruction)
-        if left <= 0:
-            return
-
-
-def _baselines(card: ModelCard) -> dict[str, list[int]]:
+def _baselines(card: ModelCard, vocabulary: "Vocabulary") -> dict[str, list[int]]:
     """What guesses without a model would write, as the model's card tells."""
+    from aectl.metrics import BASELINES
+
     told = card.training.get("baselines")
-    length = card.shape[2]
     if not isinstance(told, dict):
         return {}
+    guesses = {name: told.get(name) for name in BASELINES}
     return {
         name: guess
-        for name, guess in told.items()
+        for name, guess in guesses.items()
         if isinstance(guess, list)
-        and len(guess) == length
-        and all(type(token) is int for token in guess)
+        and len(guess) == card.shape[2]
+        and all(type(token) is int and 0 <= token < len(vocabulary) for token in guess)
     }
 
 
 def _load(path: Path) -> "TextNetwork":
     return cast("TextNetwork", model_file.load(path)[0])
-
-
-def _trained_on(session: Session, card: ModelCard) -> list[str]:
-    """The dataset, file or folder that the model was trained on, as an INPUT."""
-    from aectl.data.texts import is_text_dataset
-
-    word = card.dataset
-    if is_text_dataset(word):
-        return [word.partition(":")[0]]
-    if not word or not Path(word).exists():
-        raise DataError(
-            f"the model was trained on {word!r}, which is not found from here; name an INPUT"
-        )
-    session.console.notice(f"measured on {word}, on which it was trained")
-    return [word]

@@ -204,7 +204,7 @@ def _called(name: str) -> str:
 def _size(run: "Run") -> str:
     """How large an image or a text is."""
     if run.architecture.tokens:
-        return f"{run.architecture.shape[2]} of {run.architecture.tokens:,} tokens"
+        return f"at most {run.architecture.shape[2]} of {run.architecture.tokens:,} tokens"
     return "x".join(str(side) for side in run.architecture.shape)
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import math
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aectl import __version__, model_file
 from aectl.cli.console import Console, Outcome, data_dir
@@ -60,6 +62,11 @@ def named_by(relative_to: str | None, absolute: bool) -> "Naming":
     return Naming(relative_to, absolute)
 
 
+def stdin() -> BinaryIO | None:
+    """The stream under the buffer of stdin, which gives what there is; None where it is closed."""
+    return None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+
+
 class Session:
     """One call of a verb: what goes to stderr, the account of its inputs, and where it runs."""
 
@@ -93,7 +100,7 @@ class Session:
         return Inputs(
             words or self._trained_on(card),
             data_dir(common.data_dir),
-            None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer),
+            stdin(),
             null_separated=common.null,
             labels_from_folders=labels,
             selection=self.selection(),
@@ -117,19 +124,28 @@ class Session:
         from aectl.data.datasets import is_dataset
         from aectl.data.patches import is_patches
 
-        if not card.dataset:
-            raise DataError("the model does not say what it was trained on; name an INPUT")
         if is_patches(card.dataset):
             return [card.dataset]
-        if is_dataset(card.dataset):
-            return [card.dataset.partition(":")[0]]
-        if not Path(card.dataset).is_dir():
+        return [self.trained_on(card, is_dataset, os.path.isdir)]
+
+    def trained_on(
+        self, card: ModelCard, is_named: Callable[[str], bool], is_there: Callable[[str], bool]
+    ) -> str:
+        """The dataset by name, or the folder or file, that the model was trained on, as an INPUT.
+
+        Raises DataError where it is not there.
+        """
+        word = card.dataset
+        if not word:
+            raise DataError("the model does not say what it was trained on; name an INPUT")
+        if is_named(word):
+            return word.partition(":")[0]
+        if not is_there(word):
             raise DataError(
-                f"the model was trained on {card.dataset}, which is not found from here;"
-                " name an INPUT"
+                f"the model was trained on {word}, which is not found from here; name an INPUT"
             )
-        self.console.notice(f"measured on {card.dataset}, on which it was trained")
-        return [card.dataset]
+        self.console.notice(f"measured on {word}, on which it was trained")
+        return word
 
     def batch_size(self, shape: Shape) -> int:
         """How many images the network sees at a time: 256, or fewer of large ones."""

@@ -332,14 +332,19 @@ def _refuse_unknown(word: str) -> None:
 
 def pieces(stream: BinaryIO, separator: bytes) -> Iterator[bytes | None]:
     """What stands between the separators in a stream, as it comes; None before it may wait."""
-    rest = b""
+    begun: list[bytes] = []
     read = getattr(stream, "read1", stream.read)  # whichever gives what there is, and no more
     while (chunk := read(65536)) != b"":
         if chunk is None:  # a stream that does not block, and has nothing yet
             select.select([stream], [], [])
             continue
-        *whole, rest = (rest + chunk).split(separator)
-        yield from whole
+        first, *others = chunk.split(separator)
+        begun.append(first)
+        if others:
+            yield b"".join(begun)
+            *whole, last = others
+            yield from whole
+            begun = [last]
         yield None
-    if rest:
+    if rest := b"".join(begun):
         yield rest

@@ -2,12 +2,10 @@
 
 import codecs
 import hashlib
-import io
 import itertools
 import math
 import os
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl import options
-from aectl.data.datasets import DOWNLOAD_TIMEOUT
 from aectl.data.folders import OnBad, Selection, class_of, find_files
 from aectl.data.inputs import STDIN, Naming, Position, pieces
-from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
-from aectl.files import replacing
+from aectl.data.text_datasets import TEXTS, find, is_text_dataset
+from aectl.errors import DataError, UnknownInputError
 from aectl.types import PAD
 from aectl.vocabulary import Vocabulary
 
-ENDINGS = (".txt", ".tsv")
+LABELLED = ".tsv"
+
+ENDINGS = (".txt", LABELLED)
 """The endings of files of text; in a .tsv file, each line is a label, a tab, and the text."""
 
 EVERY_TEXT = Selection(ENDINGS)
@@ -40,7 +39,7 @@ PEEKED = 4096
 BYTES_A_TOKEN = 3.2
 """Of English, in pieces of words of which there are 2,000."""
 
-HEADING = re.compile(r"= [^=].*[^=] =")
+HEADING = re.compile(r"= [^=](.*[^=])? =")
 
 LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
 
@@ -100,7 +99,7 @@ class TextSet:
         """SHA-256 of the texts, each with its label before it."""
         found = hashlib.sha256()
         for line in self.lines:
-            found.update(f"{line.label or ''}\t{line.text}\n".encode())
+            found.update(os.fsencode(f"{line.label or ''}\t{line.text}\n"))
         return found.hexdigest()
 
 
@@ -162,10 +161,13 @@ class TextInputs:
     @property
     def labelled(self) -> bool:
         """Whether any input has labels, by what it is."""
-        return any(
-            word.lower().endswith(".tsv") or (self.labels_from_folders and os.path.isdir(word))
-            for word in self.words
-        )
+        return any(map(self._has_labels, self.words))
+
+    def _has_labels(self, word: str) -> bool:
+        if not os.path.isdir(word):
+            return word.lower().endswith(LABELLED)
+        found = find_files(word, self.selection)
+        return self.labels_from_folders or any(f.path.lower().endswith(LABELLED) for f in found)
 
     def called(self, word: str) -> str:
         """A word of these, a dataset with its split."""
@@ -183,20 +185,14 @@ class TextInputs:
                     yield None
                     continue
                 try:
-                    text = raw.decode("utf-8").rstrip()
-                except UnicodeDecodeError as error:
-                    on_bad(f"{name}:{number}", f"is no UTF-8, from byte {error.start + 1} on")
+                    line = _line(name, number, raw, label)
+                except DataError as error:
+                    on_bad(f"{name}:{number}", str(error))
                     continue
-                own = label
-                if name.lower().endswith(".tsv"):
-                    own, tab, text = text.partition("\t")
-                    if not tab and own:
-                        on_bad(f"{name}:{number}", "has no tab between its label and its text")
-                        continue
-                if text.strip():
-                    yield Line(name, number, text.strip(), own)
-                else:
+                if line is None:
                     self.account.empty += 1
+                else:
+                    yield line
 
     def _files(self, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
         """Each file's name, the label of all its lines, and its content."""
@@ -234,30 +230,61 @@ class TextInputs:
         size: int,
         on_bad: OnBad,
         after: Position | None = None,
+        most: int | None = None,
     ) -> Iterator[TextBatch]:
-        """The texts as tokens, `size` at a time; of a longer text, the first `length` tokens.
+        """The first `most` texts, or all, as tokens, `size` at a time; of a longer text, the first
+        `length` tokens.
 
-        With `after`, the texts up to that position are passed over. Raises DataError for a dataset
-        that cannot be had, and where the texts passed over are others than before.
+        With `after`, what lies up to that position is passed over. Raises DataError for a dataset
+        that cannot be had, and where what was passed over is other than before.
         """
-        digest, read, waiting = hashlib.blake2b(digest_size=16), 0, list[Line]()
-        for line in self.lines(on_bad):
+        reading, waiting = _Passing(after, on_bad), list[Line]()
+        left = math.inf if most is None else most
+        for line in reading.wanted(self.lines(reading.on_bad)):
             if line is not None:
-                read += 1
-                digest.update(f"{line.path}\0{line.text}\0".encode())
-                position = Position(read, digest.hexdigest())
-                if after and read <= after.inputs:
-                    if read == after.inputs and position != after:
-                        raise DataError("the inputs are not those that were read before")
-                    continue
                 waiting.append(line)
-            if waiting and (line is None or len(waiting) == size):
-                yield _batch(waiting, vocabulary, length, size, position, self.account)
+                left -= 1
+            if waiting and (line is None or len(waiting) == size or not left):
+                yield _batch(waiting, vocabulary, length, size, reading.position, self.account)
                 waiting = []
-        if after and read < after.inputs:
-            raise DataError(f"there are {read:,} inputs, fewer than were read before")
+            if not left:
+                return
         if waiting:
-            yield _batch(waiting, vocabulary, length, size, position, self.account)
+            yield _batch(waiting, vocabulary, length, size, reading.position, self.account)
+
+
+class _Passing:
+    """Counts the lines that are read, good and bad, and passes over those up to a position."""
+
+    def __init__(self, after: Position | None, on_bad: OnBad) -> None:
+        self._after, self._on_bad = after, on_bad
+        self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
+
+    @property
+    def position(self) -> Position:
+        return Position(self._read, self._digest.hexdigest())
+
+    def wanted(self, lines: Iterator[Line | None]) -> Iterator[Line | None]:
+        """Those behind the position."""
+        for line in lines:
+            if line is None or self._is_behind(line.path, line.text):
+                yield line
+        if self._after and self._read < self._after.inputs:
+            raise DataError(f"there are {self._read:,} inputs, fewer than were read before")
+
+    def on_bad(self, path: str, reason: str) -> None:
+        """Tells of what cannot be read, unless that was done before."""
+        if self._is_behind(path, reason):
+            self._on_bad(path, reason)
+
+    def _is_behind(self, path: str, content: str) -> bool:
+        self._read += 1
+        self._digest.update(os.fsencode(f"{path}\0{content}\0"))
+        if self._after is None or self._read > self._after.inputs:
+            return True
+        if self._read == self._after.inputs and self.position != self._after:
+            raise DataError("the inputs are not those that were read before")
+        return False
 
 
 def batch_size(length: int, vocabulary: int) -> int:
@@ -297,10 +324,28 @@ def _batch(
 
 def _numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     """The lines of a file and their numbers, from 1; None before one that may be long in coming."""
-    number = 0
+    number, waits = 0, not content.seekable()
     for raw in pieces(content, b"\n"):
         number += raw is not None
-        yield number, raw.removeprefix(codecs.BOM_UTF8) if raw and number == 1 else raw
+        if raw is not None or waits:
+            yield number, raw.removeprefix(codecs.BOM_UTF8) if raw and number == 1 else raw
+
+
+def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:
+    """A line of a file, None for an empty one. Raises DataError for what is no text."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"is no UTF-8, from byte {error.start + 1} on") from None
+    if "\0" in text:
+        raise DataError("is no text: it holds zero bytes")
+    if name.lower().endswith(LABELLED) and text.strip():
+        label, tab, text = text.partition("\t")
+        if not tab:
+            raise DataError("has no tab between its label and its text")
+        if text.strip() and not label.strip():
+            raise DataError("has no label before its tab")
+    return Line(name, number, text.strip(), label) if text.strip() else None
 
 
 def load(word: str, data_dir: Path, on_bad: OnBad, account: Account) -> TextSet:
@@ -317,66 +362,3 @@ def load(word: str, data_dir: Path, on_bad: OnBad, account: Account) -> TextSet:
         looked = f" (looked for {', '.join(ENDINGS)})" if os.path.isdir(word) else ""
         raise DataError(f"there is no text in {word}{looked}")
     return TextSet(inputs.called(word), lines)
-
-
-def is_text_dataset(word: str) -> bool:
-    """Whether a word, with or without a split, names a dataset of text."""
-    return word.partition(":")[0] in TEXTS
-
-
-def find(word: str, data_dir: Path, split: str) -> Path:
-    """The file of a dataset such as `wikitext-2:valid`; `split` where the word names none.
-
-    It is downloaded where it is not in `data_dir`. Raises UnknownInputError for a split that does
-    not exist, DatasetUnavailableError where it cannot be had.
-    """
-    name, _, named = word.partition(":")
-    dataset = TEXTS[name]
-    split = named or split
-    if split not in dataset.members:
-        raise UnknownInputError(
-            f"{name} has no split '{split}'; it has {', '.join(dataset.members)}"
-        )
-    path = data_dir / name / f"{split}.txt"
-    if not path.is_file():
-        try:
-            dataset.download(data_dir / name)
-        except (OSError, zipfile.BadZipFile, KeyError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise DatasetUnavailableError(
-                f"{name}:{split} is not in {data_dir} and cannot be downloaded ({reason});"
-                " --data-dir names the folder that holds it"
-            ) from error
-    return path
-
-
-@dataclass(frozen=True)
-class TextDataset:
-    """A zip archive, and which of its members is which split."""
-
-    url: str
-    members: dict[str, str]
-
-    def download(self, folder: Path) -> None:
-        """Fetches the archive, and writes each split to a file of its own."""
-        import urllib.request  # takes as long as the rest of this module
-
-        with urllib.request.urlopen(self.url, timeout=DOWNLOAD_TIMEOUT) as answer:  # noqa: S310
-            archive = zipfile.ZipFile(io.BytesIO(answer.read()))
-        folder.mkdir(parents=True, exist_ok=True)
-        for split, member in self.members.items():
-            with replacing(folder / f"{split}.txt") as temporary:
-                temporary.write_bytes(archive.read(member))
-
-
-TEXTS = {
-    "wikitext-2": TextDataset(
-        "https://wikitext.smerity.com/wikitext-2-v1.zip",
-        {
-            "train": "wikitext-2/wiki.train.tokens",
-            "valid": "wikitext-2/wiki.valid.tokens",
-            "test": "wikitext-2/wiki.test.tokens",
-        },
-    )
-}
-"""Every dataset of text by the name that users type."""

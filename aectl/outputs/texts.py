@@ -1,10 +1,15 @@
-"""Texts beside what a model makes of them, to be read."""
+"""Texts to be read: those beside what a model makes of them."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aectl.outputs.formats import Column
     from aectl.text_inference import ReconstructedTexts
+
+
+def spelt_out(line: str) -> str:
+    """A line whose control characters are written as Python writes them."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def to_columns(result: "ReconstructedTexts") -> "dict[str, Column]":
@@ -19,7 +24,7 @@ def to_text(result: "ReconstructedTexts") -> str:
     width = max(map(len, columns))
     texts = zip(*columns.values(), strict=True)
     blocks = (
-        "".join(f"{name:<{width}}  {line}\n" for name, line in zip(columns, text, strict=True))
+        "".join(f"{name:<{width}}  {spelt_out(s)}\n" for name, s in zip(columns, text, strict=True))
         for text in texts
     )
     return "\n".join(blocks)

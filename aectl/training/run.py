@@ -66,7 +66,7 @@ class Run(ABC):
     """
 
     noun: str
-    """What it learns from: images or texts."""
+    """What it learns from: images, or parts of texts."""
 
     data: ImageSet | TextSet
     network: Network

@@ -13,8 +13,10 @@ from aectl import model_file
 from aectl.architecture import Architecture
 from aectl.config import OPTIONS, Config
 from aectl.data import datasets, patches, texts
-from aectl.data.datasets import ImageSet
+from aectl.data.datasets import ImageSet, is_dataset
 from aectl.data.folders import OnBad
+from aectl.data.inputs import STDIN
+from aectl.data.text_datasets import is_text_dataset
 from aectl.data.texts import Account, TextSet
 from aectl.data.training_folder import Watch, load_folder, unseen
 from aectl.errors import (
@@ -154,11 +156,20 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
         settled["dataset"] = card.dataset
         if card.vocabulary:
             settled["length"] = card.shape[2]
+            settled |= _settled_vocabulary(card, asked)
         else:
             settled |= {"channels": card.shape[0], "size": card.shape[1:]}
         trained = dict(card.training.get("options", {}))
         settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
     return settled
+
+
+def _settled_vocabulary(card: model_file.ModelCard, asked: Mapping[str, object]) -> dict[str, Any]:
+    """What a model that training starts from had as --vocabulary; its weights fit no other."""
+    size = card.training.get("options", {}).get("vocabulary")
+    if asked.get("vocabulary", size) != size:
+        raise ConfigError("--vocabulary cannot go with --load: the model has a vocabulary already")
+    return {} if size is None else {"vocabulary": size}
 
 
 def _is_of_texts(config: Config) -> bool:
@@ -174,19 +185,24 @@ def _is_of_texts(config: Config) -> bool:
 def _read_texts(config: Config, reading: Reading) -> TextSet:
     """The texts to learn from; what was wrong with them is told."""
     account = Account()
-    if config.data.dataset == OPTIONS["dataset"].default:
+    word = config.data.dataset
+    if word == STDIN:
+        raise ConfigError("training reads its texts again; write those on stdin to a file")
+    if is_dataset(word):
         raise ConfigError(
-            "--model text-autoencoder needs --dataset: wikitext-2, or a file or folder of text"
+            "a model of text needs --dataset with text: wikitext-2, or a file or folder;"
+            f" {word} is a dataset of images"
         )
-    found = texts.load(config.data.dataset, reading.data_dir, reading.on_bad, account)
+    found = texts.load(word, reading.data_dir, reading.on_bad, account)
     if account.empty:
         log.info("empty lines of %s, passed over: %s", found.name, f"{account.empty:,}")
     return found
 
 
 def _resolved_for_texts(config: Config, found: TextSet) -> Config:
-    name = found.name.removesuffix(":train")
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=name))
+    if is_text_dataset(found.name):
+        name = found.name.removesuffix(":train")
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=name))
     width = 0
     if config.training.encoder:
         width = model_file.read_card(Path(config.training.encoder)).architecture.code_size
@@ -199,7 +215,7 @@ def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:
         sides = _sides(config.data.size) if config.data.size else patches.SIDES
         count = config.data.patches or patches.COUNT
         return patches.load(word, reading.on_bad, sides, count, "train")
-    if not datasets.is_dataset(word):
+    if not is_dataset(word):
         return _read_folder(config, reading)
     try:
         return datasets.load(word, data_dir, split="train")
@@ -225,7 +241,7 @@ def _read_folder(config: Config, reading: Reading) -> ImageSet:
             word, reading.on_bad, sides, data.channels,
             workers=reading.workers, memory=reading.memory, watch=reading.watch,
         )  # fmt: skip
-    if texts.is_text_dataset(word) or word.lower().endswith(texts.ENDINGS):
+    if is_text_dataset(word) or word.lower().endswith(texts.ENDINGS):
         raise ConfigError(f"{word} is text, which --model text-autoencoder learns from")
     if os.path.lexists(word):
         raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")

@@ -29,12 +29,12 @@ MEASURED_TEXTS = 2000
 
 
 class TextRun(Run):
-    """A run on texts; with a shorter text as bottleneck, the language model is trained first.
+    """A run on parts of texts; with a shorter text as bottleneck, the language model comes first.
 
     The vocabulary is that of the model that it starts from, or learnt from the texts.
     """
 
-    noun = "texts"
+    noun = "parts"
     network: TextNetwork | Classifier
     data: TextSet
     _training: TokenSet
@@ -116,11 +116,13 @@ class TextRun(Run):
 
     def card(self) -> ModelCard:
         """What the model file says of this run."""
-        card = dataclasses.replace(super().card(), vocabulary=self.vocabulary)
-        if self.architecture.classes:
-            return card
-        training = {**card.training, "baselines": self._training.most_frequent()}
-        return dataclasses.replace(card, training=training)
+        card = super().card()
+        told: dict[str, Any] = {"texts": len(self.data) - len(self.held_out)}
+        if not self.architecture.classes:
+            told["baselines"] = self._training.most_frequent()
+        return dataclasses.replace(
+            card, vocabulary=self.vocabulary, training={**card.training, **told}
+        )
 
 
 def _architecture(config: Config, texts: TextSet, start: Start, tokens: int) -> Architecture:

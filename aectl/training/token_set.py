@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aectl.metrics import BASELINES
 from aectl.objective import Batch
 from aectl.training.loop import CPU
 from aectl.types import PAD
@@ -70,22 +71,22 @@ class TokenSet:
         return dataclasses.replace(self, rows=self.rows[order])
 
     def most_frequent(self) -> dict[str, list[int]]:
-        """What guesses without a model would write: the most frequent token everywhere, `unigram`,
-        and at each place the one that is most frequent there, `sentence`; (length,) each.
+        """What guesses without a model would write, (length,) each, by the names of BASELINES: the
+        most frequent token everywhere, and at each place the one that is most frequent there.
         """
         tokens = self._batch(self.rows[:, 0], self.rows[:, 1] * self.length).inputs.cpu()
         most = torch.bincount(tokens[tokens != PAD]).argmax().item()
         places = (column[column != PAD] for column in tokens.T)
-        sentence = [int(place.mode().values) if len(place) else most for place in places]
-        return {"unigram": [int(most)] * self.length, "sentence": [int(t) for t in sentence]}
+        sentence = [int(place.mode().values if len(place) else most) for place in places]
+        return dict(zip(BASELINES, ([int(most)] * self.length, sentence), strict=True))
 
     def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
         """Every part once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator).to(self.device)
-        chance = torch.rand(len(self), generator=generator, dtype=torch.float64).to(self.device)
+        chance = torch.rand(len(self), generator=generator, dtype=torch.float64)
         texts = self.rows[order, 0]
         room = (self.sizes[texts] - self.length).clamp(min=0) + 1
-        begins = (chance * room).long()
+        begins = (chance * room.cpu()).long().to(self.device)
         both = zip(torch.split(texts, size), torch.split(begins, size), strict=True)
         return (self._batch(*pair) for pair in list(both)[first:])
 

@@ -98,6 +98,31 @@ def test_a_killed_run_is_resumed_to_the_table_of_one_run(aectl, dense, paths, tm
     assert not journal.parent.exists()
 
 
+def test_a_killed_run_over_texts_is_resumed_to_the_table_of_one_run(aectl, trained, tmp_path):
+    lines = [b"line %d of so many\n" % number for number in range(600)]
+    (tmp_path / "lines.txt").write_bytes(b"".join(lines))
+    lines[100] = lines[599] = b"\xff\n"
+    model = trained(
+        "--model", "text-autoencoder", "--dataset", str(tmp_path / "lines.txt"), "--hidden", "9,7",
+        "--epochs", "1", "--vocabulary", "300",
+    )  # fmt: skip
+    arguments = ["encode", model, "-", "--batch-size", 50, "--out"]
+    assert aectl(*arguments, "whole.csv", stdin=b"".join(lines)).status == 1
+    with running(*arguments, "table.csv", folder=tmp_path) as process:
+        process.stdin.write(b"".join(lines[:400]))
+        process.stdin.flush()
+        until(lambda: kept(tmp_path / "table.csv.part" / "journal.jsonl") >= 200)
+        process.send_signal(signal.SIGKILL)
+        process.wait(DEADLINE)
+    other = aectl(*arguments, "table.csv", "--resume", stdin=b"".join(lines[1:]))
+    assert "are not those that were read before" in other.err
+    done = aectl(*arguments, "table.csv", "--resume", stdin=b"".join(lines))
+    assert done.status == 1
+    assert "left out stdin:101" not in done.err
+    assert "2 of 600 inputs were left out" in done.err
+    assert (tmp_path / "table.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
 def content(path: Path) -> object:
     """What a table holds, read without aectl."""
     import gzip

@@ -1,6 +1,7 @@
 """Models of text, from the command line."""
 
 import csv
+import dataclasses
 import io
 import json
 import operator
@@ -8,6 +9,7 @@ import operator
 import numpy as np
 import pytest
 import torch
+from conftest import shell
 
 from aectl import model_file
 
@@ -168,14 +170,8 @@ def test_encode_through_text_writes_the_shorter_texts_that_reconstruct_tells(aec
     told = rows(aectl("reconstruct", text, corpus))
     assert list(told[0]) == ["original", "bottleneck", "reconstruction"]
     assert [row["bottleneck"] for row in encoded] == [row["bottleneck"] for row in told]
-    assert len(rows(aectl("reconstruct", text, corpus, "--count", 3))) == 3
-
-
-def test_a_resumed_table_is_the_same(aectl, vector, corpus, tmp_path):
-    out = tmp_path / "codes.csv"
-    assert aectl("encode", vector, corpus, "--out", out).status == 0
-    assert aectl("encode", vector, corpus, "--out", out, "--resume").status == 0
-    assert out.read_text() == aectl("encode", vector, corpus).out
+    many = aectl("reconstruct", text, *[corpus] * 3, "--count", 130)
+    assert rows(many) == (told * 3)[:130]
 
 
 def test_eval_measures_what_reconstruct_writes(aectl, vector, corpus):
@@ -219,6 +215,66 @@ def test_bad_lines_cost_their_own_row(aectl, vector):
     assert "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1" in found.err
 
 
+def test_a_bad_line_is_told_once_whatever_the_number_of_models(aectl, vector, made, tmp_path):
+    other = made("--seed", "1")
+    (tmp_path / "in.txt").write_bytes(b"the cat\n\n\xff\nthe cat sat on the mat and ate it all\n")
+    found = aectl("eval", vector, other, "--dataset", "in.txt", "--json", "--errors", "bad.csv")
+    assert found.status == 1
+    assert [figures["n"] for figures in json.loads(found.out)] == [2, 2]
+    assert found.err.splitlines() == [
+        "aectl: left out in.txt:3: is no UTF-8, from byte 1 on",
+        "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1",
+        "1 of 3 inputs were left out",
+    ]
+    assert (tmp_path / "bad.csv").read_text().count("in.txt:3") == 1
+
+
+@pytest.mark.parametrize(
+    "guesses",
+    [{"unigram": [10**30] * 8}, {"unigram": [300] * 8}, {"unigram": [3]}, {"sentence": "abc"},
+     {"tokens": [3] * 8}, {"token": [3] * 8}, []],
+    ids=str,
+)  # fmt: skip
+def test_guesses_that_are_none_are_left_out_of_the_report(aectl, vector, corpus, guesses, tmp_path):
+    card = model_file.read_card(vector)
+    (usual,) = json.loads(aectl("eval", vector, "--dataset", corpus, "--json").out)
+    training = {**card.training, "baselines": guesses}
+    path = tmp_path / "m.safetensors"
+    model_file.save(path, model_file.load(vector)[0], dataclasses.replace(card, training=training))
+    (found,) = json.loads(aectl("eval", path, "--dataset", corpus, "--json").out)
+    of_guesses = {"unigram_accuracy", "sentence_accuracy"}
+    wanted = {k: v for k, v in usual.items() if k not in of_guesses | {"model"}}
+    assert {k: v for k, v in found.items() if k != "model"} == wanted
+
+
+def test_a_model_that_training_starts_from_keeps_its_vocabulary(aectl, vector, corpus, tmp_path):
+    arguments = [
+        "train",
+        "-q",
+        "--load",
+        vector,
+        "--epochs",
+        1,
+        "--dataset",
+        corpus,
+        "--out",
+        "run",
+    ]
+    found = aectl(*arguments, "--vocabulary", 400)
+    assert (found.status, found.out) == (2, "")
+    assert "--vocabulary cannot go with --load" in found.err
+    assert aectl(*arguments, "--vocabulary", 300).status == 0
+    assert "vocabulary = 300" in (tmp_path / "run" / "config.toml").read_text()
+
+
+def test_what_would_steer_a_terminal_is_spelt_out(vector, tmp_path):
+    (tmp_path / "in.txt").write_bytes(b"\x1b]0;x\x07\n")
+    command = f"script -qec 'aectl reconstruct {vector} in.txt' /dev/null"
+    shown = shell(command, tmp_path).out
+    assert "original        \\x1b]0;x" in shown
+    assert "\x1b]0" not in shown
+
+
 def test_nothing_but_empty_lines_is_an_error(aectl, vector):
     found = aectl("encode", vector, "-", stdin=b"\n\n")
     assert (found.status, found.out) == (2, "")
@@ -255,6 +311,8 @@ def test_what_has_no_meaning_for_texts_is_refused(aectl, vector, arguments, said
         (["--sparsity", "topk", "--aux-k", "2"], "--aux-k cannot go with"),
         (["--bottleneck", "text", "--sparse"], "--bottleneck text has --lambda-s"),
         (["--ratio", "0.3"], "--ratio has no effect without --bottleneck text"),
+        (["--dataset", "-"], "write those on stdin to a file"),
+        (["--dataset", "digits"], "digits is a dataset of images"),
     ],
 )
 def test_options_that_do_not_go_with_texts_are_refused(aectl, options, said):
@@ -279,7 +337,7 @@ def test_what_is_held_out_are_whole_documents(aectl, tmp_path):
         "train", "--dataset", path, *small("--validation", "0.25"), "--out", tmp_path / "run"
     )  # fmt: skip
     assert found.status == 0, found.err
-    assert "on 18 texts of" in found.err
+    assert "on 18 parts of" in found.err
     with (tmp_path / "run" / "metrics.csv").open() as file:
         assert "validation_token_accuracy" in next(csv.reader(file))
 

@@ -1,16 +1,13 @@
 """Reading texts: files, folders, stdin, and the datasets known by name."""
 
-import functools
-import http.server
 import io
-import threading
-import zipfile
+import os
 
 import pytest
 
-from aectl.data import texts
-from aectl.data.texts import Account, TextDataset, TextInputs, load
-from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
+from aectl.data.inputs import pieces
+from aectl.data.texts import Account, TextInputs, load
+from aectl.errors import DataError, UnknownInputError
 from aectl.vocabulary import Vocabulary
 
 
@@ -54,15 +51,54 @@ def test_a_file_that_is_no_text_costs_one_complaint(tmp_path, on_bad, bad):
     assert bad == [(str(path), "is no UTF-8 text: it holds zero bytes")]
 
 
+def test_a_line_with_zero_bytes_is_no_text(tmp_path, on_bad, bad):
+    content = "one\ntwo\n".encode("utf-16-le") + b"three\n"
+    _, lines = read(["-"], on_bad, tmp_path, content)
+    assert lines == []
+    assert [reason for _, reason in bad] == ["is no text: it holds zero bytes"] * 3
+
+
+def test_a_line_of_any_length_is_read_in_time_that_grows_with_it(tmp_path, on_bad):
+    content = b"x" * 50_000_000 + b"\nlast"
+    _, lines = read(["-"], on_bad, tmp_path, content)
+    assert [len(line.text) for line in lines] == [50_000_000, 4]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a", b"a\n", b"\na\n\n", b"a" * 70_000 + b"\n" + b"b" * 140_000]
+)
+def test_pieces_are_what_split_gives(content):
+    found = [piece for piece in pieces(io.BytesIO(content), b"\n") if piece is not None]
+    assert found == content.removesuffix(b"\n").split(b"\n")[: None if content else 0]
+
+
+def test_a_name_that_is_no_utf8_stands_as_it_is(tmp_path, on_bad):
+    folder = os.fsencode(tmp_path) + b"/in/caf\xe9"
+    os.makedirs(folder)
+    with open(folder + b"/a.txt", "w") as file:
+        file.write("one\n")
+    found = load(str(tmp_path / "in"), tmp_path, on_bad, Account())
+    assert os.fsencode(found.classes[0]) == b"caf\xe9"
+    assert len(found.checksum) == 64
+    inputs = TextInputs([os.fsdecode(folder + b"/a.txt")], tmp_path)
+    (batch,) = inputs.batches(Vocabulary.learnt([], 300), 5, 2, on_bad)
+    assert os.fsencode(batch.paths[0]) == folder + b"/a.txt:1"
+
+
 def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
     path = tmp_path / "reviews.tsv"
-    path.write_text("good\ta fine film\nbad\tdull\tand long\nno tab\n\tnone\n")
+    path.write_text("good\ta fine film\nbad\tdull\tand long\nno tab\n\tnone\nbad\t\n\n")
     inputs, lines = read([str(path)], on_bad, tmp_path)
     assert [(line.label, line.text) for line in lines[:2]] == [
         ("good", "a fine film"), ("bad", "dull\tand long"),
     ]  # fmt: skip
-    assert bad == [(f"{path}:3", "has no tab between its label and its text")]
+    assert bad == [
+        (f"{path}:3", "has no tab between its label and its text"),
+        (f"{path}:4", "has no label before its tab"),
+    ]
+    assert len(lines) == inputs.account.empty == 2
     assert inputs.labelled
+    assert TextInputs([str(tmp_path)], tmp_path).labelled
 
 
 def test_a_folder_gives_its_texts_in_sorted_order_and_labels_by_sub_folder(tmp_path, on_bad):
@@ -78,7 +114,7 @@ def test_a_folder_gives_its_texts_in_sorted_order_and_labels_by_sub_folder(tmp_p
 
 def test_headings_begin_documents_and_without_any_each_line_is_one(tmp_path, on_bad):
     wiki, plain = tmp_path / "1.txt", tmp_path / "2.txt"
-    wiki.write_text("= One =\nfirst\n= = Part = =\nsecond\n= Two =\nthird\n")
+    wiki.write_text("= One =\nfirst\n= = Part = =\nsecond\n= X =\nthird\n")
     plain.write_text("a\nb\n")
     found = load(str(tmp_path), tmp_path, on_bad, Account())
     assert found.documents.tolist() == [0, 0, 0, 0, 1, 1, 2, 3]
@@ -104,9 +140,29 @@ def test_batches_hold_tokens_cut_at_the_length_and_filled_up(tmp_path, on_bad):
     assert [batch.paths for batch in again.batches(vocabulary, 5, 2, on_bad, first.position)] == [
         ["stdin:3"]
     ]
+    first_two = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
+    assert [batch.paths for batch in first_two.batches(vocabulary, 5, 1, on_bad, most=2)] == [
+        ["stdin:1"], ["stdin:2"],
+    ]  # fmt: skip
     other = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nchanged\nx\n"))
     with pytest.raises(DataError, match="not those that were read before"):
         list(other.batches(vocabulary, 5, 2, on_bad, first.position))
+
+
+def test_what_was_bad_before_the_position_is_not_told_again(tmp_path, on_bad, bad):
+    vocabulary, content = Vocabulary.learnt([], 300), b"a\n\xff\nb\n\xff\nc\n"
+
+    def batches(after=None):
+        inputs = TextInputs(["-"], tmp_path, io.BytesIO(content))
+        return list(inputs.batches(vocabulary, 5, 1, on_bad, after))
+
+    positions = [batch.position for batch in batches()]
+    assert [path for path, _ in bad] == ["stdin:2", "stdin:4"]
+    for number, position in enumerate(positions):
+        bad.clear()
+        left = [batch.paths[0] for batch in batches(position)]
+        assert left == ["stdin:3", "stdin:5"][number:]
+        assert [path for path, _ in bad] == ["stdin:2", "stdin:4"][number:]
 
 
 def test_a_file_or_a_name_that_does_not_exist(tmp_path, on_bad):
@@ -117,43 +173,3 @@ def test_a_file_or_a_name_that_does_not_exist(tmp_path, on_bad):
     (tmp_path / "empty.txt").write_text("\n\n")
     with pytest.raises(DataError, match="there is no text in"):
         load(str(tmp_path / "empty.txt"), tmp_path, on_bad, Account())
-
-
-@pytest.fixture
-def served(tmp_path, monkeypatch):
-    """A server with an archive such as that of WikiText-2; the name is made to stand for it."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with zipfile.ZipFile(folder / "texts.zip", "w") as archive:
-        for split in ("train", "valid", "test"):
-            archive.writestr(f"wikitext-2/wiki.{split}.tokens", f"= {split} =\nof it\n")
-    (folder / "broken.zip").write_bytes(b"no archive")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-
-        def use(name):
-            url = f"http://127.0.0.1:{server.server_port}/{name}"
-            members = texts.TEXTS["wikitext-2"].members
-            monkeypatch.setitem(texts.TEXTS, "wikitext-2", TextDataset(url, members))
-
-        yield use
-        server.shutdown()
-
-
-def test_a_dataset_that_is_not_here_is_downloaded_once(tmp_path, served, on_bad):
-    served("texts.zip")
-    found = load("wikitext-2", tmp_path, on_bad, Account())
-    assert found.name == "wikitext-2:train"
-    assert [line.text for line in found.lines] == ["= train =", "of it"]
-    served("gone.zip")
-    assert len(load("wikitext-2:valid", tmp_path, on_bad, Account())) == 2
-
-
-@pytest.mark.parametrize("name", ["gone.zip", "broken.zip"])
-def test_a_download_that_fails_says_so_and_leaves_nothing(tmp_path, served, name, on_bad):
-    served(name)
-    with pytest.raises(DatasetUnavailableError, match="cannot be downloaded"):
-        load("wikitext-2", tmp_path, on_bad, Account())
-    assert not list(tmp_path.glob("wikitext-2/*"))

@@ -115,7 +115,16 @@ def test_nothing_is_written_behind_the_end():
 
 @pytest.mark.parametrize(
     ("length", "ratio", "slots"),
-    [(1, 0.5, 1), (4, 0.5, 2), (7, 0.5, 4), (10, 0.3, 3), (10, 0.1, 1), (10, 0.7, 7), (9, 1.0, 9)],
+    [
+        (1, 0.5, 1),
+        (4, 0.5, 2),
+        (7, 0.5, 4),
+        (10, 0.3, 3),
+        (10, 0.1, 1),
+        (10, 0.7, 7),
+        (9, 1.0, 9),
+        (10, 1e-6, 1),
+    ],
 )
 def test_a_shorter_text_has_its_part_of_the_tokens_rounded_up(length, ratio, slots):
     net = network("text", 10, ratio).train()

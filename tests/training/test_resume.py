@@ -14,7 +14,7 @@ from aectl.training import checkpoint, loop
 from aectl.training.run import Epoch
 from aectl.training.text_run import TextRun
 
-TIMES = ("seconds", "images_per_second", "texts_per_second")
+TIMES = ("seconds", "images_per_second", "parts_per_second")
 KINDS = {
     "dense": {"dropout": 0.2, "hidden": "20,10"},
     "sparse": {"sparsity": "kl"},
