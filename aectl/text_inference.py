@@ -12,7 +12,8 @@ from aectl.data.texts import TextBatch
 from aectl.inference import CODE, Features, rows_of
 from aectl.metrics import TextMetrics
 from aectl.models import TextNetwork, ThroughVector
-from aectl.models.text_autoencoder import Bottleneck, shorter_text, with_end
+from aectl.models.language import with_end
+from aectl.models.text_autoencoder import Bottleneck, shorter_text
 from aectl.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]

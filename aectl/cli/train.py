@@ -30,7 +30,7 @@ from aectl.recipes import read as read_recipe
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
     from aectl.data.inputs import InputBatch
-    from aectl.data.texts import TextSet
+    from aectl.data.text_sets import TextSet
     from aectl.training.run import Run
     from aectl.training.setup import Reading
     from aectl.training.start import Start

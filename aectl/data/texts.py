@@ -2,13 +2,10 @@
 
 import codecs
 import hashlib
-import itertools
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -36,11 +33,6 @@ OF_STDIN = "stdin"
 PEEKED = 4096
 """Bytes of a file in which none may be zero."""
 
-BYTES_A_TOKEN = 3.2
-"""Of English, in pieces of words of which there are 2,000."""
-
-HEADING = re.compile(r"= [^=](.*[^=])? =")
-
 LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
 
 Tokens = NDArray[np.int64]
@@ -58,49 +50,6 @@ class Line(NamedTuple):
     def path(self) -> str:
         """What stands in a table's `path` column, such as `notes.txt:17`."""
         return f"{self.file}:{self.number}"
-
-
-@dataclass(frozen=True)
-class TextSet:
-    """The texts that a model learns from."""
-
-    name: str
-    lines: tuple[Line, ...]
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    def parts(self, length: int) -> int:
-        """About how many parts of `length` tokens the texts have."""
-        part = length * BYTES_A_TOKEN
-        return sum(math.ceil(len(line.text.encode()) / part) for line in self.lines)
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """The labels that there are, where every text has one."""
-        labels = {line.label for line in self.lines}
-        return () if None in labels else tuple(sorted(filter(None, labels)))
-
-    @cached_property
-    def documents(self) -> NDArray[np.int64]:
-        """The number of the document that each text is part of: (n,).
-
-        In a file that has headings of the form ` = Title = `, as the WikiText files do, they begin
-        the documents; in any other, each line is one.
-        """
-        begins = []
-        for _, group in itertools.groupby(self.lines, lambda line: line.file):
-            headings = [bool(HEADING.fullmatch(line.text)) for line in group]
-            begins += [True, *headings[1:]] if any(headings) else [True] * len(headings)
-        return np.cumsum(begins) - 1
-
-    @cached_property
-    def checksum(self) -> str:
-        """SHA-256 of the texts, each with its label before it."""
-        found = hashlib.sha256()
-        for line in self.lines:
-            found.update(os.fsencode(f"{line.label or ''}\t{line.text}\n"))
-        return found.hexdigest()
 
 
 class TextBatch(NamedTuple):
@@ -346,19 +295,3 @@ def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:
         if text.strip() and not label.strip():
             raise DataError("has no label before its tab")
     return Line(name, number, text.strip(), label) if text.strip() else None
-
-
-def load(word: str, data_dir: Path, on_bad: OnBad, account: Account) -> TextSet:
-    """All texts of a dataset, a file or a folder, to train on.
-
-    Where each file of a folder lies in a sub-folder, the sub-folders are the classes. Raises
-    DataError where there is no text that can be read.
-    """
-    inputs = TextInputs(
-        [word], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account
-    )
-    lines = tuple(line for line in inputs.lines(on_bad) if line is not None)
-    if not lines:
-        looked = f" (looked for {', '.join(ENDINGS)})" if os.path.isdir(word) else ""
-        raise DataError(f"there is no text in {word}{looked}")
-    return TextSet(inputs.called(word), lines)

@@ -1,8 +1,4 @@
-"""The text autoencoders: through a vector, and through a shorter text.
-
-A text is a row of tokens, (length,), int64, filled up with `PAD` behind its end; what fills it up
-changes nothing.
-"""
+"""The text autoencoders: through a vector, and through a shorter text."""
 
 import math
 from typing import NamedTuple, Self
@@ -12,7 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.models.codes import Code
-from aectl.types import END, PAD, SPECIAL, START
+from aectl.models.language import (
+    Embedding,
+    LanguageModel,
+    Reader,
+    Writer,
+    lengths_of,
+    shifted,
+    with_end,
+)
+from aectl.types import PAD, SPECIAL, START
 
 COPY = 6.0
 """How strongly a slot takes one of its tokens at first: as the logit of its own vector."""
@@ -22,120 +27,6 @@ ROUNDING = 1e-4
 
 NEVER = -1e4
 """The logit of a token that is not to be drawn."""
-
-DROPOUT = 0.3
-"""Part of the vectors that a language model does not see in training."""
-
-
-class Embedding(nn.Module):
-    """The vectors of all tokens, by which they are read and, the same ones, by which they are
-    predicted (Press & Wolf 2017, tied weights): rows of `weight`, (vocabulary, width).
-    """
-
-    def __init__(self, vocabulary: int, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(vocabulary, width) / math.sqrt(width))
-        self.bias = nn.Parameter(torch.zeros(vocabulary))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (...) -> (..., width)."""
-        return F.embedding(tokens, self.weight)
-
-    def logits(self, predicted: Tensor) -> Tensor:
-        """predicted (..., width) -> (..., vocabulary)."""
-        return F.linear(predicted, self.weight, self.bias)
-
-
-class Reader(nn.Module):
-    """Two GRUs that read a text, one from each end (Schuster & Paliwal 1997)."""
-
-    def __init__(self, width: int, units: int) -> None:
-        super().__init__()
-        self.onwards = nn.GRU(width, units, batch_first=True)
-        self.backwards = nn.GRU(width, units, batch_first=True)
-
-    def forward(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """embedded (batch, length, width), lengths (batch,) -> what both know at each token,
-        (batch, length, 2 units), and what they know at the end of the text, (batch, 2 units).
-        """
-        onward = self.onwards(embedded)[0]
-        backward = self.backwards(_turned(embedded, lengths))[0]
-        last = (lengths - 1)[:, None, None].expand(-1, 1, onward.shape[2])
-        ends = torch.cat([onward.gather(1, last), backward.gather(1, last)], 2)[:, 0]
-        return torch.cat([onward, _turned(backward, lengths)], 2), ends
-
-
-class Writer(nn.Module):
-    """A GRU that predicts a text token by token, from the tokens before and a context.
-
-    The context is what is known beside them: (batch, steps, context), a vector for each token that
-    is to be predicted, seen by the GRU and by the prediction; `start`, (batch, context), is where
-    the GRU begins.
-    """
-
-    def __init__(self, embedding: Embedding, context: int, units: int) -> None:
-        super().__init__()
-        width = embedding.weight.shape[1]
-        self._embedding = (embedding,)  # in a tuple, so that its weights are not registered twice
-        self.begin = nn.Linear(context, units) if context else None
-        self.gru = nn.GRU(width + context, units, batch_first=True)
-        self.predict = nn.Linear(units + context, width)
-
-    def forward(self, before: Tensor, context: Tensor | None, start: Tensor | None) -> Tensor:
-        """before (batch, steps, width), the tokens before each -> logits (batch, steps,
-        vocabulary).
-        """
-        known = before if context is None else torch.cat([before, context], 2)
-        return self._answer(self.gru(known, self._first(start))[0], context)
-
-    @torch.no_grad()
-    def greedy(self, context: Tensor, start: Tensor) -> Tensor:
-        """The likeliest token, one after the other -> (batch, steps), PAD behind the end."""
-        embedding = self._embedding[0]
-        tokens = torch.full((len(start), 1), START, device=start.device)
-        state, ended, written = self._first(start), tokens == END, []
-        for step in range(context.shape[1]):
-            here = context[:, step : step + 1]
-            out, state = self.gru(torch.cat([embedding(tokens), here], 2), state)
-            tokens = self._answer(out, here)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
-            ended = ended | (tokens == END)
-            written.append(tokens.masked_fill(ended, PAD))
-        return torch.cat(written, 1)
-
-    def _first(self, start: Tensor | None) -> Tensor | None:
-        if start is None or self.begin is None:
-            return None
-        first: Tensor = self.begin(start).tanh()[None]
-        return first
-
-    def _answer(self, out: Tensor, context: Tensor | None) -> Tensor:
-        known = out if context is None else torch.cat([out, context], 2)
-        return self._embedding[0].logits(self.predict(known))
-
-
-class LanguageModel(nn.Module):
-    """What follows in a text, from the tokens before it: a GRU."""
-
-    def __init__(self, vocabulary: int, width: int, units: int) -> None:
-        super().__init__()
-        self.embedding = Embedding(vocabulary, width)
-        self.dropout = nn.Dropout(DROPOUT)
-        self.writer = Writer(self.embedding, 0, units)
-
-    def forward(self, chosen: Tensor) -> Tensor:
-        """Texts as vectors of one 1 a token, (batch, length, vocabulary) -> logits of what each
-        token is, by those before it, (batch, length, vocabulary).
-        """
-        return self._predicted(chosen @ self.embedding.weight)
-
-    def predict(self, tokens: Tensor) -> Tensor:
-        """tokens (batch, length) -> logits of each, by those before it."""
-        return self._predicted(self.embedding(tokens))
-
-    def _predicted(self, embedded: Tensor) -> Tensor:
-        before = self.dropout(shifted(embedded, self.embedding))
-        logits: Tensor = self.writer(before, None, None)
-        return logits
 
 
 class Bottleneck(NamedTuple):
@@ -351,9 +242,6 @@ class ThroughText(nn.Module):
         return torch.cat([states, nothing], 1)[:, of_step], ends
 
 
-TextAutoencoder = ThroughVector | ThroughText
-
-
 def shorter_text(code: Bottleneck) -> Tensor:
     """The tokens of shorter texts: (batch, slots), PAD behind the end of each."""
     slots = torch.arange(code.chosen.shape[1], device=code.chosen.device)
@@ -372,27 +260,3 @@ def drawn(logits: Tensor, temperature: float) -> Tensor:
     was drawn (Jang et al. 2017, section 2.2, straight-through).
     """
     return F.gumbel_softmax(logits, temperature, hard=True)
-
-
-def shifted(embedded: Tensor, embedding: Embedding) -> Tensor:
-    """The vectors of the tokens before each: (batch, length, width), START first."""
-    start = embedding.weight[START].expand(len(embedded), 1, -1)
-    return torch.cat([start, embedded[:, :-1]], 1)
-
-
-def with_end(tokens: Tensor) -> Tensor:
-    """tokens (batch, length) -> (batch, length + 1), END behind the last of each."""
-    longer = F.pad(tokens, (0, 1), value=PAD)
-    return longer.scatter(1, lengths_of(tokens)[:, None], END)
-
-
-def lengths_of(tokens: Tensor) -> Tensor:
-    """tokens (batch, length) -> how many are not PAD: (batch,)."""
-    return (tokens != PAD).sum(1)
-
-
-def _turned(rows: Tensor, lengths: Tensor) -> Tensor:
-    """Each row from its end to its begin; what is behind its end stays there."""
-    places = torch.arange(rows.shape[1], device=rows.device)[None]
-    source = torch.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
-    return rows.gather(1, source[..., None].expand_as(rows))

@@ -19,7 +19,7 @@ import aectl
 from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.datasets import ImageSet
-from aectl.data.texts import TextSet
+from aectl.data.text_sets import TextSet
 from aectl.errors import ConfigError, DivergedError
 from aectl.metrics import ClassificationMetrics
 from aectl.model_file import ModelCard

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from aectl import model_file
 from aectl.architecture import Architecture
 from aectl.config import OPTIONS, Config
-from aectl.data import datasets, patches, texts
+from aectl.data import datasets, patches, text_sets, texts
 from aectl.data.datasets import ImageSet, is_dataset
 from aectl.data.folders import OnBad
 from aectl.data.inputs import STDIN
 from aectl.data.text_datasets import is_text_dataset
-from aectl.data.texts import Account, TextSet
+from aectl.data.text_sets import TextSet
+from aectl.data.texts import Account
 from aectl.data.training_folder import Watch, load_folder, unseen
 from aectl.errors import (
     ConfigError,
@@ -193,7 +194,7 @@ def _read_texts(config: Config, reading: Reading) -> TextSet:
             "a model of text needs --dataset with text: wikitext-2, or a file or folder;"
             f" {word} is a dataset of images"
         )
-    found = texts.load(word, reading.data_dir, reading.on_bad, account)
+    found = text_sets.load(word, reading.data_dir, reading.on_bad, account)
     if account.empty:
         log.info("empty lines of %s, passed over: %s", found.name, f"{account.empty:,}")
     return found

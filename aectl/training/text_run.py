@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.splits import split
-from aectl.data.texts import TextSet, batch_size
+from aectl.data.text_sets import TextSet
+from aectl.data.texts import batch_size
 from aectl.errors import ConfigError
 from aectl.metrics import TextMetrics
 from aectl.model_file import ModelCard

@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 
 from aectl import model_file
-from aectl.data.texts import Account, load
+from aectl.data.text_sets import load
+from aectl.data.texts import Account
 
 from .commands import aectl, trained
 

@@ -9,7 +9,8 @@ import pytest
 
 from aectl.data import text_datasets
 from aectl.data.text_datasets import TextDataset
-from aectl.data.texts import Account, load
+from aectl.data.text_sets import load
+from aectl.data.texts import Account
 from aectl.errors import DatasetUnavailableError
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from aectl.data.inputs import pieces
-from aectl.data.texts import Account, TextInputs, load
+from aectl.data.texts import Account, TextInputs
 from aectl.errors import DataError, UnknownInputError
 from aectl.vocabulary import Vocabulary
 
@@ -72,19 +72,6 @@ def test_pieces_are_what_split_gives(content):
     assert found == content.removesuffix(b"\n").split(b"\n")[: None if content else 0]
 
 
-def test_a_name_that_is_no_utf8_stands_as_it_is(tmp_path, on_bad):
-    folder = os.fsencode(tmp_path) + b"/in/caf\xe9"
-    os.makedirs(folder)
-    with open(folder + b"/a.txt", "w") as file:
-        file.write("one\n")
-    found = load(str(tmp_path / "in"), tmp_path, on_bad, Account())
-    assert os.fsencode(found.classes[0]) == b"caf\xe9"
-    assert len(found.checksum) == 64
-    inputs = TextInputs([os.fsdecode(folder + b"/a.txt")], tmp_path)
-    (batch,) = inputs.batches(Vocabulary.learnt([], 300), 5, 2, on_bad)
-    assert os.fsencode(batch.paths[0]) == folder + b"/a.txt:1"
-
-
 def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
     path = tmp_path / "reviews.tsv"
     path.write_text("good\ta fine film\nbad\tdull\tand long\nno tab\n\tnone\nbad\t\n\n")
@@ -99,33 +86,6 @@ def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
     assert len(lines) == inputs.account.empty == 2
     assert inputs.labelled
     assert TextInputs([str(tmp_path)], tmp_path).labelled
-
-
-def test_a_folder_gives_its_texts_in_sorted_order_and_labels_by_sub_folder(tmp_path, on_bad):
-    for name in ("b/two.txt", "a/one.txt", "a/picture.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(f"in {name}\n")
-    found = load(str(tmp_path), tmp_path, on_bad, Account())
-    assert [(line.text, line.label) for line in found.lines] == [
-        ("in a/one.txt", "a"), ("in b/two.txt", "b"),
-    ]  # fmt: skip
-    assert found.classes == ("a", "b")
-
-
-def test_headings_begin_documents_and_without_any_each_line_is_one(tmp_path, on_bad):
-    wiki, plain = tmp_path / "1.txt", tmp_path / "2.txt"
-    wiki.write_text("= One =\nfirst\n= = Part = =\nsecond\n= X =\nthird\n")
-    plain.write_text("a\nb\n")
-    found = load(str(tmp_path), tmp_path, on_bad, Account())
-    assert found.documents.tolist() == [0, 0, 0, 0, 1, 1, 2, 3]
-
-
-def test_the_checksum_is_of_the_texts_and_their_labels(tmp_path, on_bad):
-    sums = set()
-    for text in ("a\tx\n", "b\tx\n", "a\ty\n"):
-        (tmp_path / "t.tsv").write_text(text)
-        sums.add(load(str(tmp_path / "t.tsv"), tmp_path, on_bad, Account()).checksum)
-    assert len(sums) == 3
 
 
 def test_batches_hold_tokens_cut_at_the_length_and_filled_up(tmp_path, on_bad):
@@ -170,6 +130,13 @@ def test_a_file_or_a_name_that_does_not_exist(tmp_path, on_bad):
         TextInputs(["wikitext2"], tmp_path)
     with pytest.raises(UnknownInputError, match="it has train, valid, test"):
         read(["wikitext-2:all"], on_bad, tmp_path)
-    (tmp_path / "empty.txt").write_text("\n\n")
-    with pytest.raises(DataError, match="there is no text in"):
-        load(str(tmp_path / "empty.txt"), tmp_path, on_bad, Account())
+
+
+def test_a_name_that_is_no_utf8_stands_in_the_table_as_it_is(tmp_path, on_bad):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.txt"
+    with open(path, "w") as file:
+        file.write("one\n")
+    (batch,) = TextInputs([os.fsdecode(path)], tmp_path).batches(
+        Vocabulary.learnt([], 300), 5, 2, on_bad
+    )
+    assert os.fsencode(batch.paths[0]) == path + b":1"

@@ -7,14 +7,8 @@ from torch import nn
 
 from aectl.models import ThroughText, ThroughVector
 from aectl.models.codes import Code
-from aectl.models.text_autoencoder import (
-    LanguageModel,
-    Reader,
-    drawn,
-    lengths_of,
-    shorter_text,
-    with_end,
-)
+from aectl.models.language import lengths_of
+from aectl.models.text_autoencoder import drawn, shorter_text
 
 VOCABULARY = 40
 
@@ -30,29 +24,6 @@ def network(kind, length=7, ratio=0.5):
     if kind == "vector":
         return ThroughVector(VOCABULARY, length, 16, 8, Code("tanh")).eval()
     return ThroughText(VOCABULARY, length, 128, ratio, 1.0).eval()
-
-
-def test_the_end_stands_behind_the_last_token():
-    assert with_end(torch.tensor([[5, 6, 0], [5, 6, 7]])).tolist() == [[5, 6, 2, 0], [5, 6, 7, 2]]
-
-
-def test_a_reader_is_a_bidirectional_gru_over_packed_texts():
-    reader, lengths = Reader(5, 6), torch.tensor([7, 4, 1])
-    peer = nn.GRU(5, 6, batch_first=True, bidirectional=True)
-    peer.load_state_dict(
-        {
-            **reader.onwards.state_dict(),
-            **{f"{n}_reverse": w for n, w in reader.backwards.state_dict().items()},
-        }
-    )
-    x = torch.randn(3, 7, 5)
-    packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
-    out, last = peer(packed)
-    wanted = nn.utils.rnn.pad_packed_sequence(out, batch_first=True)[0]
-    states, ends = reader(x, lengths)
-    for row, length in enumerate(lengths):
-        torch.testing.assert_close(states[row, :length], wanted[row, :length])
-    torch.testing.assert_close(ends, torch.cat([last[0], last[1]], 1))
 
 
 def test_a_code_is_the_sum_of_what_is_known_of_each_token_bound_to_its_place():
@@ -173,22 +144,6 @@ def test_the_gradient_of_a_drawn_choice_is_that_of_the_softmax_with_the_same_noi
         moved = moved.view_as(logits)
         slope = (soft(logits.detach() + moved) - soft(logits.detach() - moved)) / (2 * step)
         assert logits.grad.flatten()[place].item() == pytest.approx(slope, abs=1e-7)
-
-
-def test_a_language_model_looks_at_the_tokens_before_alone():
-    model = LanguageModel(VOCABULARY, 8, 16).eval()
-    x = tokens(1, 7, (7,))
-    changed = x.clone()
-    changed[0, 4] = 3 + (x[0, 4] - 2) % (VOCABULARY - 3)
-    same = (model.predict(x) == model.predict(changed)).all(2)[0]
-    assert same.tolist() == [True] * 5 + [False] * 2
-
-
-def test_a_language_model_takes_texts_as_vectors_too():
-    model = LanguageModel(VOCABULARY, 8, 16).eval()
-    x = tokens(2, 7, (7, 7))
-    chosen = nn.functional.one_hot(x, VOCABULARY).float()
-    torch.testing.assert_close(model(chosen), model.predict(x))
 
 
 def test_the_language_model_of_a_text_autoencoder_judges_the_same_text_alike_in_training():

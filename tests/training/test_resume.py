@@ -8,7 +8,8 @@ import torch
 from test_run import digits, prepared, same, weights
 
 from aectl.config import Config
-from aectl.data.texts import Line, TextSet
+from aectl.data.text_sets import TextSet
+from aectl.data.texts import Line
 from aectl.errors import DivergedError, ModelFileError
 from aectl.training import checkpoint, loop
 from aectl.training.run import Epoch

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from aectl.config import Config
-from aectl.data.texts import Line, TextSet
+from aectl.data.text_sets import TextSet
+from aectl.data.texts import Line
 from aectl.training.run import Epoch
 from aectl.training.text_run import TextRun
 
