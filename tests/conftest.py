@@ -89,7 +89,7 @@ def shell(script: str, folder: Path) -> Finished:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail\n{script}"],
-        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=240,
+        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     return Finished(done.returncode, done.stdout, done.stderr)
 
