@@ -87,7 +87,7 @@ def vector(folder: Path, train: Path, _: list[str], others: list[str]) -> None:
 def overfit(folder: Path, _: Path, learnt: list[str], __: list[str]) -> None:
     """A code of few sentences, on those."""
     few = written(folder / "few.txt", sorted(sentences(learnt), key=len)[:OVERFITTED])
-    model = trained(folder / "overfit", *OF_TEXT, few, "--swap", 0)
+    model = trained(folder / "overfit", *OF_TEXT, few, "--swap", 0, "--epochs", 80)
     print(aectl("eval", model, "--dataset", few), flush=True)
 
 
