@@ -64,7 +64,7 @@ def begin_code(encoder: CodeEncoder, config: Config, inputs: Tensor) -> None:
     """Puts the weights of a code in place with which the training of a sparse one begins."""
     if config.model.sparsity == "kl":
         rest_at(encoder, config.loss.rho)
-    elif config.model.sparsity in COMPETING:
+    elif config.model.sparsity in COMPETING and len(inputs) > 1:  # one alone has no spread
         compete(encoder, inputs)
 
 

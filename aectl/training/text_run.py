@@ -26,7 +26,7 @@ from aectl.training.start import Start, begin_code, copy_weights, stand_on_encod
 from aectl.training.token_set import TokenSet
 from aectl.vocabulary import Vocabulary
 
-MEASURED_TEXTS = 2000
+MEASURED_TEXTS, LEAST_BEGUN_WITH = 2000, 32
 
 
 class TextRun(Run):
@@ -79,7 +79,8 @@ class TextRun(Run):
         if start.weights is not None:
             copy_weights(start.weights, self.network)
         elif isinstance(self.network, ThroughVector):
-            some = next(self._measured.in_order(len(self._measured)))
+            few = max(config.training.batch_size, LEAST_BEGUN_WITH)  # fits where a step does
+            some = next(self._measured.in_order(few))
             begin_code(self.network.encoder, config, some.inputs)
 
     @property

@@ -48,6 +48,11 @@ def test_a_code_sparse_or_not_carries_the_text(options):
         assert 1 < row["train_l0"] < 12
 
 
+def test_a_single_text_is_learnt_by_a_code_of_competing_units_too():
+    row = last_row(run_of(LINES[:1], epochs=2, sparsity="topk", k=2))
+    assert row["loss"] > 0
+
+
 def test_a_kl_code_of_texts_starts_near_rho():
     run = run_of(epochs=1, sparsity="kl", rho=0.1)
     with torch.no_grad():
