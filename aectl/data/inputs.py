@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple, Self
 import numpy as np
 
 from aectl.data import datasets, patches
+from aectl.data.archives import find_in_archive, is_archive
 from aectl.data.datasets import ImageSet
 from aectl.data.decoders import Decoded, Decoders, Found
 from aectl.data.folders import (
@@ -20,8 +21,6 @@ from aectl.data.folders import (
     Selection,
     class_of,
     find_files,
-    find_in_archive,
-    is_archive,
 )
 from aectl.data.images import Pixels
 from aectl.errors import DataError, UnknownInputError

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.folders import Selection, find_in_archive
+from aectl.data.archives import find_in_archive
+from aectl.data.folders import Selection
 from aectl.data.inputs import Inputs
 
 NAMES = ["b.png", "sea/a.png", "a b.png"]

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aectl.data.archives import find_in_archive
 from aectl.data.decoders import BUFFER, Decoders, Found
-from aectl.data.folders import find_in_archive
 from aectl.data.images import decode
 
 SHAPE = (1, 6, 8)
