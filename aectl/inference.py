@@ -294,12 +294,15 @@ def probe_error(
     """Percent of test images that a linear classifier on their features gets wrong.
 
     Each pair is features (n, features) and labels (n,). The classifier is scikit-learn's
-    multinomial logistic regression, on features scaled to the spread of the train split.
+    multinomial logistic regression, on features scaled to the spread of the train split. Raises
+    DataError for features that are not finite.
     """
     from sklearn.linear_model import LogisticRegression
 
     features, labels = train
-    scale = features.std() or 1.0
+    if not (np.isfinite(features).all() and np.isfinite(test[0]).all()):
+        raise DataError("--probe: the codes are not finite numbers")
+    scale = features.std(dtype=np.float64) or 1.0
     probe = LogisticRegression(max_iter=1000, tol=1e-3).fit(features / scale, labels)
     return float(100 * (1 - probe.score(test[0] / scale, test[1])))
 

@@ -12,8 +12,15 @@ from aectl.types import PAD
 
 MOST_NATS = 700.0
 
+EPSILON = torch.finfo(torch.float64).eps
+
 BASELINES = ("unigram", "sentence")
 """The guesses without a model that texts are measured against."""
+
+
+def quotient(number: float, by: float) -> float:
+    """number / by; nan where that is nothing to divide by."""
+    return number / by if by else math.nan
 
 
 class CodeMetrics:
@@ -73,7 +80,9 @@ class ReconstructionMetrics:
         if self.images == 0:
             self._squares = self._x_squares = x.new_zeros(())
             self._x = x.new_zeros(x.shape[1])
+            self._origin = x[0].clone()
         self.images += len(x)
+        x = x - self._origin  # the variance is then no small difference of large sums
         self._squares = self._squares + squares.sum()
         self._x += x.sum(0)
         self._x_squares = self._x_squares + x.square().sum()
@@ -87,14 +96,19 @@ class ReconstructionMetrics:
         pixels = len(self._x)
         squares = self._squares.item()
         mse = squares / (self.images * pixels)
-        spread = self._x_squares.item() - self._x.square().sum().item() / self.images
         return {
             "mse": mse,
             "sse": squares / self.images,
             "psnr": -10 * math.log10(mse) if mse else math.inf,
-            "explained_variance": 1 - squares / spread if spread > 0 else math.nan,
+            "explained_variance": 1 - quotient(squares, self._variation()),
             **self.codes.result(),
         }
+
+    def _variation(self) -> float:
+        """sum ||x - mean||^2 of all images; 0 where it is within the rounding of its sums."""
+        total = self._x_squares.item()
+        variation = total - self._x.square().sum().item() / self.images
+        return variation if variation > self.images * EPSILON * total else 0.0
 
 
 def is_active(code: Tensor, active_above: float | None) -> Tensor:
@@ -157,21 +171,21 @@ class TextMetrics:
         if self.texts == 0:
             raise DataError("there are no texts to measure")
         sums = self._sums
-        cross_entropy = sums["nats"] / sums["ends"]
+        cross_entropy = quotient(sums["nats"], sums["ends"])
         found = {
-            "token_accuracy": sums["right"] / sums["tokens"],
+            "token_accuracy": quotient(sums["right"], sums["tokens"]),
             "cross_entropy": cross_entropy,
             "perplexity": _perplexity(cross_entropy),
             **{
-                f"{name}_accuracy": sums[f"{name}_accuracy"] / sums["tokens"]
+                f"{name}_accuracy": quotient(sums[f"{name}_accuracy"], sums["tokens"])
                 for name in self._baselines
             },
         }
         if "slots" in sums:
             found |= {
-                "bottleneck_perplexity": _perplexity(sums["shorter_nats"] / sums["slots"]),
-                "compression_ratio": sums["slots"] / sums["tokens"],
-                "copied": sums["copied"] / sums["slots"],
+                "bottleneck_perplexity": _perplexity(quotient(sums["shorter_nats"], sums["slots"])),
+                "compression_ratio": quotient(sums["slots"], sums["tokens"]),
+                "copied": quotient(sums["copied"], sums["slots"]),
             }
         return found | (self.codes.result() if self.codes else {})
 
@@ -187,7 +201,7 @@ def _nats(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def _perplexity(nats: float) -> float:
-    return math.exp(nats) if nats < MOST_NATS else math.inf
+    return math.inf if nats > MOST_NATS else math.exp(nats)
 
 
 class ClassificationMetrics:
@@ -203,14 +217,19 @@ class ClassificationMetrics:
         self._confusion += torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
     def result(self) -> dict[str, object]:
-        """accuracy (a fraction), error (percent), confusion (a row a true class)."""
+        """accuracy (a fraction), error (percent); of each class precision, nan where it is never
+        predicted, and recall, nan where it does not occur; confusion (a row a true class).
+        """
         total = int(self._confusion.sum())
         if total == 0:
             raise DataError("there are no labelled images to measure")
-        right = int(self._confusion.diagonal().sum())
+        right = self._confusion.diagonal().tolist()
+        of_class, predicted = self._confusion.sum(1).tolist(), self._confusion.sum(0).tolist()
         return {
-            "accuracy": right / total,
-            "error": 100 * (total - right) / total,
+            "accuracy": sum(right) / total,
+            "error": 100 * (total - sum(right)) / total,
+            "precision": list(map(quotient, right, predicted)),
+            "recall": list(map(quotient, right, of_class)),
             "confusion": self._confusion.tolist(),
         }
 

@@ -75,10 +75,23 @@ def test_a_perfect_reconstruction_has_no_error_and_infinite_psnr():
     assert found["psnr"] == math.inf
 
 
-def test_identical_images_have_no_variance_to_explain():
-    x = np.full((4, 1, 2, 2), 0.5)
-    found, _ = measured(x, x + 0.1, codes(4))
+@pytest.mark.parametrize("value", [0.0, 0.1, 0.5, 1 / 3, 77 / 255, 1.0])
+@pytest.mark.parametrize(("count", "cuts"), [(1, ()), (4, ()), (1000, (1, 300)), (777, (256, 512))])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_identical_images_have_no_variance_to_explain(value, count, cuts, dtype):
+    x = np.broadcast_to(np.linspace(0, value, 12, dtype=dtype).reshape(1, 3, 4), (count, 1, 3, 4))
+    found, _ = measured(x.copy(), x + dtype(0.1), codes(count), cuts)
     assert math.isnan(found["explained_variance"])
+
+
+@pytest.mark.parametrize("step", [1e-2, 1e-5, 1e-7])
+def test_a_variance_far_below_the_images_values_is_not_lost(step):
+    x = np.full((1000, 1, 3, 3), 0.7)
+    x[500] += step
+    found, _ = measured(x, x + 0.1 * step, codes(1000), cuts=(400, 600))
+    moved = (x - 0.7).reshape(1000, -1) / step
+    r2 = metrics.r2_score(moved, moved + 0.1, multioutput="variance_weighted")
+    assert found["explained_variance"] == pytest.approx(r2, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +142,19 @@ def test_classification_figures_match_sklearn():
     assert found["confusion"] == metrics.confusion_matrix(labels, predictions).tolist()
     assert found["accuracy"] == pytest.approx(accuracy, rel=1e-12)
     assert found["error"] == pytest.approx(100 * (1 - accuracy), rel=1e-12)
+    for name, score in (("precision", metrics.precision_score), ("recall", metrics.recall_score)):
+        assert found[name] == pytest.approx(score(labels, predictions, average=None), rel=1e-12)
 
 
 def test_the_confusion_matrix_keeps_classes_that_do_not_occur():
     figures = ClassificationMetrics(4)
-    figures.update(torch.tensor([1, 1]), torch.tensor([1, 0]))
-    expected = metrics.confusion_matrix([1, 0], [1, 1], labels=range(4))
-    assert figures.result()["confusion"] == expected.tolist()
+    figures.update(torch.tensor([1, 0]), torch.tensor([1, 1]))
+    expected = metrics.confusion_matrix([1, 1], [1, 0], labels=range(4))
+    found = figures.result()
+    assert found["confusion"] == expected.tolist()
+    nan = math.nan
+    assert found["precision"] == pytest.approx([0, 1, nan, nan], nan_ok=True)
+    assert found["recall"] == pytest.approx([nan, 0.5, nan, nan], nan_ok=True)
 
 
 @pytest.mark.parametrize("components", [1, 10, 40])
@@ -202,6 +221,25 @@ def test_the_figures_of_texts_by_hand():
         },
         rel=1e-6,
     )
+
+
+def test_the_figures_of_texts_without_a_token_are_no_numbers():
+    nothing = torch.zeros(2, 3, dtype=torch.int64)
+    figures = TextMetrics({"unigram": [8, 8, 8]})
+    figures.update(nothing, torch.zeros(2, 4, dtype=torch.int64), torch.randn(2, 4, 9), nothing)
+    figures.update_shorter(nothing, nothing[:, :1], torch.zeros(2, 1, 9))
+    assert [name for name, value in figures.result().items() if not math.isnan(value)] == []
+
+
+@pytest.mark.parametrize(
+    ("logit", "perplexity"), [(math.nan, math.nan), (-1e30, math.inf), (0.0, 9.0)]
+)
+def test_the_perplexity_of_what_is_no_number_is_none(logit, perplexity):
+    tokens, logits = torch.tensor([[5]]), torch.zeros(1, 2, 9)
+    logits[0, 0, 5] = logits[0, 1, 2] = logit
+    figures = TextMetrics()
+    figures.update(tokens, torch.tensor([[5, 2]]), logits, tokens)
+    assert figures.result()["perplexity"] == pytest.approx(perplexity, nan_ok=True)
 
 
 def test_no_texts_to_measure_is_a_data_error():

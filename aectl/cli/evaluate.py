@@ -246,11 +246,12 @@ def _rows(results: "Iterator[Measured]", labelled: bool) -> "Iterator[Rows]":
 
 def _result(path: Path, evaluation: "Evaluation", inputs: "Inputs") -> dict[str, Any]:
     """What the report says of a model that has been measured."""
-    dataset = " ".join(inputs.words)
+    classes = evaluation.card.classes
     return {
         "model": str(path),
-        "dataset": dataset,
+        "dataset": " ".join(inputs.words),
         "n": evaluation.images,
+        **({"classes": list(classes)} if classes else {}),
         **evaluation.figures(),
     }
 

@@ -234,7 +234,8 @@ def evaluate(
         if texts == 0:
             return [], session.outcome.status(0, NOUN)
         named = " ".join(map(reading.inputs.called, reading.inputs.words))
-        results.append({"model": str(path), "dataset": named, "n": texts, **figures()})
+        classes = {"classes": list(card.classes)} if card.classes else {}
+        results.append({"model": str(path), "dataset": named, "n": texts, **classes, **figures()})
     return results, session.outcome.status(results[0]["n"], NOUN)
 
 

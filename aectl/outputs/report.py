@@ -8,11 +8,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from aectl.outputs.texts import spelt_out
+
 Result = Mapping[str, Any]
 """The figures of one model, with `model`, `dataset` and `n`."""
 
 CLASSES_SHOWN = 20
 DIFFERENCE = "difference"
+OF_EACH_CLASS = ("precision", "recall")
 
 
 class Group(NamedTuple):
@@ -24,25 +27,37 @@ class Group(NamedTuple):
 
 def to_json(results: Sequence[Result]) -> str:
     """A list, an object a model; a figure that is no finite number is null."""
-    finite = [
-        {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in result.items()
-        }
-        for result in results
-    ]
-    return json.dumps(finite, indent=2) + "\n"
+    return json.dumps([_jsonable(result) for result in results], indent=2, allow_nan=False) + "\n"
 
 
 def to_csv(results: Sequence[Result]) -> str:
-    """A row a model; the confusion matrix is left out."""
+    """A row a model; what is a list, of classes or of their figures, is JSON in its cell."""
     names = list(dict.fromkeys(name for result in results for name in result))
-    names = [name for name in names if name != "confusion"]
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(results)
+    for result in results:
+        writer.writerow(
+            {
+                name: json.dumps(_jsonable(value)) if is_list(value) else value
+                for name, value in result.items()
+            }
+        )
     return text.getvalue()
+
+
+def is_list(value: object) -> bool:
+    """Whether a figure is one of each class, and not one number of the model."""
+    return isinstance(value, list | tuple)
+
+
+def _jsonable(value: Any) -> Any:
+    """The same with null for every number that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {name: _jsonable(inner) for name, inner in value.items()}
+    if is_list(value):
+        return [_jsonable(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour: bool) -> str:
@@ -60,18 +75,17 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     table.add_column("", overflow="fold")
     for name in head[1:]:
         dim = "dim" if name == DIFFERENCE else None
-        table.add_column(Text(name), justify="right", style=dim, overflow="fold")
+        table.add_column(Text(spelt_out(name)), justify="right", style=dim, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(spelt_out(cell)) for cell in row))
     text = io.StringIO()
     console = Console(
         file=text, width=width, force_terminal=colour, no_color=not colour, highlight=False
     )
     console.print(table)
-    confusion = groups[0].results[0].get("confusion")
     alone = len(groups) == len(groups[0].results) == 1
-    if confusion and alone and len(classes) <= CLASSES_SHOWN:
-        console.print(_confusion_table(confusion, classes))
+    if alone and "confusion" in groups[0].results[0] and len(classes) <= CLASSES_SHOWN:
+        console.print(_confusion_table(groups[0].results[0], classes))
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
 
@@ -82,7 +96,7 @@ def to_cells(groups: Sequence[Group]) -> list[list[str]]:
         head += [group.name, DIFFERENCE] if number else [group.name]
     rows = [head]
     for figure in dict.fromkeys(name for group in groups for name in group.results[0]):
-        if figure in ("model", "confusion"):
+        if figure == "model" or any(is_list(group.results[0].get(figure)) for group in groups):
             continue
         cells = [figure]
         for number, group in enumerate(groups):
@@ -104,7 +118,7 @@ def _cell(group: Group, figure: str) -> str:
     if len(values) == 1 or not isinstance(values[0], float):
         return _number(values[0])
     if not all(map(math.isfinite, values)):
-        return _number(math.fsum(values) / len(values))
+        return _number(statistics.mean(values))
     return f"{_number(statistics.mean(values))} ± {_number(statistics.stdev(values))}"
 
 
@@ -113,7 +127,7 @@ def _difference(first: Group, other: Group, figure: str) -> str:
     same_data = first.results[0].get("dataset") == other.results[0].get("dataset")
     if not (a and b) or not isinstance(a[0], float) or not same_data:
         return ""
-    change = math.fsum(b) / len(b) - math.fsum(a) / len(a)
+    change = statistics.mean(b) - statistics.mean(a)
     return ("+" if change > 0 else "") + _number(change)
 
 
@@ -121,7 +135,7 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> Any:
+def _confusion_table(result: Result, classes: Sequence[str]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
@@ -131,11 +145,15 @@ def _confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str])
     )  # fmt: skip
     table.add_column("", style="bold")
     for name in classes:
-        table.add_column(Text(name), justify="right")
-    for number, row in enumerate(confusion):
+        table.add_column(Text(spelt_out(name)), justify="right")
+    of_class = [name for name in OF_EACH_CLASS if name in result]
+    for name in of_class:
+        table.add_column(name, justify="right", style="italic")
+    for number, row in enumerate(result["confusion"]):
         counts = [
             Text(str(count), style="green" if column == number else "red" if count else "dim")
             for column, count in enumerate(row)
         ]
-        table.add_row(Text(classes[number]), *counts)
+        shares = (Text(_number(result[name][number])) for name in of_class)
+        table.add_row(Text(spelt_out(classes[number])), *counts, *shares)
     return table

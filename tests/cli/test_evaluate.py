@@ -7,6 +7,7 @@ import statistics
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -114,6 +115,28 @@ def test_a_classifier_s_report_counts_its_confusions(aectl, classifier):
     assert confusion.sum(1).tolist() == np.bincount(load_digits().target[TEST]).tolist()
     assert found["accuracy"] == pytest.approx(confusion.trace() / 360)
     assert found["error"] == pytest.approx(100 - 100 * found["accuracy"])
+    assert found["classes"] == [str(digit) for digit in range(10)]
+    assert found["recall"] == pytest.approx(confusion.diagonal() / confusion.sum(1))
+    assert found["precision"] == pytest.approx(confusion.diagonal() / confusion.sum(0))
+    row = next(csv.DictReader(aectl("eval", classifier, "--csv").out.splitlines()))
+    assert json.loads(row["confusion"]) == found["confusion"]
+    assert json.loads(row["precision"]) == found["precision"]
+
+
+@pytest.mark.parametrize("value", [0, 26, 128, 255])
+def test_the_report_of_images_that_are_all_alike_is_json(aectl, dense, tmp_path, value):
+    (tmp_path / "flat").mkdir()
+    for number in range(3):
+        Image.new("L", (8, 8), value).save(tmp_path / "flat" / f"{number}.png")
+
+    def refuse(word):
+        raise AssertionError(f"{word} is not JSON")
+
+    done = aectl("eval", dense, "--dataset", "flat", "--json")
+    found = json.loads(done.out, parse_constant=refuse)[0]
+    assert found["explained_variance"] is None
+    words = aectl("eval", dense, "--dataset", "flat").out.split()
+    assert words[words.index("explained_variance") + 1] == "nan"
 
 
 def test_a_folder_of_classes_measures_a_classifier(aectl, classifier, scans, tmp_path):

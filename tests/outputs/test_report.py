@@ -63,9 +63,18 @@ def test_csv_has_a_row_a_model_and_a_column_a_figure():
     assert float(rows[1][3]) == DENSE["mse"]
 
 
-def test_csv_leaves_out_the_confusion_matrix():
-    rows = list(csv.DictReader(io.StringIO(to_csv([CLASSIFIER]))))
-    assert list(rows[0]) == ["model", "dataset", "n", "accuracy", "error"]
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_figure_of_a_class_that_is_no_number_is_null_in_json(value):
+    assert strict(to_json([{"recall": [value, 0.5]}])) == [{"recall": [None, 0.5]}]
+    assert to_csv([{"recall": [value, 0.5]}]) == 'recall\n"[null, 0.5]"\n'
+
+
+def test_csv_has_what_is_of_each_class_as_json():
+    given = CLASSIFIER | {"classes": ["a,b", 'c"d']}
+    rows = list(csv.DictReader(io.StringIO(to_csv([given, DENSE]))))
+    assert strict(rows[0]["confusion"]) == CLASSIFIER["confusion"]
+    assert strict(rows[0]["classes"]) == given["classes"]
+    assert (rows[0]["accuracy"], rows[1]["confusion"]) == ("0.7", "")
 
 
 def test_a_single_model_stands_without_differences():
@@ -102,10 +111,21 @@ def test_a_figure_that_only_one_model_has_is_shown_without_a_difference():
     assert read.get("probe_error") == ["2.5"]
 
 
-@pytest.mark.parametrize("values", [(math.inf, math.inf), (math.inf, 20.0), (math.nan, 0.5)])
-def test_seeds_without_a_finite_figure_do_not_stop_the_report(values):
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ((math.inf, math.inf), "inf"),
+        ((math.inf, 20.0), "inf"),
+        ((math.inf, -math.inf), "nan"),
+        ((math.nan, 0.5), "nan"),
+        ((1e308, 1e308), "1e+308 ± 0"),
+    ],
+)
+def test_seeds_without_a_finite_figure_do_not_stop_the_report(values, shown):
     group = Group("dense", [DENSE | {"psnr": value} for value in values])
-    assert figures(table(group))["mse"][0].startswith("0.01235")
+    read = figures(table(group, Group("other", [DENSE])))
+    assert read["mse"][0].startswith("0.01235")
+    assert read["psnr"][0] == shown
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
@@ -122,6 +142,13 @@ def test_the_confusion_of_a_classifier_has_a_row_a_true_class():
     assert "confusion" not in read
 
 
+def test_precision_and_recall_stand_beside_the_confusion():
+    given = CLASSIFIER | {"precision": [41 / 54, math.nan], "recall": [41 / 43, 44 / 57]}
+    read = figures(table(Group("classifier", [given]), classes=("cat", "dog")))
+    assert read["cat"] == ["41", "2", "0.7593", "0.9535"]
+    assert read["dog"] == ["13", "44", "nan", "0.7719"]
+
+
 def test_several_classifiers_stand_without_their_confusion():
     groups = [Group(name, [CLASSIFIER]) for name in "ab"]
     read = figures(table(*groups, classes=("cat", "dog")))
@@ -136,6 +163,13 @@ def test_names_are_shown_as_they_are_written():
     )
     for name in ("runs/[bold]x[/bold]", "[red]cat[/red]", "dog:smile:"):
         assert name in shown
+
+
+def test_a_name_cannot_steer_the_terminal():
+    groups = [Group("runs/\x1b[2Jx", [CLASSIFIER | {"dataset": "\x1b]0;y\x07"}])]
+    shown = table(*groups, classes=("cat\x1b[31m", "d\udcffg"))
+    assert not set(shown) & {"\x1b", "\x07", "\udcff"}
+    assert r"runs/\x1b[2Jx" in shown
 
 
 def test_a_table_without_colour_has_no_control_codes():

@@ -22,7 +22,7 @@ from aectl.data.images import to_pil
 from aectl.findings import SAMPLE_SIDE, Code, Findings, Gallery, Shown, Units
 from aectl.outputs import pictures
 from aectl.outputs.curves import PANELS
-from aectl.outputs.report import Group, to_cells
+from aectl.outputs.report import Group, is_list, to_cells
 
 GALLERY_SIDE = 128
 DIGITS = 4
@@ -97,7 +97,7 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
         "figures": {
             name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in portrait.figures.items()
-            if name != "confusion"
+            if not is_list(value)
         },
         "measuredOn": portrait.measured_on,
         "images": findings.images,
@@ -112,7 +112,7 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
         "classes": list(portrait.classes),
         "mistaken": findings.mistaken and sheets.of(findings.mistaken, SAMPLE_SIDE),
         "mistakes": [
-            [one.place, one.label, one.prediction, round(one.probability, DIGITS)]
+            [one.place, one.label, one.prediction, _finite(one.probability)]
             for one in findings.mistakes
         ],
     }
