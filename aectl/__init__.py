@@ -30,11 +30,13 @@ def load(path: "str | os.PathLike[str]") -> "Network":
     from pathlib import Path
 
     from aectl import inference, model_file
+    from aectl.decoding import Decoding
 
     network, card = model_file.load(Path(path))
     network.requires_grad_(False)
     if card.vocabulary is None:
-        network.image = inference.Preprocessing(card.shape)  # type: ignore[assignment]
+        decoding = Decoding(card.value_range)
+        network.image = inference.Preprocessing(card.shape, decoding)  # type: ignore[assignment]
     network.vocabulary = card.vocabulary  # type: ignore[assignment]
     network.classes = card.classes  # type: ignore[assignment]
     return network

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from aectl import inference
 from aectl.data import datasets
+from aectl.data.folders import ignore
 from aectl.data.images import Pixels
-from aectl.data.inputs import InputBatch, Inputs, ignore
+from aectl.data.inputs import InputBatch, Inputs
 from aectl.errors import DataError
 from aectl.inference import Floats, Measured
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aectl.data.images import Pixels, decode
 from aectl.data.inputs import InputBatch
+from aectl.decoding import USUAL_DECODING, Decoding
 from aectl.errors import DataError
 from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
 from aectl.models import Classifier, ImageNetwork
@@ -312,13 +313,14 @@ class Preprocessing:
     """What a model does to an image before it sees it; `shape` is (channels, height, width)."""
 
     shape: Shape
+    decoding: Decoding = USUAL_DECODING
 
     def __call__(self, path: str | Path) -> Tensor:
         """The image in a file as float32 (channels, height, width), in [0, 1].
 
         Raises aectl.errors.ImageError.
         """
-        return to_tensor(decode(path, self.shape), torch.device("cpu"))
+        return to_tensor(decode(path, self.shape, self.decoding), torch.device("cpu"))
 
 
 def filters(network: ImageNetwork, mean: NDArray[Any], spread: NDArray[Any], most: int) -> Floats:

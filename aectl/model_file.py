@@ -6,6 +6,7 @@ The weights are its tensors; all else stands as JSON in its metadata under the k
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,8 @@ LARGEST_HEADER = 8 * 2**20
 class ModelCard:
     """What a model file says beside its weights.
 
-    `classes` are the names of a classifier's classes, `vocabulary` that of a model of text;
+    `value_range` are the values in a file that become black and white, where the format does not
+    say; `classes` are the names of a classifier's classes, `vocabulary` that of a model of text;
     `training` holds the options, the data and the versions of the run that made it, as JSON values;
     `weights_sha256` is the `digest` of the weights, where the file tells.
     """
@@ -44,6 +46,7 @@ class ModelCard:
     training: Mapping[str, Any] = field(default_factory=dict)
     weights_sha256: str | None = None
     vocabulary: Vocabulary | None = None
+    value_range: tuple[float, float] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -75,7 +78,9 @@ class ModelCard:
         channels, height, width = self.shape
         if self.architecture.tokens:
             return {"length": width, **OF_TEXTS}
-        return {"channels": channels, "height": height, "width": width, **PREPROCESSING}
+        values = {} if self.value_range is None else {"value_range": list(self.value_range)}
+        sides = {"channels": channels, "height": height, "width": width}
+        return {**sides, **PREPROCESSING, **values}
 
     @classmethod
     def from_json(cls, described: object) -> "ModelCard":
@@ -113,11 +118,27 @@ class ModelCard:
                 raise ModelFileError(
                     f"it has {len(vocabulary)} tokens for a network of {architecture.tokens}"
                 )
-        card = cls(architecture, tuple(classes), training, weights_sha256, vocabulary)
+        values = _value_range(described.get("preprocessing"))
+        card = cls(architecture, tuple(classes), training, weights_sha256, vocabulary, values)
         for name in ("kind", "preprocessing"):
             if described.get(name) != card.to_json()[name]:
                 raise ModelFileError(f"its {name} does not fit its architecture")
         return card
+
+
+def _value_range(preprocessing: object) -> tuple[float, float] | None:
+    """The values that become black and white; older files tell none. Raises ModelFileError."""
+    if not isinstance(preprocessing, dict) or "value_range" not in preprocessing:
+        return None
+    given = preprocessing["value_range"]
+    if (
+        not isinstance(given, list)
+        or len(given) != 2
+        or not all(type(value) is float and math.isfinite(value) for value in given)
+        or not given[0] < given[1]
+    ):
+        raise ModelFileError(f"its range of values is {given!r}, not two numbers, the lower first")
+    return given[0], given[1]
 
 
 PREPROCESSING = {

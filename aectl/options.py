@@ -80,11 +80,16 @@ def declared(field: "dataclasses.Field[Any]") -> Option:
 
 
 def plain_type(field: "dataclasses.Field[Any]") -> Any:
-    """The type of a field without its `| None`: int, float, bool, str or tuple (of int)."""
+    """The type of a field without its `| None`: int, float, bool, str or tuple."""
+    hint = _hint(field)
+    return typing.get_origin(hint) or hint
+
+
+def _hint(field: "dataclasses.Field[Any]") -> Any:
     hint = field.type
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    return typing.get_origin(hint) or hint
+    return hint
 
 
 def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
@@ -94,6 +99,8 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     """
     wanted = plain_type(field)
     if wanted is tuple:
+        if typing.get_args(_hint(field))[0] is float:
+            return _fractions(field.name, value)
         return _numbers(field.name, value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = _as_float(field.name, value)
@@ -127,6 +134,22 @@ def _numbers(name: str, value: object) -> tuple[int, ...]:
         raise ConfigError(
             f"{flag(name)} must be whole numbers such as 1000,500; {value!r} given"
         ) from None
+
+
+def _fractions(name: str, value: object) -> tuple[float, ...]:
+    """Numbers out of `-0.5,2.5` or a list."""
+    parts = value.split(",") if isinstance(value, str) else value
+    try:
+        if not isinstance(parts, list | tuple) or any(isinstance(part, bool) for part in parts):
+            raise ValueError
+        numbers = tuple(float(part) for part in parts)
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
+    except (ValueError, TypeError, OverflowError):
+        raise ConfigError(
+            f"{flag(name)} must be numbers such as -0.5,2.5; {value!r} given"
+        ) from None
+    return numbers
 
 
 def check(field: "dataclasses.Field[Any]", value: Any) -> None:

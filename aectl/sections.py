@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 
 from aectl import options
+from aectl.decoding import MAX_PIXELS, REFUSE, TRUNCATED
 from aectl.errors import ConfigError
 from aectl.options import option
 
@@ -64,6 +65,26 @@ class DataConfig(Section):
         when=("model", OF_IMAGES),
         unset="the dataset's own",
     )  # fmt: skip
+    value_range: tuple[float, float] | None = option(
+        None,
+        "The values in image files that are black and white, where their format does not say; the "
+        "model keeps them.",
+        lengths=(2, 2),
+        when=("model", OF_IMAGES),
+        unset="those of the format",
+    )
+    max_pixels: int = option(
+        MAX_PIXELS,
+        "Pixels of an image file at the most; one with more is left out.",
+        at_least=1,
+        when=("model", OF_IMAGES),
+    )
+    truncated: str = option(
+        REFUSE,
+        "JPEGs that are cut short: leave them out (refuse), or learn from what there is (keep).",
+        choices=TRUNCATED,
+        when=("model", OF_IMAGES),
+    )
     validation: float = option(
         0.0,
         "Part of the training set that is held out and measured; of text, whole documents.",
@@ -107,6 +128,11 @@ class DataConfig(Section):
         super().__post_init__()
         if self.channels == 2:
             raise ConfigError("--channels must be 1 (grey) or 3 (colour); 2 given")
+        if self.value_range and not self.value_range[0] < self.value_range[1]:
+            low, high = map(options.text, self.value_range)
+            raise ConfigError(
+                f"--value-range must be LOW,HIGH with LOW below HIGH; {low},{high} given"
+            )
         if self.patches and "patches:" not in self.dataset:
             raise ConfigError("--patches has no effect without --dataset patches:FOLDER")
 

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "aectl"
 
-CORE = {"errors", "types", "options", "sections", "config", "files"} | {
+CORE = {"decoding", "errors", "types", "options", "sections", "config", "files"} | {
     "architecture",
     "model_file",
     "vocabulary",
@@ -15,19 +15,29 @@ CORE = {"errors", "types", "options", "sections", "config", "files"} | {
 MAY_IMPORT = {
     "errors": set(),
     "types": set(),
+    "decoding": set(),
     "options": {"errors"},
-    "sections": {"errors", "options"},
+    "sections": {"decoding", "errors", "options"},
     "config": {"errors", "options", "sections", "types"},
     "files": {"errors"},
     "architecture": {"errors", "types", "options", "sections", "config", "models"},
     "vocabulary": {"errors", "types"},
-    "model_file": {"errors", "types", "config", "files", "architecture", "models", "vocabulary"},
+    "model_file": {
+        "decoding",
+        "errors",
+        "types",
+        "config",
+        "files",
+        "architecture",
+        "models",
+        "vocabulary",
+    },
     "losses": {"types"},
     "corruptions": {"types"},
     "recipes": {"errors", "options", "config"},
     "models": {"types", "models"},
     "metrics": {"errors", "types"},
-    "data": {"errors", "types", "options", "config", "files", "data", "vocabulary"},
+    "data": {"decoding", "errors", "types", "options", "config", "files", "data", "vocabulary"},
     "fused": {"models"},
     "penalties": {"losses", "models", "config", "sections"},
     "objective": {
@@ -39,23 +49,23 @@ MAY_IMPORT = {
         "penalties",
         "sections",
     },
-    "inference": {"errors", "types", "data", "models", "metrics"},
+    "inference": {"decoding", "errors", "types", "data", "models", "metrics"},
     "text_inference": {"types", "data", "inference", "models", "metrics", "vocabulary"},
     "findings": set(),
     "inspection": {"errors", "data", "findings", "inference", "metrics", "models"},
     "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file"},
     "training": CORE
     | {"aectl", "data", "models", "metrics", "objective", "text_inference", "training"},
-    "outputs": {"errors", "files", "outputs", "data", "findings", "text_inference"},
+    "outputs": {"decoding", "errors", "files", "outputs", "data", "findings", "text_inference"},
     "cli": None,
-    "__init__": {"model_file", "inference", "models"},
+    "__init__": {"decoding", "model_file", "inference", "models"},
     "__main__": {"cli"},
 }
 """What each room may import of the package; the command line, anything."""
 
 TORCH_FREE = (
-    "errors", "types", "options", "sections", "config", "files", "data", "outputs", "cli",
-    "recipes", "vocabulary",
+    "decoding", "errors", "types", "options", "sections", "config", "files", "data", "outputs",
+    "cli", "recipes", "vocabulary",
 )  # fmt: skip
 """Rooms that load no torch when they are imported."""
 

@@ -51,7 +51,7 @@ def classify(
 
         results = inference.classify(load_classifier(model), batches, session.device(), top_k)
         for batch, predictions, probabilities in session.console.counted(results, "classifying"):
-            columns = tables.leading_columns(batch, found.labelled)
+            columns = tables.leading_columns(batch, found.labelled, session.truncated(batch))
             columns |= tables.of_classes(card.classes, predictions, probabilities)
             table.write(Rows(columns, position=batch.position))
     return session.outcome.status(table.count)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from aectl.decoding import Remark
 from aectl.errors import DataError, OutputError
 from aectl.files import refuse_existing, replacing
 from aectl.outputs.texts import spelt_out
@@ -97,6 +98,7 @@ class Outcome:
     overwrite: bool = False
     strict: bool = False
     bad: list[tuple[str, str]] = field(default_factory=list)
+    remarks: dict[Remark, tuple[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.errors is not None:
@@ -114,6 +116,18 @@ class Outcome:
         self.bad.append((path, reason))
         complain(f"aectl: left out {printable(path)}: {reason}")
 
+    def on_remark(self, path: str, remark: Remark) -> None:
+        """Takes note of something to say of an image that was read."""
+        first, count = self.remarks.get(remark, (path, 0))
+        self.remarks[remark] = first, count + 1
+
+    def tell_remarks(self) -> None:
+        """Says each remark once, with the number of its images and the first of them."""
+        for remark, (first, count) in sorted(self.remarks.items()):
+            images = "1 image" if count == 1 else f"{count:,} images, such as"
+            self.console.notice(f"aectl: {remark}: {images} {printable(first)}")
+        self.remarks.clear()
+
     def status(self, good: int, noun: str = "images") -> int:
         """The exit status after `good` inputs; writes the --errors file.
 
@@ -121,6 +135,7 @@ class Outcome:
         """
         if self.errors is not None:
             self._write_errors(self.errors)
+        self.tell_remarks()
         if good == 0:
             raise DataError(
                 f"none of the {len(self.bad)} inputs could be read"

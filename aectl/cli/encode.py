@@ -83,6 +83,6 @@ def encode(
         features = inference.Features(layer if layer != depth else None, normalize, dtype)
         results = inference.encode(network, batches, session.device(), features)
         for batch, code in session.console.counted(results, "encoding"):
-            columns = tables.leading_columns(batch, found.labelled)
+            columns = tables.leading_columns(batch, found.labelled, session.truncated(batch))
             table.write(Rows(columns, code, batch.position))
     return session.outcome.status(table.count)

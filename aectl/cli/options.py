@@ -12,8 +12,10 @@ import typer
 
 from aectl import options
 from aectl.config import SECTIONS, SHORTHAND
+from aectl.decoding import MAX_PIXELS
 
 RUN = "How it runs"
+READ = "How image files are read"
 
 Model = Annotated[
     Path,
@@ -41,6 +43,23 @@ Out = Annotated[
         show_default="CSV on stdout",
     ),
 ]  # fmt: skip
+MaxPixels = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels", metavar="N", min=1,
+        help="Pixels of an image file at the most; one with more is left out.",
+        rich_help_panel=READ,
+    ),
+]  # fmt: skip
+Truncated = Annotated[
+    Literal["refuse", "keep"],
+    typer.Option(
+        "--truncated",
+        help="JPEGs that are cut short: leave them out, or take what there is and mark it in a "
+        "column truncated.",
+        rich_help_panel=READ,
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
 Errors = Annotated[
     Path | None,
@@ -160,6 +179,7 @@ Debug = Annotated[
 ]
 
 METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
+METAVARS_OF = {"value_range": "LOW,HIGH"}
 PANELS = {"data": "Data", "model": "Model", "loss": "Loss", "training": "Training"}
 
 
@@ -174,6 +194,8 @@ class Common:
     ext: Ext = None
     include: Include = None
     exclude: Exclude = None
+    max_pixels: MaxPixels = MAX_PIXELS
+    truncated: Truncated = "refuse"
     data_dir: DataDir = None
     device: Device = "auto"
     batch_size: BatchSize = None
@@ -245,7 +267,7 @@ def _parameter(field: Any, panel: str) -> inspect.Parameter:
     flag = options.flag(field.name)
     info = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        metavar=METAVARS.get(kind),
+        metavar=METAVARS_OF.get(field.name, METAVARS.get(kind)),
         help=_help(field),
         autocompletion=(lambda: list(choices)) if choices else None,
         show_default=False,

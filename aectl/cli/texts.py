@@ -12,6 +12,7 @@ import typer
 from aectl import model_file
 from aectl.cli.console import data_dir
 from aectl.cli.verb import Session, load_classifier, stdin
+from aectl.decoding import MAX_PIXELS, REFUSE
 from aectl.errors import ConfigError
 from aectl.model_file import ModelCard
 
@@ -29,7 +30,13 @@ NOUN = "texts"
 
 def refuse(session: Session, what: str = "a model of text", **options: bool) -> None:
     """Raises ConfigError for an option that was given and has no meaning with what is used."""
-    for name, given in {**options, "null": session.common.null}.items():
+    common = session.common
+    of_images = {
+        "null": common.null,
+        "max_pixels": common.max_pixels != MAX_PIXELS,
+        "truncated": common.truncated != REFUSE,
+    }
+    for name, given in {**options, **of_images}.items():
         if given:
             raise ConfigError(f"--{name.replace('_', '-')} has no effect with {what}")
 
@@ -46,7 +53,8 @@ class Reading:
         naming: "Naming | None" = None,
         told: bool = True,
     ) -> None:
-        from aectl.data.inputs import Naming, ignore
+        from aectl.data.folders import ignore
+        from aectl.data.inputs import Naming
         from aectl.data.text_datasets import is_text_dataset
         from aectl.data.texts import ENDINGS, TextInputs
 

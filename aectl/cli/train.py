@@ -143,9 +143,10 @@ def train(
     reading = Reading(
         default_data_dir(data_dir), outcome.on_bad, workers or machine.cores(),
         memory * 2**30 if memory is not None else machine.half_the_memory(),
-        partial(_read_along, console),
+        partial(_read_along, console), outcome.on_remark,
     )  # fmt: skip
     plan = _planned(begun, given, file, reading, seeds)
+    outcome.tell_remarks()
     if begun:
         _compare(begun, plan.data, console)
 

@@ -12,6 +12,7 @@ from aectl import __version__, model_file
 from aectl.cli.console import Console, Outcome, data_dir
 from aectl.cli.machine import cores, torch_device
 from aectl.cli.options import Common
+from aectl.decoding import KEEP, Decoding
 from aectl.errors import ConfigError, DataError, ModelFileError, OutputError
 from aectl.model_file import ModelCard
 from aectl.sections import AUTOENCODERS
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from aectl.data.folders import Selection
-    from aectl.data.inputs import Batches, Inputs, Naming, Position
+    from aectl.data.inputs import Batches, InputBatch, Inputs, Naming, Position
     from aectl.models import Classifier
     from aectl.models.autoencoder import AutoencoderBase
     from aectl.outputs.tables import Table
@@ -106,7 +107,12 @@ class Session:
             selection=self.selection(),
             naming=naming or Naming(),
             workers=common.workers or cores(),
+            decoding=Decoding(card.value_range, common.max_pixels, common.truncated),
         )
+
+    def truncated(self, batch: "InputBatch") -> frozenset[int] | None:
+        """The images that were cut short, by number, where the table is to mark them."""
+        return batch.truncated if self.common.truncated == KEEP else None
 
     def selection(self, usual: tuple[str, ...] = ()) -> "Selection":
         """Which files of a folder the options ask for; by their `usual` endings, if by no other."""
@@ -164,11 +170,12 @@ class Session:
 
         What cannot be read is `told` to the outcome, unless it was when it was read before.
         """
-        from aectl.data.inputs import ignore
+        from aectl.data.folders import ignore
 
         size = self.batch_size(shape)
         on_bad = self.outcome.on_bad if told else ignore
-        return inputs.batches(shape, min(size, most or size), on_bad, after)
+        on_remark = self.outcome.on_remark if told else ignore
+        return inputs.batches(shape, min(size, most or size), on_bad, after, on_remark)
 
     def table(self, path: Path, out: Path | None, resume: bool, **how: object) -> "Table":
         """The table of a run of the model at `path`, that gives the same rows with the same `how`.
@@ -183,6 +190,8 @@ class Session:
             "model": model,
             "device": self.common.device,
             "threads": self.common.threads,
+            "max_pixels": self.common.max_pixels,
+            "truncated": self.common.truncated,
             **how,
         }
         return Table(

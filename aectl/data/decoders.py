@@ -12,13 +12,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import NamedTuple
 
 from aectl.data.images import Pixels
 from aectl.data.worker import NOTHING, Memory
+from aectl.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.errors import DataError
 from aectl.files import write_all
 from aectl.types import Shape
@@ -49,9 +50,9 @@ ATTEMPTS = 2
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    "from aectl.data.worker import Memory, serve;"
-    "descriptor, worker, shape, *sizes = json.loads(sys.argv[2]);"
-    "serve(descriptor, worker, Memory(tuple(shape), *sizes))"
+    "from aectl.data.worker import Memory, serve; from aectl.decoding import Decoding;"
+    "descriptor, worker, (shape, *sizes), decoding = json.loads(sys.argv[2]);"
+    "serve(descriptor, worker, Memory(tuple(shape), *sizes), Decoding(*decoding))"
 )
 
 
@@ -75,21 +76,29 @@ class Decoded(NamedTuple):
     """Inputs in their order, and their images: (n, channels, height, width).
 
     A number of an input that could not be read stands in `bad` with the reason; its image is
-    meaningless.
+    meaningless. `remarks` has, by their numbers, the inputs of which there is something to say.
     """
 
     inputs: list[Found]
     images: Pixels
+    bad: Mapping[int, str]
+    remarks: Mapping[int, tuple[Remark, ...]]
+
+
+class _Answer(NamedTuple):
+    """What a worker says of the images of a task, by their numbers."""
+
     bad: dict[int, str]
+    remarks: dict[int, tuple[Remark, ...]]
 
 
 @dataclass
 class _Task:
-    """Some inputs, in a slot of the shared memory; `bad` is what will come of them."""
+    """Some inputs, in a slot of the shared memory; `answer` is what will come of them."""
 
     inputs: list[Found]
     slot: int
-    bad: "Future[dict[int, str]]" = field(default_factory=Future)
+    answer: "Future[_Answer]" = field(default_factory=Future)
 
 
 class Decoders:
@@ -99,7 +108,13 @@ class Decoders:
     is work for it. One that dies is replaced; an image that ends its worker twice is left out.
     """
 
-    def __init__(self, found: Iterator[Found | None], shape: Shape, workers: int) -> None:
+    def __init__(
+        self,
+        found: Iterator[Found | None],
+        shape: Shape,
+        workers: int,
+        decoding: Decoding = USUAL_DECODING,
+    ) -> None:
         size = math.prod(shape)
         images = max(1, min(MOST_IMAGES, SLOT // size))
         slots = max(2 * workers, BUFFER // (images * size))
@@ -107,6 +122,7 @@ class Decoders:
         self._descriptor = _shared_file(self._memory.size)
         shared = mmap.mmap(self._descriptor, self._memory.size)
         self._pixels, self._current = self._memory.pixels(shared), self._memory.current(shared)
+        self._decoding = decoding
         self._found, self._found_all = found, False
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(slots):
@@ -134,9 +150,9 @@ class Decoders:
                 return
             if isinstance(task, BaseException):
                 raise task
-            while not wait([task.bad], PATIENCE).done:
+            while not wait([task.answer], PATIENCE).done:
                 yield None
-            yield Decoded(task.inputs, self._pixels[task.slot], task.bad.result())
+            yield Decoded(task.inputs, self._pixels[task.slot], *task.answer.result())
             self._free.put(task.slot)
 
     def close(self) -> None:
@@ -155,15 +171,15 @@ class Decoders:
         while task := self._take():
             try:
                 begun = time.monotonic()
-                bad = self._decode(task, worker)
+                answer = self._decode(task, worker)
                 seconds = max(1e-6, time.monotonic() - begun)
                 if not any(found.passed_over for found in task.inputs):
                     wanted = int(TASK_SECONDS * len(task.inputs) / seconds)
                     self._task_size = max(1, min(self._memory.images, wanted))
                 task.inputs = [found._replace(content=None) for found in task.inputs]
-                task.bad.set_result(bad)
+                task.answer.set_result(answer)
             except BaseException as error:
-                task.bad.set_exception(error)
+                task.answer.set_exception(error)
                 return
 
     def _take(self) -> _Task | None:
@@ -197,8 +213,8 @@ class Decoders:
         for _ in self._processes:
             self._free.put(0)
 
-    def _decode(self, task: _Task, worker: int) -> dict[int, str]:
-        """The inputs of a task that cannot be read, with the reason."""
+    def _decode(self, task: _Task, worker: int) -> _Answer:
+        """The inputs of a task that cannot be read, with the reason, and the remarks on others."""
         bad = {
             number: found.reason or ""
             for number, found in enumerate(task.inputs)
@@ -207,7 +223,8 @@ class Decoders:
         deaths: collections.Counter[int] = collections.Counter()
         while True:
             try:
-                return bad | self._answer(task, worker, bad)
+                answer = self._answer(task, worker, bad)
+                return answer._replace(bad=bad | answer.bad)
             except _DiedError as died:
                 number = int(self._current[worker])
                 deaths[number] += 1
@@ -217,10 +234,10 @@ class Decoders:
                     raise DataError(f"the processes that decode images {died} at once") from None
                 bad[number] = f"the process that decoded it {died}"
 
-    def _answer(self, task: _Task, worker: int, pass_over: Collection[int]) -> dict[int, str]:
+    def _answer(self, task: _Task, worker: int, pass_over: Collection[int]) -> _Answer:
         """What a worker, started anew where it does not run, answers to a task."""
         if len(pass_over) == len(task.inputs):
-            return {}
+            return _Answer({}, {})
         process = self._processes[worker] or self._start(worker)
         assert process.stdin is not None
         assert process.stdout is not None
@@ -240,11 +257,12 @@ class Decoders:
         if not answer.endswith(b"\n"):
             self._processes[worker] = None
             raise _DiedError(_how_it_ended(process.wait()))
-        return dict(json.loads(answer))
+        bad, remarks = json.loads(answer)
+        return _Answer(dict(bad), {n: tuple(map(Remark, said)) for n, said in remarks})
 
     def _start(self, worker: int) -> "subprocess.Popen[bytes]":
         self._current[worker] = NOTHING
-        described = json.dumps([self._descriptor, worker, *self._memory])
+        described = json.dumps([self._descriptor, worker, self._memory, astuple(self._decoding)])
         with self._starting:
             if self._closed:
                 raise _DiedError("was ended")

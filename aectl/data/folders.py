@@ -52,6 +52,10 @@ OnBad = Callable[[str, str], None]
 """Told the path of each input that could not be read, and why."""
 
 
+def ignore(path: str, said: str) -> None:
+    """For inputs that are read again: what there is to say of them was said the first time."""
+
+
 def find_files(
     folder: str,
     selection: Selection = EVERY_IMAGE,

@@ -9,12 +9,14 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from aectl.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.errors import ImageError
 from aectl.types import Shape
 
@@ -30,13 +32,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
 LARGEST_FILE = 1 << 30
 """Bytes; an image file that is larger is not read into memory."""
 
-LARGEST_IMAGE = 89_478_485
-"""Pixels; Pillow, too, takes what has more for an attack on the machine's memory."""
-
 STRIP = 1 << 22
 """Pixels that are converted at a time."""
-
-TOO_LARGE = f"has more than {LARGEST_IMAGE:,} pixels"
 
 BACKGROUND = (255, 255, 255)
 """What shows through where an image is transparent."""
@@ -44,14 +41,21 @@ BACKGROUND = (255, 255, 255)
 Pixels = NDArray[np.uint8]
 
 
-def decode(path: str | Path, shape: Shape) -> Pixels:
-    """The image in a file, as `decode_bytes` gives it. Raises ImageError."""
-    with _no_warnings():
-        return decode_bytes(read(path), shape)
+class DecodedImage(NamedTuple):
+    """pixels: (channels, height, width), 0 to 255, and what there is to say of them."""
+
+    pixels: Pixels
+    remarks: tuple[Remark, ...] = ()
 
 
-def decode_bytes(content: bytes, shape: Shape) -> Pixels:
-    """The image that `content` holds, as in a file: (channels, height, width), 0 to 255.
+def decode(path: str | Path, shape: Shape, decoding: Decoding = USUAL_DECODING) -> Pixels:
+    """The pixels of the image in a file, as `decode_bytes` gives it. Raises ImageError."""
+    with unchecked_by_pillow():
+        return decode_bytes(read(path), shape, decoding).pixels
+
+
+def decode_bytes(content: bytes, shape: Shape, decoding: Decoding = USUAL_DECODING) -> DecodedImage:
+    """The image that `content` holds, as in a file.
 
     EXIF rotation is applied, transparency laid over white, 16 bits scaled to 8, palettes and CMYK
     converted; of an animation the first frame is taken; the image is resized with antialiasing.
@@ -60,15 +64,17 @@ def decode_bytes(content: bytes, shape: Shape) -> Pixels:
     Raises ImageError, which says why this is not a readable image.
     """
     try:
-        image = _opened(content)
+        image = _opened(content, decoding)
         if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-            return fit(_turned(image, _scaled_jpeg(content, image, shape)), shape)
-        if image.format == "PNG":
-            _check_png(content)
-        elif image.mode == "CMYK" and image.format in ("JPEG", "MPO"):
-            simplejpeg.decode_jpeg(content, "CMYK", min_height=1, min_width=1, strict=True)
-        image.load()
-        return fit(_opaque(_turned(image, image)), shape)
+            pixels = _turned(image, _scaled_jpeg(content, image, shape))
+        else:
+            if image.format == "PNG":
+                _check_png(content)
+            elif image.mode == "CMYK" and image.format in ("JPEG", "MPO"):
+                simplejpeg.decode_jpeg(content, "CMYK", min_height=1, min_width=1, strict=True)
+            image.load()
+            pixels = _opaque(_turned(image, image))
+        return DecodedImage(fit(pixels, shape))
     except Exception as error:
         raise _explained(error) from error
 
@@ -95,12 +101,12 @@ def read(path: str | Path) -> bytes:
         raise _explained(error) from error
 
 
-def native_shape(path: str | Path) -> Shape:
+def native_shape(path: str | Path, decoding: Decoding = USUAL_DECODING) -> Shape:
     """(channels, height, width) of the image in a file, channels 1 or 3. Raises ImageError."""
     content = read(path)
     try:
-        with _no_warnings():
-            image = _opened(content)
+        with unchecked_by_pillow():
+            image = _opened(content, decoding)
             image.load()
             upright = _opaque(_turned(image, image))
             return 3 if _is_colour(image) else 1, upright.height, upright.width
@@ -133,11 +139,16 @@ def to_pil(pixels: Pixels) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _no_warnings() -> Iterator[None]:
-    """Pillow's warnings are not shown: what they are about is a reason to refuse, or harmless."""
+def unchecked_by_pillow() -> Iterator[None]:
+    """Pillow neither warns nor limits the size of an image: that is done here."""
+    limit = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _explained(error: Exception) -> ImageError:
@@ -146,18 +157,16 @@ def _explained(error: Exception) -> ImageError:
         return error
     if isinstance(error, UnidentifiedImageError):
         return ImageError("not an image that Pillow can read")
-    if isinstance(error, Image.DecompressionBombError):
-        return ImageError(TOO_LARGE)
     if isinstance(error, OSError) and error.strerror:
         return ImageError(error.strerror)
     return ImageError(" ".join(str(error).split()) or type(error).__name__)
 
 
-def _opened(content: bytes) -> Image.Image:
+def _opened(content: bytes, decoding: Decoding) -> Image.Image:
     """The header of an image; its pixels are still to be decoded."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
-    if image.width * image.height > LARGEST_IMAGE:
-        raise ImageError(TOO_LARGE)
+    if image.width * image.height > decoding.max_pixels:
+        raise ImageError(f"has more than {decoding.max_pixels:,} pixels (--max-pixels N allows it)")
     return image
 
 

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import os
 import select
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
@@ -21,8 +21,10 @@ from aectl.data.folders import (
     Selection,
     class_of,
     find_files,
+    ignore,
 )
 from aectl.data.images import Pixels
+from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.errors import DataError, UnknownInputError
 from aectl.types import Shape
 
@@ -30,10 +32,6 @@ STDIN = "-"
 
 FORMULA = ("=", "+", "-", "@")
 """With what a cell begins that a spreadsheet computes."""
-
-
-def ignore(path: str, reason: str) -> None:
-    """For inputs that are read again: what cannot be read was named the first time."""
 
 
 class Position(NamedTuple):
@@ -47,7 +45,7 @@ class InputBatch(NamedTuple):
     """paths and labels: n each (a label None where it is not known).
 
     images: (n, channels, height, width), 0 to 255; `size` is how many a full batch has;
-    `position` is that after its last image.
+    `position` is that after its last image. `truncated`: which images were cut short, by number.
     """
 
     paths: list[str]
@@ -55,6 +53,7 @@ class InputBatch(NamedTuple):
     labels: list[str | None]
     size: int
     position: Position
+    truncated: frozenset[int] = frozenset()
 
     @property
     def batch(self) -> "InputBatch":
@@ -103,7 +102,7 @@ class Inputs:
     """What the user named, and what is needed to find it.
 
     `labels_from_folders` takes an image's label from the sub-folder in which it lies; `split` is
-    that of datasets that are named without one.
+    that of datasets that are named without one; files are decoded as `decoding` says.
     """
 
     words: Sequence[str]
@@ -115,6 +114,7 @@ class Inputs:
     naming: Naming = field(default_factory=Naming)
     workers: int = 1
     split: str = "test"
+    decoding: Decoding = USUAL_DECODING
 
     def __post_init__(self) -> None:
         for word in self.words:
@@ -138,17 +138,23 @@ class Inputs:
         return word if whole else f"{word}:{self.split}"
 
     def batches(
-        self, shape: Shape, size: int, on_bad: OnBad, after: Position | None = None
+        self,
+        shape: Shape,
+        size: int,
+        on_bad: OnBad,
+        after: Position | None = None,
+        on_remark: OnRemark = ignore,
     ) -> "Batches":
         """The images in `shape`, `size` at a time, in the order of the inputs.
 
-        What cannot be read is told to `on_bad` and left out. With `after`, the inputs up to that
+        What cannot be read is told to `on_bad` and left out; what there is to say of the others, to
+        `on_remark`. With `after`, the inputs up to that
         position are passed over.
 
         The batches raise DataError for a dataset that cannot be had, and where the inputs passed
         over are others than before.
         """
-        return Batches(self, shape, size, on_bad, after)
+        return Batches(self, shape, size, on_bad, after, on_remark)
 
     def found(self, word: str) -> Iterator[Found | None]:
         """The files that a word names; None where the next one may be long in coming."""
@@ -186,10 +192,16 @@ class Batches:
     """
 
     def __init__(
-        self, inputs: Inputs, shape: Shape, size: int, on_bad: OnBad, after: Position | None
+        self,
+        inputs: Inputs,
+        shape: Shape,
+        size: int,
+        on_bad: OnBad,
+        after: Position | None,
+        on_remark: OnRemark,
     ) -> None:
         self._inputs, self._shape, self._size, self._on_bad = inputs, shape, size, on_bad
-        self._after = after
+        self._after, self._on_remark = after, on_remark
         self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
         self._decoders: Decoders | None = None
         groups = itertools.groupby(inputs.words, _in_memory)
@@ -213,12 +225,10 @@ class Batches:
                         yield filling.batch(self._position())
                     continue
                 inputs = enumerate(decoded.inputs)
-                while sound := list(
-                    itertools.islice(self._sound(inputs, decoded.bad), filling.room)
-                ):
-                    filling.add(
-                        [found for _, found in sound], decoded.images[[n for n, _ in sound]]
-                    )
+                while sound := list(itertools.islice(self._sound(inputs, decoded), filling.room)):
+                    numbers = [number for number, _ in sound]
+                    truncated = [Remark.TRUNCATED in decoded.remarks.get(n, ()) for n in numbers]
+                    filling.add([found for _, found in sound], decoded.images[numbers], truncated)
                     if not filling.room:
                         yield filling.batch(self._position())
             self.__exit__()
@@ -236,20 +246,25 @@ class Batches:
         if in_memory:
             return itertools.chain.from_iterable(map(self._of_dataset, words))
         found = itertools.chain.from_iterable(map(self._inputs.found, words))
-        self._decoders = Decoders(self._marked(found), self._shape, self._inputs.workers)
+        self._decoders = Decoders(
+            self._marked(found), self._shape, self._inputs.workers, self._inputs.decoding
+        )
         return iter(self._decoders)
 
     def _of_dataset(self, word: str) -> Iterator[Decoded]:
         split = self._inputs.split
         if patches.is_patches(word):
-            images = patches.load(word, self._on_bad, self._shape[1:], split=split)
+            images = patches.load(
+                word, self._on_bad, self._shape[1:], split=split,
+                decoding=self._inputs.decoding, on_remark=self._on_remark,
+            )  # fmt: skip
         else:
             images = datasets.load(word, self._inputs.data_dir, split=split)
         images = images.fitted(self._shape)
         for first in range(0, len(images), self._size):
             part = range(first, min(first + self._size, len(images)))
             inputs = [Found(images.path(row), images.label(row)) for row in part]
-            yield Decoded(inputs, images.images[first:], {})
+            yield Decoded(inputs, images.images[first:], {}, {})
 
     def _marked(self, found: Iterator[Found | None]) -> Iterator[Found | None]:
         """The inputs, those marked that are to be passed over."""
@@ -261,7 +276,7 @@ class Batches:
             yield one
 
     def _sound(
-        self, inputs: Iterator[tuple[int, Found]], bad: Mapping[int, str]
+        self, inputs: Iterator[tuple[int, Found]], decoded: Decoded
     ) -> Iterator[tuple[int, Found]]:
         """Those of the numbered inputs that are wanted and could be read."""
         for number, found in inputs:
@@ -270,9 +285,11 @@ class Batches:
             if self._after and self._read <= self._after.inputs:
                 if self._read == self._after.inputs and self._position() != self._after:
                     raise DataError("the inputs are not those that were read before")
-            elif number in bad:
-                self._on_bad(found.path, bad[number])
+            elif number in decoded.bad:
+                self._on_bad(found.path, decoded.bad[number])
             else:
+                for remark in decoded.remarks.get(number, ()):
+                    self._on_remark(found.path, remark)
                 yield number, found
 
     def _position(self) -> Position:
@@ -291,9 +308,12 @@ class _Filling:
         """How many images are missing until it is full."""
         return self._size - len(self.paths)
 
-    def add(self, inputs: list[Found], images: Pixels) -> None:
-        """Takes some more inputs and their images, (n, channels, height, width)."""
+    def add(self, inputs: list[Found], images: Pixels, truncated: list[bool]) -> None:
+        """Takes some more inputs, their images, (n, channels, height, width), and which of them
+        were cut short.
+        """
         count = len(self.paths)
+        self._truncated |= {count + number for number, cut in enumerate(truncated) if cut}
         self._images[count : count + len(inputs)] = images
         self.paths += [found.path for found in inputs]
         self._labels += [found.label for found in inputs]
@@ -301,7 +321,8 @@ class _Filling:
     def batch(self, position: Position) -> InputBatch:
         """What there is; the next one begins."""
         images = self._images[: len(self.paths)]
-        made = InputBatch(self.paths, images, self._labels, self._size, position)
+        truncated = frozenset(self._truncated)
+        made = InputBatch(self.paths, images, self._labels, self._size, position, truncated)
         self._start()
         return made
 
@@ -309,6 +330,7 @@ class _Filling:
         self._images = np.empty((self._size, *self._shape), np.uint8)
         self.paths: list[str] = []
         self._labels: list[str | None] = []
+        self._truncated: set[int] = set()
 
 
 def _without_links(path: str) -> str:

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.datasets import ImageSet
-from aectl.data.folders import OnBad, find_files
-from aectl.data.images import Pixels, decode, native_shape
+from aectl.data.folders import OnBad, find_files, ignore
+from aectl.data.images import Pixels, decode_bytes, native_shape, read, unchecked_by_pillow
+from aectl.decoding import USUAL_DECODING, Decoding, OnRemark
 from aectl.errors import DataError, ImageError, UnknownInputError
 
 WHITENED = {"patches": True, "raw-patches": False}
@@ -34,21 +35,23 @@ def load(
     sides: tuple[int, int] = SIDES,
     count: int = COUNT,
     split: str = "test",
+    decoding: Decoding = USUAL_DECODING,
+    on_remark: OnRemark = ignore,
 ) -> ImageSet:
     """`count` grey patches of (height, width) pixels, drawn at random from a folder's images.
 
     Each place of each image is as likely as any other of that image, and each image as likely; an
     image's longer side is reduced to 512 pixels before. The splits are two draws, each always the
     same. `patches` are whitened and scaled (`rescaled`), `raw-patches` left as they are. What
-    cannot be read, or is smaller than a patch, is told to `on_bad`.
+    cannot be read, or is smaller than a patch, is told to `on_bad`; what there is to say of others,
+    to `on_remark`.
 
     Raises DataError where there is no image to draw from.
     """
     kind, _, folder = word.partition(":")
     whiten = WHITENED[kind]
-    scenes = [
-        whitened(scene / 255) if whiten else scene for scene in _scenes(folder, sides, on_bad)
-    ]
+    found = _scenes(folder, sides, on_bad, decoding, on_remark)
+    scenes = [whitened(scene / 255) if whiten else scene for scene in found]
     if not scenes:
         raise DataError(f"no images in {folder} from which to cut patches")
     chance = np.random.default_rng(("train", "test").index(split))
@@ -83,7 +86,13 @@ def rescaled(patches: NDArray[np.floating]) -> NDArray[np.floating]:
     return scaled
 
 
-def _scenes(folder: str, sides: tuple[int, int], on_bad: OnBad) -> list[Pixels]:
+def _scenes(
+    folder: str,
+    sides: tuple[int, int],
+    on_bad: OnBad,
+    decoding: Decoding,
+    on_remark: OnRemark,
+) -> list[Pixels]:
     """The images of a folder in grey, (height, width) each, without those that cannot be used."""
     if not os.path.isdir(folder):
         raise UnknownInputError(f"no folder '{folder}' to cut patches from")
@@ -93,14 +102,19 @@ def _scenes(folder: str, sides: tuple[int, int], on_bad: OnBad) -> list[Pixels]:
             on_bad(one.path, one.reason)
             continue
         try:
-            _, height, width = native_shape(one.path)
+            _, height, width = native_shape(one.path, decoding)
             scale = min(1.0, LARGEST_SIDE / max(height, width))
             height, width = round(scale * height), round(scale * width)
             if height < sides[0] or width < sides[1]:
                 raise ImageError(f"has {height}x{width} pixels, fewer than a patch")
-            scenes.append(decode(one.path, (1, height, width))[0])
+            with unchecked_by_pillow():
+                image = decode_bytes(read(one.path), (1, height, width), decoding)
         except ImageError as error:
             on_bad(one.path, str(error))
+            continue
+        scenes.append(image.pixels[0])
+        for remark in image.remarks:
+            on_remark(one.path, remark)
     return scenes
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from aectl.data.datasets import ImageSet
-from aectl.data.folders import OnBad, find_files
+from aectl.data.folders import OnBad, find_files, ignore
 from aectl.data.images import SUFFIXES, Pixels, native_shape
 from aectl.data.inputs import InputBatch, Inputs
+from aectl.decoding import USUAL_DECODING, Decoding, OnRemark
 from aectl.errors import DataError, ImageError
 from aectl.types import Shape
 
@@ -41,6 +42,8 @@ def load_folder(
     workers: int = 1,
     memory: float = math.inf,
     watch: Watch = unseen,
+    decoding: Decoding = USUAL_DECODING,
+    on_remark: OnRemark = ignore,
 ) -> ImageSet:
     """Every image below a folder, in one shape.
 
@@ -54,12 +57,12 @@ def load_folder(
     files = [found.file for found in find_files(folder) if found.reason is None]
     if not files:
         raise DataError(f"no images in {folder} (looked for {', '.join(SUFFIXES)})")
-    shape = channels or 3, *(sides or _default_sides(files))
+    shape = channels or 3, *(sides or _default_sides(files, decoding))
     images = _Store(len(files), shape, memory, maybe_grey=channels is None)
     paths: list[str] = []
     labels: list[str | None] = []
-    inputs = Inputs([folder], Path(), labels_from_folders=True, workers=workers)
-    with inputs.batches(shape, BATCH, on_bad) as batches:
+    inputs = Inputs([folder], Path(), labels_from_folders=True, workers=workers, decoding=decoding)
+    with inputs.batches(shape, BATCH, on_bad, on_remark=on_remark) as batches:
         for batch in watch(batches):
             if len(paths) + len(batch.paths) > len(files):
                 raise DataError(f"{folder} has grown while it was read")
@@ -132,10 +135,10 @@ def _mebibytes(size: int) -> str:
     return f"{math.ceil(size / 2**20):,} MiB"
 
 
-def _default_sides(files: list[str]) -> tuple[int, int]:
+def _default_sides(files: list[str], decoding: Decoding) -> tuple[int, int]:
     for path in files:
         with contextlib.suppress(ImageError):
-            _, height, width = native_shape(path)
+            _, height, width = native_shape(path, decoding)
             if max(height, width) <= LARGEST_DEFAULT_SIDE:
                 return height, width
             break

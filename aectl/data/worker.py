@@ -2,7 +2,7 @@
 
 A task is JSON: the slot of the shared memory for its images; the paths of the files, or how many
 bytes of an image's content follow the line; the numbers of images to pass over. The answer, a line
-on stdout, lists the images that could not be read, with the reason.
+on stdout, lists the images that could not be read, with the reason, and the remarks on the others.
 """
 
 import contextlib
@@ -12,13 +12,14 @@ import mmap
 import os
 import signal
 import sys
-import warnings
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.images import Pixels, decode_bytes, read
+from aectl.data.images import Pixels, decode_bytes, read, unchecked_by_pillow
+from aectl.decoding import Decoding, Remark
 from aectl.errors import ImageError
 from aectl.types import Shape
 
@@ -52,30 +53,48 @@ class Memory(NamedTuple):
         return flat.reshape(self.slots, self.images, *self.shape)
 
 
-def serve(descriptor: int, worker: int, memory: Memory) -> None:
+def serve(descriptor: int, worker: int, memory: Memory, decoding: Decoding) -> None:
     """Decodes until stdin is closed, as `worker` of those that share the file `descriptor`."""
-    warnings.simplefilter("ignore")
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started us ends us
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("900")  # where memory runs out, a worker can be replaced
     shared = mmap.mmap(descriptor, memory.size)
     slots, current = memory.pixels(shared), memory.current(shared)
-    tasks, answers = sys.stdin.buffer, sys.stdout.buffer
-    for line in tasks:
-        task = json.loads(line)
-        contents = [x if isinstance(x, str) else tasks.read(x) for x in task["images"]]
-        passed_over = set(task["pass_over"])
-        bad = []
-        for number, content in enumerate(contents):
-            if number in passed_over:
-                continue
-            current[worker] = number
-            try:
-                encoded = read(content) if isinstance(content, str) else content
-                slots[task["slot"], number] = decode_bytes(encoded, memory.shape)
-            except ImageError as error:
-                bad.append((number, str(error)))
-        current[worker] = NOTHING
-        answers.write(json.dumps(bad).encode() + b"\n")
-        answers.flush()
+    with unchecked_by_pillow():
+        for line in sys.stdin.buffer:
+            task = json.loads(line)
+            answer = _decoded(
+                task, slots[task["slot"]], current[worker : worker + 1], memory.shape, decoding
+            )
+            sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+            sys.stdout.buffer.flush()
+
+
+def _decoded(
+    task: Mapping[str, Any],
+    slot: Pixels,
+    current: NDArray[np.int32],
+    shape: Shape,
+    decoding: Decoding,
+) -> tuple[list[tuple[int, str]], list[tuple[int, tuple[Remark, ...]]]]:
+    """Decodes the images of a task into its slot; `current`, (1,), is the number of the one it is
+    on.
+    """
+    contents = [x if isinstance(x, str) else sys.stdin.buffer.read(x) for x in task["images"]]
+    passed_over = set(task["pass_over"])
+    bad, remarks = [], []
+    for number, content in enumerate(contents):
+        if number in passed_over:
+            continue
+        current[0] = number
+        try:
+            encoded = read(content) if isinstance(content, str) else content
+            image = decode_bytes(encoded, shape, decoding)
+            slot[number] = image.pixels
+            if image.remarks:
+                remarks.append((number, image.remarks))
+        except ImageError as error:
+            bad.append((number, str(error)))
+    current[0] = NOTHING
+    return bad, remarks

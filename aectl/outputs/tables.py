@@ -5,7 +5,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -235,9 +235,19 @@ def _sorted(parts: Iterable[Rows], by: str, descending: bool) -> Iterator[Rows]:
     )
 
 
-def leading_columns(batch: "InputBatch | TextBatch", labelled: bool) -> dict[str, Column]:
-    """The columns with which each table begins: `path`, and `label` where the inputs have them."""
-    return {"path": batch.paths, "label": batch.labels} if labelled else {"path": batch.paths}
+def leading_columns(
+    batch: "InputBatch | TextBatch", labelled: bool, truncated: Collection[int] | None = None
+) -> dict[str, Column]:
+    """The columns with which each table begins: `path`; `label` where the inputs have them; where
+    `truncated` is given, the numbers of images that are cut short, 1 for those, else 0.
+    """
+    columns: dict[str, Column] = {"path": batch.paths}
+    if labelled:
+        columns["label"] = batch.labels
+    if truncated is not None:
+        rows = range(len(batch.paths))
+        columns["truncated"] = np.array([row in truncated for row in rows], np.uint8)
+    return columns
 
 
 def of_classes(

@@ -1,5 +1,6 @@
 """A run on images: an autoencoder of them, or a classifier."""
 
+import dataclasses
 from collections.abc import Iterator
 from functools import partial
 
@@ -13,6 +14,7 @@ from aectl.data.images import Pixels
 from aectl.data.splits import few_labels, split
 from aectl.errors import ConfigError
 from aectl.metrics import ReconstructionMetrics
+from aectl.model_file import ModelCard
 from aectl.models import Autoencoder, Classifier, ImageNetwork
 from aectl.objective import objective
 from aectl.training.loop import CPU, MemorySet
@@ -77,6 +79,10 @@ class ImageRun(Run):
 
     def _figures(self) -> dict[str, float]:
         return _figures(self.network, self._held_out if len(self._held_out) else self._sample)
+
+    def card(self) -> ModelCard:
+        """What the model file says of this run."""
+        return dataclasses.replace(super().card(), value_range=self.config.data.value_range)
 
     @torch.inference_mode()
     def reconstructions(self, images: Pixels) -> Pixels:

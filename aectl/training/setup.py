@@ -14,12 +14,13 @@ from aectl.architecture import Architecture
 from aectl.config import OPTIONS, Config
 from aectl.data import datasets, patches, text_sets, texts
 from aectl.data.datasets import ImageSet, is_dataset
-from aectl.data.folders import OnBad
+from aectl.data.folders import OnBad, ignore
 from aectl.data.inputs import STDIN
 from aectl.data.text_datasets import is_text_dataset
 from aectl.data.text_sets import TextSet
 from aectl.data.texts import Account
 from aectl.data.training_folder import Watch, load_folder, unseen
+from aectl.decoding import Decoding, OnRemark
 from aectl.errors import (
     ConfigError,
     DataError,
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FALLBACK = "digits"
-OF_IMAGES_ALONE = ("size", "channels", "shift", "labels", "patches")
+OF_IMAGES_ALONE = (
+    "size", "channels", "shift", "labels", "patches", "value_range", "max_pixels", "truncated",
+)  # fmt: skip
 NOT_OPTIONS = ("shape", "classes", "tokens")
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
@@ -51,7 +54,8 @@ class Reading:
     """How a training set is read.
 
     Files of a folder are decoded by `workers` processes into `memory` (bytes), or beyond that a
-    temporary file; `watch` sees them, and those that cannot be read are told to `on_bad`.
+    temporary file; `watch` sees them, those that cannot be read are told to `on_bad`, and what
+    there is to say of others to `on_remark`.
     """
 
     data_dir: Path
@@ -59,6 +63,7 @@ class Reading:
     workers: int = 1
     memory: float = math.inf
     watch: Watch = unseen
+    on_remark: OnRemark = ignore
 
 
 def prepare(
@@ -144,7 +149,7 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
             raise ModelFileError(f"--encoder needs a code that is a vector; {encoder} gives texts")
         settled |= {"model": "classifier", "dataset": card.dataset}
         if not card.vocabulary:
-            settled |= {"channels": card.shape[0], "size": card.shape[1:]}
+            settled |= _settled_preprocessing(card)
     if isinstance(load := asked.get("load"), str):
         card = model_file.read_card(Path(load))
         if card.architecture.encoder:
@@ -159,10 +164,17 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
             settled["length"] = card.shape[2]
             settled |= _settled_vocabulary(card, asked)
         else:
-            settled |= {"channels": card.shape[0], "size": card.shape[1:]}
+            settled |= _settled_preprocessing(card)
         trained = dict(card.training.get("options", {}))
         settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
     return settled
+
+
+def _settled_preprocessing(card: model_file.ModelCard) -> dict[str, object]:
+    """How a model of images makes its input out of a file, as options."""
+    channels, *sides = card.shape
+    values = {} if card.value_range is None else {"value_range": card.value_range}
+    return {"channels": channels, "size": tuple(sides), **values}
 
 
 def _settled_vocabulary(card: model_file.ModelCard, asked: Mapping[str, object]) -> dict[str, Any]:
@@ -215,7 +227,9 @@ def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:
     if patches.is_patches(word):
         sides = _sides(config.data.size) if config.data.size else patches.SIDES
         count = config.data.patches or patches.COUNT
-        return patches.load(word, reading.on_bad, sides, count, "train")
+        return patches.load(
+            word, reading.on_bad, sides, count, "train", _decoding(config), reading.on_remark
+        )
     if not is_dataset(word):
         return _read_folder(config, reading)
     try:
@@ -241,12 +255,18 @@ def _read_folder(config: Config, reading: Reading) -> ImageSet:
         return load_folder(
             word, reading.on_bad, sides, data.channels,
             workers=reading.workers, memory=reading.memory, watch=reading.watch,
+            decoding=_decoding(config), on_remark=reading.on_remark,
         )  # fmt: skip
     if is_text_dataset(word) or word.lower().endswith(texts.ENDINGS):
         raise ConfigError(f"{word} is text, which --model text-autoencoder learns from")
     if os.path.lexists(word):
         raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
     raise UnknownInputError(f"no dataset or folder '{word}'{datasets.near_miss(word)}")
+
+
+def _decoding(config: Config) -> Decoding:
+    data = config.data
+    return Decoding(data.value_range, data.max_pixels, data.truncated)
 
 
 def _shape(config: Config, images: ImageSet) -> Shape:

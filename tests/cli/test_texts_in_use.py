@@ -427,3 +427,10 @@ def test_text_without_a_model_of_text_says_which_it_needs(aectl, word):
     found = aectl("train", "--dataset", word)
     assert (found.status, found.out) == (2, "")
     assert f"{word} is text, which --model text-autoencoder learns from" in found.err
+
+
+@pytest.mark.parametrize("option", [("--max-pixels", 10), ("--truncated", "keep")])
+def test_options_of_images_are_refused_with_a_model_of_text(aectl, vector, option):
+    done = aectl("encode", vector, "-", *option, stdin=b"a line\n")
+    assert done.status == 2
+    assert f"{option[0]} has no effect" in done.err

@@ -1,0 +1,96 @@
+"""The options that say how image files are read, from the command line to the decoded image."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors import safe_open
+
+from aectl import model_file
+from aectl.data.images import decode
+from aectl.decoding import Decoding
+from aectl.errors import ImageError
+
+RANGE = (-1000.0, 3000.5)
+
+
+@pytest.fixture
+def two_sizes(tmp_path):
+    """A folder with an image of 8x8 pixels and one of 9x9."""
+    folder = tmp_path / "sizes"
+    folder.mkdir()
+    for side in (8, 9):
+        Image.fromarray(np.full((side, side), 90, np.uint8)).save(folder / f"{side}.png")
+    return folder
+
+
+@pytest.mark.parametrize("verb", ["encode", "eval", "reconstruct", "classify"])
+def test_an_image_of_more_than_max_pixels_is_left_out_by_each_verb(
+    aectl, dense, classifier, two_sizes, verb
+):
+    model = classifier if verb == "classify" else dense
+    word = ("--dataset", two_sizes) if verb == "eval" else (two_sizes,)
+    limited = aectl(verb, model, *word, "--max-pixels", 80)
+    assert limited.status == 1
+    (line,) = [line for line in limited.err.splitlines() if line.startswith("aectl: left out")]
+    assert "9.png" in line
+    assert "more than 80 pixels" in line
+    assert "--max-pixels" in line
+    assert aectl(verb, model, *word, "--max-pixels", 81, "--overwrite").status == 0
+
+
+@pytest.mark.parametrize("kind", ["", "raw-patches:"])
+def test_an_image_of_more_than_max_pixels_is_left_out_of_training(aectl, two_sizes, kind):
+    options = ("--dataset", f"{kind}{two_sizes}", "--hidden", 2, "--epochs", 1)
+    limited = aectl("train", *options, "--max-pixels", 80, "--out", "a")
+    assert limited.status == 1
+    assert "9.png: has more than 80 pixels (--max-pixels" in limited.err
+    assert aectl("train", *options, "--max-pixels", 81, "--out", "b").status == 0
+
+
+def test_max_pixels_lets_pass_what_pillow_takes_for_an_attack(tmp_path):
+    Image.new("L", (13_400, 13_400), 77).save(tmp_path / "large.jpg")
+    pixels = decode(tmp_path / "large.jpg", (1, 4, 4), Decoding(max_pixels=13_400**2))
+    np.testing.assert_array_equal(pixels, np.full((1, 4, 4), 77))
+    with pytest.raises(ImageError, match="--max-pixels"):
+        decode(tmp_path / "large.jpg", (1, 4, 4))
+
+
+def test_a_range_of_values_goes_into_the_model_and_to_every_verb(aectl, tmp_path, two_sizes):
+    low, high = RANGE
+    given = ("--dataset", two_sizes, "--value-range", f"{low},{high}", "--out", "ranged")
+    assert aectl("train", *given, "--hidden", 2, "--epochs", 1).status == 0
+    assert model_file.read_card(tmp_path / "ranged").value_range == RANGE
+    for more in ("--load", "--encoder"):
+        options = ("--dataset", "digits", more, "ranged", "--size", 8, "--epochs", 1)
+        assert aectl("train", *options, "--out", more[2:]).status == 0
+        assert model_file.read_card(tmp_path / more[2:]).value_range == RANGE
+    again = aectl("train", "--config", "ranged/config.toml", "--epochs", 1, "--out", "again")
+    assert again.status == 0
+    assert model_file.read_card(tmp_path / "again").value_range == RANGE
+
+
+@pytest.mark.parametrize("given", ["1", "1,2,3", "2,1", "1,1", "a,b", "nan,1", "0,inf", ""])
+def test_a_range_that_is_none_is_refused_by_name(aectl, two_sizes, given):
+    done = aectl("train", "--dataset", two_sizes, "--value-range", given)
+    assert done.status == 2
+    assert "--value-range" in done.err
+
+
+@pytest.mark.parametrize(
+    "value", [[1.0], [2.0, 1.0], [0, 1], ["0", "1"], [True, False], None, {}, "0,1", [0.0, 1e999]]
+)
+def test_a_model_file_whose_range_is_none_is_refused(dense, tmp_path, value):
+    from safetensors.numpy import load_file, save_file
+
+    with safe_open(dense / "model.safetensors", framework="numpy") as file:
+        described = json.loads(file.metadata()["aectl"])
+    assert "value_range" not in described["preprocessing"]
+    assert model_file.read_card(dense).value_range is None
+    described["preprocessing"]["value_range"] = value
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(dense / "model.safetensors")
+    save_file(tensors, path, {"aectl": json.dumps(described)})
+    with pytest.raises(model_file.ModelFileError, match="range of values"):
+        model_file.read_card(path)
