@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aectl import run_files
 from aectl.architecture import Architecture
 from aectl.errors import ConfigError, ModelFileError
 from aectl.files import replacing
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 KEY = "aectl"
-FILE_NAME = "model.safetensors"
+FILE_NAME = run_files.MODEL
 LARGEST_HEADER = 8 * 2**20
 """Bytes in which names, shapes and metadata must find room: a longer header is not even read."""
 

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "aectl"
 
-CORE = {"decoding", "errors", "types", "options", "sections", "config", "files"} | {
+CORE = {"decoding", "errors", "types", "options", "sections", "config", "files", "run_files"} | {
     "architecture",
     "model_file",
     "vocabulary",
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "errors": set(),
     "types": set(),
     "decoding": set(),
+    "run_files": set(),
     "options": {"errors"},
     "sections": {"decoding", "errors", "options"},
     "config": {"errors", "options", "sections", "types"},
@@ -28,6 +29,7 @@ MAY_IMPORT = {
         "types",
         "config",
         "files",
+        "run_files",
         "architecture",
         "models",
         "vocabulary",
@@ -37,7 +39,17 @@ MAY_IMPORT = {
     "recipes": {"errors", "options", "config"},
     "models": {"types", "models"},
     "metrics": {"errors", "types"},
-    "data": {"decoding", "errors", "types", "options", "config", "files", "data", "vocabulary"},
+    "data": {
+        "decoding",
+        "errors",
+        "types",
+        "options",
+        "config",
+        "files",
+        "run_files",
+        "data",
+        "vocabulary",
+    },
     "fused": {"models"},
     "penalties": {"losses", "models", "config", "sections"},
     "objective": {
@@ -64,8 +76,8 @@ MAY_IMPORT = {
 """What each room may import of the package; the command line, anything."""
 
 TORCH_FREE = (
-    "decoding", "errors", "types", "options", "sections", "config", "files", "data", "outputs",
-    "cli", "recipes", "vocabulary",
+    "decoding", "errors", "types", "options", "sections", "config", "files", "run_files", "data",
+    "outputs", "cli", "recipes", "vocabulary",
 )  # fmt: skip
 """Rooms that load no torch when they are imported."""
 

@@ -8,13 +8,17 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from aectl.decoding import Remark
 from aectl.errors import DataError, OutputError
 from aectl.files import refuse_existing, replacing
 from aectl.outputs.texts import spelt_out
+
+if TYPE_CHECKING:
+    from aectl.data.selection import Skipped
 
 PLAIN_SECONDS = 10.0
 
@@ -106,6 +110,18 @@ class Outcome:
             if not self.errors.parent.is_dir():
                 raise OutputError(f"cannot write {self.errors}: there is no such folder")
 
+    @cached_property
+    def skipped(self) -> "Skipped":
+        """What the searches of folders and archives leave aside."""
+        from aectl.data.selection import Skipped
+
+        return Skipped()
+
+    def tell_skipped(self) -> None:
+        """Says what was left aside since it was said last."""
+        for line in self.skipped.told():
+            self.console.notice(printable(line))
+
     def on_bad(self, path: str, reason: str) -> None:
         """Takes note of an input that could not be read, and names it on stderr.
 
@@ -137,11 +153,11 @@ class Outcome:
             self._write_errors(self.errors)
         self.tell_remarks()
         if good == 0:
-            raise DataError(
-                f"none of the {len(self.bad)} inputs could be read"
-                if self.bad
-                else f"there are no {noun} in the input"
-            )
+            nothing = f"there are no {noun} in the input"
+            if self.bad:
+                nothing = f"none of the {len(self.bad)} inputs could be read"
+            raise DataError("\n".join([nothing, *map(printable, self.skipped.told())]))
+        self.tell_skipped()
         if self.bad:
             self.console.notice(f"{len(self.bad)} of {good + len(self.bad)} inputs were left out")
         return 1 if self.bad else 0

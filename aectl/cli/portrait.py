@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aectl import model_file
+from aectl import model_file, run_files
 from aectl.errors import DataError
 from aectl.options import flag
 
@@ -124,7 +124,7 @@ def command(asked: Mapping[str, Any]) -> str:
 
 def metrics_beside(model: Path) -> list[dict[str, float]]:
     """The rows of the `metrics.csv` in a model's folder; none where it is not one of ours."""
-    path = model_file.resolve(model).with_name("metrics.csv")
+    path = model_file.resolve(model).with_name(run_files.METRICS)
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from aectl import model_file
+from aectl import model_file, run_files
 from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console
 from aectl.cli.portrait import command, report
@@ -80,7 +80,7 @@ def _logs(folder: Path, run: "Run", wanted: bool) -> "Iterator[TensorBoard | Non
         return
     from aectl.outputs.tensorboard import TensorBoard
 
-    logs = TensorBoard(folder / "tensorboard", len(run.rows) + 1)
+    logs = TensorBoard(folder / run_files.TENSORBOARD, len(run.rows) + 1)
     try:
         yield logs
     finally:
@@ -137,18 +137,18 @@ def _fill(folder: Path, run: "Run", extras: Extras, logs: "TensorBoard | None") 
     described = {"command": extras.command(run.config), **card.training}
     card = dataclasses.replace(card, training=described)
     model_file.save(folder / model_file.FILE_NAME, run.network, card)
-    run_folder.save_text(folder / "config.toml", _log(card) + run.config.to_toml())
-    run_folder.save_metrics(folder / "metrics.csv", run.rows)
-    curves.save_curves(folder / "curves.png", run.rows)
+    run_folder.save_text(folder / run_files.CONFIG, _log(card) + run.config.to_toml())
+    run_folder.save_metrics(folder / run_files.METRICS, run.rows)
+    curves.save_curves(folder / run_files.CURVES, run.rows)
     card = model_file.read_card(folder)
     if run.architecture.tokens:
         if not run.architecture.classes:
-            run_folder.save_text(folder / "reconstructions.txt", _written(cast("TextRun", run)))
+            run_folder.save_text(folder / run_files.RECONSTRUCTIONS, _written(cast("TextRun", run)))
         return
     images = cast("ImageRun", run)
     drawn = _draw(folder, images.network, images.data)
     page = report(images, card, folder.resolve().name, extras.data_dir)
-    run_folder.save_text(folder / "report.html", page)
+    run_folder.save_text(folder / run_files.REPORT, page)
     if logs:
         logs.pictures(drawn, len(run.rows))
         _log_codes(images, logs)
@@ -209,7 +209,7 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
         grid = pictures.reconstruction_grid(shown.images, made, errors, title)
         drawn["reconstructions"] = grid
     else:
-        (folder / "reconstructions.png").unlink(missing_ok=True)  # of an earlier run
+        (folder / run_files.PICTURES).unlink(missing_ok=True)  # of an earlier run
     for name, picture in drawn.items():
         pictures.save_png(folder / f"{name}.png", picture)
     return drawn

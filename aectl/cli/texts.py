@@ -67,6 +67,7 @@ class Reading:
             labels,
             session.selection(ENDINGS),
             naming or Naming(),
+            skipped=session.outcome.skipped,
         )
 
     @property

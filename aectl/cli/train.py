@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aectl import model_file
+from aectl import model_file, run_files
 from aectl.cli import machine, options, recipes
 from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console, Outcome
@@ -143,10 +143,11 @@ def train(
     reading = Reading(
         default_data_dir(data_dir), outcome.on_bad, workers or machine.cores(),
         memory * 2**30 if memory is not None else machine.half_the_memory(),
-        partial(_read_along, console), outcome.on_remark,
+        partial(_read_along, console), outcome.on_remark, outcome.skipped,
     )  # fmt: skip
     plan = _planned(begun, given, file, reading, seeds)
     outcome.tell_remarks()
+    outcome.tell_skipped()
     if begun:
         _compare(begun, plan.data, console)
 
@@ -192,8 +193,8 @@ def _tell_what_next(folder: Path, several: bool, data_dir: Path, console: Consol
     runs = f"{shlex.quote(str(folder))}{'/seed-*' if several else ''}"
     page = several and any(folder.glob("seed-*/report.html"))
     report = f" --report {shlex.quote(str(folder / 'report.html'))}" if page else ""
-    if (folder / "report.html").exists():
-        console.notice(f"look: {folder / 'report.html'} in a browser")
+    if (folder / run_files.REPORT).exists():
+        console.notice(f"look: {folder / run_files.REPORT} in a browser")
     console.notice(f"next: aectl eval {runs}{where}{report}")
 
 

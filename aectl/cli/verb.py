@@ -21,8 +21,8 @@ from aectl.types import Shape
 if TYPE_CHECKING:
     import torch
 
-    from aectl.data.folders import Selection
     from aectl.data.inputs import Batches, InputBatch, Inputs, Naming, Position
+    from aectl.data.selection import Selection
     from aectl.models import Classifier
     from aectl.models.autoencoder import AutoencoderBase
     from aectl.outputs.tables import Table
@@ -108,6 +108,7 @@ class Session:
             naming=naming or Naming(),
             workers=common.workers or cores(),
             decoding=Decoding(card.value_range, common.max_pixels, common.truncated),
+            skipped=self.outcome.skipped,
         )
 
     def truncated(self, batch: "InputBatch") -> frozenset[int] | None:
@@ -116,7 +117,7 @@ class Session:
 
     def selection(self, usual: tuple[str, ...] = ()) -> "Selection":
         """Which files of a folder the options ask for; by their `usual` endings, if by no other."""
-        from aectl.data.folders import Selection
+        from aectl.data.selection import Selection
 
         common = self.common
         return Selection(

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 
 from aectl.data.decoders import Found
-from aectl.data.folders import EVERY_IMAGE, Selection
+from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
 """The endings by which an archive is known."""
@@ -21,26 +21,30 @@ def is_archive(path: str) -> bool:
     return path.lower().endswith(ARCHIVES)
 
 
-def find_in_archive(archive: str, selection: Selection = EVERY_IMAGE) -> Iterator[Found]:
+def find_in_archive(
+    archive: str, selection: Selection = EVERY_IMAGE, skipped: Skipped | None = None
+) -> Iterator[Found]:
     """The images in a tar or zip archive, in its order, their paths those of the archive and more.
 
-    An archive that is damaged is found with a reason, after what can be read of it.
+    An archive that is damaged is found with a reason, after what can be read of it; what is left
+    aside is told to `skipped`.
     """
+    search = (skipped or Skipped()).search(archive, selection)
     members = _zipped if archive.lower().endswith(".zip") else _tarred
     try:
-        for found in members(archive, selection):
+        for found in members(archive, search):
             yield found._replace(path=f"{archive}/{found.path}" if found.path else archive)
     except Exception as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         yield Found(archive, reason=f"cannot be read as an archive: {said or repr(error)}")
 
 
-def _tarred(archive: str, selection: Selection) -> Iterator[Found]:
+def _tarred(archive: str, search: Search) -> Iterator[Found]:
     with tarfile.open(archive, "r|*") as tar:
         while (member := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each of a million
             name = member.name.removeprefix("./")
-            if member.isdir() or not selection.takes(name):
+            if member.isdir() or not search.takes(name):
                 continue
             if not member.isfile():
                 yield Found(name, reason="is a link in an archive, not a file")
@@ -58,10 +62,10 @@ def _tarred(archive: str, selection: Selection) -> Iterator[Found]:
                 return
 
 
-def _zipped(archive: str, selection: Selection) -> Iterator[Found]:
+def _zipped(archive: str, search: Search) -> Iterator[Found]:
     with zipfile.ZipFile(archive) as packed:
         for member in packed.infolist():
-            if member.is_dir() or not selection.takes(member.filename):
+            if member.is_dir() or not search.takes(member.filename):
                 continue
             if member.file_size > LARGEST_MEMBER:
                 yield Found(member.filename, reason=TOO_LARGE)

@@ -1,52 +1,12 @@
 """Finding files, images unless others are asked for, in folders."""
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
+from aectl import run_files
 from aectl.data.decoders import Found
-from aectl.data.images import SUFFIXES
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which files of a folder or an archive are taken for images.
-
-    By their endings, those of `ext` or else the usual ones; or, where there are patterns to
-    `include`, those that match one. Then those go that match a pattern to `exclude`. A pattern is
-    held against the path below the folder and, where it has no slash, against the name; to
-    exclude, also against the folders on the way.
-    """
-
-    ext: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    def takes(self, path: str) -> bool:
-        """Whether the file at `path`, below the folder, is taken."""
-        if self.excludes(path):
-            return False
-        return _matches(path, self.include) if self.include else self.has_ending(path)
-
-    def excludes(self, path: str) -> bool:
-        """Whether the file or folder at `path`, or a folder on the way to it, is passed over."""
-        parts = path.split("/")
-        ways = ("/".join(parts[: depth + 1]) for depth in range(len(parts)))
-        return bool(self.exclude) and any(_matches(way, self.exclude) for way in ways)
-
-    def has_ending(self, path: str) -> bool:
-        """Whether a path ends as the files do that are looked for."""
-        return path.lower().endswith(self._endings)
-
-    @cached_property
-    def _endings(self) -> tuple[str, ...]:
-        return tuple("." + ending.lower().removeprefix(".") for ending in self.ext) or SUFFIXES
-
-
-EVERY_IMAGE = Selection()
+from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
 
 OnBad = Callable[[str, str], None]
 """Told the path of each input that could not be read, and why."""
@@ -57,46 +17,83 @@ def ignore(path: str, said: str) -> None:
 
 
 def find_files(
-    folder: str,
-    selection: Selection = EVERY_IMAGE,
-    below: str = "",
-    above: frozenset[str] = frozenset(),
+    folder: str, selection: Selection = EVERY_IMAGE, skipped: Skipped | None = None
 ) -> Iterator[Found]:
     """The files below a folder that are wanted, each folder in sorted order.
 
-    Links are followed, but for one that leads back to a folder `above`. What cannot be searched
-    is found with a reason.
+    Links are followed, but each folder is searched once: where it really lies, if that is below
+    `folder`, else where the first link leads to it. A folder that holds a run of aectl is left
+    aside; of `folder` itself, the files of the run. What cannot be searched is found with a
+    reason, and what is left aside is told to `skipped`.
     """
-    here = os.path.realpath(folder)
-    if here in above:
-        return
-    try:
-        with os.scandir(folder) as entries:
-            folders, names = set(), []
-            for entry in entries:
-                names.append(entry.name)
-                if _is_folder(entry):
-                    folders.add(entry.name)
-    except OSError as error:
-        yield Found(folder, reason=error.strerror or str(error))
-        return
-    names.sort(reverse=True)
-    while names:
-        name = names.pop()
-        path, relative = os.path.join(folder, name), below + name
-        if name not in folders:
-            if selection.takes(relative):
-                yield Found(path, file=path)
-        elif not selection.excludes(relative):
-            empty = True
-            try:
-                for found in find_files(path, selection, relative + "/", above | {here}):
-                    empty = False
-                    yield found
-            except RecursionError:
-                yield Found(path, reason="holds folders that lie too deep in each other")
-            if empty and selection.has_ending(relative):
-                yield Found(path, reason="is a folder")
+    search = (skipped or Skipped()).search(folder, selection)
+    return _Walk(folder, search).files(folder, "")
+
+
+class _Walk:
+    """The way through the folders below `root`."""
+
+    def __init__(self, root: str, search: Search) -> None:
+        self._search, self._selection = search, search.selection
+        self._real_root = os.path.realpath(root)
+        self._seen: set[tuple[int, int]] = set()
+
+    def files(self, folder: str, below: str) -> Iterator[Found]:
+        """Those of a folder whose path, from the root, is `below`."""
+        try:
+            self._seen.add(_identity(folder))
+            with os.scandir(folder) as entries:
+                links = {entry.name: _is_link_to_folder(entry) for entry in entries}
+        except OSError as error:
+            yield Found(folder, reason=error.strerror or str(error))
+            return
+        names = set(links)
+        if holds_run(folder, names):
+            self._search.runs.append(folder)
+            names = names - run_files.OWN if not below else set()
+        for name in sorted(names):
+            path, relative = os.path.join(folder, name), below + name
+            if links[name] is None:
+                if self._search.takes(relative):
+                    yield Found(path, file=path)
+            elif self._selection.enters(relative):
+                if self._is_elsewhere(path, links[name] or False):
+                    self._search.again.append(path)
+                else:
+                    yield from self._below(path, relative)
+
+    def _below(self, path: str, relative: str) -> Iterator[Found]:
+        """The files of a folder, or a reason why there are none where its name is that of one."""
+        empty = True
+        try:
+            for found in self.files(path, relative + "/"):
+                empty = False
+                yield found
+        except RecursionError:
+            yield Found(path, reason="holds folders that lie too deep in each other")
+            return
+        if empty and self._selection.has_ending(relative):
+            yield Found(path, reason="is a folder")
+
+    def _is_elsewhere(self, path: str, is_link: bool) -> bool:
+        """Whether a folder has been searched by another way, or will be where it really lies."""
+        try:
+            if _identity(path) in self._seen:
+                return True
+        except OSError:
+            return False
+        real = os.path.realpath(path) if is_link else ""
+        inside = real.removeprefix(self._real_root.rstrip("/") + "/")
+        return inside != real and self._selection.enters(inside)
+
+
+def holds_run(folder: str, names: Collection[str]) -> bool:
+    """Whether the `names` in a folder are those of a run of aectl, over or unfinished."""
+    if run_files.MODEL in names and (run_files.CONFIG in names or run_files.METRICS in names):
+        return True
+    return run_files.CHECKPOINT_FOLDER in names and os.path.isfile(
+        os.path.join(folder, run_files.CHECKPOINT_FOLDER, run_files.CHECKPOINT)
+    )
 
 
 def class_of(path: str, folder: str) -> str | None:
@@ -105,13 +102,15 @@ def class_of(path: str, folder: str) -> str | None:
     return parts[0] if len(parts) > 1 else None
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def _identity(folder: str) -> tuple[int, int]:
+    """What tells a folder from all others, by whatever path. Raises OSError."""
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
+
+
+def _is_link_to_folder(entry: "os.DirEntry[str]") -> bool | None:
+    """Whether a folder is a link to one; None for what is no folder."""
     try:
-        return entry.is_dir()
+        return entry.is_symlink() if entry.is_dir() else None
     except OSError:  # a link to itself
-        return False
-
-
-def _matches(path: str, patterns: tuple[str, ...]) -> bool:
-    name = path.rpartition("/")[2]
-    return any(fnmatchcase(path if "/" in one else name, one) for one in patterns)
+        return None

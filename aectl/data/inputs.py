@@ -15,15 +15,9 @@ from aectl.data import datasets, patches
 from aectl.data.archives import find_in_archive, is_archive
 from aectl.data.datasets import ImageSet
 from aectl.data.decoders import Decoded, Decoders, Found
-from aectl.data.folders import (
-    EVERY_IMAGE,
-    OnBad,
-    Selection,
-    class_of,
-    find_files,
-    ignore,
-)
+from aectl.data.folders import OnBad, class_of, find_files, ignore
 from aectl.data.images import Pixels
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.errors import DataError, UnknownInputError
 from aectl.types import Shape
@@ -102,7 +96,8 @@ class Inputs:
     """What the user named, and what is needed to find it.
 
     `labels_from_folders` takes an image's label from the sub-folder in which it lies; `split` is
-    that of datasets that are named without one; files are decoded as `decoding` says.
+    that of datasets that are named without one; files are decoded as `decoding` says; `skipped` is
+    told what is left aside.
     """
 
     words: Sequence[str]
@@ -115,6 +110,7 @@ class Inputs:
     workers: int = 1
     split: str = "test"
     decoding: Decoding = USUAL_DECODING
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
 
     def __post_init__(self) -> None:
         for word in self.words:
@@ -166,14 +162,14 @@ class Inputs:
                 elif path:
                     yield from self._named(os.fsdecode(path))
         elif os.path.isdir(word):
-            yield from self._described(find_files(word, self.selection), word)
+            yield from self._described(find_files(word, self.selection, self.skipped), word)
         else:
             yield from self._named(word)
 
     def _named(self, path: str) -> Iterator[Found]:
         """A file, or what is in an archive, that was named one by one."""
         if is_archive(path):
-            yield from self._described(find_in_archive(path, self.selection), path)
+            yield from self._described(find_in_archive(path, self.selection, self.skipped), path)
         else:
             yield Found(self.naming(path), file=path)
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.folders import OnBad
+from aectl.data.selection import Skipped
 from aectl.data.texts import ENDINGS, Account, Line, TextInputs
 from aectl.errors import DataError
 
@@ -65,15 +66,18 @@ class TextSet:
         return found.hexdigest()
 
 
-def load(word: str, data_dir: Path, on_bad: OnBad, account: Account) -> TextSet:
+def load(
+    word: str, data_dir: Path, on_bad: OnBad, account: Account, skipped: Skipped | None = None
+) -> TextSet:
     """All texts of a dataset, a file or a folder, to train on.
 
     Where each file of a folder lies in a sub-folder, the sub-folders are the classes. Raises
     DataError where there is no text that can be read.
     """
     inputs = TextInputs(
-        [word], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account
-    )
+        [word], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account,
+        skipped=skipped or Skipped(),
+    )  # fmt: skip
     lines = tuple(line for line in inputs.lines(on_bad) if line is not None)
     if not lines:
         looked = f" (looked for {', '.join(ENDINGS)})" if os.path.isdir(word) else ""

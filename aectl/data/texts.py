@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl import options
-from aectl.data.folders import OnBad, Selection, class_of, find_files
+from aectl.data.folders import OnBad, class_of, find_files
 from aectl.data.inputs import STDIN, Naming, Position, pieces
+from aectl.data.selection import Selection, Skipped
 from aectl.data.text_datasets import TEXTS, find, is_text_dataset
 from aectl.errors import DataError, UnknownInputError
 from aectl.types import PAD
@@ -87,7 +88,7 @@ class TextInputs:
 
     `labels_from_folders` takes a text's label from the sub-folder in which its file lies;
     `selection` says which files of a folder are read, and `naming` what a table calls a file;
-    `split` is that of datasets that are named without one.
+    `split` is that of datasets that are named without one; `skipped` is told what is left aside.
     """
 
     words: Sequence[str]
@@ -98,6 +99,7 @@ class TextInputs:
     naming: Naming = field(default_factory=Naming)
     split: str = "test"
     account: Account = field(default_factory=Account)
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
 
     def __post_init__(self) -> None:
         for word in self.words:
@@ -157,7 +159,8 @@ class TextInputs:
                 yield from self._below(word, on_bad)
 
     def _below(self, word: str, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        found = find_files(word, self.selection) if os.path.isdir(word) else None
+        is_folder = os.path.isdir(word)
+        found = find_files(word, self.selection, self.skipped) if is_folder else None
         for one in found or [None]:
             path = word if one is None else one.path
             label = class_of(path, word) if one and self.labels_from_folders else None

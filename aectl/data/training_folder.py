@@ -14,6 +14,7 @@ from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, find_files, ignore
 from aectl.data.images import SUFFIXES, Pixels, native_shape
 from aectl.data.inputs import InputBatch, Inputs
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark
 from aectl.errors import DataError, ImageError
 from aectl.types import Shape
@@ -44,24 +45,31 @@ def load_folder(
     watch: Watch = unseen,
     decoding: Decoding = USUAL_DECODING,
     on_remark: OnRemark = ignore,
+    selection: Selection = EVERY_IMAGE,
+    skipped: Skipped | None = None,
 ) -> ImageSet:
-    """Every image below a folder, in one shape.
+    """Every image below a folder that is wanted, in one shape.
 
     Where each image lies in a sub-folder, the sub-folders are the classes. Without `sides`,
     (height, width), they are those of the first image, or 32 pixels where that has more; without
     `channels` there are 3 where any image shows colour, else 1. Images that take more than `memory`
-    bytes lie in a temporary file.
+    bytes lie in a temporary file. What is left aside is told to `skipped`.
 
     Raises DataError where there is no image that can be read, or no room for them.
     """
-    files = [found.file for found in find_files(folder) if found.reason is None]
+    skipped = skipped or Skipped()
+    files = [x.file for x in find_files(folder, selection, skipped) if x.reason is None]
     if not files:
-        raise DataError(f"no images in {folder} (looked for {', '.join(SUFFIXES)})")
+        nothing = f"no images in {folder} (looked for {', '.join(SUFFIXES)})"
+        raise DataError("\n".join([nothing, *skipped.told()]))
     shape = channels or 3, *(sides or _default_sides(files, decoding))
     images = _Store(len(files), shape, memory, maybe_grey=channels is None)
     paths: list[str] = []
     labels: list[str | None] = []
-    inputs = Inputs([folder], Path(), labels_from_folders=True, workers=workers, decoding=decoding)
+    inputs = Inputs(
+        [folder], Path(), labels_from_folders=True, selection=selection, workers=workers,
+        decoding=decoding, skipped=skipped,
+    )  # fmt: skip
     with inputs.batches(shape, BATCH, on_bad, on_remark=on_remark) as batches:
         for batch in watch(batches):
             if len(paths) + len(batch.paths) > len(files):

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from aectl.errors import ModelFileError
 from aectl.files import replacing, writing
+from aectl.run_files import CHECKPOINT, CHECKPOINT_FOLDER
 
 FORMAT_VERSION = 1
 KEY = "aectl-checkpoint"
-FOLDER = "checkpoint"
-FILE_NAME = "checkpoint.safetensors"
 
 TENSOR, ITEMS = "tensor of this file", "items of a mapping"
 """What stands in the JSON for a tensor, and for a mapping whose keys are no texts."""
@@ -21,7 +20,7 @@ TENSOR, ITEMS = "tensor of this file", "items of a mapping"
 
 def path_in(run: Path) -> Path:
     """Where the checkpoint of a run folder lies."""
-    return run / FOLDER / FILE_NAME
+    return run / CHECKPOINT_FOLDER / CHECKPOINT
 
 
 def save(run: Path, state: Mapping[str, Any]) -> None:

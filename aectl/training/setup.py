@@ -5,7 +5,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from aectl.data import datasets, patches, text_sets, texts
 from aectl.data.datasets import ImageSet, is_dataset
 from aectl.data.folders import OnBad, ignore
 from aectl.data.inputs import STDIN
+from aectl.data.selection import Skipped
 from aectl.data.text_datasets import is_text_dataset
 from aectl.data.text_sets import TextSet
 from aectl.data.texts import Account
@@ -54,8 +55,8 @@ class Reading:
     """How a training set is read.
 
     Files of a folder are decoded by `workers` processes into `memory` (bytes), or beyond that a
-    temporary file; `watch` sees them, those that cannot be read are told to `on_bad`, and what
-    there is to say of others to `on_remark`.
+    temporary file; `watch` sees them, those that cannot be read are told to `on_bad`, what there is
+    to say of others to `on_remark`, and what the search leaves aside to `skipped`.
     """
 
     data_dir: Path
@@ -64,6 +65,7 @@ class Reading:
     memory: float = math.inf
     watch: Watch = unseen
     on_remark: OnRemark = ignore
+    skipped: Skipped = field(default_factory=Skipped)
 
 
 def prepare(
@@ -206,7 +208,7 @@ def _read_texts(config: Config, reading: Reading) -> TextSet:
             "a model of text needs --dataset with text: wikitext-2, or a file or folder;"
             f" {word} is a dataset of images"
         )
-    found = text_sets.load(word, reading.data_dir, reading.on_bad, account)
+    found = text_sets.load(word, reading.data_dir, reading.on_bad, account, reading.skipped)
     if account.empty:
         log.info("empty lines of %s, passed over: %s", found.name, f"{account.empty:,}")
     return found
@@ -255,7 +257,7 @@ def _read_folder(config: Config, reading: Reading) -> ImageSet:
         return load_folder(
             word, reading.on_bad, sides, data.channels,
             workers=reading.workers, memory=reading.memory, watch=reading.watch,
-            decoding=_decoding(config), on_remark=reading.on_remark,
+            decoding=_decoding(config), on_remark=reading.on_remark, skipped=reading.skipped,
         )  # fmt: skip
     if is_text_dataset(word) or word.lower().endswith(texts.ENDINGS):
         raise ConfigError(f"{word} is text, which --model text-autoencoder learns from")

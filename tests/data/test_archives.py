@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from aectl.data.archives import find_in_archive
-from aectl.data.folders import Selection
 from aectl.data.inputs import Inputs
+from aectl.data.selection import Selection
 
 NAMES = ["b.png", "sea/a.png", "a b.png"]
 BLOCK = 512

@@ -7,12 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aectl.data.folders import (
-    EVERY_IMAGE,
-    Selection,
-    class_of,
-    find_files,
-)
+from aectl.data.folders import class_of, find_files
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 
 
 def picture(path, value=0, size=(6, 4)):
@@ -182,23 +178,144 @@ def test_a_link_that_leads_nowhere_is_found_and_left_to_the_reader(tmp_path):
     assert found(tmp_path) == ["a.png", "b.png"]
 
 
-@pytest.mark.parametrize(
-    ("to", "beyond"),
-    [(".", []), ("..", []), ("../..", []), ("../sea", []), ("../hill", ["sea/link/a.png"])],
-)
-def test_a_link_is_followed_but_never_back_to_a_folder_above(tmp_path, to, beyond):
+@pytest.mark.parametrize("to", [".", "..", "../..", "../sea", "../hill"])
+def test_a_link_to_a_folder_that_is_searched_anyway_is_not_followed(tmp_path, to):
     for name in ("hill/a.png", "sea/b.png"):
         picture(tmp_path / "set" / name)
     (tmp_path / "set" / "sea" / "link").symlink_to(to)
     (tmp_path / "set" / "hill" / "back").symlink_to("../sea")
-    wanted = ["hill/a.png", "hill/back/b.png", "sea/b.png", *beyond]
-    assert found(tmp_path / "set") == wanted
+    assert found(tmp_path / "set") == ["hill/a.png", "sea/b.png"]
 
 
-def test_a_folder_may_be_searched_by_two_ways(tmp_path):
+def test_links_in_a_chain_do_not_multiply_a_file(tmp_path):
+    """15 folders with two links to the next one each: 2^15 paths to a file."""
+    chain = tmp_path / "elsewhere"
+    picture(chain / "15" / "a.png")
+    for number in range(15):
+        (chain / f"{number}").mkdir()
+        for name in "xy":
+            (chain / f"{number}" / name).symlink_to(f"../{number + 1}")
+    assert len(found(chain)) == 1
+    (tmp_path / "set").symlink_to(chain / "0")
+    assert found(tmp_path / "set") == ["/".join(["x"] * 15) + "/a.png"]
+
+
+def test_a_link_is_followed_to_a_folder_that_is_not_searched_itself(tmp_path):
+    picture(tmp_path / ".kept" / "a.png")
+    (tmp_path / "sea").symlink_to(".kept")
+    skipped = Skipped()
+    (one,) = find_files(str(tmp_path), skipped=skipped)
+    assert one.path == f"{tmp_path}/sea/a.png"
+    assert skipped.told() == []
+
+
+def test_a_link_that_is_not_followed_is_told(tmp_path):
     picture(tmp_path / "kept" / "a.png")
-    (tmp_path / "again").symlink_to("kept")
-    assert found(tmp_path) == ["again/a.png", "kept/a.png"]
+    for name in ("again", "zagain"):
+        (tmp_path / name).symlink_to("kept")
+    skipped = Skipped()
+    (one,) = find_files(str(tmp_path), skipped=skipped)
+    assert one.path == f"{tmp_path}/kept/a.png"
+    (line,) = skipped.told()
+    assert f"{tmp_path}/again and 1 more" in line
+
+
+HIDDEN = [
+    "._a.png", ".DS_Store", ".ipynb_checkpoints/a.png", "__MACOSX/a.png", "__MACOSX/sea/._a.png",
+    "sea/.cache/deep/a.png", "sea/@eaDir/a.png/thumb.png", "Thumbs.db", "sea/desktop.ini",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("selection", "wanted"),
+    [
+        (Selection(), ["sea/b.png"]),
+        (Selection(ext=("png", "db")), ["sea/b.png"]),
+        (Selection(include=("*",)), ["sea/b.png"]),
+        (Selection(include=("*.png", "*/a.png")), ["sea/b.png"]),
+        (Selection(include=("._*",)), ["._a.png"]),
+        (Selection(include=("__MACOSX/*.png", "b.png")), ["__MACOSX/a.png", "sea/b.png"]),
+        (Selection(include=("sea/.cache/*",)), ["sea/.cache/deep/a.png"]),
+        (Selection(include=(".*/a.png",)), [".ipynb_checkpoints/a.png"]),
+        (Selection(include=("Thumbs.db",)), ["Thumbs.db"]),
+    ],
+)
+def test_hidden_files_and_leftovers_of_file_managers_are_read_where_they_are_named(
+    tmp_path, selection, wanted
+):
+    for name in ["sea/b.png", *HIDDEN]:
+        picture(tmp_path / name)
+    assert found(tmp_path, selection) == wanted
+
+
+def test_a_hidden_folder_that_is_named_is_searched(tmp_path):
+    picture(tmp_path / ".kept" / "a.png")
+    assert found(tmp_path / ".kept") == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "wanted"),
+    [
+        (("*.png",), (), ["Left/A.PNG", "b.png"]),
+        (("*.PNG",), (), ["Left/A.PNG", "b.png"]),
+        (("left/*",), (), ["Left/A.PNG"]),
+        ((), ("LEFT",), ["b.png"]),
+        ((), ("*.png",), []),
+    ],
+)
+def test_upper_and_lower_case_are_the_same_to_a_pattern(tmp_path, include, exclude, wanted):
+    for name in ("Left/A.PNG", "b.png"):
+        picture(tmp_path / name)
+    assert found(tmp_path, Selection((), include, exclude)) == wanted
+
+
+LOOKS = ["a.heic", "B.HEIC", "sea/c.tga", "d.jp2"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "told"),
+    [
+        (Selection(), ["4 (2 .heic, 1 .jp2, 1 .tga); pip install 'aectl[heif]'"]),
+        (Selection(exclude=("*.heic", "sea")), ["1 (1 .jp2)"]),
+        (Selection(ext=("png",)), []),
+        (Selection(include=("*.png",)), []),
+    ],
+)
+def test_files_that_look_like_images_and_are_not_read_are_counted(tmp_path, selection, told):
+    for name in ["x.png", "notes.txt", "noext", ".hidden.heic", *LOOKS]:
+        picture(tmp_path / name)
+    skipped = Skipped()
+    for _ in range(2):  # a second search of the same folder finds no more of them
+        assert len(list(find_files(str(tmp_path), selection, skipped))) == 1
+    lines = skipped.told()
+    assert len(lines) == len(told)
+    assert all(wanted in line for wanted, line in zip(told, lines, strict=True))
+
+
+RUNS = [
+    ["model.safetensors", "config.toml", "filters.png"],
+    ["model.safetensors", "metrics.csv", "filters.png"],
+    ["checkpoint/checkpoint.safetensors", "a.png"],
+]
+
+
+@pytest.mark.parametrize("files", RUNS)
+def test_a_folder_that_holds_a_run_is_skipped_and_told(tmp_path, files):
+    for name in ["a.png", *(f"runs/x-1/{file}" for file in files)]:
+        picture(tmp_path / name)
+    picture(tmp_path / "models" / "model.safetensors")  # alone, it may be anything
+    picture(tmp_path / "models" / "b.png")
+    skipped = Skipped()
+    paths = [one.path for one in find_files(str(tmp_path), skipped=skipped)]
+    assert paths == [f"{tmp_path}/a.png", f"{tmp_path}/models/b.png"]
+    (line,) = skipped.told()
+    assert line.endswith(f"a run of aectl: {tmp_path}/runs/x-1")
+
+
+def test_in_a_folder_that_is_named_only_the_files_of_its_run_are_skipped(tmp_path):
+    for name in [*RUNS[0], "reconstructions.png", "curves.png", "a.png", "sea/filters.png"]:
+        picture(tmp_path / name)
+    assert found(tmp_path) == ["a.png", "sea/filters.png"]
 
 
 @pytest.mark.parametrize(

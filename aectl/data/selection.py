@@ -1,0 +1,157 @@
+"""Which files of a folder or an archive are taken, and what is left aside and worth a word."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from aectl.data.images import SUFFIXES
+
+LEFTOVERS = frozenset(
+    ["__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"]
+)
+"""What systems leave behind, in lower case, beside the names that start with a dot."""
+
+UNREAD = (
+    ".3fr", ".ai", ".apng", ".arw", ".bpg", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".emf", ".eps",
+    ".exr", ".fits", ".hdr", ".heic", ".heif", ".hif", ".icns", ".ico", ".j2k", ".jls", ".jp2",
+    ".jpf", ".jpx", ".jxl", ".jxr", ".nef", ".orf", ".pam", ".pcx", ".pfm", ".psb", ".psd", ".raf",
+    ".rgb", ".rw2", ".sgi", ".svg", ".tga", ".wmf", ".xbm", ".xcf", ".xpm",
+)  # fmt: skip
+"""Endings of images, as users see them, that are not among those that are looked for."""
+
+HEIF = (".heic", ".heif", ".hif")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files of a folder or an archive are taken for images.
+
+    By their endings, those of `ext` or else the usual ones; or, where there are patterns to
+    `include`, those that match one. Then those go that match a pattern to `exclude`. A pattern is
+    held against the path below the folder and, where it has no slash, against the name; to
+    exclude, also against the folders on the way. Upper and lower case are the same.
+
+    Names that start with a dot, and leftovers of file managers such as `__MACOSX`, are skipped
+    with all below them, unless a part of a pattern to `include` that itself is such a name, as in
+    `.cache/*`, matches them.
+    """
+
+    ext: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def takes(self, path: str) -> bool:
+        """Whether the file at `path`, below the folder, is taken."""
+        if not self.enters(path):
+            return False
+        return _matches(path, self.include) if self.include else self.has_ending(path)
+
+    def enters(self, path: str) -> bool:
+        """Whether the file or folder at `path` is neither hidden nor excluded, nor is a folder on
+        the way to it."""
+        parts = path.split("/")
+        if any(_is_hidden(part) and not self._names(part) for part in parts):
+            return False
+        ways = ("/".join(parts[: depth + 1]) for depth in range(len(parts)))
+        return not self.exclude or not any(_matches(way, self.exclude) for way in ways)
+
+    def has_ending(self, path: str) -> bool:
+        """Whether a path ends as the files do that are looked for."""
+        return path.lower().endswith(self._endings)
+
+    def unread_ending(self, path: str) -> str | None:
+        """The ending of a file that looks like an image, where images are looked for by their
+        usual endings, and this is none of those."""
+        ending = "." + path.lower().rpartition(".")[2]
+        unread = ending in UNREAD and not self.ext and not self.include
+        return ending if unread and not self.has_ending(path) and self.enters(path) else None
+
+    def _names(self, part: str) -> bool:
+        """Whether a pattern to include names a hidden part of a path."""
+        return any(fnmatchcase(part.lower(), piece) for piece in self._hidden_pieces)
+
+    @cached_property
+    def _hidden_pieces(self) -> tuple[str, ...]:
+        pieces = (piece for pattern in self.include for piece in pattern.lower().split("/"))
+        return tuple(filter(_is_hidden, pieces))
+
+    @cached_property
+    def _endings(self) -> tuple[str, ...]:
+        return tuple("." + ending.lower().removeprefix(".") for ending in self.ext) or SUFFIXES
+
+
+EVERY_IMAGE = Selection()
+
+
+@dataclass
+class Search:
+    """One search of a folder or an archive, and what it left aside.
+
+    `unread`: how many files look like images and are not read, by ending; `runs`: the folders that
+    hold a run of aectl; `again`: the links to folders that are searched elsewhere.
+    """
+
+    selection: Selection
+    unread: Counter[str] = field(default_factory=Counter)
+    runs: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
+
+    def takes(self, path: str) -> bool:
+        """Whether the file at `path`, below the folder, is taken; counts what might have been."""
+        if self.selection.takes(path):
+            return True
+        if ending := self.selection.unread_ending(path):
+            self.unread[ending] += 1
+        return False
+
+
+class Skipped:
+    """What the searches of a command left aside; a place that is searched again counts once."""
+
+    def __init__(self) -> None:
+        self._searches: dict[str, Search] = {}
+
+    def search(self, place: str, selection: Selection) -> Search:
+        """A search that begins, of a folder or an archive."""
+        self._searches[place] = Search(selection)
+        return self._searches[place]
+
+    def told(self) -> list[str]:
+        """What there is to say, a line each, and from then on no more."""
+        searches = list(self._searches.values())
+        self._searches.clear()
+        unread = sum((search.unread for search in searches), Counter[str]())
+        runs = [run for search in searches for run in search.runs]
+        again = [link for search in searches for link in search.again]
+        lines = [_unread_line(unread)] if unread else []
+        if runs:
+            lines.append(f"skipped, as it holds a run of aectl: {_some(runs)}")
+        if again:
+            lines.append(f"read once, though links lead there again: {_some(again)}")
+        return lines
+
+
+def _unread_line(unread: Counter[str]) -> str:
+    count, most = unread.total(), unread.most_common(8)
+    kinds = [f"{number:,} {ending}" for ending, number in most]
+    if len(unread) > len(most):
+        kinds.append(f"{count - sum(number for _, number in most):,} others")
+    line = f"files that look like images and are not read: {count:,} ({', '.join(kinds)})"
+    heif = any(ending in HEIF for ending in unread)
+    return f"{line}; pip install 'aectl[heif]' reads HEIC" if heif else line
+
+
+def _some(paths: list[str]) -> str:
+    """The first path, and how many more there are."""
+    return paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1:,} more"
+
+
+def _is_hidden(name: str) -> bool:
+    return (name.startswith(".") and name not in (".", "..")) or name.lower() in LEFTOVERS
+
+
+def _matches(path: str, patterns: tuple[str, ...]) -> bool:
+    path = path.lower()
+    name = path.rpartition("/")[2]
+    return any(fnmatchcase(path if "/" in one else name, one.lower()) for one in patterns)

@@ -1,0 +1,114 @@
+"""Folders as users have them: leftovers of other programs, runs of aectl, files of other kinds."""
+
+import os
+import tarfile
+import zipfile
+
+import pytest
+from PIL import Image
+
+from aectl import model_file, run_files
+
+
+@pytest.fixture
+def album(scans, tmp_path):
+    """Six scans in the two folders of an album, among what macOS and Jupyter leave behind."""
+    folder = tmp_path / "album"
+    for number, path in enumerate(sorted(scans.iterdir())[:6]):
+        place = folder / ("sea" if number % 2 else "hill")
+        place.mkdir(parents=True, exist_ok=True)
+        (place / path.name).write_bytes(path.read_bytes())
+        (place / f"._{path.name}").write_bytes(b"\0\5\x16\7 resource fork")
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        (folder / name).mkdir()
+        (folder / name / "000.png").write_bytes((folder / "hill" / "000.png").read_bytes())
+    return folder
+
+
+def packed_zip(folder):
+    with zipfile.ZipFile("album.zip", "w") as packed:
+        for path in sorted(folder.rglob("*")):
+            packed.write(path, path.relative_to(folder.parent))
+    return "album.zip"
+
+
+def packed_tar(folder):
+    with tarfile.open("album.tar", "w") as packed:
+        packed.add(folder, f"./{folder.name}")
+    return "album.tar"
+
+
+def listed(done):
+    return sorted(line.split(",")[0].rpartition("/")[2] for line in done.out.splitlines()[1:])
+
+
+@pytest.mark.parametrize("pack", [str, packed_zip, packed_tar])
+def test_leftovers_in_a_folder_or_an_archive_are_no_inputs(aectl, dense, album, pack):
+    done = aectl("encode", dense, pack(album))
+    assert (done.status, done.err) == (0, "")
+    assert listed(done) == [f"{number:03d}.png" for number in range(6)]
+
+
+def test_a_hidden_file_that_is_named_is_read(aectl, dense, album):
+    (album / ".a.png").write_bytes((album / "hill" / "000.png").read_bytes())
+    assert listed(aectl("encode", dense, "album/.a.png")) == [".a.png"]
+    assert listed(aectl("encode", dense, "-", stdin=b"album/.a.png\n")) == [".a.png"]
+    assert listed(aectl("encode", dense, "album", "--include", ".a*")) == [".a.png"]
+    assert listed(aectl("encode", dense, "album/__MACOSX")) == ["000.png"]
+
+
+@pytest.mark.parametrize("pack", [str, packed_zip, packed_tar])
+def test_what_looks_like_an_image_and_is_not_read_is_told_once(aectl, dense, album, pack):
+    for name in ("a.heic", "sea/b.HEIC", "c.tga", "notes.txt", "._d.heic"):
+        (album / name).write_bytes(b"whatever")
+    done = aectl("encode", dense, pack(album))
+    assert (done.status, len(listed(done))) == (0, 6)
+    told = "files that look like images and are not read: 3 (2 .heic, 1 .tga)"
+    assert done.err == f"{told}; pip install 'aectl[heif]' reads HEIC\n"
+    assert aectl("encode", dense, pack(album), "--quiet").err == ""
+
+
+@pytest.mark.parametrize("verb", [["encode"], ["train", "--dataset"]])
+def test_a_folder_of_such_files_alone_is_an_error_that_names_them(aectl, dense, tmp_path, verb):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.heic").write_bytes(b"whatever")
+    words = [verb[0], dense] if verb == ["encode"] else verb
+    done = aectl(*words, "photos", "--quiet")
+    assert done.status == 2
+    assert "no images in" in done.err
+    assert "1 .heic" in done.err
+
+
+def test_a_second_training_in_a_folder_does_not_learn_from_the_first(aectl, scans, tmp_path):
+    for path in sorted(scans.iterdir())[:8]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    arguments = ("train", "--dataset", ".", "--epochs", "1", "--hidden", "4")
+    first, second = aectl(*arguments), aectl(*arguments)
+    assert "on 8 images of ." in first.err and "on 8 images of ." in second.err
+    (run,) = first.out.split()
+    folder = os.path.dirname(run)
+    assert set(os.listdir(folder)) <= run_files.OWN
+    assert f"holds a run of aectl: ./{folder}\n" in second.err
+    assert "holds a run" not in first.err
+
+
+def test_runs_in_a_folder_of_classes_are_no_class(aectl, album, tmp_path):
+    common = ("train", "--dataset", "album", "--epochs", "1", "--hidden", "4")
+    assert aectl(*common, "--out", "album/runs/one").status == 0
+    Image.new("L", (9, 9)).save(album / "runs" / "one" / "grid.png")
+    done = aectl(*common, "--model", "classifier", "--out", "two")
+    assert done.status == 0, done.err
+    assert model_file.read_card(tmp_path / "two").classes == ("hill", "sea")
+
+
+def test_a_run_among_texts_is_skipped(aectl, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("one two three\n" * 20)
+    common = ("train", "--model", "text-autoencoder", "--hidden", "4,4", "--epochs", "1",
+              "--vocabulary", "300", "--dataset", "notes")  # fmt: skip
+    first = aectl(*common, "--out", "notes/run")
+    assert (tmp_path / "notes" / "run" / run_files.RECONSTRUCTIONS).exists()
+    second = aectl(*common, "--out", "other")
+    count = next(line for line in first.err.splitlines() if " of notes " in line)
+    assert count in second.err.splitlines()
+    assert "a run of aectl: notes/run" in second.err
