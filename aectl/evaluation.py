@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from aectl import inference
 from aectl.data import datasets
 from aectl.data.folders import ignore
-from aectl.data.images import Pixels
 from aectl.data.inputs import InputBatch, Inputs
 from aectl.errors import DataError
 from aectl.inference import Floats, Measured
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.model_file import ModelCard
 from aectl.models import Classifier, ImageNetwork
+from aectl.progress import SILENT, Progress
 
 
 @dataclasses.dataclass
@@ -28,6 +28,7 @@ class Evaluation:
     card: ModelCard
     device: torch.device
     batch_size: int
+    progress: Progress = SILENT
     images: int = 0
 
     def __post_init__(self) -> None:
@@ -63,9 +64,10 @@ class Evaluation:
         """`mse` of PCA with as many components as the code has units, fitted on the train split."""
         assert not isinstance(self.network, Classifier)
         return inference.pca_mse(
-            self._pixels(self._trained_on(inputs)),
-            self._pixels(inputs),
+            self._batches(self._trained_on(inputs)),
+            self._batches(inputs),
             self.network.code_size,
+            self.progress,
         )
 
     def probe_error(self, inputs: Inputs) -> float:
@@ -74,7 +76,7 @@ class Evaluation:
         Raises DataError for images without labels.
         """
         return inference.probe_error(
-            self._features(self._trained_on(inputs)), self._features(inputs)
+            self._features(self._trained_on(inputs)), self._features(inputs), self.progress
         )
 
     def _trained_on(self, inputs: Inputs) -> Inputs:
@@ -87,14 +89,12 @@ class Evaluation:
         with inputs.batches(self.card.shape, self.batch_size, ignore) as batches:
             yield from batches
 
-    def _pixels(self, inputs: Inputs) -> Iterator[Pixels]:
-        return (batch.images for batch in self._batches(inputs))
-
     def _features(self, inputs: Inputs) -> tuple[Floats, NDArray[Any]]:
         assert not isinstance(self.network, Classifier)
         codes: list[Floats] = []
         labels: list[str | None] = []
-        for batch, code in inference.encode(self.network, self._batches(inputs), self.device):
+        encoded = inference.encode(self.network, self._batches(inputs), self.device)
+        for batch, code in self.progress.counted(encoded, "encoding for the probe"):
             codes.append(code)
             labels += batch.labels
         if None in labels or len(set(labels)) < 2:

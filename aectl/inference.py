@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from aectl.errors import DataError
 from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
 from aectl.models import Classifier, ImageNetwork
 from aectl.models.autoencoder import AutoencoderBase
+from aectl.progress import SILENT, Progress
 from aectl.types import Shape
 
 Floats = NDArray[np.float32]
@@ -276,21 +278,30 @@ def measure_labels(
 
 
 @torch.inference_mode()
-def pca_mse(train: Iterable[Pixels], test: Iterable[Pixels], components: int) -> float:
+def pca_mse(
+    train: Iterable[InputBatch],
+    test: Iterable[InputBatch],
+    components: int,
+    progress: Progress = SILENT,
+) -> float:
     """Mean squared error a pixel, on `test`, of PCA with so many components fitted on `train`."""
     pca = PCA()
-    for images in train:
-        pca.update(to_tensor(images, torch.device("cpu")))
-    projection = pca.fit(components)
-    metrics = ReconstructionMetrics(None)
-    for images in test:
-        x = to_tensor(images, torch.device("cpu"))
-        metrics.update(x, projection.reconstruct(x), x.flatten(1))
-    return metrics.result()["mse"]
+    for batch in progress.counted(train, "reading for PCA"):
+        SILENT.awaited(partial(pca.update, torch.from_numpy(batch.images)), "")
+    projection = progress.awaited(partial(pca.fit, components), "fitting PCA")
+    squares, values = 0.0, 0
+    for batch in progress.counted(test, "measuring PCA"):
+        x = torch.from_numpy(batch.images)
+        made = SILENT.awaited(partial(projection.reconstruct, x), "")
+        squares += (made - x).square().sum().item()
+        values += x.numel()
+    return squares / values / 255**2
 
 
 def probe_error(
-    train: tuple[Floats, NDArray[np.int64]], test: tuple[Floats, NDArray[np.int64]]
+    train: tuple[Floats, NDArray[np.int64]],
+    test: tuple[Floats, NDArray[np.int64]],
+    progress: Progress = SILENT,
 ) -> float:
     """Percent of test images that a linear classifier on their features gets wrong.
 
@@ -304,7 +315,8 @@ def probe_error(
     if not (np.isfinite(features).all() and np.isfinite(test[0]).all()):
         raise DataError("--probe: the codes are not finite numbers")
     scale = features.std(dtype=np.float64) or 1.0
-    probe = LogisticRegression(max_iter=1000, tol=1e-3).fit(features / scale, labels)
+    probe = LogisticRegression(max_iter=1000, tol=1e-3)
+    progress.awaited(partial(probe.fit, features / scale, labels), "fitting the probe")
     return float(100 * (1 - probe.score(test[0] / scale, test[1])))
 
 

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "types": set(),
     "decoding": set(),
     "run_files": set(),
+    "progress": set(),
     "options": {"errors"},
     "sections": {"decoding", "errors", "options"},
     "config": {"errors", "options", "sections", "types"},
@@ -61,11 +62,11 @@ MAY_IMPORT = {
         "penalties",
         "sections",
     },
-    "inference": {"decoding", "errors", "types", "data", "models", "metrics"},
+    "inference": {"decoding", "errors", "types", "data", "models", "metrics", "progress"},
     "text_inference": {"types", "data", "inference", "models", "metrics", "vocabulary"},
     "findings": set(),
     "inspection": {"errors", "data", "findings", "inference", "metrics", "models"},
-    "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file"},
+    "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file", "progress"},
     "training": CORE
     | {"aectl", "data", "models", "metrics", "objective", "text_inference", "training"},
     "outputs": {"decoding", "errors", "files", "outputs", "data", "findings", "text_inference"},
@@ -77,7 +78,7 @@ MAY_IMPORT = {
 
 TORCH_FREE = (
     "decoding", "errors", "types", "options", "sections", "config", "files", "run_files", "data",
-    "outputs", "cli", "recipes", "vocabulary",
+    "outputs", "cli", "recipes", "vocabulary", "progress",
 )  # fmt: skip
 """Rooms that load no torch when they are imported."""
 

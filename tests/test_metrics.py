@@ -9,7 +9,14 @@ from sklearn import decomposition, metrics
 from sklearn.datasets import load_digits
 
 from aectl.errors import DataError
-from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, TextMetrics, is_active
+from aectl.metrics import (
+    LARGEST_SIDE,
+    PCA,
+    ClassificationMetrics,
+    ReconstructionMetrics,
+    TextMetrics,
+    is_active,
+)
 
 
 def digits():
@@ -158,17 +165,47 @@ def test_the_confusion_matrix_keeps_classes_that_do_not_occur():
 
 
 @pytest.mark.parametrize("components", [1, 10, 40])
-def test_pca_reconstructs_as_sklearn_s_does(components):
+@pytest.mark.parametrize(
+    ("count", "batches"), [(12, 1), (50, 7), (64, 2), (65, 2), (66, 66), (1400, 7)]
+)
+def test_pca_reconstructs_as_sklearn_s_does(components, count, batches):
     x = digits()
-    train, test = x[:1400], x[1400:]
+    train, test = x[:count], x[1400:]
     ours = PCA()
-    for part in np.array_split(train, 7):
+    for part in np.array_split(train, batches):
         ours.update(torch.tensor(part))
-    theirs = decomposition.PCA(components, svd_solver="full").fit(train.reshape(1400, -1))
+    theirs = decomposition.PCA(min(components, count - 1), svd_solver="full")
+    theirs.fit(train.reshape(count, -1))
     expected = theirs.inverse_transform(theirs.transform(test.reshape(len(test), -1)))
     found = ours.fit(components).reconstruct(torch.tensor(test)).numpy()
     assert found.shape == test.shape
     np.testing.assert_allclose(found.reshape(len(test), -1), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("count", [1, 3, 200])
+def test_pca_of_images_that_are_all_alike_gives_their_mean(count):
+    pca, x = PCA(), torch.full((count, 1, 8, 8), 77, dtype=torch.uint8)
+    pca.update(x)
+    torch.testing.assert_close(pca.fit(5).reconstruct(x), x.double())
+
+
+def test_pca_of_few_large_images_needs_no_matrix_of_their_pixels():
+    x = np.random.default_rng(0).integers(0, 256, (9, 3, 200, 200), dtype=np.uint8)
+    pca = PCA()
+    pca.update(torch.tensor(x))
+    mean = x.reshape(9, -1).mean(0)
+    left, values, right = np.linalg.svd(x.reshape(9, -1) - mean, full_matrices=False)
+    expected = mean + (left[:, :4] * values[:4]) @ right[:4]
+    found = pca.fit(4).reconstruct(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(found.reshape(9, -1), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("count", [LARGEST_SIDE + 1, 2 * LARGEST_SIDE])
+def test_pca_of_too_many_images_that_are_too_large_is_refused(count):
+    pca = PCA()
+    with pytest.raises(DataError, match="at most 16,384 images"):
+        for part in torch.empty(1, dtype=torch.uint8).expand(count, 17_000).split(1000):
+            pca.update(part)
 
 
 def test_pca_with_as_many_components_as_pixels_or_more_gives_the_images_back():

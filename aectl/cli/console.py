@@ -6,16 +6,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from aectl.decoding import Remark
 from aectl.errors import DataError, OutputError
 from aectl.files import refuse_existing, replacing
 from aectl.outputs.texts import spelt_out
+from aectl.progress import Counted, Made, Progress
 
 if TYPE_CHECKING:
     from aectl.data.selection import Skipped
@@ -23,28 +24,12 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 10.0
 
 
-class Named(Protocol):
-    """A batch of inputs of any kind."""
-
-    @property
-    def paths(self) -> list[str]: ...
-
-
-class OfBatch(Protocol):
-    """Any result of a batch of inputs."""
-
-    @property
-    def batch(self) -> Named: ...
-
-
-Counted = TypeVar("Counted", bound=OfBatch)
-
-
-class Console:
+class Console(Progress):
     """stderr, as loud as the user wants it."""
 
     def __init__(self, quiet: bool, plain: bool = False) -> None:
         self.quiet, self.plain = quiet, plain
+        self._last_told = 0.0
         log = logging.getLogger("aectl")
         log.handlers = [logging.StreamHandler(sys.stderr)]
         log.setLevel(logging.ERROR if quiet else logging.INFO)
@@ -68,20 +53,40 @@ class Console:
             yield from self._told(results, what, noun)
             return
         from rich.console import Console as RichConsole
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (
             SpinnerColumn(), TextColumn("{task.description}"),
             TextColumn("{task.completed:,.0f} " + noun),
             TextColumn("{task.fields[rate]}"), TimeElapsedColumn(),
         )  # fmt: skip
-        with Progress(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+        with Bar(*columns, console=RichConsole(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=None, rate="")
             for result in results:
                 yield result
                 bar.advance(task, len(result.batch.paths))
                 speed = bar.tasks[0].speed
                 bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
+
+    def awaited(self, work: Callable[[], Made], what: str) -> Made:
+        """The result of `work`, with the time it takes on a terminal, and elsewhere a line."""
+        self._last_told = 0.0
+        if not self.interactive:
+            return super().awaited(work, what)
+        from rich.console import Console as RichConsole
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        with Bar(*columns, console=RichConsole(stderr=True), transient=True) as bar:
+            bar.add_task(what, total=None)
+            return super().awaited(work, what)
+
+    def _waiting(self, what: str, seconds: float) -> None:
+        if not self.interactive and seconds - self._last_told > PLAIN_SECONDS:
+            self._last_told = seconds
+            self.notice(f"{what}: {seconds:.0f} s")
 
     def _told(self, results: Iterable[Counted], what: str, noun: str) -> Iterator[Counted]:
         count, last = 0, time.monotonic()

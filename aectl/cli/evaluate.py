@@ -217,6 +217,7 @@ def _evaluation(session: Session, path: Path, card: "ModelCard") -> "Evaluation"
         card,
         session.device(),
         session.batch_size(card.shape),
+        session.console,
     )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,7 @@ def portrait(
     from aectl.outputs.page import Portrait
 
     card, measured = evaluation.card, evaluation.metrics
+    of_code = measured if isinstance(measured, ReconstructionMetrics) else None
     options = card.training.get("options", {})
     return Portrait(
         name,
@@ -83,8 +85,8 @@ def portrait(
         metrics,
         evaluation.figures(),
         f"measured on {evaluation.images:,} images of {measured_on}",
-        inspection.findings(
-            measured if isinstance(measured, ReconstructionMetrics) else None, methods
+        evaluation.progress.awaited(
+            partial(inspection.findings, of_code, methods), "drawing the page"
         ),
         card.classes,
         options.get("rho") if options.get("sparsity") == "kl" else None,

@@ -1,8 +1,11 @@
 """`aectl eval`: one model, several side by side, and several seeds."""
 
 import csv
+import ctypes
 import json
+import signal
 import statistics
+import threading
 
 import numpy as np
 import pytest
@@ -169,3 +172,32 @@ def test_a_probe_needs_more_than_one_class(aectl, trained, scans, tmp_path):
     done = aectl("eval", "r", "--probe")
     assert done.status == 2
     assert "two classes" in done.err
+
+
+LONG = {
+    "sklearn.manifold.TSNE.fit_transform": ("--report", "page.html", "--map", "tsne"),
+    "sklearn.linear_model.LogisticRegression.fit": ("--probe",),
+    "torch.linalg.eigh": ("--pca",),
+    "torch.pca_lowrank": ("--report", "page.html"),
+}
+
+
+@pytest.mark.parametrize("computation", LONG)
+def test_ctrl_c_does_not_wait_for_the_end_of_a_long_computation(
+    aectl, dense, tmp_path, monkeypatch, computation
+):
+    """In its place stands native code that returns late, and to which no signal is sent."""
+    ended = []
+
+    def asleep(*_, **__):
+        threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+        try:
+            ctypes.CDLL(None).usleep(2_000_000)
+        finally:
+            ended.append(computation)
+
+    monkeypatch.setattr(computation, asleep)
+    done = aectl("eval", dense, *LONG[computation])
+    assert ended == []
+    assert (done.status, done.out, list(tmp_path.iterdir())) == (130, "", [])
+    assert "interrupted" in done.err
