@@ -1,18 +1,19 @@
 """The `.safetensors` file that is a whole model: writing, checking and loading it.
 
-The weights are its tensors; all else stands as JSON in its metadata under the key `aectl`.
+The weights are its tensors; all else stands as JSON in its metadata under the key `aectl`, and ends
+with the digest of what stands before.
 """
 
 import dataclasses
 import hashlib
-import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aectl import run_files
+from aectl import metadata, run_files
 from aectl.architecture import Architecture
 from aectl.errors import ConfigError, ModelFileError
 from aectl.files import replacing
@@ -25,11 +26,22 @@ if TYPE_CHECKING:
 
     from aectl.models import Network
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had no digest of the description."""
+
 KEY = "aectl"
+FIELDS = (
+    "format_version", "kind", "architecture", "preprocessing", "classes", "training", "vocabulary",
+    "weights_sha256", metadata.DIGEST,
+)  # fmt: skip
 FILE_NAME = run_files.MODEL
 LARGEST_HEADER = 8 * 2**20
 """Bytes in which names, shapes and metadata must find room: a longer header is not even read."""
+
+LONGEST_MESSAGE = 300
+
+MOST_AXES = 8
+"""Of a tensor; NumPy could not hold one of 65."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,8 @@ class ModelCard:
     `value_range` are the values in a file that become black and white, where the format does not
     say; `classes` are the names of a classifier's classes, `vocabulary` that of a model of text;
     `training` holds the options, the data and the versions of the run that made it, as JSON values;
-    `weights_sha256` is the `digest` of the weights, where the file tells.
+    `weights_sha256` is the `digest` of the weights, where the file tells. `format_version` is that
+    of the file, or of one that is written now.
     """
 
     architecture: Architecture
@@ -48,6 +61,7 @@ class ModelCard:
     weights_sha256: str | None = None
     vocabulary: Vocabulary | None = None
     value_range: tuple[float, float] | None = None
+    format_version: int = FORMAT_VERSION
 
     @property
     def shape(self) -> Shape:
@@ -57,15 +71,15 @@ class ModelCard:
     @property
     def dataset(self) -> str:
         """The dataset or the folder that the model was trained on."""
-        options = self.training.get("options", {})
-        return str(options.get("dataset", "")) if isinstance(options, Mapping) else ""
+        word: str = self.training.get("options", {}).get("dataset", "")
+        return word
 
     def to_json(self) -> dict[str, Any]:
         """The content of the metadata's key `aectl`."""
         vocabulary = {"vocabulary": self.vocabulary.to_json()} if self.vocabulary else {}
         digest = {"weights_sha256": self.weights_sha256} if self.weights_sha256 else {}
         return {
-            "format_version": FORMAT_VERSION,
+            "format_version": self.format_version,
             "kind": self.architecture.kind,
             "architecture": self.architecture.to_json(),
             "preprocessing": self._preprocessing(),
@@ -88,43 +102,71 @@ class ModelCard:
         """The inverse of `to_json`. Raises ModelFileError for anything else."""
         if not isinstance(described, dict):
             raise ModelFileError("its description is no JSON object")
-        version = described.get("format_version")
-        if type(version) is not int or version < 1:
-            raise ModelFileError(f"it has no format version, but {version!r}")
-        if version > FORMAT_VERSION:
-            raise ModelFileError(
-                f"it is of format version {version}, and this aectl reads up to"
-                f" {FORMAT_VERSION}: a newer aectl can read it"
-            )
+        version = _version(described.get("format_version"))
+        metadata.only(described, FIELDS, "its description")
+        _sha256(described.get(metadata.DIGEST))
         try:
             architecture = Architecture.from_json(described.get("architecture"))
         except ConfigError as error:
             raise ModelFileError(f"its architecture is not one: {error}") from None
-        classes, training = described.get("classes"), described.get("training")
-        if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-            raise ModelFileError("its classes are no list of names")
-        if len(classes) != architecture.classes:
-            raise ModelFileError(
-                f"it names {len(classes)} classes for {architecture.classes} outputs"
-            )
-        if not isinstance(training, dict):
-            raise ModelFileError("it does not say how it was trained")
-        weights_sha256 = described.get("weights_sha256")
-        if not isinstance(weights_sha256, str | None):
-            raise ModelFileError("the digest of its weights is no text")
-        vocabulary = None
-        if architecture.tokens:
-            vocabulary = Vocabulary.from_json(described.get("vocabulary"))
-            if len(vocabulary) != architecture.tokens:
-                raise ModelFileError(
-                    f"it has {len(vocabulary)} tokens for a network of {architecture.tokens}"
-                )
-        values = _value_range(described.get("preprocessing"))
-        card = cls(architecture, tuple(classes), training, weights_sha256, vocabulary, values)
+        card = cls(
+            architecture,
+            _classes(described.get("classes"), architecture.classes),
+            metadata.training(described.get("training")),
+            _sha256(described.get("weights_sha256")),
+            _vocabulary(described.get("vocabulary"), architecture.tokens),
+            _value_range(described.get("preprocessing")),
+            version,
+        )
+        card._check_guesses()
         for name in ("kind", "preprocessing"):
             if described.get(name) != card.to_json()[name]:
                 raise ModelFileError(f"its {name} does not fit its architecture")
         return card
+
+    def _check_guesses(self) -> None:
+        """Raises ModelFileError where a guess that texts are measured against is no text of it."""
+        for name, guess in self.training.get("baselines", {}).items():
+            if len(guess) != self.shape[2] or max(guess, default=0) >= self.architecture.tokens:
+                raise ModelFileError(f"training.baselines.{metadata.shown(name)} is no text of it")
+
+
+def _version(value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise ModelFileError(f"it has no format version, but {metadata.shown(value)}")
+    if value > FORMAT_VERSION:
+        raise ModelFileError(
+            f"it is of format version {value}, and this aectl reads up to"
+            f" {FORMAT_VERSION}: a newer aectl can read it"
+        )
+    return value
+
+
+def _classes(value: object, count: int) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ModelFileError("its classes are no list of names")
+    if len(value) != count:
+        raise ModelFileError(f"it names {len(value)} classes for {count} outputs")
+    if len(set(value)) != count:
+        raise ModelFileError("its classes have a name twice")
+    return tuple(value)
+
+
+def _sha256(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
+        return value
+    raise ModelFileError(f"{metadata.shown(value)} is no digest")
+
+
+def _vocabulary(value: object, tokens: int) -> Vocabulary | None:
+    if not tokens:
+        if value is not None:
+            raise ModelFileError("it has a vocabulary and reads no text")
+        return None
+    vocabulary = Vocabulary.from_json(value)
+    if len(vocabulary) != tokens:
+        raise ModelFileError(f"it has {len(vocabulary)} tokens for a network of {tokens}")
+    return vocabulary
 
 
 def _value_range(preprocessing: object) -> tuple[float, float] | None:
@@ -164,17 +206,19 @@ def resolve(path: Path) -> Path:
         return path / FILE_NAME
     if not path.exists():
         raise ModelFileError(f"no model file {path}")
+    if not path.is_file():
+        raise ModelFileError(f"{path} is no model: it is no regular file")
     return path
 
 
 def read_card(path: Path) -> ModelCard:
     """What a model file says beside its weights, without loading torch. Raises ModelFileError."""
-    return _open(resolve(path))[0]
+    return _open(resolve(path)).card
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The name and shape of each tensor of a model file. Raises ModelFileError."""
-    return _open(resolve(path))[1]
+    return _open(resolve(path)).shapes
 
 
 def save(path: Path, network: "Network", card: ModelCard) -> None:
@@ -184,36 +228,50 @@ def save(path: Path, network: "Network", card: ModelCard) -> None:
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
-    weights = digest({name: value.numpy() for name, value in tensors.items()})
-    described = dataclasses.replace(card, weights_sha256=weights).to_json()
+    weights = digest((name, tensors[name].numpy()) for name in sorted(tensors))
+    card = dataclasses.replace(card, weights_sha256=weights, format_version=FORMAT_VERSION)
+    header = {KEY: metadata.write(card.to_json())}
     with replacing(path, durable=True) as temporary:
-        temporary.write_bytes(serialized(tensors, {KEY: json.dumps(described)}))
+        temporary.write_bytes(serialized(tensors, header))
 
 
-def digest(tensors: "Mapping[str, NDArray[np.float32]]") -> str:
-    """SHA-256 of the weights: of each tensor, sorted by name, a line with its name and shape, and
-    its values as they stand in the file.
+def digest(tensors: "Iterable[tuple[str, NDArray[np.float32]]]") -> str:
+    """SHA-256 of the weights: of each tensor, in the order of their names, a line with its name and
+    shape, and its values as they stand in the file.
     """
     found = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
+    for name, value in tensors:
         found.update(f"{name} {list(value.shape)}\n".encode())
         found.update(value.astype("<f4", order="C", copy=False).data)
     return found.hexdigest()
 
 
-def verify(path: Path) -> None:
-    """Computes the digest of the weights in a model file anew, without loading torch.
+class Verified(NamedTuple):
+    """What the digests in a file speak for; a `description` of format version 1 has none."""
 
-    Raises ModelFileError where it is not the one that the file tells, or it tells none.
+    weights: bool
+    description: bool
+
+
+def verify(path: Path) -> Verified:
+    """Computes the digests in a model file anew, without loading torch: that of the weights, and
+    that of the description, which holds the first.
+
+    Raises ModelFileError where one is not that which the file tells, or it tells none.
     """
-    from safetensors.numpy import load_file
+    from safetensors import safe_open
 
     path = resolve(path)
-    card = _open(path)[0]
+    card, shapes, described = _open(path)
     if card.weights_sha256 is None:
         raise ModelFileError(f"{path} holds no digest of its weights: an older aectl wrote it")
-    if card.weights_sha256 != digest(load_file(path)):
+    if card.format_version > 1 and not metadata.is_as_written(described):
+        raise ModelFileError(f"{path}: its description is not the one that was saved")
+    with safe_open(path, framework="numpy") as file:
+        found = digest((name, file.get_tensor(name)) for name in sorted(shapes))
+    if card.weights_sha256 != found:
         raise ModelFileError(f"{path}: its weights are not those that were saved")
+    return Verified(weights=True, description=card.format_version > 1)
 
 
 def load(path: Path) -> "tuple[Network, ModelCard]":
@@ -226,7 +284,8 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
     from safetensors.torch import load_file
 
     path = resolve(path)
-    card, shapes = _open(path)
+    opened = _open(path)
+    card, shapes = opened.card, opened.shapes
     try:
         with torch.device("meta"):
             network = card.architecture.build()
@@ -242,7 +301,15 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
     return network.eval(), card
 
 
-def _open(path: Path) -> tuple[ModelCard, dict[str, tuple[int, ...]]]:
+class _Opened(NamedTuple):
+    """The card, the shapes of the tensors, and the text of the card."""
+
+    card: ModelCard
+    shapes: dict[str, tuple[int, ...]]
+    described: str
+
+
+def _open(path: Path) -> _Opened:
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -251,7 +318,7 @@ def _open(path: Path) -> tuple[ModelCard, dict[str, tuple[int, ...]]]:
         if LARGEST_HEADER < length < path.stat().st_size:
             raise ModelFileError(f"{path} is not a model: its header takes {length:,} bytes")
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+            told = file.metadata() or {}
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
             types = {part.get_dtype() for part in slices.values()}
@@ -259,17 +326,23 @@ def _open(path: Path) -> tuple[ModelCard, dict[str, tuple[int, ...]]]:
         raise ModelFileError(f"{path} is not a model: no .safetensors file") from None
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from None
-    if KEY not in metadata:
+    if KEY not in told:
         raise ModelFileError(f"{path} is a .safetensors file, but no model of aectl")
     try:
-        card = ModelCard.from_json(json.loads(metadata[KEY]))
-    except (ValueError, RecursionError):
-        raise ModelFileError(f"{path}: its description is no JSON") from None
+        card = ModelCard.from_json(metadata.parse(told[KEY]))
     except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
+        raise ModelFileError(f"{path}: {_in_short(str(error))}") from None
     if types - {"F32"}:
         raise ModelFileError(f"{path}: its weights are {', '.join(sorted(types))}, not F32")
-    return card, shapes
+    for name, shape in shapes.items():
+        if len(shape) > MOST_AXES:
+            raise ModelFileError(f"{path}: tensor {name!r} has {len(shape)} axes")
+    return _Opened(card, shapes, told[KEY])
+
+
+def _in_short(message: str) -> str:
+    """A message without the end of a long one, which shows more of the file than anyone reads."""
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
 
 
 def _compare(
@@ -279,6 +352,6 @@ def _compare(
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
             raise ModelFileError(
-                f"{path}: tensor {name!r} should be {wanted.get(name, 'absent')}"
+                f"{path}: tensor {metadata.shown(name)} should be {wanted.get(name, 'absent')}"
                 f" and is {found.get(name, 'absent')}"
             )

@@ -163,7 +163,7 @@ class ModelConfig(Section):
     ratio: float = option(
         0.5,
         "Length of the shorter text over that of the text.",
-        above=0, at_most=1,
+        at_least=0.0001, at_most=1,
         when=("bottleneck", ("text",)),
     )  # fmt: skip
     temperature: float = option(

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "files": {"errors"},
     "architecture": {"errors", "types", "options", "sections", "config", "models"},
     "vocabulary": {"errors", "types"},
+    "metadata": {"errors", "options", "config"},
     "model_file": {
         "decoding",
         "errors",
@@ -32,6 +33,7 @@ MAY_IMPORT = {
         "files",
         "run_files",
         "architecture",
+        "metadata",
         "models",
         "vocabulary",
     },
@@ -78,7 +80,8 @@ MAY_IMPORT = {
 
 TORCH_FREE = (
     "decoding", "errors", "types", "options", "sections", "config", "files", "run_files", "data",
-    "outputs", "cli", "recipes", "vocabulary", "progress",
+    "outputs", "cli", "recipes", "vocabulary", "progress", "metadata", "architecture",
+    "model_file",
 )  # fmt: skip
 """Rooms that load no torch when they are imported."""
 

@@ -5,11 +5,13 @@ import copy
 import dataclasses
 import hashlib
 import json
+import os
 import struct
 import subprocess
 import sys
 import tracemalloc
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,8 +152,8 @@ def test_safetensors_itself_reads_the_file_and_its_metadata_is_json(kind, tmp_pa
     with safe_open(tmp_path / "m.safetensors", framework="numpy") as file:
         described = json.loads(file.metadata()["aectl"])
     channels, height, width = card.shape
-    assert set(described) == {*DESCRIPTION, "weights_sha256"}
-    assert described["format_version"] == 1
+    assert set(described) == {*DESCRIPTION, "weights_sha256", "sha256"}
+    assert described["format_version"] == 2
     assert described["kind"] == card.architecture.config.model
     assert described["preprocessing"] | {"channels": channels} == described["preprocessing"]
     assert (described["preprocessing"]["height"], described["preprocessing"]["width"]) == (
@@ -168,7 +170,7 @@ def test_the_digest_is_that_of_names_shapes_and_values(tmp_path):
         shape = ", ".join(map(str, TENSORS[name]))
         found.update(f"{name} [{shape}]\n".encode() + struct.pack("<f", 0.5) * prod(TENSORS[name]))
     described = DESCRIPTION | {"weights_sha256": found.hexdigest()}
-    verify(forged(path, described))
+    assert verify(forged(path, described)) == (True, False)
     other = {**TENSORS, "decoder.layers.1.bias": np.full(20, 0.25, np.float32)}
     with pytest.raises(ModelFileError, match="not those that were saved"):
         verify(forged(path, described, other))
@@ -180,12 +182,48 @@ def test_the_digest_is_that_of_names_shapes_and_values(tmp_path):
 def test_what_was_saved_is_verified_until_a_bit_changes(kind, tmp_path):
     path = tmp_path / "m.safetensors"
     saved(path, kind)
-    verify(path)
+    assert verify(path) == (True, True)
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match="not those that were saved"):
+    with pytest.raises(ModelFileError, match="weights are not those that were saved"):
         verify(path)
+
+
+def test_no_bit_of_a_file_can_change_without_being_found(tmp_path):
+    path = tmp_path / "m.safetensors"
+    saved(path, "classifier on dense")
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    for bit in range(0, 8 * (8 + length), 11):
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(ModelFileError):
+            verify(path)
+
+
+def test_the_digest_of_the_description_is_that_of_the_text_before_it(tmp_path):
+    path = tmp_path / "m.safetensors"
+    saved(path, "classifier")
+    with safe_open(path, framework="numpy") as file:
+        text = file.metadata()["aectl"]
+    described = json.loads(text)
+    digest = described.pop("sha256")
+    assert digest == hashlib.sha256(json.dumps(described).encode()).hexdigest()
+    assert json.dumps(described | {"sha256": digest}) == text
+    others = {
+        "another class": {**described, "classes": ["a cat", "a dog", "b"], "sha256": digest},
+        "no digest": described,
+        "another place of the digest": {"sha256": digest, **described},
+        "another digest": {**described, "sha256": "ab" * 32},
+    }
+    for other in others.values():
+        save_file(load_file(path), path, {"aectl": json.dumps(other)})
+        with pytest.raises(ModelFileError, match="description is not the one"):
+            verify(path)
+    save_file(load_file(path), path, {"aectl": text})
+    assert verify(path) == (True, True)
 
 
 def test_a_tied_decoder_s_weights_stand_in_the_file_once(tmp_path):
@@ -200,7 +238,7 @@ def test_a_tied_decoder_s_weights_stand_in_the_file_once(tmp_path):
 def test_a_file_of_version_1_written_by_hand_is_read(tmp_path):
     network, card = load(forged(tmp_path / "m.safetensors"))
     without = dataclasses.replace(DENSE, center=False)  # of which the file says nothing
-    assert card == ModelCard(Architecture(without, SHAPE), (), TRAINING)
+    assert card == ModelCard(Architecture(without, SHAPE), (), TRAINING, format_version=1)
     assert card.dataset == "digits"
     assert all((value == 0.5).all() for value in network.state_dict().values())
 
@@ -293,13 +331,19 @@ DESCRIPTIONS = {
     "a list": ("[1]", "no JSON object"),
     "null": ("null", "no JSON object"),
     "no version": (without("format_version"), "format version"),
-    "a newer version": (changed("format_version", to=2), "format version 2"),
-    "a far newer version": (changed("format_version", to=10**30), "format version 1000000"),
+    "a newer version": (changed("format_version", to=3), "format version 3"),
+    "a far newer version": (changed("format_version", to=10**9), "format version 1000000000"),
+    "a version of 30 digits": (changed("format_version", to=10**30), "too large: 1000000"),
     "version 0": (changed("format_version", to=0), "format version"),
     "version true": (changed("format_version", to=True), "format version"),
     "version 1.0": (changed("format_version", to=1.0), "format version"),
     "version '1'": (changed("format_version", to="1"), "format version"),
-    "a digest that is a number": (DESCRIPTION | {"weights_sha256": 5}, "is no text"),
+    "a digest that is a number": (DESCRIPTION | {"weights_sha256": 5}, "digest"),
+    "a digest of all that is a list": (DESCRIPTION | {"sha256": []}, "digest"),
+    "a digest of another kind": (DESCRIPTION | {"weights_sha256": "ab" * 16}, "digest"),
+    "an unknown field of all": (DESCRIPTION | {"head": 5}, "unknown fields: 'head'"),
+    "a field given twice": ('{"format_version": 1, "format_version": 1}', "no JSON"),
+    "a vocabulary of images": (DESCRIPTION | {"vocabulary": {}}, "vocabulary"),
     "no architecture": (without("architecture"), "architecture"),
     "an architecture that is a list": (changed("architecture", to=[1]), "architecture"),
     "an unknown field": (changed("architecture", "heads", to=8), "heads"),
@@ -316,7 +360,7 @@ DESCRIPTIONS = {
     "a negative width": (changed("architecture", "hidden", to=[6, -3]), "--hidden"),
     "a width of zero": (changed("architecture", "hidden", to=[0, 3]), "--hidden"),
     "a huge width": (changed("architecture", "hidden", to=[10**12]), "--hidden"),
-    "a width of 400 digits": (changed("architecture", "hidden", to=[10**400]), "--hidden"),
+    "a width of 400 digits": (changed("architecture", "hidden", to=[10**400]), "hidden is no"),
     "a width that is a fraction": (changed("architecture", "hidden", to=[6.5, 3]), "--hidden"),
     "a width that is true": (changed("architecture", "hidden", to=[True, 3]), "--hidden"),
     "a width that is a list": (changed("architecture", "hidden", to=[[6], 3]), "--hidden"),
@@ -326,10 +370,10 @@ DESCRIPTIONS = {
     "a k of more units than there are": (changed("architecture", "k", to=10**6), "--k"),
     "an alpha beyond all numbers of units": (changed("architecture", "alpha", to=1e308), "--alpha"),
     "a bandwidth of 0": (changed("architecture", "bandwidth", to=0), "--bandwidth"),
-    "a rate of NaN": (changed("architecture", "rate", to=float("nan")), "--rate"),
+    "a rate of NaN": (changed("architecture", "rate", to=float("nan")), "architecture.rate is no"),
     "a dropout of 1": (changed("architecture", "dropout", to=1.0), "--dropout"),
-    "a dropout of NaN": (changed("architecture", "dropout", to=float("nan")), "--dropout"),
-    "a dropout of 400 digits": (changed("architecture", "dropout", to=10**400), "--dropout"),
+    "a dropout of NaN": (changed("architecture", "dropout", to=float("nan")), "dropout is no"),
+    "a dropout of 400 digits": (changed("architecture", "dropout", to=10**400), "dropout is no"),
     "no shape": (changed("architecture", "shape", to=None), "shape"),
     "a shape of two sides": (changed("architecture", "shape", to=[4, 5]), "shape"),
     "a huge shape": (changed("architecture", "shape", to=[1, 10**9, 10**9]), "shape"),
@@ -376,6 +420,7 @@ def as_classifier(names=("a", "b", "c"), **architecture):
 
 ON_ITSELF = CLASSIFIER | {"encoder": CLASSIFIER}
 CLASSIFIERS = {
+    "a name twice": (as_classifier(["a", "b", "a"]), "twice"),
     "fewer names than classes": (as_classifier(["a", "b"]), "2 classes for 3"),
     "no classes": (as_classifier([], classes=0), "0 classes"),
     "a negative number of classes": (as_classifier([], classes=-1), "-1 classes"),
@@ -396,6 +441,118 @@ def test_a_classifier_that_cannot_be_one_is_refused_in_one_line(description, rea
     assert len(said.splitlines()) == 1
     with pytest.raises(ModelFileError):
         read_card(path)
+
+
+def told(**fields):
+    return changed("training", to=TRAINING | fields)
+
+
+def with_options(**options):
+    return told(options=options)
+
+
+HALF = "\ud800"
+DEEP = {"a": {"b": {"c": {"d": {"e": {"f": {"g": {}}}}}}}}
+TRAININGS = {
+    "options that are a number": (told(options=5), "options must be an object"),
+    "options that are a list": (told(options=[]), "options must be an object"),
+    "options that are null": (told(options=None), "options must be an object"),
+    "a seed that is a list": (with_options(seed=[1]), "--seed"),
+    "a seed that is a text": (with_options(seed="1"), "--seed"),
+    "a seed that is true": (with_options(seed=True), "--seed"),
+    "a rho that is a text": (with_options(rho="</script>"), "--rho"),
+    "a rho of NaN": (with_options(rho=float("nan")), "training.options.rho is no finite"),
+    "a rho of infinity": (with_options(rho=float("inf")), "training.options.rho is no finite"),
+    "a rho that overflows": (json.dumps(with_options(rho=7)).replace("7", "1e999"), "finite"),
+    "a dataset that is a number": (with_options(dataset=5), "--dataset"),
+    "a dataset that is a list": (with_options(dataset=[["a"]]), "--dataset"),
+    "epochs that are an object": (with_options(epochs={}), "--epochs"),
+    "epochs of 400 digits": (with_options(epochs=10**400), "training.options.epochs is no"),
+    "a sparsity that is null": (with_options(sparsity=None), "--sparsity"),
+    "versions that are a number": (told(versions=5), "versions must be"),
+    "versions that are a list": (told(versions=["1.0"]), "versions must be"),
+    "a version that is a number": (told(versions={"torch": 2.1}), "versions must be"),
+    "a command that is a list": (told(command=["rm"]), "command must be a text"),
+    "images that are negative": (told(images=-1), "images must be a whole number"),
+    "seconds that are a text": (told(seconds="1"), "seconds must be a number"),
+    "guesses that are a text": (told(baselines="abc"), "baselines must be"),
+    "guesses of a model of images": (told(baselines={"unigram": [3] * 5}), "baselines"),
+    "half a character in the command": (told(command=HALF), "training.command has half"),
+    "half a character in a name": (told(**{HALF: 1}), "half a character"),
+    "half a character in an option": (with_options(dataset=HALF), "half a character"),
+    "half a character in a class": (as_classifier(["a", "b", HALF]), "classes has half"),
+    "what is nested too deep": (told(more=DEEP), "lies too deep"),
+    "a text without an end": (told(more="x" * 1_000_001), "1,000,001 characters"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("description", "reason"), TRAININGS.values(), ids=TRAININGS)
+def test_what_is_said_of_the_training_has_its_type_or_is_refused_in_one_line(
+    description, reason, tmp_path
+):
+    path = forged(tmp_path / "m.safetensors", description)
+    with pytest.raises(ModelFileError) as caught:
+        read_card(path)
+    said = str(caught.value)
+    assert reason in said
+    assert said.startswith(f"{path}: ")
+    assert len(said) < len(str(path)) + 400
+    assert said.isprintable()
+
+
+def test_more_that_is_said_of_the_training_is_kept(tmp_path):
+    more = TRAINING | {"host": "a", "options": {"lr": 1, "an older option": [1, "b"]}}
+    card = read_card(forged(tmp_path / "m.safetensors", changed("training", to=more)))
+    assert card.training == more
+
+
+def test_bytes_that_are_no_utf8_are_spelt_out_where_a_model_is_saved(tmp_path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    architecture = ARCHITECTURES["classifier"]
+    card = ModelCard(architecture, (name, "b", "c"), {"command": name})
+    save(tmp_path / "m.safetensors", architecture.build(), card)
+    again = read_card(tmp_path / "m.safetensors")
+    assert again.classes == ("caf\\xe9", "b", "c")
+    assert again.training == {"command": "caf\\xe9"}
+
+
+FORMATS = Path(__file__).parent / "formats"
+
+
+@pytest.mark.parametrize("name", ["1-dense", "1-classifier", "1-text", "2-dense", "2-text"])
+def test_a_file_of_each_format_version_stays_readable(name):
+    path = FORMATS / f"{name}.safetensors"
+    network, card = load(path)
+    version = int(name[0])
+    assert card.format_version == version
+    assert verify(path) == (True, version > 1)
+    assert card.training["options"]["model"] == card.architecture.kind
+    assert card.training["versions"]["aectl"] == "0.1.0"
+    if name.endswith("text"):
+        (tokens,) = card.vocabulary.encode(["the cat"])
+        row = torch.tensor([(tokens + [0] * 5)[:5]])
+        assert network.encode(row).shape == (1, 3)
+    else:
+        assert network(torch.zeros(1, *card.shape)).shape[0] == 1
+        assert card.dataset == "digits"
+
+
+def test_a_tensor_of_more_axes_than_numpy_has_is_refused(tmp_path):
+    path = forged(tmp_path / "m.safetensors")
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header[BIAS]["shape"] = [1] * 64 + [3]
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    for use in (read_card, verify, load):
+        with pytest.raises(ModelFileError, match="has 65 axes"):
+            use(path)
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "m.safetensors")
+    assert "no regular file" in refusal(tmp_path / "m.safetensors")
 
 
 def swapped(name, value):

@@ -1,6 +1,7 @@
 """`aectl info`: what is in a model file."""
 
 import json
+import math
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ def info(
         bool,
         typer.Option(
             "--verify",
-            help="Check that the weights are those that were saved, by the digest beside them.",
+            help="Check that weights and description are those that were saved, by their digests.",
         ),
     ] = False,
     debug: options.Debug = False,
@@ -27,12 +28,18 @@ def info(
     """
     described = model_file.read_card(model).to_json()
     if verify:
-        model_file.verify(model)
-        described["weights_verified"] = True
+        verified = model_file.verify(model)
+        described["weights_verified"] = verified.weights
+        described["description_verified"] = verified.description
     if "vocabulary" in described and not as_json:
         described["vocabulary"] = f"{described['architecture']['tokens']:,} tokens"
         described["training"] = {k: v for k, v in described["training"].items() if k != "baselines"}
     shapes = model_file.tensor_shapes(model)
+    sizes = {
+        "weights": sum(map(math.prod, shapes.values())),
+        "bytes": model_file.resolve(model).stat().st_size,
+    }
+    described |= sizes if as_json else {name: f"{size:,}" for name, size in sizes.items()}
     described["tensors"] = {name: list(shape) for name, shape in sorted(shapes.items())}
     if as_json:
         typer.echo(json.dumps(described, indent=2))

@@ -232,19 +232,18 @@ def test_a_bad_line_is_told_once_whatever_the_number_of_models(aectl, vector, ma
 @pytest.mark.parametrize(
     "guesses",
     [{"unigram": [10**30] * 8}, {"unigram": [300] * 8}, {"unigram": [3]}, {"sentence": "abc"},
-     {"tokens": [3] * 8}, {"token": [3] * 8}, []],
+     {"tokens": [-1] * 8}, {"unigram": [True] * 8}, []],
     ids=str,
 )  # fmt: skip
-def test_guesses_that_are_none_are_left_out_of_the_report(aectl, vector, corpus, guesses, tmp_path):
+def test_guesses_that_are_none_are_refused_by_name(aectl, vector, corpus, guesses, tmp_path):
     card = model_file.read_card(vector)
-    (usual,) = json.loads(aectl("eval", vector, "--dataset", corpus, "--json").out)
     training = {**card.training, "baselines": guesses}
     path = tmp_path / "m.safetensors"
     model_file.save(path, model_file.load(vector)[0], dataclasses.replace(card, training=training))
-    (found,) = json.loads(aectl("eval", path, "--dataset", corpus, "--json").out)
-    of_guesses = {"unigram_accuracy", "sentence_accuracy"}
-    wanted = {k: v for k, v in usual.items() if k not in of_guesses | {"model"}}
-    assert {k: v for k, v in found.items() if k != "model"} == wanted
+    found = aectl("eval", path, "--dataset", corpus, "--json")
+    assert (found.status, found.out) == (2, "")
+    assert "training.baselines" in found.err
+    assert len(found.err.splitlines()) == 1
 
 
 def test_a_model_that_training_starts_from_keeps_its_vocabulary(aectl, vector, corpus, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,8 +107,13 @@ def test_top_k_lists_further_classes_the_likeliest_first(aectl, classifier):
         assert sum(likely) == pytest.approx(1, abs=1e-5)
 
 
-def test_info_verifies_the_weights_when_asked(aectl, dense, tmp_path):
-    assert json.loads(aectl("info", dense, "--json", "--verify").out)["weights_verified"] is True
+FORMATS = Path(__file__).parents[1] / "formats"
+
+
+def test_info_verifies_weights_and_description_when_asked(aectl, dense, tmp_path):
+    for path, whole in ((dense, True), (FORMATS / "1-dense.safetensors", False)):
+        said = json.loads(aectl("info", path, "--json", "--verify").out)
+        assert (said["weights_verified"], said["description_verified"]) == (True, whole)
     content = bytearray((dense / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (tmp_path / "m.safetensors").write_bytes(content)
@@ -123,7 +129,10 @@ def test_info_shows_what_the_file_holds(aectl, dense):
     assert described["tensors"] == {k: list(v.shape) for k, v in sorted(tensors.items())}
     assert described["architecture"]["hidden"] == [32]
     assert described["training"]["options"]["dataset"] == "digits"
+    assert described["weights"] == 2 * 64 * 32 + 32 + 64 + 64  # with biases and the center
+    assert described["bytes"] == (dense / "model.safetensors").stat().st_size
     lines = aectl("info", dense).out.splitlines()
+    assert ["weights", "4,256"] in [line.split() for line in lines]
     assert ["architecture.hidden", "32"] in [line.split() for line in lines]
 
 

@@ -1,0 +1,193 @@
+"""The JSON in a model file, read so strictly that nothing after it has to check again.
+
+Every value is bounded; fields that decide what a model computes are known or refused. What is
+said of the training decides nothing: of it, known fields have their type, and others are kept.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aectl import options
+from aectl.config import OPTIONS
+from aectl.errors import ConfigError, ModelFileError
+
+LONGEST_TEXT = 1_000_000
+"""Characters."""
+
+MOST_ITEMS = 1_000_000
+"""Of a list or an object."""
+
+DEEPEST = 8
+"""Lists and objects in each other."""
+
+LARGEST = 2**63 - 1
+"""Of whole numbers; others are finite."""
+
+
+DIGEST = "sha256"
+"""The field that ends a description: the SHA-256 of the text without it."""
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The JSON object that a text holds.
+
+    Raises ModelFileError for anything else, and for a value that no aectl writes: NaN, a field
+    given twice, half a character, what is longer, deeper or larger than the bounds above.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError):
+        raise ModelFileError("its description is no JSON") from None
+    if not isinstance(value, dict):
+        raise ModelFileError("its description is no JSON object")
+    if flaw := _flaw(value, 1):
+        raise ModelFileError(flaw.removeprefix("."))
+    return value
+
+
+def write(described: Mapping[str, Any]) -> str:
+    """The text that `parse` reads, its digest at the end.
+
+    Bytes of names that are not UTF-8, which Python holds as halves of characters, are spelt out.
+    """
+    text = json.dumps(_spelt(described), allow_nan=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f'{text[:-1]}, "{DIGEST}": "{digest}"}}'
+
+
+def is_as_written(text: str) -> bool:
+    """Whether the digest at the end of a description is that of the text before it."""
+    end = re.search(rf', "{DIGEST}": "([0-9a-f]{{64}})"}}\Z', text)
+    if end is None:
+        return False
+    return hashlib.sha256(f"{text[: end.start()]}}}".encode()).hexdigest() == end[1]
+
+
+def only(described: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    """Raises ModelFileError for fields of an object, called `what`, beside the `known` ones."""
+    if unknown := sorted(map(repr, described.keys() - set(known))):
+        raise ModelFileError(f"{what} has unknown fields: {', '.join(unknown)}")
+
+
+def training(value: object) -> dict[str, Any]:
+    """What a model file says of the training. Raises ModelFileError for a field of another type."""
+    if not isinstance(value, dict):
+        raise ModelFileError("it does not say how it was trained")
+    for name, (wanted, fits) in OF_TRAINING.items():
+        if name in value and not fits(value[name]):
+            raise ModelFileError(f"training.{name} must be {wanted}; {shown(value[name])} given")
+    for name, given in value.get("options", {}).items():
+        if name in OPTIONS:
+            try:
+                options.coerce(OPTIONS[name], given)
+            except ConfigError as error:
+                raise ModelFileError(f"training.options: {error}") from None
+    return value
+
+
+def shown(value: object) -> str:
+    """A value in a message: as Python writes it, the beginning of a long one."""
+    said = repr(value)
+    return said if len(said) <= 80 else f"{said[:80]}..."
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_duration(value: object) -> bool:
+    return type(value) in (int, float) and value >= 0  # type: ignore[operator]
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _are_texts_by_name(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def _are_tokens_by_name(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(row, list) and all(map(_is_count, row)) for row in value.values()
+    )
+
+
+A_TEXT, A_COUNT = ("a text", _is_text), ("a whole number from 0", _is_count)
+OF_TRAINING: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "command": A_TEXT,
+    "options": ("an object", _is_object),
+    "images": A_COUNT,
+    "parts": A_COUNT,
+    "texts": A_COUNT,
+    "data_sha256": A_TEXT,
+    "seconds": ("a number from 0", _is_duration),
+    "finished": A_TEXT,
+    "device": A_TEXT,
+    "threads": A_COUNT,
+    "versions": ("an object of texts", _are_texts_by_name),
+    "baselines": ("an object of lists of tokens", _are_tokens_by_name),
+}
+"""The fields of `training`: what each is, in words and as a test. Its options are those of
+`config.OPTIONS`."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field stands there twice")
+    return found
+
+
+def _flaw(value: object, depth: int) -> str:
+    """The place of a value that is out of bounds, below this one, and why it is; "" for none."""
+    if isinstance(value, str):
+        return _flaw_of_text(value)
+    if isinstance(value, int | float):
+        bounded = abs(value) <= LARGEST if isinstance(value, int) else math.isfinite(value)
+        return "" if bounded else f" is no finite number, or too large: {shown(value)}"
+    if not isinstance(value, list | dict):
+        return ""
+    if depth > DEEPEST:
+        return " lies too deep"
+    if len(value) > MOST_ITEMS:
+        return f" has {len(value):,} items"
+    if isinstance(value, list):
+        return next(filter(None, (_flaw(part, depth + 1) for part in value)), "")
+    for name, part in value.items():
+        if flaw := _flaw_of_text(name):
+            return f"a name{flaw}"
+        if flaw := _flaw(part, depth + 1):
+            return f".{shown(name)[1:-1]}{flaw}"
+    return ""
+
+
+def _flaw_of_text(text: str) -> str:
+    if len(text) > LONGEST_TEXT:
+        return f" has {len(text):,} characters"
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        return f" has half a character: {shown(text)}"
+    return ""
+
+
+def _spelt(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else _whole(value)
+    if isinstance(value, Mapping):
+        return {_spelt(key): _spelt(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelt(part) for part in value]
+    return value
+
+
+def _whole(text: str) -> str:
+    """A text whose bytes that are not UTF-8 are spelt out: `caf\\xe9`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
