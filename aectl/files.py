@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,11 +62,10 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_half_written(folder: Path) -> None:
-    """Removes what a process that was killed while `replacing` files of a folder has left there."""
-    for path in folder.glob(".*.part"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
+def temporaries(path: Path) -> list[Path]:
+    """What processes that were killed while `replacing` a file have left beside it."""
+    name = re.compile(re.escape(f".{path.name}.") + r"[1-9][0-9]*\.part")
+    return [one for one in path.parent.iterdir() if name.fullmatch(one.name) and one.is_file()]
 
 
 def _to_disk(path: Path) -> None:

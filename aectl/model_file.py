@@ -8,12 +8,13 @@ import dataclasses
 import hashlib
 import math
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aectl import metadata, run_files
+from aectl import metadata, run_files, tensor_file
 from aectl.architecture import Architecture
 from aectl.errors import ConfigError, ModelFileError
 from aectl.files import replacing
@@ -23,6 +24,7 @@ from aectl.vocabulary import Vocabulary
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from aectl.models import Network
 
@@ -202,7 +204,9 @@ def resolve(path: Path) -> Path:
     """
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
-            raise ModelFileError(f"the folder {path} holds no {FILE_NAME}")
+            begun = (path / run_files.CHECKPOINT_FOLDER).is_dir()
+            why = f" yet; aectl train --resume {shlex.quote(str(path))} goes on" if begun else ""
+            raise ModelFileError(f"the folder {path} holds no {FILE_NAME}{why}")
         return path / FILE_NAME
     if not path.exists():
         raise ModelFileError(f"no model file {path}")
@@ -221,18 +225,22 @@ def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     return _open(resolve(path)).shapes
 
 
-def save(path: Path, network: "Network", card: ModelCard) -> None:
-    """Writes a model file. Raises OutputError."""
-    from safetensors.torch import save as serialized
+def save(
+    path: Path,
+    network: "Network",
+    card: ModelCard,
+    tensors: "Mapping[str, Tensor] | None" = None,
+) -> None:
+    """Writes a model file, with other `tensors` than the network's own where they are given.
 
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
-    weights = digest((name, tensors[name].numpy()) for name in sorted(tensors))
+    Raises OutputError.
+    """
+    named = network.state_dict() if tensors is None else tensors
+    weights = digest((name, named[name].cpu().numpy()) for name in sorted(named))
     card = dataclasses.replace(card, weights_sha256=weights, format_version=FORMAT_VERSION)
     header = {KEY: metadata.write(card.to_json())}
     with replacing(path, durable=True) as temporary:
-        temporary.write_bytes(serialized(tensors, header))
+        tensor_file.write(temporary, named, header)
 
 
 def digest(tensors: "Iterable[tuple[str, NDArray[np.float32]]]") -> str:

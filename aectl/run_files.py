@@ -8,6 +8,9 @@ RECONSTRUCTIONS = "reconstructions.txt"
 CURVES, FILTERS, PICTURES = "curves.png", "filters.png", "reconstructions.png"
 
 CHECKPOINT_FOLDER, CHECKPOINT = "checkpoint", "checkpoint.safetensors"
+FINISHED = "finished.safetensors"
+"""The checkpoint of a training that is over."""
+
 TENSORBOARD = "tensorboard"
 
 OWN = frozenset(

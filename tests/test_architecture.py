@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "aectl"
 CORE = {"decoding", "errors", "types", "options", "sections", "config", "files", "run_files"} | {
     "architecture",
     "model_file",
+    "tensor_file",
     "vocabulary",
 }
 MAY_IMPORT = {
@@ -22,6 +23,7 @@ MAY_IMPORT = {
     "sections": {"decoding", "errors", "options"},
     "config": {"errors", "options", "sections", "types"},
     "files": {"errors"},
+    "tensor_file": {"files"},
     "architecture": {"errors", "types", "options", "sections", "config", "models"},
     "vocabulary": {"errors", "types"},
     "metadata": {"errors", "options", "config"},
@@ -32,6 +34,7 @@ MAY_IMPORT = {
         "config",
         "files",
         "run_files",
+        "tensor_file",
         "architecture",
         "metadata",
         "models",
@@ -71,7 +74,16 @@ MAY_IMPORT = {
     "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file", "progress"},
     "training": CORE
     | {"aectl", "data", "models", "metrics", "objective", "text_inference", "training"},
-    "outputs": {"decoding", "errors", "files", "outputs", "data", "findings", "text_inference"},
+    "outputs": {
+        "decoding",
+        "errors",
+        "files",
+        "run_files",
+        "outputs",
+        "data",
+        "findings",
+        "text_inference",
+    },
     "cli": None,
     "__init__": {"decoding", "model_file", "inference", "models"},
     "__main__": {"cli"},
@@ -81,7 +93,7 @@ MAY_IMPORT = {
 TORCH_FREE = (
     "decoding", "errors", "types", "options", "sections", "config", "files", "run_files", "data",
     "outputs", "cli", "recipes", "vocabulary", "progress", "metadata", "architecture",
-    "model_file",
+    "model_file", "tensor_file",
 )  # fmt: skip
 """Rooms that load no torch when they are imported."""
 

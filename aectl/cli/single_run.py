@@ -3,8 +3,8 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,8 @@ from aectl.cli.portrait import command, report
 from aectl.cli.signals import Signals
 from aectl.cli.training_view import TrainingView
 from aectl.config import OPTIONS
-from aectl.files import remove_half_written, writing
+from aectl.files import writing
+from aectl.outputs import run_folder
 from aectl.outputs.texts import spelt_out
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.image_run import ImageRun
     from aectl.training.run import Run
+    from aectl.training.state import Session
     from aectl.training.text_run import TextRun
 
 PICTURED, PROJECTED = 40, 1000
@@ -38,38 +40,46 @@ SAMPLED_BYTES = 1 << 28
 MUCH_DEAD = 0.5
 
 
-@dataclass(frozen=True)
-class Extras:
-    """What a run leaves beside its model.
-
-    `asked` are the options that were given, of which the model remembers the command; its report
-    is made with the named datasets in `data_dir`; `tensorboard` is whether to write logs for it.
-    """
-
-    asked: Mapping[str, Any]
-    data_dir: Path
-    tensorboard: bool = False
-
-    def command(self, config: "Config") -> str:
-        """What trains the very model again."""
-        settled = {"dataset": config.data.dataset, "seed": config.training.seed}
-        unusual = {name: value for name, value in settled.items() if value != OPTIONS[name].default}
-        return command({**self.asked, **unusual})
-
-
 def train_one(
-    run: "Run", folder: Path, checkpoints: Checkpoints, console: Console, extras: Extras
+    run: "Run",
+    folder: Path,
+    session: "Session",
+    console: Console,
+    tensorboard: bool,
+    goes_on: bool,
 ) -> None:
-    """Trains, and fills the run folder."""
+    """Trains, and fills the run folder; with `tensorboard`, logs for that are among its files."""
     with writing(folder):
         folder.mkdir(exist_ok=True)
-        remove_half_written(folder)
-    logging = _logs(folder, run, extras.tensorboard)
+        run_folder.remove_half_written(folder)
+        if not goes_on:
+            (folder / run_files.CONFIG).unlink(missing_ok=True)  # of an earlier run
+    checkpoints = Checkpoints(folder, session, goes_on, partial(_save, folder, session))
+    logging = _logs(folder, run, tensorboard)
     with removed_if_empty(folder), checkpoints.explained(), logging as logs:
         _watched(run, checkpoints, console, logs)
-        _fill(folder, run, extras, logs)
-    checkpoints.remove()
+        _fill(folder, run, session, logs)
+    checkpoints.finish()
     _warn_of_dead_units(run, console)
+
+
+def _save(folder: Path, session: "Session", run: "Run") -> None:
+    """Writes the model as it is by now, its options and its metrics."""
+    card = run.card()
+    training = {"command": _command(session, run.config), **card.training}
+    if session.continued:
+        training["continued"] = session.continued
+    card = dataclasses.replace(card, training=training)
+    model_file.save(folder / model_file.FILE_NAME, run.network, card, run.best_weights)
+    run_folder.save_text(folder / run_files.CONFIG, _log(card) + run.config.to_toml())
+    run_folder.save_metrics(folder / run_files.METRICS, run.rows)
+
+
+def _command(session: "Session", config: "Config") -> str:
+    """What trains the very model again, unless training went on with other options."""
+    settled = {"dataset": config.data.dataset, "seed": config.training.seed}
+    unusual = {name: value for name, value in settled.items() if value != OPTIONS[name].default}
+    return command({**session.asked, **unusual})
 
 
 @contextlib.contextmanager
@@ -129,16 +139,11 @@ def _warn_of_dead_units(run: "Run", console: Console) -> None:
         )
 
 
-def _fill(folder: Path, run: "Run", extras: Extras, logs: "TensorBoard | None") -> None:
+def _fill(folder: Path, run: "Run", session: "Session", logs: "TensorBoard | None") -> None:
     """Writes everything that a run folder holds, the model first."""
-    from aectl.outputs import curves, run_folder
+    from aectl.outputs import curves
 
-    card = run.card()
-    described = {"command": extras.command(run.config), **card.training}
-    card = dataclasses.replace(card, training=described)
-    model_file.save(folder / model_file.FILE_NAME, run.network, card)
-    run_folder.save_text(folder / run_files.CONFIG, _log(card) + run.config.to_toml())
-    run_folder.save_metrics(folder / run_files.METRICS, run.rows)
+    _save(folder, session, run)
     curves.save_curves(folder / run_files.CURVES, run.rows)
     card = model_file.read_card(folder)
     if run.architecture.tokens:
@@ -147,7 +152,7 @@ def _fill(folder: Path, run: "Run", extras: Extras, logs: "TensorBoard | None") 
         return
     images = cast("ImageRun", run)
     drawn = _draw(folder, images.network, images.data)
-    page = report(images, card, folder.resolve().name, extras.data_dir)
+    page = report(images, card, folder.resolve().name, Path(session.data_dir))
     run_folder.save_text(folder / run_files.REPORT, page)
     if logs:
         logs.pictures(drawn, len(run.rows))

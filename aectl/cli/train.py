@@ -11,19 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aectl import model_file, run_files
-from aectl.cli import machine, options, recipes
-from aectl.cli.checkpoints import Checkpoints
+from aectl.cli import machine, options, recipes, resuming
 from aectl.cli.console import Console, Outcome
 from aectl.cli.console import data_dir as default_data_dir
-from aectl.cli.single_run import Extras, removed_if_empty, train_one
+from aectl.cli.single_run import removed_if_empty, train_one
 from aectl.config import Config, read_toml
-from aectl.errors import ConfigError, DataError
-from aectl.options import flag
+from aectl.errors import ConfigError
 from aectl.recipes import RECIPES
 from aectl.recipes import read as read_recipe
 
@@ -34,9 +32,7 @@ if TYPE_CHECKING:
     from aectl.training.run import Run
     from aectl.training.setup import Reading
     from aectl.training.start import Start
-
-GOING_ON = ("lr", "clip_grad")
-"""The options that --resume may change: those that mend a training that diverged."""
+    from aectl.training.state import Session, TrainingState
 
 MUCH_BUSY = 0.5
 
@@ -76,8 +72,9 @@ def train(
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Go on with the training of this run folder where it stopped. All options are "
-            "those that it began with, but for --lr and --clip-grad where they are given.",
+            help="Go on with the training of this run folder where it stopped, or, with more "
+            "--epochs, after its end. All options are those that it began with, but for --lr, "
+            "--clip-grad and --epochs where they are given.",
         ),
     ] = None,
     seeds: Annotated[
@@ -128,12 +125,15 @@ def train(
     others = machine.OtherPrograms()
     if recipe is not None and config is not None:
         raise ConfigError("give either --recipe or --config, not both")
-    begun: Mapping[str, Any] | None = None
+    begun: TrainingState | None = None
+    on_device: str = device
     if resume is not None:
-        begun = _begun(resume, given, bool(recipe or config or out or overwrite or seeds > 1))
-        device = begun["device"] if device == "auto" else device
-        threads = threads or begun["threads"]
-        data_dir = data_dir.absolute() if data_dir else Path(begun["data_dir"])
+        begun = resuming.load(
+            resume, given, bool(recipe or config or out or overwrite or seeds > 1)
+        )
+        on_device = begun.session.device if device == "auto" else device
+        threads = threads or begun.session.threads
+        data_dir = data_dir.absolute() if data_dir else Path(begun.session.data_dir)
     file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
 
     from aectl.outputs import run_folder
@@ -149,39 +149,44 @@ def train(
     outcome.tell_remarks()
     outcome.tell_skipped()
     if begun:
-        _compare(begun, plan.data, console)
+        resuming.compare(begun.session, plan.data, console)
 
     import torch
 
     from aectl.training.run import versions
     from aectl.training.setup import new_run
+    from aectl.training.state import Session
 
-    on = machine.torch_device(device, threads)
+    on = machine.torch_device(on_device, threads)
     torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
-    run = new_run(plan.config, plan.data, on, plan.start, begun["run"] if begun else None)
+    run = new_run(plan.config, plan.data, on, plan.start, begun.run if begun else None)
     if threads is None and run.small:
         torch.set_num_threads(1)
     if threads is None and on.type == "cpu":
-        _warn_of_other_programs(others.busy_cores(), torch.get_num_threads(), console)
+        _tell_of_other_programs(others.busy_cores(), torch.get_num_threads(), console)
+    continued: list[str] = []
     if begun and resume:
-        run.restore(begun["run"])
-        console.notice(f"going on after {len(run.rows)} epochs")
+        continued = resuming.restore(run, begun, given, console)
         folder = _parent(resume, f"seed-{plan.seeds[0]}") if plan.several else resume
     else:
         folder = _make_folder(out, plan.config, overwrite)
-    beside: dict[str, Any] = {
-        "cwd": begun["cwd"] if begun else os.getcwd(),
-        "data_dir": str(reading.data_dir.absolute()),
-        "data_sha256": plan.data.checksum,
-        "device": on.type,
-        "threads": torch.get_num_threads(),
-        "versions": versions(),
-        "several": plan.several,
-        "asked": begun["asked"] if begun else ({"recipe": recipe} if recipe else file) | given,
-    }
-    extras = Extras(beside["asked"], Path(beside["data_dir"]), tensorboard)
+    asked = {"recipe": recipe} if recipe else file
+    session = Session(
+        options={},
+        asked=begun.session.asked if begun else {**asked, **given},
+        continued=continued,
+        cwd=begun.session.cwd if begun else os.getcwd(),
+        data_dir=str(reading.data_dir.absolute()),
+        data_sha256=plan.data.checksum,
+        device=on.type,
+        threads=torch.get_num_threads(),
+        versions=versions(),
+        seeds=plan.seeds,
+        several=plan.several,
+    )
+    goes_on, begun = begun is not None, None  # and with it, what memory its state takes
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
-        _train_all(plan, run, folder, beside, extras, console, goes_on=begun is not None)
+        _train_all(plan, run, folder, session, tensorboard, console, goes_on)
     _tell_what_next(folder, plan.several, reading.data_dir, console)
     return outcome.status(len(plan.data))
 
@@ -213,7 +218,7 @@ class Plan:
 
 
 def _planned(
-    begun: Mapping[str, Any] | None,
+    begun: "TrainingState | None",
     given: Mapping[str, object],
     file: Mapping[str, object],
     reading: "Reading",
@@ -226,35 +231,35 @@ def _planned(
         config, data = prepare(given, file, reading)
         first = config.training.seed
         return Plan(config, data, _start(config), [*range(first, first + seeds)], seeds > 1)
-    with contextlib.chdir(begun["cwd"]):
-        config, data = prepare_again(
-            given, begun["options"], reading, of_texts="vocabulary" in begun["run"]
-        )
-        start = _start(config) if len(begun["seeds"]) > 1 else None
-    return Plan(config, data, start, begun["seeds"], begun["several"])
+    session, of_texts = begun.session, begun.run.vocabulary is not None
+    with contextlib.chdir(session.cwd):
+        config, data = prepare_again(given, session.options, reading, of_texts)
+        start = _start(config) if len(session.seeds) > 1 else None
+    return Plan(config, data, start, session.seeds, session.several)
 
 
 def _train_all(
     plan: Plan,
     run: "Run",
     folder: Path,
-    beside: Mapping[str, Any],
-    extras: Extras,
+    session: "Session",
+    tensorboard: bool,
     console: Console,
     goes_on: bool,
 ) -> None:
     """Trains the first seed's `run`, and those of the other seeds, and prints where each model is.
 
-    `beside` is what a checkpoint holds of them all.
+    `session` is what a checkpoint holds of the first.
     """
     from aectl.training.setup import new_run
 
     for number, seed in enumerate(plan.seeds):
         if number:
             run = new_run(_seeded(plan.config, seed), plan.data, run.device, plan.start)
+            session = dataclasses.replace(session, seeds=plan.seeds[number:], continued=[])
+        session = dataclasses.replace(session, options=run.config.values())
         target = folder / f"seed-{seed}" if plan.several else folder
-        kept = {**beside, "options": run.config.values(), "seeds": plan.seeds[number:]}
-        train_one(run, target, Checkpoints(target, kept, goes_on and not number), console, extras)
+        train_one(run, target, session, console, tensorboard, goes_on and not number)
         typer.echo(target / model_file.FILE_NAME)
         sys.stdout.flush()
 
@@ -275,33 +280,6 @@ def _parent(folder: Path, name: str) -> Path:
     return folder.parent if folder.name == name else folder.resolve().parent
 
 
-def _begun(resume: Path, given: Mapping[str, object], others: bool) -> Mapping[str, Any]:
-    """What the checkpoint of a run folder holds. Raises ConfigError or ModelFileError."""
-    from aectl.training import checkpoint
-
-    if others or given.keys() - GOING_ON:
-        allowed = " and ".join(map(flag, GOING_ON))
-        raise ConfigError(
-            f"--resume goes on with the options that training began with; only {allowed}, and those"
-            " of how it runs, may be given"
-        )
-    return checkpoint.load(resume)
-
-
-def _compare(begun: Mapping[str, Any], data: "ImageSet | TextSet", console: Console) -> None:
-    """Raises DataError where the data are others than those that training began with."""
-    from aectl.training.run import versions
-
-    if begun["data_sha256"] != data.checksum:
-        raise DataError(f"the data of {data.name} are not those that training began with")
-    for name, version in versions().items():
-        if begun["versions"].get(name) != version:
-            console.notice(
-                f"training began with {name} {begun['versions'].get(name)}, and goes on with"
-                f" {version}: the weights may not be those of a run in one go"
-            )
-
-
 def _seeded(config: Config, seed: int) -> Config:
     return dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
 
@@ -319,7 +297,7 @@ def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
     return run_folder.make(out, f"{dataset}-{config.model.model}", overwrite)
 
 
-def _warn_of_other_programs(busy_cores: float, threads: int, console: Console) -> None:
+def _tell_of_other_programs(busy_cores: float, threads: int, console: Console) -> None:
     """The threads wait for each other at every product, so for any that has no core to run on."""
     if threads > 1 and threads + busy_cores > machine.cores() + MUCH_BUSY:
         console.notice(

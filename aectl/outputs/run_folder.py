@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from aectl import run_files
 from aectl.errors import OutputError
-from aectl.files import replacing, writing
+from aectl.files import replacing, temporaries, writing
 from aectl.outputs.report import to_csv
 
 RUNS = Path("runs")
@@ -56,6 +57,16 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def remove_half_written(path: Path) -> None:
+    """Removes what a process that was killed while it wrote the run folder has left half written.
+
+    Raises OSError.
+    """
+    for name in run_files.OWN:
+        for temporary in temporaries(path / name):
+            temporary.unlink(missing_ok=True)
 
 
 def save_text(path: Path, text: str) -> None:

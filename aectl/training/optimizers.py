@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from aectl.sections import TrainingConfig
+from aectl.training.state import OptimizerState
 
 MOST_STEPS = 50
 NEARLY = 1e-5
@@ -39,6 +40,53 @@ def constrain(network: nn.Module, config: TrainingConfig, optimizer: Optimizer) 
 
     hold()
     optimizer.register_step_post_hook(hold)
+
+
+def state_of(optimizer: Optimizer) -> list[OptimizerState]:
+    """What an optimiser holds of each parameter; of one of several parts, the state of each."""
+    return [part.state_dict()["state"] for part in _parts(optimizer)]
+
+
+def restore_state(optimizer: Optimizer, states: list[OptimizerState]) -> None:
+    """The inverse of `state_of`. Raises ValueError where the states are not of such an optimiser
+    and such parameters.
+    """
+    for part, state in zip(_parts(optimizer), states, strict=True):
+        _refuse_misfit(part, state)
+        part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+    optimizer.param_groups = [group for part in _parts(optimizer) for group in part.param_groups]
+
+
+def _parts(optimizer: Optimizer) -> tuple[Optimizer, ...]:
+    return optimizer.parts if isinstance(optimizer, Muon) else (optimizer,)
+
+
+def _refuse_misfit(optimizer: Optimizer, state: OptimizerState) -> None:
+    """Raises ValueError where compiled code would read or write beside the optimiser's tensors."""
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    for number, held in state.items():
+        if number not in range(len(parameters)):
+            raise ValueError(f"there is no parameter {number}")
+        if isinstance(optimizer, torch.optim.LBFGS):
+            sizes = {sum(parameter.numel() for parameter in parameters), 1}
+            tensors = [one for value in held.values() for one in _as_list(value)]
+            if any(isinstance(one, Tensor) and one.numel() not in sizes for one in tensors):
+                raise ValueError("the history of lbfgs is of other parameters")
+            continue
+        if held.keys() not in (SLOTS[type(optimizer)], set()):
+            raise ValueError(f"of parameter {number} it holds {', '.join(held)}")
+        for name, value in held.items():
+            wanted = torch.Size() if name == "step" else parameters[number].shape
+            if (
+                not isinstance(value, Tensor)
+                or value.shape != wanted
+                or value.dtype != torch.float32
+            ):
+                raise ValueError(f"{name} of parameter {number} has not its shape")
+
+
+def _as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def unit_norm(columns: Tensor) -> Tensor:
@@ -88,11 +136,11 @@ class Muon(Optimizer):
             for kept, wanted in ((matrices, True), (others, False)):
                 parameters = [p for p in group["params"] if (p.ndim == 2) == wanted]
                 kept.append({**group, "params": parameters})
-        self._parts: tuple[Optimizer, ...] = (
+        self.parts: tuple[Optimizer, ...] = (
             torch.optim.Muon(matrices, config.lr, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, config.lr, fused=True),
         )
-        super().__init__([group for part in self._parts for group in part.param_groups], {})
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
 
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
         """One step of both, after the loss and its gradients have been computed by `closure`."""
@@ -100,21 +148,9 @@ class Muon(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for part in self._parts:
+        for part in self.parts:
             part.step()
         return loss
-
-    def state_dict(self) -> dict[str, Any]:
-        """The states and the groups of both."""
-        states = [part.state_dict() for part in self._parts]
-        return {name: [state[name] for state in states] for name in ("state", "param_groups")}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        both = zip(state_dict["state"], state_dict["param_groups"], strict=True)
-        for part, (state, groups) in zip(self._parts, both, strict=True):
-            part.load_state_dict({"state": state, "param_groups": groups})
-        self.param_groups = [group for part in self._parts for group in part.param_groups]
 
 
 OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
@@ -126,6 +162,14 @@ OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
     "muon": Muon,
     "lbfgs": _lbfgs,
 }
+
+SLOTS: dict[type[Optimizer], set[str]] = {
+    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.SGD: {"momentum_buffer"},
+    torch.optim.Muon: {"momentum_buffer"},
+}
+"""What each optimiser holds of a parameter once it has stepped."""
 
 COLUMNS: dict[str, Callable[[Tensor], Tensor]] = {
     "unit-norm": unit_norm,

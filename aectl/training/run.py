@@ -1,5 +1,6 @@
 """A run: from a config and its images to a trained network and the card beside it."""
 
+import contextlib
 import math
 import os
 import platform
@@ -20,7 +21,7 @@ from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.datasets import ImageSet
 from aectl.data.text_sets import TextSet
-from aectl.errors import ConfigError, DivergedError
+from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.metrics import ClassificationMetrics
 from aectl.model_file import ModelCard
 from aectl.models import Classifier, Network
@@ -36,9 +37,11 @@ from aectl.training.loop import (
     mean_losses,
     train_epochs,
 )
-from aectl.training.optimizers import build_optimizer, constrain
-from aectl.training.schedules import build_schedule, lower_k
+from aectl.training.optimizers import build_optimizer, constrain, restore_state, state_of
+from aectl.training.schedules import build_schedule, factor, lower_k
 from aectl.training.start import Start
+from aectl.training.state import LoopState, RunState
+from aectl.vocabulary import Vocabulary
 
 EVALUATION_BATCH = 1000
 SMALL_STEP = 10_000_000
@@ -87,7 +90,7 @@ class Run(ABC):
         self.seconds = 0.0
         self._best, self._kept = math.inf, dict[str, Tensor]()
         self._now: _Part | None = None
-        self._left: Mapping[str, Any] | None = None
+        self._left: RunState | None = None
 
     @abstractmethod
     def _stages(self) -> "Iterator[Stage]":
@@ -101,6 +104,11 @@ class Run(ABC):
     @abstractmethod
     def stage_epochs(self) -> list[int]:
         """The epochs of each stage."""
+
+    @property
+    def _vocabulary(self) -> Vocabulary | None:
+        """That of a run on texts."""
+        return None
 
     @property
     def evaluation_batch(self) -> int:
@@ -124,6 +132,23 @@ class Run(ABC):
         config = self.config.training
         assert config.epochs is not None
         return config.epochs + sum(self.stage_epochs)
+
+    @property
+    def next_lr(self) -> float:
+        """The learning rate of the next step of the whole network, once a state is restored."""
+        config, left, steps = self.config.training, self._left, self._steps_an_epoch
+        assert config.epochs is not None
+        done = left.loop.epochs * steps + left.loop.step if left and not left.stage else 0
+        return config.lr * factor(config, config.epochs * steps, done)
+
+    @property
+    def _batch_size(self) -> int:
+        config = self.config.training
+        return len(self._training) if config.optimizer == "lbfgs" else config.batch_size
+
+    @property
+    def _steps_an_epoch(self) -> int:
+        return math.ceil(len(self._training) / self._batch_size)
 
     def epochs(self) -> Iterator[Progress | Epoch]:
         """Trains, and yields how far it is and what each epoch came to.
@@ -153,7 +178,7 @@ class Run(ABC):
         """Trains each stage alone."""
         over = 0
         for stage, epochs in zip(self._stages(), self.stage_epochs, strict=True):
-            if not self._left or self._left["layer"] == stage.number:
+            if not self._left or self._left.stage == stage.number:
                 if self._fresh:
                     stage.begin()
                 remembered: dict[str, Tensor] = {}
@@ -171,7 +196,6 @@ class Run(ABC):
         config, inputs, network = self.config.training, self._training, part.network
         if config.compile:
             compute = compiled(compute)
-        size = len(inputs) if config.optimizer == "lbfgs" else config.batch_size
         part.optimizer = build_optimizer(network, config)
         if isinstance(network, AutoencoderBase):
             constrain(network, config, part.optimizer)
@@ -179,16 +203,16 @@ class Run(ABC):
             part.go_on_from(self._left, self._generator, self.device)
             self._left = None
         self._now = part
-        steps_an_epoch = math.ceil(len(inputs) / size)
+        steps_an_epoch = self._steps_an_epoch
         steps, done = epochs * steps_an_epoch, part.at.epochs * steps_an_epoch + part.at.step
         schedule = build_schedule(part.optimizer, config, steps, done)
         for code in network.modules():
             if config.k_start and isinstance(code, TopK | BatchTopK):
                 lower_k(code, config.k_start, part.optimizer, steps, done)
         for progress in train_epochs(
-            network, compute, inputs, part.optimizer, schedule, epochs=epochs, batch_size=size,
-            generator=self._generator, position=part.at, precision=config.precision,
-            clip_grad=config.clip_grad,
+            network, compute, inputs, part.optimizer, schedule, epochs=epochs,
+            batch_size=self._batch_size, generator=self._generator, position=part.at,
+            precision=config.precision, clip_grad=config.clip_grad,
         ):  # fmt: skip
             yield progress
             if progress.losses is None:
@@ -204,9 +228,10 @@ class Run(ABC):
             self.seconds += event.row["seconds"]
         return event
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RunState:
         """All that it takes to go on from here, bit for bit, while `epochs()` waits in an epoch or
-        after one. Raises DivergedError where the weights are no finite numbers.
+        after one. Its tensors are those of the run, not copies. Raises DivergedError where the
+        weights are no finite numbers.
         """
         assert self._now is not None
         weights = self.network.state_dict()
@@ -215,24 +240,46 @@ class Run(ABC):
                 "the weights are no longer finite: training diverged; a smaller --lr or --clip-grad"
                 " helps"
             )
-        return {
-            "architecture": self.architecture.to_json(),
-            "whole": weights,
-            "fresh": self._fresh,
-            "rows": self.rows,
-            "seconds": self.seconds,
-            "best": self._best,
-            "kept": self._kept,
+        vocabulary = self._vocabulary
+        return RunState(
+            architecture=self.architecture.to_json(),
+            vocabulary=vocabulary.to_json() if vocabulary else None,
+            fresh=self._fresh,
+            rows=self.rows,
+            seconds=self.seconds,
+            weights=weights,
+            best=self._best,
+            kept=self._kept,
             **self._now.state(self._generator, self.device),
-        }
+        )
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Lets `epochs()` go on from the state of a run with the same config and images."""
-        self.network.load_state_dict(state["whole"])
-        self.rows, self.seconds = list(state["rows"]), state["seconds"]
-        self._fresh = state["fresh"]
-        self._best, self._kept = state["best"], dict(state["kept"])
+    def restore(self, state: RunState) -> None:
+        """Lets `epochs()` go on from the state of a run with the same config and images.
+
+        Raises ModelFileError where it does not fit them.
+        """
+        self._fresh = state.fresh
+        self._refuse_misfit(state)
+        with restoring():
+            self.network.load_state_dict(state.weights)
+        self.rows, self.seconds = list(state.rows), state.seconds
+        self._best, self._kept = state.best, dict(state.kept)
         self._left = state
+
+    def _refuse_misfit(self, state: RunState) -> None:
+        """Raises ModelFileError where a state cannot be one of this run."""
+        if not 0 <= state.stage <= len(self.stage_epochs):
+            raise ModelFileError("the checkpoint is of a stage that its options do not have")
+        before = self.stage_epochs[: state.stage - 1] if state.stage else self.stage_epochs
+        needed = {"epoch", "loss", "lr", "seconds", f"{self.noun}_per_second"}
+        if len(state.rows) != sum(before) + state.loop.epochs or any(
+            needed - row.keys() for row in state.rows
+        ):
+            raise ModelFileError("the checkpoint does not hold a row for each of its epochs")
+        shapes = {name: value.shape for name, value in self.network.state_dict().items()}
+        for tensors in (state.weights, *([state.kept] if state.kept else [])):
+            if {name: value.shape for name, value in tensors.items()} != shapes:
+                raise ModelFileError("the weights of the checkpoint do not fit its options")
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """The parameters by name."""
@@ -252,12 +299,23 @@ class Run(ABC):
                 self.noun: len(self._training),
                 "data_sha256": self.data.checksum,
                 "seconds": round(self.seconds, 3),
-                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                **self._ended(),
                 "device": self.device.type,
                 "threads": torch.get_num_threads(),
                 "versions": versions(),
             },
         )
+
+    @property
+    def best_weights(self) -> Mapping[str, Tensor]:
+        """Those of the model, were training to end here."""
+        return self._kept or self.network.state_dict()
+
+    def _ended(self) -> dict[str, str]:
+        """When training ended, or else how far it is."""
+        if len(self.rows) < self.planned_epochs:
+            return {"unfinished": f"{len(self.rows)} of {self.planned_epochs} epochs"}
+        return {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
 
     def _measure(self, compute: Objective) -> dict[str, float]:
         """The loss of what is held out, if anything is, and the figures after an epoch."""
@@ -314,48 +372,49 @@ class _Part:
     optimizer: Optimizer | None = None
 
     def state(self, generator: torch.Generator, device: torch.device) -> dict[str, Any]:
-        """What `go_on_from` needs."""
+        """The fields of a RunState that `go_on_from` needs."""
         assert self.optimizer is not None
         at = self.at
         return {
-            "layer": self.layer,
-            "network": self.network.state_dict() if self.layer else {},
-            "optimizer": self.optimizer.state_dict()["state"],
+            "stage": self.layer,
+            "stage_weights": self.network.state_dict() if self.layer else {},
+            "optimizer": state_of(self.optimizer),
             "remembered": self.remembered,
-            "position": {
-                "epochs": at.epochs,
-                "step": at.step,
-                "seconds": at.seconds,
-                "lr": at.lr,
-                "sums": at.sums.sums,
-                "inputs": at.sums.inputs,
-            },
+            "loop": LoopState(at.epochs, at.step, at.seconds, at.lr, at.sums.sums, at.sums.inputs),
             "order": at.order if at.step else generator.get_state(),
-            "chance": torch.get_rng_state(),
-            "chance_on_device": (
+            "random": torch.get_rng_state(),
+            "device_random": (
                 None if device.type == "cpu" else torch.get_device_module(device).get_rng_state()
             ),
         }
 
-    def go_on_from(
-        self, state: Mapping[str, Any], generator: torch.Generator, device: torch.device
-    ) -> None:
-        """Puts the state of the same part in place."""
+    def go_on_from(self, state: RunState, generator: torch.Generator, device: torch.device) -> None:
+        """Puts the state of the same part in place. Raises ModelFileError where it does not fit."""
         assert self.optimizer is not None
-        self.network.load_state_dict(state["network"] if self.layer else state["whole"])
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
-        self.remembered.update({k: v.to(device) for k, v in state["remembered"].items()})
-        position = state["position"]
-        sums = {name: value.to(device) for name, value in position["sums"].items()}
-        self.at = Position(
-            position["epochs"], position["step"], state["order"],
-            Means(sums, position["inputs"]), position["seconds"], position["lr"],
-        )  # fmt: skip
-        generator.set_state(state["order"])
-        torch.set_rng_state(state["chance"])
-        if device.type != "cpu" and state["chance_on_device"] is not None:
-            torch.get_device_module(device).set_rng_state(state["chance_on_device"])
+        with restoring():
+            self.network.load_state_dict(state.stage_weights if self.layer else state.weights)
+            restore_state(self.optimizer, state.optimizer)
+            self.remembered.update({k: v.to(device) for k, v in state.remembered.items()})
+            loop = state.loop
+            sums = {name: value.view(()).to(device) for name, value in loop.sums.items()}
+            self.at = Position(
+                loop.epochs, loop.step, state.order,
+                Means(sums, loop.inputs), loop.seconds, loop.lr,
+            )  # fmt: skip
+            generator.set_state(state.order)
+            torch.set_rng_state(state.random)
+            if device.type != "cpu" and state.device_random is not None:
+                torch.get_device_module(device).set_rng_state(state.device_random)
+
+
+@contextlib.contextmanager
+def restoring() -> Iterator[None]:
+    """Raises ModelFileError for whatever torch cannot put in place."""
+    try:
+        yield
+    except (RuntimeError, ValueError, LookupError, TypeError) as error:
+        said = str(error).splitlines()[0]
+        raise ModelFileError(f"the checkpoint does not fit its own options: {said}") from error
 
 
 def _refuse_too_large(architecture: Architecture) -> None:

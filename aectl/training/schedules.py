@@ -14,22 +14,22 @@ from aectl.sections import TrainingConfig
 def build_schedule(
     optimizer: Optimizer, config: TrainingConfig, steps: int, done: int = 0
 ) -> LambdaLR:
-    """The learning rate over `steps` steps, `done` of which lie behind: a linear warm-up, then the
-    schedule's course.
+    """The learning rate over `steps` steps, `done` of which lie behind."""
+    return LambdaLR(optimizer, lambda step: factor(config, steps, done + step))
+
+
+def factor(config: TrainingConfig, steps: int, step: int) -> float:
+    """The learning rate of step `step` (from 0) of `steps`, as a fraction of the highest: a linear
+    warm-up, then the schedule's course.
 
     Of an optimiser that sees all images at each step, the rate stays what it is.
     """
     if config.optimizer == "lbfgs":
-        return LambdaLR(optimizer, lambda step: 1.0)
+        return 1.0
     warm = config.warmup * steps
-    course = SCHEDULES[config.schedule]
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / math.ceil(warm)
-        return course((step - warm) / max(1.0, steps - warm))
-
-    return LambdaLR(optimizer, lambda step: factor(done + step))
+    if step < warm:
+        return (step + 1) / math.ceil(warm)
+    return SCHEDULES[config.schedule]((step - warm) / max(1.0, steps - warm))
 
 
 def lower_k(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from aectl.training.run import Run
     from aectl.training.start import Start
+    from aectl.training.state import RunState
 
 log = logging.getLogger(__name__)
 
@@ -121,21 +122,42 @@ def new_run(
     data: ImageSet | TextSet,
     device: "torch.device",
     start: "Start | None",
-    begun: Mapping[str, Any] | None = None,
+    begun: "RunState | None" = None,
 ) -> "Run":
     """A run on what there is; one that had `begun` is yet to be restored from that state.
 
-    Raises ConfigError where config, data and start do not fit together.
+    Raises ConfigError where config, data and start do not fit together, and ModelFileError where
+    the state does not fit them.
     """
-    architecture = Architecture.from_json(begun["architecture"]) if begun else None
+    vocabulary = architecture = None
+    if begun:
+        described = begun.vocabulary
+        vocabulary = Vocabulary.from_json(described) if isinstance(data, TextSet) else None
+        architecture = _architecture_again(begun, config, data, vocabulary)
     if isinstance(data, TextSet):
         from aectl.training.text_run import TextRun
 
-        vocabulary = Vocabulary.from_json(begun["vocabulary"]) if begun else None
         return TextRun(config, data, device, start, vocabulary, architecture)
     from aectl.training.image_run import ImageRun
 
     return ImageRun(config, data, device, start, architecture)
+
+
+def _architecture_again(
+    begun: "RunState", config: Config, data: ImageSet | TextSet, vocabulary: Vocabulary | None
+) -> Architecture:
+    """That of a run that had begun. Raises ModelFileError where it does not fit its options."""
+    try:
+        found = Architecture.from_json(begun.architecture)
+    except ConfigError as error:
+        raise ModelFileError(f"the architecture in the checkpoint is not one: {error}") from None
+    shape = found.shape if isinstance(data, TextSet) else data.shape
+    classes = len(data.classes) if found.classes else 0
+    tokens = len(vocabulary) if vocabulary else 0
+    wanted = Architecture(config.model, shape, classes, found.encoder, tokens)
+    if wanted.to_json() != found.to_json():
+        raise ModelFileError("the architecture in the checkpoint does not fit its options and data")
+    return found
 
 
 def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:

@@ -84,6 +84,10 @@ class TextRun(Run):
             begin_code(self.network.encoder, config, some.inputs)
 
     @property
+    def _vocabulary(self) -> Vocabulary:
+        return self.vocabulary
+
+    @property
     def evaluation_batch(self) -> int:
         """As many as in use."""
         return batch_size(self.architecture.shape[2], self.architecture.tokens)
@@ -111,10 +115,6 @@ class TextRun(Run):
         for batch in self._measured.in_order(self.evaluation_batch):
             measure_tokens(self.network, batch.inputs, metrics)
         return metrics.result()
-
-    def state(self) -> dict[str, Any]:
-        """The state of any run, and the vocabulary."""
-        return {**super().state(), "vocabulary": self.vocabulary.to_json()}
 
     def card(self) -> ModelCard:
         """What the model file says of this run."""

@@ -36,7 +36,7 @@ def test_a_run_folder_holds_the_model_its_options_figures_and_pictures(aectl, tm
     assert aectl(*DIGITS, "--sparse", "--epochs", "3", "--out", "run").status == 0
     folder = tmp_path / "run"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "config.toml", "curves.png", "filters.png", "metrics.csv",
+        "checkpoint", "config.toml", "curves.png", "filters.png", "metrics.csv",
         "model.safetensors", "reconstructions.png", "report.html",
     ]  # fmt: skip
     for picture in folder.glob("*.png"):

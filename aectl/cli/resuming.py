@@ -1,0 +1,117 @@
+"""Training that goes on from what an earlier command kept in its run folder."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aectl import run_files
+from aectl.cli.console import Console
+from aectl.config import Config, read_toml
+from aectl.errors import ConfigError, DataError, ModelFileError
+from aectl.options import flag
+
+if TYPE_CHECKING:
+    from aectl.data.datasets import ImageSet
+    from aectl.data.text_sets import TextSet
+    from aectl.training.run import Run
+    from aectl.training.state import RunState, Session, TrainingState
+
+MAY_CHANGE = ("lr", "clip_grad", "epochs")
+"""The options that --resume takes: those that mend a training that diverged, or lengthen one."""
+
+
+def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState":
+    """The state in a run folder, of those of its seeds that are left.
+
+    Raises ConfigError for options that would make it another training, or leave nothing to do, and
+    ModelFileError where the state cannot be read, or is of another run than the folder.
+    """
+    from aectl.training import checkpoint
+
+    if others or given.keys() - set(MAY_CHANGE):
+        *most, last = map(flag, MAY_CHANGE)
+        raise ConfigError(
+            f"--resume goes on with the options that training began with; only {', '.join(most)}"
+            f" and {last}, and those of how it runs, may be given"
+        )
+    state = checkpoint.load(run)
+    _refuse_other_run(run, state.session)
+    first, *later = state.session.seeds
+    parent = run.resolve().parent
+    left = [seed for seed in later if not checkpoint.is_kept(parent / f"seed-{seed}")]
+    over = checkpoint.is_finished(run)
+    if over and "epochs" not in given and not left:
+        raise ConfigError(
+            f"the training of {run} is over, its {len(state.run.rows)} epochs; --epochs N trains it"
+            " longer"
+        )
+    _refuse_too_few(given.get("epochs"), state.run, over)
+    session = dataclasses.replace(state.session, seeds=[first, *left])
+    return dataclasses.replace(state, session=session)
+
+
+def compare(session: "Session", data: "ImageSet | TextSet", console: Console) -> None:
+    """Raises DataError where the data are others than those that training began with."""
+    from aectl.training.run import versions
+
+    if session.data_sha256 != data.checksum:
+        raise DataError(f"the data of {data.name} are not those that training began with")
+    for name, version in versions().items():
+        if session.versions.get(name) != version:
+            console.notice(
+                f"training began with {name} {session.versions.get(name)}, and goes on with"
+                f" {version}: the weights may not be those of a run in one go"
+            )
+
+
+def restore(
+    run: "Run", state: "TrainingState", given: Mapping[str, object], console: Console
+) -> list[str]:
+    """Puts the state in place and says how training goes on.
+
+    Returns a line for each time that it went on with other options.
+    """
+    run.restore(state.run)
+    done = len(run.rows)
+    said = f"going on after {done} of {run.planned_epochs} epochs"
+    if not given:
+        console.notice(said)
+        return state.session.continued
+    training = run.config.training
+    course = f"the {training.schedule} schedule" if training.optimizer != "lbfgs" else "the rate"
+    console.notice(
+        f"{said}: {course} is that of {training.epochs} epochs, and the learning rate goes on at"
+        f" {run.next_lr:.3g}"
+    )
+    changes = " ".join(f"{flag(name)} {value}" for name, value in sorted(given.items()))
+    return [*state.session.continued, f"after {done} epochs: {changes}"]
+
+
+def _refuse_other_run(run: Path, session: "Session") -> None:
+    """Raises ModelFileError where the folder's config.toml is not that of its checkpoint."""
+    path = run / run_files.CONFIG
+    if not path.is_file():
+        return
+    try:
+        kept, there = (
+            Config.from_options(options).values() for options in (session.options, read_toml(path))
+        )
+    except ConfigError as error:
+        raise ModelFileError(f"{error}; without that file, training can go on") from None
+    for name in sorted((kept.keys() | there.keys()) - set(MAY_CHANGE)):
+        if kept.get(name) != there.get(name):
+            raise ModelFileError(
+                f"{path} and the checkpoint beside it are not of the same run: {flag(name)} is"
+                f" {there.get(name)} and {kept.get(name)}; without that file, training can go on"
+            )
+
+
+def _refuse_too_few(epochs: object, state: "RunState", over: bool) -> None:
+    """Raises ConfigError where there would be nothing left to train."""
+    if not isinstance(epochs, int) or state.stage:
+        return
+    done = state.loop.epochs
+    if epochs < done + math.ceil(state.loop.step > 0) or (over and epochs == done):
+        raise ConfigError(f"--epochs {epochs} is not more than the {done} that are over already")

@@ -1,0 +1,169 @@
+"""Files of tensors in the safetensors format, written and read tensor by tensor.
+
+The format: 8 bytes, the length of a JSON header (little-endian); the header; the values of all
+tensors, one behind the other. https://github.com/huggingface/safetensors#format
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from aectl.files import write_all
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DTYPES = {
+    "U64": "uint64", "I64": "int64", "F64": "float64", "F32": "float32", "U32": "uint32",
+    "I32": "int32", "BF16": "bfloat16", "F16": "float16", "I16": "int16", "I8": "int8",
+    "U8": "uint8", "BOOL": "bool",
+}  # fmt: skip
+"""The names of the format and those of torch, in the order in which tensors stand in a file."""
+
+METADATA = "__metadata__"
+ALIGNED = 8
+LONGEST_HEADER = 100_000_000
+"""Bytes: as much as the safetensors library reads."""
+
+MOST_DIMENSIONS = 64
+"""More, torch does not know."""
+
+
+def write(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, str]) -> None:
+    """Writes a file; beside the tensors, it takes the memory of the largest one at most.
+
+    The bytes are those that the safetensors library writes. Raises OSError.
+    """
+    header, ordered = described(tensors), in_order(tensors)
+    content = {METADATA: dict(metadata), **header}
+    encoded = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % ALIGNED)
+    with path.open("wb", buffering=0) as file:
+        file.write(len(encoded).to_bytes(8, "little"))
+        write_all(file, encoded)
+        for name in ordered:
+            write_all(file, values(tensors[name]))
+
+
+def described(tensors: Mapping[str, "Tensor"]) -> dict[str, dict[str, Any]]:
+    """The header's entry of each tensor, by name: its type, its shape, its place."""
+    header, end = dict[str, dict[str, Any]](), 0
+    for name in in_order(tensors):
+        tensor = tensors[name]
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        shape = list(tensor.shape)
+        header[name] = {"dtype": _dtype(tensor), "shape": shape, "data_offsets": [begin, end]}
+    return header
+
+
+def in_order(tensors: Mapping[str, "Tensor"]) -> list[str]:
+    """The names of tensors as they stand in a file: by type, and then by name."""
+    ranks = list(DTYPES)
+    return sorted(tensors, key=lambda name: (ranks.index(_dtype(tensors[name])), name))
+
+
+def values(tensor: "Tensor") -> memoryview:
+    """The values of a tensor as bytes: its own memory where that is contiguous and on the CPU."""
+    import torch
+
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data if len(flat) else memoryview(b"")
+
+
+def read(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """The tensors of a file and its metadata.
+
+    Raises ValueError for a file that is not of this format, or not whole; OSError.
+    """
+    with path.open("rb", buffering=0) as file:
+        room = os.fstat(file.fileno()).st_size
+        header, start = _header(file, room)
+        metadata = header.pop(METADATA, {})
+        if not isinstance(metadata, dict) or not all(map(_is_text, metadata.values())):
+            raise ValueError("its metadata are no texts")
+        places = sorted(_place(name, entry) for name, entry in header.items())
+        end = 0
+        for place in places:
+            if place.begin != end:
+                raise ValueError("its tensors do not stand one behind the other")
+            end = place.end
+        if start + end != room:
+            raise ValueError("it is cut short, or too long")
+        return {one.name: _read_one(file, one.dtype, one.shape) for one in places}, metadata
+
+
+def _dtype(tensor: "Tensor") -> str:
+    names = {f"torch.{torch_name}": name for name, torch_name in DTYPES.items()}
+    return names[str(tensor.dtype)]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _header(file: IO[bytes], room: int) -> tuple[dict[str, Any], int]:
+    """The header of a file of so many bytes, and where the values begin."""
+    length = int.from_bytes(file.read(8), "little")
+    if length > min(room - 8, LONGEST_HEADER):
+        raise ValueError("its header is longer than the file")
+    try:
+        header = json.loads(file.read(length))
+    except RecursionError:
+        raise ValueError("its header is nested too deeply") from None
+    if not isinstance(header, dict):
+        raise ValueError("its header is no JSON object")
+    return header, 8 + length
+
+
+class _Place(NamedTuple):
+    """Where a tensor begins and ends, what it is called, the torch name of its type, its shape."""
+
+    begin: int
+    end: int
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def _place(name: str, entry: object) -> _Place:
+    if not isinstance(entry, dict):
+        raise ValueError(f"tensor {name!r} is not described")
+    dtype, place = entry.get("dtype"), _sizes(entry.get("data_offsets"))
+    shape = _sizes(entry.get("shape"))
+    if dtype not in DTYPES or shape is None or place is None or len(place) != 2:
+        raise ValueError(f"tensor {name!r} has no type, no shape or no place")
+    if place[1] - place[0] != math.prod(shape) * _itemsize(dtype):
+        raise ValueError(f"tensor {name!r} has not the size of its shape")
+    return _Place(place[0], place[1], name, DTYPES[dtype], shape)
+
+
+def _sizes(value: object) -> tuple[int, ...] | None:
+    """A list of whole numbers from 0, no longer than the shape of a tensor may be; else None."""
+    if not isinstance(value, list) or len(value) > MOST_DIMENSIONS:
+        return None
+    return tuple(value) if all(type(one) is int and 0 <= one < 2**62 for one in value) else None
+
+
+def _itemsize(dtype: str) -> int:
+    return 1 if dtype == "BOOL" else int(dtype.lstrip("BFIU")) // 8
+
+
+def _read_one(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> "Tensor":
+    import torch
+
+    try:
+        tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+    except RuntimeError as error:
+        raise ValueError(f"a tensor of shape {list(shape)} cannot be made: {error}") from None
+    left = values(tensor)
+    while left:
+        read = file.readinto(left)  # type: ignore[attr-defined]
+        if not read:
+            raise ValueError("it became shorter while it was read")
+        left = left[read:]
+    if dtype == "bool" and (tensor.view(torch.uint8) > 1).any():
+        raise ValueError("it holds truth values that are neither true nor false")
+    return tensor
