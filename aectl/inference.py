@@ -81,9 +81,16 @@ class Features:
 
     def of(self, code: Tensor) -> NDArray[Any]:
         """code (n, features), as it is to be written."""
-        scaled = torch.nn.functional.normalize(code) if self.normalize == "l2" else code
+        scaled = _of_length_one(code) if self.normalize == "l2" else code
         wanted: NDArray[Any] = scaled.to(getattr(torch, self.dtype)).cpu().numpy()
         return wanted
+
+
+def _of_length_one(code: Tensor) -> Tensor:
+    """Each row over its Euclidean length; the largest number first, whose square may overflow."""
+    largest = code.abs().amax(1, keepdim=True)
+    scaled = torch.where(largest > 0, code / largest, code)
+    return torch.nn.functional.normalize(scaled)
 
 
 CODE = Features()

@@ -53,5 +53,6 @@ def classify(
         for batch, predictions, probabilities in session.console.counted(results, "classifying"):
             columns = tables.leading_columns(batch, found.labelled, session.truncated(batch))
             columns |= tables.of_classes(card.classes, predictions, probabilities)
-            table.write(Rows(columns, position=batch.position))
+            rows = Rows(columns, position=batch.position)
+            table.write(tables.finite_rows(rows, session.outcome.on_bad))
     return session.outcome.status(table.count)

@@ -84,5 +84,6 @@ def encode(
         results = inference.encode(network, batches, session.device(), features)
         for batch, code in session.console.counted(results, "encoding"):
             columns = tables.leading_columns(batch, found.labelled, session.truncated(batch))
-            table.write(Rows(columns, code, batch.position))
+            rows = Rows(columns, code, batch.position)
+            table.write(tables.finite_rows(rows, session.outcome.on_bad))
     return session.outcome.status(table.count)

@@ -1,6 +1,7 @@
 """`aectl reconstruct`: images beside what a model makes of them, and walks through its codes."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from aectl.data.inputs import InputBatch
     from aectl.inference import Reconstructed
     from aectl.model_file import ModelCard
+    from aectl.outputs.single_files import SingleFiles
 
 PICTURED, WALKED = 40, 5
 RANGED = 1000
@@ -172,7 +174,6 @@ class _Use:
         self, words: list[str] | None, count: int | None, pictured: bool, separate: bool
     ) -> Made:
         """Images beside their reconstructions."""
-        from aectl.outputs import pictures
         from aectl.outputs.single_files import SingleFiles
 
         wanted = count or (None if self.each else PICTURED)
@@ -184,17 +185,21 @@ class _Use:
 
             network = load_autoencoder(self.model)
             results = inference.reconstruct(network, batches, self.session.device())
-            seen = 0
-            for batch, reconstructions in self.session.console.counted(results, "reconstructing"):
+            seen = good = 0
+            for batch, made in self.session.console.counted(results, "reconstructing"):
                 left = len(batch.paths) if wanted is None else wanted - seen
-                shown.add(batch, reconstructions)
-                for path, image in list(zip(batch.paths, reconstructions, strict=True))[:left]:
-                    if files:
-                        files.save(path, pictures.to_bytes(image))
                 seen += min(left, len(batch.paths))
+                finite = self._finite(batch.paths[:left], made[:left])
+                some = batch._replace(
+                    paths=[batch.paths[n] for n in finite],
+                    images=batch.images[finite],
+                    labels=[batch.labels[n] for n in finite],
+                )
+                shown.add(some, made[finite])
+                good += self._saved(files, some.paths, made[finite])
                 if seen == wanted:
                     break
-        return Made(seen, shown.pictures(separate) if pictured and seen else [])
+        return Made(good, shown.pictures(separate) if pictured and good else [])
 
     def interpolated(self, ends: tuple[str, str], steps: int) -> Made:
         """A row from one image to another."""
@@ -241,6 +246,8 @@ class _Use:
 
     def decoded(self, path: Path, count: int | None, pictured: bool) -> Made:
         """What the codes of a table decode to."""
+        import numpy as np
+
         from aectl.data.codes import read_codes
 
         stdin = None if sys.stdin is None else sys.stdin.buffer
@@ -251,20 +258,51 @@ class _Use:
         from aectl.outputs.single_files import SingleFiles
 
         network = load_autoencoder(self.model)
-        if self.each:
-            files = SingleFiles(self.each, self.session.common.overwrite)
-            wanted = codes.values[:count]
-            for first in range(0, len(wanted), inference.PART):
-                part = slice(first, first + inference.PART)
-                made = pictures.to_bytes(inference.decode_codes(network, wanted[part]))
-                for name, image in zip(codes.names[part], made, strict=False):
-                    files.save(name, image)
-        if not pictured:
-            return Made(len(codes.names), [])
-        shown = count or PICTURED
-        made = pictures.to_bytes(inference.decode_codes(network, codes.values[:shown]))
-        captions = list(map(_told, codes.names[:shown]))
-        return Made(len(codes.names), [pictures.image_grid(made, captions)])
+        files = SingleFiles(self.each, self.session.common.overwrite) if self.each else None
+        most = count or (None if files else PICTURED)
+        good, shown, names = 0, [], list[str]()
+        for first in range(0, min(most or len(codes), len(codes)), inference.PART):
+            part = slice(first, min(first + inference.PART, most or len(codes)))
+            made = inference.decode_codes(network, codes.part(part))
+            finite = self._finite(codes.names[part], made)
+            some = [codes.names[part][n] for n in finite]
+            good += self._saved(files, some, made[finite])
+            if pictured and len(names) < (count or PICTURED):
+                shown.append(made[finite])
+                names += some
+        if not pictured or not good:
+            return Made(good, [])
+        kept = slice(count or PICTURED)
+        images = pictures.to_bytes(np.concatenate(shown)[kept])
+        return Made(good, [pictures.image_grid(images, list(map(_told, names[kept])))])
+
+    def _finite(self, paths: Sequence[str], made: "NDArray[np.float32]") -> list[int]:
+        """The numbers of the images whose pixels are all finite; the others are left out."""
+        import numpy as np
+
+        from aectl.outputs.tables import NOT_FINITE
+
+        sound = np.isfinite(made).all((1, 2, 3))
+        for number in np.flatnonzero(~sound).tolist():
+            self.session.outcome.on_bad(paths[number], NOT_FINITE)
+        return [int(number) for number in np.flatnonzero(sound)]
+
+    def _saved(
+        self, files: "SingleFiles | None", paths: list[str], made: "NDArray[np.float32]"
+    ) -> int:
+        """How many images are good: all, or those that could be written to `files`."""
+        from aectl.outputs.pictures import to_bytes
+
+        if files is None:
+            return len(paths)
+        good = 0
+        for path, image in zip(paths, made, strict=True):
+            try:
+                files.save(path, to_bytes(image))
+                good += 1
+            except DataError as error:
+                self.session.outcome.on_bad(path, str(error))
+        return good
 
     def _some(self, words: list[str] | None, most: int) -> "NDArray[np.uint8]":
         """The first images of the inputs: (n, channels, height, width)."""

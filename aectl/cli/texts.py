@@ -176,7 +176,8 @@ class Rowed:
             for result in session.console.counted(found, doing, NOUN):
                 leading = tables.leading_columns(result.batch, labelled)
                 code = getattr(result, "code", None)
-                table.write(Rows({**leading, **columns(result)}, code, result.batch.position))
+                rows = Rows({**leading, **columns(result)}, code, result.batch.position)
+                table.write(tables.finite_rows(rows, session.outcome.on_bad))
         return reading.status(table.count)
 
 

@@ -1,14 +1,21 @@
 """A folder in which each image that a model makes lies in a file of its own."""
 
+import errno
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.images import to_pil
+from aectl.errors import DataError, OutputError
 from aectl.files import writing
 from aectl.outputs.pictures import save_png
 from aectl.outputs.run_folder import refuse_filled
+
+OF_THE_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ,
+               errno.EINVAL)  # fmt: skip
+"""Errors of the system that are due to the name of a file, and say nothing about the next."""
 
 
 class SingleFiles:
@@ -23,13 +30,28 @@ class SingleFiles:
         refuse_filled(folder, overwrite)
         self._folder = folder
         self._made: set[Path] = set()
+        self._numbers: Counter[Path] = Counter()
 
     def save(self, path: str, image: NDArray[np.uint8]) -> None:
-        """Writes the image, (channels, height, width), that was made of the one at `path`."""
+        """Writes the image, (channels, height, width), that was made of the one at `path`.
+
+        Raises DataError where a file cannot have such a name.
+        """
+        if "\0" in path:
+            raise DataError("no file can have a zero byte in its name")
         file = self._file(path)
-        with writing(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        save_png(file, to_pil(image))
+        try:
+            if file.is_dir():
+                raise DataError(f"{file} is a folder already")
+            with writing(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            save_png(file, to_pil(image))
+        except (OSError, OutputError) as error:
+            cause = error.__cause__ if isinstance(error, OutputError) else error
+            if isinstance(cause, OSError) and cause.errno in OF_THE_NAME:
+                raise DataError(f"cannot write {file}: {cause.strerror}") from None
+            raise
+        self._made.add(file)
 
     def _file(self, path: str) -> Path:
         parts = [part.replace(":", "-") for part in PurePosixPath(path).parts]
@@ -37,8 +59,8 @@ class SingleFiles:
         wanted = self._folder.joinpath(*inside)
         if wanted.suffix.lower() != ".png":
             wanted = wanted.with_name(f"{wanted.name}.png")
-        file, number = wanted, 2
+        file = wanted
         while file in self._made:
-            file, number = wanted.with_stem(f"{wanted.stem}-{number}"), number + 1
-        self._made.add(file)
+            self._numbers[wanted] += 1
+            file = wanted.with_stem(f"{wanted.stem}-{self._numbers[wanted] + 1}")
         return file

@@ -20,6 +20,7 @@ from aectl.outputs.formats import Column, Csv, Rows, format_of
 from aectl.outputs.part import BadInput, Part, folder_of
 
 if TYPE_CHECKING:
+    from aectl.data.folders import OnBad
     from aectl.data.inputs import InputBatch
     from aectl.data.texts import TextBatch
 
@@ -31,6 +32,10 @@ BLOCK_SECONDS = 1.0
 
 INTERRUPTED_SECONDS = 1.0
 """How long an interrupted run may still write the rows that it has."""
+
+NOT_FINITE = "the model gives it numbers that are not finite"
+
+BEYOND_HALF = "float16 holds no number beyond 65,504, which its code has; use --dtype float32"
 
 WAITING = 32
 """Batches that may wait to be written."""
@@ -120,6 +125,8 @@ class Table:
 
     def write(self, rows: Rows) -> None:
         """Has some rows written, after those before."""
+        if not len(rows):
+            return
         self._put(rows)
         self.count += len(rows)
 
@@ -227,12 +234,37 @@ def _sorted(parts: Iterable[Rows], by: str, descending: bool) -> Iterator[Rows]:
     rows = _joined(all_parts)
     values = np.asarray(rows.columns[by])
     order = np.argsort(-values if descending else values, kind="stable")
-    yield Rows(
-        {
-            name: column[order] if isinstance(column, np.ndarray) else [column[n] for n in order]
-            for name, column in rows.columns.items()
-        }
-    )
+    yield Rows({name: _taken(column, order) for name, column in rows.columns.items()})
+
+
+def finite_rows(rows: Rows, on_bad: "OnBad") -> Rows:
+    """The rows whose numbers are all finite; what the others are of is told to `on_bad`.
+
+    No table of aectl has a number that is none: JSON cannot hold it, and a mean over a column that
+    has one is none either.
+    """
+    numbers = [
+        c for c in rows.columns.values() if isinstance(c, np.ndarray) and c.dtype.kind == "f"
+    ]
+    if rows.features is not None:
+        numbers.append(rows.features)
+    sound = np.ones(len(rows), bool)
+    for array in numbers:
+        sound &= np.isfinite(array).reshape(len(rows), -1).all(1)
+    if sound.all():
+        return rows
+    half = rows.features is not None and rows.features.dtype == np.float16
+    for number in np.flatnonzero(~sound).tolist():
+        on_bad(rows.columns["path"][number], BEYOND_HALF if half else NOT_FINITE)
+    kept = np.flatnonzero(sound)
+    columns = {name: _taken(column, kept) for name, column in rows.columns.items()}
+    features = None if rows.features is None else rows.features[kept]
+    return Rows(columns, features, rows.position)
+
+
+def _taken(column: Column, rows: NDArray[np.int64]) -> Column:
+    """Some rows of a column, in this order."""
+    return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
 
 
 def leading_columns(

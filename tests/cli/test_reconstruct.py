@@ -257,3 +257,35 @@ def test_one_image_of_a_dataset_is_an_input_of_every_verb(aectl, dense, classifi
     assert rows == everything[17:18]
     row = next(csv.DictReader(aectl("classify", classifier, "digits:train/0").out.splitlines()))
     assert (row["path"], row["label"]) == ("digits:train/0", "0")
+
+
+AWKWARD = {
+    "a folder's name": ("a.png", "a.png/b.png"),
+    "a file's name": ("a/b.png", "a"),
+    "300 characters": ("x" * 300, "y" * 300),
+    "a zero byte": ("a\0b", "\0c"),
+}
+
+
+@pytest.mark.parametrize("names", AWKWARD.values(), ids=AWKWARD)
+def test_a_name_that_no_file_can_have_costs_its_row(aectl, dense, tmp_path, names):
+    """`a` becomes a.png, which stands in no folder's way; `a.png/b.png` and the others cannot."""
+    paths = ["first.png", *names, "last.png"]
+    codes = np.ones((4, 32), np.float32)
+    np.savez(tmp_path / "t.npz", path=np.array(paths), features=codes)
+    done = aectl("reconstruct", dense, "--from-codes", "t.npz", "--each", "made",
+                 "--errors", "errors.csv")  # fmt: skip
+    found = sorted(str(p.relative_to(tmp_path / "made")) for p in tmp_path.glob("made/**/*.png"))
+    left_out = 4 - len(found)
+    assert {"first.png", "last.png"} <= set(found)
+    assert done.status == (1 if left_out else 0)
+    assert left_out == {"a.png": 1, "a/b.png": 0}.get(names[0], 2)
+    assert done.err.count("aectl: left out ") == left_out
+
+
+def test_two_thousand_images_of_one_name_are_told_apart(aectl, dense, tmp_path):
+    np.savez(tmp_path / "t.npz", path=np.array(["a"] * 2000 + ["a-7"]),
+             features=np.ones((2001, 32), np.float32))  # fmt: skip
+    assert aectl("reconstruct", dense, "--from-codes", "t.npz", "--each", "made").status == 0
+    found = {path.name for path in (tmp_path / "made").iterdir()}
+    assert found == {"a.png", "a-7-2.png", *(f"a-{number}.png" for number in range(2, 2001))}

@@ -2,6 +2,7 @@
 
     python -m tests.fuzz models 10000
     python -m tests.fuzz images 10000
+    python -m tests.fuzz codes 10000
     python -m tests.fuzz kills 50     # trainings, killed at random moments, that then go on
 
 A short part of it is in the suite. Should a file end the process itself, it lies where the first
@@ -16,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import kills
+from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
 from damaged_models import damaged_model, read_model
 from watch import Tally, watched
@@ -23,18 +25,24 @@ from watch import Tally, watched
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("models", "images", "kills"))
+    parser.add_argument("what", choices=("models", "images", "codes", "kills"))
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     if given.what == "kills":
         sys.exit(not kills.run(given.count, Path(tempfile.mkdtemp())))
-    ways = {"models": (damaged_model, read_model), "images": (damaged_image, read_image)}
+    ways = {
+        "models": (damaged_model, read_model),
+        "images": (damaged_image, read_image),
+        "codes": (damaged_codes, read_table),
+    }
     made, use = ways[given.what]
     path = Path(tempfile.mkdtemp()) / "file"
     print(path, flush=True)
     tally = Tally()
     for number in range(given.seed, given.seed + given.count):
+        if given.what == "codes":
+            path = path.with_name(name_of(number))
         path.write_bytes(made(number))
         tally.add(number, watched(use, path))
     print(tally)

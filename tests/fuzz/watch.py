@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aectl.errors import AectlError
 
-SECONDS, MEBIBYTES = 2.0, 500
+SECONDS, MEBIBYTES = 3.0, 500
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,42 @@
+"""Names of files in tables: each is text that every reader takes, and can be turned back.
+
+A name that is not UTF-8 is written as `file:` and its bytes in percent-encoding (RFC 3986), such as
+`file:caf%E9.png`; one that begins with `file:` itself, or as a formula would, begins with `./`.
+"""
+
+from urllib.parse import quote, unquote_to_bytes
+
+MARK = "file:"
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""With what a cell begins that a spreadsheet computes, or may: the last four are the first four as
+wide as a letter of Japanese (OWASP, CSV injection).
+"""
+
+
+def spelt(name: str) -> str:
+    """The name as it stands in a table; one that is UTF-8 stays as it is."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return MARK + quote(_bytes(name), safe="/:")
+    return name
+
+
+def from_table(name: str) -> str:
+    """The name of the file that a table calls so, as Python spells it."""
+    if not name.startswith(MARK):
+        return name
+    return unquote_to_bytes(name[len(MARK) :]).decode("utf-8", "surrogateescape")
+
+
+def guarded(path: str) -> str:
+    """The path, with `./` before it where it begins as a formula or an encoded name would."""
+    return f"./{path}" if path.startswith((*FORMULA, MARK)) else path
+
+
+def _bytes(name: str) -> bytes:
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, which no file's name has
+        return name.encode("utf-8", "surrogatepass")
