@@ -46,6 +46,11 @@ class Architecture:
         return self.config.hidden
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Those of the hidden layers, after those of the encoder on which a classifier stands."""
+        return (*self.encoder.hidden, *self.hidden) if self.encoder else self.hidden
+
+    @property
     def code_size(self) -> int:
         """The number of units of an autoencoder's code."""
         return self.hidden[-1]

@@ -1,5 +1,6 @@
 """What a trained network is used for: each use a generator over batches of images."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,11 @@ VECTOR = 32
 
 
 CLASSES_NAMED = 20
+
+FILTER_VALUES = 1 << 23
+"""Pixels of all images, a copy a unit, through which the gradient of filters is computed."""
+
+LEAST_FILTERED, MOST_FILTERED = 4, 32
 
 PART = 250
 """Images that are looked at a time where there is no batch."""
@@ -342,20 +348,37 @@ class Preprocessing:
         return to_tensor(decode(path, self.shape, self.decoding), torch.device("cpu"))
 
 
-def filters(network: ImageNetwork, mean: NDArray[Any], spread: NDArray[Any], most: int) -> Floats:
+def filters(network: ImageNetwork, images: Pixels, most: int) -> Floats:
     """What each unit looks for, of `most` units: (units, channels, height, width).
 
-    The gradient of what the unit answers, before its activation, at the `mean` image, times the
-    `spread` (standard deviation) of each pixel, both (channels, height, width). For a single
-    layer these are its weights in units of how much each pixel varies: the direction that excites
-    the unit most (CS294A notes, section 4), without the pixels that never change and on which the
-    weights are still what chance made them.
+    The gradient of what the unit answers, before its activation, times the standard deviation of
+    each pixel of the `images`, (n, channels, height, width). For a single layer these are its
+    weights in units of how much each pixel varies: the direction that excites the unit most (CS294A
+    notes, section 4), without the pixels that never change and on which the weights are still what
+    chance made them. Of deeper units it is the mean over some of the images: at any one of them,
+    most units of a sparse code below are off, and pass no gradient on.
     """
     network.cpu().eval()
-    image = torch.from_numpy(mean).float()
     with torch.no_grad():
-        units = min(most, network.filter_responses(image[None]).shape[1])
-    images = image.expand(units, *image.shape).clone().requires_grad_()
-    answers = network.filter_responses(images)[:, :units]
-    (gradient,) = torch.autograd.grad(answers.diagonal().sum(), images)
-    return gradient.numpy() * spread.astype(np.float32)
+        units = min(most, network.filter_responses(_tensor_of(images[:1])).shape[1])
+    fitting = FILTER_VALUES // (units * math.prod(network.shape))
+    few = min(len(images), max(LEAST_FILTERED, min(MOST_FILTERED, fitting)))
+    gradients: list[Floats] = []
+    for place in np.linspace(0, len(images) - 1, few).round().astype(int):
+        gradients.append(_gradients(network, images[place : place + 1], units))
+        if len(gradients) == 2 and np.array_equal(gradients[0], gradients[1]):  # a single layer
+            break
+    made: Floats = np.mean(gradients, axis=0) * mean_and_spread(images)[1]
+    return made
+
+
+def _gradients(network: ImageNetwork, image: Pixels, units: int) -> Floats:
+    """The gradient of each unit's answer to an image: (units, channels, height, width)."""
+    copies = _tensor_of(image).expand(units, *network.shape).clone().requires_grad_()
+    answers = network.filter_responses(copies)[:, :units]
+    (gradient,) = torch.autograd.grad(answers.diagonal().sum(), copies)
+    return gradient.numpy()
+
+
+def _tensor_of(images: Pixels) -> Tensor:
+    return to_tensor(images, torch.device("cpu"))

@@ -193,8 +193,7 @@ def _answers(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
 
 
 def _units(network: ImageNetwork, images: Pixels, answers: Floats) -> Units:
-    mean, spread = inference.mean_and_spread(images)
-    filters = inference.filters(network, mean, spread, MOST_UNITS)
+    filters = inference.filters(network, images, MOST_UNITS)
     total = answers.shape[1]
     answers = answers[:, : len(filters)]
     there = np.where(answers == 0, np.nan, answers)

@@ -11,7 +11,7 @@ from aectl.data.inputs import in_memory
 from aectl.inspection import BINS, MAPS, Inspection
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.models import Autoencoder, Classifier
-from aectl.models.codes import TopK
+from aectl.models.codes import BatchTopK, Code, TopK
 
 CPU = torch.device("cpu")
 
@@ -174,3 +174,44 @@ def test_the_mistakes_of_a_classifier_are_those_of_its_confusion():
         assert probabilities.argmax() == mistake.prediction
         assert probabilities.max().item() == pytest.approx(mistake.probability, rel=1e-5)
     np.testing.assert_array_equal(found, np.minimum(confusion, 12))
+
+
+def image_gradients(network, image):
+    """The gradient of each answer of a network to an image, (units, ...), as torch has it."""
+    x = torch.from_numpy(image[None]).float() / 255
+    return torch.func.jacrev(network.filter_responses)(x)[0, :, 0].detach().numpy()
+
+
+def silent(code):
+    """A classifier on a code of which an image makes two units active, and the mean image none."""
+    encoder = Autoencoder((1, 6, 6), [36], code=code).encoder
+    with torch.no_grad():
+        encoder.to_code.weight.copy_(torch.eye(36))
+        encoder.to_code.bias.fill_(-0.5)
+    return Classifier((1, 6, 6), [5], 3, encoder=encoder).eval()
+
+
+@pytest.mark.parametrize("code", [Code("relu"), BatchTopK("relu", 2), TopK("relu", 1)])
+def test_filters_of_a_classifier_on_a_code_are_not_grey(code):
+    torch.manual_seed(0)
+    network = silent(code)
+    if isinstance(code, BatchTopK):
+        code.threshold.fill_(0.2)
+    pixels = np.zeros((18, 1, 36), np.uint8)
+    for number in range(18):
+        pixels[number, 0, [number, number + 18]] = 255
+    pixels = pixels.reshape(18, 1, 6, 6)
+    mean = pixels.mean(0)
+    found = inference.filters(network, pixels, 400)
+    assert (np.abs(found).max((1, 2, 3)) > 0).all()
+    wanted = np.mean([image_gradients(network, image) for image in pixels], 0)
+    np.testing.assert_allclose(found, wanted * (pixels / 255).std(0), rtol=1e-4, atol=1e-7)
+    if not isinstance(code, TopK):
+        assert (image_gradients(network, mean) == 0).all()
+
+
+def test_filters_of_a_single_layer_are_its_weights_in_units_of_each_pixel_s_deviation(network):
+    shown = images(50).images
+    weights = network.encoder.to_code.weight.detach().numpy().reshape(10, 1, 6, 6)
+    found = inference.filters(network, shown, 7)
+    np.testing.assert_allclose(found, weights[:7] * (shown / 255).std(0), rtol=1e-4, atol=1e-7)

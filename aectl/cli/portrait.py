@@ -97,11 +97,13 @@ def facts(card: "ModelCard") -> dict[str, str]:
     """What a model is and how it came about, a line each."""
     said, options = card.training, card.training.get("options", {})
     channels, height, width = card.shape
-    inner = [str(units) for units in card.architecture.hidden]
-    last = str(card.architecture.classes or f"{channels}x{height}x{width}")
+    network = card.architecture
+    inner = [str(units) for units in network.widths]
+    last = str(network.classes or f"{channels}x{height}x{width}")
+    below = f" on the code of a trained {network.encoder.kind}" if network.encoder else ""
     versions = said.get("versions", {})
     lines = {
-        "network": f"{card.architecture.kind}, "
+        "network": f"{network.kind}{below}, "
         + " - ".join([f"{channels}x{height}x{width}", *inner, last]),
         "trained on": card.dataset,
         "epochs, seed": f"{options.get('epochs', '?')}, {options.get('seed', '?')}",

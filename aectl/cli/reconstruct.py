@@ -274,7 +274,7 @@ class _Use:
             return Made(good, [])
         kept = slice(count or PICTURED)
         images = pictures.to_bytes(np.concatenate(shown)[kept])
-        return Made(good, [pictures.image_grid(images, list(map(_told, names[kept])))])
+        return Made(good, [pictures.image_grid(images, _told(names[kept]))])
 
     def _finite(self, paths: Sequence[str], made: "NDArray[np.float32]") -> list[int]:
         """The numbers of the images whose pixels are all finite; the others are left out."""
@@ -347,11 +347,12 @@ class _Shown:
 
         originals = np.concatenate([shown.batch.images for shown in self._batches])[: self._most]
         made = np.concatenate([shown.reconstruction for shown in self._batches])[: self._most]
+        paths = [path for shown in self._batches for path in shown.batch.paths][: self._most]
+        labels = [label for shown in self._batches for label in shown.batch.labels]
         names = [
-            _told(path if label is None else label)
-            for shown in self._batches
-            for path, label in zip(shown.batch.paths, shown.batch.labels, strict=True)
-        ][: self._most]
+            name if label is None else spelt_out(printable(label))
+            for name, label in zip(_told(paths), labels, strict=False)
+        ]
         errors = pictures.errors(originals, made)
         captions = [f"{name}\n{error}" for name, error in zip(names, errors, strict=True)]
         if separate:
@@ -362,9 +363,11 @@ class _Shown:
         return [pictures.reconstruction_grid(originals, made, captions, TITLE)]
 
 
-def _told(path: str) -> str:
-    """What names an image, the path of a file without its folders, as a picture shows it."""
-    return spelt_out(printable(path.rpartition("/")[2] or path))
+def _told(paths: Sequence[str]) -> list[str]:
+    """What a picture calls its images: no more of their paths than tells them apart."""
+    from aectl.outputs.names import distinguished
+
+    return [spelt_out(printable(name)) for name in distinguished(paths)]
 
 
 def _check(walks: list[object], inputs: bool, separate: bool, each: Path | None) -> None:

@@ -202,8 +202,7 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
 
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
     sample = images.spread(min(SAMPLED, few_enough)).images
-    mean, spread = inference.mean_and_spread(sample)
-    filters = inference.filters(network, mean, spread, most=pictures.MOST_FILTERS)
+    filters = inference.filters(network, sample, most=pictures.MOST_FILTERS)
     dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
     drawn = {"filters": pictures.filter_grid(filters, dead, _told_of(len(filters), dead))}
     if not isinstance(network, Classifier):

@@ -43,7 +43,7 @@ class TrainingView:
         self._console, self._epochs = console, run.planned_epochs
         config = run.config
         self._every = math.ceil(self._epochs / LINES)
-        widths = ", ".join(str(width) for width in run.architecture.hidden)
+        widths = ", ".join(str(width) for width in run.architecture.widths)
         console.notice(
             f"{config.model.model} ({widths}) on {run.trained_inputs:,} {run.noun} of"
             f" {config.data.dataset} ({_size(run)}),"

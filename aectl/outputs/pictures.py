@@ -29,8 +29,10 @@ MOST_FILTERS = 400
 MARK = 96
 SPACE, FILTER_SPACE, PAIR_SPACE = 8, 3, 3
 TEXT_SIZE, LINE = 11, 14
-LEAST_CAPTION = 56
-"""Pixels of width in which a caption finds room."""
+LEAST_CAPTION, LARGEST_CAPTION = 56, 112
+"""Pixels of width in which a caption finds room; a longer one has several lines."""
+
+MOST_LINES = 3
 
 
 def save_png(path: Path, picture: Image.Image) -> None:
@@ -127,8 +129,10 @@ def _sheet(
 ) -> Image.Image:
     """Tiles (n, channels, height, width) in rows on paper, each above its caption."""
     count, channels, height, width = tiles.shape
-    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
-    wide = max(width, LEAST_CAPTION) if lines else width
+    longest = max(map(_length, captions), default=0)
+    wide = max(width, min(max(longest, LEAST_CAPTION), LARGEST_CAPTION)) if captions else width
+    said = [_caption(caption, wide + space - 2) for caption in captions]
+    lines = max(map(len, said), default=0)
     below = lines * LINE + 2 if lines else 0
     columns = columns or _columns(count, wide + space, height + below + space)
     across = columns * (wide + space) + space
@@ -144,9 +148,9 @@ def _sheet(
         x = space + column * (wide + space)
         y = top + space + row * (height + below + space)
         sheet.paste(to_pil(tiles[place]), (x + (wide - width) // 2, y))
-        for number, line in enumerate(captions[place].split("\n") if lines else ()):
+        for number, line in enumerate(said[place] if said else ()):
             middle = x + wide / 2, y + height + 1 + number * LINE
-            draw.text(middle, _elided(line, wide + space - 2), INK, _font(), anchor="ma")
+            draw.text(middle, line, INK, _font(), anchor="ma")
     return sheet
 
 
@@ -163,6 +167,28 @@ def _font() -> "FreeTypeFont":
 
     file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     return ImageFont.truetype(str(file), TEXT_SIZE)
+
+
+def _length(caption: str) -> int:
+    """Pixels that the longest line of a caption takes."""
+    return max(math.ceil(_font().getlength(line)) for line in caption.split("\n"))
+
+
+def _caption(caption: str, width: int) -> list[str]:
+    """The lines of a caption; one that is too long is broken, and loses its middle at last."""
+    return [piece for line in caption.split("\n") for piece in _broken(line, width)]
+
+
+def _broken(line: str, width: int) -> list[str]:
+    """A line as a few that are no longer than `width`, broken at signs in it where it can be."""
+    pieces: list[str] = []
+    while line and _font().getlength(line) > width and len(pieces) < MOST_LINES - 1:
+        fitting = next(n for n in range(len(line), 0, -1) if _font().getlength(line[:n]) <= width)
+        signs = [n for n in range(1, fitting + 1) if not line[n - 1].isalnum()]
+        end = max((n for n in signs if n > fitting // 2), default=fitting)
+        pieces.append(line[:end].rstrip())
+        line = line[end:].lstrip()
+    return [*pieces, _elided(line, width)]
 
 
 def _elided(line: str, width: int) -> str:

@@ -289,3 +289,27 @@ def test_two_thousand_images_of_one_name_are_told_apart(aectl, dense, tmp_path):
     assert aectl("reconstruct", dense, "--from-codes", "t.npz", "--each", "made").status == 0
     found = {path.name for path in (tmp_path / "made").iterdir()}
     assert found == {"a.png", "a-7-2.png", *(f"a-{number}.png" for number in range(2, 2001))}
+
+
+SPACE, IMAGE_ENDS = 8, 8 + 64
+ALIKE = [
+    ("cat/000.png", "dog/000.png"),
+    ("cat/left/000.png", "dog/left/000.png"),
+    ("holiday_2019_at_the_sea.png", "holiday_2020_at_the_sea.png"),
+    ("0/17", "1/17"),
+]
+
+
+@pytest.mark.parametrize("files", ALIKE, ids="|".join)
+def test_captions_tell_images_apart(aectl, dense, tmp_path, files):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 99).save(tmp_path / name, format="png")
+    assert aectl("encode", dense, *files, "--out", "codes.csv").status == 0
+    assert aectl("reconstruct", dense, *files, "--separate", "--out", "r.png").status == 0
+    assert aectl("reconstruct", dense, "--from-codes", "codes.csv", "--out", "made.png").status == 0
+    for picture in ("r-inputs.png", "r-outputs.png", "made.png"):
+        sheet = np.asarray(Image.open(tmp_path / picture))
+        first, second = np.split(sheet[:, SPACE:], 2, axis=1)
+        assert (first[:IMAGE_ENDS] == second[:IMAGE_ENDS]).all()
+        assert (first != second).any()

@@ -331,6 +331,54 @@ def test_codes_that_are_all_the_same_have_a_map(aectl, one_colour):
     assert np.isfinite(maps["tsne"]).all()
 
 
+@browser_needed
+def test_captions_of_a_page_tell_images_apart(browser, aectl, dense, scans, tmp_path):
+    for folder in ("left", "right"):
+        (tmp_path / "set" / "all" / folder).mkdir(parents=True)
+        for name in ("000.png", "001.png"):
+            (tmp_path / "set" / "all" / folder / name).write_bytes((scans / name).read_bytes())
+    assert aectl("eval", dense, "--dataset", "set", "--report", "page.html").status == 0
+    with opened(browser, tmp_path / "page.html") as page:
+        said = page.locator("#galleries .row").first.locator("figcaption").all_inner_texts()
+        names = [text.split(" · ")[1] for text in said]
+        assert sorted(names) == ["left/000.png", "left/001.png", "right/000.png", "right/001.png"]
+
+
+@browser_needed
+def test_a_plot_s_title_stands_clear_of_its_icons_and_the_asked_map_is_shown(
+    browser, aectl, dense, scans, tmp_path
+):
+    few = ("--dataset", scans, "--include", "0[0-2]*.png")
+    assert aectl("eval", dense, *few, "--report", "page.html", "--map", "tsne").status == 0
+    points = data_of(tmp_path / "page.html")["models"][0]["maps"]["tsne"]
+    with opened(browser, tmp_path / "page.html", width=500) as page:
+        for shown in page.locator(".chart").all():
+            title, icons = (shown.locator(part).bounding_box() for part in ("h3", ".modebar"))
+            assert title["y"] + title["height"] <= icons["y"]
+        assert page.locator("#map [aria-pressed=true]").inner_text() == "t-SNE"
+        drawn = page.locator("#map .plot").evaluate("box => box.data.flatMap(trace => trace.x)")
+        assert sorted(drawn) == sorted(x for x, _ in points)
+
+
+@browser_needed
+def test_a_page_of_a_classifier_has_its_precision_and_recall(browser, aectl, classifier):
+    found = json.loads(aectl("eval", classifier, "--json").out)[0]
+    with opened(browser, classifier / "report.html") as page:
+        rows = page.locator("#confusion tr")
+        assert rows.first.inner_text().split()[-2:] == ["precision", "recall"]
+        for row, name in zip(rows.all()[1:], found["classes"], strict=True):
+            shown = [float(word) for word in row.inner_text().replace("%", "").split()[-2:]]
+            wanted = [100 * found[of][int(name)] for of in ("precision", "recall")]
+            assert shown == pytest.approx(wanted, rel=0.01)
+
+
+def test_a_page_names_the_encoder_below_a_classifier(aectl, dense, trained):
+    folder = trained("--encoder", str(dense), "--hidden", "12", "--epochs", "1")
+    facts = dict(data_of(folder / "report.html")["models"][0]["facts"])
+    wanted = "classifier on the code of a trained autoencoder, 1x8x8 - 32 - 12 - 10"
+    assert facts["network"] == wanted
+
+
 def test_a_map_of_too_few_images_is_refused(aectl, dense, scans):
     words = ("eval", dense, "--dataset", scans / "003.png", "--report", "page.html")
     done = aectl(*words, "--map", "tsne")

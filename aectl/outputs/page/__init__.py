@@ -22,7 +22,8 @@ from aectl.data.images import to_pil
 from aectl.findings import SAMPLE_SIDE, Code, Findings, Gallery, Shown, Units
 from aectl.outputs import pictures
 from aectl.outputs.curves import PANELS
-from aectl.outputs.report import Group, is_list, to_cells
+from aectl.outputs.names import distinguished
+from aectl.outputs.report import OF_EACH_CLASS, Group, is_list, to_cells
 
 GALLERY_SIDE = 128
 DIGITS = 4
@@ -109,6 +110,11 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
             name: _gallery(gallery, sheets) for name, gallery in findings.galleries.items()
         },
         "confusion": portrait.figures.get("confusion"),
+        "ofClasses": {
+            name: list(map(_finite, portrait.figures[name]))
+            for name in OF_EACH_CLASS
+            if name in portrait.figures
+        },
         "classes": list(portrait.classes),
         "mistaken": findings.mistaken and sheets.of(findings.mistaken, SAMPLE_SIDE),
         "mistakes": [
@@ -176,6 +182,7 @@ class _Sheets:
         return {
             **self.add(shown.images, side),
             "paths": list(map(_text, shown.paths)),
+            "names": list(map(_text, distinguished(shown.paths))),
             "labels": [None if label is None else _text(label) for label in shown.labels],
         }
 

@@ -52,8 +52,8 @@ function widthOf(sheet, wanted) {
 }
 
 function caption(sheet, place, more = []) {
-  const label = sheet.labels[place];
-  return [...more, label === null ? sheet.paths[place].split("/").pop() : label].join(" · ");
+  const label = new Set(sheet.labels).size > 1 ? sheet.labels[place] : null;
+  return [...more, label === null ? sheet.names[place] : label].join(" · ");
 }
 
 /* ---- the tip that follows the pointer ---- */
@@ -78,6 +78,10 @@ function tipOf(sheet, place, x, y, ...more) {
 }
 
 /* ---- plots, in the colours of the page ---- */
+
+function chart(title, box) {
+  return make("div", { class: "chart" }, make("h3", {}, title), box);
+}
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -173,16 +177,17 @@ function curves() {
   }).filter(([, traces]) => traces.length);
   if (!plots.length) return;
   const boxes = plots.map(() => make("div", { class: "plot" }));
+  const charts = plots.map(([title], place) => chart(title, boxes[place]));
   const epochs = Math.max(...models.map((model) => model.metrics.epoch.length));
   fill("curves",
     make("h2", {}, "Training"),
     make("p", {}, "Point at a curve for its figures; drag to zoom, double-click to zoom out."),
-    make("div", { class: "plots" }, ...boxes));
-  plots.forEach(([title, traces], place) => {
+    make("div", { class: "plots" }, ...charts));
+  plots.forEach(([, traces], place) => {
     const values = traces.flatMap((trace) => trace.y).filter((value) => value !== null);
     const low = Math.min(...values), high = Math.max(...values);
     plot(boxes[place], traces, {
-      title: { text: plain(title), font: { size: 13 }, x: 0.02 }, hovermode: "x unified",
+      hovermode: "x unified",
       xaxis: { title: { text: "epoch" }, ...(epochs < 9 && { dtick: 1 }) }, showlegend: traces.length > 1,
       yaxis: low > 0 && high > 10 * low ? { type: "log", dtick: 1, exponentformat: "power" } : { rangemode: "normal" },
     });
@@ -255,8 +260,11 @@ function confusion(model) {
     return cell;
   });
   const name = (text) => make("th", { title: text }, text);
-  const head = make("tr", {}, make("th", {}), ...model.classes.map(name));
-  const rows = model.confusion.map((row, label) => make("tr", {}, name(model.classes[label]), ...cells(row, label)));
+  const ofClasses = Object.entries(model.ofClasses);
+  const share = (value) => make("td", { class: "share" }, value === null ? "none" : percent(value));
+  const head = make("tr", {}, make("th", {}), ...model.classes.map(name), ...ofClasses.map(([title]) => name(title)));
+  const rows = model.confusion.map((row, label) => make("tr", {},
+    name(model.classes[label]), ...cells(row, label), ...ofClasses.map(([, values]) => share(values[label]))));
   fill("confusion",
     make("h2", {}, "Confusion"),
     make("p", {}, "A row is a true class, a column a prediction. Click a mistake to see its images, with the probability that was given to the wrong class."),
@@ -341,7 +349,9 @@ function codeStatistics(model) {
     make("h2", {}, "The code"),
     make("p", {}, `${code.rhoHat.length} units with a mean activation of ${number(mean)}` +
       (code.rho === null ? "" : `, against rho = ${number(code.rho)}`) + `; ${dead} dead.`),
-    make("div", { class: "plots" }, means, actives));
+    make("div", { class: "plots" },
+      chart("mean activation of each unit (rho_hat), the largest first", means),
+      chart("active units an image (l0), of the sample", actives)));
   const sorted = [...code.rhoHat].sort((a, b) => b - a);
   const line = code.rho === null ? [] : [{
     type: "line", xref: "paper", x0: 0, x1: 1, y0: code.rho, y1: code.rho, line: { color: COLOURS[2], width: 2, dash: "dash" },
@@ -350,11 +360,9 @@ function codeStatistics(model) {
     xref: "paper", x: 1, xanchor: "right", y: code.rho, yanchor: "bottom", text: "rho", showarrow: false, font: { color: COLOURS[2] },
   }];
   plot(means, [{ y: sorted, mode: "lines", fill: "tozeroy", hovertemplate: "%{y:.3g}<extra></extra>", line: { color: COLOURS[0] } }], {
-    title: { text: "mean activation of each unit (rho_hat), the largest first", font: { size: 13 }, x: 0.02 },
     xaxis: { title: { text: "units" } }, yaxis: { rangemode: "tozero" }, shapes: line, annotations: note,
   });
   plot(actives, [{ type: "histogram", x: code.l0, marker: { color: COLOURS[0] }, hovertemplate: "%{y} images, %{x} units<extra></extra>" }], {
-    title: { text: "active units an image (l0), of the sample", font: { size: 13 }, x: 0.02 },
     xaxis: { title: { text: "units" } }, yaxis: { title: { text: "images" } }, bargap: 0.05,
   });
 }
@@ -395,7 +403,7 @@ function map(model) {
     make("p", {}, `The ${of} of ${number(sample.count)} of the ${number(model.images)} images in two dimensions. Point at one to see its image.`),
     ...(names.length > 1 ? [make("div", { class: "controls" }, ...buttons)] : []),
     box);
-  draw(names[0]);
+  draw(names[names.length - 1]);
 }
 
 /* ---- drawing it all ---- */
