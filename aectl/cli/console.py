@@ -21,6 +21,9 @@ from aectl.progress import Counted, Made, Progress
 if TYPE_CHECKING:
     from aectl.data.selection import Skipped
 
+MOST_NAMED = 100
+"""Inputs that could not be read and are named on stderr; all are in the --errors file."""
+
 PLAIN_SECONDS = 10.0
 
 
@@ -135,7 +138,11 @@ class Outcome:
         if self.strict:
             raise DataError(f"{printable(path)}: {reason} (--strict stops here)")
         self.bad.append((path, reason))
-        complain(f"aectl: left out {printable(path)}: {reason}")
+        if len(self.bad) <= MOST_NAMED:
+            complain(f"aectl: left out {printable(path)}: {reason}")
+        elif len(self.bad) == MOST_NAMED + 1:
+            where = f"only in {self.errors}" if self.errors else "counted; --errors FILE lists all"
+            complain(f"aectl: {MOST_NAMED} inputs were left out; further ones are {where}")
 
     def on_remark(self, path: str, remark: Remark) -> None:
         """Takes note of something to say of an image that was read."""

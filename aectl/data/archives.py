@@ -1,23 +1,29 @@
 """Files, images unless others are asked for, in tar and zip archives."""
 
-import tarfile
-import zipfile
+import os
+import stat
 from collections.abc import Iterator
 
 from aectl.data.decoders import Found
-from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
+from aectl.data.expansion import ArchiveError
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.tars import in_tar
+from aectl.data.zips import in_zip
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+TARS = (
+    ".tar", ".tar.gz", ".tgz", ".taz", ".tar.bz2", ".tbz2", ".tbz", ".tb2", ".tar.xz", ".txz",
+    ".tar.zst", ".tar.zstd", ".tzst", ".tar.lzma", ".tlz",
+)  # fmt: skip
+ZIPS = (".zip", ".zipx")
+OTHERS = (".tar.z", ".tar.lz4", ".tar.lz", ".tar.lzo", ".tar.br", ".7z", ".rar")
+"""Endings of archives that cannot be read, and are named."""
+
+ARCHIVES = TARS + ZIPS + OTHERS
 """The endings by which an archive is known."""
-
-LARGEST_MEMBER = 128 << 20
-"""Bytes; what is larger in an archive is not unpacked into memory."""
-
-TOO_LARGE = f"has more than {LARGEST_MEMBER:,} bytes"
 
 
 def is_archive(path: str) -> bool:
-    """Whether a file, by its ending, is an archive that can be read in place."""
+    """Whether a file, by its ending, is an archive."""
     return path.lower().endswith(ARCHIVES)
 
 
@@ -26,53 +32,27 @@ def find_in_archive(
 ) -> Iterator[Found]:
     """The images in a tar or zip archive, in its order, their paths those of the archive and more.
 
-    An archive that is damaged is found with a reason, after what can be read of it; what is left
-    aside is told to `skipped`.
+    An archive that is damaged, or expands to too much, is found with a reason, after what can be
+    read of it; what is left aside is told to `skipped`.
     """
     search = (skipped or Skipped()).search(archive, selection)
-    members = _zipped if archive.lower().endswith(".zip") else _tarred
     try:
+        members = in_zip if _is_zip(archive) else in_tar
         for found in members(archive, search):
             yield found._replace(path=f"{archive}/{found.path}" if found.path else archive)
-    except Exception as error:
+    except Exception as error:  # each decoder has a kind of its own
         said = error.strerror if isinstance(error, OSError) else str(error)
         yield Found(archive, reason=f"cannot be read as an archive: {said or repr(error)}")
 
 
-def _tarred(archive: str, search: Search) -> Iterator[Found]:
-    with tarfile.open(archive, "r|*") as tar:
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined]  # else it remembers each of a million
-            name = member.name.removeprefix("./")
-            if member.isdir() or not search.takes(name):
-                continue
-            if not member.isfile():
-                yield Found(name, reason="is a link in an archive, not a file")
-            elif member.size > LARGEST_MEMBER:
-                yield Found(name, reason=TOO_LARGE)
-            elif file := tar.extractfile(member):
-                yield Found(name, content=file.read())
-        # A header that cannot be read ends a tar as its proper end does, which is of zeros.
-        assert tar.fileobj is not None
-        if tar.fileobj.tell() < tar.offset + tarfile.BLOCKSIZE:
-            yield Found("", reason="is cut short")
-        while block := tar.fileobj.read(1 << 20):
-            if block.strip(b"\0"):
-                yield Found("", reason="is damaged, and what follows the damage was not read")
-                return
+def _is_zip(archive: str) -> bool:
+    """Whether an archive is read as a zip: by its ending or, with another, by its start.
 
-
-def _zipped(archive: str, search: Search) -> Iterator[Found]:
-    with zipfile.ZipFile(archive) as packed:
-        for member in packed.infolist():
-            if member.is_dir() or not search.takes(member.filename):
-                continue
-            if member.file_size > LARGEST_MEMBER:
-                yield Found(member.filename, reason=TOO_LARGE)
-                continue
-            try:
-                content = packed.read(member)
-            except Exception as error:
-                yield Found(member.filename, reason=str(error) or repr(error))
-            else:
-                yield Found(member.filename, content=content)
+    Raises ArchiveError for what is no file, before anything waits for it.
+    """
+    if not stat.S_ISREG(os.stat(archive).st_mode):
+        raise ArchiveError("is no regular file")
+    if archive.lower().endswith(ZIPS):
+        return True
+    with open(archive, "rb") as file:
+        return file.read(4) in (b"PK\3\4", b"PK\5\6")

@@ -284,16 +284,6 @@ def test_names_in_a_tar_of_the_current_folder_are_those_below_it(tmp_path):
     assert one.path == f"{tmp_path}/t.tar/sea/a.png"
 
 
-def test_a_link_in_a_tar_is_told(tmp_path):
-    (tmp_path / "a.png").write_bytes(noise(0))
-    os.link(tmp_path / "a.png", tmp_path / "b.png")
-    with tarfile.open(tmp_path / "t.tar", "w") as tar:
-        for name in ("a.png", "b.png"):
-            tar.add(tmp_path / name, name)
-    first, second = find_in_archive(str(tmp_path / "t.tar"))
-    assert (first.reason, second.reason) == (None, "is a link in an archive, not a file")
-
-
 def test_what_unpacks_to_too_much_is_refused_unread(tmp_path):
     archive = tmp_path / "t.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:

@@ -1,0 +1,297 @@
+"""The bytes of a file, decompressed as they are asked for, with a bound on what they expand to."""
+
+import bz2
+import io
+import lzma
+import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, Protocol, Self
+
+LARGEST_MEMBER = 128 << 20
+"""Bytes; what is larger in an archive is not unpacked into memory."""
+
+TOO_LARGE = f"has more than {LARGEST_MEMBER:,} bytes"
+
+ALLOWANCE = 256 << 20
+"""Bytes that any archive may expand to, however small it is."""
+
+CONTENT_RATIO = 1000
+"""Bytes of images for each byte of the archive; deflate reaches 1,032 with nothing but zeros."""
+
+OVERHEAD_RATIO = 100
+"""Bytes of headers, of files that are skipped and of links, for each byte of the archive."""
+
+DECODER_MEMORY = 256 << 20
+"""Bytes that a decompressor may need; `xz -9` makes files that need 65 MiB."""
+
+FEED = 16 << 10
+"""Compressed bytes at a time; few, as what follows the end of a compressed stream is copied."""
+
+BUFFER = 256 << 10
+"""Decompressed bytes at a time."""
+
+SMALL = 512
+"""The same, where a file is known to be damaged."""
+
+FILE_BUFFER = 64 << 10
+"""Bytes of the file at a time."""
+
+
+class ArchiveError(Exception):
+    """An archive that cannot be read any further; the message follows its name."""
+
+
+class CutShortError(ArchiveError):
+    """An archive that ends where more must follow."""
+
+    def __init__(self) -> None:
+        super().__init__("is cut short")
+
+
+class Decompressor(Protocol):
+    """A decoder of one compressed stream, as `bz2` and `lzma` have it."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class Deflate:
+    """zlib's decoder with the interface of the others; `wbits` as in `zlib.decompressobj`."""
+
+    def __init__(self, wbits: int) -> None:
+        self._decoder = zlib.decompressobj(wbits)
+
+    @property
+    def eof(self) -> bool:
+        return self._decoder.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._decoder.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._decoder.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
+
+
+def zstandard() -> Decompressor:
+    """A decoder of Zstandard; one that needs more than 128 MiB refuses, as zstd itself does."""
+    if sys.version_info >= (3, 14):
+        from compression.zstd import ZstdDecompressor
+    else:
+        from backports.zstd import ZstdDecompressor
+    return ZstdDecompressor()
+
+
+Start = Callable[[], Decompressor]
+
+BZIP2 = tuple(
+    b"BZh%d" % level + first for level in range(1, 10) for first in (b"1AY&SY", b"\x17rE8P\x90")
+)
+"""A file with a block, or with none."""
+
+LZMA_ALONE = tuple(b"\x5d" + (1 << power).to_bytes(4, "little") for power in range(16, 30))
+"""The usual properties, and a dictionary of 64 KiB to 512 MiB."""
+
+ZSTANDARD = (b"\x28\xb5\x2f\xfd", *(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60)))
+"""A frame, or one of those that hold no data but, say, an index (RFC 8878, 3.1)."""
+
+COMPRESSIONS: dict[tuple[bytes, ...], Start] = {
+    (b"\x1f\x8b",): partial(Deflate, 31),
+    BZIP2: bz2.BZ2Decompressor,
+    (b"\xfd7zXZ\0",): partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, DECODER_MEMORY),
+    LZMA_ALONE: partial(lzma.LZMADecompressor, lzma.FORMAT_ALONE, DECODER_MEMORY),
+    ZSTANDARD: zstandard,
+}
+"""Decoders by the bytes with which a compressed stream begins."""
+
+FOREIGN = {
+    b"\x1f\x9d": "compress (.Z)", b"\x04\x22\x4d\x18": "lz4", b"LZIP\1": "lzip", b"\x89LZO": "lzop",
+    b"7z\xbc\xaf\x27": "7-Zip", b"Rar!\x1a\7": "RAR",
+}  # fmt: skip
+"""What cannot be read, by the bytes with which it begins."""
+
+LONGEST_MAGIC = 10
+"""Bytes at the start of a file that say how it is compressed."""
+
+
+@dataclass
+class Budget:
+    """How much an archive has expanded to, and what was read of it, in bytes.
+
+    Shared by all that read the same archive. Raises ArchiveError once it is too much.
+    """
+
+    consumed: int = 0
+    content: int = 0
+    overhead: int = 0
+
+    def spend_content(self, count: int) -> None:
+        """Counts bytes of a member that was asked for."""
+        self.content += count
+        self._check(self.content, CONTENT_RATIO, "")
+
+    def spend_overhead(self, count: int) -> None:
+        """Counts bytes of headers, of members that are skipped, and of links."""
+        self.overhead += count
+        self._check(self.overhead, OVERHEAD_RATIO, " of headers and files to skip")
+
+    def _check(self, spent: int, ratio: int, kind: str) -> None:
+        if spent > ALLOWANCE + ratio * self.consumed:
+            raise ArchiveError(
+                f"expands to more than {ALLOWANCE >> 20} MiB and {ratio:,} times its size{kind};"
+                " if you trust it, unpack it first"
+            )
+
+
+class Expanding(io.RawIOBase):
+    """The decompressed bytes of a file that holds one compressed stream, or several in a row.
+
+    `trailing` is whether something else stands behind them. Raises CutShortError, or the error
+    of the decoder where the file is damaged.
+    """
+
+    def __init__(self, packed: BinaryIO, start: Start, magic: tuple[bytes, ...]) -> None:
+        super().__init__()
+        self._packed, self._start, self._magic = packed, start, magic
+        self._decoder, self._waiting = start(), b""
+        self.trailing = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fills the front of `buffer`, and returns how much of it; 0 at the end."""
+        while True:
+            if self._decoder.eof and not self._next_stream():
+                return 0
+            data = b""
+            if self._decoder.needs_input:
+                data = self._waiting or self._packed.read(FEED)
+                self._waiting = b""
+                if not data:
+                    raise CutShortError
+            expanded = self._decoder.decompress(data, len(buffer))
+            if expanded:
+                buffer[: len(expanded)] = expanded
+                return len(expanded)
+
+    def _next_stream(self) -> bool:
+        """Whether another compressed stream follows; zeros between them mean nothing."""
+        if self.trailing:
+            return False
+        waiting = self._decoder.unused_data.lstrip(b"\0")
+        while len(waiting) < LONGEST_MAGIC and (more := self._packed.read(FEED)):
+            waiting = (waiting + more).lstrip(b"\0")
+        self.trailing = not waiting.startswith(self._magic) and bool(waiting)
+        if self.trailing or not waiting:
+            self._waiting = b""
+            return False
+        self._decoder, self._waiting = self._start(), waiting
+        return True
+
+
+class Stream:
+    """The bytes of an archive from its start, decompressed where it is compressed; a context.
+
+    `offset` is where the next byte stands. Each way to read takes its count from `budget`, and
+    raises CutShortError where there is less, and ArchiveError where the file is damaged.
+    """
+
+    def __init__(self, path: str, budget: Budget) -> None:
+        self.budget, self.offset, self._piece = budget, 0, BUFFER
+        self._file: BinaryIO = open(path, "rb", FILE_BUFFER)  # noqa: SIM115 - closed by the context
+        try:
+            self._size = self._file.seek(0, io.SEEK_END)
+            self._restart()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def trailing(self) -> bool:
+        """Whether something that is not compressed stands behind the end."""
+        return self._expanding is not None and self._expanding.trailing
+
+    def overhead(self, count: int) -> bytes:
+        """The next bytes, of a header or to skip; fewer than `count` only at the very end."""
+        data = self._read(count)
+        self.budget.spend_overhead(len(data))
+        return data
+
+    def content(self, count: int) -> bytes:
+        """The next `count` bytes, of a member."""
+        data = self._read(count)
+        self.budget.spend_content(len(data))
+        if len(data) < count:
+            raise CutShortError
+        return data
+
+    def seek(self, offset: int) -> None:
+        """Goes to an offset; back, in what is compressed, by way of the start."""
+        if self._expanding is None:
+            if offset > self._size:
+                raise CutShortError
+            self._reader.seek(offset)
+            self.offset = offset
+            return
+        if offset < self.offset:
+            self._restart()
+        while self.offset < offset:
+            if not self.overhead(min(self._piece, offset - self.offset)):
+                raise CutShortError
+
+    def _read(self, count: int) -> bytes:
+        try:
+            data = self._reader.read(count)
+        except ArchiveError:
+            raise
+        except Exception as error:  # each decoder has a kind of its own
+            if isinstance(error, OSError) and error.errno:
+                raise
+            if self._piece == SMALL:
+                raise ArchiveError(f"is damaged: {error}") from None
+            return self._up_to_the_damage(count)
+        self.offset += len(data)
+        consumed = self.offset if self._expanding is None else self._file.tell()
+        self.budget.consumed = max(self.budget.consumed, consumed)
+        return data
+
+    def _up_to_the_damage(self, count: int) -> bytes:
+        """Reads in small pieces, as the last one before the damage is lost with it."""
+        at, self._piece = self.offset, SMALL
+        self._restart()
+        self.seek(at)
+        return self._read(count)
+
+    def _restart(self) -> None:
+        self._file.seek(0)
+        self.offset = 0
+        head = self._file.read(LONGEST_MAGIC)
+        self._file.seek(0)
+        foreign = next((name for magic, name in FOREIGN.items() if head.startswith(magic)), None)
+        if foreign:
+            raise ArchiveError(f"is compressed by {foreign}, which is not supported: unpack it")
+        magic = next((magic for magic in COMPRESSIONS if head.startswith(magic)), None)
+        self._expanding: Expanding | None = None
+        self._reader: BinaryIO = self._file
+        if magic is not None:
+            self._expanding = Expanding(self._file, COMPRESSIONS[magic], magic)
+            self._reader = io.BufferedReader(self._expanding, self._piece)

@@ -1,0 +1,196 @@
+"""Members of zip archives (APPNOTE.TXT of PKWARE), in the order of their table of contents.
+
+The table is read by `zipfile`; members are read here, because it lets bzip2 and LZMA expand without
+bound, whatever size the table says.
+"""
+
+import bz2
+import lzma
+import os
+import posixpath
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from typing import BinaryIO
+from zipfile import ZipInfo
+
+from aectl.data.decoders import Found
+from aectl.data.expansion import (
+    DECODER_MEMORY,
+    LARGEST_MEMBER,
+    TOO_LARGE,
+    Budget,
+    Deflate,
+    Start,
+    zstandard,
+)
+from aectl.data.selection import Search
+from aectl.data.tars import LONGEST_NAME, TOO_LONG_A_NAME, clean
+
+STORED, LZMA = 0, 14
+DECOMPRESSORS: dict[int, Start] = {
+    8: partial(Deflate, -15),
+    12: bz2.BZ2Decompressor,
+    93: zstandard,
+    95: partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, DECODER_MEMORY),
+}
+"""Decoders by the number of the compression method (4.4.5)."""
+
+METHODS = {
+    1: "Shrink", 6: "Implode", 9: "Deflate64", 94: "MP3", 96: "JPEG", 97: "WavPack", 98: "PPMd",
+}  # fmt: skip
+"""What cannot be read."""
+
+LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+"""What stands before each member (4.3.7)."""
+
+ENCRYPTED, UTF8 = 0x1 | 0x40, 0x800
+"""Bits of the general purpose flag (4.4.4)."""
+
+AES = 99
+"""A "method": what is encrypted by AES says so here."""
+
+LONGEST_LINK = 4096
+"""Bytes of the path that a symbolic link leads to."""
+
+
+class MemberError(Exception):
+    """A member that cannot be read; the message is the reason."""
+
+
+def in_zip(archive: str, search: Search) -> Iterator[Found]:
+    """The files of a zip that are wanted, their paths those in the archive.
+
+    Raises BadZipFile, or ArchiveError, where the archive cannot be read.
+    """
+    with open(archive, "rb") as file, zipfile.ZipFile(file) as packed:
+        reader = _Reader(file, packed)
+        for member in packed.infolist():
+            name = name_of(member)
+            if member.is_dir() or name.endswith("/") or not search.takes(name[-LONGEST_NAME:]):
+                continue
+            if len(name) > LONGEST_NAME:
+                yield Found(name[-LONGEST_NAME:], reason=TOO_LONG_A_NAME)
+                continue
+            try:
+                content = reader.read(member)
+            except MemberError as error:
+                yield Found(name, reason=str(error))
+            else:
+                yield Found(name, content=content)
+
+
+def name_of(member: ZipInfo) -> str:
+    """A member's name, with slashes.
+
+    One that is not said to be UTF-8 is so all the same where it can be (macOS and old Linux
+    programs), else in the alphabet of the first PCs. Windows programs have written backslashes;
+    in other alphabets, that byte may be half of a letter.
+    """
+    name = member.filename
+    if not member.flag_bits & UTF8 and not name.isascii():
+        try:
+            name = name.encode("cp437").decode("utf-8")
+        except UnicodeError:
+            return clean(name)
+    return clean(name if "/" in name else name.replace("\\", "/"))
+
+
+class _Reader:
+    """Reads members of a zip, each from bytes of its own."""
+
+    def __init__(self, file: BinaryIO, packed: zipfile.ZipFile) -> None:
+        self._file, self._budget = file, Budget()
+        self._members = {name_of(member): member for member in packed.infolist()}
+        starts = sorted(member.header_offset for member in packed.infolist())
+        following = [*starts[1:], packed.start_dir][: len(starts)]
+        # Of members that start at one place, each but the last ends there.
+        self._ends = dict(zip(reversed(starts), reversed(following), strict=True))
+
+    def read(self, member: ZipInfo) -> bytes:
+        """A member's content, of a link's that of the file that it leads to.
+
+        Raises MemberError, or ArchiveError where all members together expand to too much.
+        """
+        if not stat.S_ISLNK(member.external_attr >> 16):
+            content = self._content(member, LARGEST_MEMBER)
+            self._budget.consumed += member.compress_size
+            self._budget.spend_content(len(content))
+            return content
+        target = _target(name_of(member), self._content(member, LONGEST_LINK))
+        linked = self._members.get(target)
+        if linked is None or stat.S_ISLNK(linked.external_attr >> 16):
+            raise MemberError(f"is a link to {target}, which is no file in the archive")
+        content = self._content(linked, LARGEST_MEMBER)
+        self._budget.spend_overhead(len(content))
+        return content
+
+    def _content(self, member: ZipInfo, largest: int) -> bytes:
+        """A member's own bytes, checked against the table of contents."""
+        if member.file_size > largest or member.compress_size > LARGEST_MEMBER:
+            raise MemberError(TOO_LARGE)
+        _refuse_unsupported(member)
+        content = _expanded(member.compress_type, self._packed(member), member.file_size + 1)
+        if len(content) != member.file_size:
+            raise MemberError("is damaged: it has not the size that the archive says")
+        if zlib.crc32(content) != member.CRC:
+            raise MemberError("is damaged: its checksum (CRC-32) is another")
+        return content
+
+    def _packed(self, member: ZipInfo) -> bytes:
+        """The bytes of a member as they stand in the archive."""
+        header = b""
+        if member.header_offset >= 0:
+            self._file.seek(member.header_offset)
+            header = self._file.read(LOCAL_HEADER.size)
+        if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\3\4"):
+            raise MemberError("is damaged: its header is not where the archive says")
+        *_, name, extra = LOCAL_HEADER.unpack(header)
+        end = member.header_offset + LOCAL_HEADER.size + name + extra + member.compress_size
+        if end > self._ends[member.header_offset]:
+            raise MemberError("is damaged: it overlaps another member")
+        self._file.seek(name + extra, os.SEEK_CUR)
+        return self._file.read(member.compress_size)
+
+
+def _refuse_unsupported(member: ZipInfo) -> None:
+    method = member.compress_type
+    if member.flag_bits & ENCRYPTED or method == AES:
+        raise MemberError("is encrypted, which is not supported: unpack the archive")
+    if method not in (STORED, LZMA, *DECOMPRESSORS):
+        name = METHODS.get(method, f"method {method}")
+        raise MemberError(f"is compressed by {name}, which is not supported: unpack the archive")
+
+
+def _expanded(method: int, packed: bytes, count: int) -> bytes:
+    """The first `count` bytes, or fewer, of what a member expands to."""
+    if method == STORED:
+        return packed[:count]
+    try:
+        if method == LZMA:
+            return _lzma(packed).decompress(packed[9:], count)
+        return DECOMPRESSORS[method]().decompress(packed, count)
+    except Exception as error:  # each decoder has a kind of its own
+        raise MemberError(f"is damaged: {error or repr(error)}") from None
+
+
+def _lzma(packed: bytes) -> lzma.LZMADecompressor:
+    """A decoder with the properties that a member compressed by LZMA begins with (5.8.8)."""
+    _, _, size, properties, dictionary = struct.unpack("<BBHBI", packed[:9])
+    if size != 5:
+        raise ValueError("its LZMA properties are not 5 bytes")
+    rest, lc = divmod(properties, 9)
+    pb, lp = divmod(rest, 5)
+    # No member is larger than that, so a larger dictionary has no use.
+    dictionary = max(4096, min(dictionary, LARGEST_MEMBER))
+    chain = [{"id": lzma.FILTER_LZMA1, "dict_size": dictionary, "lc": lc, "lp": lp, "pb": pb}]
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain)
+
+
+def _target(link: str, content: bytes) -> str:
+    """The path that a symbolic link leads to, in the archive."""
+    path = posixpath.join(posixpath.dirname(link), content.decode("utf-8", "surrogateescape"))
+    return posixpath.normpath(path)
