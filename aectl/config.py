@@ -9,6 +9,7 @@ from typing import Any
 
 from aectl import options
 from aectl.errors import ConfigError
+from aectl.files import opened
 from aectl.sections import (
     OF_RECTIFIERS,
     TEXT_AUTOENCODER,
@@ -187,7 +188,8 @@ def read_toml(path: Path) -> dict[str, object]:
     Raises ConfigError for a file that is missing, not TOML, or has a key that is no option.
     """
     try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"))
+        with opened(path) as file:
+            read = tomllib.loads(file.read().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

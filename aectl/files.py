@@ -1,14 +1,45 @@
-"""Writing files so that none is ever seen half written under its final name."""
+"""Opening a user's files, and writing files so that none is ever seen half written."""
 
 import contextlib
+import errno
+import io
 import os
 import re
 import select
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from aectl.errors import OutputError
+
+
+def descriptor_of(path: str | Path) -> int:
+    """A descriptor of a user's file, to read from and to close.
+
+    Raises OSError, also for what is no regular file: a pipe or a device might never end.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except ValueError:
+        raise OSError(errno.EINVAL, "its name holds a NUL character") from None
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder", os.fspath(path))
+    raise OSError(errno.EINVAL, "is not a file, but a pipe or a device", os.fspath(path))
+
+
+def opened(path: str | Path) -> io.BufferedReader:
+    """A user's file, open to be read. Raises OSError, as `descriptor_of` does."""
+    return os.fdopen(descriptor_of(path), "rb")
+
+
+def refuse_other_than_file(path: str | Path) -> None:
+    """For a file that a library opens by its path. Raises OSError, as `descriptor_of` does."""
+    os.close(descriptor_of(path))
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

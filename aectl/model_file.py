@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aectl import metadata, run_files, tensor_file
 from aectl.architecture import Architecture
 from aectl.errors import ConfigError, ModelFileError
-from aectl.files import replacing
+from aectl.files import opened, replacing
 from aectl.types import Shape
 from aectl.vocabulary import Vocabulary
 
@@ -321,7 +321,7 @@ def _open(path: Path) -> _Opened:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with path.open("rb") as start:
+        with opened(path) as start:
             length = int.from_bytes(start.read(8), "little")
         if LARGEST_HEADER < length < path.stat().st_size:
             raise ModelFileError(f"{path} is not a model: its header takes {length:,} bytes")

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "progress": set(),
     "options": {"errors"},
     "sections": {"decoding", "errors", "options"},
-    "config": {"errors", "options", "sections", "types"},
+    "config": {"errors", "files", "options", "sections", "types"},
     "files": {"errors"},
     "tensor_file": {"files"},
     "architecture": {"errors", "types", "options", "sections", "config", "models"},

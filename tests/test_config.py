@@ -317,7 +317,7 @@ def test_files_that_are_missing_folders_or_not_utf_8_are_refused(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b'dataset = "\xfc"')
     for path, reason in [
         (tmp_path / "missing.toml", "No such file"),
-        (tmp_path, "Is a directory"),
+        (tmp_path, "is a folder"),
         (tmp_path / "latin.toml", "not a TOML file"),
     ]:
         with pytest.raises(ConfigError, match=reason):

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aectl import model_file, run_files
 from aectl.errors import DataError
+from aectl.files import opened
 from aectl.options import flag
 
 if TYPE_CHECKING:
@@ -130,7 +132,7 @@ def metrics_beside(model: Path) -> list[dict[str, float]]:
     """The rows of the `metrics.csv` in a model's folder; none where it is not one of ours."""
     path = model_file.resolve(model).with_name(run_files.METRICS)
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with io.TextIOWrapper(opened(path), encoding="utf-8", newline="") as file:
             return [
                 {name: float(value) for name, value in row.items() if value}
                 for row in csv.DictReader(file)

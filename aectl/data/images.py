@@ -4,7 +4,6 @@ import contextlib
 import io
 import math
 import os
-import stat
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from aectl.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.errors import ImageError
+from aectl.files import descriptor_of
 from aectl.types import Shape
 
 SUFFIXES = (
@@ -82,13 +82,9 @@ def decode_bytes(content: bytes, shape: Shape, decoding: Decoding = USUAL_DECODI
 def read(path: str | Path) -> bytes:
     """The content of a file. Raises ImageError, also for what is no file, which might never end."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = descriptor_of(path)
         try:
             found = os.fstat(descriptor)
-            if stat.S_ISDIR(found.st_mode):
-                raise ImageError("is a folder")
-            if not stat.S_ISREG(found.st_mode):
-                raise ImageError("is not a file, but a pipe or a device")
             if found.st_size > LARGEST_FILE:
                 raise ImageError(f"has more than {LARGEST_FILE:,} bytes")
             content = os.read(descriptor, found.st_size)

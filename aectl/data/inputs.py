@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import os
-import select
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
 
-from aectl.data import datasets, patches
+from aectl.data import datasets, lines, patches
 from aectl.data.archives import find_in_archive, is_archive
 from aectl.data.datasets import ImageSet
 from aectl.data.decoders import Decoded, Decoders, Found
@@ -23,6 +22,8 @@ from aectl.errors import DataError, UnknownInputError
 from aectl.types import Shape
 
 STDIN = "-"
+
+NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"
 
 FORMULA = ("=", "+", "-", "@")
 """With what a cell begins that a spreadsheet computes."""
@@ -156,11 +157,13 @@ class Inputs:
         """The files that a word names; None where the next one may be long in coming."""
         if word == STDIN:
             assert self.stdin is not None
-            for path in pieces(self.stdin, b"\0" if self.null_separated else b"\n"):
+            for path in lines.paths(self.stdin, self.null_separated):
                 if path is None:
                     yield None
-                elif path:
-                    yield from self._named(os.fsdecode(path))
+                elif "\0" in path:
+                    yield Found(path, reason=NOT_SEPARATED)
+                else:
+                    yield from self._named(path)
         elif os.path.isdir(word):
             yield from self._described(find_files(word, self.selection, self.skipped), word)
         else:
@@ -345,23 +348,3 @@ def _refuse_unknown(word: str) -> None:
     if word == STDIN or _in_memory(word) or os.path.lexists(word):
         return
     raise UnknownInputError(f"no dataset, file or folder '{word}'{datasets.near_miss(word)}")
-
-
-def pieces(stream: BinaryIO, separator: bytes) -> Iterator[bytes | None]:
-    """What stands between the separators in a stream, as it comes; None before it may wait."""
-    begun: list[bytes] = []
-    read = getattr(stream, "read1", stream.read)  # whichever gives what there is, and no more
-    while (chunk := read(65536)) != b"":
-        if chunk is None:  # a stream that does not block, and has nothing yet
-            select.select([stream], [], [])
-            continue
-        first, *others = chunk.split(separator)
-        begun.append(first)
-        if others:
-            yield b"".join(begun)
-            *whole, last = others
-            yield from whole
-            begun = [last]
-        yield None
-    if rest := b"".join(begun):
-        yield rest

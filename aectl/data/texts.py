@@ -1,9 +1,9 @@
 """Texts, a line each: in files, in folders, on stdin, and in the datasets known by name."""
 
-import codecs
 import hashlib
 import math
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from aectl import options
 from aectl.data.folders import OnBad, class_of, find_files
-from aectl.data.inputs import STDIN, Naming, Position, pieces
+from aectl.data.inputs import STDIN, Naming, Position
+from aectl.data.lines import UTF_16, numbered
 from aectl.data.selection import Selection, Skipped
 from aectl.data.text_datasets import TEXTS, find, is_text_dataset
 from aectl.errors import DataError, UnknownInputError
+from aectl.files import opened
 from aectl.types import PAD
 from aectl.vocabulary import Vocabulary
 
@@ -32,7 +34,12 @@ OF_STDIN = "stdin"
 """What a table calls the file that lines on stdin are of."""
 
 PEEKED = 4096
-"""Bytes of a file in which none may be zero."""
+"""Bytes of a file in which none may be zero, but in UTF-16."""
+
+NO_TEXT = (
+    "is no UTF-8 text: it holds zero bytes; if it is UTF-16, iconv -f utf-16le -t utf-8 turns it"
+    " into UTF-8"
+)
 
 LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
 
@@ -131,15 +138,28 @@ class TextInputs:
         dataset that cannot be had.
         """
         for name, label, content in self._files(on_bad):
-            for number, raw in _numbered(content):
-                if raw is None:
-                    yield None
-                    continue
-                try:
-                    line = _line(name, number, raw, label)
-                except DataError as error:
-                    on_bad(f"{name}:{number}", str(error))
-                    continue
+            try:
+                yield from self._lines_of(name, label, content, on_bad)
+            except DataError as error:
+                on_bad(name, str(error))
+
+    def _lines_of(
+        self, name: str, label: str | None, content: BinaryIO, on_bad: OnBad
+    ) -> Iterator[Line | None]:
+        """The texts of a file. Raises DataError for one that cannot be read on."""
+        first_bad = 0
+        for number, raw in numbered(content):
+            if raw is None:
+                yield None
+                continue
+            try:
+                line = _line(name, number, raw, label)
+            except UnicodeDecodeError as error:
+                on_bad(f"{name}:{number}", _other_encoding(name, error.start, first_bad))
+                first_bad = first_bad or number
+            except DataError as error:
+                on_bad(f"{name}:{number}", str(error))
+            else:
                 if line is None:
                     self.account.empty += 1
                 else:
@@ -167,9 +187,10 @@ class TextInputs:
             try:
                 if one and one.reason:
                     raise OSError(0, one.reason)
-                with open(path, "rb") as file:
-                    if b"\0" in file.peek(PEEKED)[:PEEKED]:
-                        on_bad(path, "is no UTF-8 text: it holds zero bytes")
+                with opened(path) as file:
+                    start = file.peek(PEEKED)[:PEEKED]
+                    if b"\0" in start and not start.startswith(UTF_16):
+                        on_bad(path, NO_TEXT)
                     else:
                         yield self.naming(path), label, file
             except OSError as error:
@@ -274,21 +295,25 @@ def _batch(
     )
 
 
-def _numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The lines of a file and their numbers, from 1; None before one that may be long in coming."""
-    number, waits = 0, not content.seekable()
-    for raw in pieces(content, b"\n"):
-        number += raw is not None
-        if raw is not None or waits:
-            yield number, raw.removeprefix(codecs.BOM_UTF8) if raw and number == 1 else raw
+def _other_encoding(name: str, start: int, first_bad: int) -> str:
+    """The reason why a line is not read, whose byte `start` is no UTF-8; the first such line of a
+    file is told the way out.
+    """
+    if first_bad:
+        return f"is no UTF-8, as line {first_bad} is not"
+    file = "" if name == OF_STDIN else f" {shlex.quote(name)}"
+    return (
+        f"is no UTF-8, from byte {start + 1} on; if it is Latin-1, iconv -f latin1 -t utf-8{file}"
+        " turns it into UTF-8"
+    )
 
 
 def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:
-    """A line of a file, None for an empty one. Raises DataError for what is no text."""
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"is no UTF-8, from byte {error.start + 1} on") from None
+    """A line of a file, None for an empty one.
+
+    Raises UnicodeDecodeError, or DataError for what is no text.
+    """
+    text = raw.decode("utf-8")
     if "\0" in text:
         raise DataError("is no text: it holds zero bytes")
     if name.lower().endswith(LABELLED) and text.strip():

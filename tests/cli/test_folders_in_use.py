@@ -1,9 +1,12 @@
 """Folders as users have them: leftovers of other programs, runs of aectl, files of other kinds."""
 
+import contextlib
 import os
 import tarfile
+import threading
 import zipfile
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -77,6 +80,83 @@ def test_a_folder_of_such_files_alone_is_an_error_that_names_them(aectl, dense, 
     assert done.status == 2
     assert "no images in" in done.err
     assert "1 .heic" in done.err
+
+
+@pytest.mark.parametrize(
+    "listed_as",
+    [
+        "album/hill/000.png\r\nalbum/sea/001.png\r\n\r\n",
+        "\ufeffalbum/hill/000.png\nalbum/sea/001.png",
+        "\ufeffalbum/hill/000.png\r\nalbum/sea/001.png\r\n",
+        "~/album/hill/000.png\n~/album/sea/001.png\n",
+    ],
+    ids=["CRLF", "mark", "mark and CRLF", "home"],
+)
+def test_lists_of_paths_as_other_programs_write_them(
+    aectl, dense, album, monkeypatch, tmp_path, listed_as
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = aectl("encode", dense, "-", stdin=listed_as.encode())
+    assert (done.status, done.err) == (0, "")
+    assert listed(done) == ["000.png", "001.png"]
+
+
+def test_a_file_with_such_a_name_comes_before_what_a_list_may_mean(aectl, dense, album, tmp_path):
+    names = ["a.png\r", "~/b.png"]
+    (tmp_path / "~").mkdir()
+    for name in names:
+        (tmp_path / name).write_bytes((album / "hill" / "000.png").read_bytes())
+    done = aectl("encode", dense, "-", "--out", "t.npz", stdin="\n".join(names).encode())
+    assert done.status == 0, done.err
+    assert np.load("t.npz")["path"].tolist() == names
+
+
+def test_lists_that_cannot_be_read_are_told_the_way_out(aectl, dense, album):
+    done = aectl("encode", dense, "-", stdin="album/hill/000.png\n".encode("utf-16"))
+    assert (done.status, "iconv -f utf-16 -t utf-8" in done.err) == (2, True)
+    done = aectl("encode", dense, "-", stdin=b"album/hill/000.png\0album/sea/001.png\0")
+    assert (done.status, "-0 (--null) reads" in done.err) == (2, True)
+
+
+PIPES = {
+    "a.png in a list": lambda model: ["encode", model, "-"],
+    "a.png": lambda model: ["encode", model, "a.png"],
+    "m.safetensors": lambda _: ["info", "m.safetensors"],
+    "c.toml": lambda _: ["train", "--config", "c.toml"],
+    "l.safetensors": lambda _: ["train", "--load", "l.safetensors"],
+    "e.safetensors": lambda _: ["train", "--encoder", "e.safetensors"],
+    "t.txt": lambda _: ["train", "--model", "text-autoencoder", "--dataset", "t.txt"],
+    "run/model.safetensors": lambda _: ["eval", "run"],
+    "run/checkpoint/checkpoint.safetensors": lambda _: ["train", "--resume", "run"],
+    "mnist/t.txt": lambda _: ["train", "--model", "text-autoencoder", "--dataset", "mnist/t.txt"],
+}
+
+
+@pytest.mark.parametrize("name", PIPES)
+def test_a_pipe_in_place_of_a_file_is_refused_instead_of_waited_for(aectl, dense, tmp_path, name):
+    path = tmp_path / name.partition(" ")[0]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    with opened_after(10, path) as waited:
+        done = aectl(*PIPES[name](dense), stdin=b"a.png\n")
+    assert (done.status, waited) == (2, [])
+    assert "defect" not in done.err
+
+
+@contextlib.contextmanager
+def opened_after(seconds, path):
+    """Lets go whatever waits for a pipe, so that a test fails and does not hang."""
+    waited = []
+
+    def let_go():
+        with contextlib.suppress(OSError):  # nobody waits
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            waited.append(path)
+
+    timer = threading.Timer(seconds, let_go)
+    timer.start()
+    yield waited
+    timer.cancel()
 
 
 def test_a_second_training_in_a_folder_does_not_learn_from_the_first(aectl, scans, tmp_path):

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from aectl.data.inputs import pieces
+from aectl.data.lines import pieces
 from aectl.data.texts import Account, TextInputs
 from aectl.errors import DataError, UnknownInputError
 from aectl.vocabulary import Vocabulary
@@ -40,15 +40,64 @@ def test_lines_have_the_number_that_an_editor_shows(tmp_path, on_bad, bad):
 def test_what_is_no_utf8_is_named_by_its_line(tmp_path, on_bad, bad):
     _, lines = read(["-"], on_bad, tmp_path, b"one\ntw\xff\nthree\n")
     assert [line.text for line in lines] == ["one", "three"]
-    assert bad == [("stdin:2", "is no UTF-8, from byte 3 on")]
+    ((path, reason),) = bad
+    assert path == "stdin:2"
+    assert reason.startswith("is no UTF-8, from byte 3 on; if it is Latin-1, iconv -f latin1")
+
+
+def test_a_file_in_latin_1_is_told_the_way_out_once(tmp_path, on_bad, bad):
+    path = tmp_path / "an t.txt"
+    path.write_bytes("Äpfel\nBirnen\nÖl\nüber\n".encode("latin-1"))
+    _, lines = read([str(path)], on_bad, tmp_path)
+    assert [line.text for line in lines] == ["Birnen"]
+    assert [place for place, _ in bad] == [f"{path}:1", f"{path}:3", f"{path}:4"]
+    assert f"iconv -f latin1 -t utf-8 '{path}'" in bad[0][1]
+    assert [reason for _, reason in bad[1:]] == ["is no UTF-8, as line 1 is not"] * 2
+
+
+LONG = "Äpfel und 🍎\n" * 6_000
+
+
+@pytest.mark.parametrize("text", ["one\ntwö\n\nlast", LONG], ids=["short", "long"])
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"], ids=repr)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be with mark"])
+@pytest.mark.parametrize("way", ["file", "stdin"])
+def test_encodings_and_line_ends_make_no_difference(
+    tmp_path, on_bad, bad, text, ends, encoding, way
+):
+    wanted = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line]
+    if encoding == "utf-16-be with mark":
+        content = ("\ufeff" + text.replace("\n", ends)).encode("utf-16-be")
+    else:
+        content = text.replace("\n", ends).encode(encoding)
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    _, lines = read([str(path) if way == "file" else "-"], on_bad, tmp_path, content)
+    assert [(line.number, line.text) for line in lines] == wanted
+    assert bad == []
+
+
+def test_a_carriage_return_within_a_line_ends_it_not_where_others_end_otherwise(tmp_path, on_bad):
+    _, lines = read(["-"], on_bad, tmp_path, b"a\n10%\r20%\nb\r\n")
+    assert [line.text for line in lines] == ["a", "10%\r20%", "b"]
+
+
+@pytest.mark.parametrize("damage", [b"\x00", b"\x00\xd8a\x00"], ids=["odd", "lone surrogate"])
+def test_what_only_claims_to_be_utf_16_is_named(tmp_path, on_bad, bad, damage):
+    path = tmp_path / "notes.txt"
+    path.write_bytes("one\n".encode("utf-16") + damage)
+    read([str(path)], on_bad, tmp_path)
+    assert bad == [(str(path), "is not the UTF-16 that its byte-order mark claims")]
 
 
 def test_a_file_that_is_no_text_costs_one_complaint(tmp_path, on_bad, bad):
     path = tmp_path / "notes.txt"
-    path.write_bytes("one\ntwo\n".encode("utf-16"))
+    path.write_bytes("one\ntwo\n".encode("utf-16-le"))
     _, lines = read([str(path)], on_bad, tmp_path)
     assert lines == []
-    assert bad == [(str(path), "is no UTF-8 text: it holds zero bytes")]
+    ((named, reason),) = bad
+    assert named == str(path)
+    assert "zero bytes; if it is UTF-16, iconv -f utf-16le" in reason
 
 
 def test_a_line_with_zero_bytes_is_no_text(tmp_path, on_bad, bad):

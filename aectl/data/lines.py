@@ -1,0 +1,132 @@
+"""The lines of text in a file or a stream, whatever its encoding, and the paths in a list."""
+
+import codecs
+import os
+import select
+from collections.abc import Iterator
+from typing import BinaryIO, Protocol
+
+from aectl.errors import DataError
+
+CHUNK = 1 << 16
+
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""What a text in UTF-16 starts with."""
+
+
+class Stream(Protocol):
+    """Where bytes come from."""
+
+    def read1(self, size: int, /) -> bytes | None:
+        """Some bytes, as many as there are; none at the end, None where they are yet to come."""
+        ...
+
+
+def pieces(stream: BinaryIO | Stream, separator: bytes) -> Iterator[bytes | None]:
+    """What stands between the separators in a stream, as it comes; None before it may wait."""
+    begun: list[bytes] = []
+    while chunk := _chunk(stream):
+        first, *others = chunk.split(separator)
+        begun.append(first)
+        if others:
+            yield b"".join(begun)
+            *whole, last = others
+            yield from whole
+            begun = [last]
+        yield None
+    if rest := b"".join(begun):
+        yield rest
+
+
+def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """The lines of a text in UTF-8, and their numbers, from 1; None before one that may be long in
+    coming.
+
+    A text with a byte-order mark may be in UTF-16, too. Where the first lines end with a carriage
+    return alone, as on old Macs, all do. Raises DataError for a text that is not in the UTF-16
+    that it claims.
+    """
+    start = _chunk(content)
+    stream: Stream = _Begun(start, content)
+    if start.startswith(UTF_16):
+        stream = _Recoded(stream)
+        start = _chunk(stream)
+        stream = _Begun(start, stream)
+    number, waits = 0, not content.seekable()
+    for raw in pieces(stream, b"\r" if b"\r" in start[:-1] and b"\n" not in start else b"\n"):
+        number += raw is not None
+        if raw is not None or waits:
+            yield number, raw.removeprefix(codecs.BOM_UTF8) if raw and number == 1 else raw
+
+
+def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
+    """The paths in a list, one a line or between NUL characters; None before it may wait.
+
+    Of lines, a byte-order mark and carriage returns at the ends are no part, and `~` stands for the
+    home folder, but where a file has just that name. Raises DataError for a list in UTF-16.
+    """
+    first = True
+    for piece in pieces(stream, b"\0" if null_separated else b"\n"):
+        if piece is None:
+            yield None
+            continue
+        path = os.fsdecode(piece if null_separated else _without_mark(piece, first))
+        first = False
+        if not null_separated:
+            path = _meant(path)
+        if path:
+            yield path
+
+
+def _without_mark(piece: bytes, first: bool) -> bytes:
+    if first and piece.startswith(UTF_16) and b"\0" in piece:
+        raise DataError("the list of paths is in UTF-16; iconv -f utf-16 -t utf-8 makes it UTF-8")
+    return piece.removeprefix(codecs.BOM_UTF8) if first else piece
+
+
+def _meant(path: str) -> str:
+    """The path that a line of a list means."""
+    if "\0" in path:
+        return path
+    if path.endswith("\r") and not os.path.lexists(path):
+        path = path[:-1]
+    if path.startswith("~") and not os.path.lexists(path):
+        path = os.path.expanduser(path)
+    return path
+
+
+def _chunk(stream: BinaryIO | Stream) -> bytes:
+    """The next bytes of a stream; none at its end."""
+    read = getattr(stream, "read1", None) or stream.read  # type: ignore[union-attr]
+    while (chunk := read(CHUNK)) is None:  # a stream that does not block, and has nothing yet
+        select.select([stream], [], [])  # type: ignore[type-var]
+    found: bytes = chunk
+    return found
+
+
+class _Begun:
+    """A stream of which the start has been read already."""
+
+    def __init__(self, start: bytes, rest: BinaryIO | Stream) -> None:
+        self._start, self._rest = start, rest
+
+    def read1(self, _: int) -> bytes:
+        start, self._start = self._start, b""
+        return start or _chunk(self._rest)
+
+
+class _Recoded:
+    """A stream of UTF-16, as UTF-8."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream, self._decoder = stream, codecs.getincrementaldecoder("utf-16")()
+
+    def read1(self, _: int) -> bytes:
+        """Raises DataError where the text is not in UTF-16."""
+        try:
+            while chunk := _chunk(self._stream):
+                if text := self._decoder.decode(chunk):
+                    return text.encode()
+            return self._decoder.decode(b"", final=True).encode()
+        except UnicodeDecodeError:
+            raise DataError("is not the UTF-16 that its byte-order mark claims") from None
