@@ -15,7 +15,7 @@ from torch import Tensor
 from aectl.data.images import Pixels, decode
 from aectl.data.inputs import InputBatch
 from aectl.decoding import USUAL_DECODING, Decoding
-from aectl.errors import DataError
+from aectl.errors import DataError, ModelFileError
 from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
 from aectl.models import Classifier, ImageNetwork
 from aectl.models.autoencoder import AutoencoderBase
@@ -121,6 +121,16 @@ def rows_of(size: int) -> int:
     return -(-size // VECTOR) * VECTOR
 
 
+def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
+    """Raises ModelFileError for what a network gives where that is no finite numbers: its weights,
+    which are finite, are too large for 32-bit floats.
+    """
+    if not all(torch.as_tensor(result).isfinite().all() for result in results):
+        raise ModelFileError(
+            "the model's weights are too large: what it computes is not finite in 32-bit floats"
+        )
+
+
 def _full(batch: InputBatch, device: torch.device) -> Tensor:
     """The images of a batch, (n, channels, height, width), filled up with black ones."""
     count, *shape = batch.images.shape
@@ -147,26 +157,37 @@ def encode(
 def reconstruct(
     network: AutoencoderBase, batches: Iterable[InputBatch], device: torch.device
 ) -> Iterator[Reconstructed]:
-    """The reconstruction of every image."""
+    """The reconstruction of every image.
+
+    Raises ModelFileError where it, or the code, is not finite.
+    """
     network.to(device).eval()
     for batch in batches:
-        reconstruction = network.reconstruct(_full(batch, device)).cpu().numpy()
-        yield Reconstructed(batch, reconstruction[: len(batch.paths)])
+        code = network.encode(_full(batch, device))
+        reconstruction = network.decode(code)
+        refuse_overflow(code, reconstruction)
+        yield Reconstructed(batch, reconstruction[: len(batch.paths)].cpu().numpy())
 
 
 @torch.inference_mode()
 def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
     """The reconstructions, in [0, 1], of uint8 images (n, channels, height, width), on the CPU."""
     cpu = torch.device("cpu")
-    return network.to(cpu).eval().reconstruct(to_tensor(images, cpu)).numpy()
+    made = network.to(cpu).eval().reconstruct(to_tensor(images, cpu))
+    refuse_overflow(made)
+    return made.numpy()
 
 
 @torch.inference_mode()
 def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
-    """codes (n, code_size) -> images (n, channels, height, width), on the CPU."""
+    """codes (n, code_size) -> images (n, channels, height, width), on the CPU.
+
+    Raises ModelFileError where those are not finite.
+    """
     network.cpu().eval()
-    made = [network.decode(torch.from_numpy(part)) for part in parts(codes)]
-    return torch.cat(made).numpy()
+    made = torch.cat([network.decode(torch.from_numpy(part)) for part in parts(codes)])
+    refuse_overflow(made)
+    return made.numpy()
 
 
 @torch.inference_mode()
@@ -250,13 +271,14 @@ def measure(
     device: torch.device,
     metrics: ReconstructionMetrics,
 ) -> Iterator[Measured]:
-    """Every image goes into `metrics`."""
+    """Every image goes into `metrics`. Raises ModelFileError for results that are not finite."""
     network.to(device).eval()
     for batch in batches:
         images = _full(batch, device)
         code = network.encode(images)
         kept = slice(len(batch.paths))
         errors = metrics.update(images[kept], network.decode(code)[kept], code[kept])
+        refuse_overflow(code, errors)
         yield Measured(batch, errors.float().cpu().numpy())
 
 
@@ -271,7 +293,7 @@ def measure_labels(
 ) -> Iterator[Measured]:
     """Every image, or text, and its label go into `metrics`; `full` gives the tensor of a batch.
 
-    Raises DataError for a label of no class.
+    Raises DataError for a label of no class, ModelFileError for results that are not finite.
     """
     numbers = {name: number for number, name in enumerate(classes)}
     network.to(device).eval()
@@ -285,6 +307,7 @@ def measure_labels(
             )
         labels = torch.tensor([numbers[label] for label in batch.labels if label is not None])
         found = network.probabilities(full(batch, device))[: len(batch.paths)].max(1)
+        refuse_overflow(found.values)
         predictions = found.indices.cpu()
         metrics.update(predictions, labels)
         yield Measured(batch, classified=(predictions.numpy(), found.values.cpu().numpy()))

@@ -31,6 +31,7 @@ STRONGEST = 12
 EXTREMES = 12
 MISTAKES_OF_A_KIND = 12
 FEWEST_MAPPED = 3
+LARGEST_MAPPED = 1e9
 MOST_MISTAKES = 1000
 
 
@@ -65,11 +66,14 @@ class Inspection:
         """What there is to show; for an autoencoder, with the metrics of the same images.
 
         The map is made by PCA, and by each of the other `methods`, names of `MAPS`. Raises
-        ConfigError where the package that one needs is missing.
+        ConfigError where the package that one needs is missing, ModelFileError where the units'
+        answers are not finite.
         """
         sample, network = _shown(self._sample.kept), self._network
         network.cpu().eval()
         answers, features = _answers(network, sample.images)
+        inference.refuse_overflow(answers, features)
+        features = _small_enough(features)
         maps = {name: MAPS[name](features) for name in dict.fromkeys(("pca", *methods))}
         units = _units(network, sample.images, answers)
         if metrics is None:
@@ -195,7 +199,7 @@ def _answers(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
 def _units(network: ImageNetwork, images: Pixels, answers: Floats) -> Units:
     filters = inference.filters(network, images, MOST_UNITS)
     total = answers.shape[1]
-    answers = answers[:, : len(filters)]
+    answers = answers[:, : len(filters)].astype(np.float64)  # in which no difference overflows
     there = np.where(answers == 0, np.nan, answers)
     nothing = ~(answers != 0).any(0)
     there[:, nothing] = 0
@@ -209,6 +213,12 @@ def _units(network: ImageNetwork, images: Pixels, answers: Floats) -> Units:
     values = np.take_along_axis(answers.T, order, axis=1)
     strongest = np.where(values > answers.min(0)[:, None], order, -1)
     return Units(total, filters, counts, low, high, strongest, values)
+
+
+def _small_enough(features: Floats) -> Floats:
+    """Features whose squares are finite 32-bit floats: huge ones are scaled down, all alike."""
+    largest = np.abs(features).max(initial=0)
+    return features / largest if largest > LARGEST_MAPPED else features
 
 
 def _pca(features: Floats) -> Floats:

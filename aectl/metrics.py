@@ -151,6 +151,11 @@ class TextMetrics:
             self._add(f"{name}_accuracy", right_by_guess)
         return right / there.sum(1)
 
+    @property
+    def nats(self) -> float:
+        """The negative log-likelihood of all tokens."""
+        return self._sums.get("nats", 0.0)
+
     def update_code(self, code: Tensor, active_above: float | None) -> None:
         """code: vectors that texts went through, (batch, code_size)."""
         self.codes = self.codes or CodeMetrics(active_above)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aectl.data.texts import TextBatch
-from aectl.inference import CODE, Features, rows_of
+from aectl.inference import CODE, Features, refuse_overflow, rows_of
 from aectl.metrics import TextMetrics
 from aectl.models import TextNetwork, ThroughVector
 from aectl.models.language import with_end
@@ -69,10 +69,14 @@ def reconstruct(
     device: torch.device,
     vocabulary: Vocabulary,
 ) -> Iterator[ReconstructedTexts]:
-    """What the decoder writes of every text, and the shorter text that it went through, if any."""
+    """What the decoder writes of every text, and the shorter text that it went through, if any.
+
+    Raises ModelFileError for a code that is not finite.
+    """
     network.to(device).eval()
     for batch in batches:
         code: Any = network.encode(full(batch, device))
+        refuse_overflow(code if isinstance(code, Tensor) else code.log_probabilities)
         count = len(batch.paths)
         original = [vocabulary.decode(row) for row in batch.tokens.tolist()]
         shorter = _shorter(code, count, vocabulary)
@@ -87,10 +91,11 @@ def measure(
     device: torch.device,
     metrics: TextMetrics,
 ) -> Iterator[MeasuredTexts]:
-    """Every text goes into `metrics`."""
+    """Every text goes into `metrics`. Raises ModelFileError for results that are not finite."""
     network.to(device).eval()
     for batch in batches:
         accuracy = measure_tokens(network, full(batch, device), metrics, len(batch.paths))
+        refuse_overflow(np.array(metrics.nats))
         yield MeasuredTexts(batch, accuracy.float().cpu().numpy())
 
 

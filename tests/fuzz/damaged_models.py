@@ -1,4 +1,4 @@
-"""Damaged model files: bytes, headers that lie, descriptions that are none."""
+"""Damaged model files: bytes, headers that lie, descriptions that are none, wrong types."""
 
 import copy
 import json
@@ -9,12 +9,12 @@ from random import Random
 from typing import Any
 
 import torch
+import typed_models
 from damage import DAMAGES
 
 from aectl import model_file
 from aectl.architecture import Architecture
 from aectl.model_file import ModelCard
-from aectl.models import Classifier
 from aectl.sections import ModelConfig
 from aectl.vocabulary import Vocabulary
 
@@ -31,13 +31,22 @@ ARCHITECTURES = (
     Architecture(ModelConfig(hidden=(6,), sparsity="batch-topk", k=2), SHAPE),
     Architecture(ModelConfig(hidden=(6,), sparsity="jumprelu"), SHAPE),
     Architecture(ModelConfig(model="conv-autoencoder", hidden=(4, 3)), (3, 8, 6)),
-    Architecture(ModelConfig(model="classifier", hidden=(4,)), SHAPE, 3, DENSE),
+    Architecture(ModelConfig(model="classifier", hidden=(4,)), SHAPE, 10, DENSE),
     THROUGH_VECTOR,
     Architecture(THROUGH_TEXT, TEXT_SHAPE, tokens=len(WORDS)),
     Architecture(
         ModelConfig(model="classifier", hidden=(4,)), TEXT_SHAPE, 3, THROUGH_VECTOR, len(WORDS)
     ),
 )
+TRAINING = {
+    "command": "aectl train --sparse",
+    "options": {
+        "dataset": "digits", "size": [6, 5], "validation": 0.1, "hidden": [7, 3], "sparsity": "kl",
+        "rho": 0.05, "center": False, "epochs": 3, "seed": 1,
+    },
+    "images": 7, "data_sha256": "ab" * 32, "seconds": 1.5, "finished": "2026-01-01T00:00:00+00:00",
+    "device": "cpu", "threads": 1, "versions": {"aectl": "0.1.0", "torch": "2.6.0"},
+}  # fmt: skip
 STRANGE: tuple[Any, ...] = (
     None, True, -1, 0, 1, 2**31, 2**63, 10**400, 1.5, 1e308, float("nan"), "", "x" * 70_000, "F32",
     [], {}, [[]], [0, 2**62], [-1, -1], "a\nb", "\ud800",
@@ -49,11 +58,11 @@ def written(number: int) -> bytes:
     """A sound file of one of the architectures."""
     architecture = ARCHITECTURES[number]
     torch.manual_seed(0)
-    classes = ("a", "b", "c")[: architecture.classes]
+    classes = tuple("0123456789")[: architecture.classes]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.safetensors"
         vocabulary = WORDS if architecture.tokens else None
-        card = ModelCard(architecture, classes, {}, vocabulary=vocabulary)
+        card = ModelCard(architecture, classes, TRAINING, vocabulary=vocabulary)
         model_file.save(path, architecture.build(), card)
         return path.read_bytes()
 
@@ -104,10 +113,12 @@ def with_a_huge_header(content: bytes, chance: Random) -> bytes:
 
 
 def damaged_model(number: int) -> bytes:
-    """The damaged model file of this number."""
+    """The damaged model file of this number; every other one is sound but for types."""
     chance = Random(number)
     content = written(number % len(ARCHITECTURES))
     kind = chance.random()
+    if number % 2:
+        return typed_models.typed_model(content, number)
     if kind < 0.02:
         return with_a_huge_header(content, chance)
     if kind < 0.6:
@@ -115,19 +126,3 @@ def damaged_model(number: int) -> bytes:
     for _ in range(chance.choice((1, 1, 2))):
         content = chance.choice(DAMAGES)(content, chance) or b"\0"
     return content
-
-
-@torch.no_grad()
-def read_model(path: Path) -> None:
-    """Loads it as every command does, and uses it."""
-    model_file.read_card(path)
-    network, card = model_file.load(path)
-    if card.vocabulary is None:
-        network(torch.zeros(2, *card.shape))
-        return
-    length = card.shape[2]
-    tokens = torch.tensor([(next(card.vocabulary.encode(["a word"])) * length)[:length]])
-    if isinstance(network, Classifier):
-        network(tokens)
-    else:
-        card.vocabulary.decode(network.decode(network.encode(tokens))[0].tolist())

@@ -4,25 +4,29 @@ import time
 
 import numpy as np
 import pytest
+import typed_models
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
-from damaged_models import damaged_model, read_model
-from watch import Tally, watched
+from damaged_models import damaged_model
+from watch import SECONDS, Tally, watched
 
 from aectl.errors import ImageError
 
-WAYS = {"models": (damaged_model, read_model), "images": (damaged_image, read_image)}
+WAYS = {
+    "models": (60, damaged_model, typed_models.use, typed_models.OF_ALL),
+    "images": (600, damaged_image, read_image, SECONDS),
+}
 
 
 @pytest.mark.parametrize("what", WAYS)
 def test_damaged_files_are_read_or_refused_in_a_line_soon_and_in_little_memory(what, tmp_path):
-    damaged, use = WAYS[what]
+    count, damaged, use, within = WAYS[what]
     tally, path = Tally(), tmp_path / "file"
-    for number in range(600):
+    for number in range(count):
         path.write_bytes(damaged(number))
-        tally.add(number, watched(use, path))
+        tally.add(number, watched(use, path, within))
     assert tally.wrong == []
-    assert tally.counts["refused"] > 200
+    assert tally.counts["refused"] > count / 3
 
 
 def test_damaged_codes_are_read_or_refused_in_a_line_soon_and_in_little_memory(tmp_path):

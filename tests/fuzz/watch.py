@@ -34,8 +34,8 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def watched(use: Callable[[Path], object], path: Path) -> Outcome:
-    """Reads a file as `use` does."""
+def watched(use: Callable[[Path], object], path: Path, within: float = SECONDS) -> Outcome:
+    """Reads a file as `use` does, `within` so many seconds."""
     forget_peak()
     before, begun, read, wrong = peak(), time.perf_counter(), False, ""
     try:
@@ -47,7 +47,7 @@ def watched(use: Callable[[Path], object], path: Path) -> Outcome:
     except BaseException as error:
         wrong = repr(error)[:300]
     seconds, memory = time.perf_counter() - begun, peak() - before
-    if seconds > SECONDS:
+    if seconds > within:
         wrong = f"it took {seconds:.1f} s"
     if memory > MEBIBYTES:
         wrong = f"it took {memory:.0f} MiB"
