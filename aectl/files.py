@@ -84,10 +84,10 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
         with writing(path):
             yield temporary
             if durable:
-                _to_disk(temporary)
+                to_disk(temporary)
             temporary.replace(path)
             if durable:
-                _to_disk(path.parent)
+                to_disk(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -99,7 +99,7 @@ def temporaries(path: Path) -> list[Path]:
     return [one for one in path.parent.iterdir() if name.fullmatch(one.name) and one.is_file()]
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Waits until what was written to a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -41,10 +41,8 @@ def classify(
         rowed = texts.Rowed(session, model, card, inputs, label_from_folder, naming, out, resume)
         return rowed.classify(top_k)
     found = session.inputs(inputs, card, labels=label_from_folder, naming=naming)
-    if session.nothing_to_resume(out, resume):
-        return 0
     with session.table(
-        model, out, resume, top_k=top_k, labelled=found.labelled,
+        "classify", model, out, resume, top_k=top_k, labelled=found.labelled,
         batch_size=session.batch_size(card.shape),
     ) as table, session.batches(found, card.shape, after=table.position) as batches:  # fmt: skip
         from aectl import inference
@@ -55,4 +53,5 @@ def classify(
             columns |= tables.of_classes(card.classes, predictions, probabilities)
             rows = Rows(columns, position=batch.position)
             table.write(tables.finite_rows(rows, session.outcome.on_bad))
+    session.tell_if_whole(table, out)
     return session.outcome.status(table.count)

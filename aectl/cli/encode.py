@@ -71,10 +71,8 @@ def encode(
     if layer is not None and layer > depth:
         raise ConfigError(f"--layer must be at most {depth}, the layers of this encoder")
     found = session.inputs(inputs, card, labels=label_from_folder, naming=naming)
-    if session.nothing_to_resume(out, resume):
-        return 0
     with session.table(
-        model, out, resume, layer=layer, normalize=normalize, dtype=dtype, layout=layout,
+        "encode", model, out, resume, layer=layer, normalize=normalize, dtype=dtype, layout=layout,
         labelled=found.labelled, batch_size=session.batch_size(card.shape),
     ) as table, session.batches(found, card.shape, after=table.position) as batches:  # fmt: skip
         from aectl import inference
@@ -86,4 +84,5 @@ def encode(
             columns = tables.leading_columns(batch, found.labelled, session.truncated(batch))
             rows = Rows(columns, code, batch.position)
             table.write(tables.finite_rows(rows, session.outcome.on_bad))
+    session.tell_if_whole(table, out)
     return session.outcome.status(table.count)

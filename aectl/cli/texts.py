@@ -135,7 +135,7 @@ class Rowed:
             return {} if result.shorter is None else {"bottleneck": result.shorter}
 
         return self._written(
-            "encoding", results, columns, normalize=normalize, dtype=dtype, layout=layout
+            "encode", "encoding", results, columns, normalize=normalize, dtype=dtype, layout=layout
         )
 
     def classify(self, top_k: int) -> int:
@@ -152,10 +152,11 @@ class Rowed:
             classes = self.card.classes
             return tables.of_classes(classes, result.predictions, result.probabilities)
 
-        return self._written("classifying", results, columns, top_k=top_k)
+        return self._written("classify", "classifying", results, columns, top_k=top_k)
 
     def _written(
         self,
+        verb: str,
         doing: str,
         results: "Callable[[Reading, Iterator[TextBatch]], Iterator[Any]]",
         columns: "Callable[[Any], dict[str, Column]]",
@@ -167,17 +168,16 @@ class Rowed:
 
         session = self.session
         reading = Reading(session, self.card, self.words, self.labels, self.naming)
-        if session.nothing_to_resume(self.out, self.resume):
-            return 0
         labelled = reading.inputs.labelled
         how |= {"labelled": labelled, "batch_size": reading.batch_size}
-        with session.table(self.model, self.out, self.resume, **how) as table:
+        with session.table(verb, self.model, self.out, self.resume, **how) as table:
             found = results(reading, reading.batches(after=table.position))
             for result in session.console.counted(found, doing, NOUN):
                 leading = tables.leading_columns(result.batch, labelled)
                 code = getattr(result, "code", None)
                 rows = Rows({**leading, **columns(result)}, code, result.batch.position)
                 table.write(tables.finite_rows(rows, session.outcome.on_bad))
+        session.tell_if_whole(table, self.out)
         return reading.status(table.count)
 
 

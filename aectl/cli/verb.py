@@ -178,8 +178,10 @@ class Session:
         on_remark = self.outcome.on_remark if told else ignore
         return inputs.batches(shape, min(size, most or size), on_bad, after, on_remark)
 
-    def table(self, path: Path, out: Path | None, resume: bool, **how: object) -> "Table":
-        """The table of a run of the model at `path`, that gives the same rows with the same `how`.
+    def table(
+        self, verb: str, path: Path, out: Path | None, resume: bool, **how: object
+    ) -> "Table":
+        """The table of a run of `verb` with the model at `path`: the same rows for the same `how`.
 
         Raises OutputError.
         """
@@ -188,6 +190,7 @@ class Session:
         model = hashlib.sha256(model_file.resolve(path).read_bytes()).hexdigest()
         key = {
             "aectl": __version__,
+            "verb": verb,
             "model": model,
             "device": self.common.device,
             "threads": self.common.threads,
@@ -204,14 +207,12 @@ class Session:
             bad=self.outcome.bad,
         )
 
-    def nothing_to_resume(self, out: Path | None, resume: bool) -> bool:
-        """Whether a run that is resumed had come to its end; says so."""
-        from aectl.outputs.part import remove_if_done
-
-        if out is None or not resume or not remove_if_done(out):
-            return False
-        self.console.notice(f"{out} is whole; nothing is left to do (--overwrite makes it anew)")
-        return True
+    def tell_if_whole(self, table: "Table", out: Path | None) -> None:
+        """Says so where a run that was resumed had come to its end before."""
+        if table.whole:
+            self.console.notice(
+                f"{out} is whole; nothing is left to do (--overwrite makes it anew)"
+            )
 
     def device(self) -> "torch.device":
         """The device that --device names.

@@ -17,7 +17,8 @@ from aectl.data.inputs import Position
 from aectl.errors import OutputError
 from aectl.files import refuse_existing, write_all, writing
 from aectl.outputs.formats import Column, Csv, Rows, format_of
-from aectl.outputs.part import BadInput, Part, folder_of
+from aectl.outputs.journal import BadInput
+from aectl.outputs.part import Part, folder_of
 
 if TYPE_CHECKING:
     from aectl.data.folders import OnBad
@@ -107,6 +108,11 @@ class Table:
         self._thread = threading.Thread(target=self._write_all, daemon=True)
         self._thread.start()
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is resumed, was whole, and nothing was added to it."""
+        return self._part is not None and self._part.whole
+
     def __enter__(self) -> Self:
         return self
 
@@ -164,6 +170,8 @@ class Table:
         if self._part is None or self._path is None:
             return
         if self._thread.is_alive():  # the process ends, and the journal is right at any moment
+            return
+        if self._part.whole or not folder_of(self._path).exists():
             return
         if not self._resumable or not self._part.rows:
             self._part.remove()

@@ -146,6 +146,116 @@ def test_what_is_whole_is_not_made_again(aectl, dense, scans, tmp_path):
     assert (tmp_path / "t.csv").read_bytes() == before
 
 
+def test_a_whole_table_of_other_inputs_is_not_called_whole(aectl, dense, paths, tmp_path):
+    again = ["encode", dense, "-", "--out", "t.csv", "--resume"]
+    listed = paths[:50]
+    assert aectl(*again, stdin="\n".join(listed).encode()).status == 1
+    before = (tmp_path / "t.csv").read_bytes()
+    for inputs, said in (
+        (listed[:9] + listed[10:] + ["bad.png"], "are not those that were read before"),
+        (listed[:30], "fewer than were read before"),
+    ):
+        done = aectl(*again, stdin="\n".join(inputs).encode())
+        assert (done.status, done.out) == (2, "")
+        assert said in done.err
+        assert (tmp_path / "t.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_inputs_that_were_added_at_the_end_are_added(aectl, dense, paths, tmp_path, ending):
+    """To formats of lines; the others say so."""
+    command = ["encode", dense, "-", "--batch-size", 50, "--out"]
+    aectl(*command, f"whole{ending}", stdin="\n".join(paths[:130]).encode())
+    assert aectl(*command, f"t{ending}", stdin="\n".join(paths[:70]).encode()).status == 1
+    before = (tmp_path / f"t{ending}").read_bytes()
+    again = [*command, f"t{ending}", "--resume", "--errors", "errors.csv"]
+    done = aectl(*again, stdin="\n".join(paths[:130]).encode())
+    if ending in (".parquet", ".npz"):
+        assert done.status == 2
+        assert f"t{ending} is whole" in done.err
+        assert "--overwrite" in done.err
+        assert (tmp_path / f"t{ending}").read_bytes() == before
+        return
+    assert done.status == 1
+    assert (tmp_path / "errors.csv").read_text().count("bad.png") == 3
+    grown, whole = tmp_path / f"t{ending}", tmp_path / f"whole{ending}"
+    if ending == ".csv.gz":
+        assert content(grown) == content(whole)
+    else:
+        assert grown.read_bytes() == whole.read_bytes()
+    done = aectl(*again, "--overwrite", stdin=b"")
+    assert done.status == 2  # --resume and --overwrite
+
+
+def test_a_whole_table_of_another_run_is_refused(
+    aectl, dense, trained, classifier, scans, tmp_path
+):
+    assert aectl("encode", dense, scans, "--out", "t.csv").status == 0
+    other = trained("--epochs", "1")
+    for said, *words in (
+        ("verb 'encode', not 'classify'", "classify", classifier, scans),
+        ("model", "encode", other, scans),
+        ("normalize 'none', not 'l2'", "encode", dense, scans, "--normalize", "l2"),
+    ):
+        done = aectl(*words, "--out", "t.csv", "--resume")
+        assert (done.status, done.out) == (2, "")
+        assert f"t.csv was begun with {said}" in done.err
+
+
+def test_a_run_killed_after_its_table_was_in_place_tells_of_its_bad_inputs(
+    aectl, dense, paths, tmp_path, monkeypatch
+):
+    """It was killed before it could write --errors, and before it could exit with 1."""
+    listed = "\n".join(paths[:120]).encode()
+    command = ["encode", dense, "-", "--batch-size", 50, "--out", "t.csv", "--errors", "errors.csv"]
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr("aectl.outputs.part.Part.remove", kill)
+        aectl(*command, stdin=listed)
+    assert (tmp_path / "t.csv").exists()
+    assert not (tmp_path / "errors.csv").exists()
+    done = aectl(*command, "--resume", stdin=listed)
+    assert done.status == 1
+    assert "3 of 120 inputs were left out" in done.err
+    assert "t.csv is whole" in done.err
+    assert (tmp_path / "errors.csv").read_text().count("bad.png") == 3
+    assert not (tmp_path / "t.csv.part").exists()
+
+
+def test_an_existing_table_that_no_record_tells_of_is_refused(aectl, dense, scans, tmp_path):
+    (tmp_path / "t.csv").write_text("path,f0\n")
+    done = aectl("encode", dense, scans, "--out", "t.csv", "--resume")
+    assert (done.status, done.out) == (2, "")
+    assert "t.csv exists" in done.err
+    assert "--overwrite" in done.err
+    assert (tmp_path / "t.csv").read_text() == "path,f0\n"
+
+
+def test_a_whole_table_of_texts_goes_on_with_new_lines(aectl, trained, tmp_path):
+    lines = [b"line %d of so many\n" % number for number in range(60)]
+    (tmp_path / "lines.txt").write_bytes(b"".join(lines))
+    model = trained(
+        "--model", "text-autoencoder", "--dataset", str(tmp_path / "lines.txt"), "--hidden", "9,7",
+        "--epochs", "1", "--vocabulary", "300",
+    )  # fmt: skip
+    command = ["encode", model, "-", "--out"]
+    assert aectl(*command, "whole.csv", stdin=b"".join(lines)).status == 0
+    assert aectl(*command, "t.csv", stdin=b"".join(lines[:40])).status == 0
+    again = [*command, "t.csv", "--resume"]
+    done = aectl(*again, stdin=b"".join(lines[:40]))
+    assert (done.status, "t.csv is whole" in done.err) == (0, True)
+    changed = [*lines[:20], b"another\n", *lines[21:40]]
+    assert "are not those that were read before" in aectl(*again, stdin=b"".join(changed)).err
+    assert aectl(*again, stdin=b"".join(lines)).status == 0
+    assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
 def interrupted_table(dense, paths, tmp_path, *more):
     """Leaves a table of which 100 rows or more are kept."""
     with running("encode", dense, "-", "--batch-size", 50, "--out", "t.csv", *more,

@@ -13,7 +13,7 @@ import pytest
 from aectl.data.inputs import Position
 from aectl.errors import OutputError
 from aectl.outputs.formats import Rows, format_of
-from aectl.outputs.part import Part, folder_of, remove_if_done
+from aectl.outputs.part import Part, folder_of, record_of
 
 KEY = {"aectl": "0.3", "model": "5f2e", "layer": None, "layout": "columns", "batch_size": 256}
 
@@ -72,7 +72,8 @@ def append(path, data):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    """All files but the hidden ones, which tell of what run a table is."""
+    return sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
 
 
 def test_a_table_is_made_in_a_folder_beside_it():
@@ -281,22 +282,36 @@ def test_bad_inputs_go_on_where_they_were(tmp_path):
     assert part(path).bad == SEEN
 
 
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_a_run_is_done_only_once_its_table_is_in_its_place(tmp_path, ending):
-    """Its steps: rows are left, the table is made, it stands in its place, the folder is gone."""
+@each_format
+def test_a_run_is_whole_only_once_its_table_is_in_its_place(tmp_path, ending):
+    """Its last steps: the table is made, its record is written, it is put in its place, the folder
+    is removed; killed after any, the run goes on to the same table.
+    """
     path = tmp_path / f"t{ending}"
-    assert not remove_if_done(path)
-    folder = left(path, BLOCKS)
-    assert not remove_if_done(path)
-    made = folder / ("rows" if ending in GROWING else "table")
-    made.touch()
-    append(folder / "journal.jsonl", json.dumps({"made": made.name}).encode() + b"\n")
-    assert not remove_if_done(path)
-    os.replace(made, path)
-    assert remove_if_done(path)
-    assert names(tmp_path) == [path.name]
-    assert remove_if_done(path)
-    assert names(tmp_path) == [path.name]
+    for step in ("to_disk", "replacing", "os.replace", "shutil.rmtree"):
+        left(path, BLOCKS)
+        begun = part(path)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(f"aectl.outputs.part.{step}", killed)
+            with contextlib.suppress(Killed):
+                begun.finish()
+        begun.close()
+        again = part(path)
+        in_place = "shutil.rmtree" if ending in ASSEMBLED else ("to_disk", "shutil.rmtree")
+        assert again.whole == (step in in_place)
+        assert (again.rows, again.position) == (5, Position(5, "abcde"))
+        again.finish()
+        assert names(tmp_path) == [path.name, *(["whole"] if step != "to_disk" else [])]
+        assert content(path) == whole(tmp_path, ending)
+        path.unlink()
+
+
+class Killed(BaseException):
+    """Ends a run as kill -9 does: nothing is tidied up."""
+
+
+def killed(*_, **__):
+    raise Killed
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
@@ -312,9 +327,6 @@ def test_an_old_table_is_not_the_one_that_is_being_made(tmp_path, ending, step):
         (folder_of(path) / "table").touch()
         name = "rows" if ending in GROWING else "table"
         append(folder_of(path) / "journal.jsonl", json.dumps({"made": name}).encode() + b"\n")
-    before = names(tmp_path)
-    assert not remove_if_done(path)
-    assert names(tmp_path) == before
     finished(part(path), BLOCKS if step == "begun" else [])
     assert content(path) == whole(tmp_path, ending)
 
@@ -327,7 +339,7 @@ def test_the_journal_tells_a_run_that_was_killed_after_its_last_step(tmp_path):
     begun.finish()
     folder_of(path).mkdir()
     aside.rename(folder_of(path) / "journal.jsonl")
-    assert remove_if_done(path)
+    assert part(path).whole
     assert names(tmp_path) == ["t.csv"]
 
 
@@ -354,3 +366,156 @@ def test_blocks_that_are_gone_are_told(tmp_path, ending):
     with pytest.raises(OutputError, match="has lost rows"):
         finished(part(path))
     assert not path.exists()
+
+
+@each_format
+def test_a_finished_table_is_whole_and_knows_what_was_bad(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    left(path, [Rows({"path": ["a"]}, position=Position(3, "x"))], bad=SEEN[:2])
+    finished(part(path))
+    before = content(path)
+    again = part(path)
+    assert again.whole
+    assert (again.rows, again.position, again.bad) == (1, Position(3, "x"), SEEN[:2])
+    again.finish()
+    assert content(path) == before
+    assert names(tmp_path) == [path.name]
+
+
+@each_format
+@pytest.mark.parametrize("name, key", KEYS.values(), ids=KEYS)
+def test_a_finished_table_of_another_run_is_refused_by_what_differs(tmp_path, ending, name, key):
+    path = tmp_path / f"t{ending}"
+    left(path)
+    finished(part(path))
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match=rf"{path.name} was begun with {name} .*--overwrite"):
+        part(path, key)
+    assert path.read_bytes() == before
+
+
+@each_growing
+def test_rows_are_added_to_a_finished_table(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    left(path, BLOCKS[:1])
+    finished(part(path))
+    old = path.read_bytes()
+    again = part(path)
+    again.add(BLOCKS[1], "columns", [])
+    assert path.read_bytes() == old, "until the new one is whole"
+    again.close()
+    third = part(path)
+    assert (third.rows, third.whole) == (3, False)
+    finished(third, BLOCKS[2:])
+    assert content(path) == whole(tmp_path, ending)
+    assert part(path).whole
+
+
+@each_assembled
+def test_a_finished_table_that_cannot_grow_is_left_as_it_is(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    left(path, BLOCKS[:1])
+    finished(part(path))
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match=r"t\.\w+ is whole, .*more inputs.*--overwrite"):
+        part(path).add(BLOCKS[1], "columns", [])
+    assert path.read_bytes() == before
+    assert names(tmp_path) == [path.name]
+
+
+CHANGES = {
+    "a byte": lambda data: data[:9] + bytes([data[9] ^ 1]) + data[10:],
+    "the end": lambda data: data[:-1],
+    "one byte more": lambda data: data + b"\n",
+    "nothing left": lambda data: b"",
+}
+
+
+@each_format
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_finished_table_that_was_changed_is_not_called_whole(tmp_path, ending, change):
+    path = tmp_path / f"t{ending}"
+    left(path)
+    finished(part(path))
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(OutputError, match="not the table that was written; --overwrite"):
+        part(path)
+
+
+GARBAGE = {
+    "no JSON": b"garbage\n",
+    "zeros": bytes(40) + b"\n",
+    "no object": b"[1, 2]\n",
+    "depth": b"[" * 100_000 + b"\n",
+    "no text": b"\xff\xfe\n",
+    "nothing in it": b"{}\n",
+    "rows of text": b'{"rows":"9","size":9,"crc":1,"position":[9,"a"],"bad":[]}\n',
+    "rows that are true": b'{"rows":true,"size":9,"crc":1,"position":[9,"a"],"bad":[]}\n',
+    "fewer rows than before": b'{"rows":1,"size":999,"crc":1,"position":[9,"a"],"bad":[]}\n',
+    "no position": b'{"rows":9,"size":999,"crc":1,"position":9,"bad":[]}\n',
+    "a position of text": b'{"rows":9,"size":999,"crc":1,"position":["9","a"],"bad":[]}\n',
+    "bad inputs that are none": b'{"rows":9,"size":999,"crc":1,"position":[9,"a"],"bad":[3]}\n',
+    "bad inputs of numbers": b'{"rows":9,"size":999,"crc":1,"position":[9,"a"],"bad":[[3,4]]}\n',
+}
+
+
+@each_format
+@pytest.mark.parametrize("line", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_in_a_journal_is_refused_in_a_line(tmp_path, ending, line):
+    path = tmp_path / f"t{ending}"
+    append(left(path) / "journal.jsonl", line)
+    with pytest.raises(OutputError, match=r"journal.jsonl is damaged in line 4; --overwrite"):
+        part(path)
+    assert not path.exists()
+    anew = part(path, resume=False)
+    finished(anew, BLOCKS)
+    assert content(path) == whole(tmp_path, ending)
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"garbage", b"[]", b'{"key": 3}', b'{"key": {}, "kept": {}}']
+)
+def test_a_record_that_is_damaged_is_refused_in_a_line(tmp_path, record):
+    path = tmp_path / "t.csv"
+    left(path)
+    finished(part(path))
+    record_of(path).write_bytes(record)
+    with pytest.raises(OutputError, match="is damaged; --overwrite"):
+        part(path)
+
+
+def test_a_table_that_nothing_tells_of_is_not_called_whole(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("path,f0\na,1\n")
+    with pytest.raises(OutputError, match=r"nothing tells of what run it is; --overwrite"):
+        part(path)
+    assert path.read_text() == "path,f0\na,1\n"
+
+
+@each_format
+@pytest.mark.parametrize("first", [0, 1])
+def test_bytes_that_changed_in_a_block_are_found(tmp_path, ending, first):
+    """As a disk leaves them that lost its power: as many bytes, but zeros."""
+    path = tmp_path / f"t{ending}"
+    folder = left(path)
+    rows = folder / (f"0000000{first + 1}.arrow" if ending in ASSEMBLED else "rows")
+    data = bytearray(rows.read_bytes())
+    place = 20 if first == 0 or ending in ASSEMBLED else len(data) - 8
+    data[place : place + 5] = bytes(5)
+    rows.write_bytes(data)
+    with pytest.raises(OutputError, match="lost rows that it had, or they were changed"):
+        part(path)
+
+
+def test_rows_and_journal_are_on_the_disk_before_the_next_block(tmp_path, monkeypatch):
+    """The order in which the system is asked to keep them: the rows, then what tells of them."""
+    kept = []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: kept.append(os.readlink(f"/proc/self/fd/{number}"))
+    )
+    begun = part(tmp_path / "t.csv", resume=False)
+    begun.add(BLOCKS[0], "columns", [])
+    begun.finish()
+    names = [os.path.basename(name).partition(".json")[0] for name in kept]
+    assert names[:3] == ["journal", "rows", "journal"]
+    assert names[3].startswith(".") and "t.csv" in names[3], "the record of the table"

@@ -86,7 +86,8 @@ def content(path):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    """All files but the hidden ones, which tell of what run a table is."""
+    return sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
 
 
 def until(reached):

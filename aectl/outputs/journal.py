@@ -1,0 +1,98 @@
+"""The notes that are kept of a table in the making: read back, they are true or refused."""
+
+import itertools
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aectl.data.inputs import Position
+from aectl.errors import OutputError
+
+PIECE = 1 << 20
+"""Bytes that are read at a time."""
+
+BadInput = tuple[str, str]
+"""The path of an input that could not be read, and why."""
+
+
+class Kept(NamedTuple):
+    """How far a table is: its rows, how large it is (in bytes, or in blocks), and its checksum.
+
+    `position` is how far the inputs were read, `bad` are those that could not be. The checksum is
+    zlib's CRC-32 of all bytes, or of the last block.
+    """
+
+    rows: int
+    size: int
+    crc: int
+    position: Position
+    bad: list[BadInput]
+
+    def as_json(self) -> dict[str, Any]:
+        return self._asdict()
+
+
+NOTHING = Kept(0, 0, 0, Position(0, ""), [])
+
+
+def notes_of(text: bytes, journal: Path) -> list[dict[str, Any]]:
+    """The lines of a journal, but for a last one that is cut short.
+
+    Raises OutputError for one that is no JSON object.
+    """
+    notes = []
+    for number, line in enumerate(text.split(b"\n")[:-1], 1):
+        try:
+            note = json.loads(line)
+        except (ValueError, RecursionError):
+            note = None
+        if not isinstance(note, dict):
+            raise damaged(journal, number)
+        notes.append(note)
+    return notes
+
+
+def damaged(journal: Path, line: int) -> OutputError:
+    """The error of a line that says nothing that aectl wrote."""
+    return OutputError(f"{journal} is damaged in line {line}; --overwrite begins anew")
+
+
+def kept_of(note: Mapping[str, Any], before: Kept) -> Kept:
+    """Reads what a line says is kept, after what was `before`.
+
+    Raises KeyError, TypeError or ValueError for one that is damaged.
+    """
+    match note["position"]:
+        case [int(inputs), str(digest)]:
+            position = Position(inputs, digest)
+        case _:
+            raise ValueError
+    numbers = [note[name] for name in ("rows", "size", "crc")]
+    if any(type(number) is not int or number < 0 for number in [*numbers, inputs]):
+        raise ValueError
+    rows, size, crc = numbers
+    if rows < before.rows or size < before.size or inputs < before.position.inputs:
+        raise ValueError
+    bad = [(path, reason) for path, reason in note["bad"]]
+    if not all(isinstance(text, str) for text in itertools.chain.from_iterable(bad)):
+        raise ValueError
+    return Kept(rows, size, crc, position, bad)
+
+
+def checksum(path: Path, first: int = 0, last: int | None = None, crc: int = 0) -> int:
+    """The CRC-32 of the bytes of a file from `first` to `last`, after that of those before."""
+    for piece in _pieces(path, first, last):
+        crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def _pieces(path: Path, first: int, last: int | None) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(first)
+        left = os.fstat(file.fileno()).st_size - first if last is None else last - first
+        while left > 0 and (piece := file.read(min(PIECE, left))):
+            left -= len(piece)
+            yield piece
