@@ -29,11 +29,12 @@ class Evaluation:
     device: torch.device
     batch_size: int
     progress: Progress = SILENT
+    skip_unknown: bool = False
     images: int = 0
 
     def __post_init__(self) -> None:
         self.metrics = (
-            ClassificationMetrics(len(self.card.classes))
+            ClassificationMetrics(len(self.card.classes), self.skip_unknown)
             if isinstance(self.network, Classifier)
             else ReconstructionMetrics(self.network.active_above)
         )

@@ -43,11 +43,13 @@ def refuse_other_than_file(path: str | Path) -> None:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raises OutputError where a file would be lost."""
+    """Raises OutputError where a file would be lost, or has no folder to stand in."""
     if path.is_dir():
         raise OutputError(f"{path} is a folder")
     if os.path.lexists(path) and not overwrite:
         raise OutputError(f"{path} exists; --overwrite replaces it")
+    if not path.parent.is_dir():
+        raise OutputError(f"cannot write {path}: there is no such folder")
 
 
 def write_all(file: IO[bytes], data: bytes | memoryview) -> None:

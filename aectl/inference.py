@@ -1,7 +1,7 @@
 """What a trained network is used for: each use a generator over batches of images."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -293,24 +293,47 @@ def measure_labels(
 ) -> Iterator[Measured]:
     """Every image, or text, and its label go into `metrics`; `full` gives the tensor of a batch.
 
-    Raises DataError for a label of no class, ModelFileError for results that are not finite.
+    Raises DataError for a label of no class, unless the metrics count and leave out such;
+    ModelFileError for results that are not finite.
     """
     numbers = {name: number for number, name in enumerate(classes)}
     network.to(device).eval()
     for batch in batches:
-        if unknown := [label for label in batch.labels if label not in numbers]:
-            raise DataError(
-                "a classifier is measured against labels, and there are none"
-                if unknown[0] is None
-                else f"the label '{unknown[0]}' is none of the model's {len(classes)} classes:"
-                f" {', '.join(classes[:CLASSES_NAMED])}{', ...' * (len(classes) > CLASSES_NAMED)}"
-            )
-        labels = torch.tensor([numbers[label] for label in batch.labels if label is not None])
-        found = network.probabilities(full(batch, device))[: len(batch.paths)].max(1)
+        known = _of_known_classes(batch, numbers, metrics)
+        if not known.paths:
+            continue
+        labels = torch.tensor([numbers[label] for label in known.labels])
+        found = network.probabilities(full(known, device))[: len(known.paths)].max(1)
         refuse_overflow(found.values)
         predictions = found.indices.cpu()
         metrics.update(predictions, labels)
-        yield Measured(batch, classified=(predictions.numpy(), found.values.cpu().numpy()))
+        yield Measured(known, classified=(predictions.numpy(), found.values.cpu().numpy()))
+
+
+def _of_known_classes(
+    batch: Any, numbers: Mapping[str, int], metrics: ClassificationMetrics
+) -> Any:
+    """The inputs of a batch that have one of the labels; others are counted, or refused."""
+    known = [row for row, label in enumerate(batch.labels) if label in numbers]
+    if len(known) == len(batch.labels):
+        return batch
+    if None in batch.labels:
+        raise DataError("a classifier is measured against labels, and there are none")
+    if metrics.unknown is None:
+        unknown = next(label for label in batch.labels if label not in numbers)
+        named = ", ".join(list(numbers)[:CLASSES_NAMED]) + ", ..." * (len(numbers) > CLASSES_NAMED)
+        raise DataError(
+            f"a classifier is measured against labels, and '{unknown}' is none of the model's"
+            f" {len(numbers)} classes: {named}; --skip-unknown leaves such inputs out"
+        )
+    metrics.unknown += len(batch.labels) - len(known)
+    return batch._replace(
+        **{
+            name: column[known] if isinstance(column, np.ndarray) else [column[n] for n in known]
+            for name, column in batch._asdict().items()
+            if isinstance(column, list | np.ndarray)
+        }
+    )
 
 
 @torch.inference_mode()

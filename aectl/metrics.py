@@ -216,9 +216,14 @@ def _perplexity(nats: float) -> float:
 
 
 class ClassificationMetrics:
-    """The figures of a classifier, over all images that `update` has seen."""
+    """The figures of a classifier, over all images that `update` has seen.
 
-    def __init__(self, classes: int) -> None:
+    `unknown` counts those of classes that it does not know, where they are left out: None where
+    they are refused.
+    """
+
+    def __init__(self, classes: int, skip_unknown: bool = False) -> None:
+        self.unknown = 0 if skip_unknown else None
         self._confusion = torch.zeros(classes, classes, dtype=torch.int64)
 
     def update(self, predictions: Tensor, labels: Tensor) -> None:
@@ -228,8 +233,9 @@ class ClassificationMetrics:
         self._confusion += torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
     def result(self) -> dict[str, object]:
-        """accuracy (a fraction), error (percent); of each class precision, nan where it is never
-        predicted, and recall, nan where it does not occur; confusion (a row a true class).
+        """unknown, where they are left out; accuracy (a fraction), error (percent); of each class
+        precision, nan where it is never predicted, and recall, nan where it does not occur;
+        confusion (a row a true class).
         """
         total = int(self._confusion.sum())
         if total == 0:
@@ -237,6 +243,7 @@ class ClassificationMetrics:
         right = self._confusion.diagonal().tolist()
         of_class, predicted = self._confusion.sum(1).tolist(), self._confusion.sum(0).tolist()
         return {
+            **({} if self.unknown is None else {"unknown": self.unknown}),
             "accuracy": sum(right) / total,
             "error": 100 * (total - sum(right)) / total,
             "precision": list(map(quotient, right, predicted)),

@@ -18,11 +18,11 @@ class Option:
 
     `when` names the option on which this one depends and the values that make it apply (none:
     any value that is set). `instead` lists (option, value, default): the default that stands in
-    where the other option has that value.
+    where the other option has that value. `form` says how several numbers are written.
     """
 
     help: str
-    choices: tuple[str, ...] = ()
+    choices: tuple[object, ...] = ()
     above: float | None = None
     below: float | None = None
     at_least: float | None = None
@@ -31,6 +31,7 @@ class Option:
     when: tuple[str, tuple[object, ...]] | None = None
     instead: tuple[tuple[str, object, object], ...] = ()
     unset: str = ""
+    form: str = ""
 
     def range_text(self) -> str:
         """The allowed range as help shows it, such as `0 < x < 1`; empty where all is allowed."""
@@ -73,6 +74,13 @@ def near_miss(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
+def close_options(given: str, known: Iterable[str]) -> list[str]:
+    """The options that may be meant by one that does not exist, by their names without dashes."""
+    names = {flag.lstrip("-"): flag for flag in known}
+    close = difflib.get_close_matches(given.lstrip("-"), names, n=2, cutoff=CLOSE)
+    return [names[name] for name in close]
+
+
 def declared(field: "dataclasses.Field[Any]") -> Option:
     """The declaration behind a config's field."""
     found: Option = field.metadata["option"]
@@ -92,6 +100,12 @@ def _hint(field: "dataclasses.Field[Any]") -> Any:
     return hint
 
 
+CLOSE = 0.75
+"""How alike an option that is suggested must be, from 0 to 1."""
+
+SIDES = "HEIGHTxWIDTH"
+
+
 def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     """`value`, from the command line or a TOML file, in the type of the field.
 
@@ -101,7 +115,7 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     if wanted is tuple:
         if typing.get_args(_hint(field))[0] is float:
             return _fractions(field.name, value)
-        return _numbers(field.name, value)
+        return _numbers(field, value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = _as_float(field.name, value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -119,7 +133,7 @@ def _as_float(name: str, value: int) -> float:
         raise ConfigError(f"{flag(name)} must be a finite number; a larger one given") from None
 
 
-def _numbers(name: str, value: object) -> tuple[int, ...]:
+def _numbers(field: "dataclasses.Field[Any]", value: object) -> tuple[int, ...]:
     """Whole numbers out of `1000,500`, `28x28`, a list, or a single number."""
     parts: list[Any]
     if isinstance(value, str):
@@ -131,9 +145,8 @@ def _numbers(name: str, value: object) -> tuple[int, ...]:
             raise ValueError
         return tuple(int(part) for part in parts)
     except (ValueError, TypeError):
-        raise ConfigError(
-            f"{flag(name)} must be whole numbers such as 1000,500; {value!r} given"
-        ) from None
+        wanted = declared(field).form or "whole numbers such as 1000,500"
+        raise ConfigError(f"{flag(field.name)} must be {wanted}; {value!r} given") from None
 
 
 def _fractions(name: str, value: object) -> tuple[float, ...]:
@@ -158,15 +171,14 @@ def check(field: "dataclasses.Field[Any]", value: Any) -> None:
     if value is None:
         return
     if known.choices and value not in known.choices:
-        raise ConfigError(
-            f"{flag(field.name)} must be one of {', '.join(known.choices)}; {value!r} given"
-            + near_miss(value, known.choices)
-        )
+        names = list(map(str, known.choices))
+        allowed = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
+        close = near_miss(value, names) if isinstance(value, str) else ""
+        raise ConfigError(f"{flag(field.name)} must be {allowed}; {value!r} given{close}")
     if known.lengths and not known.lengths[0] <= len(value) <= known.lengths[1]:
-        raise ConfigError(
-            f"{flag(field.name)} takes {known.lengths[0]} to {known.lengths[1]} numbers;"
-            f" {len(value)} given"
-        )
+        wanted = known.form or f"{known.lengths[0]} to {known.lengths[1]} numbers"
+        given = f"{len(value)} numbers" if known.form else len(value)
+        raise ConfigError(f"{flag(field.name)} takes {wanted}; {given} given")
     for number in value if isinstance(value, tuple) else (value,):
         if not _within(known, number):
             raise ConfigError(f"{flag(field.name)} must {_allowed(known)}; {text(number)} given")

@@ -54,14 +54,14 @@ class DataConfig(Section):
     size: tuple[int, ...] | None = option(
         None,
         "Resize images to HEIGHTxWIDTH pixels.",
-        lengths=(1, 2), at_least=1, at_most=4096,
+        lengths=(1, 2), at_least=1, at_most=4096, form=f"{options.SIDES}, or one number for both",
         when=("model", OF_IMAGES),
         unset="the dataset's own; at most 32x32 for a folder",
     )  # fmt: skip
     channels: int | None = option(
         None,
-        "1 for grey, 3 for colour.",
-        at_least=1, at_most=3,
+        "1 or 3: grey, or colour.",
+        choices=(1, 3),
         when=("model", OF_IMAGES),
         unset="the dataset's own",
     )  # fmt: skip
@@ -126,8 +126,6 @@ class DataConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.channels == 2:
-            raise ConfigError("--channels must be 1 (grey) or 3 (colour); 2 given")
         if self.value_range and not self.value_range[0] < self.value_range[1]:
             low, high = map(options.text, self.value_range)
             raise ConfigError(

@@ -24,6 +24,7 @@ from aectl.cli.reconstruct import reconstruct
 from aectl.cli.signals import Terminated, raise_terminated
 from aectl.cli.train import train
 from aectl.errors import AectlError
+from aectl.options import close_options
 
 app = typer.Typer(
     name="aectl",
@@ -79,6 +80,9 @@ def main() -> int:
         status = app(standalone_mode=False)
         return status if isinstance(status, int) else 0
     except typer.TyperException as error:
+        wrong: Any = error
+        if meant := getattr(wrong, "possibilities", None):
+            wrong.possibilities = close_options(wrong.option_name, meant)
         said = " ".join(error.format_message().split())
         return _fail(said, 2) if said else 2
     except OSError as error:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aectl.decoding import Remark
-from aectl.errors import DataError, OutputError
+from aectl.errors import DataError
 from aectl.files import refuse_existing, replacing
 from aectl.outputs.texts import spelt_out
 from aectl.progress import Counted, Made, Progress
@@ -115,8 +115,6 @@ class Outcome:
     def __post_init__(self) -> None:
         if self.errors is not None:
             refuse_existing(self.errors, self.overwrite)
-            if not self.errors.parent.is_dir():
-                raise OutputError(f"cannot write {self.errors}: there is no such folder")
 
     @cached_property
     def skipped(self) -> "Skipped":

@@ -14,7 +14,7 @@ import typer
 from aectl.cli import options, texts
 from aectl.cli.console import Console
 from aectl.cli.portrait import metrics_beside, portrait
-from aectl.cli.verb import Session, named_by, read_card
+from aectl.cli.verb import Session, named_by, on_stdout, read_card, write_each
 from aectl.errors import ConfigError, OutputError
 from aectl.files import refuse_existing
 from aectl.sections import WITH_A_CODE
@@ -68,7 +68,8 @@ def evaluate(
         typer.Option(
             "--per-image",
             metavar="FILE",
-            help="Write a table with the mse of each image, or the token_accuracy of each text.",
+            help="Write a table with the mse of each image, or the token_accuracy of each text; "
+            "- is CSV on stdout, and the metrics go to stderr.",
         ),
     ] = None,
     sort: Annotated[bool, typer.Option("--sort", help="--per-image: the worst first.")] = False,
@@ -86,6 +87,14 @@ def evaluate(
             " umap-learn.",
         ),
     ] = "pca",
+    skip_unknown: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unknown",
+            help="Of a classifier, leave out inputs of classes that it does not know; their number "
+            "stands in the report as unknown.",
+        ),
+    ] = False,
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,
 ) -> int:
@@ -96,44 +105,48 @@ def evaluate(
 
     Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
-    _check(models, dataset, per_image, sort, as_json and as_csv, pca or probe)
+    _check(models, dataset, per_image, sort, [as_json, as_csv], pca or probe)
     _check_report(report_file, map_by, common.overwrite)
 
     from aectl.inspection import Inspection
     from aectl.outputs import page, run_folder, tables
 
-    tables.check_destination(per_image, common.overwrite)
+    tables.check_destination(on_stdout(per_image), common.overwrite)
     session, naming = Session(common, per_image), named_by(relative_to, absolute)
     cards = [read_card(path, "eval", (*WITH_A_CODE, "classifier")) for path in models]
     if per_image and cards[0].architecture.kind == "classifier":
         raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an input")
+    if skip_unknown and all(card.architecture.kind != "classifier" for card in cards):
+        raise ConfigError("--skip-unknown has no effect without a classifier")
     if any(card.vocabulary for card in cards):
         texts.refuse(session, pca=pca, probe=probe, report=report_file is not None)
         if len({(card.vocabulary is None, card.architecture.kind) for card in cards}) > 1:
             raise ConfigError("models of text are measured beside others of their kind alone")
-        of_texts, status = texts.evaluate(session, models, cards, dataset, per_image, sort, naming)
-        _show(of_texts, _grouped(cards, of_texts), cards[0].classes, as_json, as_csv)
+        results, status = texts.evaluate(
+            session, models, cards, dataset, per_image, sort, naming, skip_unknown
+        )
+        _show(session.console, results, cards, as_json, as_csv, per_image)
         return status
     found = [
         session.inputs(
             dataset,
             card,
-            labels=probe or report_file is not None or card.architecture.kind == "classifier",
+            labels=bool(probe or report_file or per_image or card.classes),
             naming=naming,
         )
         for card in cards
     ]
-    results: list[dict[str, Any]] = []
+    results = []
     portraits: list[page.Portrait] = []
     known: dict[tuple[object, ...], float] = {}
     for path, card, inputs in zip(models, cards, found, strict=True):
-        evaluation = _evaluation(session, path, card)
+        evaluation = _evaluation(session, path, card, skip_unknown)
         inspection = Inspection(evaluation.network, card.classes) if report_file else None
         with session.batches(inputs, card.shape, told=not results) as batches:
             measured = _measured(evaluation, batches, session.console, inspection)
             if per_image:
-                by = "mse" if sort else None
-                tables.write_file(per_image, _rows(measured, inputs.labelled), by, descending=True)
+                rows = _rows(measured, inputs.labelled)
+                write_each(per_image, rows, "mse" if sort else None, descending=True)
             collections.deque(measured, maxlen=0)
         if evaluation.images == 0:
             return session.outcome.status(0)
@@ -148,29 +161,39 @@ def evaluate(
             named = " ".join(map(inputs.called, inputs.words))
             metrics = metrics_beside(path)
             portraits.append(portrait(str(path), named, evaluation, inspection, metrics, [map_by]))
-    groups = _grouped(cards, results)
     if report_file:
-        run_folder.save_text(report_file, page.to_html("aectl report", portraits, groups))
-    _show(results, groups, cards[0].classes, as_json, as_csv)
+        text = page.to_html("aectl report", portraits, _grouped(cards, results))
+        run_folder.save_text(report_file, text)
+    _show(session.console, results, cards, as_json, as_csv, per_image)
     return session.outcome.status(results[0]["n"])
 
 
 def _show(
+    console: Console,
     results: list[dict[str, Any]],
-    groups: "list[Group]",
-    classes: Sequence[str],
+    cards: "Sequence[ModelCard]",
     as_json: bool,
     as_csv: bool,
+    per_image: Path | None,
 ) -> None:
+    """Writes the metrics to stdout, or to stderr where a table stands there."""
     from aectl.outputs import report
 
+    for unknown in {result["unknown"] for result in results if result.get("unknown")}:
+        console.notice(f"inputs of classes that the model does not know, left out: {unknown:,}")
     if as_json:
         sys.stdout.write(report.to_json(results))
     elif as_csv:
         sys.stdout.write(report.to_csv(results))
     else:
+        aside = per_image is not None and on_stdout(per_image) is None
         width = shutil.get_terminal_size((120, 24)).columns
-        sys.stdout.write(report.to_table(groups, classes, width, sys.stdout.isatty()))
+        colour = sys.stdout.isatty() and not aside
+        table = report.to_table(_grouped(cards, results), cards[0].classes, width, colour)
+        if aside:
+            console.notice(table.rstrip("\n"))
+        else:
+            sys.stdout.write(table)
 
 
 def _check(
@@ -178,12 +201,14 @@ def _check(
     dataset: list[str] | None,
     per_image: Path | None,
     sort: bool,
-    both: bool,
+    as_json_or_csv: list[bool],
     twice: bool,
 ) -> None:
     """Raises ConfigError for options that do not go together."""
-    if both:
+    if all(as_json_or_csv):
         raise ConfigError("give either --json or --csv, not both")
+    if per_image and on_stdout(per_image) is None and any(as_json_or_csv):
+        raise ConfigError("--per-image - takes stdout; --json and --csv need it, too")
     if sort and not per_image:
         raise ConfigError("--sort orders the table of --per-image; name one")
     if per_image and len(models) > 1:
@@ -203,11 +228,11 @@ def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
     if path.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{path}: the page is a .html file")
     refuse_existing(path, overwrite)
-    if not path.parent.is_dir():
-        raise OutputError(f"cannot write {path}: there is no such folder")
 
 
-def _evaluation(session: Session, path: Path, card: "ModelCard") -> "Evaluation":
+def _evaluation(
+    session: Session, path: Path, card: "ModelCard", skip_unknown: bool
+) -> "Evaluation":
     """The model, ready to be measured."""
     from aectl import model_file
     from aectl.evaluation import Evaluation
@@ -218,6 +243,7 @@ def _evaluation(session: Session, path: Path, card: "ModelCard") -> "Evaluation"
         session.device(),
         session.batch_size(card.shape),
         session.console,
+        skip_unknown,
     )
 
 
@@ -268,7 +294,7 @@ def _pca_mse(
     return known[of]
 
 
-def _grouped(cards: "list[ModelCard]", results: list[dict[str, Any]]) -> "list[Group]":
+def _grouped(cards: "Sequence[ModelCard]", results: list[dict[str, Any]]) -> "list[Group]":
     """Results of models whose options differ by the seed alone, together."""
     from aectl.outputs.report import Group
 

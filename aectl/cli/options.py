@@ -113,7 +113,7 @@ LabelFromFolder = Annotated[
     typer.Option(
         "--label-from-folder",
         help="Write as label the sub-folder of the folder or archive in which an image, or a file "
-        "of text, lies.",
+        "of text, lies; of one that lies in no sub-folder, the folder.",
         rich_help_panel=FOUND,
     ),
 ]
@@ -179,7 +179,7 @@ Debug = Annotated[
 ]
 
 METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
-METAVARS_OF = {"value_range": "LOW,HIGH"}
+METAVARS_OF = {"value_range": "LOW,HIGH", "size": options.SIDES}
 PANELS = {"data": "Data", "model": "Model", "loss": "Loss", "training": "Training"}
 
 
@@ -263,13 +263,13 @@ def _parameter(field: Any, panel: str) -> inspect.Parameter:
     known = options.declared(field)
     kind = options.plain_type(field)
     typed = {tuple: str}.get(kind, kind)
-    choices = known.choices
+    choices = [str(choice) for choice in known.choices]
     flag = options.flag(field.name)
     info = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         metavar=METAVARS_OF.get(field.name, METAVARS.get(kind)),
         help=_help(field),
-        autocompletion=(lambda: list(choices)) if choices else None,
+        autocompletion=(lambda: choices) if choices else None,
         show_default=False,
         rich_help_panel=panel,
     )
@@ -295,8 +295,9 @@ def _help(field: Any) -> str:
     """The option's sentence, what is allowed, and the default."""
     known = options.declared(field)
     parts = [known.help]
-    if not all(choice in known.help for choice in known.choices):
-        parts.append(f"One of {', '.join(known.choices)}.")
+    choices = [str(choice) for choice in known.choices]
+    if not all(choice in known.help for choice in choices):
+        parts.append(f"One of {', '.join(choices)}.")
     if allowed := known.range_text():
         parts.append(f"({allowed})")
     return " ".join(parts) + f" \\[default: {_default_text(field)}]"

@@ -78,6 +78,8 @@ def portrait(
     from aectl.outputs.page import Portrait
 
     card, measured = evaluation.card, evaluation.metrics
+    unknown = getattr(measured, "unknown", None)
+    left_out = f"; {unknown:,} of unknown classes left out" if unknown else ""
     of_code = measured if isinstance(measured, ReconstructionMetrics) else None
     options = card.training.get("options", {})
     return Portrait(
@@ -86,7 +88,7 @@ def portrait(
         str(card.training.get("command", "")),
         metrics,
         evaluation.figures(),
-        f"measured on {evaluation.images:,} images of {measured_on}",
+        f"measured on {evaluation.images:,} images of {measured_on}{left_out}",
         evaluation.progress.awaited(
             partial(inspection.findings, of_code, methods), "drawing the page"
         ),

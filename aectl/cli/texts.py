@@ -11,7 +11,7 @@ import typer
 
 from aectl import model_file
 from aectl.cli.console import data_dir
-from aectl.cli.verb import Session, load_classifier, stdin
+from aectl.cli.verb import Session, load_classifier, stdin, write_each
 from aectl.decoding import MAX_PIXELS, REFUSE
 from aectl.errors import ConfigError
 from aectl.model_file import ModelCard
@@ -223,21 +223,22 @@ def evaluate(
     per_text: Path | None,
     sort: bool,
     naming: "Naming",
+    skip_unknown: bool,
 ) -> tuple[list[dict[str, Any]], int]:
     """The figures of each model, and the exit status.
 
-    `per_text` gets a row a text; with `sort`, the worst first.
+    `per_text` gets a row a text, `-` being stdout; with `sort`, the worst first. Texts of classes
+    that a classifier does not know are left out where it may `skip_unknown` ones.
     """
-    from aectl.outputs import tables
-
     results: list[dict[str, Any]] = []
     for path, card in zip(models, cards, strict=True):
-        reading = Reading(session, card, words, bool(card.classes), naming, told=not results)
-        measured, figures = _measured(session, path, card, reading)
+        labels = bool(card.classes or per_text)
+        reading = Reading(session, card, words, labels, naming, told=not results)
+        measured, figures = _measured(session, path, card, reading, skip_unknown)
         counted = session.console.counted(measured, "measuring", NOUN)
         if per_text:
-            by = "token_accuracy" if sort else None
-            texts = tables.write_file(per_text, map(_row_each, counted), by)
+            rows = (_row_each(result, reading.inputs.labelled) for result in counted)
+            texts = write_each(per_text, rows, "token_accuracy" if sort else None)
         else:
             texts = sum(len(result.batch.paths) for result in counted)
         reading.tell()
@@ -250,7 +251,7 @@ def evaluate(
 
 
 def _measured(
-    session: Session, path: Path, card: ModelCard, reading: Reading
+    session: Session, path: Path, card: ModelCard, reading: Reading, skip_unknown: bool
 ) -> "tuple[Iterator[Any], Callable[[], Mapping[str, Any]]]":
     """The results of a model's measuring, and its figures once they have all gone by."""
     from aectl import inference, text_inference
@@ -260,19 +261,20 @@ def _measured(
     if not card.classes:
         of_texts = TextMetrics(_baselines(card))
         return text_inference.measure(_load(path), batches, device, of_texts), of_texts.result
-    metrics = ClassificationMetrics(len(card.classes))
+    metrics = ClassificationMetrics(len(card.classes), skip_unknown)
     results = inference.measure_labels(
         load_classifier(path), batches, device, metrics, card.classes, text_inference.full
     )
     return results, metrics.result
 
 
-def _row_each(result: "MeasuredTexts") -> "Rows":
+def _row_each(result: "MeasuredTexts", labelled: bool) -> "Rows":
     """A table of the accuracy of each text."""
     from aectl.outputs.formats import Rows
+    from aectl.outputs.tables import leading_columns
 
-    batch = result.batch
-    return Rows({"path": batch.paths, "text": batch.texts, "token_accuracy": result.token_accuracy})
+    columns = leading_columns(result.batch, labelled)
+    return Rows({**columns, "text": result.batch.texts, "token_accuracy": result.token_accuracy})
 
 
 def _baselines(card: ModelCard) -> dict[str, list[int]]:

@@ -4,7 +4,7 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aectl.data.selection import Selection
     from aectl.models import Classifier
     from aectl.models.autoencoder import AutoencoderBase
+    from aectl.outputs.formats import Rows
     from aectl.outputs.tables import Table
 
 BATCH_VALUES = 1 << 20
@@ -60,7 +61,24 @@ def named_by(relative_to: str | None, absolute: bool) -> "Naming":
 
     if relative_to is not None and absolute:
         raise ConfigError("give either --relative-to or --absolute, not both")
+    if relative_to is not None and not os.path.exists(relative_to):
+        raise ConfigError(f"--relative-to {relative_to}: there is no such folder or archive")
     return Naming(relative_to, absolute)
+
+
+def write_each(path: Path, rows: "Iterable[Rows]", by: str | None, descending: bool = False) -> int:
+    """Writes the table of --per-image, of which `-` is stdout, in the order of a column `by` name.
+
+    Returns how many rows there are.
+    """
+    from aectl.outputs.tables import write_file
+
+    return write_file(on_stdout(path), rows, by, descending, sys.stdout.buffer)
+
+
+def on_stdout(path: Path | None) -> Path | None:
+    """A path of a table, None where that is stdout."""
+    return None if path == Path("-") else path
 
 
 def stdin() -> BinaryIO | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
 from aectl import run_files
+from aectl.data.archives import ARCHIVES
 from aectl.data.decoders import Found
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
 
@@ -94,6 +95,18 @@ def holds_run(folder: str, names: Collection[str]) -> bool:
     return run_files.CHECKPOINT_FOLDER in names and os.path.isfile(
         os.path.join(folder, run_files.CHECKPOINT_FOLDER, run_files.CHECKPOINT)
     )
+
+
+def label_of(path: str, folder: str) -> str | None:
+    """The class of a file below a folder, or an archive; of one right in it, its own name."""
+    return class_of(path, folder) or name_of(folder)
+
+
+def name_of(folder: str) -> str | None:
+    """The name of a folder, or of an archive without its ending; None for the root."""
+    name = os.path.basename(os.path.abspath(folder))
+    endings = [end for end in ARCHIVES if name.lower().endswith(end)]
+    return name[: -len(max(endings, key=len))] if endings else name or None
 
 
 def class_of(path: str, folder: str) -> str | None:

@@ -14,7 +14,7 @@ from aectl.data import datasets, lines, patches
 from aectl.data.archives import find_in_archive, is_archive
 from aectl.data.datasets import ImageSet
 from aectl.data.decoders import Decoded, Decoders, Found
-from aectl.data.folders import OnBad, class_of, find_files, ignore
+from aectl.data.folders import OnBad, class_of, find_files, ignore, label_of, name_of
 from aectl.data.images import Pixels
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
@@ -96,7 +96,8 @@ class Naming:
 class Inputs:
     """What the user named, and what is needed to find it.
 
-    `labels_from_folders` takes an image's label from the sub-folder in which it lies; `split` is
+    `labels_from_folders` takes an image's label from the sub-folder in which it lies; with
+    `loose_labels`, an image in none, or named by itself, has that of its folder. `split` is
     that of datasets that are named without one; files are decoded as `decoding` says; `skipped` is
     told what is left aside.
     """
@@ -112,6 +113,7 @@ class Inputs:
     split: str = "test"
     decoding: Decoding = USUAL_DECODING
     skipped: Skipped = field(default_factory=Skipped, compare=False)
+    loose_labels: bool = True
 
     def __post_init__(self) -> None:
         for word in self.words:
@@ -120,14 +122,7 @@ class Inputs:
     @property
     def labelled(self) -> bool:
         """Whether any input has labels, by what it is."""
-        return any(
-            datasets.is_dataset(word)
-            or (
-                self.labels_from_folders
-                and (word == STDIN or os.path.isdir(word) or is_archive(word))
-            )
-            for word in self.words
-        )
+        return self.labels_from_folders or any(map(datasets.is_dataset, self.words))
 
     def called(self, word: str) -> str:
         """A word of these, a dataset with its split."""
@@ -174,13 +169,16 @@ class Inputs:
         if is_archive(path):
             yield from self._described(find_in_archive(path, self.selection, self.skipped), path)
         else:
-            yield Found(self.naming(path), file=path)
+            named = self.labels_from_folders and self.loose_labels
+            label = name_of(os.path.dirname(path)) if named else None
+            yield Found(self.naming(path), label, file=path)
 
     def _described(self, found: Iterator[Found], root: str) -> Iterator[Found]:
         """With their labels, and with the paths that a table shall show."""
         for one in found:
             below = self.labels_from_folders and one.reason is None
-            label = class_of(one.path, root) if below else None
+            of = label_of if self.loose_labels else class_of
+            label = of(one.path, root) if below else None
             yield one._replace(path=self.naming(one.path), label=label)
 
 

@@ -76,7 +76,7 @@ def load(
     """
     inputs = TextInputs(
         [word], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account,
-        skipped=skipped or Skipped(),
+        skipped=skipped or Skipped(), loose_labels=False,
     )  # fmt: skip
     lines = tuple(line for line in inputs.lines(on_bad) if line is not None)
     if not lines:

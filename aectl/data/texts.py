@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl import options
-from aectl.data.folders import OnBad, class_of, find_files
+from aectl.data.folders import OnBad, class_of, find_files, label_of
 from aectl.data.inputs import STDIN, Naming, Position
 from aectl.data.lines import UTF_16, numbered
 from aectl.data.selection import Selection, Skipped
@@ -93,7 +93,8 @@ class Account:
 class TextInputs:
     """The texts that the user named: files, folders, datasets, and `-` for lines on stdin.
 
-    `labels_from_folders` takes a text's label from the sub-folder in which its file lies;
+    `labels_from_folders` takes a text's label from the sub-folder in which its file lies; with
+    `loose_labels`, a file in none, or named by itself, has that of its folder;
     `selection` says which files of a folder are read, and `naming` what a table calls a file;
     `split` is that of datasets that are named without one; `skipped` is told what is left aside.
     """
@@ -107,6 +108,7 @@ class TextInputs:
     split: str = "test"
     account: Account = field(default_factory=Account)
     skipped: Skipped = field(default_factory=Skipped, compare=False)
+    loose_labels: bool = True
 
     def __post_init__(self) -> None:
         for word in self.words:
@@ -123,7 +125,8 @@ class TextInputs:
 
     def _has_labels(self, word: str) -> bool:
         if not os.path.isdir(word):
-            return word.lower().endswith(LABELLED)
+            labelled = self.labels_from_folders and self.loose_labels and os.path.isfile(word)
+            return labelled or word.lower().endswith(LABELLED)
         found = find_files(word, self.selection)
         return self.labels_from_folders or any(f.path.lower().endswith(LABELLED) for f in found)
 
@@ -183,7 +186,7 @@ class TextInputs:
         found = find_files(word, self.selection, self.skipped) if is_folder else None
         for one in found or [None]:
             path = word if one is None else one.path
-            label = class_of(path, word) if one and self.labels_from_folders else None
+            label = self._label(path, word if is_folder else os.path.dirname(word))
             try:
                 if one and one.reason:
                     raise OSError(0, one.reason)
@@ -195,6 +198,11 @@ class TextInputs:
                         yield self.naming(path), label, file
             except OSError as error:
                 on_bad(path, error.strerror or str(error))
+
+    def _label(self, path: str, folder: str) -> str | None:
+        """The label of all lines of a file that was found in a folder."""
+        of = label_of if self.loose_labels else class_of
+        return of(path, folder or os.curdir) if self.labels_from_folders else None
 
     def batches(
         self,

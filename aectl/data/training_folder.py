@@ -68,7 +68,7 @@ def load_folder(
     labels: list[str | None] = []
     inputs = Inputs(
         [folder], Path(), labels_from_folders=True, selection=selection, workers=workers,
-        decoding=decoding, skipped=skipped,
+        decoding=decoding, skipped=skipped, loose_labels=False,
     )  # fmt: skip
     with inputs.batches(shape, BATCH, on_bad, on_remark=on_remark) as batches:
         for batch in watch(batches):

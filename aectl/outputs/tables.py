@@ -224,13 +224,18 @@ class Table:
 
 
 def write_file(
-    path: Path, parts: Iterable[Rows], by: str | None = None, descending: bool = False
+    path: Path | None,
+    parts: Iterable[Rows],
+    by: str | None = None,
+    descending: bool = False,
+    stdout: IO[bytes] | None = None,
 ) -> int:
-    """Writes rows to a file, all of them in the order of a column where `by` names one.
+    """Writes rows to a file, or to `stdout` where `path` is None, all of them in the order of a
+    column where `by` names one.
 
     Returns how many there are.
     """
-    with Table(path) as table:
+    with Table(path, stdout) as table:
         for part in parts if by is None else _sorted(parts, by, descending):
             table.write(part)
     return table.count

@@ -207,3 +207,72 @@ def test_every_command_s_help_ends_its_text_with_an_example(aectl, monkeypatch):
     for name in COMMANDS:
         example = aectl(name, "--help").out.partition("Example: ")[2].splitlines()[0]
         assert f"aectl {name if name != 'recipes' else 'train --recipe'}" in example
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("eval", "m", "--heatmap"), None),
+        (("eval", "m", "--verbose"), None),
+        (("encode", "m", "--threshold", "1"), None),
+        (("encode", "m", "--drop"), None),
+        (("train", "--epoch", "3"), "--epochs"),
+        (("train", "--batchsize", "3"), "--batch-size"),
+        (("train", "--sparce"), "--sparse"),
+        (("eval", "m", "--reprot", "p.html"), "--report"),
+        (("encode", "m", "--label-from-folders"), "--label-from-folder"),
+    ],
+)
+def test_an_option_is_suggested_only_where_it_may_be_meant(aectl, words, meant):
+    done = aectl(*words)
+    assert done.status == 2
+    assert "No such option" in done.err
+    suggested = done.err.partition("options:")[2]
+    assert (meant in suggested) if meant else (suggested == "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--channels", "2"), "--channels must be 1 or 3; 2 given"),
+        (("--channels", "4"), "--channels must be 1 or 3; 4 given"),
+        (("--size", "64*64"), "--size must be HEIGHTxWIDTH, or one number for both; '64*64' given"),
+        (("--size", "64x"), "--size must be HEIGHTxWIDTH, or one number for both; '64x' given"),
+        (("--size", "1x2x3"), "--size takes HEIGHTxWIDTH, or one number for both; 3 numbers given"),
+        (("--size", "0x5"), "--size must lie between 1 and 4,096; 0 given"),
+        (("--hidden", "a,b"), "--hidden must be whole numbers such as 1000,500; 'a,b' given"),
+    ],
+)
+def test_an_error_of_an_option_says_what_may_stand_there(aectl, words, said):
+    done = aectl("train", "--dataset", "digits", *words)
+    assert done.status == 2
+    assert said in done.err
+
+
+def test_help_says_what_may_stand_behind_size_and_channels(aectl, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = " ".join(aectl("train", "--help").out.split())
+    assert "--size HEIGHTxWIDTH" in shown
+    assert "1 or 3: grey, or colour" in shown
+    assert "1 <= x <= 3" not in shown
+
+
+MISSING = {
+    "reconstruct": ("reconstruct", "MODEL", "--out", "no/where.png"),
+    "separate": ("reconstruct", "MODEL", "--separate", "--out", "no/where.png"),
+    "encode": ("encode", "MODEL", "--out", "no/where.csv"),
+    "classify": ("classify", "CLASSIFIER", "--out", "no/where.csv"),
+    "errors": ("encode", "MODEL", "--errors", "no/where.csv"),
+    "per-image": ("eval", "MODEL", "--per-image", "no/where.csv"),
+    "report": ("eval", "MODEL", "--report", "no/where.html"),
+}
+
+
+@pytest.mark.parametrize("words", MISSING.values(), ids=MISSING)
+def test_a_folder_that_is_not_there_is_missed_before_the_work(aectl, dense, classifier, words):
+    """The input would be missed first, were it looked for."""
+    models = {"MODEL": dense, "CLASSIFIER": classifier}
+    at = ("--dataset", "no-such-input") if words[0] == "eval" else ("no-such-input",)
+    done = aectl(*(models.get(word, word) for word in words), *at)
+    assert (done.status, done.out) == (2, "")
+    assert "there is no such folder" in done.err

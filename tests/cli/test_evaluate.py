@@ -158,6 +158,73 @@ def test_inputs_without_labels_cannot_measure_a_classifier(aectl, classifier, sc
     assert "labels" in done.err
 
 
+@pytest.fixture
+def zoo(scans, tmp_path):
+    """A folder of the classes 0 to 9 that the digits have, and of one more."""
+    labels = [*load_digits().target[TEST][:40], *["owl"] * 7]
+    for number, label in enumerate(labels):
+        (tmp_path / "zoo" / str(label)).mkdir(parents=True, exist_ok=True)
+        name = f"{number:03d}.png"
+        (tmp_path / "zoo" / str(label) / name).write_bytes((scans / name).read_bytes())
+    return labels
+
+
+def test_classes_that_a_classifier_does_not_know_are_refused_or_left_out_and_counted(
+    aectl, classifier, zoo, tmp_path
+):
+    refused = aectl("eval", classifier, "--dataset", "zoo")
+    assert (refused.status, refused.out) == (2, "")
+    assert "'owl' is none of the model's 10 classes" in refused.err
+    assert "--skip-unknown leaves" in refused.err
+    done = aectl("eval", classifier, "--dataset", "zoo", "--skip-unknown", "--json",
+                 "--report", "page.html")  # fmt: skip
+    assert done.status == 0
+    assert "does not know, left out: 7" in done.err
+    page = (tmp_path / "page.html").read_text()
+    assert "measured on 40 images of zoo; 7 of unknown classes left out" in page
+    found = json.loads(done.out)[0]
+    assert (found["n"], found["unknown"], np.sum(found["confusion"])) == (40, 7, 40)
+    known = aectl("eval", classifier, "--dataset", "zoo", "--exclude", "owl", "--json")
+    wanted = json.loads(known.out)[0]
+    assert [found[name] for name in wanted] == list(wanted.values())
+
+
+def test_of_a_folder_of_unknown_classes_alone_nothing_is_measured(aectl, classifier, zoo):
+    done = aectl("eval", classifier, "--dataset", "zoo/owl", "--skip-unknown")
+    assert (done.status, done.out) == (2, "")
+
+
+def test_leaving_out_unknown_classes_has_no_meaning_for_an_autoencoder(aectl, dense):
+    done = aectl("eval", dense, "--skip-unknown")
+    assert done.status == 2
+    assert "--skip-unknown has no effect without a classifier" in done.err
+
+
+def test_a_table_of_each_image_has_its_label_and_goes_to_stdout(aectl, dense, zoo, tmp_path):
+    done = aectl("eval", dense, "--dataset", "zoo", "--per-image", "-", "--sort")
+    rows = list(csv.DictReader(done.out.splitlines()))
+    assert sorted(row["label"] for row in rows) == sorted(map(str, zoo))
+    errors = [float(row["mse"]) for row in rows]
+    assert errors == sorted(errors, reverse=True)
+    assert "explained_variance" in done.err
+    aectl("eval", dense, "--dataset", "zoo", "--per-image", "t.csv", "--sort")
+    assert (tmp_path / "t.csv").read_text() == done.out
+    for kind in ("--json", "--csv"):
+        both = aectl("eval", dense, "--dataset", "zoo", "--per-image", "-", kind)
+        assert (both.status, both.out) == (2, "")
+        assert "--per-image - takes stdout" in both.err
+
+
+def test_a_table_of_each_text_has_its_label(aectl, tmp_path):
+    (tmp_path / "t.tsv").write_text("".join(f"{'ab'[n % 2]}\tword {n}\n" for n in range(8)))
+    options = ("--hidden", "8,8", "--epochs", "1", "--vocabulary", "300", "--out", "r")
+    done = aectl("train", "-q", "--model", "text-autoencoder", "--dataset", "t.tsv", *options)
+    assert done.status == 0
+    rows = list(csv.DictReader(aectl("eval", "r", "--per-image", "-").out.splitlines()))
+    assert [row["label"] for row in rows] == ["a", "b"] * 4
+    assert rows[3]["text"] == "word 3"
+
+
 def test_the_same_model_twice_is_no_further_seed(aectl, dense):
     done = aectl("eval", dense, dense / "model.safetensors")
     assert "seeds" not in done.out

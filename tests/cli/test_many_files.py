@@ -299,6 +299,41 @@ def test_the_table_calls_files_as_it_is_told(aectl, dense, album):
     assert "not both" in done.err
 
 
+HERE = "the test's own folder"
+LABELS = {
+    "a class folder": (["album/sea"], ["sea"] * 6),
+    "with a slash": (["album/sea/"], ["sea"] * 6),
+    "a single file": (["album/sea/003.png"], ["sea"]),
+    "several": (["album/sea/003.png", "album/hill", "top.png"], ["sea", *["hill"] * 6, HERE]),
+    "an archive of one class": (["sea.zip"], ["sea"] * 6),
+}
+
+
+@pytest.mark.parametrize(("words", "labels"), LABELS.values(), ids=LABELS)
+def test_what_lies_in_no_sub_folder_has_its_folder_s_name_for_a_label(
+    aectl, dense, album, tmp_path, words, labels
+):
+    (tmp_path / "top.png").write_bytes((tmp_path / "album" / "sea" / "003.png").read_bytes())
+    with zipfile.ZipFile(tmp_path / "sea.zip", "w") as packed:
+        for path in sorted((tmp_path / "album" / "sea").iterdir()):
+            packed.write(path, path.name)
+    wanted = [tmp_path.name if label == HERE else label for label in labels]
+    rows = rows_of(aectl("encode", dense, *words, "--label-from-folder").out)
+    assert [row["label"] for row in rows] == wanted
+    if not any(os.path.isdir(word) for word in words):
+        listed = "\n".join(words).encode()
+        rows = rows_of(aectl("encode", dense, "-", "--label-from-folder", stdin=listed).out)
+        assert [row["label"] for row in rows] == wanted
+
+
+@pytest.mark.parametrize("verb", ["encode", "eval"])
+def test_paths_are_not_relative_to_a_folder_that_is_not_there(aectl, dense, album, verb):
+    words = ("--dataset", "album", "--per-image", "t.csv") if verb == "eval" else ("album",)
+    done = aectl(verb, dense, *words, "--relative-to", "nowhere/at/all")
+    assert (done.status, done.out) == (2, "")
+    assert "--relative-to nowhere/at/all: there is no such folder" in done.err
+
+
 def test_the_sub_folder_is_the_label_where_wanted(aectl, dense, classifier, album, tmp_path):
     rows = rows_of(aectl("encode", dense, "album", "--label-from-folder").out)
     assert [row["label"] for row in rows] == ["hill"] * 6 + ["sea"] * 6

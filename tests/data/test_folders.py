@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aectl.data.folders import class_of, find_files
+from aectl.data.folders import class_of, find_files, label_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 
 
@@ -121,6 +121,23 @@ def test_an_unreadable_folder_is_told_and_the_others_are_read(tmp_path, monkeypa
 )
 def test_the_class_of_a_file_is_its_first_subfolder(path, folder, label):
     assert class_of(path, folder) == label
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "label"),
+    [
+        ("photos/sea/a.png", "photos", "sea"),
+        ("photos/sea/a.png", "photos/sea", "sea"),
+        ("photos/sea/a.png", "photos/sea/", "sea"),
+        ("/photos/sea/a.png", "/photos/sea/../sea", "sea"),
+        ("sea.tar.gz/a.png", "sea.tar.gz", "sea"),
+        ("x/Sea.ZIP/a.png", "x/Sea.ZIP", "Sea"),
+        ("all.tar/sea/a.png", "all.tar", "sea"),
+        ("/a.png", "/", None),
+    ],
+)
+def test_the_label_of_a_file_right_in_a_folder_is_the_folder_s_name(path, folder, label):
+    assert label_of(path.replace("sea/../", ""), folder.replace("../sea", "")) == label
 
 
 def test_a_linked_folder_is_searched(tmp_path):

@@ -284,7 +284,7 @@ def test_labels_come_from_subfolders_where_they_are_wanted(here):
         picture(here / name, 1)
     paths, _, labels = gathered(of("./photos", labels_from_folders=True))
     wanted = {
-        "./photos/c.png": None,
+        "./photos/c.png": "photos",
         "./photos/hill/deep/b.png": "hill",
         "./photos/sea/a.png": "sea",
     }
@@ -301,7 +301,8 @@ def test_labels_come_from_subfolders_where_they_are_wanted(here):
         (["photos"], True, True),
         (["digits", "photos"], False, True),
         (["digits", "photos"], True, True),
-        (["photos/sea/a.png"], True, False),
+        (["photos/sea/a.png"], True, True),
+        (["photos/sea/a.png"], False, False),
         (["-"], True, True),
     ],
 )
