@@ -5,7 +5,6 @@ import functools
 import logging
 import os
 import select
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from aectl.cli.evaluate import evaluate
 from aectl.cli.info import info
 from aectl.cli.recipes import recipes
 from aectl.cli.reconstruct import reconstruct
-from aectl.cli.signals import Terminated, raise_terminated
+from aectl.cli.signals import Terminated, handle
 from aectl.cli.train import train
 from aectl.errors import AectlError
 from aectl.options import close_options
@@ -93,8 +92,7 @@ def main() -> int:
 
 def program() -> NoReturn:
     """Runs `aectl` and ends the process at once: torch takes half a second to tidy up."""
-    if signal.getsignal(signal.SIGTERM) != signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, raise_terminated)
+    handle()
     status = main()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

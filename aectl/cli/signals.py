@@ -1,17 +1,49 @@
-"""SIGINT and SIGTERM: what they become, and how they wait for a step of training."""
+"""SIGINT and SIGTERM: what they become, and how they wait for a step of training or an import."""
 
+import os
 import signal
 import threading
+from types import FrameType
 from typing import Any
+
+IMPORTING = "<frozen importlib._bootstrap>"
+"""The file that Python names for the frames of an import."""
+
+RETRY_SECONDS = 0.02
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM."""
 
 
-def raise_terminated(*_: object) -> None:
-    """What SIGTERM does: it ends the command as Ctrl-C does, so that nothing is left half done."""
-    raise Terminated
+def handle() -> None:
+    """Lets SIGINT and SIGTERM raise KeyboardInterrupt and Terminated from now on, so that nothing
+    is left half done; one that is ignored, as under nohup, stays so.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raises what a signal stands for, at once or, within an import, when that is over.
+
+    Compiled modules turn what is raised while they are initialised into errors of their own.
+    """
+    if _within_import(frame):
+        again = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+    else:
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _within_import(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Signals:
@@ -21,7 +53,7 @@ class Signals:
     """
 
     def __init__(self) -> None:
-        self._came: type[KeyboardInterrupt] | None = None
+        self._came: int | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Signals":
@@ -42,9 +74,10 @@ class Signals:
 
     def check(self) -> None:
         """Raises KeyboardInterrupt or Terminated where a signal came."""
-        if self._came:
-            raise self._came
+        if self._came is not None:
+            _interrupt(self._came, None)
 
-    def _note(self, number: int, _: object) -> None:
-        self.check()
-        self._came = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._came is not None:
+            _interrupt(number, frame)
+        self._came = number

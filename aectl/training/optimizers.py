@@ -1,6 +1,6 @@
 """Optimisers, by the names that users type, and what is done to the weights after each step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -68,10 +68,7 @@ def _refuse_misfit(optimizer: Optimizer, state: OptimizerState) -> None:
         if number not in range(len(parameters)):
             raise ValueError(f"there is no parameter {number}")
         if isinstance(optimizer, torch.optim.LBFGS):
-            sizes = {sum(parameter.numel() for parameter in parameters), 1}
-            tensors = [one for value in held.values() for one in _as_list(value)]
-            if any(isinstance(one, Tensor) and one.numel() not in sizes for one in tensors):
-                raise ValueError("the history of lbfgs is of other parameters")
+            _refuse_misfit_of_history(held, sum(parameter.numel() for parameter in parameters))
             continue
         if held.keys() not in (SLOTS[type(optimizer)], set()):
             raise ValueError(f"of parameter {number} it holds {', '.join(held)}")
@@ -85,8 +82,28 @@ def _refuse_misfit(optimizer: Optimizer, state: OptimizerState) -> None:
                 raise ValueError(f"{name} of parameter {number} has not its shape")
 
 
-def _as_list(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]
+def _refuse_misfit_of_history(held: Mapping[str, object], size: int) -> None:
+    """Raises ValueError where the state of LBFGS is not one of so many weights."""
+    for name, value in held.items():
+        wanted = torch.Size((size,) if name in VECTORS else ())
+        several = isinstance(value, list)
+        tensors = value if isinstance(value, list) else [value]
+        fits = name in VECTORS | NUMBERS and several == (name in SEQUENCES)
+        for one in tensors if fits else ():
+            if isinstance(one, Tensor):
+                fits &= one.dtype == torch.float32 and one.shape == wanted
+            else:
+                fits &= name in NUMBERS and _is_number(one)
+        if not fits:
+            raise ValueError(f"{name} has not the form that it has in lbfgs")
+    if held.keys() - {"al"} != VECTORS | NUMBERS - {"al"}:
+        raise ValueError("the history of lbfgs is not whole")
+    if len({len(held[name]) for name in SEQUENCES - {"al"}}) > 1:  # type: ignore[arg-type]
+        raise ValueError("the history of lbfgs is of several lengths")
+
+
+def _is_number(value: object) -> bool:
+    return value is None or type(value) in (int, float)
 
 
 def unit_norm(columns: Tensor) -> Tensor:
@@ -170,6 +187,11 @@ SLOTS: dict[type[Optimizer], set[str]] = {
     torch.optim.Muon: {"momentum_buffer"},
 }
 """What each optimiser holds of a parameter once it has stepped."""
+
+VECTORS = {"d", "prev_flat_grad", "old_dirs", "old_stps"}
+NUMBERS = {"func_evals", "n_iter", "t", "H_diag", "prev_loss", "ro", "al"}
+SEQUENCES = {"old_dirs", "old_stps", "ro", "al"}
+"""The state of LBFGS, all of whose weights are one vector."""
 
 COLUMNS: dict[str, Callable[[Tensor], Tensor]] = {
     "unit-norm": unit_norm,

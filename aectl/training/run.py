@@ -394,7 +394,11 @@ class _Part:
         with restoring():
             self.network.load_state_dict(state.stage_weights if self.layer else state.weights)
             restore_state(self.optimizer, state.optimizer)
-            self.remembered.update({k: v.to(device) for k, v in state.remembered.items()})
+            units = getattr(getattr(self.network, "encoder", None), "code_size", 0)
+            for name, counted in state.remembered.items():
+                if counted.shape not in ((), (units,)):
+                    raise ValueError(f"the counts of {name} are not of {units} units")
+                self.remembered[name] = counted.to(device)
             loop = state.loop
             sums = {name: value.view(()).to(device) for name, value in loop.sums.items()}
             self.at = Position(

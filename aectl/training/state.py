@@ -1,5 +1,6 @@
 """The state of a training: all that it takes to go on with it, as one typed value."""
 
+import os
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -11,7 +12,10 @@ Tensors: TypeAlias = dict[str, Tensor]
 OptimizerState: TypeAlias = dict[int, dict[str, Tensor | float | list[Tensor | None] | None]]
 """What an optimiser holds of each parameter, by the number of the parameter."""
 
-DEVICES, MOST_THREADS = ("cpu", "cuda", "mps"), 1 << 16
+DEVICES, MOST_THREADS = ("cpu", "cuda", "mps"), 1024
+
+LARGEST = 2**63 - 1
+"""Of whole numbers."""
 
 Json: TypeAlias = dict[str, Any]
 """An object of JSON that whoever takes it checks itself."""
@@ -89,8 +93,9 @@ class Session:
             raise ValueError("its session has no seeds")
         if not 1 <= self.threads <= MOST_THREADS or self.device not in DEVICES:
             raise ValueError("its session has no threads or no device")
-        if "\0" in self.cwd + self.data_dir:
-            raise ValueError("its session has no paths")
+        words = [value for value in self.options.values() if isinstance(value, str)]
+        if b"\0" in os.fsencode("".join([self.cwd, self.data_dir, *words])):
+            raise ValueError("its session has paths that are none")
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,6 @@ def _is(value: object, hint: Any) -> bool:
         return isinstance(value, list) and all(_is(one, inner[0]) for one in value)
     if hint is Tensor:
         return isinstance(value, Tensor)
-    if hint is float:
-        return type(value) in (int, float)
-    return type(value) is hint
+    if type(value) is int and abs(value) > LARGEST:
+        return False
+    return type(value) in (int, float) if hint is float else type(value) is hint

@@ -3,6 +3,7 @@
     python -m tests.fuzz models 10000
     python -m tests.fuzz images 10000
     python -m tests.fuzz codes 10000
+    python -m tests.fuzz checkpoints 10000
     python -m tests.fuzz kills 50     # trainings, killed at random moments, that then go on
 
 A short part of it is in the suite. Should a file end the process itself, it lies where the first
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import kills
 import typed_models
+from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
 from damaged_models import ARCHITECTURES, damaged_model, written
@@ -26,7 +28,7 @@ from watch import SECONDS, Tally, watched
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("models", "images", "codes", "kills"))
+    parser.add_argument("what", choices=("models", "images", "codes", "checkpoints", "kills"))
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -36,6 +38,7 @@ def main() -> None:
         "models": (damaged_model, typed_models.use, typed_models.OF_ALL),
         "images": (damaged_image, read_image, SECONDS),
         "codes": (damaged_codes, read_table, SECONDS),
+        "checkpoints": (damaged_checkpoint, go_on, SECONDS),
     }
     made, use, within = ways[given.what]
     path = Path(tempfile.mkdtemp()) / "file"

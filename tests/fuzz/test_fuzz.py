@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import typed_models
+from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
 from damaged_models import damaged_model
@@ -15,6 +16,7 @@ from aectl.errors import ImageError
 WAYS = {
     "models": (60, damaged_model, typed_models.use, typed_models.OF_ALL),
     "images": (600, damaged_image, read_image, SECONDS),
+    "checkpoints": (300, damaged_checkpoint, go_on, SECONDS),
 }
 
 

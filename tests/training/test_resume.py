@@ -1,19 +1,23 @@
 """A training that goes on from its kept state ends as one that never stopped."""
 
+import copy
 import dataclasses
 import itertools
+import json
+from dataclasses import fields
 
 import pytest
 import torch
 from test_run import digits, prepared, same, weights
 
+from aectl import tensor_file
 from aectl.config import Config
 from aectl.data.text_sets import TextSet
 from aectl.data.texts import Line
 from aectl.errors import DivergedError, ModelFileError
 from aectl.training import checkpoint, loop
 from aectl.training.run import Epoch
-from aectl.training.state import Session, TrainingState
+from aectl.training.state import LoopState, RunState, Session, TrainingState
 from aectl.training.text_run import TextRun
 
 TIMES = ("seconds", "images_per_second", "parts_per_second")
@@ -180,3 +184,38 @@ def test_the_digest_of_the_data_changes_with_a_pixel_and_with_a_label():
     labels[7] ^= 1
     assert dataclasses.replace(images, images=pixels).checksum != before
     assert dataclasses.replace(images, labels=labels).checksum != before
+
+
+FIELDS = [(kind, field.name) for kind in (Session, RunState, LoopState) for field in fields(kind)]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """The JSON and the tensors of a checkpoint in the midst of an epoch."""
+    folder = tmp_path_factory.mktemp("run")
+    run = run_of("classifier, the best kept")
+    next(itertools.islice(keepable(run), 2, None))
+    checkpoint.save(folder, state_of(run))
+    tensors, metadata = tensor_file.read(checkpoint.path_in(folder))
+    return json.loads(metadata[checkpoint.KEY]), tensors
+
+
+@pytest.mark.parametrize("wrong", ["absent", "of another type", "unknown"])
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=lambda one: getattr(one, "__name__", one))
+def test_a_field_that_is_missing_or_wrong_is_named(kind, name, wrong, sound, tmp_path):
+    described, tensors = copy.deepcopy(sound[0]), sound[1]
+    record = described["state"]["session" if kind is Session else "run"]
+    record = record["loop"] if kind is LoopState else record
+    if wrong == "absent":
+        del record[name]
+    elif wrong == "unknown":
+        record[f"{name}_2"] = record[name]
+    else:
+        record[name] = "word" if isinstance(record[name], int | float | dict) else 1.5
+    content = json.dumps(described)
+    metadata = {checkpoint.KEY: content, checkpoint.DIGEST: checkpoint.digest(content, tensors)}
+    checkpoint.path_in(tmp_path).parent.mkdir()
+    tensor_file.write(checkpoint.path_in(tmp_path), tensors, metadata)
+    with pytest.raises(ModelFileError, match=f"is no checkpoint of aectl: .*{name}") as refused:
+        checkpoint.load(tmp_path)
+    assert len(str(refused.value).splitlines()) == 1
