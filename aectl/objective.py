@@ -16,7 +16,7 @@ from aectl.models import Classifier
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.language import LanguageModel, with_end
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
-from aectl.penalties import Penalty, Trace, penalties_of
+from aectl.penalties import Penalty, Trace, penalties_of, uncompiled
 from aectl.sections import TEXT_AUTOENCODER
 
 QUALITY_STEPS = 1000
@@ -173,8 +173,6 @@ class Rise:
     def __init__(self, remembered: dict[str, Tensor], steps: int) -> None:
         self._remembered, self._steps = remembered, steps
 
-    # Compiled, the count would lie where a captured graph writes again.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, network: nn.Module, loss: Tensor) -> Tensor:
         """A scalar, up to 1; where `loss` lies."""
         if not network.training:
@@ -189,7 +187,7 @@ def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
     likely before the decoder has learnt to listen to them, and it never does.
     """
     lambda_q, lambda_s = config.loss.lambda_q, config.loss.lambda_s
-    rise = Rise(remembered, QUALITY_STEPS)
+    rise = uncompiled(Rise(remembered, QUALITY_STEPS).__call__, config)
 
     def compute(network: ThroughText, batch: Batch) -> tuple[Tensor, Parts]:
         code = network.encode(batch.inputs)

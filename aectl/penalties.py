@@ -48,11 +48,25 @@ def penalties_of(
         found["contraction"] = lambda trace: config.loss.contractive * _contraction(trace)
     if config.loss.aux_k and distance:
         found["auxiliary"] = partial(
-            _auxiliary, config.loss.aux_k, distance, Dead(remembered, "auxiliary")
+            _auxiliary,
+            config.loss.aux_k,
+            distance,
+            uncompiled(Dead(remembered, "auxiliary").__call__, config),
         )
     if config.loss.revive:
-        found["revival"] = partial(_revival, config.loss.revive, Dead(remembered, "revival"))
+        dead_units = uncompiled(Dead(remembered, "revival").__call__, config)
+        found["revival"] = partial(_revival, config.loss.revive, dead_units)
     return found
+
+
+def uncompiled(count: Callable[..., Tensor], config: Config) -> Callable[..., Tensor]:
+    """The same, kept out of what --compile compiles: a count would lie where a captured graph
+    writes again.
+    """
+    if not config.training.compile:
+        return count  # without a second to load the compiler
+    left_out: Callable[..., Tensor] = torch.compiler.disable(count)  # type: ignore[no-untyped-call]
+    return left_out
 
 
 def _active_units(trace: Trace, _: LossConfig) -> Tensor:
@@ -108,8 +122,6 @@ class Dead:
     def __init__(self, remembered: dict[str, Tensor], name: str) -> None:
         self._remembered, self._name = remembered, name
 
-    # Compiled, the count would lie where a captured graph writes again.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, trace: Trace) -> Tensor:
         """True for the dead units, (code_size,), this batch counted in."""
         before = self._remembered.get(self._name, torch.zeros_like(trace.code[0]))
@@ -120,7 +132,9 @@ class Dead:
         return before >= DEAD_AFTER
 
 
-def _auxiliary(aux_k: int, distance: Distance, dead_units: Dead, trace: Trace) -> Tensor:
+def _auxiliary(
+    aux_k: int, distance: Distance, dead_units: Callable[[Trace], Tensor], trace: Trace
+) -> Tensor:
     """The auxiliary loss that gives dead units work (Gao et al. 2024, appendix A.2).
 
     The `aux_k` most excited of them are added to the code, and learn to reconstruct what it leaves
@@ -136,7 +150,7 @@ def _auxiliary(aux_k: int, distance: Distance, dead_units: Dead, trace: Trace) -
     return AUX_WEIGHT * distance(trace.network, decoded, trace.images)
 
 
-def _revival(weight: float, dead_units: Dead, trace: Trace) -> Tensor:
+def _revival(weight: float, dead_units: Callable[[Trace], Tensor], trace: Trace) -> Tensor:
     """What pulls each dead unit up until it is active again; a scalar.
 
     The distance of its preactivation to the bar, as in Conerly et al. 2025 (Anthropic, Dictionary

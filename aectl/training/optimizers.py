@@ -1,5 +1,6 @@
 """Optimisers, by the names that users type, and what is done to the weights after each step."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -133,13 +134,50 @@ Groups = list[dict[str, Any]]
 def _lbfgs(groups: Groups, config: TrainingConfig) -> Optimizer:
     """One iteration a step; the objective sees to the weight decay (it knows of no groups)."""
     parameters = [parameter for group in groups for parameter in group["params"]]
-    return torch.optim.LBFGS(
+    return LBFGS(
         parameters, config.lr, max_iter=1, max_eval=25, tolerance_grad=0.0,
         tolerance_change=0.0, history_size=20, line_search_fn="strong_wolfe",
     )  # fmt: skip
 
 
-class Muon(Optimizer):
+class _Uncompiled(Optimizer):
+    """An optimiser that is never compiled, and so does not load torch's compiler, which takes a
+    second: the methods of torch are marked so that it is loaded with their first call.
+    """
+
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
+
+
+class Adam(_Uncompiled, torch.optim.Adam):
+    """Kingma & Ba 2015."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
+class AdamW(_Uncompiled, torch.optim.AdamW):
+    """Loshchilov & Hutter 2019."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class SGD(_Uncompiled, torch.optim.SGD):
+    """With momentum as in torch (Sutskever et al. 2013)."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+
+
+class LBFGS(_Uncompiled, torch.optim.LBFGS):
+    """Nocedal & Wright 2006, section 7.2."""
+
+
+class _OfMatrices(_Uncompiled, torch.optim.Muon):
+    """Jordan 2024, for matrices alone."""
+
+
+class Muon(_Uncompiled):
     """Muon for matrices, and AdamW for all else: two optimisers that step as one (Jordan 2024).
 
     Muon steps along the nearest orthogonal matrix to the momentum of the gradient; its steps are
@@ -154,8 +192,8 @@ class Muon(Optimizer):
                 parameters = [p for p in group["params"] if (p.ndim == 2) == wanted]
                 kept.append({**group, "params": parameters})
         self.parts: tuple[Optimizer, ...] = (
-            torch.optim.Muon(matrices, config.lr, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(others, config.lr, fused=True),
+            _OfMatrices(matrices, config.lr, adjust_lr_fn="match_rms_adamw"),
+            AdamW(others, config.lr, fused=True),
         )
         super().__init__([group for part in self.parts for group in part.param_groups], {})
 
@@ -171,20 +209,18 @@ class Muon(Optimizer):
 
 
 OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
-    "adam": lambda groups, config: torch.optim.Adam(groups, config.lr, fused=True),
-    "adamw": lambda groups, config: torch.optim.AdamW(groups, config.lr, fused=True),
-    "sgd": lambda groups, config: torch.optim.SGD(
-        groups, config.lr, momentum=config.momentum, fused=True
-    ),
+    "adam": lambda groups, config: Adam(groups, config.lr, fused=True),
+    "adamw": lambda groups, config: AdamW(groups, config.lr, fused=True),
+    "sgd": lambda groups, config: SGD(groups, config.lr, momentum=config.momentum, fused=True),
     "muon": Muon,
     "lbfgs": _lbfgs,
 }
 
 SLOTS: dict[type[Optimizer], set[str]] = {
-    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
-    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
-    torch.optim.SGD: {"momentum_buffer"},
-    torch.optim.Muon: {"momentum_buffer"},
+    Adam: {"step", "exp_avg", "exp_avg_sq"},
+    AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    SGD: {"momentum_buffer"},
+    _OfMatrices: {"momentum_buffer"},
 }
 """What each optimiser holds of a parameter once it has stepped."""
 
