@@ -42,7 +42,7 @@ aectl trains autoencoders and puts them to work. Three commands to start with:
 A folder of your own images: aectl train --dataset FOLDER.
 All commands: aectl --help. The options of one, with an example: aectl train --help.
 """
-DRAIN_SECONDS = 0.5
+DRAIN_SECONDS, LONGEST_DRAIN_SECONDS = 0.5, 3.0
 OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
 """What Python, NumPy and torch raise."""
 
@@ -162,10 +162,10 @@ def _close_pipe(paths_on_stdin: bool) -> int:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not paths_on_stdin:
         return 0
-    until = time.monotonic() + DRAIN_SECONDS
+    until = time.monotonic() + LONGEST_DRAIN_SECONDS
     with contextlib.suppress(OSError, ValueError):
-        while (left := until - time.monotonic()) > 0:
-            ready, _, _ = select.select([sys.stdin], [], [], left)
+        while time.monotonic() < until:
+            ready, _, _ = select.select([sys.stdin], [], [], DRAIN_SECONDS)
             if not ready or not os.read(sys.stdin.fileno(), 1 << 20):
                 break
     return 0
