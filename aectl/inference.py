@@ -17,12 +17,13 @@ from aectl.data.inputs import InputBatch
 from aectl.decoding import USUAL_DECODING, Decoding
 from aectl.errors import DataError, ModelFileError
 from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
-from aectl.models import Classifier, ImageNetwork
+from aectl.models import Classifier, ImageNetwork, Network
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.progress import SILENT, Progress
 from aectl.types import Shape
 
 Floats = NDArray[np.float32]
+AnyNetwork = Network | AutoencoderBase
 
 VECTOR = 32
 """Numbers that a processor works on at once in one step of a loop, at the most."""
@@ -35,6 +36,7 @@ FILTER_VALUES = 1 << 23
 
 LEAST_FILTERED, MOST_FILTERED = 4, 32
 
+PART_VALUES = 1 << 22
 PART = 250
 """Images that are looked at a time where there is no batch."""
 
@@ -101,7 +103,7 @@ def _of_length_one(code: Tensor) -> Tensor:
 
 CODE = Features()
 
-Full = Callable[[Any, torch.device], Tensor]
+Full = Callable[[Any, torch.device, AnyNetwork], Tensor]
 """Makes a tensor of a batch, of as many rows whatever the batch has."""
 
 
@@ -110,15 +112,17 @@ def to_tensor(images: Pixels, device: torch.device) -> Tensor:
     return torch.tensor(images, device=device).float().div_(255)
 
 
-def rows_of(size: int) -> int:
+def rows_of(size: int, network: AnyNetwork) -> int:
     """How many rows a batch of up to `size` images, or texts, is filled up to.
+
+    A network that sees one input at a time (`aectl.footprint`) needs no more rows than that.
 
     How a product of matrices is summed depends on how many rows they have, and the exponential of
     the last few numbers of a tensor, which fill no vector of the processor, is computed in another
     way. With as many rows in each batch, and in whole vectors, what comes of an image does not
     depend on those beside it, to the last bit.
     """
-    return -(-size // VECTOR) * VECTOR
+    return size if network.one_at_a_time else -(-size // VECTOR) * VECTOR
 
 
 def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
@@ -131,10 +135,10 @@ def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
         )
 
 
-def _full(batch: InputBatch, device: torch.device) -> Tensor:
+def _full(batch: InputBatch, device: torch.device, network: AnyNetwork) -> Tensor:
     """The images of a batch, (n, channels, height, width), filled up with black ones."""
     count, *shape = batch.images.shape
-    missing = np.zeros((rows_of(batch.size) - count, *shape), np.uint8)
+    missing = np.zeros((rows_of(batch.size, network) - count, *shape), np.uint8)
     images = np.concatenate([batch.images, missing]) if len(missing) else batch.images
     return to_tensor(images, device)
 
@@ -149,7 +153,7 @@ def encode(
     """The features of every image; by default, its code."""
     network.to(device).eval()
     for batch in batches:
-        code = network.encode(_full(batch, device), features.layer)
+        code = network.encode(_full(batch, device, network), features.layer)
         yield Encoded(batch, features.of(code)[: len(batch.paths)])
 
 
@@ -163,7 +167,7 @@ def reconstruct(
     """
     network.to(device).eval()
     for batch in batches:
-        code = network.encode(_full(batch, device))
+        code = network.encode(_full(batch, device, network))
         reconstruction = network.decode(code)
         refuse_overflow(code, reconstruction)
         yield Reconstructed(batch, reconstruction[: len(batch.paths)].cpu().numpy())
@@ -185,7 +189,7 @@ def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
     Raises ModelFileError where those are not finite.
     """
     network.cpu().eval()
-    made = torch.cat([network.decode(torch.from_numpy(part)) for part in parts(codes)])
+    made = torch.cat([network.decode(torch.from_numpy(part)) for part in parts(codes, network)])
     refuse_overflow(made)
     return made.numpy()
 
@@ -195,7 +199,9 @@ def codes_of(network: AutoencoderBase, images: Pixels) -> Floats:
     """uint8 images (n, channels, height, width) -> codes (n, code_size), on the CPU."""
     cpu = torch.device("cpu")
     network.to(cpu).eval()
-    return torch.cat([network.encode(to_tensor(part, cpu)) for part in parts(images)]).numpy()
+    return torch.cat(
+        [network.encode(to_tensor(part, cpu)) for part in parts(images, network)]
+    ).numpy()
 
 
 def interpolate(network: AutoencoderBase, ends: Pixels, steps: int) -> Floats:
@@ -225,7 +231,7 @@ def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
     cpu = torch.device("cpu")
     network.to(cpu).eval()
     dead = np.ones(network.code_size, bool)
-    for part in parts(images):
+    for part in parts(images, network):
         code = network.encode(to_tensor(part, cpu))
         dead &= (~is_active(code, network.active_above).any(0)).numpy()
     return dead
@@ -234,7 +240,9 @@ def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
 def mean_and_spread(images: Pixels) -> tuple[Floats, Floats]:
     """The mean and the standard deviation of each pixel, in [0, 1]: (channels, height, width)."""
     sums, squares = (np.zeros(images.shape[1:], np.int64) for _ in range(2))
-    for part in map(np.int64, parts(images)):
+    at_once = max(1, PART_VALUES // images[0].size)
+    for first in range(0, len(images), at_once):
+        part = images[first : first + at_once].astype(np.int64)
         sums += part.sum(0)
         squares += (part**2).sum(0)
     mean = sums / len(images)
@@ -242,10 +250,11 @@ def mean_and_spread(images: Pixels) -> tuple[Floats, Floats]:
     return (mean / 255).astype(np.float32), (spread / 255).astype(np.float32)
 
 
-def parts(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """All images, or codes, as many at a time as take little memory."""
-    for first in range(0, len(images), PART):
-        yield images[first : first + PART]
+def parts(images: NDArray[Any], network: AnyNetwork) -> Iterator[NDArray[Any]]:
+    """All images, or codes, as many at a time as the network takes in little memory."""
+    size = 1 if network.one_at_a_time else PART
+    for first in range(0, len(images), size):
+        yield images[first : first + size]
 
 
 @torch.inference_mode()
@@ -259,7 +268,7 @@ def classify(
     """The `top_k` likeliest classes of every image, or text; `full` gives the tensor of a batch."""
     network.to(device).eval()
     for batch in batches:
-        probabilities = network.probabilities(full(batch, device))[: len(batch.paths)]
+        probabilities = network.probabilities(full(batch, device, network))[: len(batch.paths)]
         found = probabilities.topk(top_k)
         yield Classified(batch, found.indices.cpu().numpy(), found.values.cpu().numpy())
 
@@ -274,7 +283,7 @@ def measure(
     """Every image goes into `metrics`. Raises ModelFileError for results that are not finite."""
     network.to(device).eval()
     for batch in batches:
-        images = _full(batch, device)
+        images = _full(batch, device, network)
         code = network.encode(images)
         kept = slice(len(batch.paths))
         errors = metrics.update(images[kept], network.decode(code)[kept], code[kept])
@@ -303,7 +312,7 @@ def measure_labels(
         if not known.paths:
             continue
         labels = torch.tensor([numbers[label] for label in known.labels])
-        found = network.probabilities(full(known, device))[: len(known.paths)].max(1)
+        found = network.probabilities(full(known, device, network))[: len(known.paths)].max(1)
         refuse_overflow(found.values)
         predictions = found.indices.cpu()
         metrics.update(predictions, labels)

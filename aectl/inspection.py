@@ -185,7 +185,7 @@ def _answers(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
     its last layer sees.
     """
     answers, features = [], []
-    for part in inference.parts(images):
+    for part in inference.parts(images, network):
         x = inference.to_tensor(part, torch.device("cpu"))
         if isinstance(network, Classifier):
             answers.append(network.filter_responses(x))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aectl import metadata, run_files, tensor_file
+from aectl import footprint, metadata, run_files, tensor_file
 from aectl.architecture import Architecture
 from aectl.errors import ConfigError, ModelFileError
 from aectl.files import opened, replacing
@@ -306,6 +306,7 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
         if not value.isfinite().all():
             raise ModelFileError(f"{path}: tensor {name!r} holds values that are no finite numbers")
     network.load_state_dict(weights, assign=True)
+    network.one_at_a_time = footprint.one_at_a_time(card.architecture)
     return network.eval(), card
 
 

@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aectl import footprint
 from aectl.data.texts import TextBatch
-from aectl.inference import CODE, Features, refuse_overflow, rows_of
+from aectl.inference import CODE, AnyNetwork, Features, refuse_overflow, rows_of
 from aectl.metrics import TextMetrics
 from aectl.models import TextNetwork, ThroughVector
 from aectl.models.language import with_end
@@ -57,7 +58,7 @@ def encode(
     """The code of every text; a vector as `features` says."""
     network.to(device).eval()
     for batch in batches:
-        code, count = network.encode(full(batch, device)), len(batch.paths)
+        code, count = network.encode(full(batch, device, network)), len(batch.paths)
         vector = features.of(code)[:count] if isinstance(code, Tensor) else None
         yield EncodedTexts(batch, vector, _shorter(code, count, vocabulary))
 
@@ -75,7 +76,7 @@ def reconstruct(
     """
     network.to(device).eval()
     for batch in batches:
-        code: Any = network.encode(full(batch, device))
+        code: Any = network.encode(full(batch, device, network))
         refuse_overflow(code if isinstance(code, Tensor) else code.log_probabilities)
         count = len(batch.paths)
         original = [vocabulary.decode(row) for row in batch.tokens.tolist()]
@@ -94,7 +95,7 @@ def measure(
     """Every text goes into `metrics`. Raises ModelFileError for results that are not finite."""
     network.to(device).eval()
     for batch in batches:
-        accuracy = measure_tokens(network, full(batch, device), metrics, len(batch.paths))
+        accuracy = measure_tokens(network, full(batch, device, network), metrics, len(batch.paths))
         refuse_overflow(np.array(metrics.nats))
         yield MeasuredTexts(batch, accuracy.float().cpu().numpy())
 
@@ -105,8 +106,19 @@ def measure_tokens(
 ) -> Tensor:
     """The first `count` texts, or all, of tokens (batch, length) go into `metrics`.
 
-    Returns the part of the tokens of each that is written in its place: (count,).
+    Where the logits of some texts would need much memory, they are measured one by one. Returns the
+    part of the tokens of each that is written in its place: (count,).
     """
+    of_a_text = footprint.logits_bytes(len(network.embedding.weight), tokens.shape[1])
+    if footprint.ROWS * of_a_text > footprint.ROOM:
+        each = torch.split(tokens[:count], 1)
+        return torch.cat([_measure_at_once(network, one, metrics, 1) for one in each])
+    return _measure_at_once(network, tokens, metrics, count)
+
+
+def _measure_at_once(
+    network: TextNetwork, tokens: Tensor, metrics: TextMetrics, count: int | None
+) -> Tensor:
     kept = slice(count)
     if isinstance(network, ThroughVector):
         vector = network.encode(tokens)
@@ -121,9 +133,9 @@ def measure_tokens(
     return metrics.update(tokens[kept], ended, logits[kept], written[kept])
 
 
-def full(batch: TextBatch, device: torch.device) -> Tensor:
+def full(batch: TextBatch, device: torch.device, network: AnyNetwork) -> Tensor:
     """The tokens of a batch, (n, length), filled up with copies of its first text."""
-    missing = rows_of(batch.size) - len(batch.tokens)
+    missing = rows_of(batch.size, network) - len(batch.tokens)
     filled = np.concatenate([batch.tokens, np.repeat(batch.tokens[:1], missing, 0)])
     return torch.from_numpy(filled).to(device)
 

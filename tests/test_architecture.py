@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "architecture": {"errors", "types", "options", "sections", "config", "models"},
     "vocabulary": {"errors", "types"},
     "metadata": {"errors", "options", "config"},
+    "footprint": {"architecture", "sections"},
     "model_file": {
         "decoding",
         "errors",
@@ -36,6 +37,7 @@ MAY_IMPORT = {
         "run_files",
         "tensor_file",
         "architecture",
+        "footprint",
         "metadata",
         "models",
         "vocabulary",
@@ -68,7 +70,15 @@ MAY_IMPORT = {
         "sections",
     },
     "inference": {"decoding", "errors", "types", "data", "models", "metrics", "progress"},
-    "text_inference": {"types", "data", "inference", "models", "metrics", "vocabulary"},
+    "text_inference": {
+        "footprint",
+        "types",
+        "data",
+        "inference",
+        "models",
+        "metrics",
+        "vocabulary",
+    },
     "findings": set(),
     "inspection": {"errors", "data", "findings", "inference", "metrics", "models"},
     "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file", "progress"},
@@ -92,7 +102,7 @@ MAY_IMPORT = {
 
 TORCH_FREE = (
     "decoding", "errors", "types", "options", "sections", "config", "files", "run_files", "data",
-    "outputs", "cli", "recipes", "vocabulary", "progress", "metadata", "architecture",
+    "outputs", "cli", "recipes", "vocabulary", "progress", "metadata", "footprint", "architecture",
     "model_file", "tensor_file",
 )  # fmt: skip
 """Rooms that load no torch when they are imported."""

@@ -43,8 +43,10 @@ def classify(
     found = session.inputs(inputs, card, labels=label_from_folder, naming=naming)
     with session.table(
         "classify", model, out, resume, top_k=top_k, labelled=found.labelled,
-        batch_size=session.batch_size(card.shape),
-    ) as table, session.batches(found, card.shape, after=table.position) as batches:  # fmt: skip
+        batch_size=session.batch_size(card.architecture),
+    ) as table, session.batches(
+        found, card.architecture, after=table.position
+    ) as batches:  # fmt: skip
         from aectl import inference
 
         results = inference.classify(load_classifier(model), batches, session.device(), top_k)

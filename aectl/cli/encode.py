@@ -73,8 +73,10 @@ def encode(
     found = session.inputs(inputs, card, labels=label_from_folder, naming=naming)
     with session.table(
         "encode", model, out, resume, layer=layer, normalize=normalize, dtype=dtype, layout=layout,
-        labelled=found.labelled, batch_size=session.batch_size(card.shape),
-    ) as table, session.batches(found, card.shape, after=table.position) as batches:  # fmt: skip
+        labelled=found.labelled, batch_size=session.batch_size(card.architecture),
+    ) as table, session.batches(
+        found, card.architecture, after=table.position
+    ) as batches:  # fmt: skip
         from aectl import inference
 
         network = load_autoencoder(model)

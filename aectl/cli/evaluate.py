@@ -142,7 +142,7 @@ def evaluate(
     for path, card, inputs in zip(models, cards, found, strict=True):
         evaluation = _evaluation(session, path, card, skip_unknown)
         inspection = Inspection(evaluation.network, card.classes) if report_file else None
-        with session.batches(inputs, card.shape, told=not results) as batches:
+        with session.batches(inputs, card.architecture, told=not results) as batches:
             measured = _measured(evaluation, batches, session.console, inspection)
             if per_image:
                 rows = _rows(measured, inputs.labelled)
@@ -241,7 +241,7 @@ def _evaluation(
         cast("ImageNetwork", model_file.load(path)[0]),
         card,
         session.device(),
-        session.batch_size(card.shape),
+        session.batch_size(card.architecture),
         session.console,
         skip_unknown,
     )

@@ -180,7 +180,7 @@ class _Use:
         shown = _Shown(count or PICTURED if pictured else 0)
         files = SingleFiles(self.each, self.session.common.overwrite) if self.each else None
         inputs = self.session.inputs(words, self.card)
-        with self.session.batches(inputs, self.card.shape, most=wanted) as batches:
+        with self.session.batches(inputs, self.card.architecture, most=wanted) as batches:
             from aectl import inference
 
             network = load_autoencoder(self.model)
@@ -310,7 +310,7 @@ class _Use:
 
         inputs = self.session.inputs(words, self.card)
         parts: list[NDArray[np.uint8]] = [np.empty((0, *self.card.shape), np.uint8)]
-        with self.session.batches(inputs, self.card.shape, most=most) as batches:
+        with self.session.batches(inputs, self.card.architecture, most=most) as batches:
             for batch in batches:
                 parts.append(batch.images)
                 if sum(map(len, parts)) >= most:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from aectl import model_file
+from aectl import footprint, model_file
 from aectl.cli.console import data_dir
 from aectl.cli.verb import Session, load_classifier, stdin, write_each
 from aectl.decoding import MAX_PIXELS, REFUSE
@@ -81,6 +81,8 @@ class Reading:
         """How many texts the network sees at a time."""
         from aectl.data.texts import batch_size
 
+        if footprint.one_at_a_time(self._card.architecture):
+            return 1
         usual = batch_size(self._card.shape[2], len(self.vocabulary))
         return self._session.common.batch_size or usual
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from aectl import __version__, model_file
+from aectl import __version__, footprint, model_file
+from aectl.architecture import Architecture
+from aectl.cli import machine
 from aectl.cli.console import Console, Outcome, data_dir
 from aectl.cli.machine import cores, torch_device
 from aectl.cli.options import Common
@@ -16,7 +18,6 @@ from aectl.decoding import KEEP, Decoding
 from aectl.errors import ConfigError, DataError, ModelFileError, OutputError
 from aectl.model_file import ModelCard
 from aectl.sections import AUTOENCODERS
-from aectl.types import Shape
 
 if TYPE_CHECKING:
     import torch
@@ -37,12 +38,25 @@ LEAST_BATCH, LARGEST_BATCH = 32, 256
 def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
     """What a model file says. Raises ModelFileError for a model that `verb` has no use for."""
     card = model_file.read_card(path)
+    _refuse_too_large(path, card.architecture)
     if card.architecture.kind not in kinds:
         wanted = "an autoencoder" if kinds[0] in AUTOENCODERS else f"a {kinds[0]}"
         kind = card.architecture.kind
         article = "an" if kind == "autoencoder" else "a"
         raise ModelFileError(f"{verb} needs {wanted}; {path} is {article} {kind}")
     return card
+
+
+def _refuse_too_large(path: Path, architecture: Architecture) -> None:
+    """Raises ModelFileError where this machine has too little memory for a single input."""
+    weights = model_file.resolve(path).stat().st_size
+    needed = weights + footprint.activation_bytes(architecture)
+    needed += footprint.measuring_bytes(architecture)
+    if needed > machine.memory():
+        raise ModelFileError(
+            f"{path} needs {needed / 2**30:,.1f} GiB of memory for a single input; this machine has"
+            f" {machine.memory() / 2**30:,.1f} GiB"
+        )
 
 
 def load_autoencoder(path: Path) -> "AutoencoderBase":
@@ -172,15 +186,18 @@ class Session:
         self.console.notice(f"measured on {word}, on which it was trained")
         return word
 
-    def batch_size(self, shape: Shape) -> int:
+    def batch_size(self, architecture: Architecture) -> int:
         """How many images the network sees at a time: 256, or fewer of large ones."""
+        shape = architecture.shape
+        if footprint.one_at_a_time(architecture):
+            return 1
         fitting = BATCH_VALUES // math.prod(shape)
         return self.common.batch_size or max(LEAST_BATCH, min(LARGEST_BATCH, fitting))
 
     def batches(
         self,
         inputs: "Inputs",
-        shape: Shape,
+        architecture: Architecture,
         most: int | None = None,
         after: "Position | None" = None,
         told: bool = True,
@@ -191,7 +208,7 @@ class Session:
         """
         from aectl.data.folders import ignore
 
-        size = self.batch_size(shape)
+        size, shape = self.batch_size(architecture), architecture.shape
         on_bad = self.outcome.on_bad if told else ignore
         on_remark = self.outcome.on_remark if told else ignore
         return inputs.batches(shape, min(size, most or size), on_bad, after, on_remark)

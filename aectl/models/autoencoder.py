@@ -139,6 +139,9 @@ class AutoencoderBase(nn.Module):
     encoder: nn.Module
     decoder: nn.Module
 
+    one_at_a_time = False
+    """Whether it sees one input at a time at inference, as more would need much memory."""
+
     def __init__(self, shape: Shape, output_activation: str) -> None:
         super().__init__()
         self.shape = shape

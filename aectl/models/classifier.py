@@ -25,6 +25,9 @@ class Classifier(nn.Module):
     code included. Its code is always what it is in use.
     """
 
+    one_at_a_time = False
+    """Whether it sees one input at a time at inference, as more would need much memory."""
+
     def __init__(
         self,
         shape: Shape,

@@ -134,6 +134,9 @@ class ThroughVector(nn.Module):
     element: what the encoder bound to a place is found there.
     """
 
+    one_at_a_time = False
+    """Whether it sees one input at a time at inference, as more would need much memory."""
+
     def __init__(
         self, vocabulary: int, length: int, units: int, code_size: int, code: Code
     ) -> None:
@@ -187,6 +190,9 @@ class ThroughText(nn.Module):
     The writer knows, at each step, what is read of the shorter text in the slot that stands for the
     token. The language model, which knows nothing of the rest, says how likely such a text is.
     """
+
+    one_at_a_time = False
+    """Whether it sees one input at a time at inference, as more would need much memory."""
 
     def __init__(
         self, vocabulary: int, length: int, units: int, ratio: float, temperature: float

@@ -4,8 +4,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+
+from aectl import footprint, model_file, text_inference
+from aectl.architecture import Architecture
+from aectl.cli import machine
+from aectl.metrics import TextMetrics
+from aectl.model_file import ModelCard
+from aectl.models.autoencoder import AutoencoderBase
+from aectl.sections import ModelConfig
+from aectl.vocabulary import Vocabulary
 
 
 def rewritten(source, path, tensors=None, **changed):
@@ -53,3 +63,95 @@ def test_huge_weights_that_do_not_overflow_have_a_report(aectl, dense, tmp_path)
     done = aectl("eval", path, "--report", "r.html")
     assert (done.status, done.err) == (0, "")
     assert (tmp_path / "r.html").exists()
+
+
+LARGE = {
+    "conv-autoencoder": Architecture(
+        ModelConfig(model="conv-autoencoder", hidden=(1,) * 8 + (2,), center=False), (3, 800, 900)
+    ),
+    "autoencoder": Architecture(ModelConfig(hidden=(2,)), (1, 1500, 1000)),
+}
+LENGTH, WORDS = 300, Vocabulary.learnt([], 300)
+OF_TEXT = Architecture(
+    ModelConfig(model="text-autoencoder", hidden=(3,), bottleneck="text", ratio=1.0),
+    (1, 1, LENGTH), tokens=len(WORDS),
+)  # fmt: skip
+
+
+def of_architecture(architecture, path):
+    torch.manual_seed(0)
+    vocabulary = WORDS if architecture.tokens else None
+    model_file.save(path, architecture.build(), ModelCard(architecture, vocabulary=vocabulary))
+    return path
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_network_of_large_images_sees_one_at_a_time_whatever_the_batch_size(
+    aectl, kind, scans, tmp_path, monkeypatch
+):
+    path = of_architecture(LARGE[kind], tmp_path / "m.safetensors")
+    seen = []
+    encode = AutoencoderBase.encode
+    monkeypatch.setattr(
+        AutoencoderBase, "encode", lambda s, x, *a: seen.append(len(x)) or encode(s, x, *a)
+    )
+    pictures = sorted(scans.iterdir())[:3]
+    rows = [
+        aectl("encode", path, *pictures, *options).out
+        for options in ([], ["--batch-size", 1], ["--batch-size", 2])
+    ]
+    assert len(rows[0].splitlines()) == 4
+    assert rows[0] == rows[1] == rows[2]
+    assert aectl("eval", path, "--dataset", pictures[0], "--json").status == 0
+    assert set(seen) == {1}
+
+
+def test_a_network_of_ordinary_images_sees_as_many_as_before(aectl, dense, scans, monkeypatch):
+    seen = []
+    encode = AutoencoderBase.encode
+    monkeypatch.setattr(
+        AutoencoderBase, "encode", lambda s, x, *a: seen.append(len(x)) or encode(s, x, *a)
+    )
+    assert aectl("encode", dense, scans / "000.png", "--batch-size", 1).status == 0
+    assert aectl("encode", dense, scans, "--batch-size", 100).status == 0
+    assert seen == [32, 128, 128, 128, 128]
+
+
+def test_what_images_take_is_that_of_their_copies():
+    pixels = 3 * 4096 * 4096
+    conv = ModelConfig(model="conv-autoencoder", hidden=(1, 2), center=False)
+    needed = footprint.activation_bytes(Architecture(conv, (3, 4096, 4096)))
+    # the input twice and the last layer: what it sees, and gives before and after its activation
+    assert 4 * (3 * pixels) < needed < 4 * (5 * pixels)
+    small = Architecture(ModelConfig(hidden=(392,)), (1, 28, 28))
+    assert not footprint.one_at_a_time(small)
+
+
+def test_the_logits_of_texts_are_measured_in_parts_where_they_are_many(tmp_path, monkeypatch):
+    path = of_architecture(OF_TEXT, tmp_path / "m.safetensors")
+    network = model_file.load(path)[0]
+    tokens = torch.randint(3, len(WORDS), (4, LENGTH), generator=torch.Generator().manual_seed(0))
+    whole, parts = TextMetrics(), TextMetrics()
+    text_inference.measure_tokens(network, tokens, whole)
+    monkeypatch.setattr(footprint, "ROOM", 1000)
+    text_inference.measure_tokens(network, tokens, parts)
+    for name, value in whole.result().items():
+        assert parts.result()[name] == pytest.approx(value, rel=1e-5), name
+
+
+@pytest.mark.parametrize("verb", ["encode", "reconstruct", "eval"])
+def test_a_model_larger_than_the_memory_is_refused_with_the_number(
+    aectl, verb, tmp_path, monkeypatch
+):
+    architecture = Architecture(
+        ModelConfig(model="conv-autoencoder", hidden=(1,) * 12 + (2,), center=False),
+        (3, 4096, 4096),
+    )
+    path = of_architecture(architecture, tmp_path / "m.safetensors")
+    assert path.stat().st_size < 10_000
+    monkeypatch.setattr(machine, "memory", lambda: 1 << 31)
+    done = aectl(verb, path)
+    assert (done.status, done.out) == (2, "")
+    assert done.err == (
+        f"aectl: {path} needs 2.8 GiB of memory for a single input; this machine has 2.0 GiB\n"
+    )
