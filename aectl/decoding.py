@@ -25,6 +25,11 @@ class Decoding:
     max_pixels: int = MAX_PIXELS
     truncated: str = REFUSE
 
+    @property
+    def too_large(self) -> str:
+        """Why an image of more than `max_pixels` is refused."""
+        return f"has more than {self.max_pixels:,} pixels (--max-pixels N allows it)"
+
 
 USUAL_DECODING = Decoding()
 
@@ -32,6 +37,11 @@ USUAL_DECODING = Decoding()
 class Remark(StrEnum):
     """Something that a user should know of an image that was read; the value is how it is said."""
 
+    CHANNELS = "channels that the file does not explain were left aside"
+    DARK = (
+        "no value above a quarter of 65,535, which was taken for white"
+        " (train with --value-range LOW,HIGH if another one is)"
+    )
     PAGES = "only the first page was read"
     FRAMES = "only the first frame was read"
     TRUNCATED = "cut short, and kept with what there is"

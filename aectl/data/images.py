@@ -2,10 +2,8 @@
 
 import contextlib
 import io
-import math
 import os
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +13,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from aectl.data import png, pnm, tiff
+from aectl.data.levels import Levels
 from aectl.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.errors import ImageError
 from aectl.files import descriptor_of
@@ -64,17 +64,8 @@ def decode_bytes(content: bytes, shape: Shape, decoding: Decoding = USUAL_DECODI
     Raises ImageError, which says why this is not a readable image.
     """
     try:
-        image = _opened(content, decoding)
-        if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
-            pixels = _turned(image, _scaled_jpeg(content, image, shape))
-        else:
-            if image.format == "PNG":
-                _check_png(content)
-            elif image.mode == "CMYK" and image.format in ("JPEG", "MPO"):
-                simplejpeg.decode_jpeg(content, "CMYK", min_height=1, min_width=1, strict=True)
-            image.load()
-            pixels = _opaque(_turned(image, image))
-        return DecodedImage(fit(pixels, shape))
+        image, remarks = _upright(content, decoding, shape)
+        return DecodedImage(fit(image, shape), remarks)
     except Exception as error:
         raise _explained(error) from error
 
@@ -102,10 +93,8 @@ def native_shape(path: str | Path, decoding: Decoding = USUAL_DECODING) -> Shape
     content = read(path)
     try:
         with unchecked_by_pillow():
-            image = _opened(content, decoding)
-            image.load()
-            upright = _opaque(_turned(image, image))
-            return 3 if _is_colour(image) else 1, upright.height, upright.width
+            image, _ = _upright(content, decoding)
+            return 1 if image.mode == "L" else 3, image.height, image.width
     except Exception as error:
         raise _explained(error) from error
 
@@ -162,8 +151,53 @@ def _opened(content: bytes, decoding: Decoding) -> Image.Image:
     """The header of an image; its pixels are still to be decoded."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     if image.width * image.height > decoding.max_pixels:
-        raise ImageError(f"has more than {decoding.max_pixels:,} pixels (--max-pixels N allows it)")
+        raise ImageError(decoding.too_large)
     return image
+
+
+def _upright(
+    content: bytes, decoding: Decoding, shape: Shape | None = None
+) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """An image as it is to be seen, grey or RGB of 8 bits, and what there is to say of it.
+
+    A JPEG may come smaller than it is, but not than `shape`.
+    """
+    if tiff.is_tiff(content):
+        image, remarks = tiff.read(content, decoding)
+        return _opaque(_turned(image, image), decoding), remarks
+    if pnm.is_deep(content):
+        return pnm.read(content, decoding)
+    if content.startswith(png.SIGNATURE):
+        content = png.sound(content)
+    header = _opened(content, decoding)
+    if shape is not None and header.format in ("JPEG", "MPO") and header.mode in ("L", "RGB"):
+        return _turned(header, _scaled_jpeg(content, header, shape)), ()
+    remarks = (Remark.FRAMES,) if _has_frames(header) else ()
+    if header.format == "PNG":
+        image, more = png.load(content, header, decoding)
+        return _opaque(_turned(header, image), decoding), (*remarks, *more)
+    if shape is not None and header.format in ("JPEG", "MPO") and header.mode == "CMYK":
+        simplejpeg.decode_jpeg(content, "CMYK", min_height=1, min_width=1, strict=True)
+    header.load()
+    if (
+        header.format == "BMP"
+        and header.mode == "RGBA"
+        and header.getchannel("A").getextrema() == (0, 0)
+    ):
+        return _turned(header, header.convert("RGB")), remarks  # as every program shows it
+    return _opaque(_turned(header, header), decoding), remarks
+
+
+def _has_frames(header: Image.Image) -> bool:
+    """Whether it is an animation. The further pictures of a JPEG (MPO) are small copies of the
+    first, or made for other screens.
+    """
+    if header.format not in ("GIF", "PNG", "WEBP", "AVIF"):
+        return False
+    try:
+        return bool(header.is_animated)  # type: ignore[attr-defined]
+    except Exception:  # the second frame is damaged; the first may be sound
+        return True
 
 
 def _scaled_jpeg(content: bytes, header: Image.Image, shape: Shape) -> Image.Image:
@@ -182,28 +216,17 @@ def _scaled_jpeg(content: bytes, header: Image.Image, shape: Shape) -> Image.Ima
     return Image.fromarray(pixels[..., 0] if grey else pixels)
 
 
-def _check_png(content: bytes) -> None:
-    """Raises ImageError where a PNG is damaged or cut short: Pillow does not look at all of it.
-
-    PNG specification, section 5.3: each chunk is its length, its type, its data and their CRC-32.
-    """
-    start, kind, view = len(PNG_SIGNATURE), b"", memoryview(content)
-    while kind != b"IEND":
-        end = start + 8 + int.from_bytes(view[start : start + 4], "big")
-        if end + 4 > len(content):
-            raise ImageError("is truncated")
-        if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4], "big"):
-            raise ImageError("is damaged: what it holds is not what its checksum says")
-        kind, start = bytes(view[start + 4 : start + 8]), end + 4
-
-
-def _opaque(image: Image.Image) -> Image.Image:
+def _opaque(image: Image.Image, decoding: Decoding) -> Image.Image:
     """The first frame as 8-bit grey or RGB without transparency."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _by_strips(image, "L", _eight_bit)
+    if image.mode in ("I", "F"):
+        values = np.asarray(image)
+        levels = Levels(values.dtype.kind, 8 * values.itemsize, decoding.value_range)
+        return Image.fromarray(levels(values))
+    grey = image.mode in ("1", "L", "LA")
     if image.has_transparency_data:
-        return _by_strips(image, "RGB", _over_white)
-    return image if image.mode == "L" else image.convert("L" if image.mode == "1" else "RGB")
+        image = _by_strips(image, "RGB", _over_white)
+    mode = "L" if grey else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _by_strips(
@@ -227,10 +250,6 @@ def _over_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
 
 
-def _is_colour(image: Image.Image) -> bool:
-    return not (image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16"))
-
-
 def _turned(described: Image.Image, pixels: Image.Image) -> Image.Image:
     """`pixels` turned as the EXIF of the image `described` says."""
     turn = TURNS.get(_orientation(described))
@@ -251,8 +270,6 @@ def _orientation(image: Image.Image) -> int:
 EXIF = frozenset(["exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"])
 """Where Pillow keeps what EXIF, or XMP in its place, says."""
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -263,20 +280,3 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What brings an image upright, by its EXIF orientation."""
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits, or of numbers in [0, 1], scaled to 8 bits."""
-    values = np.asarray(image).astype(np.float64)
-    low, high = float(values.min()), float(values.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ImageError("has pixels that are no numbers")
-    if image.mode == "F":
-        if low < 0 or high > 1:
-            raise ImageError(f"has pixels from {low:g} to {high:g}; 0 to 1 can be read")
-        scale = 255.0
-    else:
-        if low < 0 or high > 65535:
-            raise ImageError(f"has pixels from {low:g} to {high:g}; 0 to 65535 can be read")
-        scale = 255 / 65535
-    return Image.fromarray((values * scale).round().astype(np.uint8))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data import images
+from aectl.data import images, levels, tiff
+from aectl.data import png as png_files
 from aectl.data.images import SUFFIXES, decode, fit_all, native_shape
 from aectl.errors import ImageError
 
@@ -306,8 +307,8 @@ BAD_FILES = {
     "large bomb": (write(png_header(10_000, 10_000)), "pixels"),
     "not a number": (write_floats([0.5, np.nan]), "no numbers"),
     "infinite": (write_floats([0.5, np.inf]), "no numbers"),
-    "above one": (write_floats([0.5, 200]), "0 to 1"),
-    "below zero": (write_floats([-0.5, 1]), "0 to 1"),
+    "above one": (write_floats([0.5, 200]), "from 0.5 to 200, .* --value-range"),
+    "below zero": (write_floats([-0.5, 1]), "from -0.5 to 1, .* --value-range"),
 }
 
 
@@ -383,12 +384,6 @@ def test_every_bit_of_a_png_counts(tmp_path, place):
     data[int(33 + place * (len(data) - 33 - 12))] ^= 1
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(ImageError):
-        decode(tmp_path / "a.png", (1, 28, 28))
-
-
-def test_a_png_without_its_end_is_cut_short(tmp_path):
-    (tmp_path / "a.png").write_bytes(noise_bytes("PNG")[:-12])
-    with pytest.raises(ImageError, match="truncated"):
         decode(tmp_path / "a.png", (1, 28, 28))
 
 
@@ -654,4 +649,6 @@ def test_a_large_image_that_is_converted_by_strips_is_the_same(tmp_path, monkeyp
     image.save(path, **how)
     whole = decode(path, (3, 37, 23))
     monkeypatch.setattr(images, "STRIP", 100)
+    for module in (levels, png_files, tiff):
+        monkeypatch.setattr(module, "BLOCK", 100)
     np.testing.assert_array_equal(decode(path, (3, 37, 23)), whole)

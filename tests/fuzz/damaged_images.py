@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import tifffile
 from damage import DAMAGES
 from PIL import Image
 
@@ -16,6 +17,35 @@ MODES = {".pbm": ("1",), ".pgm": ("L",), ".gif": ("P",), ".ppm": ("RGB",), ".pnm
          ".png": ("L", "RGB", "RGBA", "P", "1", "I;16"), ".bmp": ("L", "RGB", "P"),
          ".tif": ("L", "RGB", "RGBA", "CMYK", "I;16", "F"), ".webp": ("RGB", "RGBA"),
          ".avif": ("RGB", "RGBA")}  # fmt: skip
+
+
+TIFFS = (
+    ("uint8", {"compression": "lzw", "predictor": 2}),
+    ("uint16", {"photometric": "miniswhite", "compression": "zlib", "rowsperstrip": 3}),
+    ("uint16", {"tile": (16, 16), "byteorder": ">", "compression": "zstd"}),
+    ("float32", {"compression": "zlib", "predictor": 3, "bigtiff": True}),
+    ("float64", {"compression": "lzma"}),
+    ("uint8", {"compression": "packbits", "tile": (16, 16)}),
+    ("uint8", {"compression": "jpeg"}),
+    ("uint8 rgb", {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib"}),
+    ("uint16 rgba", {"photometric": "rgb", "extrasamples": ["unassalpha"]}),
+    ("uint8 stack", {"imagej": True}),
+)
+"""Kinds of values, and how tifffile writes them."""
+
+
+@cache
+def tiff(number: int, size: int) -> bytes:
+    """A sound TIFF of the kind of this number."""
+    kind, options = TIFFS[number]
+    dtype, _, layout = kind.partition(" ")
+    grey = np.add.outer(np.arange(size), np.arange(size + 3)) / (2.0 * size + 3)
+    stacked = {"": grey, "rgb": np.stack([grey] * 3), "rgba": np.stack([grey] * 4, -1),
+               "stack": np.stack([grey] * 2)}[layout]  # fmt: skip
+    top = 1 if dtype.startswith("float") else np.iinfo(dtype).max
+    content = io.BytesIO()
+    tifffile.imwrite(content, (stacked * top).astype(dtype), **options)
+    return content.getvalue()
 
 
 @cache
@@ -42,7 +72,10 @@ def damaged_image(number: int) -> bytes:
     chance = Random(number)
     suffix = SUFFIXES[number % len(SUFFIXES)]
     mode = chance.choice(MODES.get(suffix, ("L", "RGB", "CMYK") if "j" in suffix else ("RGB",)))
-    content = written(suffix, mode, chance.choice((8, 40, 120)))
+    size = chance.choice((8, 40, 120))
+    content = written(suffix, mode, size)
+    if suffix == ".tiff":
+        content = tiff(chance.randrange(len(TIFFS)), size)
     for _ in range(chance.choice((1, 1, 2))):
         content = chance.choice(DAMAGES)(content, chance) or b"\0"
     return content

@@ -1,0 +1,30 @@
+"""Channels of 8 bits as the grey or RGB that is seen: ink on paper, and transparency over white."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Channels = NDArray[np.uint8]
+
+
+def rgb(ink: Channels) -> Channels:
+    """Cyan, magenta, yellow and black, (rows, columns, 4), as RGB, (rows, columns, 3).
+
+    What is left of the light is (255 - ink) * (255 - black) / 255, as Pillow, too, has it.
+    """
+    light = 255 - ink.astype(np.uint32)
+    seen: Channels = ((light[..., :3] * light[..., 3:] + 127) // 255).astype(np.uint8)
+    return seen
+
+
+def over_white(colour: Channels, alpha: Channels, associated: bool = False) -> Channels:
+    """Colours, (rows, columns, channels), laid over white by their alpha, (rows, columns, 1).
+
+    Associated colours are multiplied by alpha already (Porter & Duff 1984, section 4.1).
+    """
+    wide, opacity = colour.astype(np.uint32), alpha.astype(np.uint32)
+    if associated:
+        laid = np.minimum(wide + (255 - opacity), 255)
+    else:
+        laid = (wide * opacity + 255 * (255 - opacity) + 127) // 255
+    seen: Channels = laid.astype(np.uint8)
+    return seen

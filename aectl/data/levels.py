@@ -1,0 +1,113 @@
+"""Values of any depth as 8 bits: which value of a file is black and which is white."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.decoding import Remark
+from aectl.errors import ImageError
+
+ValueRange = tuple[float, float]
+
+DOUBTFUL, DARK = 4095, 16383
+"""The largest values of 12 and of 14 bits, which cameras and microscopes keep in 16."""
+
+OPTION = "train with --value-range LOW,HIGH, the values of black and of white"
+
+BLOCK = 1 << 20
+"""Values that are converted at a time: in between each takes 8 bytes."""
+
+TABLE = 1 << 16
+"""Numbers of 16 bits: what becomes of each is computed once where there are many of them."""
+
+KINDS = {"b": "bits", "u": "unsigned integers", "i": "signed integers", "f": "real numbers"}
+
+
+class Levels:
+    """Scales the values of one image, a part at a time, to 0 to 255.
+
+    Up to 8 bits unsigned, white is the largest value that there is. Beyond, what the user `asked`
+    for comes first, values outside it being cut off; then what the file has `declared`; then
+    65535, or what as many bits can hold, and 1 of floating-point numbers. A value outside these
+    is refused, and so is what has no white by any of these rules.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        bits: int,
+        asked: ValueRange | None = None,
+        declared: ValueRange | None = None,
+    ) -> None:
+        """`kind`: that of a NumPy type, b, u, i or f. Raises ImageError."""
+        if kind not in KINDS:
+            raise ImageError("has pixels that are no real numbers")
+        self.identity = kind == "u" and bits == 8
+        shallow = kind == "b" or (kind == "u" and bits <= 8)
+        self.asked = not shallow and asked is not None
+        self.guessed = False
+        self.lowest, self.highest = np.inf, -np.inf
+        if self.asked:
+            assert asked is not None
+            self.black, self.white = asked
+        elif not shallow and declared is not None and declared[0] < declared[1]:
+            self.black, self.white = declared
+        elif shallow or (kind == "u" and bits <= 16):
+            self.black, self.white = 0, 2**bits - 1
+            self.guessed = bits == 16
+        elif kind == "f":
+            self.black, self.white = 0, 1
+        else:
+            raise ImageError(
+                f"has {KINDS[kind]} of {bits} bits, and does not say which value is white: {OPTION}"
+            )
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Values, of any shape, as 8 bits. Raises ImageError."""
+        if self.identity:
+            return values
+        if values.dtype.kind == "u" and values.itemsize <= 2 and values.size > 2 * TABLE:
+            self._see(values)
+            table = self._scaled(np.arange(TABLE, dtype=np.float64))
+            return table.take(values)
+        made = np.empty(values.shape, np.uint8)
+        rows = max(1, BLOCK * len(values) // max(1, values.size))
+        for top in range(0, len(values), rows):
+            part = values[top : top + rows]
+            self._see(part)
+            made[top : top + rows] = self._scaled(part.astype(np.float64))
+        return made
+
+    def remarks(self) -> tuple[Remark, ...]:
+        """What there is to say once all values are known.
+
+        Raises ImageError for 16 bits that hold what 12 can hold: it may be so dark an image, but
+        more often it is one of 12 bits, 16 times as bright. An image that is black is so either
+        way.
+        """
+        if not self.guessed or self.highest > DARK or self.highest == 0:
+            return ()
+        if self.highest > DOUBTFUL:
+            return (Remark.DARK,)
+        raise ImageError(
+            f"has 16 bits, but no value above {self.highest:.0f}: train with --value-range"
+            f" 0,{DOUBTFUL} if {DOUBTFUL} is white, with --value-range 0,65535 if it is so dark"
+        )
+
+    def _see(self, values: NDArray[Any]) -> None:
+        """Takes note of how far the values reach. Raises ImageError where that is too far."""
+        lowest, highest = float(values.min()), float(values.max())
+        if not np.isfinite(lowest + highest):
+            raise ImageError("has pixels that are no numbers")
+        self.lowest, self.highest = min(self.lowest, lowest), max(self.highest, highest)
+        if not self.asked and (lowest < self.black or highest > self.white):
+            raise ImageError(
+                f"has values from {self.lowest:g} to {self.highest:g}, where black is"
+                f" {self.black:g} and white {self.white:g}: {OPTION}"
+            )
+
+    def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
+        scaled = (values - self.black) * 255 / (self.white - self.black)
+        eight: NDArray[np.uint8] = np.rint(scaled.clip(0, 255)).astype(np.uint8)
+        return eight

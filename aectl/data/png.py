@@ -1,0 +1,87 @@
+"""PNG files: what Pillow does not look at, and the depths that it does not keep."""
+
+import logging
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image
+
+from aectl.data.channels import over_white
+from aectl.data.levels import BLOCK, Levels
+from aectl.decoding import Decoding, Remark
+from aectl.errors import ImageError
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf")
+"""Chunks that say how an image is seen; the last says which side is up."""
+
+END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+
+DEPTH, COLOUR_TYPE = 24, 25
+"""Where a file says the bits of a sample, and which samples a pixel has (PNG specification,
+section 11.2.1)."""
+
+GREY = 0
+
+
+def sound(content: bytes) -> bytes:
+    """A PNG without the flaws that lie beside its image: Pillow would refuse it, or take damaged
+    pixels for sound ones.
+
+    Such are chunks of text, colour profiles and the like that are damaged, and a missing end. PNG
+    specification, section 5.3: each chunk is its length, its type, its data and their CRC-32.
+    Raises ImageError where something is damaged that the image needs.
+    """
+    start, kind, view = len(SIGNATURE), b"", memoryview(content)
+    kept = [view[:start]]
+    while kind != b"IEND":
+        kind = bytes(view[start + 4 : start + 8])
+        end = start + 12 + int.from_bytes(view[start : start + 4], "big")
+        if end > len(content):
+            if kind in NEEDED or not any(bytes(chunk[4:8]) == b"IDAT" for chunk in kept):
+                raise ImageError("is truncated")
+            return b"".join([*kept, END])
+        if zlib.crc32(view[start + 4 : end - 4]) == int.from_bytes(view[end - 4 : end], "big"):
+            kept.append(view[start:end])
+        elif kind in NEEDED:
+            raise ImageError("is damaged: what it holds is not what its checksum says")
+        start = end
+    return content if sum(map(len, kept)) == start else b"".join(kept)
+
+
+def load(
+    content: bytes, image: Image.Image, decoding: Decoding
+) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """The pixels of a sound file, of which `image` is the header, and what there is to say of them.
+
+    Those of 16 bits come in 8, without transparency. Raises ImageError.
+    """
+    if content[DEPTH] == 16:
+        return _deep(content, decoding)
+    image.load()
+    if content[COLOUR_TYPE] == GREY and content[DEPTH] in (2, 4) and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2 ** content[DEPTH] - 1)  # Pillow scales only pixels
+    return image, ()
+
+
+def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """An image of 16 bits: Pillow takes the upper 8 of colours, and no grey for transparent."""
+    from imagecodecs import png_decode
+
+    logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # it warns of what it mends
+    values = np.atleast_3d(png_decode(content))
+    colours = 1 if values.shape[2] < 3 else 3
+    levels = Levels("u", 16, decoding.value_range)
+    opacity = Levels("u", 16, asked=(0, 65535))
+    shown = np.empty((*values.shape[:2], colours), np.uint8)
+    rows = max(1, BLOCK // values.shape[1])
+    for top in range(0, len(values), rows):
+        part = values[top : top + rows]
+        colour = levels(part[..., :colours])
+        if part.shape[2] > colours:
+            colour = over_white(colour, opacity(part[..., colours:]))
+        shown[top : top + rows] = colour
+    del values
+    return Image.fromarray(shown[..., 0] if colours == 1 else shown), levels.remarks()
