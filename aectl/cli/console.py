@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aectl.data.names import cell, guarded, spelt
 from aectl.decoding import Remark
 from aectl.errors import DataError
 from aectl.files import refuse_existing, replacing
@@ -175,11 +176,11 @@ class Outcome:
     def _write_errors(self, path: Path) -> None:
         with (
             replacing(path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+            temporary.open("w", newline="", encoding="utf-8") as file,
         ):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["path", "reason"])
-            writer.writerows(self.bad)
+            writer.writerows((spelt(guarded(path)), cell(spelt(why))) for path, why in self.bad)
 
 
 def complain(message: str) -> None:

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from aectl.data.code_lines import in_order
 from aectl.data.codes import VECTOR, Held, Sparse, TableError
-from aectl.data.names import from_table
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -31,7 +30,7 @@ START = (
     "from aectl.data.code_frames import serve; serve(sys.argv[2], int(sys.argv[3]))"
 )
 
-SECONDS, BYTES_A_SECOND = 30, 5_000_000
+SECONDS, BYTES_A_SECOND = 120, 5_000_000
 """How long a file may take to be read, on a slow machine."""
 
 
@@ -69,11 +68,10 @@ def _received(pipe: IO[bytes], room: int) -> Held:
         if pipe.readinto(content) != size:  # type: ignore[attr-defined]
             raise TableError("it is damaged, or expands to more than its size allows")
         arrays.append(np.frombuffer(content, kind).reshape(shape))
-    names = None if told["names"] is None else list(map(from_table, told["names"]))
     if len(arrays) == 1:
-        return Held(names, arrays[0])
+        return Held(told["names"], arrays[0])
     ends, indices, values = arrays
-    return Held(names, Sparse(ends, indices, values))
+    return Held(told["names"], Sparse(ends, indices, values))
 
 
 def serve(path: str, room: int) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.codes import FEATURE, VECTOR, Held, Sparse, TableError
-from aectl.data.names import from_table
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -163,4 +162,4 @@ def _vector(held: Any, row: int, before: list[NDArray[np.float32]]) -> NDArray[n
 
 
 def _names(held: list[Any]) -> list[str]:
-    return [from_table("" if name is None else str(name)) for name in held]
+    return ["" if name is None else str(name) for name in held]

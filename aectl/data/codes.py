@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aectl.data.names import from_table
 from aectl.errors import DataError
 
 VECTOR = "features"
@@ -132,7 +133,7 @@ def _checked_names(names: Sequence[str] | None, rows: int) -> Sequence[str]:
         "".join(names).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         raise TableError("it has a path with half a character in it") from None
-    return names
+    return list(map(from_table, names))
 
 
 def _checked(held: "NDArray[Any] | Sparse", units: int) -> "NDArray[np.float32] | Sparse":

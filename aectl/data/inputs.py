@@ -16,6 +16,7 @@ from aectl.data.datasets import ImageSet
 from aectl.data.decoders import Decoded, Decoders, Found
 from aectl.data.folders import OnBad, class_of, find_files, ignore, label_of, name_of
 from aectl.data.images import Pixels
+from aectl.data.names import MARK, from_table, guarded
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.errors import DataError, UnknownInputError
@@ -24,9 +25,6 @@ from aectl.types import Shape
 STDIN = "-"
 
 NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"
-
-FORMULA = ("=", "+", "-", "@")
-"""With what a cell begins that a spreadsheet computes."""
 
 
 class Position(NamedTuple):
@@ -69,15 +67,15 @@ def in_memory(images: ImageSet, size: int) -> Iterator[InputBatch]:
 class Naming:
     """What a table calls a file: the path as it was found, or `absolute`, or `relative_to` it.
 
-    One that would begin like a formula, for which a spreadsheet takes it, begins with `./`.
+    One that would begin like a formula, for which a spreadsheet takes it, begins with `./`; see
+    `names`.
     """
 
     relative_to: str | None = None
     absolute: bool = False
 
     def __call__(self, path: str) -> str:
-        named = self._named(path)
-        return f"./{named}" if named.startswith(FORMULA) else named
+        return guarded(self._named(path))
 
     def _named(self, path: str) -> str:
         if self.relative_to is None and not self.absolute:
@@ -158,7 +156,8 @@ class Inputs:
                 elif "\0" in path:
                     yield Found(path, reason=NOT_SEPARATED)
                 else:
-                    yield from self._named(path)
+                    there = os.path.lexists(path) if path.startswith(MARK) else True
+                    yield from self._named(path if there else from_table(path))
         elif os.path.isdir(word):
             yield from self._described(find_files(word, self.selection, self.skipped), word)
         else:

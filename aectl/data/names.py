@@ -1,9 +1,12 @@
-"""Names of files in tables: each is text that every reader takes, and can be turned back.
+"""Names and other text in tables: every reader takes them, and they can be turned back.
 
 A name that is not UTF-8 is written as `file:` and its bytes in percent-encoding (RFC 3986), such as
 `file:caf%E9.png`; one that begins with `file:` itself, or as a formula would, begins with `./`.
+Other text in CSV that a spreadsheet would compute, or that begins with an apostrophe, has one more
+before it. Other formats hold text as it is.
 """
 
+import re
 from urllib.parse import quote, unquote_to_bytes
 
 MARK = "file:"
@@ -12,6 +15,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "
 """With what a cell begins that a spreadsheet computes, or may: the last four are the first four as
 wide as a letter of Japanese (OWASP, CSV injection).
 """
+
+
+NUMBER = re.compile(r"[+-]([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+"""Begins as a formula does, and is none."""
 
 
 def spelt(name: str) -> str:
@@ -33,6 +40,13 @@ def from_table(name: str) -> str:
 def guarded(path: str) -> str:
     """The path, with `./` before it where it begins as a formula or an encoded name would."""
     return f"./{path}" if path.startswith((*FORMULA, MARK)) else path
+
+
+def cell(text: str) -> str:
+    """Text, but for paths, as it stands in CSV; without one apostrophe at its start, it is back."""
+    if not text.startswith((*FORMULA, "'")) or NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
 
 
 def _bytes(name: str) -> bytes:

@@ -4,10 +4,9 @@ import dataclasses
 import gzip
 import io
 import itertools
-import json
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -15,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aectl.data.names import cell, spelt
 from aectl.errors import OutputError
 from aectl.files import write_all
 
@@ -53,21 +53,17 @@ class Format(Protocol):
 class Csv:
     """Comma-separated values; a number has as few digits as give it back exactly.
 
-    Text is written as its bytes, also where a file's name is not UTF-8. In the sparse layout a
-    cell holds numbers with spaces between them.
+    Text that a spreadsheet would compute is written as `cell` says. In the sparse layout a cell
+    holds numbers with spaces between them.
     """
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the lines, after a header where these are the `first` rows."""
-        frame = _frame(rows, layout)
+        columns = {name: _cells(name, column) for name, column in rows.columns.items()}
+        frame = _frame(dataclasses.replace(rows, columns=columns), layout)
         if layout == "sparse":
             frame = _lists_as_text(frame)
-        if _all_utf8(rows):
-            frame.write_csv(file, include_header=first, batch_size=THREAD_ROWS)
-            return
-        text = io.BytesIO()
-        frame.write_csv(text, include_header=first)
-        write_all(file, _with_text(text.getvalue(), PLACE.encode(), rows, _csv_cell))
+        frame.write_csv(file, include_header=first, batch_size=THREAD_ROWS)
 
 
 class CsvGz(Csv):
@@ -85,33 +81,15 @@ class JsonLines:
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the lines."""
-        frame = _frame(rows, layout)
-        if _all_utf8(rows):
-            frame.write_ndjson(file)
-            return
-        text = io.BytesIO()
-        frame.write_ndjson(text)
-        write_all(file, _with_text(text.getvalue(), json.dumps(PLACE).encode(), rows, _json_cell))
+        _frame(rows, layout).write_ndjson(file)
 
 
 class Assembled(ABC):
-    """A format that cannot grow row by row: its blocks are Arrow files, of which it is made.
-
-    In a block, a column of text of which not all is UTF-8 holds bytes.
-    """
+    """A format that cannot grow row by row: its blocks are Arrow files, of which it is made."""
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the rows as an Arrow file."""
-        import polars
-
-        _frame(rows, layout).with_columns(
-            polars.Series(name, column, dtype=polars.String)
-            if _is_utf8(column)
-            else polars.Series(
-                name, [None if x is None else _encoded(x) for x in column], dtype=polars.Binary
-            )
-            for name, column in _text(rows).items()
-        ).write_ipc(file)
+        _frame(rows, layout).write_ipc(file)
 
     @abstractmethod
     def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
@@ -119,23 +97,13 @@ class Assembled(ABC):
 
 
 class Parquet(Assembled):
-    """Parquet. A column of text of which not all is UTF-8 holds bytes (Parquet's text is UTF-8)."""
+    """Parquet."""
 
     def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
         """Writes the table; no more than a few blocks are in memory at a time."""
         import polars
 
-        schemas = [polars.read_ipc_schema(block) for block in blocks]
-        kinds = {
-            name: polars.Binary
-            if any(schema[name] == polars.Binary for schema in schemas)
-            else kind
-            for name, kind in schemas[0].items()
-        }
-        # One scan of all is fast; a scan of each takes a time that grows with their square.
-        alike = itertools.groupby(zip(blocks, schemas, strict=True), lambda pair: pair[1])
-        parts = [polars.scan_ipc([block for block, _ in pairs]) for _, pairs in alike]
-        polars.concat([part.cast(kinds) for part in parts]).sink_parquet(file)  # type: ignore[arg-type]
+        polars.scan_ipc(list(blocks)).sink_parquet(file)
 
 
 class Npz(Assembled):
@@ -190,9 +158,6 @@ FORMATS: dict[str, Format] = {
 }
 """Every format of a table by the ending of its file."""
 
-PLACE = "\x01"
-"""Stands for a text until it is put in its place."""
-
 THREAD_ROWS = 512
 """Rows that a thread turns into text at a time."""
 
@@ -208,36 +173,30 @@ def format_of(path: Path) -> Format:
     raise OutputError(f"{path}: the ending of a table is one of {', '.join(FORMATS)}")
 
 
-def _text(rows: Rows) -> dict[str, Sequence[str | None]]:
-    """The columns of text."""
-    return {
-        name: column for name, column in rows.columns.items() if not isinstance(column, np.ndarray)
-    }
+def _cells(name: str, column: Column) -> Column:
+    """A column as CSV has it; a path never begins as a formula does, and stays as it is."""
+    if isinstance(column, np.ndarray) or name == "path":
+        return column
+    return [value if value is None else cell(value) for value in column]
 
 
-def _is_utf8(column: Sequence[str | None]) -> bool:
-    """Whether all text can be written as UTF-8: a name of a file need not."""
+def _in_utf8(column: Sequence[str | None]) -> Sequence[str | None]:
+    """Text as UTF-8 can hold it: a name of a file need not be."""
     try:
         "".join(value for value in column if value).encode()
     except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _all_utf8(rows: Rows) -> bool:
-    return all(map(_is_utf8, _text(rows).values()))
+        return [value if value is None else spelt(value) for value in column]
+    return column
 
 
 def _frame(rows: Rows, layout: str) -> "DataFrame":
-    """The rows; where not all text is UTF-8, with a token in the place of each text."""
     import polars
 
-    fine = _all_utf8(rows)
     frame = polars.DataFrame(
         [
             polars.Series(name, column)
             if isinstance(column, np.ndarray)
-            else polars.Series(name, column if fine else [PLACE] * len(rows), dtype=polars.String)
+            else polars.Series(name, _in_utf8(column), dtype=polars.String)
             for name, column in rows.columns.items()
         ]
     )
@@ -272,39 +231,10 @@ def _lists_as_text(frame: "DataFrame") -> "DataFrame":
     return frame.with_columns(columns.list().cast(polars.List(polars.String)).list.join(" "))
 
 
-def _with_text(
-    written: bytes, token: bytes, rows: Rows, cell: Callable[[str | None], bytes]
-) -> bytes:
-    """The lines that were `written`, with the text of the rows in the place of the tokens."""
-    before, *others = written.split(token)
-    texts = [cell(value) for line in zip(*_text(rows).values(), strict=True) for value in line]
-    return b"".join([before, *(text + other for text, other in zip(texts, others, strict=True))])
-
-
-def _csv_cell(value: str | None) -> bytes:
-    """As polars writes it."""
-    if value is None:
-        return b""
-    if not value or any(mark in value for mark in ',"\n\r'):
-        value = '"' + value.replace('"', '""') + '"'
-    return _encoded(value)
-
-
-def _json_cell(value: str | None) -> bytes:
-    """A surrogate, which stands for a byte that is not UTF-8, becomes JSON's own escape of it."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
-
-
-def _encoded(value: str) -> bytes:
-    return value.encode("utf-8", "surrogateescape")
-
-
 def _array(column: "Series") -> NDArray[Any]:
     """A column for NumPy, which has no text that is missing: an empty one stands in."""
     import polars
 
-    if column.dtype == polars.Binary:
-        return np.array([(x or b"").decode("utf-8", "surrogateescape") for x in column])
     if column.dtype == polars.String:
         return np.array([x or "" for x in column])
     return column.to_numpy()

@@ -8,6 +8,7 @@ import sys
 import tarfile
 import zipfile
 import zlib
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import polars
@@ -113,17 +114,19 @@ def strange(scans, tmp_path):
 
 
 def read_csv_paths(path):
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return [os.fsencode(row["path"]) for row in csv.DictReader(file)]
+    return [row["path"] for row in csv.DictReader(path.open(encoding="utf-8", newline=""))]
+
+
+def bytes_of(name):
+    """The bytes of a file's name by what a table calls it."""
+    return unquote_to_bytes(name[5:]) if name.startswith("file:") else name.encode()
 
 
 READ_PATHS = {
     "csv": read_csv_paths,
     "parquet": lambda path: polars.read_parquet(path)["path"].to_list(),
-    "jsonl": lambda path: [
-        os.fsencode(json.loads(line)["path"]) for line in path.read_text().split("\n")[:-1]
-    ],
-    "npz": lambda path: [os.fsencode(str(name)) for name in np.load(path)["path"]],
+    "jsonl": lambda path: polars.read_ndjson(path)["path"].to_list(),
+    "npz": lambda path: np.load(path)["path"].tolist(),
 }
 
 
@@ -134,7 +137,7 @@ def test_every_name_survives_the_way_into_a_table(aectl, dense, strange, tmp_pat
     words, stdin = (["strange"], b"") if way == "folder" else (["-", "-0"], b"\0".join(wanted))
     done = aectl("encode", dense, *words, "--out", f"t.{ending}", stdin=stdin)
     assert done.status == 0, done.err
-    found = READ_PATHS[ending](tmp_path / f"t.{ending}")
+    found = list(map(bytes_of, READ_PATHS[ending](tmp_path / f"t.{ending}")))
     assert sorted(found) == wanted
     assert all(os.path.exists(tmp_path / os.fsdecode(name)) for name in found)
 
@@ -144,12 +147,50 @@ def test_names_that_are_text_stay_text_in_parquet(aectl, dense, album, tmp_path)
     assert polars.read_parquet(tmp_path / "t.parquet").schema["path"] == polars.String
 
 
+@pytest.mark.parametrize("ending", READ_PATHS)
+def test_names_of_a_table_are_inputs_and_rows_of_other_commands(
+    aectl, dense, strange, tmp_path, ending
+):
+    """A list of what a table calls its files finds them; codes decode to files of those names."""
+    for name in (b"=formula.png", b"file:x.png", b"caf%E9.png"):
+        (strange / os.fsdecode(name)).write_bytes((strange / "a b.png").read_bytes())
+    there = aectl("encode", dense, "strange", "--relative-to", "strange", "--out", f"t.{ending}")
+    assert there.status == 0, there.err
+    names = READ_PATHS[ending](tmp_path / f"t.{ending}")
+    assert {"./=formula.png", "./file:x.png", "caf%E9.png", "file:caf%E9%20%FF.png"} < set(names)
+    os.chdir(strange)
+    listed = "\0".join(names).encode()
+    again = aectl("encode", dense, "-", "-0", "--out", tmp_path / f"again.{ending}", stdin=listed)
+    assert again.status == 0, again.err
+    assert READ_PATHS[ending](tmp_path / f"again.{ending}") == names
+    os.chdir(tmp_path)
+    done = aectl("reconstruct", dense, "--from-codes", f"t.{ending}", "--each", "made")
+    assert done.status == 0, done.err
+    assert sorted(os.listdir(b"made")) == sorted(
+        name.replace(b":", b"-") for name in os.listdir(b"strange")
+    )
+
+
+def test_labels_and_reasons_do_not_begin_as_formulas(aectl, dense, scans, tmp_path):
+    for name in ("=cmd|' calc'!A0", "-1", "'a", "@x"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / "0.png").write_bytes((scans / "000.png").read_bytes())
+    (tmp_path / "in" / "=bad.png").write_text("no picture")
+    done = aectl("encode", dense, "in", "--label-from-folder", "--relative-to", "in",
+                 "--errors", "errors.csv")  # fmt: skip
+    rows = rows_of(done.out)
+    assert {row["label"] for row in rows} == {"'=cmd|' calc'!A0", "-1", "''a", "'@x"}
+    paths = {row["path"] for row in rows}
+    assert paths > {"./=cmd|' calc'!A0/0.png", "./-1/0.png"}
+    assert rows_of((tmp_path / "errors.csv").read_text())[0]["path"] == "./=bad.png"
+
+
 def test_bad_files_with_strange_names_are_listed_with_their_bytes(aectl, dense, album, tmp_path):
     (album / os.fsdecode(b"\xff,\n.png")).write_text("no picture")
     done = aectl("encode", dense, "album", "--errors", "errors.csv")
     assert done.status == 1
     assert "album/\\xff,\\n.png: not an image" in done.err
-    assert read_csv_paths(tmp_path / "errors.csv") == [b"album/\xff,\n.png"]
+    assert read_csv_paths(tmp_path / "errors.csv") == ["file:album/%FF%2C%0A.png"]
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -194,16 +194,16 @@ def test_columns_without_features_keep_names_that_are_not_utf8(
     listed.insert(place, NOT_UTF8)
     path = tmp_path / f"t{ending}"
     assert write(path, [Rows({"path": [name], "n": np.array([1])}) for name in listed]) == 3
-    raw = [os.fsencode(name) for name in listed]
+    spelt = ["file:caf%E9%20%FF.png" if name == NOT_UTF8 else name for name in listed]
     if ending == ".parquet":
-        assert polars.read_parquet(path).rows() == [(name, 1) for name in raw]
+        assert polars.read_parquet(path).rows() == [(name, 1) for name in spelt]
     elif ending == ".npz":
-        assert np.load(path)["path"].tolist() == listed
+        assert np.load(path)["path"].tolist() == spelt
     elif ending == ".jsonl":
         lines = [json.loads(line) for line in path.read_bytes().splitlines()]
-        assert lines == [{"path": name, "n": 1} for name in listed]
+        assert lines == [{"path": name, "n": 1} for name in spelt]
     else:
-        assert content(path) == b"path,n\n" + b"".join(name + b",1\n" for name in raw)
+        assert content(path).decode() == "path,n\n" + "".join(f"{name},1\n" for name in spelt)
 
 
 def test_rows_without_a_file_go_to_stdout_as_the_csv_of_a_file(tmp_path):
