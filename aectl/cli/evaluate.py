@@ -162,7 +162,8 @@ def evaluate(
             metrics = metrics_beside(path)
             portraits.append(portrait(str(path), named, evaluation, inspection, metrics, [map_by]))
     if report_file:
-        text = page.to_html("aectl report", portraits, _grouped(cards, results))
+        title = str(models[0]) if len(models) == 1 else "aectl report"
+        text = page.to_html(title, portraits, _grouped(cards, results))
         run_folder.save_text(report_file, text)
     _show(session.console, results, cards, as_json, as_csv, per_image)
     return session.outcome.status(results[0]["n"])

@@ -5,11 +5,14 @@ import re
 import shutil
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from conftest import MNIST
 from PIL import Image
+
+from aectl import model_file
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), "")
@@ -186,7 +189,7 @@ def test_several_models_stand_side_by_side(browser, aectl, dense, sparse, tmp_pa
         assert [row[0] for row in rows[1:]][-1] == "pca_mse"
         for row in rows[1:]:
             assert row[1] in done.out
-        assert page.locator("#curves .plot").first.locator(".trace").count() == 5
+        assert page.locator("#curves .plot").first.locator(".trace").count() == 4
         page.locator("nav button").nth(1).click()
         assert page.locator("#about h2").inner_text() == str(other)
         assert page.locator("#units .grid .tile").count() == 20
@@ -339,8 +342,7 @@ def test_captions_of_a_page_tell_images_apart(browser, aectl, dense, scans, tmp_
             (tmp_path / "set" / "all" / folder / name).write_bytes((scans / name).read_bytes())
     assert aectl("eval", dense, "--dataset", "set", "--report", "page.html").status == 0
     with opened(browser, tmp_path / "page.html") as page:
-        said = page.locator("#galleries .row").first.locator("figcaption").all_inner_texts()
-        names = [text.split(" · ")[1] for text in said]
+        names = page.locator("#galleries .row").first.locator(".named").all_inner_texts()
         assert sorted(names) == ["left/000.png", "left/001.png", "right/000.png", "right/001.png"]
 
 
@@ -370,6 +372,51 @@ def test_a_page_of_a_classifier_has_its_precision_and_recall(browser, aectl, cla
             shown = [float(word) for word in row.inner_text().replace("%", "").split()[-2:]]
             wanted = [100 * found[of][int(name)] for of in ("precision", "recall")]
             assert shown == pytest.approx(wanted, rel=0.01)
+
+
+SAID = {
+    "nothing": {},
+    "no options": {"options": {}, "command": "", "versions": {}},
+    "rho of no kl": {"options": {"rho": 0.1, "sparsity": "topk"}},
+    "kl without rho": {"options": {"sparsity": "kl"}},
+    "huge": {"options": {"sparsity": "kl", "rho": 1e300}, "seconds": 1e300, "images": 10**18},
+    "whole": {"options": {"sparsity": "kl", "rho": 1}},
+    "markup": {"command": "</script><b>x", "device": "<b>", "versions": {"<i>": "</script>"}},
+    "unknown": {"weather": ["fine"], "options": {"colour": {"deep": [None]}}},
+}
+
+
+@browser_needed
+def test_a_page_draws_itself_whatever_a_model_says_of_its_training(
+    browser, aectl, dense, scans, tmp_path
+):
+    network, card = model_file.load(dense)
+    for name, said in SAID.items():
+        model_file.save(tmp_path / f"{name}.safetensors", network, replace(card, training=said))
+    models = [f"{name}.safetensors" for name in SAID]
+    few = ("--dataset", scans, "--include", "00*.png")
+    assert aectl("eval", *models, *few, "--report", "page.html").status == 0
+    with opened(browser, tmp_path / "page.html") as page:
+        for number, name in enumerate(models):
+            page.locator("nav button").nth(number).click()
+            assert page.locator("#about h2").inner_text() == name
+            assert page.locator("#map .point").count() == 10
+        assert page.locator("main b:not(.figure b), main i").count() == 0
+
+
+@browser_needed
+def test_a_loss_of_one_part_is_drawn_once(browser, dense):
+    with opened(browser, dense / "report.html") as page:
+        panels = page.locator("#curves .plot")
+        drawn = [
+            len(box.evaluate("box => box.data.map(trace => trace.name)")) for box in panels.all()
+        ]
+        assert drawn == [1, 1, 1]
+
+
+def test_the_page_of_one_model_is_called_after_it(aectl, dense, tmp_path):
+    assert aectl("eval", dense, "--report", "page.html").status == 0
+    assert f"<h1>{dense}</h1>" in (tmp_path / "page.html").read_text()
 
 
 def test_a_page_names_the_encoder_below_a_classifier(aectl, dense, trained):

@@ -51,9 +51,9 @@ function widthOf(sheet, wanted) {
   return Math.round(wanted * Math.min(1, sheet.width / sheet.height));
 }
 
-function caption(sheet, place, more = []) {
+function caption(sheet, place) {
   const label = new Set(sheet.labels).size > 1 ? sheet.labels[place] : null;
-  return [...more, label === null ? sheet.names[place] : label].join(" · ");
+  return label === null ? sheet.names[place] : label;
 }
 
 /* ---- the tip that follows the pointer ---- */
@@ -161,10 +161,17 @@ function comparison() {
       make("tbody", {}, ...rows.map(line)))));
 }
 
+/* The columns that say something: not the only part of a loss, which is the loss again. */
+function told(metrics, names) {
+  const [whole, ...parts] = names.filter((name) => name in metrics);
+  const again = parts.length === 1 && String(metrics[whole]) === String(metrics[parts[0]]);
+  return whole === undefined ? [] : again ? [whole] : [whole, ...parts];
+}
+
 function curves() {
   const models = page.models.filter((model) => (model.metrics.epoch || []).length);
   const plots = Object.entries(page.panels).map(([title, names]) => {
-    const traces = models.flatMap((model) => names.filter((name) => name in model.metrics).map((name, place) => ({
+    const traces = models.flatMap((model) => told(model.metrics, names).map((name, place) => ({
       x: model.metrics.epoch, y: model.metrics[name],
       name: plain(models.length > 1 ? `${model.name} ${name}` : name),
       mode: model.metrics.epoch.length > 1 ? "lines" : "markers",
@@ -181,14 +188,14 @@ function curves() {
   const epochs = Math.max(...models.map((model) => model.metrics.epoch.length));
   fill("curves",
     make("h2", {}, "Training"),
-    make("p", {}, "Point at a curve for its figures; drag to zoom, double-click to zoom out."),
+    make("p", {}, "By epoch. Point at a curve for its values; drag to zoom, double-click to zoom out."),
     make("div", { class: "plots" }, ...charts));
   plots.forEach(([, traces], place) => {
     const values = traces.flatMap((trace) => trace.y).filter((value) => value !== null);
     const low = Math.min(...values), high = Math.max(...values);
     plot(boxes[place], traces, {
       hovermode: "x unified",
-      xaxis: { title: { text: "epoch" }, ...(epochs < 9 && { dtick: 1 }) }, showlegend: traces.length > 1,
+      xaxis: epochs < 9 ? { dtick: 1 } : {}, legend: { y: -0.15 }, showlegend: traces.length > 1,
       yaxis: low > 0 && high > 10 * low ? { type: "log", dtick: 1, exponentformat: "power" } : { rangemode: "normal" },
     });
   });
@@ -217,7 +224,7 @@ function galleries(model) {
         onpointerleave: () => both.style.removeProperty("--wipe"),
       }, tile(originals, place, width), over);
       const title = `${originals.paths[place]}, mse ${number(mse)}`;
-      const text = make("figcaption", {}, caption(originals, place, [number(mse)]));
+      const text = make("figcaption", {}, number(mse), make("div", { class: "named" }, caption(originals, place)));
       text.style.width = `${width}px`;
       return make("figure", { class: "pair", title }, both, text);
     });
