@@ -15,8 +15,8 @@ LARGEST_MEMBER = 128 << 20
 
 TOO_LARGE = f"has more than {LARGEST_MEMBER:,} bytes"
 
-ALLOWANCE = 256 << 20
-"""Bytes that any archive may expand to, however small it is."""
+ALLOWANCE = 128 << 20
+"""Bytes that any archive may expand to, however small it is: one of the largest members."""
 
 CONTENT_RATIO = 1000
 """Bytes of images for each byte of the archive; deflate reaches 1,032 with nothing but zeros."""
@@ -82,7 +82,10 @@ class Deflate:
         return self._decoder.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
+        try:
+            return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
+        except zlib.error as error:  # "Error -3 while decompressing data: " and the reason
+            raise ValueError(str(error).rpartition(": ")[2]) from None
 
 
 def zstandard() -> Decompressor:
@@ -127,32 +130,41 @@ LONGEST_MAGIC = 10
 
 
 @dataclass
-class Budget:
-    """How much an archive has expanded to, and what was read of it, in bytes.
+class Share:
+    """What an archive may expand to for one purpose: `ratio` bytes for each that was read of it."""
 
-    Shared by all that read the same archive. Raises ArchiveError once it is too much.
+    budget: "Budget"
+    ratio: int
+    purpose: str
+    spent: int = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still come."""
+        return max(0, ALLOWANCE + self.ratio * self.budget.consumed - self.spent)
+
+    def spend(self, count: int) -> None:
+        """Counts bytes. Raises ArchiveError where they are too many."""
+        too_many = count > self.left
+        self.spent += count
+        if too_many:
+            raise ArchiveError(
+                f"expands to more than {ALLOWANCE >> 20} MiB and {self.ratio:,} times its size"
+                f"{self.purpose}; if you trust it, unpack it first"
+            )
+
+
+class Budget:
+    """What an archive may expand to, shared by all that read it.
+
+    `consumed` is how many bytes of the archive were read; `content` is for members that were asked
+    for, `overhead` for headers, members that are skipped, and links.
     """
 
-    consumed: int = 0
-    content: int = 0
-    overhead: int = 0
-
-    def spend_content(self, count: int) -> None:
-        """Counts bytes of a member that was asked for."""
-        self.content += count
-        self._check(self.content, CONTENT_RATIO, "")
-
-    def spend_overhead(self, count: int) -> None:
-        """Counts bytes of headers, of members that are skipped, and of links."""
-        self.overhead += count
-        self._check(self.overhead, OVERHEAD_RATIO, " of headers and files to skip")
-
-    def _check(self, spent: int, ratio: int, kind: str) -> None:
-        if spent > ALLOWANCE + ratio * self.consumed:
-            raise ArchiveError(
-                f"expands to more than {ALLOWANCE >> 20} MiB and {ratio:,} times its size{kind};"
-                " if you trust it, unpack it first"
-            )
+    def __init__(self) -> None:
+        self.consumed = 0
+        self.content = Share(self, CONTENT_RATIO, "")
+        self.overhead = Share(self, OVERHEAD_RATIO, " of headers and files to skip")
 
 
 class Expanding(io.RawIOBase):
@@ -233,13 +245,13 @@ class Stream:
     def overhead(self, count: int) -> bytes:
         """The next bytes, of a header or to skip; fewer than `count` only at the very end."""
         data = self._read(count)
-        self.budget.spend_overhead(len(data))
+        self.budget.overhead.spend(len(data))
         return data
 
     def content(self, count: int) -> bytes:
         """The next `count` bytes, of a member."""
-        data = self._read(count)
-        self.budget.spend_content(len(data))
+        data = self._read(min(count, self.budget.content.left + 1))
+        self.budget.content.spend(len(data))
         if len(data) < count:
             raise CutShortError
         return data

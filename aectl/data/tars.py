@@ -108,7 +108,7 @@ def read(stream: Stream, member: Member) -> bytes:
     """The content of a file at whose data the stream stands."""
     if member.pieces is None:
         return stream.content(member.size)
-    stream.budget.spend_content(member.size)
+    stream.budget.content.spend(member.size)
     content = bytearray(member.size)
     if sum(count for _, count in member.pieces) > member.stored:
         raise ArchiveError("has a sparse file with more in its pieces than in the archive")
@@ -154,14 +154,14 @@ class Targets:
         offset = self._offsets.get(link.link)
         if offset is None:
             path = link.link[:LONGEST_NAME]
-            reason = f"is a link to {path}, which is no file before it in the archive"
+            reason = f"is a link to {path!r}, which is no file before it in the archive"
             return Found(link.name, reason=reason)
         self._offsets[link.name] = offset
         if self._stream is None:
             self._stream = Stream(self._archive, self._budget)
         self._stream.seek(offset)
         target = next(members(self._stream))
-        self._budget.spend_overhead(target.size)
+        self._budget.overhead.spend(target.size)
         return _found(self._stream, target, self)._replace(path=link.name)
 
 

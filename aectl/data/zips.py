@@ -22,8 +22,10 @@ from aectl.data.expansion import (
     DECODER_MEMORY,
     LARGEST_MEMBER,
     TOO_LARGE,
+    ArchiveError,
     Budget,
     Deflate,
+    Share,
     Start,
     zstandard,
 )
@@ -66,11 +68,12 @@ def in_zip(archive: str, search: Search) -> Iterator[Found]:
 
     Raises BadZipFile, or ArchiveError, where the archive cannot be read.
     """
-    with open(archive, "rb") as file, zipfile.ZipFile(file) as packed:
+    with open(archive, "rb") as file, _opened(file) as packed:
         reader = _Reader(file, packed)
         for member in packed.infolist():
             name = name_of(member)
-            if member.is_dir() or name.endswith("/") or not search.takes(name[-LONGEST_NAME:]):
+            folder = member.filename.endswith("/") or name.endswith("/")
+            if folder or not search.takes(name[-LONGEST_NAME:]):
                 continue
             if len(name) > LONGEST_NAME:
                 yield Found(name[-LONGEST_NAME:], reason=TOO_LONG_A_NAME)
@@ -81,6 +84,13 @@ def in_zip(archive: str, search: Search) -> Iterator[Found]:
                 yield Found(name, reason=str(error))
             else:
                 yield Found(name, content=content)
+
+
+def _opened(file: BinaryIO) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except UnicodeDecodeError:
+        raise ArchiveError("has a name that is said to be UTF-8 and is not") from None
 
 
 def name_of(member: ZipInfo) -> str:
@@ -116,24 +126,22 @@ class _Reader:
         Raises MemberError, or ArchiveError where all members together expand to too much.
         """
         if not stat.S_ISLNK(member.external_attr >> 16):
-            content = self._content(member, LARGEST_MEMBER)
-            self._budget.consumed += member.compress_size
-            self._budget.spend_content(len(content))
-            return content
-        target = _target(name_of(member), self._content(member, LONGEST_LINK))
+            return self._content(member, LARGEST_MEMBER, self._budget.content)
+        link = self._content(member, LONGEST_LINK, self._budget.overhead)
+        target = _target(name_of(member), link)
         linked = self._members.get(target)
         if linked is None or stat.S_ISLNK(linked.external_attr >> 16):
-            raise MemberError(f"is a link to {target}, which is no file in the archive")
-        content = self._content(linked, LARGEST_MEMBER)
-        self._budget.spend_overhead(len(content))
-        return content
+            raise MemberError(f"is a link to {target!r}, which is no file in the archive")
+        return self._content(linked, LARGEST_MEMBER, self._budget.overhead)
 
-    def _content(self, member: ZipInfo, largest: int) -> bytes:
+    def _content(self, member: ZipInfo, largest: int, share: Share) -> bytes:
         """A member's own bytes, checked against the table of contents."""
         if member.file_size > largest or member.compress_size > LARGEST_MEMBER:
             raise MemberError(TOO_LARGE)
         _refuse_unsupported(member)
-        content = _expanded(member.compress_type, self._packed(member), member.file_size + 1)
+        packed = self._packed(member)
+        content = _expanded(member.compress_type, packed, min(member.file_size, share.left) + 1)
+        share.spend(len(content))
         if len(content) != member.file_size:
             raise MemberError("is damaged: it has not the size that the archive says")
         if zlib.crc32(content) != member.CRC:
@@ -152,6 +160,7 @@ class _Reader:
         end = member.header_offset + LOCAL_HEADER.size + name + extra + member.compress_size
         if end > self._ends[member.header_offset]:
             raise MemberError("is damaged: it overlaps another member")
+        self._budget.consumed = max(self._budget.consumed, end)
         self._file.seek(name + extra, os.SEEK_CUR)
         return self._file.read(member.compress_size)
 

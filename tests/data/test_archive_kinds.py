@@ -427,6 +427,19 @@ def test_names_in_zips_of_other_systems(tmp_path, raw, flags, wanted):
     assert read(tmp_path / "set.zip") == [(wanted, noise(0))]
 
 
+def test_odd_names_in_zips_cost_nothing_but_themselves(tmp_path):
+    """None at all, one too long for any path, and one that is said to be UTF-8 and is not."""
+    sound = stored(b"a.png", noise(0))
+    odd = [stored(b"", b""), stored(b"x" * 5000 + b".png", noise(1)), stored(b"/", b"")]
+    (tmp_path / "set.zip").write_bytes(zip_of([*odd, sound]))
+    (name, told), last = read(tmp_path / "set.zip")
+    assert (len(name), told) == (4096, "has a name of more than 4,096 characters")
+    assert last == ("a.png", noise(0))
+    (tmp_path / "set.zip").write_bytes(zip_of([stored(b"\xff.png", b"")._replace(flags=0x800)]))
+    ((_, told),) = read(tmp_path / "set.zip")
+    assert "said to be UTF-8 and is not" in told
+
+
 COUNTS = {"a.tar.zst": 3, "fextra.tar.gz": 3, "hl.tar": 2, "mac.zip": 2, "multi.tar.gz": 3,
           "sjis.zip": 1, "wds-000000.tar": 4, "win.zip": 2}  # fmt: skip
 

@@ -3,6 +3,7 @@
     python -m tests.fuzz models 10000
     python -m tests.fuzz images 10000
     python -m tests.fuzz codes 10000
+    python -m tests.fuzz archives 10000
     python -m tests.fuzz checkpoints 10000
     python -m tests.fuzz kills 50     # trainings, killed at random moments, that then go on
 
@@ -19,16 +20,21 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import kills
 import typed_models
+from damaged_archives import archive_name, damaged_archive, read_archive
 from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
 from damaged_models import ARCHITECTURES, damaged_model, written
 from watch import SECONDS, Tally, watched
 
+NAMES = {"codes": name_of, "archives": archive_name}
+"""Of what is read by its ending."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("models", "images", "codes", "checkpoints", "kills"))
+    kinds = ("models", "images", "codes", "archives", "checkpoints", "kills")
+    parser.add_argument("what", choices=kinds)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -38,6 +44,7 @@ def main() -> None:
         "models": (damaged_model, typed_models.use, typed_models.OF_ALL),
         "images": (damaged_image, read_image, SECONDS),
         "codes": (damaged_codes, read_table, SECONDS),
+        "archives": (damaged_archive, read_archive, SECONDS),
         "checkpoints": (damaged_checkpoint, go_on, SECONDS),
     }
     made, use, within = ways[given.what]
@@ -49,8 +56,8 @@ def main() -> None:
             typed_models.use(path)
     tally = Tally()
     for number in range(given.seed, given.seed + given.count):
-        if given.what == "codes":
-            path = path.with_name(name_of(number))
+        if named := NAMES.get(given.what):
+            path = path.with_name(named(number))
         path.write_bytes(made(number))
         tally.add(number, watched(use, path, within))
     print(tally)

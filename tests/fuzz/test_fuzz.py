@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import typed_models
+from damaged_archives import archive_name, damaged_archive, read_archive
 from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
@@ -44,6 +45,17 @@ def test_damaged_codes_are_read_or_refused_in_a_line_soon_and_in_little_memory(t
     assert tally.wrong == []
     assert tally.counts["refused"] > 300
     assert tally.counts["read"] > 30
+
+
+def test_damaged_archives_are_read_or_refused_in_a_line_soon_and_in_little_memory(tmp_path):
+    tally = Tally()
+    for number in range(120):
+        path = tmp_path / archive_name(number)
+        path.write_bytes(damaged_archive(number))
+        tally.add(number, watched(read_archive, path))
+    assert tally.wrong == []
+    assert tally.counts["refused"] > 30
+    assert tally.counts["read"] > 60
 
 
 def _fails(_):
