@@ -51,10 +51,13 @@ class Selection:
         """Whether the file or folder at `path` is neither hidden nor excluded, nor is a folder on
         the way to it."""
         parts = path.split("/")
-        if any(_is_hidden(part) and not self._names(part) for part in parts):
-            return False
+        for part in parts:
+            if _is_hidden(part) and not self._names(part):
+                return False
+        if not self.exclude:
+            return True
         ways = ("/".join(parts[: depth + 1]) for depth in range(len(parts)))
-        return not self.exclude or not any(_matches(way, self.exclude) for way in ways)
+        return not any(_matches(way, self.exclude) for way in ways)
 
     def has_ending(self, path: str) -> bool:
         """Whether a path ends as the files do that are looked for."""
@@ -148,7 +151,7 @@ def _some(paths: list[str]) -> str:
 
 
 def _is_hidden(name: str) -> bool:
-    return (name.startswith(".") and name not in (".", "..")) or name.lower() in LEFTOVERS
+    return name.lower() in LEFTOVERS or (name[:1] == "." and name not in (".", ".."))
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

@@ -51,6 +51,7 @@ FILE, HARD_LINK, SYMBOLIC_LINK, FOLDER, SPARSE = b"0", b"1", b"2", b"5", b"S"
 FILES = (FILE, SPARSE)
 LINKS = (HARD_LINK, SYMBOLIC_LINK)
 SPECIAL = (b"3", b"4", b"6")
+WITHOUT_DATA = (*LINKS, *SPECIAL, FOLDER)
 LONG_NAME, LONG_LINK, RECORDS, SOLARIS_RECORDS, GLOBAL_RECORDS = b"L", b"K", b"x", b"X", b"g"
 
 Pieces = list[tuple[int, int]]
@@ -270,7 +271,7 @@ def _member(stream: Stream, header: _Header, extended: dict[bytes, bytes], offse
         raw = extended.get(b"GNU.sparse.name", raw)
         kind, (pieces, size, mapped) = SPARSE, _pax_sparse(stream, extended)
         stored -= mapped
-    if kind in LINKS + SPECIAL + (FOLDER,):  # nothing follows, whatever they say
+    if kind in WITHOUT_DATA:  # nothing follows, whatever they say
         stored = size = 0
     name = clean(_decoded(raw))
     link = _decoded(extended.get(b"linkpath", header.link)) if kind in LINKS else ""

@@ -13,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import BinaryIO
 from zipfile import ZipInfo
 
@@ -113,12 +113,16 @@ class _Reader:
     """Reads members of a zip, each from bytes of its own."""
 
     def __init__(self, file: BinaryIO, packed: zipfile.ZipFile) -> None:
-        self._file, self._budget = file, Budget()
-        self._members = {name_of(member): member for member in packed.infolist()}
-        starts = sorted(member.header_offset for member in packed.infolist())
+        self._file, self._budget, self._table = file, Budget(), packed.infolist()
+        starts = sorted(member.header_offset for member in self._table)
         following = [*starts[1:], packed.start_dir][: len(starts)]
         # Of members that start at one place, each but the last ends there.
         self._ends = dict(zip(reversed(starts), reversed(following), strict=True))
+
+    @cached_property
+    def _members(self) -> dict[str, ZipInfo]:
+        """Those to which links may lead, by name."""
+        return {name_of(member): member for member in self._table}
 
     def read(self, member: ZipInfo) -> bytes:
         """A member's content, of a link's that of the file that it leads to.
