@@ -12,6 +12,8 @@ from aectl import inference
 from aectl.data import datasets
 from aectl.data.folders import ignore
 from aectl.data.inputs import InputBatch, Inputs
+from aectl.data.layout import training_part
+from aectl.data.selection import of_options
 from aectl.errors import DataError
 from aectl.inference import Floats, Measured
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
@@ -83,8 +85,12 @@ class Evaluation:
     def _trained_on(self, inputs: Inputs) -> Inputs:
         """What the model was trained on, found as the inputs are."""
         word = self.card.dataset
-        train = word.partition(":")[0] if datasets.is_dataset(word) else word
-        return dataclasses.replace(inputs, words=[train], split="train")
+        if datasets.is_dataset(word):
+            return dataclasses.replace(inputs, words=[word.partition(":")[0]], split="train")
+        selection = of_options(self.card.training.get("options", {}))
+        return dataclasses.replace(
+            inputs, words=[training_part(word)], split="train", selection=selection
+        )
 
     def _batches(self, inputs: Inputs) -> Iterator[InputBatch]:
         with inputs.batches(self.card.shape, self.batch_size, ignore) as batches:

@@ -106,6 +106,11 @@ CLOSE = 0.75
 SIDES = "HEIGHTxWIDTH"
 
 
+def element_type(field: "dataclasses.Field[Any]") -> Any:
+    """The type of the values in an option that is a tuple; None for any other."""
+    return next(iter(typing.get_args(_hint(field))), None)
+
+
 def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     """`value`, from the command line or a TOML file, in the type of the field.
 
@@ -113,7 +118,9 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     """
     wanted = plain_type(field)
     if wanted is tuple:
-        if typing.get_args(_hint(field))[0] is float:
+        if element_type(field) is str:
+            return _texts(field.name, value)
+        if element_type(field) is float:
             return _fractions(field.name, value)
         return _numbers(field, value)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
@@ -124,6 +131,14 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
         article = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         raise ConfigError(f"{flag(field.name)} must be {article[wanted]}; {value!r} given")
     return value
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    """Texts out of a list, or a single one."""
+    parts = [value] if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise ConfigError(f"{flag(name)} must be a list of texts; {value!r} given")
+    return tuple(parts)
 
 
 def _as_float(name: str, value: int) -> float:

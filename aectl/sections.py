@@ -91,6 +91,18 @@ class DataConfig(Section):
         at_least=0,
         below=1,
     )
+    include: tuple[str, ...] | None = option(
+        None,
+        "Of a folder, take the files that match this pattern, such as 'good/*.png', whatever their "
+        "endings; may be given several times.",
+        unset="those with the endings of images; of text, .txt and .tsv",
+    )
+    exclude: tuple[str, ...] | None = option(
+        None,
+        "Of a folder, skip the files and folders that match this pattern; may be given several "
+        "times.",
+        unset="none",
+    )
     labels: int | None = option(
         None,
         "Labelled images from which a classifier learns, as many of each class, drawn at random.",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import aectl
+from aectl.cli import options
 from aectl.cli.classify import classify
 from aectl.cli.console import complain
 from aectl.cli.encode import encode
@@ -181,4 +182,4 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "recipes": recipes,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(explained(command))
+    app.command(name, cls=options.Command)(explained(command))

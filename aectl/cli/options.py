@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from aectl import options
 from aectl.config import SECTIONS, SHORTHAND
@@ -178,8 +179,15 @@ Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)
 ]
 
+TOGETHER = "; one folder with links to several is learnt from as one"
+
 METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
-METAVARS_OF = {"value_range": "LOW,HIGH", "size": options.SIDES}
+METAVARS_OF = {
+    "value_range": "LOW,HIGH",
+    "size": options.SIDES,
+    "include": "PATTERN",
+    "exclude": "PATTERN",
+}
 PANELS = {"data": "Data", "model": "Model", "loss": "Loss", "training": "Training"}
 
 
@@ -206,6 +214,23 @@ class Common:
     debug: Debug = False
 
 
+class Command(TyperCommand):
+    """A command that refuses an option given twice, of which the second value would silently win.
+
+    Of a switch, such as --quiet, the last one counts, as everywhere.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises typer's UsageError."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for option in order:
+            once = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
+            if once and sum(option is other for other in order) > 1:
+                several = TOGETHER if option.name == "dataset" else ""
+                ctx.fail(f"{option.opts[0]} is given several times and takes one value{several}")
+        return super().parse_args(ctx, args)
+
+
 def with_common_options(command: Callable[..., int]) -> Callable[..., int]:
     """Gives a command the common options; its first parameter receives them."""
     fields = dataclasses.fields(Common)
@@ -221,7 +246,7 @@ def with_config_options(command: Callable[..., int]) -> Callable[..., int]:
     return _with_parameters(
         command,
         _config_parameters(),
-        lambda values: {name: value for name, value in values.items() if value is not None},
+        lambda values: {name: value for name, value in values.items() if value not in (None, [])},
     )
 
 
@@ -262,7 +287,7 @@ def _config_parameters() -> list[inspect.Parameter]:
 def _parameter(field: Any, panel: str) -> inspect.Parameter:
     known = options.declared(field)
     kind = options.plain_type(field)
-    typed = {tuple: str}.get(kind, kind)
+    typed = {tuple: list[str] if options.element_type(field) is str else str}.get(kind, kind)
     choices = [str(choice) for choice in known.choices]
     flag = options.flag(field.name)
     info = typer.Option(

@@ -126,7 +126,9 @@ def command(asked: Mapping[str, Any]) -> str:
             words.append(flag(name) if value else flag(name).replace("--", "--no-", 1))
         else:
             parts = value if isinstance(value, list | tuple) else [value]
-            words += [flag(name), ",".join(map(str, parts))]
+            patterns = parts and all(isinstance(part, str) for part in parts)
+            for word in parts if patterns else [",".join(map(str, parts))]:
+                words += [flag(name), word]
     return shlex.join(words)
 
 

@@ -136,7 +136,7 @@ class Session:
             stdin(),
             null_separated=common.null,
             labels_from_folders=labels,
-            selection=self.selection(),
+            selection=self.selection() if words else self._trained_selection(card),
             naming=naming or Naming(),
             workers=common.workers or cores(),
             decoding=Decoding(card.value_range, common.max_pixels, common.truncated),
@@ -158,6 +158,14 @@ class Session:
             tuple(common.exclude or ()),
         )
 
+    def _trained_selection(self, card: ModelCard) -> "Selection":
+        """Which files of the folder that a model was trained on are taken: those of the training,
+        unless the options say."""
+        from aectl.data.selection import EVERY_IMAGE, of_options
+
+        chosen = self.selection()
+        return of_options(card.training.get("options", {})) if chosen == EVERY_IMAGE else chosen
+
     def _trained_on(self, card: ModelCard) -> list[str]:
         """The dataset or folder that the model was trained on, as an INPUT."""
         from aectl.data.datasets import is_dataset
@@ -174,6 +182,8 @@ class Session:
 
         Raises DataError where it is not there.
         """
+        from aectl.data.layout import layout_of
+
         word = card.dataset
         if not word:
             raise DataError("the model does not say what it was trained on; name an INPUT")
@@ -183,6 +193,11 @@ class Session:
             raise DataError(
                 f"the model was trained on {word}, which is not found from here; name an INPUT"
             )
+        layout = layout_of(word)
+        unseen = layout and (layout.test or layout.validation)
+        if unseen:
+            self.console.notice(f"measured on {unseen}")
+            return unseen
         self.console.notice(f"measured on {word}, on which it was trained")
         return word
 

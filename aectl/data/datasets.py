@@ -7,7 +7,7 @@ import io
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,8 @@ Loaded = tuple[Pixels, Labels | None, tuple[str, ...]]
 class ImageSet:
     """Images with their labels.
 
-    images: (n, channels, height, width), 0 to 255; labels: (n,), indices into `classes`, or None.
+    images: (n, channels, height, width), 0 to 255; labels: (n,), indices into `classes`, or None;
+    held_out: the rows of the set's own validation set, or None where it has none.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ImageSet:
     labels: Labels | None = None
     classes: tuple[str, ...] = ()
     paths: tuple[str, ...] | None = None
+    held_out: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -54,10 +56,14 @@ class ImageSet:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of the images, 0 to 255, and after them of the labels, little-endian int64."""
+        """SHA-256 of the images, 0 to 255, then of the labels, then of the rows of its validation
+        set, where it has them: little-endian int64.
+        """
         found = hashlib.sha256(np.ascontiguousarray(self.images).data)
         if self.labels is not None:
             found.update(np.ascontiguousarray(self.labels, "<i8").data)
+        if self.held_out is not None:
+            found.update(np.ascontiguousarray(self.held_out, "<i8").data)
         return found.hexdigest()
 
     def path(self, index: int) -> str:
@@ -86,9 +92,7 @@ class ImageSet:
 
     def fitted(self, shape: Shape) -> "ImageSet":
         """The same images in another shape."""
-        return ImageSet(
-            self.name, fit_all(self.images, shape), self.labels, self.classes, self.paths
-        )
+        return replace(self, images=fit_all(self.images, shape))
 
 
 @dataclass(frozen=True)

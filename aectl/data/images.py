@@ -17,7 +17,7 @@ from aectl.data import png, pnm, tiff
 from aectl.data.levels import Levels
 from aectl.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.errors import ImageError
-from aectl.files import descriptor_of
+from aectl.files import descriptor_of, opened
 from aectl.types import Shape
 
 SUFFIXES = (
@@ -95,6 +95,20 @@ def native_shape(path: str | Path, decoding: Decoding = USUAL_DECODING) -> Shape
         with unchecked_by_pillow():
             image, _ = _upright(content, decoding)
             return 1 if image.mode == "L" else 3, image.height, image.width
+    except Exception as error:
+        raise _explained(error) from error
+
+
+def upright_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of the image in a file as it is shown, from its header alone.
+
+    Raises ImageError.
+    """
+    try:
+        with unchecked_by_pillow(), opened(path) as file:
+            image = Image.open(file, formats=FORMATS)
+            turned = image.format != "TIFF" and _orientation(image) >= 5
+            return image.size if turned else image.size[::-1]
     except Exception as error:
         raise _explained(error) from error
 

@@ -16,6 +16,7 @@ from aectl.data.datasets import ImageSet
 from aectl.data.decoders import Decoded, Decoders, Found
 from aectl.data.folders import OnBad, class_of, find_files, ignore, label_of, name_of
 from aectl.data.images import Pixels
+from aectl.data.layout import layout_of
 from aectl.data.names import MARK, from_table, guarded
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
@@ -174,10 +175,12 @@ class Inputs:
 
     def _described(self, found: Iterator[Found], root: str) -> Iterator[Found]:
         """With their labels, and with the paths that a table shall show."""
+        layout = layout_of(root) if self.labels_from_folders else None
         for one in found:
             below = self.labels_from_folders and one.reason is None
             of = label_of if self.loose_labels else class_of
-            label = of(one.path, root) if below else None
+            top = (layout and layout.split_of(one.path)) or root
+            label = of(one.path, top) if below else None
             yield one._replace(path=self.naming(one.path), label=label)
 
 
@@ -253,6 +256,7 @@ class Batches:
             images = patches.load(
                 word, self._on_bad, self._shape[1:], split=split,
                 decoding=self._inputs.decoding, on_remark=self._on_remark,
+                selection=self._inputs.selection, skipped=self._inputs.skipped,
             )  # fmt: skip
         else:
             images = datasets.load(word, self._inputs.data_dir, split=split)

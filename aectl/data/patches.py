@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, find_files, ignore
 from aectl.data.images import Pixels, decode_bytes, native_shape, read, unchecked_by_pillow
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark
 from aectl.errors import DataError, ImageError, UnknownInputError
 
@@ -37,6 +38,8 @@ def load(
     split: str = "test",
     decoding: Decoding = USUAL_DECODING,
     on_remark: OnRemark = ignore,
+    selection: Selection = EVERY_IMAGE,
+    skipped: Skipped | None = None,
 ) -> ImageSet:
     """`count` grey patches of (height, width) pixels, drawn at random from a folder's images.
 
@@ -50,7 +53,7 @@ def load(
     """
     kind, _, folder = word.partition(":")
     whiten = WHITENED[kind]
-    found = _scenes(folder, sides, on_bad, decoding, on_remark)
+    found = _scenes(folder, sides, on_bad, decoding, on_remark, selection, skipped)
     scenes = [whitened(scene / 255) if whiten else scene for scene in found]
     if not scenes:
         raise DataError(f"no images in {folder} from which to cut patches")
@@ -92,12 +95,14 @@ def _scenes(
     on_bad: OnBad,
     decoding: Decoding,
     on_remark: OnRemark,
+    selection: Selection,
+    skipped: Skipped | None,
 ) -> list[Pixels]:
     """The images of a folder in grey, (height, width) each, without those that cannot be used."""
     if not os.path.isdir(folder):
         raise UnknownInputError(f"no folder '{folder}' to cut patches from")
     scenes = []
-    for one in find_files(folder):
+    for one in find_files(folder, selection, skipped):
         if one.reason is not None:
             on_bad(one.path, one.reason)
             continue

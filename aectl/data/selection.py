@@ -1,9 +1,11 @@
 """Which files of a folder or an archive are taken, and what is left aside and worth a word."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Any
 
 from aectl.data.images import SUFFIXES
 
@@ -85,6 +87,13 @@ class Selection:
 
 
 EVERY_IMAGE = Selection()
+
+
+def of_options(options: Mapping[str, Any], usual: tuple[str, ...] = ()) -> Selection:
+    """The files that the options of a training name, `usual` endings included."""
+    return Selection(
+        usual, tuple(options.get("include") or ()), tuple(options.get("exclude") or ())
+    )
 
 
 @dataclass

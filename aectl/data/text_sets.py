@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import logging
 import math
 import os
 import re
@@ -13,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.folders import OnBad
-from aectl.data.selection import Skipped
-from aectl.data.texts import ENDINGS, Account, Line, TextInputs
+from aectl.data.layout import training_part
+from aectl.data.selection import Selection, Skipped
+from aectl.data.texts import ENDINGS, EVERY_TEXT, Account, Line, TextInputs
 from aectl.errors import DataError
+
+log = logging.getLogger(__name__)
 
 BYTES_A_TOKEN = 3.2
 """Of English, in pieces of words of which there are 2,000."""
@@ -67,19 +71,28 @@ class TextSet:
 
 
 def load(
-    word: str, data_dir: Path, on_bad: OnBad, account: Account, skipped: Skipped | None = None
+    word: str,
+    data_dir: Path,
+    on_bad: OnBad,
+    account: Account,
+    selection: Selection = EVERY_TEXT,
+    skipped: Skipped | None = None,
 ) -> TextSet:
     """All texts of a dataset, a file or a folder, to train on.
 
-    Where each file of a folder lies in a sub-folder, the sub-folders are the classes. Raises
+    Where each file of a folder lies in a sub-folder, the sub-folders are the classes. Of a folder
+    with `train/` beside `val/` or `test/`, the first is learnt from. Raises
     DataError where there is no text that can be read.
     """
+    part = training_part(word)
+    if part != word:
+        log.info("%s is learnt from, no other folder of %s", part, word)
     inputs = TextInputs(
-        [word], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account,
-        skipped=skipped or Skipped(), loose_labels=False,
+        [part], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account,
+        selection=selection, skipped=skipped or Skipped(), loose_labels=False,
     )  # fmt: skip
     lines = tuple(line for line in inputs.lines(on_bad) if line is not None)
     if not lines:
         looked = f" (looked for {', '.join(ENDINGS)})" if os.path.isdir(word) else ""
         raise DataError(f"there is no text in {word}{looked}")
-    return TextSet(inputs.called(word), lines)
+    return TextSet(word if part != word else inputs.called(word), lines)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aectl import options
 from aectl.data.folders import OnBad, class_of, find_files, label_of
 from aectl.data.inputs import STDIN, Naming, Position
+from aectl.data.layout import layout_of
 from aectl.data.lines import UTF_16, numbered
 from aectl.data.selection import Selection, Skipped
 from aectl.data.text_datasets import TEXTS, find, is_text_dataset
@@ -182,11 +183,12 @@ class TextInputs:
                 yield from self._below(word, on_bad)
 
     def _below(self, word: str, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        is_folder = os.path.isdir(word)
+        is_folder, layout = os.path.isdir(word), layout_of(word)
         found = find_files(word, self.selection, self.skipped) if is_folder else None
         for one in found or [None]:
             path = word if one is None else one.path
-            label = self._label(path, word if is_folder else os.path.dirname(word))
+            top = word if is_folder else os.path.dirname(word)
+            label = self._label(path, (layout and layout.split_of(path)) or top)
             try:
                 if one and one.reason:
                     raise OSError(0, one.reason)

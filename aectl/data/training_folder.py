@@ -5,15 +5,18 @@ import logging
 import math
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, find_files, ignore
-from aectl.data.images import SUFFIXES, Pixels, native_shape
+from aectl.data.images import SUFFIXES, Pixels, upright_size
 from aectl.data.inputs import InputBatch, Inputs
+from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark
 from aectl.errors import DataError, ImageError
@@ -23,6 +26,12 @@ log = logging.getLogger(__name__)
 
 LARGEST_DEFAULT_SIDE = 32
 BATCH = 256
+
+LOOKED_AT = 300
+"""Images, spread over a folder, whose sizes decide the default shape."""
+
+MOST_NAMED = 20
+"""Classes, or folders, that a line names."""
 
 
 Watch = Callable[[Iterable[InputBatch]], Iterable[InputBatch]]
@@ -50,24 +59,23 @@ def load_folder(
 ) -> ImageSet:
     """Every image below a folder that is wanted, in one shape.
 
-    Where each image lies in a sub-folder, the sub-folders are the classes. Without `sides`,
-    (height, width), they are those of the first image, or 32 pixels where that has more; without
-    `channels` there are 3 where any image shows colour, else 1. Images that take more than `memory`
-    bytes lie in a temporary file. What is left aside is told to `skipped`.
+    Where each image lies in a sub-folder, the sub-folders are the classes. Of a folder with
+    `train/` beside `val/` or `test/`, the first is learnt from, and `val/` is held out. Without
+    `sides`, (height, width), they are the medians of the images, or 32 pixels where one has more;
+    without `channels` there are 3 where any image shows colour, else 1. Images that take more than
+    `memory` bytes lie in a temporary file. What is left aside is told to `skipped`.
 
     Raises DataError where there is no image that can be read, or no room for them.
     """
-    skipped = skipped or Skipped()
-    files = [x.file for x in find_files(folder, selection, skipped) if x.reason is None]
-    if not files:
-        nothing = f"no images in {folder} (looked for {', '.join(SUFFIXES)})"
-        raise DataError("\n".join([nothing, *skipped.told()]))
-    shape = channels or 3, *(sides or _default_sides(files, decoding))
+    skipped, layout = skipped or Skipped(), layout_of(folder)
+    words = [folder] if layout is None else [x for x in layout[:2] if x]
+    files = _files(folder, words, selection, skipped)
+    shape = channels or 3, *(sides or _default_sides(files))
     images = _Store(len(files), shape, memory, maybe_grey=channels is None)
     paths: list[str] = []
     labels: list[str | None] = []
     inputs = Inputs(
-        [folder], Path(), labels_from_folders=True, selection=selection, workers=workers,
+        words, Path(), labels_from_folders=True, selection=selection, workers=workers,
         decoding=decoding, skipped=skipped, loose_labels=False,
     )  # fmt: skip
     with inputs.batches(shape, BATCH, on_bad, on_remark=on_remark) as batches:
@@ -81,6 +89,8 @@ def load_folder(
         raise DataError(f"none of the {len(files)} images in {folder} can be read")
     classes = tuple(sorted({name for name in labels if name is not None}))
     labelled = None not in labels and len(classes) > 1
+    rows = _rows_below(layout.validation if layout else None, paths)
+    log.info("%s", _described(folder, layout, labels if labelled else None, len(paths), rows))
     index = {name: number for number, name in enumerate(classes)}
     return ImageSet(
         folder,
@@ -88,7 +98,63 @@ def load_folder(
         np.array([index[name] for name in labels if name], np.int64) if labelled else None,
         classes if labelled else (),
         tuple(paths),
+        rows,
     )
+
+
+def _files(folder: str, words: list[str], selection: Selection, skipped: Skipped) -> list[str]:
+    """The images below some parts of a folder. Raises DataError where there are none."""
+    found = (one for word in words for one in find_files(word, selection, skipped))
+    files = [one.file for one in found if one.reason is None]
+    if not files:
+        nothing = f"no images in {folder} (looked for {', '.join(SUFFIXES)})"
+        raise DataError("\n".join([nothing, *skipped.told()]))
+    return files
+
+
+def _rows_below(folder: str | None, paths: list[str]) -> NDArray[np.int64] | None:
+    """The rows of the images below a folder; None where there are none, or no others."""
+    if folder is None:
+        return None
+    below = np.array([path.startswith(folder + "/") for path in paths])
+    return np.flatnonzero(below) if below.any() and not below.all() else None
+
+
+def _described(
+    folder: str,
+    layout: Layout | None,
+    labels: list[str | None] | None,
+    count: int,
+    held_out: NDArray[np.int64] | None,
+) -> str:
+    """The classes of a folder, and how many images of each there are, in each of its splits."""
+    held = set() if held_out is None else set(held_out.tolist())
+    learnt = [row for row in range(count) if row not in held]
+    if layout is None:
+        return f"{folder}: {_counted(learnt, labels)}"
+    parts = [f"{layout.training}: {_counted(learnt, labels)}"]
+    if held:
+        parts.append(f"{layout.validation}, held out: {_counted(sorted(held), labels)}")
+    if layout.test:
+        parts.append(f"{layout.test} is kept for tests")
+    if layout.others:
+        parts.append(f"not read: {', '.join(layout.others[:MOST_NAMED])}")
+    return "; ".join(parts)
+
+
+def _counted(rows: list[int], labels: list[str | None] | None) -> str:
+    if labels is None:
+        return f"{_number(len(rows), 'image')}, no classes"
+    counts = Counter(str(labels[row]) for row in rows)
+    named = [f"{name} {number:,}" for name, number in sorted(counts.items())[:MOST_NAMED]]
+    more = f" and {len(counts) - len(named):,} more" if len(counts) > len(named) else ""
+    of = f"{_number(len(rows), 'image')} of {_number(len(counts), 'class')}"
+    return f"{of} ({', '.join(named)}{more})"
+
+
+def _number(count: int, noun: str) -> str:
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 class _Store:
@@ -143,11 +209,25 @@ def _mebibytes(size: int) -> str:
     return f"{math.ceil(size / 2**20):,} MiB"
 
 
-def _default_sides(files: list[str], decoding: Decoding) -> tuple[int, int]:
-    for path in files:
+def _default_sides(files: list[str]) -> tuple[int, int]:
+    """The medians of the heights and widths of some of the files, or 32 pixels where one has more.
+
+    The upper median of an even number, so that two sizes make the larger one. Only headers are
+    read.
+    """
+    sizes = []
+    for number in range(min(len(files), LOOKED_AT)):
         with contextlib.suppress(ImageError):
-            _, height, width = native_shape(path, decoding)
-            if max(height, width) <= LARGEST_DEFAULT_SIDE:
-                return height, width
-            break
-    return LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE
+            sizes.append(upright_size(files[number * len(files) // min(len(files), LOOKED_AT)]))
+    if not sizes:
+        return LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE
+    height, width = (sorted(sides)[len(sides) // 2] for sides in zip(*sizes, strict=True))
+    if len(set(sizes)) == 1 and max(height, width) <= LARGEST_DEFAULT_SIDE:
+        return height, width
+    fits = max(height, width) <= LARGEST_DEFAULT_SIDE
+    chosen = (height, width) if fits else (LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE)
+    log.info(
+        "images are resized to %sx%s: the median of %s is %sx%s; --size chooses another size",
+        *chosen, f"{len(sizes):,} images", height, width,
+    )  # fmt: skip
+    return chosen

@@ -11,7 +11,7 @@ from aectl.architecture import Architecture
 from aectl.config import Config
 from aectl.data.datasets import ImageSet
 from aectl.data.images import Pixels
-from aectl.data.splits import few_labels, split
+from aectl.data.splits import few_labels, held_out
 from aectl.errors import ConfigError
 from aectl.metrics import ReconstructionMetrics
 from aectl.model_file import ModelCard
@@ -46,9 +46,10 @@ class ImageRun(Run):
         start = start or Start()
         self.architecture = architecture or _architecture(config, images, start)
         super().__init__(config, device, start)
-        rows, self.held_out = split(len(images), config.data.validation, config.training.seed)
+        part, seed = config.data.validation, config.training.seed
+        rows, self.held_out = held_out(images, part, seed)
         if config.data.labels:
-            rows = few_labels(images, rows, config.data.labels, config.training.seed)
+            rows = few_labels(images, rows, config.data.labels, seed)
         whole = _on_device(images, device)
         self._training = whole.part(torch.from_numpy(rows))
         self._held_out = whole.part(torch.from_numpy(self.held_out))

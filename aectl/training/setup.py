@@ -14,9 +14,10 @@ from aectl.architecture import Architecture
 from aectl.config import OPTIONS, Config
 from aectl.data import datasets, patches, text_sets, texts
 from aectl.data.datasets import ImageSet, is_dataset
-from aectl.data.folders import OnBad, ignore
+from aectl.data.folders import OnBad, find_files, ignore
 from aectl.data.inputs import STDIN
-from aectl.data.selection import Skipped
+from aectl.data.layout import layout_of
+from aectl.data.selection import Selection, Skipped, of_options
 from aectl.data.text_datasets import is_text_dataset
 from aectl.data.text_sets import TextSet
 from aectl.data.texts import Account
@@ -47,6 +48,7 @@ FALLBACK = "digits"
 OF_IMAGES_ALONE = (
     "size", "channels", "shift", "labels", "patches", "value_range", "max_pixels", "truncated",
 )  # fmt: skip
+PATTERNS = ("include", "exclude")
 NOT_OPTIONS = ("shape", "classes", "tokens")
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
@@ -81,6 +83,7 @@ def prepare(
     """
     asked = {**file, **given}
     settled = _settled_by_models(asked)
+    settled |= _settled_by_folder({**settled, **asked})
     config = Config.from_options(given, file, settled)
     if _is_of_texts(config):
         found = _read_texts(config, reading)
@@ -90,6 +93,13 @@ def prepare(
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, dataset=images.name.removesuffix(":train"))
     )
+    if images.held_out is not None:
+        share = len(images.held_out) / len(images)
+        if config.data.validation != share and "validation" in asked:
+            log.info("--validation gives way to the folder's own validation set")
+        config = dataclasses.replace(
+            config, data=dataclasses.replace(config.data, validation=share)
+        )
     shape = _shape(config, images)
     features = shape[0] * shape[1] * shape[2]
     if config.training.encoder:
@@ -191,6 +201,8 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
             settled |= _settled_preprocessing(card)
         trained = dict(card.training.get("options", {}))
         settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
+        if "dataset" not in asked:
+            settled |= {name: trained[name] for name in PATTERNS if name in trained}
     return settled
 
 
@@ -199,6 +211,20 @@ def _settled_preprocessing(card: model_file.ModelCard) -> dict[str, object]:
     channels, *sides = card.shape
     values = {} if card.value_range is None else {"value_range": card.value_range}
     return {"channels": channels, "size": tuple(sides), **values}
+
+
+def _settled_by_folder(asked: Mapping[str, object]) -> dict[str, object]:
+    """The fraction that a folder's own validation set has of its images, if it has one."""
+    word, patterns = asked.get("dataset"), {k: asked.get(k) for k in ("include", "exclude")}
+    layout = layout_of(word) if isinstance(word, str) and not is_dataset(word) else None
+    if layout is None or layout.validation is None or asked.get("model") == TEXT_AUTOENCODER:
+        return {}
+    selection = of_options(patterns)
+    learnt, held = (
+        sum(x.reason is None for x in find_files(part, selection))
+        for part in (layout.training, layout.validation)
+    )
+    return {"validation": held / (learnt + held)} if learnt and held else {}
 
 
 def _settled_vocabulary(card: model_file.ModelCard, asked: Mapping[str, object]) -> dict[str, Any]:
@@ -230,7 +256,12 @@ def _read_texts(config: Config, reading: Reading) -> TextSet:
             "a model of text needs --dataset with text: wikitext-2, or a file or folder;"
             f" {word} is a dataset of images"
         )
-    found = text_sets.load(word, reading.data_dir, reading.on_bad, account, reading.skipped)
+    if not Path(word).is_dir():
+        _refuse_patterns(config)
+    found = text_sets.load(
+        word, reading.data_dir, reading.on_bad, account,
+        _selection(config, texts.ENDINGS), reading.skipped,
+    )  # fmt: skip
     if account.empty:
         log.info("empty lines of %s, passed over: %s", found.name, f"{account.empty:,}")
     return found
@@ -252,10 +283,12 @@ def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:
         sides = _sides(config.data.size) if config.data.size else patches.SIDES
         count = config.data.patches or patches.COUNT
         return patches.load(
-            word, reading.on_bad, sides, count, "train", _decoding(config), reading.on_remark
-        )
+            word, reading.on_bad, sides, count, "train", _decoding(config), reading.on_remark,
+            _selection(config), reading.skipped,
+        )  # fmt: skip
     if not is_dataset(word):
         return _read_folder(config, reading)
+    _refuse_patterns(config)
     try:
         return datasets.load(word, data_dir, split="train")
     except DatasetUnavailableError:
@@ -280,12 +313,26 @@ def _read_folder(config: Config, reading: Reading) -> ImageSet:
             word, reading.on_bad, sides, data.channels,
             workers=reading.workers, memory=reading.memory, watch=reading.watch,
             decoding=_decoding(config), on_remark=reading.on_remark, skipped=reading.skipped,
+            selection=_selection(config),
         )  # fmt: skip
     if is_text_dataset(word) or word.lower().endswith(texts.ENDINGS):
         raise ConfigError(f"{word} is text, which --model text-autoencoder learns from")
     if os.path.lexists(word):
         raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
     raise UnknownInputError(f"no dataset or folder '{word}'{datasets.near_miss(word)}")
+
+
+def _selection(config: Config, usual: tuple[str, ...] = ()) -> Selection:
+    return of_options(config.values(), usual)
+
+
+def _refuse_patterns(config: Config) -> None:
+    """Raises ConfigError where the files to take were named, and the data is no folder."""
+    for name in PATTERNS:
+        if getattr(config.data, name):
+            raise ConfigError(
+                f"{flag(name)} chooses among the files of a folder; {config.data.dataset} is none"
+            )
 
 
 def _decoding(config: Config) -> Decoding:

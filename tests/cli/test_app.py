@@ -33,7 +33,7 @@ WRONG = {
     "train --dataset {text}": "--model text-autoencoder",
     "train --dataset {empty}": "no images",
     "train --dataset nowhere": "nowhere",
-    "train --dataset {scans} --model classifier": "labels",
+    "train --dataset {scans} --model classifier --quiet": "labels",
     "train --dataset digits --device cuda": "cuda",
     "encode": "MODEL",
     "encode nowhere digits": "nowhere",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aectl.data import datasets
-from aectl.data.splits import few_labels, split
+from aectl.data.splits import few_labels, held_out, split, stratified
 from aectl.errors import ConfigError
 
 
@@ -59,3 +59,62 @@ def test_few_labels_are_as_many_of_each_class_and_the_seed_draws_them(count):
 def test_more_labels_than_a_class_has_images_are_refused():
     with pytest.raises(ConfigError, match="--labels 1500 asks for 150 images of class 0"):
         few_labels(digits(), np.arange(1437), 1500, 0)
+
+
+def labels_of(*sizes):
+    """So many images of each class, mixed."""
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    return np.random.default_rng(3).permutation(labels)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "part", "shares"),
+    [
+        ((90, 10), 0.1, (9, 1)),
+        ((100, 100, 2), 0.5, (50, 50, 1)),
+        ((1000, 3), 0.1, (100, 0)),
+        ((98, 1, 1), 0.2, (20, 0, 0)),
+        ((5, 5), 0.8, (4, 4)),
+        ((30, 30, 30), 1 / 9, (4, 3, 3)),
+        ((2, 2, 2, 94), 0.9, (1, 1, 1, 87)),
+    ],
+)
+def test_each_class_gives_its_share_and_keeps_an_image(sizes, part, shares):
+    labels = labels_of(*sizes)
+    training, held = stratified(labels, list("abcd"), part, seed=0)
+    assert sorted([*training, *held]) == list(range(sum(sizes)))
+    assert np.bincount(labels[held], minlength=len(sizes)).tolist() == list(shares)
+    assert len(held) == round(part * sum(sizes))
+
+
+def test_the_seed_decides_which_images_of_a_class_are_held_out():
+    labels = labels_of(50, 20)
+    first, same, other = (stratified(labels, "ab", 0.2, seed)[1].tolist() for seed in (0, 0, 1))
+    assert first == same != other
+
+
+def test_a_class_too_small_for_validation_is_named(caplog):
+    caplog.set_level("INFO", "aectl")
+    stratified(labels_of(98, 1, 1), ["cat", "fox", "owl"], 0.2, seed=0)
+    assert "none is held out: fox, owl" in caplog.text
+
+
+@pytest.mark.parametrize(("sizes", "part"), [((5, 5), 0.9), ((1, 1), 0.5), ((500, 500), 0.0001)])
+def test_a_split_that_leaves_a_class_or_the_measure_nothing_is_refused(sizes, part):
+    with pytest.raises(ConfigError, match="--validation"):
+        stratified(labels_of(*sizes), "ab", part, 0)
+
+
+def test_without_labels_the_split_of_a_seed_is_the_one_that_it_was():
+    """Computed by the first version: the random permutation's first rows are held out."""
+    images = dataclasses.replace(digits(100), labels=None, classes=())
+    training, held = held_out(images, 0.2, 7)
+    order = np.random.default_rng(7).permutation(100)
+    assert held.tolist() == sorted(order[:20])
+    assert training.tolist() == sorted(order[20:])
+
+
+def test_a_set_s_own_validation_set_comes_before_a_random_one():
+    own = dataclasses.replace(digits(10), held_out=np.array([2, 5]))
+    training, held = held_out(own, 0.5, 0)
+    assert (held.tolist(), training.tolist()) == ([2, 5], [0, 1, 3, 4, 6, 7, 8, 9])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aectl.data.images import upright_size
 from aectl.data.training_folder import BATCH, load_folder
 from aectl.errors import DataError
 
@@ -55,12 +56,88 @@ def test_a_folder_without_a_subfolder_for_each_class_has_no_labels(tmp_path, nam
         ((500, 400), "L", (1, 32, 32)),
     ],
 )
-def test_the_default_shape_is_that_of_the_first_image_up_to_32_pixels(tmp_path, size, mode, shape):
-    Image.new(mode, size, "red").save(tmp_path / "a.png")
-    Image.new("L", (9, 9)).save(tmp_path / "b.png")
+def test_the_default_shape_is_that_of_most_images_up_to_32_pixels(tmp_path, size, mode, shape):
+    Image.new("L", (9, 9)).save(tmp_path / "a.png")  # an icon among photos
+    for name in "bcd":
+        Image.new(mode, size, "red").save(tmp_path / f"{name}.png")
+    Image.new("L", (16, 3000)).save(tmp_path / "e.png")
     loaded = load_folder(str(tmp_path), refuse)
     assert loaded.shape == shape
-    assert loaded.images.shape == (2, *shape)
+    assert loaded.images.shape == (5, *shape)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "shape", "told"),
+    [
+        ([(16, 16), *[(640, 480)] * 3], (32, 32), "32x32: the median of 4 images is 480x640"),
+        ([(20, 10), (24, 12), (28, 30)], (12, 24), "12x24: the median of 3 images is 12x24"),
+        ([(8, 8), (9, 9)], (9, 9), "9x9: the median of 2 images is 9x9"),
+        ([(28, 28)] * 3, (28, 28), None),
+        ([(4, 5)] * 700 + [(6, 7)] * 800, (7, 6), "7x6: the median of 300 images is 7x6"),
+    ],
+)
+def test_the_default_shape_is_told_where_images_differ(tmp_path, caplog, sizes, shape, told):
+    caplog.set_level("INFO", "aectl")
+    for number, size in enumerate(sizes):
+        picture(tmp_path / f"{number:04}.png", size=size)
+    assert load_folder(str(tmp_path), refuse).shape == (1, *shape)
+    assert (told in caplog.text) if told else ("resized" not in caplog.text)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_size_is_that_of_an_image_as_it_is_shown(tmp_path, ending, orientation):
+    """Orientations 5 to 8 lie on their side (CIPA DC-008, section 4.6.4)."""
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.new("L", (7, 4)).save(tmp_path / f"a.{ending}", exif=exif)
+    assert upright_size(tmp_path / f"a.{ending}") == ((4, 7) if orientation < 5 else (7, 4))
+
+
+SPLITS = ["train/hill/1.png", "train/sea/2.png", "train/sea/3.png"]
+FOUND = "train: 3 images of 2 classes (hill 1, sea 2)"
+
+
+@pytest.mark.parametrize(
+    ("names", "held_out", "told"),
+    [
+        (["val/sea/4.png", "val/hill/5.png"], [3, 4],
+         "val, held out: 2 images of 2 classes (hill 1, sea 1)"),
+        (["Validation/sea/4.png"], [3], "Validation, held out: 1 image of 1 class (sea 1)"),
+        (["test/sea/4.png"], None, "test is kept for tests"),
+        (["test/sea/4.png", "ground_truth/sea/5.png"], None, "not read: ground_truth"),
+        (["valid/sea/4.png", "test/hill/5.png"], [3], "valid, held out"),
+    ],
+)  # fmt: skip
+def test_a_folder_of_splits_learns_from_the_training_set(tmp_path, caplog, names, held_out, told):
+    caplog.set_level("INFO", "aectl")
+    for number, name in enumerate([*SPLITS, *names], 1):
+        picture(tmp_path / name, number)
+    loaded = load_folder(str(tmp_path), refuse)
+    assert loaded.classes == ("hill", "sea")
+    rows = [*range(3), *(held_out or [])]
+    assert len(loaded) == len(rows)
+    assert [loaded.label(row) for row in range(3)] == ["hill", "sea", "sea"]
+    assert (None if loaded.held_out is None else loaded.held_out.tolist()) == held_out
+    assert f"{tmp_path}/{FOUND}" in caplog.text
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize("names", [["train/1.png", "ship/2.png"], ["val/1.png", "test/2.png"]])
+def test_classes_with_the_name_of_one_split_stay_classes(tmp_path, caplog, names):
+    caplog.set_level("INFO", "aectl")
+    for name in names:
+        picture(tmp_path / name)
+    loaded = load_folder(str(tmp_path), refuse)
+    assert loaded.classes == tuple(sorted(name.split("/")[0] for name in names))
+    assert f"{tmp_path}: 2 images of 2 classes" in caplog.text
+
+
+def test_a_folder_without_classes_is_told_too(tmp_path, caplog):
+    caplog.set_level("INFO", "aectl")
+    picture(tmp_path / "a.png")
+    load_folder(str(tmp_path), refuse)
+    assert f"{tmp_path}: 1 image, no classes" in caplog.text
 
 
 def test_every_image_takes_the_wanted_shape(tmp_path):
@@ -204,7 +281,7 @@ def test_images_beyond_the_memory_lie_in_a_temporary_file_and_are_the_same(tmp_p
     count = 24 * (BATCH + 5)
     within = load_folder(str(tmp_path), refuse, memory=count)
     assert not isinstance(within.images.base, np.memmap)
-    assert not caplog.messages
+    assert "--memory" not in caplog.text
     beyond = load_folder(str(tmp_path), refuse, memory=count - 1)
     assert isinstance(beyond.images, np.memmap)
     assert "261 images take 1 MiB, more than --memory" in caplog.text

@@ -1,0 +1,128 @@
+"""Training on folders: their splits, the files that are chosen, and what verbs measure then."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from aectl import model_file
+
+INSPECTION = Path(__file__).parents[3] / "shared" / "data" / "inspection"
+TRAIN = ("train", "--epochs", "1", "--hidden", "4", "--out", "run", "--dataset")
+
+
+@pytest.fixture
+def splits(scans, tmp_path):
+    """Scans in two classes of a training, a validation and a test set, and masks beside them."""
+    folder, images = tmp_path / "set", iter(sorted(scans.iterdir()))
+    for split, count in (("train", 6), ("val", 4), ("test", 3), ("masks", 5)):
+        for number in range(count):
+            place = folder / split / ("odd" if number % 2 else "even")
+            place.mkdir(parents=True, exist_ok=True)
+            path = next(images)
+            (place / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def measured(done):
+    (result,) = json.loads(done.out)
+    return result
+
+
+def test_a_folder_of_splits_trains_measures_and_tests_on_its_own(aectl, splits, tmp_path):
+    done = aectl(*TRAIN, "set", "--keep", "best", "--model", "classifier")
+    assert done.status == 0, done.err
+    assert "set/train: 6 images of 2 classes (even 3, odd 3); set/val, held out: 4" in done.err
+    assert "set/test is kept for tests; not read: masks" in done.err
+    card = model_file.read_card(tmp_path / "run")
+    assert (card.classes, card.training["images"]) == (("even", "odd"), 6)
+    assert "validation_error" in (tmp_path / "run" / "metrics.csv").read_text()
+    done = aectl("eval", "run", "--json")
+    assert measured(done)["n"] == 3
+    assert "measured on set/test" in done.err
+    written = tomllib.loads((tmp_path / "run" / "config.toml").read_text())
+    assert written["validation"] == 0.4
+    assert aectl("train", "-q", "--config", "run/config.toml", "--out", "again").status == 0
+    weights = {
+        name: model_file.read_card(tmp_path / name).weights_sha256 for name in ("run", "again")
+    }
+    assert weights["run"] == weights["again"]
+
+
+def test_labels_of_a_folder_of_splits_are_the_classes(aectl, dense, splits):
+    done = aectl("encode", dense, "set", "--label-from-folder", "--exclude", "masks")
+    assert {line.split(",")[1] for line in done.out.splitlines()[1:]} == {"even", "odd"}
+
+
+def test_a_fraction_gives_way_to_the_folder_s_own_validation_set(aectl, splits, tmp_path):
+    done = aectl(*TRAIN, "set", "--validation", "0.1")
+    assert "--validation gives way" in done.err
+    assert model_file.read_card(tmp_path / "run").training["images"] == 6
+
+
+def test_probes_and_pca_learn_from_the_training_set(aectl, splits):
+    assert aectl(*TRAIN, "set").status == 0
+    done = aectl("eval", "run", "--json", "--probe", "--pca")
+    assert done.status == 0, done.err
+    assert {"probe_error", "pca_mse"} <= measured(done).keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (["--include", "masks/*"], 5),
+        (["--include", "masks/odd/*", "--include", "000.PNG"], 3),
+        (["--exclude", "masks", "--exclude", "odd"], 7),
+        (["--include", "*.png", "--exclude", "masks"], 13),
+    ],
+)
+def test_train_chooses_among_the_files_and_remembers_which(aectl, splits, tmp_path, options, count):
+    (splits / "train").rename(splits / "learn")
+    done = aectl(*TRAIN, "set", *options)
+    assert done.status == 0, done.err
+    card = model_file.read_card(tmp_path / "run")
+    assert card.training["images"] == count
+    assert all(option in card.training["command"] for option in options)
+    assert measured(aectl("eval", "run", "--json"))["n"] == count
+    assert aectl("train", "-q", "--config", "run/config.toml", "--out", "again").status == 0
+    assert model_file.read_card(tmp_path / "again").weights_sha256 == card.weights_sha256
+
+
+def test_patterns_mean_nothing_to_a_named_dataset(aectl):
+    done = aectl("train", "--dataset", "digits", "--include", "*.png")
+    assert (done.status, "--include chooses among the files" in done.err) == (2, True)
+
+
+@pytest.mark.skipif(not INSPECTION.is_dir(), reason="needs the inspection images")
+def test_a_category_of_mvtec_learns_neither_from_its_masks_nor_from_its_test_images(
+    aectl, tmp_path
+):
+    done = aectl(*TRAIN, INSPECTION, "--size", "8")
+    good = len(list((INSPECTION / "train" / "good").iterdir()))
+    assert f"train: {good} images, no classes" in done.err
+    assert "not read: ground_truth" in done.err
+    assert model_file.read_card(tmp_path / "run").training["images"] == good
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "--dataset", "digits", "--dataset", "mnist"),
+        ("train", "--epochs", "1", "--epochs=2"),
+        ("train", "--out", "a", "-o", "b"),
+        ("encode", "model", "--out", "a.csv", "--out", "b.csv"),
+        ("eval", "model", "--device", "cpu", "--device", "cpu"),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_takes_one_value_is_refused_twice(aectl, tmp_path, arguments):
+    done = aectl(*arguments)
+    assert done.status == 2
+    assert "is given several times and takes one value" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_several_values_and_switches_may_be_given_again(aectl, dense, scans):
+    done = aectl("encode", dense, scans, "--include", "00*", "--include", "01*", "-q", "-q")
+    assert len(done.out.splitlines()) == 1 + 20
