@@ -16,9 +16,10 @@ from aectl.data.images import Pixels, decode
 from aectl.data.inputs import InputBatch
 from aectl.decoding import USUAL_DECODING, Decoding
 from aectl.errors import DataError, ModelFileError
-from aectl.metrics import PCA, ClassificationMetrics, ReconstructionMetrics, is_active
+from aectl.metrics import ClassificationMetrics, ReconstructionMetrics, is_active
 from aectl.models import Classifier, ImageNetwork, Network
 from aectl.models.autoencoder import AutoencoderBase
+from aectl.pca import PCA
 from aectl.progress import SILENT, Progress
 from aectl.types import Shape
 

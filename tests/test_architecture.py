@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "recipes": {"errors", "options", "config"},
     "models": {"types", "models"},
     "metrics": {"errors", "types"},
+    "pca": {"errors", "metrics"},
     "data": {
         "decoding",
         "errors",
@@ -69,7 +70,7 @@ MAY_IMPORT = {
         "penalties",
         "sections",
     },
-    "inference": {"decoding", "errors", "types", "data", "models", "metrics", "progress"},
+    "inference": {"decoding", "errors", "types", "data", "models", "metrics", "pca", "progress"},
     "text_inference": {
         "footprint",
         "types",
