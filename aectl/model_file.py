@@ -7,6 +7,7 @@ with the digest of what stands before.
 import dataclasses
 import hashlib
 import math
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -289,7 +290,6 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
     description asks for.
     """
     import torch
-    from safetensors.torch import load_file
 
     path = resolve(path)
     opened = _open(path)
@@ -301,7 +301,7 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
         raise ModelFileError(f"{path}: its architecture cannot be built: {error}") from None
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     _compare(path, wanted, shapes)
-    weights = load_file(path)
+    weights = _weights(path)
     for name, value in weights.items():
         if not value.isfinite().all():
             raise ModelFileError(f"{path}: tensor {name!r} holds values that are no finite numbers")
@@ -352,6 +352,16 @@ def _open(path: Path) -> _Opened:
 def _in_short(message: str) -> str:
     """A message without the end of a long one, which shows more of the file than anyone reads."""
     return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
+
+
+def _weights(path: Path) -> "dict[str, Tensor]":
+    from safetensors.torch import load, load_file
+
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:  # safetensors opens files by names in UTF-8 alone
+        return load(path.read_bytes())
+    return load_file(path)
 
 
 def _compare(

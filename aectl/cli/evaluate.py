@@ -14,6 +14,7 @@ import typer
 from aectl.cli import options, texts
 from aectl.cli.console import Console
 from aectl.cli.portrait import metrics_beside, portrait
+from aectl.cli.stdout import for_tables, show
 from aectl.cli.verb import Session, named_by, on_stdout, read_card, write_each
 from aectl.errors import ConfigError, OutputError
 from aectl.files import refuse_existing
@@ -183,9 +184,9 @@ def _show(
     for unknown in {result["unknown"] for result in results if result.get("unknown")}:
         console.notice(f"inputs of classes that the model does not know, left out: {unknown:,}")
     if as_json:
-        sys.stdout.write(report.to_json(results))
+        show(report.to_json(results))
     elif as_csv:
-        sys.stdout.write(report.to_csv(results))
+        for_tables().write(report.to_csv(results).encode("utf-8", "surrogateescape"))
     else:
         aside = per_image is not None and on_stdout(per_image) is None
         width = shutil.get_terminal_size((120, 24)).columns
@@ -194,7 +195,7 @@ def _show(
         if aside:
             console.notice(table.rstrip("\n"))
         else:
-            sys.stdout.write(table)
+            show(table)
 
 
 def _check(

@@ -8,6 +8,8 @@ import typer
 
 from aectl import model_file
 from aectl.cli import options
+from aectl.cli.stdout import show
+from aectl.outputs.texts import spelt_out
 
 
 def info(
@@ -42,12 +44,12 @@ def info(
     described |= sizes if as_json else {name: f"{size:,}" for name, size in sizes.items()}
     described["tensors"] = {name: list(shape) for name, shape in sorted(shapes.items())}
     if as_json:
-        typer.echo(json.dumps(described, indent=2))
+        show(json.dumps(described, indent=2) + "\n")
         return 0
     lines = _flat(described)
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
-        typer.echo(f"{name:<{width}}  {value}".rstrip())
+        show(f"{name:<{width}}  {value}".rstrip() + "\n")
     return 0
 
 
@@ -61,4 +63,4 @@ def _flat(values: dict[str, object], inside: str = "") -> list[tuple[str, str]]:
             lines.append((inside + name, ", ".join(str(part) for part in value)))
         else:
             lines.append((inside + name, str(value)))
-    return lines
+    return [(spelt_out(name), spelt_out(value)) for name, value in lines]

@@ -1,8 +1,7 @@
 """`aectl recipes`: the published results that `aectl train --recipe` reproduces."""
 
-import typer
-
 from aectl.cli import options
+from aectl.cli.stdout import show
 from aectl.recipes import RECIPES, Recipe
 
 
@@ -17,7 +16,7 @@ def recipes(debug: options.Debug = False) -> int:
 def listed() -> int:
     """Writes the list of recipes to stdout."""
     for name, recipe in RECIPES.items():
-        typer.echo("\n".join([name, *("    " + line for line in _described(name, recipe))]))
+        show("\n".join([name, *("    " + line for line in _described(name, recipe)), ""]))
     return 0
 
 

@@ -10,6 +10,7 @@ import typer
 
 from aectl.cli import options, texts
 from aectl.cli.console import printable
+from aectl.cli.stdout import show_path
 from aectl.cli.verb import Session, load_autoencoder, read_card
 from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
@@ -149,7 +150,7 @@ def reconstruct(
         made = use.reconstructed(inputs, count, pictured=out is not None, separate=separate)
     _save(_pictures(out, separate), made.pictures)
     if each is not None:
-        typer.echo(each)
+        show_path(each)
     return session.outcome.status(made.images)
 
 
@@ -399,4 +400,4 @@ def _save(paths: list[Path], pictures: "list[Image]") -> None:
 
     for path, picture in zip(paths, pictures, strict=False):
         save_png(path, picture)
-        typer.echo(path)
+        show_path(path)

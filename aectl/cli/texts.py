@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import typer
-
 from aectl import footprint, model_file
 from aectl.cli.console import data_dir
+from aectl.cli.stdout import for_tables, show
 from aectl.cli.verb import Session, load_classifier, stdin, write_each
 from aectl.decoding import MAX_PIXELS, REFUSE
 from aectl.errors import ConfigError
@@ -207,10 +206,10 @@ def reconstruct(
     seen = 0
     if out is None and sys.stdout.isatty():
         for result in results:
-            typer.echo(("\n" if seen else "") + texts.to_text(result), nl=False)
+            show(("\n" if seen else "") + texts.to_text(result))
             seen += len(result.reconstruction)
     else:
-        with Table(out, sys.stdout.buffer) as table:
+        with Table(out, for_tables()) as table:
             for result in session.console.counted(results, "reconstructing", NOUN):
                 table.write(Rows(texts.to_columns(result)))
             seen = table.count

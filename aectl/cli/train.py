@@ -5,7 +5,6 @@ import dataclasses
 import importlib
 import os
 import shlex
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from aectl.cli import machine, options, recipes, resuming
 from aectl.cli.console import Console, Outcome
 from aectl.cli.console import data_dir as default_data_dir
 from aectl.cli.single_run import removed_if_empty, train_one
+from aectl.cli.stdout import show_path
 from aectl.config import Config, read_toml
 from aectl.errors import ConfigError
 from aectl.recipes import RECIPES
@@ -260,8 +260,7 @@ def _train_all(
         session = dataclasses.replace(session, options=run.config.values())
         target = folder / f"seed-{seed}" if plan.several else folder
         train_one(run, target, session, console, tensorboard, goes_on and not number)
-        typer.echo(target / model_file.FILE_NAME)
-        sys.stdout.flush()
+        show_path(target / model_file.FILE_NAME)
 
 
 def _start(config: Config) -> "Start":

@@ -14,6 +14,7 @@ from aectl.cli import machine
 from aectl.cli.console import Console, Outcome, data_dir
 from aectl.cli.machine import cores, torch_device
 from aectl.cli.options import Common
+from aectl.cli.stdout import for_tables
 from aectl.decoding import KEEP, Decoding
 from aectl.errors import ConfigError, DataError, ModelFileError, OutputError
 from aectl.model_file import ModelCard
@@ -87,7 +88,7 @@ def write_each(path: Path, rows: "Iterable[Rows]", by: str | None, descending: b
     """
     from aectl.outputs.tables import write_file
 
-    return write_file(on_stdout(path), rows, by, descending, sys.stdout.buffer)
+    return write_file(on_stdout(path), rows, by, descending, for_tables())
 
 
 def on_stdout(path: Path | None) -> Path | None:
@@ -250,7 +251,7 @@ class Session:
         }
         return Table(
             out,
-            sys.stdout.buffer,
+            for_tables(),
             layout=str(how.get("layout", "columns")),
             key=key,
             resume=resume,

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aectl.outputs.texts import spelt_out
+from aectl.outputs.texts import spelt_out, whole
 
 Result = Mapping[str, Any]
 """The figures of one model, with `model`, `dataset` and `n`."""
@@ -52,11 +52,13 @@ def is_list(value: object) -> bool:
 
 
 def _jsonable(value: Any) -> Any:
-    """The same with null for every number that JSON does not have."""
+    """The same with null for every number that JSON has not, and bytes of texts spelt out."""
     if isinstance(value, Mapping):
         return {name: _jsonable(inner) for name, inner in value.items()}
     if is_list(value):
         return [_jsonable(inner) for inner in value]
+    if isinstance(value, str):
+        return whole(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

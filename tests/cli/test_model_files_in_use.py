@@ -1,6 +1,10 @@
 """Model files that a stranger may have written, in the commands that use them."""
 
+import io
 import json
+import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from aectl import footprint, model_file, text_inference
 from aectl.architecture import Architecture
-from aectl.cli import machine
+from aectl.cli import machine, main
 from aectl.metrics import TextMetrics
 from aectl.model_file import ModelCard
 from aectl.models.autoencoder import AutoencoderBase
@@ -155,3 +159,73 @@ def test_a_model_larger_than_the_memory_is_refused_with_the_number(
     assert done.err == (
         f"aectl: {path} needs 2.8 GiB of memory for a single input; this machine has 2.0 GiB\n"
     )
+
+
+STEERING = "\x1b]0;title\x07\x9b31m"
+
+
+@pytest.fixture
+def steering(classifier, tmp_path):
+    """A model whose classes, dataset and command would steer a terminal."""
+    return rewritten(
+        classifier,
+        tmp_path / "m.safetensors",
+        classes=[STEERING, *"123456789"],
+        training={"options": {"dataset": STEERING}, "command": f"aectl {STEERING}\nforged"},
+    )
+
+
+@pytest.mark.parametrize("words", [["info"], ["eval", "--dataset", "set"], ["classify"]], ids=str)
+def test_a_model_file_cannot_steer_the_terminal(
+    aectl, steering, scans, words, tmp_path, monkeypatch
+):
+    for label in (STEERING, "1"):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        shutil.copy(scans / "000.png", tmp_path / "set" / label)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    verb, *options = words
+    done = aectl(verb, steering, *(["set"] if verb == "classify" else options))
+    assert done.status == 0
+    assert not any(part in done.out for part in ("\x1b]", "\x07", "\x9b"))
+    assert r"\x1b]0;title\x07\x9b31m" in done.out
+
+
+def test_a_table_in_a_pipe_keeps_its_bytes(aectl, steering, scans):
+    out = aectl("classify", steering, scans / "000.png").out
+    assert STEERING in out or out.splitlines()[1].split(",")[1] in "123456789"
+
+
+NAME = b"caf\xe9"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["info"], ["eval", "--dataset", "a.png"], ["eval", "--dataset", "a.png", "--csv"],
+     ["eval", "--dataset", "a.png", "--json"], ["reconstruct", "a.png", "--each", "EACH"]],
+    ids=" ".join,
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_that_stdout_cannot_hold_are_no_defect(
+    dense, scans, words, encoding, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    folder = Path(os.fsdecode(NAME))
+    folder.mkdir()
+    rewritten(dense, "m.safetensors", training={"command": "aectl zażółć"})
+    Path("m.safetensors").rename(folder / "model.safetensors")
+    shutil.copy(scans / "000.png", "a.png")
+    each = f"out-{folder}"
+    verb, *options = [each if word == "EACH" else word for word in words]
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding, "strict")
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr("sys.argv", ["aectl", verb, str(folder), *options])
+    assert main() == 0
+    said = stdout.buffer.getvalue()
+    if "--each" in words:
+        assert said == b"out-" + NAME + b"\n"
+    elif "--json" in words:
+        assert json.loads(said)[0]["model"] == r"caf\xe9"
+    elif verb == "info":
+        assert "aectl zażółć".encode(encoding, "backslashreplace") in said
+    else:
+        assert b"mse" in said
