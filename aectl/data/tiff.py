@@ -171,7 +171,9 @@ def _by_tifffile(
         if opacity and alpha is not None and first <= alpha < first + values.shape[2]:
             into[..., -1] = opacity(values[..., alpha - first])
     remarks = (*samples.remarks, *(() if palette is not None else levels.remarks()))
-    return Image.fromarray(_shown(pixels, page, samples, palette)), remarks
+    shown = _shown(pixels, page, samples, palette)
+    del pixels  # what Pillow makes of the image takes as much again
+    return Image.fromarray(shown), remarks
 
 
 class Samples(NamedTuple):

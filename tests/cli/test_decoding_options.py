@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
+import aectl as aectl_library
 from aectl import model_file
 from aectl.data.images import decode
 from aectl.decoding import Decoding
@@ -92,5 +93,41 @@ def test_a_model_file_whose_range_is_none_is_refused(dense, tmp_path, value):
     path = tmp_path / "model.safetensors"
     tensors = load_file(dense / "model.safetensors")
     save_file(tensors, path, {"aectl": json.dumps(described)})
-    with pytest.raises(model_file.ModelFileError, match="range of values"):
+    with pytest.raises(model_file.ModelFileError, match="value_range|range of values"):
         model_file.read_card(path)
+
+
+def test_a_model_of_a_range_reads_what_no_model_without_one_does(aectl, tmp_path):
+    """12 bits in files of 16: the codes of all units, which are the pixels."""
+    folder = tmp_path / "twelve"
+    folder.mkdir()
+    values = np.random.default_rng(0).integers(0, 4096, (6, 8, 8)).astype(np.uint16)
+    for number, image in enumerate(values):
+        Image.fromarray(image).save(folder / f"{number}.png")
+    given = ("--dataset", folder, "--hidden", 2, "--epochs", 1)
+    refused = aectl("train", *given, "--out", "none")
+    assert refused.status == 2
+    assert "train with --value-range 0,4095" in refused.err
+    assert aectl("train", *given, "--value-range", "0,4095", "--out", "ranged").status == 0
+    image = aectl_library.load(tmp_path / "ranged").image(folder / "0.png")
+    np.testing.assert_allclose(image[0], values[0] / 4095, atol=0.51 / 255)
+    assert aectl("encode", "ranged", folder).status == 0
+    assert aectl("train", "--dataset", "digits", "--size", 8, "--epochs", 1, "-q",
+                 "--hidden", 2, "--out", "usual").status == 0  # fmt: skip
+    assert "--value-range 0,4095" in aectl("encode", "usual", folder).err
+
+
+def test_what_is_left_aside_of_images_is_said_once_a_run(aectl, dense, tmp_path):
+    folder = tmp_path / "several"
+    folder.mkdir()
+    frames = [Image.fromarray(np.full((8, 8), 60 * n, np.uint8)) for n in range(4)]
+    for name in ("a.gif", "b.png", "c.webp", "d.avif", "e.tif", "f.tif"):
+        frames[0].save(folder / name, save_all=True, append_images=frames[1:])
+    frames[0].save(folder / "one.gif")
+    done = aectl("encode", dense, folder)
+    assert done.status == 0
+    assert len(done.out.splitlines()) == 8
+    (line,) = [x for x in done.err.splitlines() if "first frame" in x]
+    assert "4 images, such as" in line
+    (line,) = [x for x in done.err.splitlines() if "first page" in x]
+    assert "2 images, such as" in line
