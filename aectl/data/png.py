@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from aectl.data.channels import over_white
@@ -71,9 +72,17 @@ def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
     from imagecodecs import png_decode
 
     logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # it warns of what it mends
-    values = np.atleast_3d(png_decode(content))
-    colours = 1 if values.shape[2] < 3 else 3
     levels = Levels("u", 16, decoding.value_range)
+    shown = _shown(np.atleast_3d(png_decode(content)), levels)
+    return Image.fromarray(shown), levels.remarks()
+
+
+def _shown(values: NDArray[np.uint16], levels: Levels) -> NDArray[np.uint8]:
+    """Values, (height, width, samples), in 8 bits and over white: grey, (height, width), or RGB.
+
+    Pillow takes memory of its own for an image, so that the values must be gone by then.
+    """
+    colours = 1 if values.shape[2] < 3 else 3
     opacity = Levels("u", 16, asked=(0, 65535))
     shown = np.empty((*values.shape[:2], colours), np.uint8)
     rows = max(1, BLOCK // values.shape[1])
@@ -83,5 +92,4 @@ def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
         if part.shape[2] > colours:
             colour = over_white(colour, opacity(part[..., colours:]))
         shown[top : top + rows] = colour
-    del values
-    return Image.fromarray(shown[..., 0] if colours == 1 else shown), levels.remarks()
+    return shown[..., 0] if colours == 1 else shown

@@ -93,7 +93,7 @@ def test_a_model_file_whose_range_is_none_is_refused(dense, tmp_path, value):
     path = tmp_path / "model.safetensors"
     tensors = load_file(dense / "model.safetensors")
     save_file(tensors, path, {"aectl": json.dumps(described)})
-    with pytest.raises(model_file.ModelFileError, match="value_range|range of values"):
+    with pytest.raises(model_file.ModelFileError, match=r"value_range|range of values"):
         model_file.read_card(path)
 
 
