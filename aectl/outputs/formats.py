@@ -67,7 +67,10 @@ class Csv:
 
 
 class CsvGz(Csv):
-    """CSV, compressed: a gzip member a block."""
+    """CSV, compressed: a gzip member a block, so that its bytes depend on when rows were written.
+
+    What it decompresses to is a function of the rows alone.
+    """
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the lines, after a header where these are the `first` rows."""

@@ -14,6 +14,9 @@ from aectl.errors import OutputError
 PIECE = 1 << 20
 """Bytes that are read at a time."""
 
+SUM = "sum"
+"""What a line calls the checksum of the rest of it."""
+
 BadInput = tuple[str, str]
 """The path of an input that could not be read, and why."""
 
@@ -32,7 +35,9 @@ class Kept(NamedTuple):
     bad: list[BadInput]
 
     def as_json(self) -> dict[str, Any]:
-        return self._asdict()
+        """As a line says it, with a checksum of its own."""
+        told = self._asdict()
+        return {**told, SUM: _sum(told)}
 
 
 NOTHING = Kept(0, 0, 0, Position(0, ""), [])
@@ -65,6 +70,9 @@ def kept_of(note: Mapping[str, Any], before: Kept) -> Kept:
 
     Raises KeyError, TypeError or ValueError for one that is damaged.
     """
+    told = {name: value for name, value in note.items() if name != SUM}
+    if note[SUM] != _sum(told):
+        raise ValueError
     match note["position"]:
         case [int(inputs), str(digest)]:
             position = Position(inputs, digest)
@@ -80,6 +88,10 @@ def kept_of(note: Mapping[str, Any], before: Kept) -> Kept:
     if not all(isinstance(text, str) for text in itertools.chain.from_iterable(bad)):
         raise ValueError
     return Kept(rows, size, crc, position, bad)
+
+
+def _sum(told: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(told).encode())
 
 
 def checksum(path: Path, first: int = 0, last: int | None = None, crc: int = 0) -> int:

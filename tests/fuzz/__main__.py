@@ -5,6 +5,7 @@
     python -m tests.fuzz codes 10000
     python -m tests.fuzz archives 10000
     python -m tests.fuzz checkpoints 10000
+    python -m tests.fuzz journals 10000
     python -m tests.fuzz kills 50     # trainings, killed at random moments, that then go on
 
 A short part of it is in the suite. Should a file end the process itself, it lies where the first
@@ -24,6 +25,7 @@ from damaged_archives import archive_name, damaged_archive, read_archive
 from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
+from damaged_journals import damaged_journal, resume
 from damaged_models import ARCHITECTURES, damaged_model, written
 from watch import SECONDS, Tally, watched
 
@@ -45,6 +47,7 @@ def main() -> None:
         "images": (damaged_image, read_image, SECONDS),
         "codes": (damaged_codes, read_table, SECONDS),
         "archives": (damaged_archive, read_archive, SECONDS),
+        "journals": (damaged_journal, resume, SECONDS),
         "checkpoints": (damaged_checkpoint, go_on, SECONDS),
     }
     made, use, within = ways[given.what]

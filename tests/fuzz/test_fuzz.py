@@ -9,6 +9,7 @@ from damaged_archives import archive_name, damaged_archive, read_archive
 from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
+from damaged_journals import damaged_journal, resume
 from damaged_models import damaged_model
 from watch import SECONDS, Tally, watched
 
@@ -30,6 +31,16 @@ def test_damaged_files_are_read_or_refused_in_a_line_soon_and_in_little_memory(w
         tally.add(number, watched(use, path, within))
     assert tally.wrong == []
     assert tally.counts["refused"] > count / 3
+
+
+def test_damaged_journals_are_taken_up_or_refused_in_a_line(tmp_path):
+    tally = Tally()
+    for number in range(300):
+        (tmp_path / "journal").write_bytes(damaged_journal(number))
+        tally.add(number, watched(resume, tmp_path / "journal"))
+    assert tally.wrong == []
+    assert tally.counts["refused"] > 200
+    assert tally.counts["read"] > 10
 
 
 def test_damaged_codes_are_read_or_refused_in_a_line_soon_and_in_little_memory(tmp_path):
