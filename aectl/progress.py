@@ -31,9 +31,9 @@ class Progress:
     """Follows long work in silence; a subclass may show it."""
 
     def counted(
-        self, results: Iterable[Counted], what: str, noun: str = "images"
+        self, results: Iterable[Counted], what: str, noun: str = "images", total: int | None = None
     ) -> Iterator[Counted]:
-        """The same results, while they are counted."""
+        """The same results, while they are counted; there are `total` inputs, if that is known."""
         yield from results
 
     def awaited(self, work: Callable[[], Made], what: str) -> Made:

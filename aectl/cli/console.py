@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aectl.cli.time_left import TimeLeft, clock
 from aectl.data.names import cell, guarded, spelt
 from aectl.decoding import Remark
 from aectl.errors import DataError
@@ -26,6 +27,8 @@ MOST_NAMED = 100
 """Inputs that could not be read and are named on stderr; all are in the --errors file."""
 
 PLAIN_SECONDS = 10.0
+RATE_SECONDS = 1.0
+"""Before so long, the speed of a work is not known."""
 
 
 class Console(Progress):
@@ -36,12 +39,16 @@ class Console(Progress):
         self._last_told = 0.0
         log = logging.getLogger("aectl")
         log.handlers = [logging.StreamHandler(sys.stderr)]
-        log.setLevel(logging.ERROR if quiet else logging.INFO)
+        log.setLevel(logging.WARNING if quiet else logging.INFO)
 
     def notice(self, message: str) -> None:
-        """Says something that is no result, unless --quiet is given."""
+        """Says how work goes, or what to do next, unless --quiet is given."""
         if not self.quiet:
             complain(message)
+
+    def warning(self, message: str) -> None:
+        """Says that something is probably wrong with the result, also with --quiet."""
+        complain(f"warning: {message}")
 
     @property
     def interactive(self) -> bool:
@@ -50,28 +57,45 @@ class Console(Progress):
         return not (self.quiet or self.plain or dumb) and sys.stderr.isatty()
 
     def counted(
-        self, results: Iterable[Counted], what: str, noun: str = "images"
+        self, results: Iterable[Counted], what: str, noun: str = "images", total: int | None = None
     ) -> Iterator[Counted]:
         """The same results, with a live count on a terminal, and elsewhere a line now and then."""
+        left, count, began = TimeLeft(), 0, time.monotonic()
+        said = f"{{:,}} of {total:,} {noun}" if total else f"{{:,}} {noun}"
+        with self._shown(what) as show:
+            for result in results:
+                yield result
+                count += len(result.batch.paths)
+                now = time.monotonic()
+                seconds = left.after(count, total, now) if total else None
+                rate = f", {count / (now - began):,.0f}/s" if now - began > RATE_SECONDS else ""
+                show(said.format(count) + rate + (f", {clock(seconds)} left" if seconds else ""))
+
+    @contextlib.contextmanager
+    def _shown(self, what: str) -> Iterator[Callable[[str], None]]:
+        """Shows what it is given: live on a terminal, elsewhere as a line now and then."""
         if not self.interactive:
-            yield from self._told(results, what, noun)
+            last = time.monotonic()
+
+            def tell(said: str) -> None:
+                nonlocal last
+                if time.monotonic() - last > PLAIN_SECONDS:
+                    last = time.monotonic()
+                    self.notice(f"{what}: {said}")
+
+            yield tell
             return
         from rich.console import Console as RichConsole
         from rich.progress import Progress as Bar
         from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (
-            SpinnerColumn(), TextColumn("{task.description}"),
-            TextColumn("{task.completed:,.0f} " + noun),
-            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(),
+            SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
         )  # fmt: skip
         with Bar(*columns, console=RichConsole(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None, rate="")
-            for result in results:
-                yield result
-                bar.advance(task, len(result.batch.paths))
-                speed = bar.tasks[0].speed
-                bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
+            task = bar.add_task(what, total=None, said="")
+            yield lambda said: bar.update(task, said=said)
 
     def awaited(self, work: Callable[[], Made], what: str) -> Made:
         """The result of `work`, with the time it takes on a terminal, and elsewhere a line."""
@@ -91,15 +115,6 @@ class Console(Progress):
         if not self.interactive and seconds - self._last_told > PLAIN_SECONDS:
             self._last_told = seconds
             self.notice(f"{what}: {seconds:.0f} s")
-
-    def _told(self, results: Iterable[Counted], what: str, noun: str) -> Iterator[Counted]:
-        count, last = 0, time.monotonic()
-        for result in results:
-            yield result
-            count += len(result.batch.paths)
-            if time.monotonic() - last > PLAIN_SECONDS:
-                last = time.monotonic()
-                self.notice(f"{what}: {count:,} {noun}")
 
 
 @dataclass

@@ -182,7 +182,7 @@ def _show(
     from aectl.outputs import report
 
     for unknown in {result["unknown"] for result in results if result.get("unknown")}:
-        console.notice(f"inputs of classes that the model does not know, left out: {unknown:,}")
+        console.warning(f"inputs of classes that the model does not know, left out: {unknown:,}")
     if as_json:
         show(report.to_json(results))
     elif as_csv:

@@ -166,7 +166,9 @@ Threads = Annotated[
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Say nothing but errors on stderr.", rich_help_panel=RUN),
+    typer.Option(
+        "--quiet", "-q", help="Say nothing but errors and warnings on stderr.", rich_help_panel=RUN
+    ),
 ]
 Plain = Annotated[
     bool,

@@ -60,7 +60,7 @@ def compare(session: "Session", data: "ImageSet | TextSet", console: Console) ->
         raise DataError(f"the data of {data.name} are not those that training began with")
     for name, version in versions().items():
         if session.versions.get(name) != version:
-            console.notice(
+            console.warning(
                 f"training began with {name} {session.versions.get(name)}, and goes on with"
                 f" {version}: the weights may not be those of a run in one go"
             )

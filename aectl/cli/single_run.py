@@ -133,7 +133,7 @@ def _warn_of_dead_units(run: "Run", console: Console) -> None:
     centered = run.config.model.center or run.architecture.tokens
     remedy = "a lower --lr, or another --code-activation," if centered else "--center"
     if dead > MUCH_DEAD:
-        console.notice(
+        console.warning(
             f"{dead:.0%} of the code's units are active for no image; {remedy} keeps more of them"
             " alive"
         )

@@ -283,10 +283,12 @@ def _seeded(config: Config, seed: int) -> Config:
     return dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
 
 
-def _read_along(console: Console, batches: "Iterable[InputBatch]") -> "Iterator[InputBatch]":
+def _read_along(
+    console: Console, batches: "Iterable[InputBatch]", files: int
+) -> "Iterator[InputBatch]":
     """The batches of a folder, counted; torch is imported while the workers decode them."""
     threading.Thread(target=importlib.import_module, args=("torch",), daemon=True).start()
-    return console.counted(batches, "reading")
+    return console.counted(batches, "reading", total=files)
 
 
 def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:

@@ -2,11 +2,13 @@
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from aectl.cli.console import Console
+from aectl.cli.time_left import TimeLeft, clock
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from aectl.training.run import Run
 
 LINES = 10
+SILENCE_SECONDS, TICKS = 20.0, 10
+"""After so long without a line, a plain one says how far training is; asked for so many times."""
+
 SHOWN = ("loss", "language_model", "quality", "sparsity", "validation_loss")
 MEASURED = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
 OF_COMPETING_UNITS = ("mse", "l0", "dead")
@@ -40,46 +45,115 @@ class TrainingView:
     """Shows a run's progress on stderr; to be used in a `with` block."""
 
     def __init__(self, console: Console, run: "Run") -> None:
-        self._console, self._epochs = console, run.planned_epochs
         config = run.config
-        self._every = math.ceil(self._epochs / LINES)
         widths = ", ".join(str(width) for width in run.architecture.widths)
         console.notice(
             f"{config.model.model} ({widths}) on {run.trained_inputs:,} {run.noun} of"
             f" {config.data.dataset} ({_size(run)}),"
-            f" {self._epochs} epochs on {run.device}, seed {config.training.seed}"
+            f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )
         measured = MEASURED.get(config.model.sparsity, OF_COMPETING_UNITS)
         if run.architecture.tokens:
             measured = OF_TEXTS
-        self._shown = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
-        self._live = _LiveTable(run, self._shown) if console.interactive else None
+        names = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
+        self._shown: _LiveTable | _PlainLines = (
+            _LiveTable(run, names) if console.interactive else _PlainLines(run, names, console)
+        )
 
     def __enter__(self) -> "TrainingView":
-        if self._live:
-            self._live.start()
+        self._shown.start()
         return self
 
     def __exit__(self, *failure: object) -> None:
-        if self._live:
-            self._live.stop()
+        self._shown.stop()
 
     def progress(self, progress: "Progress") -> None:
         """Shows how far training is."""
-        if self._live:
-            self._live.progress(progress)
+        self._shown.progress(progress)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Says what an epoch came to."""
-        if self._live:
-            self._live.epoch(row)
-        elif row["epoch"] % self._every == 0 or row["epoch"] in (1, self._epochs):
+        self._shown.epoch(row)
+
+
+class _Course:
+    """How far a run is, and how fast it goes."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run, self._left = run, TimeLeft()
+        self.at: Progress | None = None
+        self.left: float | None = None
+
+    def progress(self, at: "Progress") -> None:
+        self.at = at
+        self.left = self._left.after(self.done, self._run.planned_epochs, time.monotonic())
+
+    @property
+    def done(self) -> float:
+        """The epochs that are over, with the part of the one under way."""
+        part = self.at.step / self.at.steps if self.at and self.at.losses is None else 0.0
+        return len(self._run.rows) + part
+
+    @property
+    def speed(self) -> str:
+        """Of the current epoch; empty at its start."""
+        at = self.at
+        if at is None or not at.step or not at.seconds:
+            return ""
+        speed = at.step / at.steps * self._run.trained_inputs / at.seconds
+        return f"{speed:,.0f} {self._run.noun}/s"
+
+    @property
+    def time_left(self) -> str:
+        """Empty while it is not known."""
+        return "" if self.left is None else f"{clock(self.left)} left"
+
+
+class _PlainLines:
+    """A line for every tenth of the epochs, and one after so many seconds without any.
+
+    The latter is written by a thread of its own, however long a step or a measurement takes.
+    """
+
+    def __init__(self, run: "Run", names: tuple[str, ...], console: Console) -> None:
+        self._run, self._names, self._console = run, names, console
+        self._course, self._line = _Course(run), ""
+        self._every = math.ceil(run.planned_epochs / LINES)
+        self._last, self._over = time.monotonic(), threading.Event()
+        self._watch = threading.Thread(target=self._break_silence, daemon=True)
+
+    def start(self) -> None:
+        self._watch.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._watch.join()
+
+    def progress(self, at: "Progress") -> None:
+        self._course.progress(at)
+        planned, course = self._run.planned_epochs, self._course
+        epoch = min(int(course.done) + 1, planned)
+        step = f"step {at.step:,}/{at.steps:,}" if at.losses is None else "measuring"
+        parts = (f"epoch {epoch:,}/{planned:,}", step, course.speed, course.time_left)
+        self._line = "  ".join(part for part in parts if part)
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        planned = self._run.planned_epochs
+        due = row["epoch"] % self._every == 0 or row["epoch"] in (1, planned)
+        if due or time.monotonic() - self._last > SILENCE_SECONDS / 2:
             figures = "  ".join(
-                f"{_called(name)} {row[name]:.4g}" for name in self._shown if name in row
+                f"{_called(name)} {row[name]:.4g}" for name in self._names if name in row
             )
-            self._console.notice(
-                f"epoch {row['epoch']}/{self._epochs}  {figures}  {row['seconds']:.2g} s"
-            )
+            self._say(f"epoch {row['epoch']}/{planned}  {figures}  {row['seconds']:.2g} s")
+
+    def _break_silence(self) -> None:
+        while not self._over.wait(SILENCE_SECONDS / TICKS):
+            if self._line and time.monotonic() - self._last > SILENCE_SECONDS:
+                self._say(self._line)
+
+    def _say(self, line: str) -> None:
+        self._last = time.monotonic()
+        self._console.notice(line)
 
 
 class _LiveTable:
@@ -93,9 +167,8 @@ class _LiveTable:
         self._run, self._names = run, names
         self._rich = RichConsole(file=sys.stderr, highlight=False)
         self._live = Live(console=self._rich, auto_refresh=False, redirect_stdout=False)
-        self._began, self._refreshed, self._previewed = time.monotonic(), 0.0, 0.0
-        self._at: Progress | None = None
-        self._done_before: float | None = None
+        self._refreshed, self._previewed = 0.0, 0.0
+        self._course, self._shows_bar = _Course(run), False
         self._previews = _previewed(run, self._rich)
         self._preview: RenderableType | None = None
 
@@ -104,14 +177,13 @@ class _LiveTable:
 
     def stop(self) -> None:
         """Leaves what is there to be read, without what was only of use meanwhile."""
-        self._at = None
+        self._shows_bar = False
         self._live.update(self._drawn(), refresh=True)
         self._live.stop()
 
     def progress(self, progress: "Progress") -> None:
-        self._at = progress
-        if self._done_before is None:
-            self._done_before = self._done()
+        self._shows_bar = True
+        self._course.progress(progress)
         self._refresh()
 
     def epoch(self, row: Mapping[str, Any]) -> None:
@@ -140,8 +212,8 @@ class _LiveTable:
             yield self._table(rows[-ROWS:])
             if len(rows) > 1 and _can_show_blocks(self._rich):
                 yield _sparkline([row["loss"] for row in rows], self._rich.width - 6)
-        if self._at:
-            yield self._bar(self._at)
+        if self._shows_bar:
+            yield self._bar()
         if self._preview is not None:
             yield self._preview
 
@@ -155,28 +227,19 @@ class _LiveTable:
                 break
         return table
 
-    def _bar(self, at: "Progress") -> "RenderableType":
+    def _bar(self) -> "RenderableType":
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        done, line = self._done(), Table.grid(padding=(0, 2))
+        course, line = self._course, Table.grid(padding=(0, 2))
         planned = self._run.planned_epochs
-        speed = at.step / at.steps * self._run.trained_inputs / at.seconds if at.seconds else 0
-        passed = done - (self._done_before or 0)
-        elapsed = time.monotonic() - self._began
-        left = elapsed / passed * (planned - done) if passed else 0
         line.add_row(
-            f"epoch {min(int(done) + 1, planned):,}/{planned:,}",
-            ProgressBar(total=planned, completed=done, width=24),
-            f"{speed:,.0f} {self._run.noun}/s" if speed else "",
-            f"{_clock(left)} left" if passed else "",
+            f"epoch {min(int(course.done) + 1, planned):,}/{planned:,}",
+            ProgressBar(total=planned, completed=course.done, width=24),
+            course.speed,
+            course.time_left,
         )
         return line
-
-    def _done(self) -> float:
-        """The epochs that are over, with the part of the one under way."""
-        part = self._at.step / self._at.steps if self._at and self._at.losses is None else 0.0
-        return len(self._run.rows) + part
 
 
 def _table(
@@ -206,12 +269,6 @@ def _size(run: "Run") -> str:
     if run.architecture.tokens:
         return f"at most {run.architecture.shape[2]} of {run.architecture.tokens:,} tokens"
     return "x".join(str(side) for side in run.architecture.shape)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _sparkline(values: list[float], room: int) -> "Text":

@@ -130,7 +130,7 @@ class Session:
         common = self.common
         for word in words or ():
             if is_dataset(word) and Path(word).is_dir():
-                self.console.notice(f"{word} is the dataset; the folder would be ./{word}")
+                self.console.warning(f"{word} is the dataset; the folder would be ./{word}")
         return Inputs(
             words or self._trained_on(card),
             data_dir(common.data_dir),
@@ -199,7 +199,7 @@ class Session:
         if unseen:
             self.console.notice(f"measured on {unseen}")
             return unseen
-        self.console.notice(f"measured on {word}, on which it was trained")
+        self.console.warning(f"measured on {word}, on which it was trained")
         return word
 
     def batch_size(self, architecture: Architecture) -> int:

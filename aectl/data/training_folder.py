@@ -34,11 +34,11 @@ MOST_NAMED = 20
 """Classes, or folders, that a line names."""
 
 
-Watch = Callable[[Iterable[InputBatch]], Iterable[InputBatch]]
-"""Sees the batches go by, and gives them on."""
+Watch = Callable[[Iterable[InputBatch], int], Iterable[InputBatch]]
+"""Sees the batches of so many files go by, and gives them on."""
 
 
-def unseen(batches: Iterable[InputBatch]) -> Iterable[InputBatch]:
+def unseen(batches: Iterable[InputBatch], files: int) -> Iterable[InputBatch]:
     """For images at whose reading nobody looks."""
     return batches
 
@@ -79,7 +79,7 @@ def load_folder(
         decoding=decoding, skipped=skipped, loose_labels=False,
     )  # fmt: skip
     with inputs.batches(shape, BATCH, on_bad, on_remark=on_remark) as batches:
-        for batch in watch(batches):
+        for batch in watch(batches, len(files)):
             if len(paths) + len(batch.paths) > len(files):
                 raise DataError(f"{folder} has grown while it was read")
             images.add(batch.images)

@@ -295,8 +295,8 @@ def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:
         if not may_stand_in:
             raise
         stand_in = datasets.load(FALLBACK, data_dir, split="train")
-        log.info(
-            "MNIST is not in %s and cannot be downloaded: training on the bundled digits"
+        log.warning(
+            "warning: MNIST is not in %s and cannot be downloaded: training on the bundled digits"
             " (%s scans of 8x8 pixels).\nFor MNIST, run again with a network, or name the folder"
             " that holds it with --data-dir.",
             data_dir,

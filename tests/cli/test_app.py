@@ -1,6 +1,7 @@
 """Exit statuses, pipes, and errors that say what is wrong in a line or two."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -276,3 +277,18 @@ def test_a_folder_that_is_not_there_is_missed_before_the_work(aectl, dense, clas
     done = aectl(*(models.get(word, word) for word in words), *at)
     assert (done.status, done.out) == (2, "")
     assert "there is no such folder" in done.err
+
+
+def test_quiet_keeps_warnings_and_drops_notices(aectl, scans, tmp_path):
+    stand_in = aectl("train", "-q", "--epochs", 1, "--out", "digits")
+    assert stand_in.status == 0
+    assert stand_in.err.startswith("warning: MNIST is not in ")
+    assert "next:" not in stand_in.err
+    words = ("--sparsity", "l1", "--beta", 100, "--revive", 0, "--lr", "0.1", "--epochs", 3)
+    dead = aectl("train", "-q", "--dataset", "digits", *words, "--out", "dead")
+    assert dead.status == 0
+    told = r"warning: [0-9]+% of the code's units are active for no image; .*\n"
+    assert re.fullmatch(told, dead.err)
+    assert aectl("train", "-q", "--dataset", scans, "--epochs", 1, "--out", "known").err == ""
+    known = aectl("eval", "known", "-q")
+    assert known.err == f"warning: measured on {scans}, on which it was trained\n"
