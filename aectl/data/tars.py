@@ -296,9 +296,9 @@ def _records(data: bytes) -> dict[bytes, bytes]:
     at = 0
     while at < len(data) and data[at]:
         space = data.find(b" ", at, at + LONGEST_NUMBER)
-        end = at + _decimal(data[at:space]) if space > 0 else at
+        end = at + _decimal(data[at : max(at, space)])
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
-        if end <= space or end > len(data) or not equals:
+        if not space < end <= len(data) or not equals:
             raise ArchiveError(DAMAGED)
         kept = records.setdefault(key, [])
         if key not in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):

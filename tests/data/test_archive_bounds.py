@@ -201,6 +201,8 @@ ODD = {
     "a size of many digits": pax(size=b"9" * 5000) + B,
     "a negative size": header("b.png", -5) + bytes(512),
     "records that are none": member("pax", b"0" * 500_000, tarfile.XHDTYPE) + B,
+    "a record without a length": member("pax", b"path=" + b"n" * 99, tarfile.XHDTYPE) + B,
+    "a record that begins with a space": member("pax", b" path=b.png\n", tarfile.XHDTYPE) + B,
     "a record that ends nowhere": member("pax", b"99999 path=b.png\n", tarfile.XHDTYPE) + B,
     "a record of no length": member("pax", b"0 path=b.png\n", tarfile.XHDTYPE) + B,
     "thousands of long names": member("L", b"n.png\0", b"L") * 5000 + B,
