@@ -67,16 +67,15 @@ class Levels:
         """Values, of any shape, as 8 bits. Raises ImageError."""
         if self.identity:
             return values
-        if values.dtype.kind == "u" and values.itemsize <= 2 and values.size > 2 * TABLE:
-            self._see(values)
-            table = self._scaled(np.arange(TABLE, dtype=np.float64))
-            return table.take(values)
+        many = values.dtype.kind == "u" and values.itemsize <= 2 and values.size > 2 * TABLE
+        table = self._scaled(np.arange(TABLE, dtype=np.float64)) if many else None
         made = np.empty(values.shape, np.uint8)
         rows = max(1, BLOCK * len(values) // max(1, values.size))
         for top in range(0, len(values), rows):
             part = values[top : top + rows]
             self._see(part)
-            made[top : top + rows] = self._scaled(part.astype(np.float64))
+            shades = self._scaled(part.astype(np.float64)) if table is None else table.take(part)
+            made[top : top + rows] = shades
         return made
 
     def remarks(self) -> tuple[Remark, ...]:
