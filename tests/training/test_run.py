@@ -12,7 +12,7 @@ import torch
 from aectl.config import Config
 from aectl.data import datasets
 from aectl.data.datasets import ImageSet
-from aectl.data.splits import split
+from aectl.data.splits import stratified
 from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.model_file import ModelCard
 from aectl.training.image_run import ImageRun as Run
@@ -106,7 +106,7 @@ def test_the_network_of_a_run_that_is_over_is_in_evaluation_mode():
 
 def test_held_out_images_are_not_trained_on():
     images = digits(120)
-    _, rows = split(120, 0.25, seed=0)
+    _, rows = stratified(images.labels, images.classes, 0.25, seed=0)
     spoilt = images.images.copy()
     spoilt[rows] = 255 - spoilt[rows]
     clean, _ = trained(epochs=2, validation=0.25)
@@ -123,7 +123,8 @@ def overfitted(keep):
 
 
 def validation_loss(run):
-    _, rows = split(len(run.data), 0.5, run.config.training.seed)
+    seed = run.config.training.seed
+    _, rows = stratified(run.data.labels, run.data.classes, 0.5, seed)
     x = pixels(dataclasses.replace(run.data, images=run.data.images[rows]))
     with torch.no_grad():
         return 0.5 * (run.network(x) - x).double().square().sum().item() / len(x)
