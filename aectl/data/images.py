@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-from aectl.data import png, pnm, tiff
+from aectl.data import jpeg, png, pnm, tiff
 from aectl.data.levels import Levels
 from aectl.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.errors import ImageError
@@ -176,6 +176,8 @@ def _upright(
 
     A JPEG may come smaller than it is, but not than `shape`.
     """
+    if content.startswith(jpeg.START):
+        return _of_jpeg(content, decoding, shape)
     if tiff.is_tiff(content):
         image, remarks = tiff.read(content, decoding)
         return _opaque(_turned(image, image), decoding), remarks
@@ -184,14 +186,10 @@ def _upright(
     if content.startswith(png.SIGNATURE):
         content = png.sound(content)
     header = _opened(content, decoding)
-    if shape is not None and header.format in ("JPEG", "MPO") and header.mode in ("L", "RGB"):
-        return _turned(header, _scaled_jpeg(content, header, shape)), ()
     remarks = (Remark.FRAMES,) if _has_frames(header) else ()
     if header.format == "PNG":
         image, more = png.load(content, header, decoding)
         return _opaque(_turned(header, image), decoding), (*remarks, *more)
-    if shape is not None and header.format in ("JPEG", "MPO") and header.mode == "CMYK":
-        simplejpeg.decode_jpeg(content, "CMYK", min_height=1, min_width=1, strict=True)
     header.load()
     if (
         header.format == "BMP"
@@ -203,9 +201,7 @@ def _upright(
 
 
 def _has_frames(header: Image.Image) -> bool:
-    """Whether it is an animation. The further pictures of a JPEG (MPO) are small copies of the
-    first, or made for other screens.
-    """
+    """Whether it is an animation."""
     if header.format not in ("GIF", "PNG", "WEBP", "AVIF"):
         return False
     try:
@@ -214,20 +210,43 @@ def _has_frames(header: Image.Image) -> bool:
         return True
 
 
-def _scaled_jpeg(content: bytes, header: Image.Image, shape: Shape) -> Image.Image:
-    """A JPEG at the smallest scale that covers the shape, as it lies in the file.
+def _of_jpeg(
+    content: bytes, decoding: Decoding, shape: Shape | None = None
+) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """A JPEG as it is to be seen, grey or RGB, and what there is to say of it.
 
-    Where the decoder finds the data corrupt, it would go on with pixels that it made up: such a
-    file is refused.
+    It is decoded at the smallest scale that covers the shape, as large as it is without one. Where
+    the decoder finds the data corrupt, it would go on with pixels that it made up: such a file is
+    refused. Further pictures (MPO) are small copies of the first, or made for other screens.
     """
-    channels, height, width = shape
-    if _orientation(header) >= 5:  # it lies on its side
+    try:
+        return _decoded_jpeg(content, decoding, shape), ()
+    except ImageError:
+        raise
+    except Exception:  # perhaps because of what is wrong beside the data
+        sound, truncated = jpeg.mended(content, decoding)
+        image = _decoded_jpeg(sound, decoding, shape, strict=not truncated)
+        return image, (Remark.TRUNCATED,) if truncated else ()
+
+
+def _decoded_jpeg(
+    content: bytes, decoding: Decoding, shape: Shape | None, strict: bool = True
+) -> Image.Image:
+    header = _opened(content, decoding)
+    assert isinstance(header, JpegImageFile)
+    if header.mode == "CMYK":
+        jpeg.decode(content, "CMYK", strict=strict)
+        header.load()
+        return _turned(header, header.convert("RGB"))
+    channels, height, width = shape or (3, header.height, header.width)
+    if shape and _orientation(header) >= 5:  # it lies on its side
         height, width = width, height
     grey = channels == 1 or header.mode == "L"
-    pixels = simplejpeg.decode_jpeg(
-        content, "GRAY" if grey else "RGB", min_height=height, min_width=width, strict=True
-    )
-    return Image.fromarray(pixels[..., 0] if grey else pixels)
+    if not grey:
+        across, down = jpeg.sampling(header.layer)
+        width, height = width * across, height * down
+    pixels = jpeg.decode(content, "GRAY" if grey else "RGB", height, width, strict)
+    return _turned(header, Image.fromarray(pixels[..., 0] if grey else pixels))
 
 
 def _opaque(image: Image.Image, decoding: Decoding) -> Image.Image:

@@ -1,10 +1,12 @@
 """The options that say how image files are read, from the command line to the decoded image."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 from safetensors import safe_open
 
 import aectl as aectl_library
@@ -131,3 +133,103 @@ def test_what_is_left_aside_of_images_is_said_once_a_run(aectl, dense, tmp_path)
     assert "4 images, such as" in line
     (line,) = [x for x in done.err.splitlines() if "first page" in x]
     assert "2 images, such as" in line
+
+
+@pytest.fixture
+def cut_short(tmp_path):
+    """A folder of two classes with sound JPEGs and, in each, one that is cut short."""
+    folder = tmp_path / "cut"
+    for name, number in (("a", 3), ("b", 40)):
+        (folder / name).mkdir(parents=True)
+        for which in range(3):
+            pixels = np.random.default_rng(number + which).integers(0, 256, (40, 40), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{which}.jpg")
+        data = (folder / name / "1.jpg").read_bytes()
+        (folder / name / "1.jpg").write_bytes(data[: 2 * len(data) // 3])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("verb", "ending"),
+    [("encode", "csv"), ("encode", "npz"), ("classify", "jsonl"), ("classify", "parquet")],
+)
+def test_images_cut_short_are_kept_and_marked_where_that_is_asked_for(
+    aectl, dense, classifier, cut_short, verb, ending
+):
+    model = classifier if verb == "classify" else dense
+    words = (verb, model, cut_short, "--label-from-folder", "--out", f"t.{ending}")
+    refused = aectl(*words)
+    assert refused.status == 1
+    assert refused.err.count("is truncated (--truncated keep") == 2
+    kept = aectl(*words, "--truncated", "keep", "--overwrite")
+    assert kept.status == 0
+    (line,) = [line for line in kept.err.splitlines() if "cut short" in line]
+    assert line.startswith("aectl: ")
+    assert "2 images, such as " in line
+    assert "a/1.jpg" in line
+    quiet = aectl(*words, "--truncated", "keep", "--overwrite", "--quiet")
+    assert (quiet.status, quiet.err) == (0, "")
+    names, marks = table(f"t.{ending}")
+    assert names[:3] == ["path", "label", "truncated"]
+    assert marks == [0, 1, 0, 0, 1, 0]
+
+
+def table(path):
+    """The names of a table's columns, and its column `truncated`."""
+    if path.endswith(".npz"):
+        arrays = np.load(path)
+        return [*arrays], arrays["truncated"].tolist()
+    if path.endswith(".jsonl"):
+        rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+        return [*rows[0]], [row["truncated"] for row in rows]
+    frame = (polars.read_csv if path.endswith(".csv") else polars.read_parquet)(path)
+    return frame.columns, frame["truncated"].to_list()
+
+
+def test_codes_of_an_image_cut_short_are_those_of_what_pillow_reads(
+    aectl, dense, cut_short, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with Image.open(cut_short / "a" / "1.jpg") as image:
+        image.convert("L").save(tmp_path / "whole.png")
+    one = aectl("encode", dense, cut_short / "a" / "1.jpg", "--truncated", "keep").out.splitlines()
+    other = aectl("encode", dense, "whole.png").out.splitlines()
+    marked = np.array(one[1].split(",")[2:], float)
+    np.testing.assert_allclose(marked, np.array(other[1].split(",")[1:], float), atol=0.1)
+    assert one[0].startswith("path,truncated,f0")
+
+
+def test_the_codes_of_a_table_with_marks_are_decoded(aectl, dense, cut_short):
+    words = ("encode", dense, cut_short, "--truncated", "keep", "--out", "t.csv")
+    assert aectl(*words).status == 0
+    decoded = aectl("reconstruct", dense, "--from-codes", "t.csv", "--out", "decoded.png")
+    assert decoded.status == 0
+
+
+@pytest.mark.parametrize("kind", ["", "raw-patches:"])
+def test_training_learns_from_images_cut_short_where_that_is_asked_for(
+    aectl, cut_short, tmp_path, kind
+):
+    options = ("--dataset", f"{kind}{cut_short}", "--hidden", 2, "--epochs", 1, "--patches", 9)
+    options = options if kind else options[:-2]
+    refused = aectl("train", *options, "--out", "refused")
+    assert refused.status == 1
+    assert refused.err.count("--truncated keep") == 2
+    kept = aectl("train", *options, "--truncated", "keep", "--out", "kept")
+    assert kept.status == 0
+    assert kept.err.count("cut short") == 1
+    again = aectl("train", "--config", "kept/config.toml", "--out", "again")
+    assert again.status == 0
+    assert (
+        model_file.read_card(tmp_path / "again").training["data_sha256"]
+        == (model_file.read_card(tmp_path / "kept").training["data_sha256"])
+    )
+
+
+@pytest.mark.parametrize("verb", ["eval", "reconstruct"])
+def test_other_verbs_take_images_cut_short_where_that_is_asked_for(aectl, dense, cut_short, verb):
+    word = ("--dataset", cut_short) if verb == "eval" else (cut_short,)
+    assert aectl(verb, dense, *word).status == 1
+    kept = aectl(verb, dense, *word, "--truncated", "keep", "--overwrite")
+    assert kept.status == 0
+    assert kept.err.count("cut short") == 1
