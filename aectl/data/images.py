@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from aectl.data import jpeg, png, pnm, tiff
+from aectl.data import heif, jpeg, png, pnm, tiff
 from aectl.data.levels import Levels
 from aectl.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.errors import ImageError
@@ -178,6 +178,9 @@ def _upright(
     """
     if content.startswith(jpeg.START):
         return _of_jpeg(content, decoding, shape)
+    if heif.is_heif(content):
+        image, remarks = heif.read(content, decoding)
+        return _opaque(image, decoding), remarks
     if tiff.is_tiff(content):
         image, remarks = tiff.read(content, decoding)
         return _opaque(_turned(image, image), decoding), remarks

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
+from aectl.data import heif
 from aectl.data.images import SUFFIXES
 
 LEFTOVERS = frozenset(
@@ -21,8 +22,6 @@ UNREAD = (
     ".rgb", ".rw2", ".sgi", ".svg", ".tga", ".wmf", ".xbm", ".xcf", ".xpm",
 )  # fmt: skip
 """Endings of images, as users see them, that are not among those that are looked for."""
-
-HEIF = (".heic", ".heif", ".hif")
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,8 @@ class Selection:
 
     @cached_property
     def _endings(self) -> tuple[str, ...]:
-        return tuple("." + ending.lower().removeprefix(".") for ending in self.ext) or SUFFIXES
+        named = tuple("." + ending.lower().removeprefix(".") for ending in self.ext)
+        return named or SUFFIXES + (heif.ENDINGS if heif.is_installed() else ())
 
 
 EVERY_IMAGE = Selection()
@@ -150,8 +150,8 @@ def _unread_line(unread: Counter[str]) -> str:
     if len(unread) > len(most):
         kinds.append(f"{count - sum(number for _, number in most):,} others")
     line = f"files that look like images and are not read: {count:,} ({', '.join(kinds)})"
-    heif = any(ending in HEIF for ending in unread)
-    return f"{line}; pip install 'aectl[heif]' reads HEIC" if heif else line
+    readable = any(ending in heif.ENDINGS for ending in unread)
+    return f"{line}; pip install 'aectl[heif]' reads HEIC" if readable else line
 
 
 def _some(paths: list[str]) -> str:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from aectl import model_file, run_files
+from aectl.data import heif
 
 
 @pytest.fixture
@@ -61,7 +62,10 @@ def test_a_hidden_file_that_is_named_is_read(aectl, dense, album):
 
 
 @pytest.mark.parametrize("pack", [str, packed_zip, packed_tar])
-def test_what_looks_like_an_image_and_is_not_read_is_told_once(aectl, dense, album, pack):
+def test_what_looks_like_an_image_and_is_not_read_is_told_once(
+    aectl, dense, album, pack, monkeypatch
+):
+    monkeypatch.setattr(heif, "is_installed", lambda: False)
     for name in ("a.heic", "sea/b.HEIC", "c.tga", "notes.txt", "._d.heic"):
         (album / name).write_bytes(b"whatever")
     done = aectl("encode", dense, pack(album))
@@ -72,7 +76,10 @@ def test_what_looks_like_an_image_and_is_not_read_is_told_once(aectl, dense, alb
 
 
 @pytest.mark.parametrize("verb", [["encode"], ["train", "--dataset"]])
-def test_a_folder_of_such_files_alone_is_an_error_that_names_them(aectl, dense, tmp_path, verb):
+def test_a_folder_of_such_files_alone_is_an_error_that_names_them(
+    aectl, dense, tmp_path, verb, monkeypatch
+):
+    monkeypatch.setattr(heif, "is_installed", lambda: False)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.heic").write_bytes(b"whatever")
     words = [verb[0], dense] if verb == ["encode"] else verb

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from aectl.data import heif
 from aectl.data.folders import class_of, find_files, label_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 
@@ -298,7 +299,10 @@ LOOKS = ["a.heic", "B.HEIC", "sea/c.tga", "d.jp2"]
         (Selection(include=("*.png",)), []),
     ],
 )
-def test_files_that_look_like_images_and_are_not_read_are_counted(tmp_path, selection, told):
+def test_files_that_look_like_images_and_are_not_read_are_counted(
+    tmp_path, selection, told, monkeypatch
+):
+    monkeypatch.setattr(heif, "is_installed", lambda: False)
     for name in ["x.png", "notes.txt", "noext", ".hidden.heic", *LOOKS]:
         picture(tmp_path / name)
     skipped = Skipped()
