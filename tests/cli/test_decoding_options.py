@@ -63,7 +63,7 @@ def test_max_pixels_lets_pass_what_pillow_takes_for_an_attack(tmp_path):
 def test_a_range_of_values_goes_into_the_model_and_to_every_verb(aectl, tmp_path, two_sizes):
     low, high = RANGE
     given = ("--dataset", two_sizes, "--value-range", f"{low},{high}", "--out", "ranged")
-    assert aectl("train", *given, "--hidden", 2, "--epochs", 1).status == 0
+    assert aectl("train", *given, "--size", 8, "--hidden", 2, "--epochs", 1).status == 0
     assert model_file.read_card(tmp_path / "ranged").value_range == RANGE
     for more in ("--load", "--encoder"):
         options = ("--dataset", "digits", more, "ranged", "--size", 8, "--epochs", 1)
