@@ -15,7 +15,7 @@ DOUBTFUL, DARK = 4095, 16383
 
 OPTION = "train with --value-range LOW,HIGH, the values of black and of white"
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Values that are converted at a time: in between each takes 8 bytes."""
 
 TABLE = 1 << 16

@@ -157,23 +157,34 @@ def _by_tifffile(
 ) -> tuple[Image.Image, tuple[Remark, ...]]:
     samples = _samples(page)
     levels = _levels(page, decoding)
-    colours, alpha = samples.colours, samples.alpha
-    opacity = None if alpha is None else _opacity(page)
+    opacity = None if samples.alpha is None else _opacity(page)
     palette = _palette(page) if page.photometric == PALETTE else None
+    read = levels if palette is None else None
+    shown = _shown(_channels(content, page, samples, read, opacity), page, samples, palette)
+    remarks = (*samples.remarks, *(() if palette is not None else levels.remarks()))
+    return Image.fromarray(shown), remarks
+
+
+def _channels(
+    content: bytes,
+    page: "TiffPage",
+    samples: "Samples",
+    levels: Levels | None,
+    opacity: Levels | None,
+) -> NDArray[Any]:
+    """Colours, and alpha as the last: (height, width, channels); without `levels` as they are."""
+    colours, alpha = samples.colours, samples.alpha
     kept = page.imagelength, page.imagewidth, colours + (opacity is not None)
-    pixels = np.empty(kept, np.uint8 if palette is None else np.uint16)
+    pixels = np.empty(kept, np.uint16 if levels is None else np.uint8)
     for values, row, column, first in _pieces(content, page):
         into = pixels[row : row + values.shape[0], column : column + values.shape[1]]
         last = min(colours, first + values.shape[2])
         if first < last:
             part = values[..., : last - first]
-            into[..., first:last] = part if palette is not None else levels(part)
+            into[..., first:last] = part if levels is None else levels(part)
         if opacity and alpha is not None and first <= alpha < first + values.shape[2]:
             into[..., -1] = opacity(values[..., alpha - first])
-    remarks = (*samples.remarks, *(() if palette is not None else levels.remarks()))
-    shown = _shown(pixels, page, samples, palette)
-    del pixels  # what Pillow makes of the image takes as much again
-    return Image.fromarray(shown), remarks
+    return pixels
 
 
 class Samples(NamedTuple):
