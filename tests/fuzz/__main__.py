@@ -35,7 +35,7 @@ NAMES = {"codes": name_of, "archives": archive_name}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    kinds = ("models", "images", "codes", "archives", "checkpoints", "kills")
+    kinds = ("models", "images", "codes", "archives", "checkpoints", "journals", "kills")
     parser.add_argument("what", choices=kinds)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
