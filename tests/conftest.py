@@ -102,7 +102,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
     def train(*options: str) -> Path:
         if options not in made:
             folder = tmp_path_factory.mktemp("run")
-            arguments = ["train", "-q", "--dataset", "digits", "--out", str(folder), *options]
+            usual = () if "--dataset" in options else ("--dataset", "digits")
+            arguments = ["train", "-q", *usual, "--out", str(folder), *options]
             before = sys.argv
             sys.argv = ["aectl", *arguments]
             try:
