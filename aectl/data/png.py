@@ -36,6 +36,18 @@ def sound(content: bytes) -> bytes:
     Raises ImageError where something is damaged that the image needs.
     """
     start, kind, view = len(SIGNATURE), b"", memoryview(content)
+    while kind != b"IEND":
+        kind = bytes(view[start + 4 : start + 8])
+        end = start + 12 + int.from_bytes(view[start : start + 4], "big")
+        if end > len(content) or _is_damaged(view[start:end]):
+            return _mended(content)
+        start = end
+    return content
+
+
+def _mended(content: bytes) -> bytes:
+    """The chunks that are sound, of a file that is not. Raises ImageError as `sound` does."""
+    start, kind, view = len(SIGNATURE), b"", memoryview(content)
     kept = [view[:start]]
     while kind != b"IEND":
         kind = bytes(view[start + 4 : start + 8])
@@ -43,13 +55,19 @@ def sound(content: bytes) -> bytes:
         if end > len(content):
             if kind in NEEDED or not any(bytes(chunk[4:8]) == b"IDAT" for chunk in kept):
                 raise ImageError("is truncated")
-            return b"".join([*kept, END])
-        if zlib.crc32(view[start + 4 : end - 4]) == int.from_bytes(view[end - 4 : end], "big"):
+            kept.append(memoryview(END))
+            break
+        if not _is_damaged(view[start:end]):
             kept.append(view[start:end])
         elif kind in NEEDED:
             raise ImageError("is damaged: what it holds is not what its checksum says")
         start = end
-    return content if sum(map(len, kept)) == start else b"".join(kept)
+    return b"".join(kept)
+
+
+def _is_damaged(chunk: memoryview) -> bool:
+    """Whether a chunk's checksum is not that of its type and data."""
+    return zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big")
 
 
 def load(
