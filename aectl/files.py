@@ -37,11 +37,6 @@ def opened(path: str | Path) -> io.BufferedReader:
     return os.fdopen(descriptor_of(path), "rb")
 
 
-def refuse_other_than_file(path: str | Path) -> None:
-    """For a file that a library opens by its path. Raises OSError, as `descriptor_of` does."""
-    os.close(descriptor_of(path))
-
-
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raises OutputError where a file would be lost, or has no folder to stand in."""
     if path.is_dir():

@@ -169,9 +169,10 @@ def reconstruct(
     network.to(device).eval()
     for batch in batches:
         code = network.encode(_full(batch, device, network))
-        reconstruction = network.decode(code)
-        refuse_overflow(code, reconstruction)
-        yield Reconstructed(batch, reconstruction[: len(batch.paths)].cpu().numpy())
+        kept = slice(len(batch.paths))
+        reconstruction = network.decode(code)[kept]
+        refuse_overflow(code[kept], reconstruction)
+        yield Reconstructed(batch, reconstruction.cpu().numpy())
 
 
 @torch.inference_mode()
@@ -187,12 +188,11 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
 def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
     """codes (n, code_size) -> images (n, channels, height, width), on the CPU.
 
-    Raises ModelFileError where those are not finite.
+    Those of huge codes may hold numbers that are not finite.
     """
     network.cpu().eval()
-    made = torch.cat([network.decode(torch.from_numpy(part)) for part in parts(codes, network)])
-    refuse_overflow(made)
-    return made.numpy()
+    made = [network.decode(torch.from_numpy(part)) for part in parts(codes, network)]
+    return torch.cat(made).numpy()
 
 
 @torch.inference_mode()
@@ -208,22 +208,27 @@ def codes_of(network: AutoencoderBase, images: Pixels) -> Floats:
 def interpolate(network: AutoencoderBase, ends: Pixels, steps: int) -> Floats:
     """What the codes on the straight line between those of two images decode to.
 
-    ends: (2, channels, height, width), 0 to 255 -> (steps, channels, height, width).
+    ends: (2, channels, height, width), 0 to 255 -> (steps, channels, height, width). Raises
+    ModelFileError where that is not finite.
     """
     first, last = codes_of(network, ends)
     way = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    return decode_codes(network, (1 - way) * first + way * last)
+    made = decode_codes(network, (1 - way) * first + way * last)
+    refuse_overflow(made)
+    return made
 
 
 def traverse(network: AutoencoderBase, images: Pixels, unit: int, values: Floats) -> Floats:
     """What the codes of images decode to where one unit has each of the values instead of its own.
 
     images: (n, channels, height, width), values: (steps,) -> (n * steps, channels, height, width),
-    those of the first image first.
+    those of the first image first. Raises ModelFileError where that is not finite.
     """
     codes = codes_of(network, images).repeat(len(values), axis=0)
     codes[:, unit] = np.tile(values, len(images))
-    return decode_codes(network, codes)
+    made = decode_codes(network, codes)
+    refuse_overflow(made)
+    return made
 
 
 @torch.inference_mode()
@@ -285,9 +290,10 @@ def measure(
     network.to(device).eval()
     for batch in batches:
         images = _full(batch, device, network)
-        code = network.encode(images)
+        whole = network.encode(images)
         kept = slice(len(batch.paths))
-        errors = metrics.update(images[kept], network.decode(code)[kept], code[kept])
+        code = whole[kept]
+        errors = metrics.update(images[kept], network.decode(whole)[kept], code)
         refuse_overflow(code, errors)
         yield Measured(batch, errors.float().cpu().numpy())
 

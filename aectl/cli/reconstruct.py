@@ -189,15 +189,14 @@ class _Use:
             seen = good = 0
             for batch, made in self.session.console.counted(results, "reconstructing"):
                 left = len(batch.paths) if wanted is None else wanted - seen
-                seen += min(left, len(batch.paths))
-                finite = self._finite(batch.paths[:left], made[:left])
                 some = batch._replace(
-                    paths=[batch.paths[n] for n in finite],
-                    images=batch.images[finite],
-                    labels=[batch.labels[n] for n in finite],
+                    paths=batch.paths[:left],
+                    images=batch.images[:left],
+                    labels=batch.labels[:left],
                 )
-                shown.add(some, made[finite])
-                good += self._saved(files, some.paths, made[finite])
+                seen += len(some.paths)
+                shown.add(some, made[:left])
+                good += self._saved(files, some.paths, made[:left])
                 if seen == wanted:
                     break
         return Made(good, shown.pictures(separate) if pictured and good else [])

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from aectl import model_file
+from aectl.architecture import Architecture
 from aectl.inference import Features
+from aectl.sections import ModelConfig
 
 FORMATS = [".csv", ".jsonl", ".parquet", ".npz"]
 
@@ -74,8 +76,23 @@ def test_a_model_that_overflows_draws_nothing(aectl, dense, scans, tmp_path):
     for where in (["--out", "t.png"], ["--each", "made"]):
         done = aectl("reconstruct", model, scans, *where)
         assert done.status == 2
-        assert "numbers that are not finite" in done.err
+        assert "weights are too large" in done.err
     assert not list(tmp_path.rglob("*.png"))
+
+
+def test_codes_that_a_model_cannot_decode_are_left_out_and_named(aectl, tmp_path):
+    architecture = Architecture(ModelConfig(hidden=(2,), output_activation="linear"), (1, 8, 8))
+    network = architecture.build()
+    with torch.no_grad():
+        network.decoder.layers[0].weight.fill_(2)
+    model = tmp_path / "m.safetensors"
+    model_file.save(model, network, model_file.ModelCard(architecture))
+    codes = np.array([[0.5, 0.5], [3e38, 3e38], [0, 0]], np.float32)
+    np.savez(tmp_path / "codes.npz", features=codes, path=np.array(["a", "huge", "c"]))
+    done = aectl("reconstruct", model, "--from-codes", "codes.npz", "--each", "made")
+    assert done.status == 1
+    assert "left out huge: the model gives it numbers that are not finite" in done.err
+    assert sorted(path.stem for path in (tmp_path / "made").rglob("*.png")) == ["a", "c"]
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-12, 1.0, 3e19, 5e37])
