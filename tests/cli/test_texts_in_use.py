@@ -21,8 +21,12 @@ LINES = [f"{who} {does} {what}" for who in WORDS for does in VERBS for what in T
 
 def small(*options):
     """The options of a model of text that is trained in a moment."""
-    kind = ("--model", "text-autoencoder", "--hidden", "16" if "text" in options else "16,8")
-    return (*kind, "--length", "8", "--vocabulary", "300", "--epochs", "2", *options)
+    usual = {
+        "--model": "text-autoencoder", "--hidden": "16" if "text" in options else "16,8",
+        "--length": "8", "--vocabulary": "300", "--epochs": "2",
+    }  # fmt: skip
+    left = [word for pair in usual.items() if pair[0] not in options for word in pair]
+    return (*left, *options)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -265,8 +266,9 @@ def test_an_autoencoder_ends_well_below_the_error_of_predicting_the_mean_image(o
 
 
 def test_a_classifier_learns_the_digits():
-    _, rows = trained(digits(), model="classifier", hidden="64", epochs=50, validation=0.2)
-    assert rows[-1]["validation_error"] < 8
+    options = {"model": "classifier", "hidden": "64", "epochs": 50, "validation": 0.2}
+    runs = [trained(digits(), seed=seed, **options)[1] for seed in range(3)]
+    assert np.mean([rows[-1]["validation_error"] for rows in runs]) < 8
 
 
 def test_the_card_says_how_the_network_was_trained_and_is_json():
