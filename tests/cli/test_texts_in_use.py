@@ -227,7 +227,8 @@ def test_a_bad_line_is_told_once_whatever_the_number_of_models(aectl, vector, ma
     assert found.status == 1
     assert [figures["n"] for figures in json.loads(found.out)] == [2, 2]
     assert found.err.splitlines() == [
-        "aectl: left out in.txt:3: is no UTF-8, from byte 1 on",
+        "aectl: left out in.txt:3: is no UTF-8, from byte 1 on; if it is Latin-1, iconv -f latin1"
+        " -t utf-8 in.txt turns it into UTF-8",
         "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1",
         "1 of 3 inputs were left out",
     ]
