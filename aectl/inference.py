@@ -1,6 +1,5 @@
 """What a trained network is used for: each use a generator over batches of images."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from aectl.data.inputs import InputBatch
 from aectl.decoding import USUAL_DECODING, Decoding
 from aectl.errors import DataError, ModelFileError
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics, is_active
-from aectl.models import Classifier, ImageNetwork, Network
+from aectl.models import Classifier, Network
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.pca import PCA
 from aectl.progress import SILENT, Progress
@@ -29,15 +28,8 @@ AnyNetwork = Network | AutoencoderBase
 VECTOR = 32
 """Numbers that a processor works on at once in one step of a loop, at the most."""
 
-
 CLASSES_NAMED = 20
 
-FILTER_VALUES = 1 << 23
-"""Pixels of all images, a copy a unit, through which the gradient of filters is computed."""
-
-LEAST_FILTERED, MOST_FILTERED = 4, 32
-
-PART_VALUES = 1 << 22
 PART = 250
 """Images that are looked at a time where there is no batch."""
 
@@ -243,19 +235,6 @@ def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
     return dead
 
 
-def mean_and_spread(images: Pixels) -> tuple[Floats, Floats]:
-    """The mean and the standard deviation of each pixel, in [0, 1]: (channels, height, width)."""
-    sums, squares = (np.zeros(images.shape[1:], np.int64) for _ in range(2))
-    at_once = max(1, PART_VALUES // images[0].size)
-    for first in range(0, len(images), at_once):
-        part = images[first : first + at_once].astype(np.int64)
-        sums += part.sum(0)
-        squares += (part**2).sum(0)
-    mean = sums / len(images)
-    spread = np.sqrt(np.maximum(squares / len(images) - mean**2, 0))
-    return (mean / 255).astype(np.float32), (spread / 255).astype(np.float32)
-
-
 def parts(images: NDArray[Any], network: AnyNetwork) -> Iterator[NDArray[Any]]:
     """All images, or codes, as many at a time as the network takes in little memory."""
     size = 1 if network.one_at_a_time else PART
@@ -408,39 +387,3 @@ class Preprocessing:
         Raises aectl.errors.ImageError.
         """
         return to_tensor(decode(path, self.shape, self.decoding), torch.device("cpu"))
-
-
-def filters(network: ImageNetwork, images: Pixels, most: int) -> Floats:
-    """What each unit looks for, of `most` units: (units, channels, height, width).
-
-    The gradient of what the unit answers, before its activation, times the standard deviation of
-    each pixel of the `images`, (n, channels, height, width). For a single layer these are its
-    weights in units of how much each pixel varies: the direction that excites the unit most (CS294A
-    notes, section 4), without the pixels that never change and on which the weights are still what
-    chance made them. Of deeper units it is the mean over some of the images: at any one of them,
-    most units of a sparse code below are off, and pass no gradient on.
-    """
-    network.cpu().eval()
-    with torch.no_grad():
-        units = min(most, network.filter_responses(_tensor_of(images[:1])).shape[1])
-    fitting = FILTER_VALUES // (units * math.prod(network.shape))
-    few = min(len(images), max(LEAST_FILTERED, min(MOST_FILTERED, fitting)))
-    gradients: list[Floats] = []
-    for place in np.linspace(0, len(images) - 1, few).round().astype(int):
-        gradients.append(_gradients(network, images[place : place + 1], units))
-        if len(gradients) == 2 and np.array_equal(gradients[0], gradients[1]):  # a single layer
-            break
-    made: Floats = np.mean(gradients, axis=0) * mean_and_spread(images)[1]
-    return made
-
-
-def _gradients(network: ImageNetwork, image: Pixels, units: int) -> Floats:
-    """The gradient of each unit's answer to an image: (units, channels, height, width)."""
-    copies = _tensor_of(image).expand(units, *network.shape).clone().requires_grad_()
-    answers = network.filter_responses(copies)[:, :units]
-    (gradient,) = torch.autograd.grad(answers.diagonal().sum(), copies)
-    return gradient.numpy()
-
-
-def _tensor_of(images: Pixels) -> Tensor:
-    return to_tensor(images, torch.device("cpu"))

@@ -13,6 +13,7 @@ from aectl import inference
 from aectl.data.images import Pixels
 from aectl.data.inputs import InputBatch
 from aectl.errors import ConfigError
+from aectl.filters import filters_of
 from aectl.findings import SAMPLE_SIDE, Code, Findings, Gallery, Mistake, Shown, Units
 from aectl.inference import Floats, Measured
 from aectl.metrics import ReconstructionMetrics, is_active
@@ -197,7 +198,7 @@ def _answers(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
 
 
 def _units(network: ImageNetwork, images: Pixels, answers: Floats) -> Units:
-    filters = inference.filters(network, images, MOST_UNITS)
+    filters = filters_of(network, images, MOST_UNITS)
     total = answers.shape[1]
     answers = answers[:, : len(filters)].astype(np.float64)  # in which no difference overflows
     there = np.where(answers == 0, np.nan, answers)

@@ -292,8 +292,7 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
     import torch
 
     path = resolve(path)
-    opened = _open(path)
-    card, shapes = opened.card, opened.shapes
+    card, shapes, _ = _open(path)
     try:
         with torch.device("meta"):
             network = card.architecture.build()

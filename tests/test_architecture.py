@@ -80,8 +80,9 @@ MAY_IMPORT = {
         "metrics",
         "vocabulary",
     },
+    "filters": {"data", "inference", "models"},
     "findings": set(),
-    "inspection": {"errors", "data", "findings", "inference", "metrics", "models"},
+    "inspection": {"errors", "data", "filters", "findings", "inference", "metrics", "models"},
     "evaluation": {"errors", "data", "models", "metrics", "inference", "model_file", "progress"},
     "training": CORE
     | {"aectl", "data", "models", "metrics", "objective", "text_inference", "training"},

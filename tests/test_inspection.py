@@ -8,6 +8,7 @@ from sklearn.decomposition import PCA
 from aectl import inference
 from aectl.data.datasets import ImageSet
 from aectl.data.inputs import in_memory
+from aectl.filters import filters_of
 from aectl.inspection import BINS, MAPS, Inspection
 from aectl.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.models import Autoencoder, Classifier
@@ -202,7 +203,7 @@ def test_filters_of_a_classifier_on_a_code_are_not_grey(code):
         pixels[number, 0, [number, number + 18]] = 255
     pixels = pixels.reshape(18, 1, 6, 6)
     mean = pixels.mean(0)
-    found = inference.filters(network, pixels, 400)
+    found = filters_of(network, pixels, 400)
     assert (np.abs(found).max((1, 2, 3)) > 0).all()
     wanted = np.mean([image_gradients(network, image) for image in pixels], 0)
     np.testing.assert_allclose(found, wanted * (pixels / 255).std(0), rtol=1e-4, atol=1e-7)
@@ -213,5 +214,5 @@ def test_filters_of_a_classifier_on_a_code_are_not_grey(code):
 def test_filters_of_a_single_layer_are_its_weights_in_units_of_each_pixel_s_deviation(network):
     shown = images(50).images
     weights = network.encoder.to_code.weight.detach().numpy().reshape(10, 1, 6, 6)
-    found = inference.filters(network, shown, 7)
+    found = filters_of(network, shown, 7)
     np.testing.assert_allclose(found, weights[:7] * (shown / 255).std(0), rtol=1e-4, atol=1e-7)

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -137,26 +138,15 @@ def evaluate(
         )
         for card in cards
     ]
+    measuring = _Measuring(session, per_image, sort, pca, probe)
     results = []
     portraits: list[page.Portrait] = []
-    known: dict[tuple[object, ...], float] = {}
     for path, card, inputs in zip(models, cards, found, strict=True):
         evaluation = _evaluation(session, path, card, skip_unknown)
         inspection = Inspection(evaluation.network, card.classes) if report_file else None
-        with session.batches(inputs, card.architecture, told=not results) as batches:
-            measured = _measured(evaluation, batches, session.console, inspection)
-            if per_image:
-                rows = _rows(measured, inputs.labelled)
-                write_each(per_image, rows, "mse" if sort else None, descending=True)
-            collections.deque(measured, maxlen=0)
-        if evaluation.images == 0:
+        result = measuring.result(path, evaluation, inputs, inspection)
+        if result is None:
             return session.outcome.status(0)
-        result = _result(path, evaluation, inputs)
-        if card.architecture.kind != "classifier":
-            if pca:
-                result["pca_mse"] = _pca_mse(evaluation, inputs, known)
-            if probe:
-                result["probe_error"] = evaluation.probe_error(inputs)
         results.append(result)
         if inspection:
             named = " ".join(map(inputs.called, inputs.words))
@@ -247,6 +237,46 @@ def _evaluation(
         session.console,
         skip_unknown,
     )
+
+
+@dataclass
+class _Measuring:
+    """How each model is measured; images that cannot be read are told with the first alone."""
+
+    session: Session
+    per_image: Path | None
+    sort: bool
+    pca: bool
+    probe: bool
+    known: dict[tuple[object, ...], float] = field(default_factory=dict)
+    """The errors of PCA so far."""
+    told: bool = False
+
+    def result(
+        self,
+        path: Path,
+        evaluation: "Evaluation",
+        inputs: "Inputs",
+        inspection: "Inspection | None",
+    ) -> dict[str, Any] | None:
+        """What the report says of a model, None without images; those of a page are looked into."""
+        architecture = evaluation.card.architecture
+        with self.session.batches(inputs, architecture, told=not self.told) as batches:
+            self.told = True
+            measured = _measured(evaluation, batches, self.session.console, inspection)
+            if self.per_image:
+                rows = _rows(measured, inputs.labelled)
+                write_each(self.per_image, rows, "mse" if self.sort else None, descending=True)
+            collections.deque(measured, maxlen=0)
+        if evaluation.images == 0:
+            return None
+        result = _result(path, evaluation, inputs)
+        if architecture.kind != "classifier":
+            if self.pca:
+                result["pca_mse"] = _pca_mse(evaluation, inputs, self.known)
+            if self.probe:
+                result["probe_error"] = evaluation.probe_error(inputs)
+        return result
 
 
 def _measured(

@@ -197,12 +197,13 @@ def _log(card: "ModelCard") -> str:
 def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     """Draws what the units look for and, for an autoencoder, reconstructions; by name."""
     from aectl import inference
+    from aectl.filters import filters_of
     from aectl.models import Classifier
     from aectl.outputs import pictures
 
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
     sample = images.spread(min(SAMPLED, few_enough)).images
-    filters = inference.filters(network, sample, most=pictures.MOST_FILTERS)
+    filters = filters_of(network, sample, most=pictures.MOST_FILTERS)
     dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
     drawn = {"filters": pictures.filter_grid(filters, dead, _told_of(len(filters), dead))}
     if not isinstance(network, Classifier):

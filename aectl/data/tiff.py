@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from aectl.data.channels import over_white, rgb
 from aectl.data.levels import BLOCK, Levels
@@ -143,6 +143,8 @@ def _is_plain(content: bytes) -> bool:
 
 def _by_pillow(content: bytes, number: int, decoding: Decoding) -> Image.Image:
     """A page that libtiff decodes; of 8 bits, in the colours that Pillow knows."""
+    from PIL import TiffImagePlugin  # here, as it would load for every worker
+
     TiffImagePlugin.READ_LIBTIFF = True  # Pillow itself knows no subsampled colours
     image = Image.open(io.BytesIO(content), formats=["TIFF"])
     image.seek(number)
