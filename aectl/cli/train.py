@@ -153,9 +153,7 @@ def train(
 
     import torch
 
-    from aectl.training.run import versions
     from aectl.training.setup import new_run
-    from aectl.training.state import Session
 
     on = machine.torch_device(on_device, threads)
     torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
@@ -170,20 +168,8 @@ def train(
         folder = _parent(resume, f"seed-{plan.seeds[0]}") if plan.several else resume
     else:
         folder = _make_folder(out, plan.config, overwrite)
-    asked = {"recipe": recipe} if recipe else file
-    session = Session(
-        options={},
-        asked=begun.session.asked if begun else {**asked, **given},
-        continued=continued,
-        cwd=begun.session.cwd if begun else os.getcwd(),
-        data_dir=str(reading.data_dir.absolute()),
-        data_sha256=plan.data.checksum,
-        device=on.type,
-        threads=torch.get_num_threads(),
-        versions=versions(),
-        seeds=plan.seeds,
-        several=plan.several,
-    )
+    asked = {**({"recipe": recipe} if recipe else file), **given}
+    session = _session(plan, begun, asked, continued, on.type, reading.data_dir)
     goes_on, begun = begun is not None, None  # and with it, what memory its state takes
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
         _train_all(plan, run, folder, session, tensorboard, console, goes_on)
@@ -236,6 +222,37 @@ def _planned(
         config, data = prepare_again(given, session.options, reading, of_texts)
         start = _start(config) if len(session.seeds) > 1 else None
     return Plan(config, data, start, session.seeds, session.several)
+
+
+def _session(
+    plan: Plan,
+    begun: "TrainingState | None",
+    asked: dict[str, object],
+    continued: list[str],
+    device: str,
+    data_dir: Path,
+) -> "Session":
+    """What a checkpoint holds of this command, or of the one that had `begun`; options are those of
+    each run.
+    """
+    import torch
+
+    from aectl.training.run import versions
+    from aectl.training.state import Session
+
+    return Session(
+        options={},
+        asked=begun.session.asked if begun else asked,
+        continued=continued,
+        cwd=begun.session.cwd if begun else os.getcwd(),
+        data_dir=str(data_dir.absolute()),
+        data_sha256=plan.data.checksum,
+        device=device,
+        threads=torch.get_num_threads(),
+        versions=versions(),
+        seeds=plan.seeds,
+        several=plan.several,
+    )
 
 
 def _train_all(
