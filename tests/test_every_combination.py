@@ -17,8 +17,11 @@ from aectl.training.setup import Reading, new_run, prepare
 
 SIDE, IMAGES = 6, 20
 PATHS = ("dataset", "load", "encoder")
-LARGEST = {"stack": 3, "size": 12, "epochs": 3, "vocabulary": 310}
+LARGEST = {"stack": 3, "size": 12, "epochs": 3, "vocabulary": 310, "max_pixels": 2 * SIDE**2}
 """Above these, a step is only slower."""
+
+LEAST = {"size": 6, "max_pixels": SIDE**2}
+"""Below these, patches or the images themselves are refused."""
 
 ANYTHING = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),
@@ -37,10 +40,9 @@ def sound(name):
         return st.sampled_from([1, 3])
     most = LARGEST.get(name, 20)
     if kind is tuple:
-        least = 6 if name == "size" else 1
-        return st.lists(st.integers(least, most), min_size=1, max_size=2)
+        return st.lists(st.integers(LEAST.get(name, 1), most), min_size=1, max_size=2)
     if kind is int:
-        return st.integers(int(known.at_least), most)
+        return st.integers(LEAST.get(name, int(known.at_least)), most)
     low = known.at_least if known.at_least is not None else known.above
     high = next((x for x in (known.at_most, known.below) if x is not None), 2.0)
     open_ends = {"exclude_min": known.above is not None, "exclude_max": known.below is not None}
