@@ -42,6 +42,11 @@ class Selection:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """The files that are looked for, in words."""
+        wanted = f"--include {' '.join(self.include)}" if self.include else ", ".join(self._endings)
+        return wanted + (f", without --exclude {' '.join(self.exclude)}" if self.exclude else "")
+
     def takes(self, path: str) -> bool:
         """Whether the file at `path`, below the folder, is taken."""
         if not self.enters(path):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aectl.data.folders import OnBad
 from aectl.data.layout import training_part
 from aectl.data.selection import Selection, Skipped
-from aectl.data.texts import ENDINGS, EVERY_TEXT, Account, Line, TextInputs
+from aectl.data.texts import EVERY_TEXT, Account, Line, TextInputs
 from aectl.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,6 @@ def load(
     )  # fmt: skip
     lines = tuple(line for line in inputs.lines(on_bad) if line is not None)
     if not lines:
-        looked = f" (looked for {', '.join(ENDINGS)})" if os.path.isdir(word) else ""
+        looked = f" (looked for {selection})" if os.path.isdir(word) else ""
         raise DataError(f"there is no text in {word}{looked}")
     return TextSet(word if part != word else inputs.called(word), lines)

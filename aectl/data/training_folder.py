@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, find_files, ignore
-from aectl.data.images import SUFFIXES, Pixels, upright_size
+from aectl.data.images import Pixels, upright_size
 from aectl.data.inputs import InputBatch, Inputs
 from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
@@ -107,7 +107,7 @@ def _files(folder: str, words: list[str], selection: Selection, skipped: Skipped
     found = (one for word in words for one in find_files(word, selection, skipped))
     files = [one.file for one in found if one.reason is None]
     if not files:
-        nothing = f"no images in {folder} (looked for {', '.join(SUFFIXES)})"
+        nothing = f"no images in {folder} (looked for {selection})"
         raise DataError("\n".join([nothing, *skipped.told()]))
     return files
 

@@ -199,3 +199,9 @@ def test_a_run_among_texts_is_skipped(aectl, tmp_path):
     count = next(line for line in first.err.splitlines() if " of notes " in line)
     assert count in second.err.splitlines()
     assert "a run of aectl: notes/run" in second.err
+
+
+def test_a_folder_without_wanted_images_tells_what_was_looked_for(aectl, scans):
+    done = aectl("train", "--dataset", scans, "--include", "*.tif", "--exclude", "old")
+    assert (done.status, done.out) == (2, "")
+    assert "(looked for --include *.tif, without --exclude old)" in done.err
