@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from aectl import run_files
 from aectl.cli import options, texts
 from aectl.cli.console import Console
 from aectl.cli.portrait import metrics_beside, portrait
 from aectl.cli.stdout import for_tables, show
 from aectl.cli.verb import Session, named_by, on_stdout, read_card, write_each
-from aectl.errors import ConfigError, OutputError
+from aectl.errors import ConfigError, ModelFileError, OutputError
 from aectl.files import refuse_existing
 from aectl.sections import WITH_A_CODE
 
@@ -115,7 +116,7 @@ def evaluate(
 
     tables.check_destination(on_stdout(per_image), common.overwrite)
     session, naming = Session(common, per_image), named_by(relative_to, absolute)
-    cards = [read_card(path, "eval", (*WITH_A_CODE, "classifier")) for path in models]
+    cards = [_card(path, first=path == models[0]) for path in models]
     if per_image and cards[0].architecture.kind == "classifier":
         raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an input")
     if skip_unknown and all(card.architecture.kind != "classifier" for card in cards):
@@ -186,6 +187,16 @@ def _show(
             console.notice(table.rstrip("\n"))
         else:
             show(table)
+
+
+def _card(path: Path, first: bool) -> "ModelCard":
+    """The card of a model. Raises ModelFileError, which names --dataset after the first model."""
+    try:
+        return read_card(path, "eval", (*WITH_A_CODE, "classifier"))
+    except ModelFileError as error:
+        if first or path.suffix == ".safetensors" or (path / run_files.CHECKPOINT_FOLDER).is_dir():
+            raise
+        raise ModelFileError(f"{error}; images to measure are given by --dataset") from error
 
 
 def _check(

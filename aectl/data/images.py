@@ -176,6 +176,8 @@ def _upright(
 
     A JPEG may come smaller than it is, but not than `shape`.
     """
+    if not content:
+        raise ImageError("is empty, of 0 bytes: copy it again, or delete it")
     if content.startswith(jpeg.START):
         return _of_jpeg(content, decoding, shape)
     if heif.is_heif(content):

@@ -268,3 +268,12 @@ def test_ctrl_c_does_not_wait_for_the_end_of_a_long_computation(
     assert ended == []
     assert (done.status, done.out, list(tmp_path.iterdir())) == (130, "", [])
     assert "interrupted" in done.err
+
+
+@pytest.mark.parametrize("kind", ["folder", "image", "dataset"])
+def test_images_given_after_a_model_are_refused_with_the_option_for_them(aectl, dense, scans, kind):
+    images = {"folder": scans, "image": min(scans.glob("*.png")), "dataset": "digits:test"}
+    done = aectl("eval", dense, images[kind])
+    assert done.status != 0
+    assert str(images[kind]) in done.err
+    assert done.err.endswith("; images to measure are given by --dataset\n")

@@ -299,7 +299,7 @@ BAD_FILES = {
     "webp cut short": (write(bytes_of("WEBP")[:2000]), ""),
     "tiff cut short": (write(bytes_of("TIFF")[:2000]), ""),
     "text": (write(b"this is no picture\n"), "not an image"),
-    "empty": (write(b""), "not an image"),
+    "empty": (write(b""), "is empty"),
     "folder": (lambda path: path.mkdir(), "is a folder"),
     "missing": (lambda path: None, "No such file"),
     "dangling link": (lambda path: path.symlink_to("nowhere"), "No such file"),
