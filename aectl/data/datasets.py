@@ -5,8 +5,7 @@ import hashlib
 import importlib.metadata
 import io
 import logging
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,13 +17,11 @@ from numpy.typing import NDArray
 from aectl import options
 from aectl.data import idx
 from aectl.data.images import Pixels, fit_all
+from aectl.data.origins import origins_of
 from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
 from aectl.types import Shape
 
 log = logging.getLogger(__name__)
-
-DOWNLOAD_TIMEOUT = 10.0
-"""Seconds without an answer after which a download is given up."""
 
 Labels = NDArray[np.int64]
 Loaded = tuple[Pixels, Labels | None, tuple[str, ...]]
@@ -171,13 +168,12 @@ def _digits(data_dir: Path, split: str, download: bool) -> Loaded:
 
 def _idx(torchvision_name: str, classes: tuple[str, ...], data_dir: Path, split: str,
          download: bool) -> Loaded:  # fmt: skip
-    """A dataset in MNIST's own files, plain or gzipped; torchvision is needed to download alone."""
+    """A dataset in MNIST's own files, plain or gzipped."""
     folder = data_dir / torchvision_name / "raw"
     stem = "train" if split == "train" else "t10k"
     files = [folder / f"{stem}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
     if download and not all(idx.present(path) for path in files):
-        with _downloading(torchvision_name, data_dir), idx.without_fragments(folder):
-            getattr(_torchvision_datasets(), torchvision_name)(str(data_dir), download=True)
+        _download(torchvision_name, split, data_dir)
     images, labels = (idx.read(path) for path in files)
     if images.ndim != 3 or labels.shape != images.shape[:1]:
         raise DataError(f"{folder}: its files do not hold as many labels as images")
@@ -195,8 +191,9 @@ def _torchvision(
     except (RuntimeError, FileNotFoundError):
         if not download:
             raise
-        with _downloading(name, data_dir):
-            found = kind(download=True)
+        _download(name, split, data_dir)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            found = kind(download=True)  # it finds the files, and unpacks them
     except Exception as error:
         raise DataError(f"{name} in {data_dir} is damaged: {error!r}") from error
     return unpack(found)
@@ -208,17 +205,13 @@ def _torchvision_datasets() -> Any:
     return datasets
 
 
-@contextlib.contextmanager
-def _downloading(name: str, data_dir: Path) -> Iterator[None]:
-    """Lets torchvision download in silence, and gives up on a server that does not answer."""
+def _download(name: str, split: str, data_dir: Path) -> None:
+    """Fetches the files that are not there. Raises DownloadError or OSError."""
+    from aectl.data.downloads import fetch  # takes as long as the rest of this module
+
     log.info("downloading %s into %s", name, data_dir)
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        socket.setdefaulttimeout(before)
+    for origin in origins_of(name, split):
+        fetch(origin, data_dir)
 
 
 def _train(split: str) -> dict[str, Any]:

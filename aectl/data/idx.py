@@ -1,10 +1,8 @@
 """IDX, the file format of MNIST and its kin, plain or gzipped."""
 
-import contextlib
 import gzip
 import math
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,19 +30,6 @@ def read(path: Path) -> Pixels:
     if start[:3] != b"\0\0\x08" or len(content) != header + math.prod(sizes):
         raise DataError(f"{path} is not an IDX file of bytes, or is cut short")
     return content[header:].reshape(sizes)
-
-
-@contextlib.contextmanager
-def without_fragments(folder: Path) -> Iterator[None]:
-    """Removes what a download that failed in the block left half done: new, never unpacked."""
-    before = set(folder.glob("*.gz"))
-    try:
-        yield
-    except BaseException:
-        for packed in set(folder.glob("*.gz")) - before:
-            if not packed.with_suffix("").exists():
-                packed.unlink()
-        raise
 
 
 def _packed(path: Path) -> Path:

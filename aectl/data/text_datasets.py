@@ -1,14 +1,20 @@
 """The datasets of text that are known by name: where they lie, and where they come from."""
 
-import io
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import IO
 
-from aectl.data.datasets import DOWNLOAD_TIMEOUT
+from aectl.data.origins import DownloadError, Origin
 from aectl.errors import DatasetUnavailableError, UnknownInputError
 from aectl.files import replacing
+
+LARGEST = 64 << 20
+"""Bytes that a split may have."""
+
+PIECE = 1 << 16
 
 
 def is_text_dataset(word: str) -> bool:
@@ -32,8 +38,8 @@ def find(word: str, data_dir: Path, split: str) -> Path:
     path = data_dir / name / f"{split}.txt"
     if not path.is_file():
         try:
-            dataset.download(data_dir / name)
-        except (OSError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+            dataset.download(data_dir)
+        except (OSError, DownloadError, zipfile.BadZipFile, zlib.error, KeyError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DatasetUnavailableError(
                 f"{name}:{split} is not in {data_dir} and cannot be downloaded ({reason});"
@@ -46,31 +52,42 @@ def find(word: str, data_dir: Path, split: str) -> Path:
 class TextDataset:
     """A zip archive, and which of its members is which split."""
 
-    url: str
+    origin: Origin
     members: dict[str, str]
 
-    def download(self, folder: Path) -> None:
-        """Fetches the archive, and writes each split to a file of its own.
+    def download(self, data_dir: Path) -> None:
+        """Fetches the archive, and writes each split to a file of its own beside it.
 
-        Raises OSError, zipfile.BadZipFile, zlib.error or KeyError.
+        Raises OSError, DownloadError, zipfile.BadZipFile, zlib.error or KeyError.
         """
-        import http.client
-        import urllib.request  # takes as long as the rest of this module
+        from aectl.data.downloads import fetch  # takes as long as the rest of this module
 
-        with urllib.request.urlopen(self.url, timeout=DOWNLOAD_TIMEOUT) as answer:  # noqa: S310
-            try:
-                archive = zipfile.ZipFile(io.BytesIO(answer.read()))
-            except http.client.HTTPException as error:
-                raise OSError(f"it broke off: {error}") from error
-        folder.mkdir(parents=True, exist_ok=True)
-        for split, member in self.members.items():
-            with replacing(folder / f"{split}.txt") as temporary:
-                temporary.write_bytes(archive.read(member))
+        path = fetch(self.origin, data_dir)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for split, member in self.members.items():
+                    with archive.open(member) as source:
+                        _write(source, path.with_name(f"{split}.txt"))
+        finally:
+            path.unlink()
+
+
+def _write(source: IO[bytes], path: Path) -> None:
+    """Raises DownloadError for more than may come out of a member of an archive."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for piece in iter(partial(source.read, PIECE), b""):
+            if file.tell() + len(piece) > LARGEST:
+                raise DownloadError(f"the archive holds more than {LARGEST:,} bytes of {path.name}")
+            file.write(piece)
 
 
 TEXTS = {
     "wikitext-2": TextDataset(
-        "https://wikitext.smerity.com/wikitext-2-v1.zip",
+        Origin(
+            "wikitext-2/wikitext-2-v1.zip",
+            ("https://wikitext.smerity.com/wikitext-2-v1.zip",),
+            sha256="92675f1d63015c1c8b51f1656a52d5bdbc33aafa60cc47a218a66e7ee817488c",
+        ),
         {
             "train": "wikitext-2/wiki.train.tokens",
             "valid": "wikitext-2/wiki.valid.tokens",

@@ -6,6 +6,7 @@ import functools
 import gzip
 import hashlib
 import http.server
+import inspect
 import os
 import pickle
 import socket
@@ -20,7 +21,8 @@ import scipy.io
 from conftest import MNIST
 from sklearn.datasets import load_digits
 
-from aectl.data import datasets
+from aectl.data import datasets, downloads
+from aectl.data.origins import ORIGINS, Origin
 from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
 
 DIGITS = tuple("0123456789")
@@ -399,26 +401,28 @@ def md5(data):
 
 
 @pytest.fixture
-def served(monkeypatch):
-    """The four files of a small MNIST by name, which torchvision takes for the real ones."""
-    from torchvision.datasets import MNIST as Torchvision
-
-    files = {
+def served():
+    """The four files of a small MNIST by name."""
+    return {
         f"{stem}-{kind}": gzip.compress(idx(values[::step]), mtime=0)
         for stem, step in (("train", 1), ("t10k", -1))
         for kind, values in (("images-idx3-ubyte.gz", IMAGES), ("labels-idx1-ubyte.gz", LABELS))
     }
-    resources = [(name, md5(data)) for name, data in files.items()]
-    monkeypatch.setattr(Torchvision, "resources", resources)
-    return files
 
 
 @pytest.fixture
-def mirror(monkeypatch):
-    """Points torchvision's MNIST to one address."""
-    from torchvision.datasets import MNIST as Torchvision
+def mirror(monkeypatch, served):
+    """Has files of MNIST come from other addresses; `served` are taken for the real ones."""
 
-    return lambda address: monkeypatch.setattr(Torchvision, "mirrors", [address])
+    def use(*addresses):
+        made = [
+            Origin(f"MNIST/raw/{name}", tuple(at + name for at in addresses), len(data),
+                   hashlib.sha256(data).hexdigest())
+            for name, data in served.items()
+        ]  # fmt: skip
+        monkeypatch.setitem(ORIGINS, "MNIST", made)
+
+    return use
 
 
 def test_mnist_is_downloaded_in_silence_and_then_read_without_the_server(
@@ -449,20 +453,30 @@ def test_why_a_download_failed_is_told(tmp_path, mirror):
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path, mirror, monkeypatch):
-    monkeypatch.setattr(datasets, "DOWNLOAD_TIMEOUT", 0.5)
+    monkeypatch.setattr(downloads, "IDLE_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         mirror(f"http://127.0.0.1:{server.getsockname()[1]}/")
         with pytest.raises(DatasetUnavailableError, match="mnist"):
             datasets.load("mnist", tmp_path)
-    assert socket.getdefaulttimeout() is None
 
 
 def test_a_server_that_answers_too_late_is_given_up(tmp_path, served, mirror, monkeypatch):
-    monkeypatch.setattr(datasets, "DOWNLOAD_TIMEOUT", 0.5)
+    monkeypatch.setattr(downloads, "IDLE_SECONDS", 0.5)
     with serving(served, delay=3) as address:
         mirror(address)
         with pytest.raises(DatasetUnavailableError, match="mnist"):
             datasets.load("mnist", tmp_path)
+
+
+def test_a_file_that_is_not_the_published_one_is_refused(tmp_path, served, mirror):
+    other = {name: data[:-1] + b"!" for name, data in served.items()}
+    with serving(other) as address, serving(served) as sound:
+        mirror(address)
+        with pytest.raises(DatasetUnavailableError, match="SHA-256"):
+            datasets.load("mnist", tmp_path)
+        assert not list((tmp_path / "MNIST" / "raw").iterdir())
+        mirror(address, sound)
+        assert len(datasets.load("mnist", tmp_path)) == 5
 
 
 def test_files_that_are_there_are_not_downloaded_again(tmp_path, mirror):
@@ -492,6 +506,8 @@ def test_usps_is_downloaded_where_it_is_missing(tmp_path, monkeypatch):
     with serving({"usps.t.bz2": data}) as address:
         entry = [f"{address}usps.t.bz2", "usps.t.bz2", md5(data)]
         monkeypatch.setitem(USPS.split_list, "test", entry)
+        origin = Origin("usps.t.bz2", (entry[0],), md5=md5(data), splits=("test",))
+        monkeypatch.setitem(ORIGINS, "USPS", [origin])
         found = datasets.load("usps", tmp_path)
     np.testing.assert_array_equal(found.images[:, 0], images)
 
@@ -506,8 +522,23 @@ def test_svhn_is_downloaded_where_it_is_missing(tmp_path, monkeypatch):
     with serving({"test_32x32.mat": data}) as address:
         entry = [f"{address}test_32x32.mat", "test_32x32.mat", md5(data)]
         monkeypatch.setitem(SVHN.split_list, "test", entry)
+        known = hashlib.sha256(data).hexdigest()
+        origin = Origin("test_32x32.mat", (entry[0],), len(data), known, splits=("test",))
+        monkeypatch.setitem(ORIGINS, "SVHN", [origin])
         found = datasets.load("svhn", tmp_path)
     np.testing.assert_array_equal(found.images, images)
+
+
+@pytest.mark.parametrize("kind", sorted(ORIGINS))
+def test_the_files_are_those_that_torchvision_reads(kind):
+    """By the names and, where it alone has digests, by the MD5 that torchvision has."""
+    import torchvision.datasets
+
+    theirs = inspect.getsource(sys.modules[getattr(torchvision.datasets, kind).__module__])
+    for origin in ORIGINS[kind]:
+        assert os.path.basename(origin.place) in theirs or kind == "EMNIST"
+        assert origin.md5 is None or origin.md5 in theirs
+        assert origin.sha256 or all(url.startswith("https://") for url in origin.urls)
 
 
 @pytest.mark.skipif(

@@ -1,6 +1,7 @@
 """The datasets of text that are known by name."""
 
 import functools
+import hashlib
 import http.server
 import threading
 import zipfile
@@ -8,6 +9,7 @@ import zipfile
 import pytest
 
 from aectl.data import text_datasets
+from aectl.data.origins import Origin
 from aectl.data.text_datasets import TextDataset
 from aectl.data.text_sets import load
 from aectl.data.texts import Account
@@ -44,14 +46,21 @@ def served(tmp_path, monkeypatch):
         for split in ("train", "valid", "test"):
             archive.writestr(f"wikitext-2/wiki.{split}.tokens", f"= {split} =\nof it\n")
     (folder / "broken.zip").write_bytes(b"no archive")
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("wikitext-2/wiki.train.tokens", bytes(2 << 20))
+    real = text_datasets.TEXTS["wikitext-2"]
     handler = functools.partial(Handler, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
-        def use(name):
+        def use(name, fake=False):
             url = f"http://127.0.0.1:{server.server_port}/{name}"
-            members = text_datasets.TEXTS["wikitext-2"].members
-            monkeypatch.setitem(text_datasets.TEXTS, "wikitext-2", TextDataset(url, members))
+            path = folder / name
+            content = path.read_bytes() if path.exists() else b""
+            known = real.origin.sha256 if fake else hashlib.sha256(content).hexdigest()
+            origin = Origin("wikitext-2/wikitext-2-v1.zip", (url,), sha256=known)
+            dataset = TextDataset(origin, real.members)
+            monkeypatch.setitem(text_datasets.TEXTS, "wikitext-2", dataset)
 
         yield use
         server.shutdown()
@@ -66,9 +75,19 @@ def test_a_dataset_that_is_not_here_is_downloaded_once(tmp_path, served, on_bad)
     assert len(load("wikitext-2:valid", tmp_path, on_bad, Account())) == 2
 
 
-@pytest.mark.parametrize("name", ["gone.zip", "broken.zip", "short.zip"])
-def test_a_download_that_fails_says_so_and_leaves_nothing(tmp_path, served, name, on_bad):
+@pytest.mark.parametrize("name", ["gone.zip", "broken.zip", "short.zip", "bomb.zip"])
+def test_a_download_that_fails_says_so_and_leaves_nothing(
+    tmp_path, served, name, on_bad, monkeypatch
+):
+    monkeypatch.setattr(text_datasets, "LARGEST", 1 << 20)
     served(name)
     with pytest.raises(DatasetUnavailableError, match="cannot be downloaded"):
+        load("wikitext-2", tmp_path, on_bad, Account())
+    assert not list(tmp_path.glob("wikitext-2/*"))
+
+
+def test_an_archive_that_is_not_the_published_one_is_refused(tmp_path, served, on_bad):
+    served("texts.zip", fake=True)
+    with pytest.raises(DatasetUnavailableError, match="SHA-256"):
         load("wikitext-2", tmp_path, on_bad, Account())
     assert not list(tmp_path.glob("wikitext-2/*"))
