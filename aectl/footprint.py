@@ -37,12 +37,13 @@ def activation_bytes(architecture: Architecture) -> int:
 
 
 def measuring_bytes(architecture: Architecture) -> int:
-    """Bytes that measuring one input takes, beside those of the activations: of an image, six
-    copies as 64-bit floats; of a text, three of the logits of its tokens.
+    """Bytes that measuring one input takes, beside those of the activations: of an image, the
+    first one, and the sum of all as 64-bit floats; of a text, three copies of the logits of its
+    tokens.
     """
     if architecture.kind == TEXT_AUTOENCODER:
         return logits_bytes(architecture.tokens, architecture.shape[2])
-    return 0 if architecture.classes else 6 * 2 * FLOAT * math.prod(architecture.shape)
+    return 0 if architecture.classes else 3 * FLOAT * math.prod(architecture.shape)
 
 
 def logits_bytes(tokens: int, length: int) -> int:

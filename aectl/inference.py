@@ -171,7 +171,8 @@ def reconstruct(
 def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
     """The reconstructions, in [0, 1], of uint8 images (n, channels, height, width), on the CPU."""
     cpu = torch.device("cpu")
-    made = network.to(cpu).eval().reconstruct(to_tensor(images, cpu))
+    network.to(cpu).eval()
+    made = torch.cat([network.reconstruct(to_tensor(part, cpu)) for part in parts(images, network)])
     refuse_overflow(made)
     return made.numpy()
 

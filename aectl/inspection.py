@@ -26,6 +26,9 @@ SAMPLED_PIXELS = 2_500_000
 SAMPLED_VALUES = 1 << 26
 """In their codes."""
 
+HELD_BYTES = 1 << 28
+"""Of the images that are remembered, of which a page needs few where they are large."""
+
 MOST_UNITS = 400
 BINS = 24
 STRONGEST = 12
@@ -43,7 +46,9 @@ class Inspection:
         self._network = network
         self._numbers = {name: number for number, name in enumerate(classes)}
         self._sample = _Spread(_sample_size(network))
-        self._best, self._worst = _Extremes(), _Extremes(largest=True)
+        self._extremes = min(EXTREMES, _held(network) // 4 or 1)
+        self._best = _Extremes(self._extremes)
+        self._worst = _Extremes(self._extremes, largest=True)
         self._errors: list[Floats] = []
         self._mistaken: list[_Image] = []
         self._mistakes: list[Mistake] = []
@@ -105,7 +110,8 @@ class Inspection:
         """The images of the smallest error, of about the median, and of the largest."""
         errors = np.concatenate(self._errors)
         of_sample = errors[:: self._sample.step]
-        median = np.argsort(np.abs(of_sample - np.median(errors)), kind="stable")[:EXTREMES]
+        median = np.argsort(np.abs(of_sample - np.median(errors)), kind="stable")
+        median = median[: self._extremes]
         return {
             "best": self._gallery(self._best.kept, self._best.errors),
             "median": self._gallery([self._sample.kept[n] for n in median], of_sample[median]),
@@ -158,14 +164,15 @@ class _Spread:
 class _Extremes:
     """The images of the smallest errors, or the largest, the most extreme first."""
 
-    def __init__(self, largest: bool = False) -> None:
+    def __init__(self, most: int, largest: bool = False) -> None:
+        self._most = most
         self._sign = -1 if largest else 1
         self.kept: list[_Image] = []
         self.errors: Floats = np.empty(0, np.float32)
 
     def add(self, batch: InputBatch, errors: Floats) -> None:
         both = np.concatenate([self.errors, errors])
-        order = np.argsort(self._sign * both, kind="stable")[:EXTREMES]
+        order = np.argsort(self._sign * both, kind="stable")[: self._most]
         before = len(self.kept)
         self.kept = [self.kept[n] if n < before else _image(batch, int(n) - before) for n in order]
         self.errors = both[order]
@@ -175,7 +182,13 @@ def _sample_size(network: ImageNetwork) -> int:
     """How many images a page has room for, and memory for their codes."""
     pixels = math.prod(min(side, SAMPLE_SIDE) for side in network.shape[1:])
     wide = network.classes_count if isinstance(network, Classifier) else network.code_size
-    return max(LEAST_SAMPLED, min(MOST_SAMPLED, SAMPLED_PIXELS // pixels, SAMPLED_VALUES // wide))
+    wanted = min(MOST_SAMPLED, SAMPLED_PIXELS // pixels, SAMPLED_VALUES // wide)
+    return min(max(LEAST_SAMPLED, wanted), _held(network))
+
+
+def _held(network: ImageNetwork) -> int:
+    """How many of a network's images may be remembered."""
+    return HELD_BYTES // math.prod(network.shape) or 1
 
 
 @torch.inference_mode()

@@ -1,7 +1,7 @@
 """What is measured, each figure defined once and summed up batch by batch in float64."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,9 @@ from aectl.types import PAD
 MOST_NATS = 700.0
 
 EPSILON = torch.finfo(torch.float64).eps
+
+VALUES = 1 << 22
+"""Pixels of a batch that are measured at a time."""
 
 BASELINES = ("unigram", "sentence")
 """The guesses without a model that texts are measured against."""
@@ -75,19 +78,23 @@ class ReconstructionMetrics:
         """
         if images.device.type == "mps":  # which has no float64
             images, reconstruction = images.cpu(), reconstruction.cpu()
-        x = images.flatten(1).double()
-        squares = (reconstruction.flatten(1).double() - x).square()
+        images, reconstruction = images.flatten(1), reconstruction.flatten(1)
         if self.images == 0:
-            self._squares = self._x_squares = x.new_zeros(())
-            self._x = x.new_zeros(x.shape[1])
-            self._origin = x[0].clone()
-        self.images += len(x)
-        x = x - self._origin  # the variance is then no small difference of large sums
-        self._squares = self._squares + squares.sum()
-        self._x += x.sum(0)
-        self._x_squares = self._x_squares + x.square().sum()
+            self._squares = self._x_squares = images.new_zeros((), dtype=torch.float64)
+            self._x = images.new_zeros(images.shape[1], dtype=torch.float64)
+            self._origin = images[0].clone()
+        self.images += len(images)
+        errors = images.new_zeros(len(images), dtype=torch.float64)
+        for part in _parts(*images.shape):
+            x = images[:, part].double()
+            squares = (reconstruction[:, part].double() - x).square()
+            x -= self._origin[part]  # the variance is then no small difference of large sums
+            self._squares = self._squares + squares.sum()
+            self._x[part] += x.sum(0)
+            self._x_squares = self._x_squares + x.square().sum()
+            errors += squares.sum(1)
         self.codes.update(code)
-        return squares.mean(1)
+        return errors / images.shape[1]
 
     def result(self) -> dict[str, float]:
         """Every figure by name; the design's section 4 says what each is."""
@@ -107,8 +114,15 @@ class ReconstructionMetrics:
     def _variation(self) -> float:
         """sum ||x - mean||^2 of all images; 0 where it is within the rounding of its sums."""
         total = self._x_squares.item()
-        variation = total - self._x.square().sum().item() / self.images
+        squares = sum(self._x[part].square().sum().item() for part in _parts(1, len(self._x)))
+        variation = total - squares / self.images
         return variation if variation > self.images * EPSILON * total else 0.0
+
+
+def _parts(rows: int, columns: int) -> Iterator[slice]:
+    """Columns of a matrix, as many at a time as take little memory as 64-bit floats."""
+    at_once = max(1, VALUES // rows)
+    return (slice(first, first + at_once) for first in range(0, columns, at_once))
 
 
 def is_active(code: Tensor, active_above: float | None) -> Tensor:

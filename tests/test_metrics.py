@@ -8,6 +8,7 @@ import torch
 from sklearn import metrics
 from sklearn.datasets import load_digits
 
+from aectl import metrics as metrics_of_aectl
 from aectl.errors import DataError
 from aectl.metrics import (
     ClassificationMetrics,
@@ -223,3 +224,13 @@ def test_the_perplexity_of_what_is_no_number_is_none(logit, perplexity):
 def test_no_texts_to_measure_is_a_data_error():
     with pytest.raises(DataError, match="no texts"):
         TextMetrics().result()
+
+
+@pytest.mark.parametrize("values", [1, 100, 64 * 30 + 1])
+def test_images_that_are_measured_in_parts_have_the_same_figures(values, monkeypatch):
+    x, code = digits()[:90], codes(90)
+    whole = measured(x, noisy(x), code, cuts=[30, 60])
+    monkeypatch.setattr(metrics_of_aectl, "VALUES", values)
+    parts = measured(x, noisy(x), code, cuts=[30, 60])
+    assert parts[0] == pytest.approx(whole[0], rel=1e-12)
+    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-12)

@@ -1,5 +1,6 @@
 """`aectl reconstruct`: images beside what a model makes of them, and walks through its codes."""
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from aectl.outputs.single_files import SingleFiles
 
 PICTURED, WALKED = 40, 5
+PICTURED_BYTES = 1 << 26
+"""Of the images in a picture, unless --count says how many."""
 RANGED = 1000
 DEFAULT_OUT = Path("reconstructions.png")
 TITLE = "original above, reconstruction below, and the mean squared error"
@@ -57,7 +60,7 @@ def reconstruct(
             help="Show the first so many images, or texts.",
             min=1,
             max=1000,
-            show_default="40; 5 with --traverse; with --each, and of text, all",
+            show_default="40, fewer of large images; 5 with --traverse; all with --each, or text",
         ),
     ] = None,
     separate: Annotated[
@@ -177,8 +180,9 @@ class _Use:
         """Images beside their reconstructions."""
         from aectl.outputs.single_files import SingleFiles
 
-        wanted = count or (None if self.each else PICTURED)
-        shown = _Shown(count or PICTURED if pictured else 0)
+        most = count or self._pictured
+        wanted = count or (None if self.each else most)
+        shown = _Shown(most if pictured else 0)
         files = SingleFiles(self.each, self.session.common.overwrite) if self.each else None
         inputs = self.session.inputs(words, self.card)
         with self.session.batches(inputs, self.card.architecture, most=wanted) as batches:
@@ -200,6 +204,11 @@ class _Use:
                 if seen == wanted:
                     break
         return Made(good, shown.pictures(separate) if pictured and good else [])
+
+    @property
+    def _pictured(self) -> int:
+        """How many images a picture shows where nothing is said."""
+        return max(1, min(PICTURED, PICTURED_BYTES // math.prod(self.card.shape)))
 
     def interpolated(self, ends: tuple[str, str], steps: int) -> Made:
         """A row from one image to another."""
@@ -259,20 +268,22 @@ class _Use:
 
         network = load_autoencoder(self.model)
         files = SingleFiles(self.each, self.session.common.overwrite) if self.each else None
-        most = count or (None if files else PICTURED)
+        shown_at_most = count or self._pictured
+        most = count or (None if files else shown_at_most)
         good, shown, names = 0, [], list[str]()
-        for first in range(0, min(most or len(codes), len(codes)), inference.PART):
-            part = slice(first, min(first + inference.PART, most or len(codes)))
+        at_once = 1 if network.one_at_a_time else inference.PART
+        for first in range(0, min(most or len(codes), len(codes)), at_once):
+            part = slice(first, min(first + at_once, most or len(codes)))
             made = inference.decode_codes(network, codes.part(part))
             finite = self._finite(codes.names[part], made)
             some = [codes.names[part][n] for n in finite]
             good += self._saved(files, some, made[finite])
-            if pictured and len(names) < (count or PICTURED):
+            if pictured and len(names) < shown_at_most:
                 shown.append(made[finite])
                 names += some
         if not pictured or not good:
             return Made(good, [])
-        kept = slice(count or PICTURED)
+        kept = slice(shown_at_most)
         images = pictures.to_bytes(np.concatenate(shown)[kept])
         return Made(good, [pictures.image_grid(images, _told(names[kept]))])
 

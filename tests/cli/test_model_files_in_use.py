@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from aectl import footprint, model_file, text_inference
+from aectl import footprint, inspection, model_file, text_inference
 from aectl.architecture import Architecture
 from aectl.cli import machine, main
 from aectl.metrics import TextMetrics
@@ -153,11 +154,11 @@ def test_a_model_larger_than_the_memory_is_refused_with_the_number(
     )
     path = of_architecture(architecture, tmp_path / "m.safetensors")
     assert path.stat().st_size < 10_000
-    monkeypatch.setattr(machine, "memory", lambda: 1 << 31)
+    monkeypatch.setattr(machine, "memory", lambda: 1 << 30)
     done = aectl(verb, path)
     assert (done.status, done.out) == (2, "")
     assert done.err == (
-        f"aectl: {path} needs 2.8 GiB of memory for a single input; this machine has 2.0 GiB\n"
+        f"aectl: {path} needs 1.2 GiB of memory for a single input; this machine has 1.0 GiB\n"
     )
 
 
@@ -229,3 +230,23 @@ def test_names_that_stdout_cannot_hold_are_no_defect(
         assert "aectl zażółć".encode(encoding, "backslashreplace") in said
     else:
         assert b"mse" in said
+
+
+def test_a_picture_shows_fewer_images_where_they_are_large(aectl, dense, scans, monkeypatch):
+    assert aectl("reconstruct", dense, scans, "--count", 3, "--out", "three.png").status == 0
+    monkeypatch.setattr(sys.modules["aectl.cli.reconstruct"], "PICTURED_BYTES", 3 * 64 + 63)
+    assert aectl("reconstruct", dense, scans, "--out", "some.png").status == 0
+    assert Path("some.png").read_bytes() == Path("three.png").read_bytes()
+
+
+def test_a_page_remembers_fewer_images_where_they_are_large(aectl, dense, scans, monkeypatch):
+    held = []
+    add = inspection.Inspection.add
+    monkeypatch.setattr(inspection, "HELD_BYTES", 8 * 64)
+    monkeypatch.setattr(
+        inspection.Inspection, "add", lambda self, m: add(self, m) or held.append(self)
+    )
+    assert aectl("eval", dense, "--dataset", scans, "--report", "page.html").status == 0
+    made = held[-1].findings()
+    assert 4 <= len(made.sample.images) <= 8
+    assert {len(gallery.shown.images) for gallery in made.galleries.values()} == {2}
