@@ -70,9 +70,9 @@ def remove_half_written(path: Path) -> None:
 
 
 def save_text(path: Path, text: str) -> None:
-    """Writes a text file. Raises OutputError."""
+    """Writes a text file; what is not UTF-8 in names is spelt out. Raises OutputError."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def save_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

@@ -240,13 +240,15 @@ def test_a_picture_shows_fewer_images_where_they_are_large(aectl, dense, scans, 
 
 
 def test_a_page_remembers_fewer_images_where_they_are_large(aectl, dense, scans, monkeypatch):
-    held = []
-    add = inspection.Inspection.add
+    found = []
+    findings = inspection.Inspection.findings
     monkeypatch.setattr(inspection, "HELD_BYTES", 8 * 64)
     monkeypatch.setattr(
-        inspection.Inspection, "add", lambda self, m: add(self, m) or held.append(self)
+        inspection.Inspection,
+        "findings",
+        lambda *arguments: found.append(findings(*arguments)) or found[-1],
     )
     assert aectl("eval", dense, "--dataset", scans, "--report", "page.html").status == 0
-    made = held[-1].findings()
+    [made] = found
     assert 4 <= len(made.sample.images) <= 8
     assert {len(gallery.shown.images) for gallery in made.galleries.values()} == {2}

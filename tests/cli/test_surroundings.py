@@ -1,6 +1,7 @@
 """Full disks, closed streams, no home: training works there, or says why not in a line."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,13 @@ def test_a_file_s_name_cannot_steer_the_terminal(aectl, dense, tmp_path):
         assert done.status == 2
         assert r"\x1b[2J\x07ü\x9b31m.png" in done.err
         assert all(character.isprintable() or character == "\n" for character in done.err)
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_trained_on(aectl, scans):
+    photos = os.fsdecode(b"photos \xff")
+    shutil.copytree(scans, photos)
+    run = ["--epochs", 1, "--hidden", 4, "--quiet"]
+    done = aectl("train", "--dataset", photos, *run, "--out", "one")
+    assert (done.status, done.err) == (0, "")
+    assert r"photos \udcff" in Path("one/config.toml").read_text()
+    assert Path("one/report.html").read_text().count("photos")
