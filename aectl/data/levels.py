@@ -1,5 +1,6 @@
 """Values of any depth as 8 bits: which value of a file is black and which is white."""
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -68,14 +69,14 @@ class Levels:
         if self.identity:
             return values
         many = values.dtype.kind == "u" and values.itemsize <= 2 and values.size > 2 * TABLE
-        table = self._scaled(np.arange(TABLE, dtype=np.float64)) if many else None
         made = np.empty(values.shape, np.uint8)
         rows = max(1, BLOCK * len(values) // max(1, values.size))
         for top in range(0, len(values), rows):
             part = values[top : top + rows]
             self._see(part)
-            shades = self._scaled(part.astype(np.float64)) if table is None else table.take(part)
-            made[top : top + rows] = shades
+            made[top : top + rows] = (
+                self._table.take(part) if many else self._scaled(part.astype(np.float64))
+            )
         return made
 
     def remarks(self) -> tuple[Remark, ...]:
@@ -93,6 +94,11 @@ class Levels:
             f"has 16 bits, but no value above {self.highest:.0f}: train with --value-range"
             f" 0,{DOUBTFUL} if {DOUBTFUL} is white, with --value-range 0,65535 if it is so dark"
         )
+
+    @cached_property
+    def _table(self) -> NDArray[np.uint8]:
+        """The shade of each value of 16 bits."""
+        return self._scaled(np.arange(TABLE, dtype=np.float64))
 
     def _see(self, values: NDArray[Any]) -> None:
         """Takes note of how far the values reach. Raises ImageError where that is too far."""

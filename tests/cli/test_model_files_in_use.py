@@ -192,8 +192,8 @@ def test_a_model_file_cannot_steer_the_terminal(
 
 
 def test_a_table_in_a_pipe_keeps_its_bytes(aectl, steering, scans):
-    out = aectl("classify", steering, scans / "000.png").out
-    assert STEERING in out or out.splitlines()[1].split(",")[1] in "123456789"
+    out = aectl("classify", steering, scans / "000.png", "--top-k", "10").out
+    assert STEERING in out
 
 
 NAME = b"caf\xe9"
