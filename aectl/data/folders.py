@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from aectl import run_files
 from aectl.data.archives import ARCHIVES
 from aectl.data.decoders import Found
+from aectl.data.names import spelt
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
 
 OnBad = Callable[[str, str], None]
@@ -103,16 +104,19 @@ def label_of(path: str, folder: str) -> str | None:
 
 
 def name_of(folder: str) -> str | None:
-    """The name of a folder, or of an archive without its ending; None for the root."""
+    """The name of a folder, or of an archive without its ending, as a label; None for the root."""
     name = os.path.basename(os.path.abspath(folder))
     endings = [end for end in ARCHIVES if name.lower().endswith(end)]
-    return name[: -len(max(endings, key=len))] if endings else name or None
+    return spelt(name[: -len(max(endings, key=len))] if endings else name) or None
 
 
 def class_of(path: str, folder: str) -> str | None:
-    """The sub-folder of `folder` in which a file lies; None for a file right in it."""
+    """The sub-folder of `folder` in which a file lies, as a label; None for a file right in it.
+
+    A label is spelt as it stands in tables and model files from here on, so that they agree.
+    """
     parts = PurePosixPath(path).relative_to(folder).parts
-    return parts[0] if len(parts) > 1 else None
+    return spelt(parts[0]) if len(parts) > 1 else None
 
 
 def _identity(folder: str) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """Training on folders: their splits, the files that are chosen, and what verbs measure then."""
 
+import csv
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -126,3 +128,29 @@ def test_an_option_that_takes_one_value_is_refused_twice(aectl, tmp_path, argume
 def test_options_of_several_values_and_switches_may_be_given_again(aectl, dense, scans):
     done = aectl("encode", dense, scans, "--include", "00*", "--include", "01*", "-q", "-q")
     assert len(done.out.splitlines()) == 1 + 20
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [(b"caf\xe9", "file:caf%E9"), (b"\xff\xfe", "file:%FF%FE"), (b"file:x", "file:x"), (b"=1+1", "=1+1")],
+)  # fmt: skip
+def test_a_class_of_any_bytes_has_one_name_from_training_to_tables(
+    aectl, scans, tmp_path, name, label
+):
+    for place, files in ((name, "0[0-3]?.png"), (b"zoo", "0[4-7]?.png")):
+        folder = tmp_path / "set" / os.fsdecode(place)
+        folder.mkdir(parents=True)
+        for path in scans.glob(files):
+            (folder / path.name).write_bytes(path.read_bytes())
+    done = aectl(*TRAIN, "set", "--model", "classifier")
+    assert done.status == 0, done.err
+    assert set(model_file.read_card(tmp_path / "run").classes) == {label, "zoo"}
+    result = measured(aectl("eval", "run", "--dataset", "set", "--json"))
+    assert (result["n"], set(result["classes"])) == (80, {label, "zoo"})
+    done = aectl("classify", "run", "set", "--label-from-folder", "--out", "t.csv")
+    assert done.status == 0, done.err
+    rows = list(csv.DictReader((tmp_path / "t.csv").open(encoding="utf-8")))
+    labels, said = ({row[column].lstrip("'") for row in rows} for column in ("label", "prediction"))
+    assert labels == {label, "zoo"} and said <= labels
+    right = sum(row["label"] == row["prediction"] for row in rows)
+    assert result["accuracy"] == pytest.approx(right / 80)
