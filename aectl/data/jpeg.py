@@ -97,12 +97,12 @@ def sampling(layers: list[tuple[int, int, int, int]]) -> tuple[int, int]:
     """How much larger an image must be decoded than it is wanted, across and down, for its colour.
 
     `layers` are those of Pillow's header: identifier, horizontal and vertical sampling factor, ...
-    Where one component has more than twice the samples of another, as in 4:1:1, libjpeg takes the
-    colour of a reduced scale from even fewer samples than there are.
+    libjpeg scales a component less where it has half the samples both ways, as in 4:2:0; else, as
+    in 4:2:2 and 4:1:1, the colour of a reduced scale has even fewer samples than there are.
     """
     factors = [[layer[n] for layer in layers] for n in (1, 2)]
     across, down = (max(each) // max(1, min(each)) for each in factors)
-    return (across if across > 2 else 1), (down if down > 2 else 1)
+    return (1, 1) if (across, down) == (2, 2) else (across, down)
 
 
 def mended(content: bytes, decoding: Decoding) -> Mended:

@@ -132,8 +132,13 @@ def test_options_of_several_values_and_switches_may_be_given_again(aectl, dense,
 
 @pytest.mark.parametrize(
     ("name", "label"),
-    [(b"caf\xe9", "file:caf%E9"), (b"\xff\xfe", "file:%FF%FE"), (b"file:x", "file:x"), (b"=1+1", "=1+1")],
-)  # fmt: skip
+    [
+        (b"caf\xe9", "file:caf%E9"),
+        (b"\xff\xfe", "file:%FF%FE"),
+        (b"file:x", "file:x"),
+        (b"=1+1", "=1+1"),
+    ],
+)
 def test_a_class_of_any_bytes_has_one_name_from_training_to_tables(
     aectl, scans, tmp_path, name, label
 ):
