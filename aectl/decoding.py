@@ -1,11 +1,11 @@
-"""The options of decoding an image file, and the remarks that come back with its pixels."""
+"""The options of decoding an image file, and the remarks returned with its pixels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 MAX_PIXELS = 89_478_485
-"""Pillow, too, takes an image of more pixels for an attack on the machine's memory."""
+"""The limit above which Pillow, too, treats an image as an attack on memory."""
 
 REFUSE, KEEP = "refuse", "keep"
 TRUNCATED = (REFUSE, KEEP)
@@ -14,11 +14,11 @@ TRUNCATED = (REFUSE, KEEP)
 
 @dataclass(frozen=True)
 class Decoding:
-    """How a file becomes pixels, beside their shape: the same way from the options to the workers.
+    """How image files are decoded, apart from the shape.
 
-    `value_range`: the values in a file that become black and white; None: those of its format.
-    `max_pixels`: an image with more is refused. `truncated`: whether a JPEG that is cut short is
-    refused, or kept with what there is of it.
+    `value_range`: the values in a file of black and of white; None: those of its format.
+    `max_pixels`: larger images are refused. `truncated`: whether a truncated JPEG is refused, or
+    read as far as it goes.
     """
 
     value_range: tuple[float, float] | None = None
@@ -35,17 +35,17 @@ USUAL_DECODING = Decoding()
 
 
 class Remark(StrEnum):
-    """Something that a user should know of an image that was read; the value is how it is said."""
+    """A remark on an image that was read; the value is the text of the notice."""
 
-    CHANNELS = "channels that the file does not explain were left aside"
+    CHANNELS = "channels of unknown meaning were ignored"
     DARK = (
-        "no value above a quarter of 65,535, which was taken for white"
-        " (train with --value-range LOW,HIGH if another one is)"
+        "no value is above a quarter of 65,535, which was taken as white"
+        " (train with --value-range LOW,HIGH if white is another value)"
     )
     PAGES = "only the first page was read"
     FRAMES = "only the first frame was read"
-    TRUNCATED = "cut short, and kept with what there is"
+    TRUNCATED = "truncated; only the readable part was used"
 
 
 OnRemark = Callable[[str, Remark], None]
-"""Told the path of each image of which there is something to say, and what."""
+"""Called with the path of an image and a remark on it."""

@@ -1,7 +1,7 @@
-"""The memory that a network needs at inference, told from its architecture alone.
+"""The memory that a network needs at inference, computed from its architecture alone.
 
-How many inputs a network sees at a time may change the last bits of what it gives, so it must not
-depend on the machine: a network that needs much for each input sees one at a time, everywhere.
+The batch size may change the last bits of the output, so it must not depend on the machine: a
+network that needs much memory for each input processes one at a time, on every machine.
 """
 
 import math
@@ -13,20 +13,20 @@ from aectl.sections import TEXT_AUTOENCODER
 
 FLOAT = 4
 ROWS = 32
-"""Inputs that any network sees together at least, unless it sees one at a time."""
+"""The smallest batch at inference, unless inputs are processed one at a time."""
 
 ROOM = 1 << 29
-"""Bytes of activations that they may take."""
+"""Maximum bytes of activations of such a batch."""
 
 
 def one_at_a_time(architecture: Architecture) -> bool:
-    """Whether `ROWS` inputs would need too much memory together."""
+    """Whether a batch of `ROWS` inputs would need too much memory."""
     return ROWS * activation_bytes(architecture) > ROOM
 
 
 def activation_bytes(architecture: Architecture) -> int:
-    """Bytes that encoding and decoding takes for each input, at most: the input, what a layer sees,
-    what it gives before and after its activation.
+    """Upper bound of the bytes for encoding and decoding one input: the input, and the input,
+    pre-activations and output of the largest layer.
     """
     below = activation_bytes(architecture.encoder) if architecture.encoder else 0
     if architecture.tokens:
@@ -37,9 +37,8 @@ def activation_bytes(architecture: Architecture) -> int:
 
 
 def measuring_bytes(architecture: Architecture) -> int:
-    """Bytes that measuring one input takes, beside those of the activations: of an image, the
-    first one, and the sum of all as 64-bit floats; of a text, three copies of the logits of its
-    tokens.
+    """Bytes for measuring one input, in addition to the activations: for an image, the first image
+    and the sum of all as 64-bit floats; for a text, three copies of its logits.
     """
     if architecture.kind == TEXT_AUTOENCODER:
         return logits_bytes(architecture.tokens, architecture.shape[2])
@@ -47,12 +46,12 @@ def measuring_bytes(architecture: Architecture) -> int:
 
 
 def logits_bytes(tokens: int, length: int) -> int:
-    """Bytes of a text's logits, their softmax and its logarithm: one a token and place."""
+    """Bytes of the logits of a text, their softmax and its logarithm, at each position."""
     return 3 * FLOAT * tokens * (length + 1)
 
 
 def _widths(architecture: Architecture) -> Iterator[int]:
-    """Numbers that each layer gives, the input's first; the decoder has those of the encoder."""
+    """Number of outputs of each layer, after that of the input; the decoder mirrors the encoder."""
     channels, height, width = architecture.shape
     hidden = architecture.hidden
     if architecture.encoder:
@@ -71,8 +70,8 @@ def _widths(architecture: Architecture) -> Iterator[int]:
 
 
 def _values_of_text(architecture: Architecture) -> int:
-    """Numbers that a text takes: of each token the gates and states of the recurrent layers, and of
-    each slot of a shorter text, the tokens that it could be, six times.
+    """Floats for one text: for each token the gates and states of the recurrent layers, and for
+    each position of a shorter text six times the size of the vocabulary.
     """
     config, length, tokens = architecture.config, architecture.shape[2], architecture.tokens
     if architecture.kind == "classifier":

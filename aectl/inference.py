@@ -124,7 +124,7 @@ def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
     """
     if not all(torch.as_tensor(result).isfinite().all() for result in results):
         raise ModelFileError(
-            "the model's weights are too large: what it computes is not finite in 32-bit floats"
+            "the model's weights are too large: its output overflows 32-bit floats"
         )
 
 
@@ -314,13 +314,13 @@ def _of_known_classes(
     if len(known) == len(batch.labels):
         return batch
     if None in batch.labels:
-        raise DataError("a classifier is measured against labels, and there are none")
+        raise DataError("a classifier needs labels to be measured, and the input has none")
     if metrics.unknown is None:
         unknown = next(label for label in batch.labels if label not in numbers)
         named = ", ".join(list(numbers)[:CLASSES_NAMED]) + ", ..." * (len(numbers) > CLASSES_NAMED)
         raise DataError(
-            f"a classifier is measured against labels, and '{unknown}' is none of the model's"
-            f" {len(numbers)} classes: {named}; --skip-unknown leaves such inputs out"
+            f"the label '{unknown}' is not one of the model's {len(numbers)} classes: {named};"
+            " --skip-unknown leaves such inputs out"
         )
     metrics.unknown += len(batch.labels) - len(known)
     return batch._replace(

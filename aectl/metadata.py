@@ -1,7 +1,7 @@
-"""The JSON in a model file, read so strictly that nothing after it has to check again.
+"""Strict reading of the JSON in a model file, so that no later code has to check it again.
 
-Every value is bounded; fields that decide what a model computes are known or refused. What is
-said of the training decides nothing: of it, known fields have their type, and others are kept.
+Every value is bounded, and unknown fields are refused. Only in the record of the training, which
+does not affect the results, unknown fields are kept; known ones must have their type.
 """
 
 import hashlib
@@ -16,16 +16,16 @@ from aectl.config import OPTIONS
 from aectl.errors import ConfigError, ModelFileError
 
 LONGEST_TEXT = 1_000_000
-"""Characters."""
+"""Characters of a string."""
 
 MOST_ITEMS = 1_000_000
-"""Of a list or an object."""
+"""Items of a list or an object."""
 
 DEEPEST = 8
-"""Lists and objects in each other."""
+"""Levels of nested lists and objects."""
 
 LARGEST = 2**63 - 1
-"""Of whole numbers; others are finite."""
+"""The largest whole number; other numbers must be finite."""
 
 
 DIGEST = "sha256"
@@ -33,26 +33,26 @@ DIGEST = "sha256"
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The JSON object that a text holds.
+    """Parses a JSON object.
 
-    Raises ModelFileError for anything else, and for a value that no aectl writes: NaN, a field
-    given twice, half a character, what is longer, deeper or larger than the bounds above.
+    Raises ModelFileError for anything else, and for values that aectl never writes: NaN, a field
+    given twice, an unpaired surrogate, or one beyond the limits above.
     """
     try:
         value = json.loads(text, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
-        raise ModelFileError("its description is no JSON") from None
+        raise ModelFileError("its description is not JSON") from None
     if not isinstance(value, dict):
-        raise ModelFileError("its description is no JSON object")
+        raise ModelFileError("its description is not a JSON object")
     if flaw := _flaw(value, 1):
         raise ModelFileError(flaw.removeprefix("."))
     return value
 
 
 def write(described: Mapping[str, Any]) -> str:
-    """The text that `parse` reads, its digest at the end.
+    """The JSON that `parse` reads, with its digest at the end.
 
-    Bytes of names that are not UTF-8, which Python holds as halves of characters, are spelt out.
+    Bytes of names that are not UTF-8, which Python holds as surrogates, are escaped.
     """
     text = json.dumps(_spelt(described), allow_nan=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -60,7 +60,7 @@ def write(described: Mapping[str, Any]) -> str:
 
 
 def is_as_written(text: str) -> bool:
-    """Whether the digest at the end of a description is that of the text before it."""
+    """Whether the digest at the end of a description matches the text before it."""
     end = re.search(rf', "{DIGEST}": "([0-9a-f]{{64}})"}}\Z', text)
     if end is None:
         return False
@@ -68,15 +68,15 @@ def is_as_written(text: str) -> bool:
 
 
 def only(described: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
-    """Raises ModelFileError for fields of an object, called `what`, beside the `known` ones."""
+    """Raises ModelFileError for unknown fields of an object, which the message calls `what`."""
     if unknown := sorted(map(repr, described.keys() - set(known))):
         raise ModelFileError(f"{what} has unknown fields: {', '.join(unknown)}")
 
 
 def training(value: object) -> dict[str, Any]:
-    """What a model file says of the training. Raises ModelFileError for a field of another type."""
+    """Checks the record of the training. Raises ModelFileError for a field of the wrong type."""
     if not isinstance(value, dict):
-        raise ModelFileError("it does not say how it was trained")
+        raise ModelFileError("it has no record of how it was trained")
     for name, (wanted, fits) in OF_TRAINING.items():
         if name in value and not fits(value[name]):
             raise ModelFileError(f"training.{name} must be {wanted}; {shown(value[name])} given")
@@ -90,7 +90,7 @@ def training(value: object) -> dict[str, Any]:
 
 
 def shown(value: object) -> str:
-    """A value in a message: as Python writes it, the beginning of a long one."""
+    """The repr of a value for a message, shortened if it is long."""
     said = repr(value)
     return said if len(said) <= 80 else f"{said[:80]}..."
 
@@ -121,7 +121,7 @@ def _are_tokens_by_name(value: object) -> bool:
     )
 
 
-A_TEXT, A_COUNT = ("a text", _is_text), ("a whole number from 0", _is_count)
+A_TEXT, A_COUNT = ("a string", _is_text), ("a whole number of at least 0", _is_count)
 OF_TRAINING: dict[str, tuple[str, Callable[[object], bool]]] = {
     "command": A_TEXT,
     "options": ("an object", _is_object),
@@ -129,35 +129,35 @@ OF_TRAINING: dict[str, tuple[str, Callable[[object], bool]]] = {
     "parts": A_COUNT,
     "texts": A_COUNT,
     "data_sha256": A_TEXT,
-    "seconds": ("a number from 0", _is_duration),
+    "seconds": ("a number of at least 0", _is_duration),
     "finished": A_TEXT,
     "device": A_TEXT,
     "threads": A_COUNT,
-    "versions": ("an object of texts", _are_texts_by_name),
+    "versions": ("an object of strings", _are_texts_by_name),
     "baselines": ("an object of lists of tokens", _are_tokens_by_name),
 }
-"""The fields of `training`: what each is, in words and as a test. Its options are those of
+"""The fields of `training`: the type of each, in words and as a test. Its options are those of
 `config.OPTIONS`."""
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a field stands there twice")
+        raise ValueError("a field is given twice")
     return found
 
 
 def _flaw(value: object, depth: int) -> str:
-    """The place of a value that is out of bounds, below this one, and why it is; "" for none."""
+    """Names the value beyond the limits, within this one, and the reason; "" if there is none."""
     if isinstance(value, str):
         return _flaw_of_text(value)
     if isinstance(value, int | float):
         bounded = abs(value) <= LARGEST if isinstance(value, int) else math.isfinite(value)
-        return "" if bounded else f" is no finite number, or too large: {shown(value)}"
+        return "" if bounded else f" is not a finite number, or is too large: {shown(value)}"
     if not isinstance(value, list | dict):
         return ""
     if depth > DEEPEST:
-        return " lies too deep"
+        return " is nested too deeply"
     if len(value) > MOST_ITEMS:
         return f" has {len(value):,} items"
     if isinstance(value, list):
@@ -174,7 +174,7 @@ def _flaw_of_text(text: str) -> str:
     if len(text) > LONGEST_TEXT:
         return f" has {len(text):,} characters"
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        return f" has half a character: {shown(text)}"
+        return f" has an unpaired surrogate: {shown(text)}"
     return ""
 
 
@@ -189,5 +189,5 @@ def _spelt(value: Any) -> Any:
 
 
 def _whole(text: str) -> str:
-    """A text whose bytes that are not UTF-8 are spelt out: `caf\\xe9`."""
+    """The text with bytes that are not UTF-8 escaped: `caf\\xe9`."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -104,7 +104,7 @@ class ModelCard:
     def from_json(cls, described: object) -> "ModelCard":
         """The inverse of `to_json`. Raises ModelFileError for anything else."""
         if not isinstance(described, dict):
-            raise ModelFileError("its description is no JSON object")
+            raise ModelFileError("its description is not a JSON object")
         version = _version(described.get("format_version"))
         metadata.only(described, FIELDS, "its description")
         _sha256(described.get(metadata.DIGEST))
@@ -136,39 +136,39 @@ class ModelCard:
 
 def _version(value: object) -> int:
     if type(value) is not int or value < 1:
-        raise ModelFileError(f"it has no format version, but {metadata.shown(value)}")
+        raise ModelFileError(f"its format version is {metadata.shown(value)}")
     if value > FORMAT_VERSION:
         raise ModelFileError(
-            f"it is of format version {value}, and this aectl reads up to"
-            f" {FORMAT_VERSION}: a newer aectl can read it"
+            f"it has format version {value}, and this aectl reads up to"
+            f" {FORMAT_VERSION}: update aectl to read it"
         )
     return value
 
 
 def _classes(value: object, count: int) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ModelFileError("its classes are no list of names")
+        raise ModelFileError("its classes are not a list of names")
     if len(value) != count:
         raise ModelFileError(f"it names {len(value)} classes for {count} outputs")
     if len(set(value)) != count:
-        raise ModelFileError("its classes have a name twice")
+        raise ModelFileError("two of its classes have the same name")
     return tuple(value)
 
 
 def _sha256(value: object) -> str | None:
     if value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
         return value
-    raise ModelFileError(f"{metadata.shown(value)} is no digest")
+    raise ModelFileError(f"{metadata.shown(value)} is not a SHA-256 digest")
 
 
 def _vocabulary(value: object, tokens: int) -> Vocabulary | None:
     if not tokens:
         if value is not None:
-            raise ModelFileError("it has a vocabulary and reads no text")
+            raise ModelFileError("it has a vocabulary, but is not a text model")
         return None
     vocabulary = Vocabulary.from_json(value)
     if len(vocabulary) != tokens:
-        raise ModelFileError(f"it has {len(vocabulary)} tokens for a network of {tokens}")
+        raise ModelFileError(f"its vocabulary has {len(vocabulary)} tokens, its network {tokens}")
     return vocabulary
 
 
@@ -183,7 +183,7 @@ def _value_range(preprocessing: object) -> tuple[float, float] | None:
         or not all(type(value) is float and math.isfinite(value) for value in given)
         or not given[0] < given[1]
     ):
-        raise ModelFileError(f"its range of values is {given!r}, not two numbers, the lower first")
+        raise ModelFileError(f"its value range is {given!r}, not two increasing numbers")
     return given[0], given[1]
 
 
@@ -206,13 +206,13 @@ def resolve(path: Path) -> Path:
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
             begun = (path / run_files.CHECKPOINT_FOLDER).is_dir()
-            why = f" yet; aectl train --resume {shlex.quote(str(path))} goes on" if begun else ""
+            why = f" yet; aectl train --resume {shlex.quote(str(path))} continues" if begun else ""
             raise ModelFileError(f"the folder {path} holds no {FILE_NAME}{why}")
         return path / FILE_NAME
     if not path.exists():
         raise ModelFileError(f"no model file {path}")
     if not path.is_file():
-        raise ModelFileError(f"{path} is no model: it is no regular file")
+        raise ModelFileError(f"{path} is not a model: it is not a regular file")
     return path
 
 
@@ -273,9 +273,9 @@ def verify(path: Path) -> Verified:
     path = resolve(path)
     card, shapes, described = _open(path)
     if card.weights_sha256 is None:
-        raise ModelFileError(f"{path} holds no digest of its weights: an older aectl wrote it")
+        raise ModelFileError(f"{path} has no digest of its weights: an older aectl wrote it")
     if card.format_version > 1 and not metadata.is_as_written(described):
-        raise ModelFileError(f"{path}: its description is not the one that was saved")
+        raise ModelFileError(f"{path}: its description was changed after it was saved")
     with safe_open(path, framework="numpy") as file:
         found = digest((name, file.get_tensor(name)) for name in sorted(shapes))
     if card.weights_sha256 != found:

@@ -137,7 +137,7 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
     """Texts out of a list, or a single one."""
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
-        raise ConfigError(f"{flag(name)} must be a list of texts; {value!r} given")
+        raise ConfigError(f"{flag(name)} must be a list of strings; {value!r} given")
     return tuple(parts)
 
 

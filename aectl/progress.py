@@ -1,4 +1,4 @@
-"""Long work, followed while it goes on; Ctrl-C ends it at once, whatever native code it is in."""
+"""Progress of long work; Ctrl-C ends it at once, even while native code runs."""
 
 import threading
 import time
@@ -28,20 +28,20 @@ Made = TypeVar("Made")
 
 
 class Progress:
-    """Follows long work in silence; a subclass may show it."""
+    """Runs long work silently; a subclass may show its progress."""
 
     def counted(
         self, results: Iterable[Counted], what: str, noun: str = "images", total: int | None = None
     ) -> Iterator[Counted]:
-        """The same results, while they are counted; there are `total` inputs, if that is known."""
+        """Yields the same results and counts them; `total` is the number of inputs, if known."""
         yield from results
 
     def awaited(self, work: Callable[[], Made], what: str) -> Made:
-        """The result of `work`, or what it raises.
+        """Returns the result of `work`, or raises its exception.
 
-        It runs in a thread of its own: Python raises KeyboardInterrupt in the main thread alone,
-        and there not before native code returns, which may take minutes. A work that is
-        interrupted is left behind in its thread, which ends with the process.
+        The work runs in a separate thread: Python raises KeyboardInterrupt only in the main
+        thread, and only after native code returns, which may take minutes. Interrupted work
+        continues in its thread until the process ends.
         """
         made: Future[Made] = Future()
         threading.Thread(target=_fulfil, args=(made, work), daemon=True).start()
@@ -55,7 +55,7 @@ class Progress:
                 self._waiting(what, time.monotonic() - started)
 
     def _waiting(self, what: str, seconds: float) -> None:
-        """Told several times a second that work goes on, and for how long it has."""
+        """Called several times a second while work continues, with the seconds since its start."""
 
 
 SILENT = Progress()

@@ -67,21 +67,21 @@ class DataConfig(Section):
     )  # fmt: skip
     value_range: tuple[float, float] | None = option(
         None,
-        "The values in image files that are black and white, where their format does not say; the "
-        "model keeps them.",
+        "The values of black and of white in image files, where their format does not state them; "
+        "the model stores them.",
         lengths=(2, 2),
         when=("model", OF_IMAGES),
         unset="those of the format",
     )
     max_pixels: int = option(
         MAX_PIXELS,
-        "Pixels of an image file at the most; one with more is left out.",
+        "Maximum number of pixels of an image file; larger ones are left out.",
         at_least=1,
         when=("model", OF_IMAGES),
     )
     truncated: str = option(
         REFUSE,
-        "JPEGs that are cut short: leave them out (refuse), or learn from what there is (keep).",
+        "Truncated JPEGs: leave them out (refuse), or read them as far as they go (keep).",
         choices=TRUNCATED,
         when=("model", OF_IMAGES),
     )
@@ -93,13 +93,13 @@ class DataConfig(Section):
     )
     include: tuple[str, ...] | None = option(
         None,
-        "Of a folder, take the files that match this pattern, such as 'good/*.png', whatever their "
-        "endings; may be given several times.",
-        unset="those with the endings of images; of text, .txt and .tsv",
+        "In a folder, use the files that match this pattern, such as 'good/*.png', whatever their "
+        "extension; may be given several times.",
+        unset="those with the extension of an image; for text, .txt and .tsv",
     )
     exclude: tuple[str, ...] | None = option(
         None,
-        "Of a folder, skip the files and folders that match this pattern; may be given several "
+        "In a folder, skip the files and folders that match this pattern; may be given several "
         "times.",
         unset="none",
     )

@@ -83,12 +83,12 @@ def read(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
         header, start = _header(file, room)
         metadata = header.pop(METADATA, {})
         if not isinstance(metadata, dict) or not all(map(_is_text, metadata.values())):
-            raise ValueError("its metadata are no texts")
+            raise ValueError("its metadata are not strings")
         places = sorted(_place(name, entry) for name, entry in header.items())
         end = 0
         for place in places:
             if place.begin != end:
-                raise ValueError("its tensors do not stand one behind the other")
+                raise ValueError("its tensors have gaps or overlap")
             end = place.end
         if start + end != room:
             raise ValueError("it is cut short, or too long")
@@ -114,7 +114,7 @@ def _header(file: IO[bytes], room: int) -> tuple[dict[str, Any], int]:
     except RecursionError:
         raise ValueError("its header is nested too deeply") from None
     if not isinstance(header, dict):
-        raise ValueError("its header is no JSON object")
+        raise ValueError("its header is not a JSON object")
     return header, 8 + length
 
 
@@ -134,9 +134,9 @@ def _place(name: str, entry: object) -> _Place:
     dtype, place = entry.get("dtype"), _sizes(entry.get("data_offsets"))
     shape = _sizes(entry.get("shape"))
     if dtype not in DTYPES or shape is None or place is None or len(place) != 2:
-        raise ValueError(f"tensor {name!r} has no type, no shape or no place")
+        raise ValueError(f"tensor {name!r} lacks a type, a shape or an offset")
     if place[1] - place[0] != math.prod(shape) * _itemsize(dtype):
-        raise ValueError(f"tensor {name!r} has not the size of its shape")
+        raise ValueError(f"tensor {name!r} has a size that does not match its shape")
     return _Place(place[0], place[1], name, DTYPES[dtype], shape)
 
 
@@ -157,7 +157,7 @@ def _read_one(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> "Tensor":
     try:
         tensor = torch.empty(shape, dtype=getattr(torch, dtype))
     except RuntimeError as error:
-        raise ValueError(f"a tensor of shape {list(shape)} cannot be made: {error}") from None
+        raise ValueError(f"a tensor of shape {list(shape)} cannot be created: {error}") from None
     left = values(tensor)
     while left:
         read = file.readinto(left)  # type: ignore[attr-defined]
@@ -165,5 +165,5 @@ def _read_one(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> "Tensor":
             raise ValueError("it became shorter while it was read")
         left = left[read:]
     if dtype == "bool" and (tensor.view(torch.uint8) > 1).any():
-        raise ValueError("it holds truth values that are neither true nor false")
+        raise ValueError("it has boolean values other than 0 and 1")
     return tensor

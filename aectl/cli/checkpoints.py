@@ -64,8 +64,8 @@ class Checkpoints:
             elif self._epochs is not None:
                 other = " --lr X" if isinstance(error, DivergedError) else ""
                 error.add_note(
-                    f"training is kept, {self._epochs} of its {self._planned} epochs over: aectl"
-                    f" train --resume {shlex.quote(str(self._folder))}{other} goes on"
+                    f"training is saved after {self._epochs} of {self._planned} epochs: aectl"
+                    f" train --resume {shlex.quote(str(self._folder))}{other} continues"
                 )
             raise
 

@@ -1,4 +1,4 @@
-"""What goes to stderr: notices, progress, and the account of inputs that could not be read."""
+"""Output to stderr: notices, progress, and the record of inputs that could not be read."""
 
 import contextlib
 import csv
@@ -28,11 +28,11 @@ MOST_NAMED = 100
 
 PLAIN_SECONDS = 10.0
 RATE_SECONDS = 1.0
-"""Before so long, the speed of a work is not known."""
+"""Seconds of work before its speed is shown."""
 
 
 class Console(Progress):
-    """stderr, as loud as the user wants it."""
+    """Messages to stderr, as many as the user wants."""
 
     def __init__(self, quiet: bool, plain: bool = False) -> None:
         self.quiet, self.plain = quiet, plain
@@ -42,24 +42,24 @@ class Console(Progress):
         log.setLevel(logging.WARNING if quiet else logging.INFO)
 
     def notice(self, message: str) -> None:
-        """Says how work goes, or what to do next, unless --quiet is given."""
+        """Prints progress or a hint, unless --quiet is given."""
         if not self.quiet:
             complain(message)
 
     def warning(self, message: str) -> None:
-        """Says that something is probably wrong with the result, also with --quiet."""
+        """Prints that the result is probably wrong, also with --quiet."""
         complain(f"warning: {message}")
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody is looking who wants to see progress, on a terminal that can move."""
+        """Whether stderr is a terminal that supports live progress, and progress is wanted."""
         dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown")
         return not (self.quiet or self.plain or dumb) and sys.stderr.isatty()
 
     def counted(
         self, results: Iterable[Counted], what: str, noun: str = "images", total: int | None = None
     ) -> Iterator[Counted]:
-        """The same results, with a live count on a terminal, and elsewhere a line now and then."""
+        """The same results; shows a live count on a terminal, and elsewhere occasional lines."""
         left, count, began = TimeLeft(), 0, time.monotonic()
         said = f"{{:,}} of {total:,} {noun}" if total else f"{{:,}} {noun}"
         with self._shown(what) as show:
@@ -73,7 +73,7 @@ class Console(Progress):
 
     @contextlib.contextmanager
     def _shown(self, what: str) -> Iterator[Callable[[str], None]]:
-        """Shows what it is given: live on a terminal, elsewhere as a line now and then."""
+        """Shows the texts passed to it: live on a terminal, elsewhere as occasional lines."""
         if not self.interactive:
             last = time.monotonic()
 
@@ -98,7 +98,7 @@ class Console(Progress):
             yield lambda said: bar.update(task, said=said)
 
     def awaited(self, work: Callable[[], Made], what: str) -> Made:
-        """The result of `work`, with the time it takes on a terminal, and elsewhere a line."""
+        """The result of `work`; shows the time it takes, elsewhere than on a terminal as a line."""
         self._last_told = 0.0
         if not self.interactive:
             return super().awaited(work, what)
@@ -119,7 +119,7 @@ class Console(Progress):
 
 @dataclass
 class Outcome:
-    """Counts what happened to the inputs, and alone decides between exit status 0 and 1."""
+    """Records the inputs that were left out; decides between exit status 0 and 1."""
 
     console: Console
     errors: Path | None = None
@@ -134,20 +134,20 @@ class Outcome:
 
     @cached_property
     def skipped(self) -> "Skipped":
-        """What the searches of folders and archives leave aside."""
+        """Files and folders that searches of folders and archives skipped."""
         from aectl.data.selection import Skipped
 
         return Skipped()
 
     def tell_skipped(self) -> None:
-        """Says what was left aside since it was said last."""
+        """Prints which files and folders were skipped since the last call."""
         for line in self.skipped.told():
             self.console.notice(printable(line))
 
     def on_bad(self, path: str, reason: str) -> None:
-        """Takes note of an input that could not be read, and names it on stderr.
+        """Records an input that could not be read, and names it on stderr.
 
-        Raises DataError where one is enough.
+        Raises DataError with --strict.
         """
         if self.strict:
             raise DataError(f"{printable(path)}: {reason} (--strict stops here)")
@@ -155,16 +155,18 @@ class Outcome:
         if len(self.bad) <= MOST_NAMED:
             complain(f"aectl: left out {printable(path)}: {reason}")
         elif len(self.bad) == MOST_NAMED + 1:
-            where = f"only in {self.errors}" if self.errors else "counted; --errors FILE lists all"
+            where = (
+                f"listed in {self.errors}" if self.errors else "counted; --errors FILE lists all"
+            )
             complain(f"aectl: {MOST_NAMED} inputs were left out; further ones are {where}")
 
     def on_remark(self, path: str, remark: Remark) -> None:
-        """Takes note of something to say of an image that was read."""
+        """Records a remark on an image that was read."""
         first, count = self.remarks.get(remark, (path, 0))
         self.remarks[remark] = first, count + 1
 
     def tell_remarks(self) -> None:
-        """Says each remark once, with the number of its images and the first of them."""
+        """Prints each remark once, with the number of its images and the first of them."""
         for remark, (first, count) in sorted(self.remarks.items()):
             images = "1 image" if count == 1 else f"{count:,} images, such as"
             self.console.notice(f"aectl: {remark}: {images} {printable(first)}")
@@ -173,13 +175,13 @@ class Outcome:
     def status(self, good: int, noun: str = "images") -> int:
         """The exit status after `good` inputs; writes the --errors file.
 
-        Raises DataError where there was nothing that could be read.
+        Raises DataError if no input could be read.
         """
         if self.errors is not None:
             self._write_errors(self.errors)
         self.tell_remarks()
         if good == 0:
-            nothing = f"there are no {noun} in the input"
+            nothing = f"the input has no {noun}"
             if self.bad:
                 nothing = f"none of the {len(self.bad)} inputs could be read"
             raise DataError("\n".join([nothing, *map(printable, self.skipped.told())]))

@@ -94,8 +94,8 @@ def evaluate(
         bool,
         typer.Option(
             "--skip-unknown",
-            help="Of a classifier, leave out inputs of classes that it does not know; their number "
-            "stands in the report as unknown.",
+            help="For a classifier, leave out inputs of classes that it does not know; the report "
+            "shows their number as unknown.",
         ),
     ] = False,
     relative_to: options.RelativeTo = None,
@@ -120,7 +120,7 @@ def evaluate(
     if per_image and cards[0].architecture.kind == "classifier":
         raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an input")
     if skip_unknown and all(card.architecture.kind != "classifier" for card in cards):
-        raise ConfigError("--skip-unknown has no effect without a classifier")
+        raise ConfigError("--skip-unknown has no effect without a classifier; leave it out")
     if any(card.vocabulary for card in cards):
         texts.refuse(session, pca=pca, probe=probe, report=report_file is not None)
         if len({(card.vocabulary is None, card.architecture.kind) for card in cards}) > 1:
@@ -173,7 +173,7 @@ def _show(
     from aectl.outputs import report
 
     for unknown in {result["unknown"] for result in results if result.get("unknown")}:
-        console.warning(f"inputs of classes that the model does not know, left out: {unknown:,}")
+        console.warning(f"inputs left out, of classes that the model does not know: {unknown:,}")
     if as_json:
         show(report.to_json(results))
     elif as_csv:
@@ -211,7 +211,7 @@ def _check(
     if all(as_json_or_csv):
         raise ConfigError("give either --json or --csv, not both")
     if per_image and on_stdout(per_image) is None and any(as_json_or_csv):
-        raise ConfigError("--per-image - takes stdout; --json and --csv need it, too")
+        raise ConfigError("--per-image -, --json and --csv all use stdout; give --per-image a file")
     if sort and not per_image:
         raise ConfigError("--sort orders the table of --per-image; name one")
     if per_image and len(models) > 1:

@@ -19,7 +19,7 @@ def info(
         bool,
         typer.Option(
             "--verify",
-            help="Check that weights and description are those that were saved, by their digests.",
+            help="Check the weights and the description against the digests saved with them.",
         ),
     ] = False,
     debug: options.Debug = False,

@@ -48,7 +48,7 @@ MaxPixels = Annotated[
     int,
     typer.Option(
         "--max-pixels", metavar="N", min=1,
-        help="Pixels of an image file at the most; one with more is left out.",
+        help="Maximum number of pixels of an image file; larger ones are left out.",
         rich_help_panel=READ,
     ),
 ]  # fmt: skip
@@ -56,7 +56,7 @@ Truncated = Annotated[
     Literal["refuse", "keep"],
     typer.Option(
         "--truncated",
-        help="JPEGs that are cut short: leave them out, or take what there is and mark it in a "
+        help="Truncated JPEGs: leave them out, or read them as far as they go and mark them in a "
         "column truncated.",
         rich_help_panel=READ,
     ),
@@ -167,7 +167,7 @@ Threads = Annotated[
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", help="Say nothing but errors and warnings on stderr.", rich_help_panel=RUN
+        "--quiet", "-q", help="Print only errors and warnings on stderr.", rich_help_panel=RUN
     ),
 ]
 Plain = Annotated[
@@ -181,7 +181,7 @@ Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)
 ]
 
-TOGETHER = "; one folder with links to several is learnt from as one"
+TOGETHER = "; to train on several folders, put links to them in one folder"
 
 METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
 METAVARS_OF = {
@@ -229,7 +229,7 @@ class Command(TyperCommand):
             once = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
             if once and sum(option is other for other in order) > 1:
                 several = TOGETHER if option.name == "dataset" else ""
-                ctx.fail(f"{option.opts[0]} is given several times and takes one value{several}")
+                ctx.fail(f"{option.opts[0]} takes one value, and is given several times{several}")
         return super().parse_args(ctx, args)
 
 

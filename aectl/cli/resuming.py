@@ -1,4 +1,4 @@
-"""Training that goes on from what an earlier command kept in its run folder."""
+"""Continuing a training from the state in its run folder."""
 
 import dataclasses
 import math
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from aectl.training.state import RunState, Session, TrainingState
 
 MAY_CHANGE = ("lr", "clip_grad", "epochs")
-"""The options that --resume takes: those that mend a training that diverged, or lengthen one."""
+"""The options that --resume takes: they repair a training that diverged, or lengthen one."""
 
 
 def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState":
-    """The state in a run folder, of those of its seeds that are left.
+    """Loads the state in a run folder, with the seeds that are not yet trained.
 
-    Raises ConfigError for options that would make it another training, or leave nothing to do, and
-    ModelFileError where the state cannot be read, or is of another run than the folder.
+    Raises ConfigError for options that would change the training, or if nothing is left to do, and
+    ModelFileError if the state cannot be read, or belongs to another run.
     """
     from aectl.training import checkpoint
 
     if others or given.keys() - set(MAY_CHANGE):
         *most, last = map(flag, MAY_CHANGE)
         raise ConfigError(
-            f"--resume goes on with the options that training began with; only {', '.join(most)}"
-            f" and {last}, and those of how it runs, may be given"
+            f"--resume uses the options of the original training; only {', '.join(most)}"
+            f" and {last}, and options of how it runs, may be given"
         )
     state = checkpoint.load(run)
     _refuse_other_run(run, state.session)
@@ -44,8 +44,8 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
     over = checkpoint.is_finished(run)
     if over and "epochs" not in given and not left:
         raise ConfigError(
-            f"the training of {run} is over, its {len(state.run.rows)} epochs; --epochs N trains it"
-            " longer"
+            f"the training of {run} is finished ({len(state.run.rows)} epochs); --epochs N"
+            " trains it longer"
         )
     _refuse_too_few(given.get("epochs"), state.run, over)
     session = dataclasses.replace(state.session, seeds=[first, *left])
@@ -53,44 +53,47 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
 
 
 def compare(session: "Session", data: "ImageSet | TextSet", console: Console) -> None:
-    """Raises DataError where the data are others than those that training began with."""
+    """Raises DataError if the data are not those of the original training."""
     from aectl.training.run import versions
 
     if session.data_sha256 != data.checksum:
-        raise DataError(f"the data of {data.name} are not those that training began with")
+        raise DataError(
+            f"the data of {data.name} are not those of the original training; restore them, or"
+            " start a new training"
+        )
     for name, version in versions().items():
         if session.versions.get(name) != version:
             console.warning(
-                f"training began with {name} {session.versions.get(name)}, and goes on with"
-                f" {version}: the weights may not be those of a run in one go"
+                f"training was started with {name} {session.versions.get(name)} and continues with"
+                f" {version}: the weights may differ from those of an uninterrupted run"
             )
 
 
 def restore(
     run: "Run", state: "TrainingState", given: Mapping[str, object], console: Console
 ) -> list[str]:
-    """Puts the state in place and says how training goes on.
+    """Restores the state and prints how training continues.
 
-    Returns a line for each time that it went on with other options.
+    Returns one line for each time that training was continued with other options.
     """
     run.restore(state.run)
     done = len(run.rows)
-    said = f"going on after {done} of {run.planned_epochs} epochs"
+    said = f"continuing after {done} of {run.planned_epochs} epochs"
     if not given:
         console.notice(said)
         return state.session.continued
     training = run.config.training
     course = f"the {training.schedule} schedule" if training.optimizer != "lbfgs" else "the rate"
     console.notice(
-        f"{said}: {course} is that of {training.epochs} epochs, and the learning rate goes on at"
-        f" {run.next_lr:.3g}"
+        f"{said}: {course} is that of {training.epochs} epochs, and the learning rate continues"
+        f" at {run.next_lr:.3g}"
     )
     changes = " ".join(f"{flag(name)} {value}" for name, value in sorted(given.items()))
     return [*state.session.continued, f"after {done} epochs: {changes}"]
 
 
 def _refuse_other_run(run: Path, session: "Session") -> None:
-    """Raises ModelFileError where the folder's config.toml is not that of its checkpoint."""
+    """Raises ModelFileError if config.toml and the checkpoint are of different runs."""
     path = run / run_files.CONFIG
     if not path.is_file():
         return
@@ -99,19 +102,20 @@ def _refuse_other_run(run: Path, session: "Session") -> None:
             Config.from_options(options).values() for options in (session.options, read_toml(path))
         )
     except ConfigError as error:
-        raise ModelFileError(f"{error}; without that file, training can go on") from None
+        raise ModelFileError(f"{error}; correct that file or remove it to continue") from None
     for name in sorted((kept.keys() | there.keys()) - set(MAY_CHANGE)):
         if kept.get(name) != there.get(name):
             raise ModelFileError(
-                f"{path} and the checkpoint beside it are not of the same run: {flag(name)} is"
-                f" {there.get(name)} and {kept.get(name)}; without that file, training can go on"
+                f"{path} and the checkpoint beside it are of different runs: {flag(name)} is"
+                f" {there.get(name)} and {kept.get(name)}; to continue from the checkpoint, remove"
+                f" {path.name}"
             )
 
 
 def _refuse_too_few(epochs: object, state: "RunState", over: bool) -> None:
-    """Raises ConfigError where there would be nothing left to train."""
+    """Raises ConfigError if nothing would be left to train."""
     if not isinstance(epochs, int) or state.stage:
         return
     done = state.loop.epochs
     if epochs < done + math.ceil(state.loop.step > 0) or (over and epochs == done):
-        raise ConfigError(f"--epochs {epochs} is not more than the {done} that are over already")
+        raise ConfigError(f"--epochs {epochs} must be more than the {done} completed epochs")

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: what they become, and how they wait for a step of training or an import."""
+"""Handling of SIGINT and SIGTERM, delayed until a training step or an import is over."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Any
 
 IMPORTING = "<frozen importlib._bootstrap>"
-"""The file that Python names for the frames of an import."""
+"""The file name of the stack frames of an import."""
 
 RETRY_SECONDS = 0.02
 
@@ -17,8 +17,8 @@ class Terminated(KeyboardInterrupt):
 
 
 def handle() -> None:
-    """Lets SIGINT and SIGTERM raise KeyboardInterrupt and Terminated from now on, so that nothing
-    is left half done; one that is ignored, as under nohup, stays so.
+    """Makes SIGINT and SIGTERM raise KeyboardInterrupt and Terminated, so that files are left
+    complete; a signal that is ignored, as under nohup, stays ignored.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -26,9 +26,9 @@ def handle() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raises what a signal stands for, at once or, within an import, when that is over.
+    """Raises the exception of a signal at once or, during an import, after it.
 
-    Compiled modules turn what is raised while they are initialised into errors of their own.
+    Compiled modules turn exceptions raised while they are initialised into other errors.
     """
     if _within_import(frame):
         again = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number))
@@ -47,7 +47,7 @@ def _within_import(frame: FrameType | None) -> bool:
 
 
 class Signals:
-    """SIGINT and SIGTERM wait, in a `with` block, until `check` raises what they stand for.
+    """SIGINT and SIGTERM wait, in a `with` block, until `check` raises their exception.
 
     A second one does not wait.
     """

@@ -1,4 +1,4 @@
-"""What goes to stdout: results, whatever its encoding, and harmless to a terminal."""
+"""Output to stdout: results, in any encoding, with control characters escaped on a terminal."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show(text: str) -> None:
-    """Writes lines to be read; what the encoding of stdout does not have is spelt out."""
+    """Writes lines of text; characters that the encoding of stdout lacks are escaped."""
     try:
         data = text.encode(sys.stdout.encoding, "surrogateescape")
     except UnicodeEncodeError:
@@ -24,8 +24,8 @@ def show(text: str) -> None:
 
 
 def show_path(path: Path) -> None:
-    """Writes a path as a line: its very bytes, so that a shell finds the file, or on a terminal, as
-    that can show it.
+    """Writes a path as a line: in a pipe its exact bytes, on a terminal with unsafe characters
+    escaped.
     """
     if sys.stdout.isatty():
         show(spelt_out(printable(str(path))) + "\n")
@@ -36,15 +36,13 @@ def show_path(path: Path) -> None:
 
 
 def for_tables() -> IO[bytes]:
-    """The stream that tables are written to: on a terminal, one that spells out what would steer
-    it.
-    """
+    """The stream that tables are written to; on a terminal, it escapes control characters."""
     stream = sys.stdout.buffer
     return cast("IO[bytes]", Spelling(stream)) if sys.stdout.isatty() else stream
 
 
 class Spelling:
-    """A stream of UTF-8 to a terminal: control characters but line ends are spelt out."""
+    """A UTF-8 stream to a terminal that escapes control characters except line ends."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -58,5 +56,5 @@ class Spelling:
         return len(bytes(data))
 
     def flush(self) -> None:
-        """Passes all on."""
+        """Flushes the stream."""
         self._stream.flush()

@@ -1,12 +1,12 @@
-"""How long work still takes, from how it went of late."""
+"""Estimate of the time left, from the recent speed of the work."""
 
 from collections import deque
 
 WINDOW_SECONDS = 120.0
-"""An estimate follows changes of speed within so long, and is steady within less."""
+"""Seconds over which the speed is averaged."""
 
 LEAST_SECONDS, LEAST_FRACTION, ENOUGH_SECONDS = 5.0, 0.02, 20.0
-"""Before so long and so much of the work, or before the last, there is no estimate."""
+"""Seconds, and fraction of the work, before the first estimate."""
 
 SAMPLE_SECONDS = 1.0
 

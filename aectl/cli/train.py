@@ -72,9 +72,9 @@ def train(
         typer.Option(
             "--resume",
             metavar="RUN",
-            help="Go on with the training of this run folder where it stopped, or, with more "
-            "--epochs, after its end. All options are those that it began with, but for --lr, "
-            "--clip-grad and --epochs where they are given.",
+            help="Continue the training of this run folder where it stopped, or, with more "
+            "--epochs, after its end. All options are those of the original training, except "
+            "--lr, --clip-grad and --epochs if given.",
         ),
     ] = None,
     seeds: Annotated[

@@ -56,7 +56,7 @@ def _refuse_too_large(path: Path, architecture: Architecture) -> None:
     if needed > machine.memory():
         raise ModelFileError(
             f"{path} needs {needed / 2**30:,.1f} GiB of memory for a single input; this machine has"
-            f" {machine.memory() / 2**30:,.1f} GiB"
+            f" {machine.memory() / 2**30:,.1f} GiB: use a larger machine or a smaller model"
         )
 
 
@@ -130,7 +130,7 @@ class Session:
         common = self.common
         for word in words or ():
             if is_dataset(word) and Path(word).is_dir():
-                self.console.warning(f"{word} is the dataset; the folder would be ./{word}")
+                self.console.warning(f"{word} is read as a dataset; the folder is ./{word}")
         return Inputs(
             words or self._trained_on(card),
             data_dir(common.data_dir),
@@ -199,7 +199,7 @@ class Session:
         if unseen:
             self.console.notice(f"measured on {unseen}")
             return unseen
-        self.console.warning(f"measured on {word}, on which it was trained")
+        self.console.warning(f"measured on {word}, the data that it was trained on")
         return word
 
     def batch_size(self, architecture: Architecture) -> int:
@@ -262,7 +262,7 @@ class Session:
         """Says so where a run that was resumed had come to its end before."""
         if table.whole:
             self.console.notice(
-                f"{out} is whole; nothing is left to do (--overwrite makes it anew)"
+                f"{out} is complete; nothing is left to do (--overwrite writes it again)"
             )
 
     def device(self) -> "torch.device":

@@ -51,7 +51,7 @@ def _is_zip(archive: str) -> bool:
     Raises ArchiveError for what is no file, before anything waits for it.
     """
     if not stat.S_ISREG(os.stat(archive).st_mode):
-        raise ArchiveError("is no regular file")
+        raise ArchiveError("is not a regular file")
     if archive.lower().endswith(ZIPS):
         return True
     with open(archive, "rb") as file:

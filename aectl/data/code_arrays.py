@@ -49,14 +49,14 @@ def of_npz(path: Path, room: int) -> Held:
 def _compressed_rows(arrays: "_Arrays") -> Sparse:
     kind = arrays.text("format", 0)[0]
     if kind != "csr":
-        raise TableError("its matrix is not in compressed rows; scipy's .tocsr() makes it so")
+        raise TableError("its matrix is not in CSR format; convert it with scipy's .tocsr()")
     shape = arrays["shape"]
     if shape.shape != (2,) or shape.dtype.kind not in "iu" or (shape < 0).any():
         raise TableError("the shape of its matrix is not two whole numbers")
     rows, units = map(int, shape)
     ends = arrays["indptr"]
     if ends.shape != (rows + 1,):
-        raise TableError(f"its indptr has {ends.size} numbers, not {rows + 1} as its {rows} rows")
+        raise TableError(f"its indptr has {ends.size} numbers, not {rows + 1} for {rows} rows")
     return Sparse(ends, arrays["indices"], arrays["data"], units)
 
 
@@ -75,15 +75,15 @@ class _Arrays:
             raise TableError(f"it has no array {name}")
         info = self._archive.getinfo(f"{name}.npy")
         if info.compress_type not in PACKED:
-            raise TableError(f"its array {name} is compressed in a way that NumPy does not write")
+            raise TableError(f"its array {name} has a compression that NumPy does not use")
         with self._archive.open(info) as file:
             kind, in_columns, shape, header = _header(file, name)
             size = kind.itemsize * _product(shape)
             if size != info.file_size - header:
-                raise TableError(f"its array {name} is not as long as it says")
+                raise TableError(f"its array {name} does not have its stated length")
             self._room -= size
             if self._room < 0:
-                raise TableError("it expands to more than its size allows")
+                raise TableError("it expands to more than 256 MiB and 50 times its size")
             flat = _filled(file, size, name).view(kind) if size else np.empty(0, kind)
         return flat.reshape(shape[::-1]).T if in_columns else flat.reshape(shape)
 
@@ -91,7 +91,7 @@ class _Arrays:
         """An array of text as a list."""
         array = self[name]
         if array.dtype.kind not in "US" or array.ndim != dimensions:
-            raise TableError(f"its array {name} is no list of text")
+            raise TableError(f"its array {name} is not a list of strings")
         return [x.decode() if isinstance(x, bytes) else str(x) for x in array.ravel().tolist()]
 
 
@@ -103,7 +103,7 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int,
     begun = file.read(8)
     wide = begun[6:] == b"\x02\x00"
     if begun[:6] != MAGIC or not (wide or begun[6:] == b"\x01\x00"):
-        raise TableError(f"its array {name} is none of NumPy's")
+        raise TableError(f"its array {name} is not in NumPy's format")
     length = int.from_bytes(file.read(4 if wide else 2), "little")
     if length > LONGEST_HEADER:
         raise TableError(f"the header of its array {name} has {length:,} bytes")
@@ -117,7 +117,7 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int,
             if sizes and TYPE.fullmatch(descr):
                 with contextlib.suppress(TypeError):
                     return np.dtype(descr), in_columns, shape, (12 if wide else 10) + length
-    raise TableError(f"its array {name} is none of numbers or text")
+    raise TableError(f"its array {name} has neither numbers nor strings")
 
 
 def _product(shape: tuple[int, ...]) -> int:
@@ -139,7 +139,7 @@ def _filled(file: IO[bytes], size: int, name: str) -> NDArray[np.uint8]:
         content[first : first + len(piece)] = np.frombuffer(piece, np.uint8)
         first += len(piece)
     if file.read(1):  # also has the reader compare the checksum
-        raise TableError(f"its array {name} is longer than it says")
+        raise TableError(f"its array {name} is longer than stated")
     return content
 
 
@@ -150,4 +150,4 @@ def _damage_told() -> Iterator[None]:
         yield
     except DAMAGE as error:
         said = (str(error) or type(error).__name__).splitlines()[0]
-        raise TableError(f"it is no .npz file, or a damaged one ({said})") from None
+        raise TableError(f"it is not an .npz file, or is damaged ({said})") from None

@@ -86,7 +86,7 @@ def serve(path: str, room: int) -> None:
         _tell({"refused": str(error)}, [])
     except BaseException as error:  # a panic of polars is no Exception
         said = (str(error) or type(error).__name__).splitlines()[0]
-        _tell({"refused": f"it is no Parquet file, or a damaged one ({said[:200]})"}, [])
+        _tell({"refused": f"it is not a Parquet file, or is damaged ({said[:200]})"}, [])
     else:
         features = held.features
         arrays = [*features[:3]] if isinstance(features, Sparse) else [features]
@@ -97,7 +97,7 @@ def _tell(what: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
     """Writes a line of JSON, and the arrays behind it."""
     for array in arrays:
         if array.dtype.kind not in "fiu":
-            return _tell({"refused": f"its features are no numbers ({array.dtype})"}, [])
+            return _tell({"refused": f"its features are not numbers ({array.dtype})"}, [])
     described = {**what, "arrays": [(array.dtype.str, array.shape) for array in arrays]}
     out = sys.stdout.buffer
     out.write(json.dumps(described).encode() + b"\n")
@@ -126,7 +126,7 @@ def _held(frame: "DataFrame") -> Held:
     if {"indices", "values"} <= columns:
         (ends, indices), (others, values) = _flat(frame["indices"]), _flat(frame["values"])
         if not np.array_equal(ends, others):
-            raise TableError("a row of it names another number of units than of values")
+            raise TableError("a row has different numbers of indices and values")
         return Held(names, Sparse(ends, indices, values))
     if VECTOR in columns:
         ends, values = _flat(frame[VECTOR])
@@ -145,7 +145,7 @@ def _flat(column: "Series") -> tuple[NDArray[Any], NDArray[Any]]:
     if isinstance(kind, polars.Array):
         column = column.arr.to_list()
     elif not isinstance(kind, polars.List):
-        raise TableError(f"its column {column.name} holds no lists ({kind})")
+        raise TableError(f"its column {column.name} does not hold lists ({kind})")
     column = column.fill_null([])
     lengths = column.list.len().to_numpy()
     values = column.filter(column.list.len() > 0).explode().to_numpy()

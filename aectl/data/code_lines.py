@@ -33,10 +33,10 @@ def unpacked(path: Path, room: int) -> bytes:
             while piece := file.read(PIECE):
                 left -= len(piece)
                 if left < 0:
-                    raise TableError("it expands to more than its size allows")
+                    raise TableError("it expands to more than 256 MiB and 50 times its size")
                 pieces.append(piece)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise TableError(f"it is no gzip file, or a damaged one ({error})") from None
+        raise TableError(f"it is not a gzip file, or is damaged ({error})") from None
     return b"".join(pieces)
 
 
@@ -68,7 +68,7 @@ def in_order(names: Sequence[str]) -> list[str]:
     found = sorted((name for name in names if FEATURE.fullmatch(name)), key=lambda x: int(x[1:]))
     for number, name in enumerate(found):
         if name != f"f{number}":
-            raise TableError(f"it has a column {name}, and none f{number}")
+            raise TableError(f"it has a column {name}, but no column f{number}")
     return found
 
 
@@ -77,7 +77,7 @@ def _of_cells(frame: "DataFrame") -> Sparse:
     cells = {name: [(x or "").split() for x in frame[name].to_list()] for name in SPARSE}
     for row, words in enumerate(cells["indices"]):
         if not all(map(WHOLE.fullmatch, words)):
-            raise TableError(f"row {row + 1} has an index that is no whole number")
+            raise TableError(f"row {row + 1} has an index that is not a whole number")
     try:
         values = [[float(word) for word in words] for words in cells["values"]]
     except ValueError as error:
@@ -93,13 +93,13 @@ def joined(indices: Sequence[Sequence[int]], values: Sequence[Sequence[float]]) 
     lengths = []
     for row, (some, others) in enumerate(zip(indices, values, strict=True)):
         if len(some) != len(others):
-            raise TableError(f"row {row + 1} names {len(some)} units and {len(others)} values")
+            raise TableError(f"row {row + 1} has {len(some)} indices and {len(others)} values")
         lengths.append(len(some))
     flat = itertools.chain.from_iterable
     try:
         numbers = np.fromiter(flat(values), np.float64)
     except OverflowError:
-        raise TableError("it has a feature that is no finite 32-bit number") from None
+        raise TableError("it has a feature that is not a finite 32-bit number") from None
     return Sparse(np.cumsum([0, *lengths]), np.fromiter(flat(indices), np.int64), numbers)
 
 
@@ -136,16 +136,16 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     except (ValueError, RecursionError):
         row = None
     if not isinstance(row, dict):
-        raise TableError(f"row {number} is no JSON object")
+        raise TableError(f"row {number} is not a JSON object")
     return row
 
 
 def _numbers(held: Any, row: int, kinds: tuple[type, ...] = (int, float)) -> list[Any]:
     """A list of numbers in JSON, whole ones or any; neither text nor true counts as one."""
     if not isinstance(held, list) or not {*map(type, held)} <= {*kinds}:
-        raise TableError(f"row {row} has a feature that is no finite 32-bit number")
+        raise TableError(f"row {row} has a feature that is not a finite 32-bit number")
     if kinds == (int,) and not all(abs(value) < 2**63 for value in held):
-        raise TableError(f"row {row} has an index beyond all codes")
+        raise TableError(f"row {row} has an index that is too large")
     return held
 
 
@@ -158,7 +158,7 @@ def _vector(held: Any, row: int, before: list[NDArray[np.float32]]) -> NDArray[n
         with np.errstate(over="ignore"):
             return np.array(values, np.float64).astype(np.float32)
     except OverflowError:
-        raise TableError(f"row {row} has a feature that is no finite 32-bit number") from None
+        raise TableError(f"row {row} has a feature that is not a finite 32-bit number") from None
 
 
 def _names(held: list[Any]) -> list[str]:

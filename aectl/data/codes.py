@@ -113,9 +113,9 @@ def _read(path: Path, stdin: BinaryIO | None) -> Held:
     for ending, reader in readers.items():
         if path.name.lower().endswith(ending):
             if not stat.S_ISREG(os.stat(path).st_mode):
-                raise TableError("it is no regular file, and might never end (- is CSV on stdin)")
+                raise TableError("it is not a regular file (use - for CSV on stdin)")
             return reader()
-    raise TableError(f"codes are read from {' '.join(readers)}")
+    raise TableError(f"codes are read from files that end in {' '.join(readers)}")
 
 
 def _room(path: Path) -> int:
@@ -132,7 +132,7 @@ def _checked_names(names: Sequence[str] | None, rows: int) -> Sequence[str]:
     try:
         "".join(names).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        raise TableError("it has a path with half a character in it") from None
+        raise TableError("it has a path with an unpaired surrogate") from None
     return list(map(from_table, names))
 
 
@@ -156,7 +156,7 @@ def _checked_sparse(held: Sparse, units: int) -> Sparse:
     if values.ndim != 1 or len(values) != len(indices):
         raise TableError(f"it has {len(indices)} indices for {values.size} values")
     if not len(ends) or ends[0] != 0 or ends[-1] != len(indices) or (np.diff(ends) < 0).any():
-        raise TableError("the ends of its rows (indptr) do not rise from 0 to its last value")
+        raise TableError("its indptr does not rise from 0 to the number of its values")
     if held.units is not None:
         _check_width(held.units, units)
     _check_rows(len(ends) - 1)
@@ -180,7 +180,7 @@ def _checked_sparse(held: Sparse, units: int) -> Sparse:
 def _whole(array: NDArray[Any], name: str) -> NDArray[np.int64]:
     """An array of whole numbers, in one dimension, as int64."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TableError(f"its {name} are no list of whole numbers")
+        raise TableError(f"its {name} are not a list of whole numbers")
     if array.dtype.kind == "u" and len(array) and array.max() > np.iinfo(np.int64).max:
         raise TableError(f"its {name} are too large")
     return array.astype(np.int64)
@@ -189,14 +189,14 @@ def _whole(array: NDArray[Any], name: str) -> NDArray[np.int64]:
 def _numbers(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Numbers as float32, and which of them it holds as finite ones."""
     if array.dtype.kind not in "fiu":
-        raise TableError(f"its features are no numbers ({array.dtype})")
+        raise TableError(f"its features are not numbers ({array.dtype})")
     with np.errstate(over="ignore", invalid="ignore"):
         values = np.ascontiguousarray(array, np.float32)
     return values, np.isfinite(values)
 
 
 def _refuse_value(row: int) -> None:
-    raise TableError(f"row {row + 1} has a feature that is no finite 32-bit number")
+    raise TableError(f"row {row + 1} has a feature that is not a finite 32-bit number")
 
 
 def _check_width(held: int, units: int) -> None:

@@ -41,7 +41,7 @@ def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark,
     try:
         import pillow_heif
     except ImportError:
-        raise ImageError("is HEIC, which is read after: pip install 'aectl[heif]'") from None
+        raise ImageError("is HEIC; to read it: pip install 'aectl[heif]'") from None
     file = pillow_heif.open_heif(io.BytesIO(content))
     width, height = file.size
     if width * height > decoding.max_pixels:

@@ -49,7 +49,7 @@ how many codes before them may look the same by accident."""
 SCAN_END = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 RESTART = re.compile(rb"(\xff+[\xd0-\xd7])")
 SAMPLING = (
-    "is a JPEG whose colour is sampled in a way that cannot be checked for damage; save it with"
+    "is a JPEG with a chroma subsampling that cannot be checked for damage; save it with"
     " 4:2:0 or 4:4:4, or as PNG"
 )
 WARNED_OF_STRAY = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
@@ -134,7 +134,7 @@ def mended(content: bytes, decoding: Decoding) -> Mended:
     if ended or not (warning is None or WARNED_OF_END.search(warning)):
         raise ImageError(SAMPLING if "subsampling" in (warning or "") else f"{warning}")
     if decoding.truncated != KEEP:
-        raise ImageError("is truncated (--truncated keep takes what there is of it)")
+        raise ImageError("is truncated (--truncated keep reads it as far as it goes)")
     return Mended(_join(pieces), truncated=True)
 
 
@@ -174,12 +174,12 @@ def _frame(pieces: list[_Piece]) -> _Frame:
     headers = [piece for piece in pieces if piece.marker in FRAMES]
     scans = sum(piece.marker == SOS for piece in pieces)
     if not headers or not scans:
-        raise ImageError("is truncated before the data of its image, or damaged")
+        raise ImageError("is truncated before its image data, or damaged")
     if scans > MOST_SCANS:
         raise ImageError(f"is a JPEG of more than {MOST_SCANS} scans")
     header = headers[0].content
     if len(header) < 10 + 3 * header[9]:
-        raise ImageError("is a damaged JPEG: its frame has no header")
+        raise ImageError("is a damaged JPEG: its frame header is incomplete")
     height, width = int.from_bytes(header[5:7]), int.from_bytes(header[7:9])
     return _Frame(headers[0].marker, header[4], height, width, header[10 : 10 + 3 * header[9] : 3])
 

@@ -18,13 +18,13 @@ class Layout(NamedTuple):
     others: list[str]
 
     def split_of(self, path: str) -> str | None:
-        """The split in which a file lies."""
+        """The split that a file belongs to."""
         splits = (self.training, self.validation, self.test)
         return next((split for split in splits if split and path.startswith(split + "/")), None)
 
 
 def layout_of(folder: str) -> Layout | None:
-    """The splits of a folder; None where it has no training set beside another one."""
+    """The splits of a folder; None unless it has a training set and another one."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(e.name for e in entries if e.name[0] != "." and e.is_dir())
@@ -38,7 +38,7 @@ def layout_of(folder: str) -> Layout | None:
 
 
 def training_part(folder: str) -> str:
-    """The folder of the training set: a sub-folder where it has such a layout, else itself."""
+    """The folder of the training set: a sub-folder if there are splits, else the folder itself."""
     layout = layout_of(folder)
     return layout.training if layout else folder
 

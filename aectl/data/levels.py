@@ -43,7 +43,7 @@ class Levels:
     ) -> None:
         """`kind`: that of a NumPy type, b, u, i or f. Raises ImageError."""
         if kind not in KINDS:
-            raise ImageError("has pixels that are no real numbers")
+            raise ImageError("has pixels that are not real numbers")
         self.identity = kind == "u" and bits == 8
         shallow = kind == "b" or (kind == "u" and bits <= 8)
         self.asked = not shallow and asked is not None
@@ -61,7 +61,7 @@ class Levels:
             self.black, self.white = 0, 1
         else:
             raise ImageError(
-                f"has {KINDS[kind]} of {bits} bits, and does not say which value is white: {OPTION}"
+                f"has {KINDS[kind]} of {bits} bits, and its white is not known: {OPTION}"
             )
 
     def __call__(self, values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -92,7 +92,7 @@ class Levels:
             return (Remark.DARK,)
         raise ImageError(
             f"has 16 bits, but no value above {self.highest:.0f}: train with --value-range"
-            f" 0,{DOUBTFUL} if {DOUBTFUL} is white, with --value-range 0,65535 if it is so dark"
+            f" 0,{DOUBTFUL} if {DOUBTFUL} is white, with --value-range 0,65535 if it is that dark"
         )
 
     @cached_property
@@ -104,7 +104,7 @@ class Levels:
         """Takes note of how far the values reach. Raises ImageError where that is too far."""
         lowest, highest = float(values.min()), float(values.max())
         if not np.isfinite(lowest + highest):
-            raise ImageError("has pixels that are no numbers")
+            raise ImageError("has pixels that are not finite numbers")
         self.lowest, self.highest = min(self.lowest, lowest), max(self.highest, highest)
         if not self.asked and (lowest < self.black or highest > self.white):
             raise ImageError(

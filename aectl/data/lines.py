@@ -80,7 +80,7 @@ def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
 
 def _without_mark(piece: bytes, first: bool) -> bytes:
     if first and piece.startswith(UTF_16) and b"\0" in piece:
-        raise DataError("the list of paths is in UTF-16; iconv -f utf-16 -t utf-8 makes it UTF-8")
+        raise DataError("the list of paths is in UTF-16; convert it with iconv -f utf-16 -t utf-8")
     return piece.removeprefix(codecs.BOM_UTF8) if first else piece
 
 

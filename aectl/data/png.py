@@ -60,7 +60,7 @@ def _mended(content: bytes) -> bytes:
         if not _is_damaged(view[start:end]):
             kept.append(view[start:end])
         elif kind in NEEDED:
-            raise ImageError("is damaged: what it holds is not what its checksum says")
+            raise ImageError("is damaged: its checksum does not match its content")
         start = end
     return b"".join(kept)
 

@@ -32,7 +32,7 @@ def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark,
     assert header is not None
     kind, width, height, maxval = map(int, header.groups())
     if maxval > 65535 or width * height == 0:
-        raise ImageError("is damaged: its header has numbers that no PNM file has")
+        raise ImageError("is damaged: its header has invalid numbers")
     if width * height > decoding.max_pixels:
         raise ImageError(decoding.too_large)
     colours = 1 if kind in (2, 5) else 3
@@ -60,5 +60,5 @@ def _plain(content: bytes, start: int, count: int) -> NDArray[np.int32]:
     if len(words) < count:
         raise ImageError("is truncated")
     if not all(map(bytes.isdigit, words)):
-        raise ImageError("is damaged: it has pixels that are no numbers")
+        raise ImageError("is damaged: it has pixels that are not numbers")
     return np.array(words, "S9").astype(np.int32)

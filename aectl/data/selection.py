@@ -1,4 +1,4 @@
-"""Which files of a folder or an archive are taken, and what is left aside and worth a word."""
+"""Choice of the files of a folder or an archive, and a record of those that are skipped."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,8 @@ from aectl.data.images import SUFFIXES
 LEFTOVERS = frozenset(
     ["__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"]
 )
-"""What systems leave behind, in lower case, beside the names that start with a dot."""
+"""Files and folders that file managers create, in lower case, besides names that start with a
+dot."""
 
 UNREAD = (
     ".3fr", ".ai", ".apng", ".arw", ".bpg", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".emf", ".eps",
@@ -21,21 +22,21 @@ UNREAD = (
     ".jpf", ".jpx", ".jxl", ".jxr", ".nef", ".orf", ".pam", ".pcx", ".pfm", ".psb", ".psd", ".raf",
     ".rgb", ".rw2", ".sgi", ".svg", ".tga", ".wmf", ".xbm", ".xcf", ".xpm",
 )  # fmt: skip
-"""Endings of images, as users see them, that are not among those that are looked for."""
+"""Extensions of image formats that are not supported."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which files of a folder or an archive are taken for images.
+    """Rules that choose the images of a folder or an archive.
 
-    By their endings, those of `ext` or else the usual ones; or, where there are patterns to
-    `include`, those that match one. Then those go that match a pattern to `exclude`. A pattern is
-    held against the path below the folder and, where it has no slash, against the name; to
-    exclude, also against the folders on the way. Upper and lower case are the same.
+    Without `include`, files with an extension in `ext`, or else a usual one, are chosen; with it,
+    files that match one of its patterns. Files that match a pattern of `exclude` are removed. A
+    pattern is compared with the path below the folder and, if it has no slash, with the name;
+    `exclude` also with the folders above the file. Case is ignored.
 
     Names that start with a dot, and leftovers of file managers such as `__MACOSX`, are skipped
-    with all below them, unless a part of a pattern to `include` that itself is such a name, as in
-    `.cache/*`, matches them.
+    with everything below them, unless a component of an `include` pattern that is itself such a
+    name, as in `.cache/*`, matches them.
     """
 
     ext: tuple[str, ...] = ()
@@ -48,14 +49,14 @@ class Selection:
         return wanted + (f", without --exclude {' '.join(self.exclude)}" if self.exclude else "")
 
     def takes(self, path: str) -> bool:
-        """Whether the file at `path`, below the folder, is taken."""
+        """Whether the file at `path`, below the folder, is chosen."""
         if not self.enters(path):
             return False
         return _matches(path, self.include) if self.include else self.has_ending(path)
 
     def enters(self, path: str) -> bool:
-        """Whether the file or folder at `path` is neither hidden nor excluded, nor is a folder on
-        the way to it."""
+        """Whether neither the file or folder at `path` nor a folder above it is hidden or
+        excluded."""
         parts = path.split("/")
         for part in parts:
             if _is_hidden(part) and not self._names(part):
@@ -66,18 +67,18 @@ class Selection:
         return not any(_matches(way, self.exclude) for way in ways)
 
     def has_ending(self, path: str) -> bool:
-        """Whether a path ends as the files do that are looked for."""
+        """Whether a path has one of the extensions that are looked for."""
         return path.lower().endswith(self._endings)
 
     def unread_ending(self, path: str) -> str | None:
-        """The ending of a file that looks like an image, where images are looked for by their
-        usual endings, and this is none of those."""
+        """The extension, if it is that of an unsupported image format and images are looked for
+        by their usual extensions."""
         ending = "." + path.lower().rpartition(".")[2]
         unread = ending in UNREAD and not self.ext and not self.include
         return ending if unread and not self.has_ending(path) and self.enters(path) else None
 
     def _names(self, part: str) -> bool:
-        """Whether a pattern to include names a hidden part of a path."""
+        """Whether an `include` pattern names a hidden component of a path."""
         return any(fnmatchcase(part.lower(), piece) for piece in self._hidden_pieces)
 
     @cached_property
@@ -95,7 +96,7 @@ EVERY_IMAGE = Selection()
 
 
 def of_options(options: Mapping[str, Any], usual: tuple[str, ...] = ()) -> Selection:
-    """The files that the options of a training name, `usual` endings included."""
+    """The selection that the options of a training give, with the `usual` extensions."""
     return Selection(
         usual, tuple(options.get("include") or ()), tuple(options.get("exclude") or ())
     )
@@ -103,10 +104,10 @@ def of_options(options: Mapping[str, Any], usual: tuple[str, ...] = ()) -> Selec
 
 @dataclass
 class Search:
-    """One search of a folder or an archive, and what it left aside.
+    """One search of a folder or an archive, and a record of what it skipped.
 
-    `unread`: how many files look like images and are not read, by ending; `runs`: the folders that
-    hold a run of aectl; `again`: the links to folders that are searched elsewhere.
+    `unread`: number of files in unsupported image formats, by extension; `runs`: the run folders
+    of aectl; `again`: the links to folders that are searched by another path.
     """
 
     selection: Selection
@@ -115,7 +116,7 @@ class Search:
     again: list[str] = field(default_factory=list)
 
     def takes(self, path: str) -> bool:
-        """Whether the file at `path`, below the folder, is taken; counts what might have been."""
+        """Whether the file at `path`, below the folder, is chosen; counts unsupported images."""
         if self.selection.takes(path):
             return True
         if ending := self.selection.unread_ending(path):
@@ -124,18 +125,18 @@ class Search:
 
 
 class Skipped:
-    """What the searches of a command left aside; a place that is searched again counts once."""
+    """What the searches of a command skipped; a place that is searched again counts once."""
 
     def __init__(self) -> None:
         self._searches: dict[str, Search] = {}
 
     def search(self, place: str, selection: Selection) -> Search:
-        """A search that begins, of a folder or an archive."""
+        """Starts a search of a folder or an archive."""
         self._searches[place] = Search(selection)
         return self._searches[place]
 
     def told(self) -> list[str]:
-        """What there is to say, a line each, and from then on no more."""
+        """The notices, one line each; later calls do not repeat them."""
         searches = list(self._searches.values())
         self._searches.clear()
         unread = sum((search.unread for search in searches), Counter[str]())
@@ -143,9 +144,9 @@ class Skipped:
         again = [link for search in searches for link in search.again]
         lines = [_unread_line(unread)] if unread else []
         if runs:
-            lines.append(f"skipped, as it holds a run of aectl: {_some(runs)}")
+            lines.append(f"skipped, because it is a run folder of aectl: {_some(runs)}")
         if again:
-            lines.append(f"read once, though links lead there again: {_some(again)}")
+            lines.append(f"read only once, although several links lead there: {_some(again)}")
         return lines
 
 
@@ -154,7 +155,7 @@ def _unread_line(unread: Counter[str]) -> str:
     kinds = [f"{number:,} {ending}" for ending, number in most]
     if len(unread) > len(most):
         kinds.append(f"{count - sum(number for _, number in most):,} others")
-    line = f"files that look like images and are not read: {count:,} ({', '.join(kinds)})"
+    line = f"image files in formats that are not supported: {count:,} ({', '.join(kinds)})"
     readable = any(ending in heif.ENDINGS for ending in unread)
     return f"{line}; pip install 'aectl[heif]' reads HEIC" if readable else line
 

@@ -57,8 +57,8 @@ def stratified(labels: Rows, classes: Sequence[str], part: float, seed: int) -> 
     room = np.maximum(sizes - 1, 0)
     if not 0 < wanted <= room.sum():
         raise ConfigError(
-            f"--validation {part:g} of {count} images of {len(classes)} classes leaves nothing to"
-            " measure on, or a class without training images"
+            f"--validation {part:g} of {count} images of {len(classes)} classes leaves no"
+            " validation images, or a class without training images"
         )
     shares = _shares(part * sizes, room, wanted)
     order = np.random.default_rng(seed).permutation(count)
@@ -66,7 +66,7 @@ def stratified(labels: Rows, classes: Sequence[str], part: float, seed: int) -> 
     few = [classes[k] for k in np.flatnonzero((sizes > 0) & (shares == 0)).tolist()]
     if few:
         log.info(
-            "classes with too few images for --validation, of which none is held out: %s",
+            "classes with too few images for --validation; none of theirs are held out: %s",
             ", ".join(few[:MOST_NAMED]) + (", ..." if len(few) > MOST_NAMED else ""),
         )
     return np.setdiff1d(order, held), np.sort(held)

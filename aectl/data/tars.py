@@ -43,9 +43,9 @@ LONGEST_NUMBER = 20
 MOST_PIECES = 100_000
 """Pieces of a sparse file."""
 
-NO_TAR = "holds no tar, plain or compressed by gzip, bzip2, xz or Zstandard"
+NO_TAR = "is not a tar, plain or compressed by gzip, bzip2, xz or Zstandard"
 
-DAMAGED = "is damaged, and what follows the damage was not read"
+DAMAGED = "is damaged; the members after the damage were not read"
 
 FILE, HARD_LINK, SYMBOLIC_LINK, FOLDER, SPARSE = b"0", b"1", b"2", b"5", b"S"
 FILES = (FILE, SPARSE)
@@ -88,7 +88,7 @@ def in_tar(archive: str, search: Search) -> Iterator[Found]:
             if member.kind != FOLDER and search.takes(member.name[-LONGEST_NAME:]):
                 yield _found(stream, member, targets)
         if stream.trailing:
-            yield Found("", reason="is followed by what belongs to no archive, and was not read")
+            yield Found("", reason="is followed by data of another kind, which were not read")
 
 
 def members(stream: Stream) -> Iterator[Member]:
@@ -112,10 +112,10 @@ def read(stream: Stream, member: Member) -> bytes:
     stream.budget.content.spend(member.size)
     content = bytearray(member.size)
     if sum(count for _, count in member.pieces) > member.stored:
-        raise ArchiveError("has a sparse file with more in its pieces than in the archive")
+        raise ArchiveError("has a sparse file whose pieces are larger than its data")
     for offset, count in member.pieces:
         if offset + count > member.size:
-            raise ArchiveError("has a sparse file with a piece outside of it")
+            raise ArchiveError("has a sparse file with a piece beyond its end")
         content[offset : offset + count] = stream.content(count)
     return bytes(content)
 
@@ -155,7 +155,7 @@ class Targets:
         offset = self._offsets.get(link.link)
         if offset is None:
             path = link.link[:LONGEST_NAME]
-            reason = f"is a link to {path!r}, which is no file before it in the archive"
+            reason = f"is a link to {path!r}, which is not a file before it in the archive"
             return Found(link.name, reason=reason)
         self._offsets[link.name] = offset
         if self._stream is None:
@@ -172,7 +172,7 @@ def _found(stream: Stream, member: Member, targets: Targets) -> Found:
     if member.kind in LINKS:
         return targets.found(member)
     if member.kind not in FILES:
-        what = "a device or a pipe" if member.kind in SPECIAL else "of a kind that is not known"
+        what = "a device or a pipe" if member.kind in SPECIAL else "of an unknown kind"
         return Found(member.name, reason=f"is {what} in an archive, not a file")
     if member.size > LARGEST_MEMBER:
         return Found(member.name, reason=TOO_LARGE)

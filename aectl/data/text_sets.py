@@ -86,7 +86,7 @@ def load(
     """
     part = training_part(word)
     if part != word:
-        log.info("%s is learnt from, no other folder of %s", part, word)
+        log.info("%s is the training set; other folders of %s are ignored", part, word)
     inputs = TextInputs(
         [part], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account,
         selection=selection, skipped=skipped or Skipped(), loose_labels=False,

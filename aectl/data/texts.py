@@ -38,8 +38,8 @@ PEEKED = 4096
 """Bytes of a file in which none may be zero, but in UTF-16."""
 
 NO_TEXT = (
-    "is no UTF-8 text: it holds zero bytes; if it is UTF-16, iconv -f utf-16le -t utf-8 turns it"
-    " into UTF-8"
+    "is not UTF-8 text: it holds zero bytes; if it is UTF-16, convert it with"
+    " iconv -f utf-16le -t utf-8"
 )
 
 LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
@@ -310,11 +310,11 @@ def _other_encoding(name: str, start: int, first_bad: int) -> str:
     file is told the way out.
     """
     if first_bad:
-        return f"is no UTF-8, as line {first_bad} is not"
+        return f"is not UTF-8, like line {first_bad}"
     file = "" if name == OF_STDIN else f" {shlex.quote(name)}"
     return (
-        f"is no UTF-8, from byte {start + 1} on; if it is Latin-1, iconv -f latin1 -t utf-8{file}"
-        " turns it into UTF-8"
+        f"is not UTF-8, from byte {start + 1} on; if it is Latin-1, convert it with"
+        f" iconv -f latin1 -t utf-8{file}"
     )
 
 

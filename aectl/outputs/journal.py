@@ -1,4 +1,4 @@
-"""The notes that are kept of a table in the making: read back, they are true or refused."""
+"""The journal of an unfinished table; a damaged one is refused."""
 
 import itertools
 import json
@@ -12,20 +12,20 @@ from aectl.data.inputs import Position
 from aectl.errors import OutputError
 
 PIECE = 1 << 20
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 
 SUM = "sum"
-"""What a line calls the checksum of the rest of it."""
+"""The field of a line that holds the checksum of its other fields."""
 
 BadInput = tuple[str, str]
 """The path of an input that could not be read, and why."""
 
 
 class Kept(NamedTuple):
-    """How far a table is: its rows, how large it is (in bytes, or in blocks), and its checksum.
+    """The state of a table: number of rows, size (in bytes, or in blocks) and checksum.
 
-    `position` is how far the inputs were read, `bad` are those that could not be. The checksum is
-    zlib's CRC-32 of all bytes, or of the last block.
+    `position` is the last input that was read, `bad` the inputs that could not be read. The
+    checksum is zlib's CRC-32 of all bytes, or of the last block.
     """
 
     rows: int
@@ -35,7 +35,7 @@ class Kept(NamedTuple):
     bad: list[BadInput]
 
     def as_json(self) -> dict[str, Any]:
-        """As a line says it, with a checksum of its own."""
+        """The line of the journal, with its checksum."""
         told = self._asdict()
         return {**told, SUM: _sum(told)}
 
@@ -44,9 +44,9 @@ NOTHING = Kept(0, 0, 0, Position(0, ""), [])
 
 
 def notes_of(text: bytes, journal: Path) -> list[dict[str, Any]]:
-    """The lines of a journal, but for a last one that is cut short.
+    """The lines of a journal, except an incomplete last one.
 
-    Raises OutputError for one that is no JSON object.
+    Raises OutputError for a line that is not a JSON object.
     """
     notes = []
     for number, line in enumerate(text.split(b"\n")[:-1], 1):
@@ -61,14 +61,14 @@ def notes_of(text: bytes, journal: Path) -> list[dict[str, Any]]:
 
 
 def damaged(journal: Path, line: int) -> OutputError:
-    """The error of a line that says nothing that aectl wrote."""
-    return OutputError(f"{journal} is damaged in line {line}; --overwrite begins anew")
+    """The error for a damaged line."""
+    return OutputError(f"{journal} is damaged in line {line}; --overwrite starts again")
 
 
 def kept_of(note: Mapping[str, Any], before: Kept) -> Kept:
-    """Reads what a line says is kept, after what was `before`.
+    """Reads the state in a line; `before` is the state in the previous one.
 
-    Raises KeyError, TypeError or ValueError for one that is damaged.
+    Raises KeyError, TypeError or ValueError for a damaged line.
     """
     told = {name: value for name, value in note.items() if name != SUM}
     if note[SUM] != _sum(told):
@@ -95,7 +95,7 @@ def _sum(told: Mapping[str, Any]) -> int:
 
 
 def checksum(path: Path, first: int = 0, last: int | None = None, crc: int = 0) -> int:
-    """The CRC-32 of the bytes of a file from `first` to `last`, after that of those before."""
+    """Continues the CRC-32 of a file with its bytes from `first` to `last`."""
     for piece in _pieces(path, first, last):
         crc = zlib.crc32(piece, crc)
     return crc

@@ -1,4 +1,4 @@
-"""A table in the making, and what is kept of it: an interrupted run goes on where it stopped."""
+"""An unfinished table and its journal, from which an interrupted run continues."""
 
 import contextlib
 import fcntl
@@ -28,24 +28,24 @@ JOURNAL, ROWS, TABLE = "journal.jsonl", "rows", "table"
 
 
 def folder_of(path: Path) -> Path:
-    """The folder beside a table in which it is made."""
+    """The folder beside a table that holds it while it is unfinished."""
     return path.with_name(path.name + ".part")
 
 
 def record_of(path: Path) -> Path:
-    """The hidden file beside a table that tells of what run it is, for --resume."""
+    """The hidden file beside a finished table that records its run, for --resume."""
     return path.with_name(f".{path.name}.aectl.json")
 
 
 class Part:
-    """The folder in which a table is made, block by block, with a journal of what is in it.
+    """The folder of an unfinished table, written block by block, with a journal.
 
-    The journal's first line is the `key` of the run: all that has to be the same to go on with
-    it. After each block a line says what is `Kept`; each is on the disk before the next is begun.
-    Of a finished table the same stands in the file `record_of`: to `resume` it, it is `whole`
-    until rows are added.
+    The journal's first line is the `key` of the run: everything that must be equal to continue it.
+    After each block, a line records its state, `Kept`; both are on the disk before the next block.
+    For a finished table, the file `record_of` holds the same; with `resume`, such a table is
+    `whole` until rows are added.
 
-    Raises OutputError where another process is at it, its key is another, or what there is, is
+    Raises OutputError if another process is writing the table, its key differs, or its content is
     not what was written.
     """
 
@@ -127,7 +127,7 @@ class Part:
         self.remove()
 
     def remove(self) -> None:
-        """Leaves nothing behind of a table in the making."""
+        """Removes an unfinished table."""
         if self.whole:
             return
         self._table.close()
@@ -144,7 +144,7 @@ class Part:
             self._journal.close()
 
     def _is_finished(self) -> bool:
-        """Whether the table is in its place, and not about to be replaced."""
+        """Whether the table is finished, and not about to be replaced."""
         if not os.path.lexists(self._path):
             return False
         if not os.path.lexists(self._folder):
@@ -159,26 +159,26 @@ class Part:
         return True
 
     def _finished(self) -> Kept:
-        """What is recorded of the table in its place, if that is still what was written."""
+        """The record of a finished table. Raises OutputError if the table was changed."""
         record = record_of(self._path)
         try:
             told = json.loads(record.read_bytes())
             key, kept = told["key"], kept_of(told["kept"], NOTHING)
         except FileNotFoundError:
             raise OutputError(
-                f"{self._path} exists, and nothing tells of what run it is; --overwrite replaces it"
+                f"{self._path} exists, and no record of its run does; --overwrite replaces it"
             ) from None
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise OutputError(f"{record} is damaged; --overwrite makes the table anew") from None
+            raise OutputError(f"{record} is damaged; --overwrite writes the table again") from None
         self._refuse_other(key, self._path)
         if self._path.stat().st_size != kept.size or checksum(self._path) != kept.crc:
             raise OutputError(
-                f"{self._path} is not the table that was written; --overwrite replaces it"
+                f"{self._path} was changed after it was written; --overwrite replaces it"
             )
         return kept
 
     def _record(self, made: Path) -> None:
-        """Writes beside the table of what run it is, before it is in its place."""
+        """Writes the record of the run beside the table, before the table is moved there."""
         record = record_of(self._path)
         if not self._key:
             record.unlink(missing_ok=True)
@@ -189,11 +189,11 @@ class Part:
             temporary.write_text(json.dumps({"key": self._key, "kept": kept.as_json()}))
 
     def _reopen(self) -> None:
-        """Makes a copy of the finished table, to which rows are added."""
+        """Copies the finished table, so that rows can be appended."""
         if self._assembled:
             raise OutputError(
-                f"{self._path} is whole, and there are more inputs than it was made of; such a file"
-                " cannot grow: --overwrite makes it anew"
+                f"{self._path} is complete, and there are new inputs; rows cannot be appended to"
+                " this format: --overwrite writes it again"
             )
         kept = Kept(self.rows, self._size, self._crc, self.position, self.bad)
         self.whole = False
@@ -239,14 +239,13 @@ class Part:
                 raise damaged(self._folder / JOURNAL, number) from None
             if not self._has(kept, later):
                 raise OutputError(
-                    f"{self._folder} has lost rows that it had, or they were changed;"
-                    " --overwrite begins anew"
+                    f"{self._folder} has missing or changed rows; --overwrite starts again"
                 )
             kept = later
             self._take(kept)
 
     def _refuse_other(self, begun: object, where: Path) -> None:
-        """Raises OutputError where the key of what there is, is another."""
+        """Raises OutputError if the key of the existing table differs."""
         if not isinstance(begun, dict):
             raise damaged(self._folder / JOURNAL, 1)
         for name in sorted(
@@ -255,11 +254,11 @@ class Part:
             if begun.get(name) != self._key.get(name):
                 raise OutputError(
                     f"{where} was begun with {name} {begun.get(name)!r}, not"
-                    f" {self._key.get(name)!r}; --overwrite begins anew"
+                    f" {self._key.get(name)!r}; --overwrite starts again"
                 )
 
     def _has(self, before: Kept, kept: Kept) -> bool:
-        """Whether the table has the block that the journal says, byte for byte."""
+        """Whether the table has the block that the journal records, byte for byte."""
         with contextlib.suppress(OSError):
             if self._assembled:
                 return checksum(self._block(kept.size)) == kept.crc

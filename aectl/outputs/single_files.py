@@ -38,11 +38,11 @@ class SingleFiles:
         Raises DataError where a file cannot have such a name.
         """
         if "\0" in path:
-            raise DataError("no file can have a zero byte in its name")
+            raise DataError("a file name cannot contain a zero byte")
         file = self._file(path)
         try:
             if file.is_dir():
-                raise DataError(f"{file} is a folder already")
+                raise DataError(f"{file} is already a folder")
             with writing(file):
                 file.parent.mkdir(parents=True, exist_ok=True)
             save_png(file, to_pil(image))

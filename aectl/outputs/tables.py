@@ -34,9 +34,9 @@ BLOCK_SECONDS = 1.0
 INTERRUPTED_SECONDS = 1.0
 """How long an interrupted run may still write the rows that it has."""
 
-NOT_FINITE = "the model gives it numbers that are not finite"
+NOT_FINITE = "the model's output for it is not finite"
 
-BEYOND_HALF = "float16 holds no number beyond 65,504, which its code has; use --dtype float32"
+BEYOND_HALF = "its code has numbers above 65,504, the limit of float16; use --dtype float32"
 
 WAITING = 32
 """Batches that may wait to be written."""
@@ -53,16 +53,16 @@ def check_destination(
         raise OutputError("CSV has no vectors: --layout vector needs --out with another ending")
     if path is None:
         if resume:
-            raise OutputError("--resume goes on with a file: name it with --out")
+            raise OutputError("--resume continues a file: name it with --out")
         return
     format_of(path)
     if resume and overwrite:
-        raise OutputError("--resume goes on, --overwrite begins anew: give one of them")
+        raise OutputError("--resume continues, --overwrite starts again: give only one of them")
     if resume:
         return
     refuse_existing(path, overwrite)
     if folder_of(path).exists() and not overwrite:
-        way = "" if resume is None else "--resume goes on with it, "
+        way = "" if resume is None else "--resume continues it, "
         raise OutputError(
             f"{folder_of(path)} is left of a run that was interrupted; {way}--overwrite begins anew"
         )
@@ -179,7 +179,7 @@ class Table:
         self._part.close()
         error.add_note(
             f"{self._part.rows:,} rows are kept in {folder_of(self._path)};"
-            " the same command with --resume goes on"
+            " the same command with --resume continues"
         )
 
     def _write_all(self) -> None:

@@ -99,14 +99,14 @@ def load(run: Path) -> TrainingState:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from error
     except (LookupError, TypeError, ValueError, RecursionError) as error:
         reason = f": {error}" if type(error) is ValueError else ""
-        raise ModelFileError(f"{path} is no checkpoint of aectl{reason}") from error
+        raise ModelFileError(f"{path} is not a checkpoint of aectl{reason}") from error
     if version != FORMAT_VERSION:
         raise ModelFileError(
-            f"{path} was written by another version of aectl, which can go on with it"
+            f"{path} was written by another version of aectl; continue with that version"
         )
     raise ModelFileError(
-        f"{path} is damaged: its content is not what was saved; a copy of it can go on, or"
-        " --load RUN starts anew from the last model"
+        f"{path} is damaged: its content was changed after it was saved; restore a copy, or"
+        " --load RUN starts a new training from the last model"
     )
 
 
@@ -133,11 +133,10 @@ def _refuse_absent(run: Path, path: Path) -> None:
         )
     if any(is_finished(seed) for seed in run.glob("seed-*")):
         raise ModelFileError(
-            f"{run} holds the trainings of several seeds, which are over; --resume takes the folder"
-            " of one"
+            f"{run} holds finished trainings of several seeds; --resume takes the folder of one"
         )
     raise ModelFileError(
-        f"{run} holds no checkpoint to go on from; --load starts a new training from a model's"
+        f"{run} has no checkpoint to continue from; --load starts a new training from a model's"
         " weights"
     )
 

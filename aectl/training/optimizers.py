@@ -72,7 +72,7 @@ def _refuse_misfit(optimizer: Optimizer, state: OptimizerState) -> None:
             _refuse_misfit_of_history(held, sum(parameter.numel() for parameter in parameters))
             continue
         if held.keys() not in (SLOTS[type(optimizer)], set()):
-            raise ValueError(f"of parameter {number} it holds {', '.join(held)}")
+            raise ValueError(f"parameter {number} has the wrong state: {', '.join(held)}")
         for name, value in held.items():
             wanted = torch.Size() if name == "step" else parameters[number].shape
             if (
@@ -80,7 +80,7 @@ def _refuse_misfit(optimizer: Optimizer, state: OptimizerState) -> None:
                 or value.shape != wanted
                 or value.dtype != torch.float32
             ):
-                raise ValueError(f"{name} of parameter {number} has not its shape")
+                raise ValueError(f"{name} of parameter {number} has the wrong shape")
 
 
 def _refuse_misfit_of_history(held: Mapping[str, object], size: int) -> None:
@@ -96,11 +96,11 @@ def _refuse_misfit_of_history(held: Mapping[str, object], size: int) -> None:
             else:
                 fits &= name in NUMBERS and _is_number(one)
         if not fits:
-            raise ValueError(f"{name} has not the form that it has in lbfgs")
+            raise ValueError(f"{name} has the wrong form for lbfgs")
     if held.keys() - {"al"} != VECTORS | NUMBERS - {"al"}:
-        raise ValueError("the history of lbfgs is not whole")
+        raise ValueError("the history of lbfgs is incomplete")
     if len({len(held[name]) for name in SEQUENCES - {"al"}}) > 1:  # type: ignore[arg-type]
-        raise ValueError("the history of lbfgs is of several lengths")
+        raise ValueError("the history of lbfgs has different lengths")
 
 
 def _is_number(value: object) -> bool:

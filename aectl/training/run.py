@@ -269,13 +269,13 @@ class Run(ABC):
     def _refuse_misfit(self, state: RunState) -> None:
         """Raises ModelFileError where a state cannot be one of this run."""
         if not 0 <= state.stage <= len(self.stage_epochs):
-            raise ModelFileError("the checkpoint is of a stage that its options do not have")
+            raise ModelFileError("the checkpoint is at a stage that its options do not have")
         before = self.stage_epochs[: state.stage - 1] if state.stage else self.stage_epochs
         needed = {"epoch", "loss", "lr", "seconds", f"{self.noun}_per_second"}
         if len(state.rows) != sum(before) + state.loop.epochs or any(
             needed - row.keys() for row in state.rows
         ):
-            raise ModelFileError("the checkpoint does not hold a row for each of its epochs")
+            raise ModelFileError("the checkpoint does not have one row of metrics for each epoch")
         shapes = {name: value.shape for name, value in self.network.state_dict().items()}
         for tensors in (state.weights, *([state.kept] if state.kept else [])):
             if {name: value.shape for name, value in tensors.items()} != shapes:

@@ -96,7 +96,7 @@ def prepare(
     if images.held_out is not None:
         share = len(images.held_out) / len(images)
         if config.data.validation != share and "validation" in asked:
-            log.info("--validation gives way to the folder's own validation set")
+            log.info("--validation is ignored: the folder has its own validation set")
         config = dataclasses.replace(
             config, data=dataclasses.replace(config.data, validation=share)
         )
@@ -160,7 +160,7 @@ def _architecture_again(
     try:
         found = Architecture.from_json(begun.architecture)
     except ConfigError as error:
-        raise ModelFileError(f"the architecture in the checkpoint is not one: {error}") from None
+        raise ModelFileError(f"the architecture in the checkpoint is invalid: {error}") from None
     shape = found.shape if isinstance(data, TextSet) else data.shape
     classes = len(data.classes) if found.classes else 0
     tokens = len(vocabulary) if vocabulary else 0
@@ -331,7 +331,8 @@ def _refuse_patterns(config: Config) -> None:
     for name in PATTERNS:
         if getattr(config.data, name):
             raise ConfigError(
-                f"{flag(name)} chooses among the files of a folder; {config.data.dataset} is none"
+                f"{flag(name)} chooses among the files of a folder, which"
+                f" {config.data.dataset} is not"
             )
 
 

@@ -95,7 +95,7 @@ class Session:
             raise ValueError("its session has no threads or no device")
         words = [value for value in self.options.values() if isinstance(value, str)]
         if b"\0" in os.fsencode("".join([self.cwd, self.data_dir, *words])):
-            raise ValueError("its session has paths that are none")
+            raise ValueError("its session has paths with a zero byte")
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _shallow(record: Any) -> Json:
 def _checked(value: Any, kind: type[Record], name: str) -> Record:
     """The fields of a dataclass of this kind, which `value` names, as one."""
     if not isinstance(value, dict):
-        raise ValueError(f"its {name} is no object")
+        raise ValueError(f"its {name} is not an object")
     hints = get_type_hints(kind)
     for missing in hints.keys() ^ value.keys():
         raise ValueError(f"its {name} has no {missing}" if missing in hints else

@@ -291,4 +291,4 @@ def test_quiet_keeps_warnings_and_drops_notices(aectl, scans, tmp_path):
     assert re.fullmatch(told, dead.err)
     assert aectl("train", "-q", "--dataset", scans, "--epochs", 1, "--out", "known").err == ""
     known = aectl("eval", "known", "-q")
-    assert known.err == f"warning: measured on {scans}, on which it was trained\n"
+    assert known.err == f"warning: measured on {scans}, the data that it was trained on\n"

@@ -95,7 +95,7 @@ def test_a_model_file_whose_range_is_none_is_refused(dense, tmp_path, value):
     path = tmp_path / "model.safetensors"
     tensors = load_file(dense / "model.safetensors")
     save_file(tensors, path, {"aectl": json.dumps(described)})
-    with pytest.raises(model_file.ModelFileError, match=r"value_range|range of values"):
+    with pytest.raises(model_file.ModelFileError, match=r"value_range|value range"):
         model_file.read_card(path)
 
 
@@ -163,7 +163,7 @@ def test_images_cut_short_are_kept_and_marked_where_that_is_asked_for(
     assert refused.err.count("is truncated (--truncated keep") == 2
     kept = aectl(*words, "--truncated", "keep", "--overwrite")
     assert kept.status == 0
-    (line,) = [line for line in kept.err.splitlines() if "cut short" in line]
+    (line,) = [line for line in kept.err.splitlines() if "truncated; only" in line]
     assert line.startswith("aectl: ")
     assert "2 images, such as " in line
     assert "a/1.jpg" in line
@@ -217,7 +217,7 @@ def test_training_learns_from_images_cut_short_where_that_is_asked_for(
     assert refused.err.count("--truncated keep") == 2
     kept = aectl("train", *options, "--truncated", "keep", "--out", "kept")
     assert kept.status == 0
-    assert kept.err.count("cut short") == 1
+    assert kept.err.count("truncated; only") == 1
     again = aectl("train", "--config", "kept/config.toml", "--out", "again")
     assert again.status == 0
     assert (
@@ -232,4 +232,4 @@ def test_other_verbs_take_images_cut_short_where_that_is_asked_for(aectl, dense,
     assert aectl(verb, dense, *word).status == 1
     kept = aectl(verb, dense, *word, "--truncated", "keep", "--overwrite")
     assert kept.status == 0
-    assert kept.err.count("cut short") == 1
+    assert kept.err.count("truncated; only") == 1

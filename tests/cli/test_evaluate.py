@@ -179,7 +179,7 @@ def test_classes_that_a_classifier_does_not_know_are_refused_or_left_out_and_cou
     done = aectl("eval", classifier, "--dataset", "zoo", "--skip-unknown", "--json",
                  "--report", "page.html")  # fmt: skip
     assert done.status == 0
-    assert "does not know, left out: 7" in done.err
+    assert "left out, of classes that the model does not know: 7" in done.err
     page = (tmp_path / "page.html").read_text()
     assert "measured on 40 images of zoo; 7 of unknown classes left out" in page
     found = json.loads(done.out)[0]
@@ -197,7 +197,7 @@ def test_of_a_folder_of_unknown_classes_alone_nothing_is_measured(aectl, classif
 def test_leaving_out_unknown_classes_has_no_meaning_for_an_autoencoder(aectl, dense):
     done = aectl("eval", dense, "--skip-unknown")
     assert done.status == 2
-    assert "--skip-unknown has no effect without a classifier" in done.err
+    assert "--skip-unknown has no effect without a classifier; leave it out" in done.err
 
 
 def test_a_table_of_each_image_has_its_label_and_goes_to_stdout(aectl, dense, zoo, tmp_path):
@@ -212,7 +212,7 @@ def test_a_table_of_each_image_has_its_label_and_goes_to_stdout(aectl, dense, zo
     for kind in ("--json", "--csv"):
         both = aectl("eval", dense, "--dataset", "zoo", "--per-image", "-", kind)
         assert (both.status, both.out) == (2, "")
-        assert "--per-image - takes stdout" in both.err
+        assert "--per-image -, --json and --csv all use stdout" in both.err
 
 
 def test_a_table_of_each_text_has_its_label(aectl, tmp_path):

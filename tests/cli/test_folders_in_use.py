@@ -70,7 +70,7 @@ def test_what_looks_like_an_image_and_is_not_read_is_told_once(
         (album / name).write_bytes(b"whatever")
     done = aectl("encode", dense, pack(album))
     assert (done.status, len(listed(done))) == (0, 6)
-    told = "files that look like images and are not read: 3 (2 .heic, 1 .tga)"
+    told = "image files in formats that are not supported: 3 (2 .heic, 1 .tga)"
     assert done.err == f"{told}; pip install 'aectl[heif]' reads HEIC\n"
     assert aectl("encode", dense, pack(album), "--quiet").err == ""
 
@@ -175,8 +175,8 @@ def test_a_second_training_in_a_folder_does_not_learn_from_the_first(aectl, scan
     (run,) = first.out.split()
     folder = os.path.dirname(run)
     assert set(os.listdir(folder)) <= run_files.OWN
-    assert f"holds a run of aectl: ./{folder}\n" in second.err
-    assert "holds a run" not in first.err
+    assert f"is a run folder of aectl: ./{folder}\n" in second.err
+    assert "is a run folder" not in first.err
 
 
 def test_runs_in_a_folder_of_classes_are_no_class(aectl, album, tmp_path):
@@ -198,7 +198,7 @@ def test_a_run_among_texts_is_skipped(aectl, tmp_path):
     second = aectl(*common, "--out", "other")
     count = next(line for line in first.err.splitlines() if " of notes " in line)
     assert count in second.err.splitlines()
-    assert "a run of aectl: notes/run" in second.err
+    assert "a run folder of aectl: notes/run" in second.err
 
 
 def test_a_folder_without_wanted_images_tells_what_was_looked_for(aectl, scans):

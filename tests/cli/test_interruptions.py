@@ -142,7 +142,7 @@ def test_what_is_whole_is_not_made_again(aectl, dense, scans, tmp_path):
     before = (tmp_path / "t.csv").read_bytes()
     done = aectl("encode", dense, scans, "--out", "t.csv", "--resume")
     assert done.status == 0
-    assert "t.csv is whole" in done.err
+    assert "t.csv is complete" in done.err
     assert (tmp_path / "t.csv").read_bytes() == before
 
 
@@ -172,7 +172,7 @@ def test_inputs_that_were_added_at_the_end_are_added(aectl, dense, paths, tmp_pa
     done = aectl(*again, stdin="\n".join(paths[:130]).encode())
     if ending in (".parquet", ".npz"):
         assert done.status == 2
-        assert f"t{ending} is whole" in done.err
+        assert f"t{ending} is complete" in done.err
         assert "--overwrite" in done.err
         assert (tmp_path / f"t{ending}").read_bytes() == before
         return
@@ -223,7 +223,7 @@ def test_a_run_killed_after_its_table_was_in_place_tells_of_its_bad_inputs(
     done = aectl(*command, "--resume", stdin=listed)
     assert done.status == 1
     assert "3 of 120 inputs were left out" in done.err
-    assert "t.csv is whole" in done.err
+    assert "t.csv is complete" in done.err
     assert (tmp_path / "errors.csv").read_text().count("bad.png") == 3
     assert not (tmp_path / "t.csv.part").exists()
 
@@ -249,7 +249,7 @@ def test_a_whole_table_of_texts_goes_on_with_new_lines(aectl, trained, tmp_path)
     assert aectl(*command, "t.csv", stdin=b"".join(lines[:40])).status == 0
     again = [*command, "t.csv", "--resume"]
     done = aectl(*again, stdin=b"".join(lines[:40]))
-    assert (done.status, "t.csv is whole" in done.err) == (0, True)
+    assert (done.status, "t.csv is complete" in done.err) == (0, True)
     changed = [*lines[:20], b"another\n", *lines[21:40]]
     assert "are not those that were read before" in aectl(*again, stdin=b"".join(changed)).err
     assert aectl(*again, stdin=b"".join(lines)).status == 0
@@ -274,7 +274,7 @@ def test_control_c_says_what_is_kept_and_how_to_go_on(aectl, dense, paths, tmp_p
     rows = kept(tmp_path / "t.csv.part" / "journal.jsonl")
     assert err.splitlines()[-2:] == [
         "aectl: interrupted",
-        f"{rows:,} rows are kept in t.csv.part; the same command with --resume goes on",
+        f"{rows:,} rows are kept in t.csv.part; the same command with --resume continues",
     ]
     assert (tmp_path / "t.csv.part" / "rows").read_bytes().count(b"\n") == rows + 1
 

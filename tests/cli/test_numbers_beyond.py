@@ -64,11 +64,11 @@ def test_a_model_that_overflows_writes_no_table(aectl, dense, classifier, scans,
     model = scaled(dense if verb == "encode" else classifier, tmp_path)
     done = aectl(verb, model, scans, "--out", "t.csv")
     assert (done.status, done.out) == (2, "")
-    assert "numbers that are not finite" in done.err
+    assert "output for it is not finite" in done.err
     assert not (tmp_path / "t.csv").exists()
     done = aectl(verb, model, scans, "--strict")
     assert (done.status, done.out) == (2, "")
-    assert "000.png: the model gives it numbers" in done.err
+    assert "000.png: the model's output for it is not finite" in done.err
 
 
 def test_a_model_that_overflows_draws_nothing(aectl, dense, scans, tmp_path):
@@ -91,7 +91,7 @@ def test_codes_that_a_model_cannot_decode_are_left_out_and_named(aectl, tmp_path
     np.savez(tmp_path / "codes.npz", features=codes, path=np.array(["a", "huge", "c"]))
     done = aectl("reconstruct", model, "--from-codes", "codes.npz", "--each", "made")
     assert done.status == 1
-    assert "left out huge: the model gives it numbers that are not finite" in done.err
+    assert "left out huge: the model's output for it is not finite" in done.err
     assert sorted(path.stem for path in (tmp_path / "made").rglob("*.png")) == ["a", "c"]
 
 

@@ -27,7 +27,7 @@ def test_a_disk_that_fills_up_costs_the_rest_and_not_the_training(tmp_path):
     *_, first, second = done.err.splitlines()
     assert first.startswith("aectl: cannot write run/")
     assert first.endswith(": File too large")
-    assert "of its 300 epochs over: aectl train --resume run goes on" in second
+    assert "of 300 epochs: aectl train --resume run continues" in second
     assert not [name for name in left(tmp_path) if ".part" in name]
     done = shell("aectl train -q --resume run", tmp_path)
     assert (done.status, done.out, done.err) == (0, "run/model.safetensors\n", "")

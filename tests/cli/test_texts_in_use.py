@@ -216,7 +216,7 @@ def test_bad_lines_cost_their_own_row(aectl, vector):
     found = aectl("encode", vector, "-", stdin=b"good\n\n\xff\nthis line has far too many tokens\n")
     assert found.status == 1
     assert [row["path"] for row in rows(found)] == ["stdin:1", "stdin:4"]
-    assert "left out stdin:3: is no UTF-8" in found.err
+    assert "left out stdin:3: is not UTF-8" in found.err
     assert "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1" in found.err
 
 
@@ -227,8 +227,8 @@ def test_a_bad_line_is_told_once_whatever_the_number_of_models(aectl, vector, ma
     assert found.status == 1
     assert [figures["n"] for figures in json.loads(found.out)] == [2, 2]
     assert found.err.splitlines() == [
-        "aectl: left out in.txt:3: is no UTF-8, from byte 1 on; if it is Latin-1, iconv -f latin1"
-        " -t utf-8 in.txt turns it into UTF-8",
+        "aectl: left out in.txt:3: is not UTF-8, from byte 1 on; if it is Latin-1, convert it with"
+        " iconv -f latin1 -t utf-8 in.txt",
         "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1",
         "1 of 3 inputs were left out",
     ]
@@ -283,7 +283,7 @@ def test_what_would_steer_a_terminal_is_spelt_out(vector, tmp_path):
 def test_nothing_but_empty_lines_is_an_error(aectl, vector):
     found = aectl("encode", vector, "-", stdin=b"\n\n")
     assert (found.status, found.out) == (2, "")
-    assert "there are no texts in the input" in found.err
+    assert "the input has no texts" in found.err
 
 
 @pytest.mark.parametrize(

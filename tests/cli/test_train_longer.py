@@ -76,14 +76,14 @@ def test_before_the_first_epoch_is_over_that_there_is_no_model_is_told_with_what
     (tmp_path / "run" / "checkpoint").mkdir(parents=True)
     done = aectl("eval", "run")
     assert done.status == 2
-    assert "run holds no model.safetensors yet; aectl train --resume run goes on" in done.err
+    assert "run holds no model.safetensors yet; aectl train --resume run continues" in done.err
 
 
 def test_a_finished_run_is_trained_longer_to_the_weights_of_one_in_one_go(aectl, three, short):
     done = aectl("train", "--resume", three, "--epochs", 4)
     assert done.status == 0
     told = "after 3 of 4 epochs: the constant schedule is that of 4 epochs, and the learning rate"
-    assert f"{told} goes on at 0.003" in done.err
+    assert f"{told} continues at 0.003" in done.err
     assert same(three, short(aectl, 4))
     assert figures(three) == figures(short(aectl, 4))
     said = json.loads(aectl("info", "--json", three).out)["training"]
@@ -97,10 +97,8 @@ def test_the_cosine_schedule_goes_on_as_that_of_all_epochs(aectl, tmp_path):
     assert aectl(*words, "-q", "--out", "run").status == 0
     done = aectl("train", "--resume", "run", "--epochs", 8)
     expected = 0.003 * (1 + np.cos(np.pi * 2 / 8)) / 2
-    assert (
-        f"the cosine schedule is that of 8 epochs, and the learning rate goes on at {expected:.3g}"
-        in done.err
-    )
+    course = "the cosine schedule is that of 8 epochs, and the learning rate continues at"
+    assert f"{course} {expected:.3g}" in done.err
     rates = [float(row["lr"]) for row in figures(tmp_path / "run")]
     wanted = 0.003 * (1 + np.cos(np.pi * np.arange(2, 8) / 8)) / 2
     np.testing.assert_allclose(rates[2:], wanted, rtol=1e-9)
@@ -126,10 +124,10 @@ def test_the_best_weights_are_those_of_all_epochs(aectl, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((), "three is over, its 3 epochs; --epochs N trains it longer"),
-        (("--lr", "0.1"), "three is over, its 3 epochs; --epochs N trains it longer"),
-        (("--epochs", 3), "--epochs 3 is not more than the 3 that are over already"),
-        (("--epochs", 2), "--epochs 2 is not more than the 3 that are over already"),
+        ((), "three is finished (3 epochs); --epochs N trains it longer"),
+        (("--lr", "0.1"), "three is finished (3 epochs); --epochs N trains it longer"),
+        (("--epochs", 3), "--epochs 3 must be more than the 3 completed epochs"),
+        (("--epochs", 2), "--epochs 2 must be more than the 3 completed epochs"),
     ],
 )
 def test_what_leaves_nothing_to_train_is_refused(aectl, three, words, told):
@@ -144,7 +142,7 @@ def test_without_the_state_a_new_training_from_the_weights_is_named(aectl, three
     shutil.rmtree(three / "checkpoint")
     done = aectl("train", "--resume", three, "--epochs", 6)
     assert done.status == 2
-    assert "holds no checkpoint to go on from; --load starts a new training" in done.err
+    assert "has no checkpoint to continue from; --load starts a new training" in done.err
 
 
 def test_of_several_seeds_one_is_trained_longer(aectl, tmp_path):
@@ -166,8 +164,8 @@ def test_a_config_of_another_run_is_told_apart(aectl, three, other):
     (three / "config.toml").write_text(tomli_w.dumps({**config, **other}))
     done = aectl("train", "--resume", three, "--epochs", 4)
     assert done.status == 2
-    assert "are not of the same run" in done.err
-    assert "without that file, training can go on" in done.err
+    assert "are of different runs" in done.err
+    assert "to continue from the checkpoint, remove config.toml" in done.err
 
 
 def test_a_checkpoint_of_another_run_is_told_apart(aectl, three, tmp_path):
@@ -176,7 +174,7 @@ def test_a_checkpoint_of_another_run_is_told_apart(aectl, three, tmp_path):
     shutil.copytree(tmp_path / "other/checkpoint", three / "checkpoint", dirs_exist_ok=True)
     done = aectl("train", "--resume", three, "--epochs", 4)
     assert done.status == 2
-    assert "are not of the same run: --schedule is constant and cosine" in done.err
+    assert "are of different runs: --schedule is constant and cosine" in done.err
 
 
 def test_a_config_that_is_none_is_told_with_the_way_out(aectl, three):
@@ -184,7 +182,7 @@ def test_a_config_that_is_none_is_told_with_the_way_out(aectl, three):
     done = aectl("train", "--resume", three, "--epochs", 6)
     assert done.status == 2
     assert "is not a TOML file" in done.err
-    assert "without that file, training can go on" in done.err
+    assert "remove it to continue" in done.err
 
 
 def places(path):
@@ -209,7 +207,7 @@ def test_a_flipped_bit_anywhere_is_refused_in_a_line(aectl, three):
         done = aectl("train", "--resume", three, "--epochs", 4)
         assert done.status == 2
         assert len(done.err.splitlines()) == 1
-        assert "is damaged" in done.err or "no checkpoint of aectl" in done.err
+        assert "is damaged" in done.err or "not a checkpoint of aectl" in done.err
 
 
 def test_files_of_the_user_s_own_stay(aectl, tmp_path):

@@ -56,13 +56,13 @@ def test_a_killed_training_goes_on_to_the_weights_of_one_in_one_go(aectl, stoppe
         (stopped / half).write_bytes(b"half")
     done = aectl("train", "--resume", stopped)
     assert (done.status, done.out) == (0, f"{stopped}/model.safetensors\n")
-    assert "going on after" in done.err
+    assert "continuing after" in done.err
     assert aectl(*SHORT, "-q", "--out", "whole").status == 0
     assert same(stopped, tmp_path / "whole")
     assert names(stopped) == names(tmp_path / "whole")
     again = aectl("train", "--resume", stopped)
     assert (again.status, again.out) == (2, "")
-    assert "is over, its 30 epochs; --epochs N trains it longer" in again.err
+    assert "is finished (30 epochs); --epochs N trains it longer" in again.err
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -75,8 +75,8 @@ def test_a_signal_ends_training_with_its_state_kept_and_a_word_on_how_to_go_on(
         out, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == status
     assert out == b""
-    assert b"epochs over: aectl train --resume run goes on" in err.splitlines()[-1]
-    over = int(re.search(rb"kept, (\d+) of its 2000 epochs", err)[1])
+    assert b"epochs: aectl train --resume run continues" in err.splitlines()[-1]
+    over = int(re.search(rb"saved after (\d+) of 2000 epochs", err)[1])
     assert len(load(tmp_path / "run").run.rows) == over
     assert [path.name for path in (tmp_path / "run/checkpoint").iterdir()] == [
         "checkpoint.safetensors"
@@ -109,7 +109,7 @@ def test_training_does_not_go_on_with_other_images(aectl, scans, tmp_path):
     Image.new("L", (8, 8), 77).save(tmp_path / "set" / "000.png")
     done = aectl("train", "--resume", "run")
     assert done.status == 2
-    assert "not those that training began with" in done.err
+    assert "not those of the original training" in done.err
 
 
 def test_the_seeds_that_are_left_follow(aectl, tmp_path):
@@ -199,8 +199,8 @@ def test_a_training_that_diverged_goes_on_with_a_smaller_rate(aectl, tmp_path):
     done = aectl(*words)
     assert done.status == 2
     assert "training diverged" in done.err
-    assert "aectl train --resume run --lr X goes on" in done.err
-    over = re.search(r"kept, (\d+ of) its (200 epochs)", done.err)
+    assert "aectl train --resume run --lr X continues" in done.err
+    over = re.search(r"saved after (\d+ of) (200 epochs)", done.err)
     assert how_far(aectl, "run") == f"{over[1]} {over[2]}"
     assert all(np.isfinite(value).all() for value in weights(tmp_path / "run").values())
     assert aectl("train", "-q", "--resume", "run", "--lr", "0.01").status == 0

@@ -326,7 +326,7 @@ def test_a_pipe_named_like_an_archive_is_not_waited_for(aectl, dense, tmp_path):
     os.mkfifo(tmp_path / "x.tar")
     done = aectl("encode", dense / "model.safetensors", "x.tar", "--out", "codes.csv")
     assert done.status == 2
-    assert "no regular file" in done.err
+    assert "not a regular file" in done.err
 
 
 class Unseekable(io.BytesIO):

@@ -46,13 +46,13 @@ LIES = {
     "a unit twice in a row": ({"indices": integers(1, 1, 0, 3)}, "row 1 has the same unit twice"),
     "indices of floats": ({"indices": np.array([1, 3, 0, 3], float)}, "indices .*whole numbers"),
     "indices of text": ({"indices": np.array(["1", "3", "0", "3"])}, "indices .*whole numbers"),
-    "indices of objects": ({"indices": np.array([1, 3, 0, 3], object)}, "numbers or text"),
+    "indices of objects": ({"indices": np.array([1, 3, 0, 3], object)}, "numbers nor strings"),
     "too few indices": ({"indices": integers(1, 3)}, "2 indices for 4 values"),
     "indices in two dimensions": ({"indices": integers([1, 3], [0, 3])}, "whole numbers"),
-    "ends that fall": ({"indptr": integers(0, 3, 2, 4)}, "do not rise"),
-    "an end beyond the values": ({"indptr": integers(0, 2, 2, 9)}, "do not rise"),
-    "ends that begin late": ({"indptr": integers(1, 2, 2, 4)}, "do not rise"),
-    "a negative end": ({"indptr": integers(0, -2, 2, 4)}, "do not rise"),
+    "ends that fall": ({"indptr": integers(0, 3, 2, 4)}, "does not rise"),
+    "an end beyond the values": ({"indptr": integers(0, 2, 2, 9)}, "does not rise"),
+    "ends that begin late": ({"indptr": integers(1, 2, 2, 4)}, "does not rise"),
+    "a negative end": ({"indptr": integers(0, -2, 2, 4)}, "does not rise"),
     "too few ends": ({"indptr": integers(0, 2, 4)}, "3 numbers, not 4"),
     "ends of floats": ({"indptr": np.array([0, 2, 2, 4.0])}, "whole numbers"),
     "ends beyond 63 bits": ({"indptr": np.array([0, 2, 2, 2**64 - 1], np.uint64)}, "too large"),
@@ -61,16 +61,16 @@ LIES = {
     "a shape of more units": ({"shape": np.array([3, 5])}, "5 features a row"),
     "a negative shape": ({"shape": np.array([-3, 4])}, "two whole numbers"),
     "a shape of one": ({"shape": np.array([3])}, "two whole numbers"),
-    "values of text": ({"data": np.array(["1"] * 4)}, "no numbers"),
-    "values of objects": ({"data": np.array([1.0] * 4, object)}, "numbers or text"),
+    "values of text": ({"data": np.array(["1"] * 4)}, "not numbers"),
+    "values of objects": ({"data": np.array([1.0] * 4, object)}, "numbers nor strings"),
     "a value of infinity": ({"data": np.array([1, 2, np.inf, 1])}, "row 3 has a feature"),
     "a value that is none": ({"data": np.array([np.nan, 2, 3, 1])}, "row 1 has a feature"),
     "a value beyond 32 bits": ({"data": np.array([1, 2, 3, 1e39])}, "row 3 has a feature"),
     "another matrix": ({"format": np.array(b"csc")}, "tocsr"),
-    "a format of numbers": ({"format": np.array(3)}, "text"),
+    "a format of numbers": ({"format": np.array(3)}, "strings"),
     "too few paths": ({"path": np.array(["a"])}, "1 paths for 3 rows"),
-    "paths of numbers": ({"path": np.arange(3)}, "text"),
-    "half a character": ({"path": np.array(["a", "\ud800", "c"])}, "half a character"),
+    "paths of numbers": ({"path": np.arange(3)}, "strings"),
+    "half a character": ({"path": np.array(["a", "\ud800", "c"])}, "unpaired surrogate"),
 }
 
 
@@ -293,7 +293,7 @@ def test_a_damaged_npz_is_refused_in_a_line(tmp_path, damage):
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".parquet", ".npz"])
 def test_a_pipe_that_might_never_end_is_refused(tmp_path, ending):
     os.mkfifo(tmp_path / f"t{ending}")
-    with pytest.raises(DataError, match="no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         read(tmp_path / f"t{ending}")
 
 

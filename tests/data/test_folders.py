@@ -330,7 +330,7 @@ def test_a_folder_that_holds_a_run_is_skipped_and_told(tmp_path, files):
     paths = [one.path for one in find_files(str(tmp_path), skipped=skipped)]
     assert paths == [f"{tmp_path}/a.png", f"{tmp_path}/models/b.png"]
     (line,) = skipped.told()
-    assert line.endswith(f"a run of aectl: {tmp_path}/runs/x-1")
+    assert line.endswith(f"a run folder of aectl: {tmp_path}/runs/x-1")
 
 
 def test_in_a_folder_that_is_named_only_the_files_of_its_run_are_skipped(tmp_path):

@@ -305,8 +305,8 @@ BAD_FILES = {
     "dangling link": (lambda path: path.symlink_to("nowhere"), "No such file"),
     "bomb": (write(png_header(60_000, 60_000)), "pixels"),
     "large bomb": (write(png_header(10_000, 10_000)), "pixels"),
-    "not a number": (write_floats([0.5, np.nan]), "no numbers"),
-    "infinite": (write_floats([0.5, np.inf]), "no numbers"),
+    "not a number": (write_floats([0.5, np.nan]), "not finite numbers"),
+    "infinite": (write_floats([0.5, np.inf]), "not finite numbers"),
     "above one": (write_floats([0.5, 200]), "from 0.5 to 200, .* --value-range"),
     "below zero": (write_floats([-0.5, 1]), "from -0.5 to 1, .* --value-range"),
 }

@@ -49,7 +49,7 @@ def test_twelve_bits_in_sixteen_need_a_range(samples, plain):
     [
         (b"P5 7 6 65535\n" + bytes(83), "truncated"),
         (b"P2 7 6 65535\n" + b"1 " * 41, "truncated"),
-        (b"P2 7 6 65535\n" + b"1 " * 41 + b"x", "no numbers"),
+        (b"P2 7 6 65535\n" + b"1 " * 41 + b"x", "not numbers"),
         (b"P5 7 6 70000\n" + bytes(84), "header"),
         (b"P5 0 6 65535\n", "header"),
         (b"P6 30000 30000 65535\n", "--max-pixels"),

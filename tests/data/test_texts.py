@@ -42,7 +42,9 @@ def test_what_is_no_utf8_is_named_by_its_line(tmp_path, on_bad, bad):
     assert [line.text for line in lines] == ["one", "three"]
     ((path, reason),) = bad
     assert path == "stdin:2"
-    assert reason.startswith("is no UTF-8, from byte 3 on; if it is Latin-1, iconv -f latin1")
+    assert reason.startswith(
+        "is not UTF-8, from byte 3 on; if it is Latin-1, convert it with iconv -f latin1"
+    )
 
 
 def test_a_file_in_latin_1_is_told_the_way_out_once(tmp_path, on_bad, bad):
@@ -52,7 +54,7 @@ def test_a_file_in_latin_1_is_told_the_way_out_once(tmp_path, on_bad, bad):
     assert [line.text for line in lines] == ["Birnen"]
     assert [place for place, _ in bad] == [f"{path}:1", f"{path}:3", f"{path}:4"]
     assert f"iconv -f latin1 -t utf-8 '{path}'" in bad[0][1]
-    assert [reason for _, reason in bad[1:]] == ["is no UTF-8, as line 1 is not"] * 2
+    assert [reason for _, reason in bad[1:]] == ["is not UTF-8, like line 1"] * 2
 
 
 LONG = "Äpfel und 🍎\n" * 6_000
@@ -97,7 +99,7 @@ def test_a_file_that_is_no_text_costs_one_complaint(tmp_path, on_bad, bad):
     assert lines == []
     ((named, reason),) = bad
     assert named == str(path)
-    assert "zero bytes; if it is UTF-16, iconv -f utf-16le" in reason
+    assert "zero bytes; if it is UTF-16, convert it with iconv -f utf-16le" in reason
 
 
 def test_a_line_with_zero_bytes_is_no_text(tmp_path, on_bad, bad):

@@ -363,7 +363,7 @@ def test_blocks_that_are_gone_are_told(tmp_path, ending):
     path = tmp_path / f"t{ending}"
     folder = left(path)
     (folder / "00000002.arrow").unlink()
-    with pytest.raises(OutputError, match="has lost rows"):
+    with pytest.raises(OutputError, match="has missing or changed rows"):
         finished(part(path))
     assert not path.exists()
 
@@ -417,7 +417,7 @@ def test_a_finished_table_that_cannot_grow_is_left_as_it_is(tmp_path, ending):
     left(path, BLOCKS[:1])
     finished(part(path))
     before = path.read_bytes()
-    with pytest.raises(OutputError, match=r"t\.\w+ is whole, .*more inputs.*--overwrite"):
+    with pytest.raises(OutputError, match=r"t\.\w+ is complete, .*new inputs.*--overwrite"):
         part(path).add(BLOCKS[1], "columns", [])
     assert path.read_bytes() == before
     assert names(tmp_path) == [path.name]
@@ -438,7 +438,7 @@ def test_a_finished_table_that_was_changed_is_not_called_whole(tmp_path, ending,
     left(path)
     finished(part(path))
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(OutputError, match="not the table that was written; --overwrite"):
+    with pytest.raises(OutputError, match="was changed after it was written; --overwrite"):
         part(path)
 
 
@@ -487,7 +487,7 @@ def test_a_record_that_is_damaged_is_refused_in_a_line(tmp_path, record):
 def test_a_table_that_nothing_tells_of_is_not_called_whole(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("path,f0\na,1\n")
-    with pytest.raises(OutputError, match=r"nothing tells of what run it is; --overwrite"):
+    with pytest.raises(OutputError, match=r"no record of its run does; --overwrite"):
         part(path)
     assert path.read_text() == "path,f0\na,1\n"
 
@@ -503,7 +503,7 @@ def test_bytes_that_changed_in_a_block_are_found(tmp_path, ending, first):
     place = 20 if first == 0 or ending in ASSEMBLED else len(data) - 8
     data[place : place + 5] = bytes(5)
     rows.write_bytes(data)
-    with pytest.raises(OutputError, match="lost rows that it had, or they were changed"):
+    with pytest.raises(OutputError, match="has missing or changed rows"):
         part(path)
 
 

@@ -152,7 +152,7 @@ def equal(a, b):
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
-    with pytest.raises(ModelFileError, match="holds no checkpoint"):
+    with pytest.raises(ModelFileError, match="has no checkpoint"):
         checkpoint.load(tmp_path)
 
 
@@ -161,7 +161,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
     path = checkpoint.path_in(tmp_path)
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match="is no checkpoint of aectl"):
+    with pytest.raises(ModelFileError, match="is not a checkpoint of aectl"):
         checkpoint.load(tmp_path)
 
 
@@ -216,6 +216,6 @@ def test_a_field_that_is_missing_or_wrong_is_named(kind, name, wrong, sound, tmp
     metadata = {checkpoint.KEY: content, checkpoint.DIGEST: checkpoint.digest(content, tensors)}
     checkpoint.path_in(tmp_path).parent.mkdir()
     tensor_file.write(checkpoint.path_in(tmp_path), tensors, metadata)
-    with pytest.raises(ModelFileError, match=f"is no checkpoint of aectl: .*{name}") as refused:
+    with pytest.raises(ModelFileError, match=f"is not a checkpoint of aectl: .*{name}") as refused:
         checkpoint.load(tmp_path)
     assert len(str(refused.value).splitlines()) == 1
