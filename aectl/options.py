@@ -152,7 +152,7 @@ def _numbers(field: "dataclasses.Field[Any]", value: object) -> tuple[int, ...]:
     """Whole numbers out of `1000,500`, `28x28`, a list, or a single number."""
     parts: list[Any]
     if isinstance(value, str):
-        parts = value.replace("x", ",").split(",") if value.strip() else []
+        parts = value.lower().replace("x", ",").split(",") if value.strip() else []
     else:
         parts = list(value) if isinstance(value, list | tuple) else [value]
     try:

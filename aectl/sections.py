@@ -69,10 +69,10 @@ class DataConfig(Section):
         None,
         "The values of black and of white in image files, where their format does not state them; "
         "the model stores them.",
-        lengths=(2, 2),
+        lengths=(2, 2), form="LOW,HIGH",
         when=("model", OF_IMAGES),
         unset="those of the format",
-    )
+    )  # fmt: skip
     max_pixels: int = option(
         MAX_PIXELS,
         "Maximum number of pixels of an image file; larger ones are left out.",

@@ -122,7 +122,8 @@ def test_the_plain_type_is_the_type_without_none_or_its_content(name, kind):
     [
         ("share", 1, 1.0), ("rate", 0.5, 0.5), ("count", 3, 3), ("tied", True, True),
         ("name", "mse", "mse"), ("load_from", "a b", "a b"),
-        ("widths", "1000,500", (1000, 500)), ("widths", "28x28", (28, 28)), ("widths", "7", (7,)),
+        ("widths", "1000,500", (1000, 500)), ("widths", "28x28", (28, 28)),
+        ("widths", "28X28", (28, 28)), ("widths", "7", (7,)),
         ("widths", " 8, 4 ", (8, 4)), ("widths", "", ()), ("widths", "  ", ()),
         ("widths", [3, 2], (3, 2)), ("widths", (3,), (3,)), ("widths", 5, (5,)),
         ("widths", [], ()), ("widths", "-1", (-1,)),

@@ -53,7 +53,7 @@ def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         start = _chunk(stream)
         stream = _Begun(start, stream)
     number, waits = 0, not content.seekable()
-    for raw in pieces(stream, b"\r" if b"\r" in start[:-1] and b"\n" not in start else b"\n"):
+    for raw in pieces(stream, _line_end(start)):
         number += raw is not None
         if raw is not None or waits:
             yield number, raw.removeprefix(codecs.BOM_UTF8) if raw and number == 1 else raw
@@ -63,10 +63,12 @@ def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
     """The paths in a list, one a line or between NUL characters; None before it may wait.
 
     Of lines, a byte-order mark and carriage returns at the ends are no part, and `~` stands for the
-    home folder, but where a file has just that name. Raises DataError for a list in UTF-16.
+    home folder, but where a file has just that name. Where the first lines end with a carriage
+    return alone, all do. Raises DataError for a list in UTF-16.
     """
-    first = True
-    for piece in pieces(stream, b"\0" if null_separated else b"\n"):
+    first, start = True, _chunk(stream)
+    end = b"\0" if null_separated else _line_end(start)
+    for piece in pieces(_Begun(start, stream), end):
         if piece is None:
             yield None
             continue
@@ -76,6 +78,11 @@ def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
             path = _meant(path)
         if path:
             yield path
+
+
+def _line_end(start: bytes) -> bytes:
+    """What ends the lines of a text, by its start."""
+    return b"\r" if b"\r" in start[:-1] and b"\n" not in start else b"\n"
 
 
 def _without_mark(piece: bytes, first: bool) -> bytes:

@@ -16,7 +16,7 @@ from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, find_files, ignore
 from aectl.data.images import Pixels, upright_size
 from aectl.data.inputs import InputBatch, Inputs
-from aectl.data.layout import Layout, layout_of
+from aectl.data.layout import Layout, layout_of, refuse_splits_without_training
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark
 from aectl.errors import DataError, ImageError
@@ -65,9 +65,12 @@ def load_folder(
     without `channels` there are 3 where any image shows colour, else 1. Images that take more than
     `memory` bytes lie in a temporary file. What is left aside is told to `skipped`.
 
-    Raises DataError where there is no image that can be read, or no room for them.
+    Raises DataError where there is no image that can be read, no room for them, or no training set
+    beside other splits.
     """
     skipped, layout = skipped or Skipped(), layout_of(folder)
+    if layout is None:
+        refuse_splits_without_training(folder)
     words = [folder] if layout is None else [x for x in layout[:2] if x]
     files = _files(folder, words, selection, skipped)
     shape = channels or 3, *(sides or _default_sides(files))

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from aectl.data import names
 from aectl.outputs.texts import spelt_out, whole
 
 Result = Mapping[str, Any]
@@ -32,18 +33,23 @@ def to_json(results: Sequence[Result]) -> str:
 
 def to_csv(results: Sequence[Result]) -> str:
     """A row a model; what is a list, of classes or of their figures, is JSON in its cell."""
-    names = list(dict.fromkeys(name for result in results for name in result))
+    columns = list(dict.fromkeys(name for result in results for name in result))
     text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     for result in results:
         writer.writerow(
             {
-                name: json.dumps(_jsonable(value)) if is_list(value) else value
+                name: json.dumps(_jsonable(value)) if is_list(value) else _in_csv(value)
                 for name, value in result.items()
             }
         )
     return text.getvalue()
+
+
+def _in_csv(value: object) -> object:
+    """A name as text that no spreadsheet computes; a number as it is."""
+    return names.cell(names.spelt(value)) if isinstance(value, str) else value
 
 
 def is_list(value: object) -> bool:

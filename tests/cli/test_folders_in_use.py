@@ -93,11 +93,12 @@ def test_a_folder_of_such_files_alone_is_an_error_that_names_them(
     "listed_as",
     [
         "album/hill/000.png\r\nalbum/sea/001.png\r\n\r\n",
+        "album/hill/000.png\ralbum/sea/001.png\r",
         "\ufeffalbum/hill/000.png\nalbum/sea/001.png",
         "\ufeffalbum/hill/000.png\r\nalbum/sea/001.png\r\n",
         "~/album/hill/000.png\n~/album/sea/001.png\n",
     ],
-    ids=["CRLF", "mark", "mark and CRLF", "home"],
+    ids=["CRLF", "CR", "mark", "mark and CRLF", "home"],
 )
 def test_lists_of_paths_as_other_programs_write_them(
     aectl, dense, album, monkeypatch, tmp_path, listed_as

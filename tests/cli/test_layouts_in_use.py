@@ -159,3 +159,27 @@ def test_a_class_of_any_bytes_has_one_name_from_training_to_tables(
     assert labels == {label, "zoo"} and said <= labels
     right = sum(row["label"] == row["prediction"] for row in rows)
     assert result["accuracy"] == pytest.approx(right / 80)
+
+
+@pytest.mark.parametrize("held_out", ["validate", "eval"])
+def test_more_names_of_splits_are_no_classes(aectl, splits, held_out):
+    (splits / "val").rename(splits / held_out)
+    done = aectl(*TRAIN, "set", "--model", "classifier")
+    assert done.status == 0, done.err
+    assert "set/train: 6 images of 2 classes (even 3, odd 3)" in done.err
+
+
+def test_a_training_set_alone_has_its_own_classes(aectl, splits, tmp_path):
+    for name in ("val", "test", "masks"):
+        (splits / name).rename(tmp_path / name)
+    done = aectl(*TRAIN, "set", "--model", "classifier")
+    assert done.status == 0, done.err
+    assert model_file.read_card(tmp_path / "run").classes == ("even", "odd")
+
+
+def test_splits_without_a_training_set_are_no_classes(aectl, splits, tmp_path):
+    for name in ("train", "masks"):
+        (splits / name).rename(tmp_path / name)
+    done = aectl(*TRAIN, "set")
+    assert (done.status, done.out) == (2, "")
+    assert "set holds test and val, and no train: name the folder to train on" in done.err

@@ -184,3 +184,8 @@ def test_no_name_and_no_figure_is_cut_off_on_a_terminal_of_80_columns(models):
     shown = table(*groups, width=80)
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_no_name_in_csv_is_a_formula():
+    written = to_csv([{"model": "=m.safetensors", "dataset": "@set", "n": 1, "mse": -0.5}])
+    assert written.splitlines()[1] == "'=m.safetensors,'@set,1,-0.5"
