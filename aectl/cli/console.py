@@ -181,7 +181,7 @@ class Outcome:
             self._write_errors(self.errors)
         self.tell_remarks()
         if good == 0:
-            nothing = f"the input has no {noun}"
+            nothing = f"there are no {noun} in the input"
             if self.bad:
                 nothing = f"none of the {len(self.bad)} inputs could be read"
             raise DataError("\n".join([nothing, *map(printable, self.skipped.told())]))

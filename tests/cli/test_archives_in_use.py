@@ -18,8 +18,8 @@ def test_of_many_bad_inputs_some_are_named_and_all_stand_in_the_table_of_errors(
         tar.addfile(member, io.BytesIO(image.getvalue()))
     model = dense / "model.safetensors"
     for given, said in (
-        (("--errors", "bad.csv"), "further ones are only in bad.csv"),
-        ((), "further ones are only counted; --errors FILE lists all"),
+        (("--errors", "bad.csv"), "further ones are listed in bad.csv"),
+        ((), "further ones are counted; --errors FILE lists all"),
     ):
         done = aectl("encode", model, "many.tar", "--out", "codes.csv", "--overwrite", *given)
         lines = done.err.splitlines()
