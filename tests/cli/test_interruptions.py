@@ -293,12 +293,15 @@ def test_other_inputs_than_before_are_not_mixed_in(aectl, dense, paths, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("option", "word"),
-    [(["--normalize", "l2"], "normalize"), (["--batch-size", "60"], "batch_size")],
+    ("options", "word"),
+    [
+        (["--batch-size", "50", "--normalize", "l2"], "normalize"),
+        (["--batch-size", "60"], "batch_size"),
+    ],
 )
-def test_other_options_than_before_are_not_mixed_in(aectl, dense, paths, tmp_path, option, word):
+def test_other_options_than_before_are_not_mixed_in(aectl, dense, paths, tmp_path, options, word):
     interrupted_table(dense, paths, tmp_path)
-    done = aectl("encode", dense, "-", "--batch-size", 50, "--out", "t.csv", "--resume", *option,
+    done = aectl("encode", dense, "-", "--out", "t.csv", "--resume", *options,
                  stdin="\n".join(paths).encode())  # fmt: skip
     assert done.status == 2
     assert word in done.err

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import MNIST, shell
 
-TRAIN = "aectl train -q --dataset digits --epochs 3"
+TRAIN = "aectl train -q --dataset digits"
+SHORT = f"{TRAIN} --epochs 3"
 
 
 def left(folder: Path) -> list[str]:
@@ -15,7 +16,7 @@ def left(folder: Path) -> list[str]:
 
 
 def test_a_disk_without_room_for_the_first_checkpoint_is_told_and_nothing_is_left(tmp_path):
-    done = shell(f"ulimit -f 20; {TRAIN} --out run", tmp_path)
+    done = shell(f"ulimit -f 20; {SHORT} --out run", tmp_path)
     assert (done.status, done.out) == (2, "")
     assert done.err == "aectl: cannot write run/checkpoint/checkpoint.safetensors: File too large\n"
     assert left(tmp_path) == []
@@ -37,7 +38,7 @@ def test_a_disk_that_fills_up_costs_the_rest_and_not_the_training(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_is_told(tmp_path):
     tmp_path.chmod(0o555)
-    done = shell(f"{TRAIN} --out run", tmp_path)
+    done = shell(f"{SHORT} --out run", tmp_path)
     tmp_path.chmod(0o755)
     assert (done.status, done.out) == (2, "")
     assert done.err == "aectl: cannot write the run folder run: Permission denied\n"
@@ -45,22 +46,22 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path):
 
 @pytest.mark.parametrize("closed", ["<&- 2>&-", ">&-"])
 def test_training_needs_none_of_its_streams(tmp_path, closed):
-    assert shell(f"{TRAIN} --out run {closed}", tmp_path).status == 0
+    assert shell(f"{SHORT} --out run {closed}", tmp_path).status == 0
     assert "run/model.safetensors" in left(tmp_path)
-    assert not (tmp_path / "run/checkpoint").exists()
+    assert not (tmp_path / "run/checkpoint/checkpoint.safetensors").exists()
 
 
 def test_a_full_stdout_costs_the_status_and_not_the_model(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
-    done = shell(f"{TRAIN} --out run > /dev/full", tmp_path)
+    done = shell(f"{SHORT} --out run > /dev/full", tmp_path)
     assert done.status == 2
     assert done.err == "aectl: No space left on device\n"
     assert "run/model.safetensors" in left(tmp_path)
 
 
 def test_training_needs_no_home_and_no_locale(tmp_path):
-    done = shell(f"env -u HOME LC_ALL=C LANG=C TERM=dumb {TRAIN} --out 'übung 1'", tmp_path)
+    done = shell(f"env -u HOME LC_ALL=C LANG=C TERM=dumb {SHORT} --out 'übung 1'", tmp_path)
     assert (done.status, done.out, done.err) == (0, "übung 1/model.safetensors\n", "")
 
 

@@ -327,7 +327,7 @@ def test_archives_are_inputs_and_their_folders_labels(photos, on_stdin, wanted):
             for batch in batches
             for path, label, image in zip(batch.paths, batch.labels, batch.images, strict=True)
         ]
-    labels = [None, "sea", "hill", "sea"] if wanted else [None] * 4
+    labels = ["p", "sea", "hill", "sea"] if wanted else [None] * 4
     assert told == []
     assert inputs.labelled is wanted
     assert rows == [
