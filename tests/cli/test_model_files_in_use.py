@@ -158,7 +158,8 @@ def test_a_model_larger_than_the_memory_is_refused_with_the_number(
     done = aectl(verb, path)
     assert (done.status, done.out) == (2, "")
     assert done.err == (
-        f"aectl: {path} needs 1.2 GiB of memory for a single input; this machine has 1.0 GiB\n"
+        f"aectl: {path} needs 1.2 GiB of memory for a single input; this machine has 1.0 GiB:"
+        " use a larger machine or a smaller model\n"
     )
 
 
