@@ -35,7 +35,7 @@ def test_as_many_units_are_active_as_were_asked_for(aectl, options, l0):
 
 @pytest.mark.parametrize("kind", ["topk", "batch-topk"])
 def test_dead_units_are_brought_back_unless_that_is_switched_off(aectl, kind):
-    options = ("--sparsity", kind, "--k", "2", "--hidden", "300", "--epochs", "60")
+    options = ("--sparsity", kind, "--k", "2", "--hidden", "300")
     dead = {}
     for given in ((), ("--revive", "0")):
         measured(aectl, *options, *given)
