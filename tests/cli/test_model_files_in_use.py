@@ -185,6 +185,7 @@ def test_a_model_file_cannot_steer_the_terminal(
         (tmp_path / "set" / label).mkdir(parents=True)
         shutil.copy(scans / "000.png", tmp_path / "set" / label)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "400")  # no cell is folded
     verb, *options = words
     done = aectl(verb, steering, *(["set"] if verb == "classify" else options))
     assert done.status == 0
