@@ -138,6 +138,8 @@ def go_on(path: Path) -> None:
         except OSError as error:
             raise DataError(str(error)) from None  # as the command line says it
         config, data = prepare_again({}, session.options, READING, of_texts)
+        if config.training.compile:
+            return  # half a minute of the C++ compiler, whatever else is in the file
         resuming.compare(session, data, console)
         device = machine.torch_device(session.device, session.threads)
         torch.set_num_threads(1)
