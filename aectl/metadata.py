@@ -95,6 +95,11 @@ def shown(value: object) -> str:
     return said if len(said) <= 80 else f"{said[:80]}..."
 
 
+def whole(text: str) -> str:
+    """The text with bytes that are not UTF-8 escaped: `caf\\xe9`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
@@ -180,14 +185,9 @@ def _flaw_of_text(text: str) -> str:
 
 def _spelt(value: Any) -> Any:
     if isinstance(value, str):
-        return value if value.isascii() else _whole(value)
+        return value if value.isascii() else whole(value)
     if isinstance(value, Mapping):
         return {_spelt(key): _spelt(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_spelt(part) for part in value]
     return value
-
-
-def _whole(text: str) -> str:
-    """The text with bytes that are not UTF-8 escaped: `caf\\xe9`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

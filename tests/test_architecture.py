@@ -94,6 +94,7 @@ MAY_IMPORT = {
         "outputs",
         "data",
         "findings",
+        "metadata",
         "text_inference",
     },
     "cli": None,

@@ -36,7 +36,6 @@ class Console(Progress):
 
     def __init__(self, quiet: bool, plain: bool = False) -> None:
         self.quiet, self.plain = quiet, plain
-        self._last_told = 0.0
         log = logging.getLogger("aectl")
         log.handlers = [logging.StreamHandler(sys.stderr)]
         log.setLevel(logging.WARNING if quiet else logging.INFO)
@@ -99,22 +98,12 @@ class Console(Progress):
 
     def awaited(self, work: Callable[[], Made], what: str) -> Made:
         """The result of `work`; shows the time it takes, elsewhere than on a terminal as a line."""
-        self._last_told = 0.0
-        if not self.interactive:
-            return super().awaited(work, what)
-        from rich.console import Console as RichConsole
-        from rich.progress import Progress as Bar
-        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-        with Bar(*columns, console=RichConsole(stderr=True), transient=True) as bar:
-            bar.add_task(what, total=None)
+        with self._shown(what) as self._show:
             return super().awaited(work, what)
 
     def _waiting(self, what: str, seconds: float) -> None:
-        if not self.interactive and seconds - self._last_told > PLAIN_SECONDS:
-            self._last_told = seconds
-            self.notice(f"{what}: {seconds:.0f} s")
+        if not self.interactive:
+            self._show(f"{seconds:.0f} s")
 
 
 @dataclass

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aectl.data import names
-from aectl.outputs.texts import spelt_out, whole
+from aectl.metadata import whole
+from aectl.outputs.texts import spelt_out
 
 Result = Mapping[str, Any]
 """The figures of one model, with `model`, `dataset` and `n`."""

@@ -12,11 +12,6 @@ def spelt_out(line: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
-def whole(text: str) -> str:
-    """A text without halves of characters, which stand for bytes that are not UTF-8: `caf\\xe9`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def to_columns(result: "ReconstructedTexts") -> "dict[str, Column]":
     """The texts of a batch and what became of them, as columns of a table."""
     shorter = {} if result.shorter is None else {"bottleneck": result.shorter}
