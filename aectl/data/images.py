@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from aectl.data import heif, jpeg, png, pnm, tiff
 from aectl.data.levels import Levels
@@ -164,9 +165,13 @@ def _explained(error: Exception) -> ImageError:
 def _opened(content: bytes, decoding: Decoding) -> Image.Image:
     """The header of an image; its pixels are still to be decoded."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
-    if image.width * image.height > decoding.max_pixels:
-        raise ImageError(decoding.too_large)
+    _refuse_too_large(image, decoding)
     return image
+
+
+def _refuse_too_large(header: Image.Image, decoding: Decoding) -> None:
+    if header.width * header.height > decoding.max_pixels:
+        raise ImageError(decoding.too_large)
 
 
 def _upright(
@@ -180,6 +185,8 @@ def _upright(
         raise ImageError("is empty, of 0 bytes: copy it again, or delete it")
     if content.startswith(jpeg.START):
         return _of_jpeg(content, decoding, shape)
+    if content.startswith(png.SIGNATURE):
+        return _of_png(content, decoding)
     if heif.is_heif(content):
         image, remarks = heif.read(content, decoding)
         return _opaque(image, decoding), remarks
@@ -188,13 +195,8 @@ def _upright(
         return _opaque(_turned(image, image), decoding), remarks
     if pnm.is_deep(content):
         return pnm.read(content, decoding)
-    if content.startswith(png.SIGNATURE):
-        content = png.sound(content)
     header = _opened(content, decoding)
     remarks = (Remark.FRAMES,) if _has_frames(header) else ()
-    if header.format == "PNG":
-        image, more = png.load(content, header, decoding)
-        return _opaque(_turned(header, image), decoding), (*remarks, *more)
     header.load()
     if (
         header.format == "BMP"
@@ -203,6 +205,16 @@ def _upright(
     ):
         return _turned(header, header.convert("RGB")), remarks  # as every program shows it
     return _opaque(_turned(header, header), decoding), remarks
+
+
+def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """A PNG as it is to be seen, grey or RGB, and what there is to say of it."""
+    content = png.sound(content)
+    header = PngImageFile(io.BytesIO(content))
+    _refuse_too_large(header, decoding)
+    remarks = (Remark.FRAMES,) if _has_frames(header) else ()
+    image, more = png.load(content, header, decoding)
+    return _opaque(_turned(header, image), decoding), (*remarks, *more)
 
 
 def _has_frames(header: Image.Image) -> bool:
