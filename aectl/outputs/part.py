@@ -23,6 +23,7 @@ from aectl.outputs.journal import (
     kept_of,
     notes_of,
 )
+from aectl.outputs.texts import spelt_out
 
 JOURNAL, ROWS, TABLE = "journal.jsonl", "rows", "table"
 
@@ -253,7 +254,7 @@ class Part:
         ):
             if begun.get(name) != self._key.get(name):
                 raise OutputError(
-                    f"{where} was begun with {name} {begun.get(name)!r}, not"
+                    f"{where} was begun with {spelt_out(name)} {begun.get(name)!r}, not"
                     f" {self._key.get(name)!r}; --overwrite starts again"
                 )
 

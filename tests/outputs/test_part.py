@@ -519,3 +519,12 @@ def test_rows_and_journal_are_on_the_disk_before_the_next_block(tmp_path, monkey
     names = [os.path.basename(name).partition(".json")[0] for name in kept]
     assert names[:3] == ["journal", "rows", "journal"]
     assert names[3].startswith(".") and "t.csv" in names[3], "the record of the table"
+
+
+def test_a_key_in_a_journal_that_holds_control_characters_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "t.csv"
+    left(path, key={**KEY, "a\nb": "x\ny"})
+    with pytest.raises(OutputError) as refused:
+        part(path)
+    assert r"was begun with a\nb 'x\ny', not None" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1
