@@ -1,5 +1,6 @@
 """Damaged tables of codes, of every format and layout: values, types, lengths, order, bytes."""
 
+import copy
 import gzip
 import io
 import json
@@ -161,11 +162,11 @@ def damaged_rows(layout: str, chance: Random) -> list[dict[str, Any]]:
         elif kind < 0.25:
             row[chance.choice(("f99999999999", "f-1", "f1", "f01", "indices", "features"))] = 1.0
         elif isinstance(row[name], list) and row[name] and kind < 0.8:
-            row[name][chance.randrange(len(row[name]))] = chance.choice(STRANGE)
+            row[name][chance.randrange(len(row[name]))] = copy.deepcopy(chance.choice(STRANGE))
             if chance.random() < 0.3:
                 row[name] = row[name] * 2
         else:
-            row[name] = chance.choice(STRANGE)
+            row[name] = copy.deepcopy(chance.choice(STRANGE))
     return rows
 
 

@@ -1,5 +1,6 @@
 """Damaged journals of tables in the making: taken up as they were, or refused in a line."""
 
+import copy
 import json
 import shutil
 import tempfile
@@ -49,7 +50,7 @@ def damaged_journal(number: int) -> bytes:
     for _ in range(chance.choice((1, 1, 3))):
         change(chance.choice(lines), chance)
     if chance.random() < 0.2:
-        lines.insert(chance.randrange(4), chance.choice(STRANGE))
+        lines.insert(chance.randrange(4), copy.deepcopy(chance.choice(STRANGE)))
     return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
 
 
