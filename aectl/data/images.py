@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from aectl.data import heif, jpeg, png, pnm, tiff
+from aectl.data import deep_jpeg, heif, jpeg, png, pnm, tiff
 from aectl.data.levels import Levels
 from aectl.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.errors import ImageError
@@ -107,11 +107,23 @@ def upright_size(path: str | Path) -> tuple[int, int]:
     """
     try:
         with unchecked_by_pillow(), opened(path) as file:
-            image = Image.open(file, formats=FORMATS)
+            image = _header(file)
             turned = image.format != "TIFF" and _orientation(image) >= 5
             return image.size if turned else image.size[::-1]
     except Exception as error:
         raise _explained(error) from error
+
+
+def _header(file: BinaryIO) -> Image.Image:
+    """The header of an image; Pillow reads that of a JPEG only if it says 8 bits a sample."""
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        if file.read(len(jpeg.START)) != jpeg.START:
+            raise
+        content = jpeg.START + file.read(LARGEST_FILE)
+        return Image.open(io.BytesIO(jpeg.with_bits(content, 8)), formats=["JPEG"])
 
 
 def fit(image: Image.Image, shape: Shape) -> Pixels:
@@ -241,9 +253,13 @@ def _of_jpeg(
     except ImageError:
         raise
     except Exception:  # perhaps because of what is wrong beside the data
-        sound, truncated = jpeg.mended(content, decoding)
-        image = _decoded_jpeg(sound, decoding, shape, strict=not truncated)
-        return image, (Remark.TRUNCATED,) if truncated else ()
+        found = jpeg.mended(content, decoding)
+        remarks = (Remark.TRUNCATED,) if found.truncated else ()
+        if found.bits != 8:
+            image, more = deep_jpeg.read(found, decoding)
+            return _turned(_opened(found.content, decoding), image), (*remarks, *more)
+        image = _decoded_jpeg(found.content, decoding, shape, strict=not found.truncated)
+        return image, remarks
 
 
 def _decoded_jpeg(

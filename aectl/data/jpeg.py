@@ -15,22 +15,19 @@ from numpy.typing import NDArray
 from aectl.decoding import KEEP, Decoding
 from aectl.errors import ImageError
 
-SOI, EOI, SOS, TEM, APP0, APP1, APP14, APP15, COM = (
-    0xD8,
-    0xD9,
-    0xDA,
-    1,
-    0xE0,
-    0xE1,
-    0xEE,
-    0xEF,
-    0xFE,
-)
+TEM, SOI, EOI, SOS, DQT = 0x01, 0xD8, 0xD9, 0xDA, 0xDB
+APP0, APP1, APP14, APP15, COM = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """The markers SOFn, before the header of a frame."""
 
 SEQUENTIAL, LOSSLESS = (0xC0, 0xC1, 0xC9), (0xC3, 0xCB)
 START = b"\xff\xd8"
+
+LOSSY_BITS, LOSSLESS_BITS = (8, 12), range(2, 17)
+"""The bits of a sample that libjpeg-turbo decodes; T.81 allows no others (B.2.2)."""
+
+BITS = 4
+"""Where the bits of a sample stand in the header of a frame, marker included."""
 
 MOST_DECODED = 12
 """So often a file with flaws is decoded at most, to find out what they are."""
@@ -57,10 +54,15 @@ WARNED_OF_END = re.compile(r"premature end of data segment|found marker 0xd9 ins
 
 
 class Mended(NamedTuple):
-    """A file without flaws beside the data of its image, which may be cut short."""
+    """A file without flaws outside the data of its image, which may be truncated.
+
+    `bits`: bits a sample. `content` always says 8, whatever they are: Pillow then reads the other
+    headers, and `deep_jpeg` the pixels.
+    """
 
     content: bytes
     truncated: bool
+    bits: int
 
 
 class _Piece(NamedTuple):
@@ -87,10 +89,28 @@ def decode(
 
     `colours` is GRAY, RGB or CMYK. Raises ValueError; if `strict`, also where libjpeg warns.
     """
+    if not _has_scales(content):
+        height = width = 0
     decoded: NDArray[Any] = simplejpeg.decode_jpeg(
         content, colours, min_height=height, min_width=width, strict=strict
     )
     return decoded
+
+
+def _has_scales(content: bytes) -> bool:
+    """Whether the first frame header is surely that of a lossy file.
+
+    libjpeg decodes a lossless file only at its full size: simplejpeg does not know that, and at a
+    smaller scale would have it write beyond the end of the memory for the pixels.
+    """
+    at = len(START)
+    while content[at : at + 1] == b"\xff" and (marker := content[at + 1 : at + 2]):
+        if marker[0] in FRAMES:
+            return marker[0] not in LOSSLESS
+        if not (0xC0 <= marker[0] <= 0xCF or DQT <= marker[0] <= COM):
+            return False
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    return False
 
 
 def sampling(layers: list[tuple[int, int, int, int]]) -> tuple[int, int]:
@@ -117,16 +137,16 @@ def mended(content: bytes, decoding: Decoding) -> Mended:
             f"is a JPEG of {len(frame.components)} components; those of 1 (grey), 3 (colour) and 4"
             " (CMYK) are read"
         )
-    if frame.bits != 8:
+    if frame.bits not in (LOSSLESS_BITS if frame.marker in LOSSLESS else LOSSY_BITS):
         raise ImageError(
-            f"is a JPEG of {frame.bits} bits a sample, and those of 8 are read; save it as such, or"
-            " as PNG or TIFF"
+            f"is a JPEG of {frame.bits} bits a sample; of 8 and 12 bits, and lossless of"
+            f" {LOSSLESS_BITS[0]} to {LOSSLESS_BITS[-1]}, are read: save it as PNG or TIFF"
         )
     if frame.height * frame.width > decoding.max_pixels:
         raise ImageError(decoding.too_large)
     pieces, warning = _without_stray([*_normalised(pieces, frame)], frame)
     if warning is None and (ended or _is_complete(pieces, frame)):
-        return Mended(_join(pieces), truncated=False)
+        return Mended(_join(pieces), False, frame.bits)
     if warning is not None and not ended:  # what a file was to hold may have stayed zeros
         *before, last = pieces
         pieces = [*before, _Piece(last.marker, last.content.rstrip(b"\0"))]
@@ -135,7 +155,19 @@ def mended(content: bytes, decoding: Decoding) -> Mended:
         raise ImageError(SAMPLING if "subsampling" in (warning or "") else f"{warning}")
     if decoding.truncated != KEEP:
         raise ImageError("is truncated (--truncated keep reads it as far as it goes)")
-    return Mended(_join(pieces), truncated=True)
+    return Mended(_join(pieces), True, frame.bits)
+
+
+def with_bits(content: bytes, bits: int) -> bytes:
+    """The file with so many bits a sample in the headers of its frames, whatever they were."""
+    pieces, _ = _split(content)
+    return _join([_with_bits(piece, bits) for piece in pieces])
+
+
+def _with_bits(piece: _Piece, bits: int) -> _Piece:
+    if piece.marker not in FRAMES or len(piece.content) <= BITS:
+        return piece
+    return _Piece(piece.marker, piece.content[:BITS] + bytes([bits]) + piece.content[BITS + 1 :])
 
 
 def _split(content: bytes) -> tuple[list[_Piece], bool]:
@@ -181,14 +213,17 @@ def _frame(pieces: list[_Piece]) -> _Frame:
     if len(header) < 10 + 3 * header[9]:
         raise ImageError("is a damaged JPEG: its frame header is incomplete")
     height, width = int.from_bytes(header[5:7]), int.from_bytes(header[7:9])
-    return _Frame(headers[0].marker, header[4], height, width, header[10 : 10 + 3 * header[9] : 3])
+    return _Frame(
+        headers[0].marker, header[BITS], height, width, header[10 : 10 + 3 * header[9] : 3]
+    )
 
 
 def _normalised(pieces: list[_Piece], frame: _Frame) -> Iterator[_Piece]:
     """The pieces that have a bearing on the pixels, or on how they lie, as they should be written.
 
     In a sequential scan the spectral selection has one possible value, and every version of JFIF
-    means the same colours.
+    means the same colours. The frame header says 8 bits a sample: the codes of all depths are read
+    by the same rules (T.81, F.2.2, G.2 and H.2), and simplejpeg checks only files of 8 bits.
     """
     for piece in pieces:
         content = bytearray(piece.content)
@@ -200,7 +235,7 @@ def _normalised(pieces: list[_Piece], frame: _Frame) -> Iterator[_Piece]:
             pass  # libjpeg looks there for what the components are
         elif piece.marker == COM or (APP0 <= piece.marker <= APP15 and piece.marker != APP1):
             continue
-        yield _Piece(piece.marker, bytes(content))
+        yield _with_bits(_Piece(piece.marker, bytes(content)), 8)
 
 
 def _is_complete(pieces: list[_Piece], frame: _Frame) -> bool:
@@ -251,9 +286,10 @@ def _trimmed(pieces: list[_Piece], reported: int, marker: int) -> Iterator[list[
 
 
 def _warning(pieces: list[_Piece], frame: _Frame) -> str | None:
-    """The first thing that libjpeg warns of."""
+    """The first thing that libjpeg warns of; it converts no lossless colours to grey."""
+    grey = "RGB" if len(frame.components) == 3 and frame.marker in LOSSLESS else "GRAY"
     try:
-        decode(_join(pieces), "CMYK" if len(frame.components) == 4 else "GRAY")
+        decode(_join(pieces), "CMYK" if len(frame.components) == 4 else grey)
     except ValueError as error:
         return " ".join(str(error).split())
     return None

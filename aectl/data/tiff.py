@@ -36,8 +36,8 @@ UNPACKED = {1, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013}
 """Compressions that tifffile decodes within the bytes that an image has: none, LZW, Deflate,
 PackBits, LZMA and Zstandard."""
 
-BY_PILLOW = {2, 3, 4, 6, 7}
-"""Compressions that libtiff decodes: CCITT and JPEG."""
+BY_PILLOW = {2: 1, 3: 1, 4: 1, 6: 8, 7: 8}
+"""Compressions that libtiff decodes, CCITT and JPEG, with the bits of a sample that they have."""
 
 MOST_PIECES = 1 << 18
 LARGEST_PIECE = 1 << 28
@@ -85,6 +85,11 @@ def _read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
         page, remarks = _first_page(file)
         if page.imagewidth * page.imagelength > decoding.max_pixels:
             raise ImageError(decoding.too_large)
+        if page.bitspersample != BY_PILLOW.get(page.compression, page.bitspersample):
+            raise ImageError(
+                f"is compressed by {_name(page.compression)} with {page.bitspersample} bits a"
+                " sample, which is not read: save it uncompressed, or with LZW or Deflate"
+            )
         if page.compression in BY_PILLOW or (page.photometric == YCBCR and page.bitspersample == 8):
             return _by_pillow(content, page.index, decoding), remarks
         image, more = _by_tifffile(content, page, decoding)

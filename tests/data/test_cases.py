@@ -17,7 +17,6 @@ REFUSED = {
     "a.jp2": "not an image",
     "a.tga": "not an image",
     "f32_255.tif": "--value-range LOW,HIGH",
-    "g12.jpg": "12 bits a sample",
     "g12in16.tif": "--value-range 0,4095",
     "i16.tif": "--value-range LOW,HIGH",
     "i16_be.tif": "--value-range LOW,HIGH",

@@ -323,10 +323,19 @@ def test_sixteen_bits_that_may_be_twelve_need_a_range(photometric, highest):
 
 
 EIGHT = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 5), dtype=np.uint8)
+TWELVE = EIGHT[..., 0] * np.uint16(16)
 
 REFUSED = {
     "five channels": (EIGHT, {"photometric": "minisblack", "planarconfig": "contig"}, "5 channels"),
     "CIELab": (EIGHT[..., :3], {"photometric": "cielab"}, "CIELAB"),
+    "JPEG of 12 bits": (TWELVE, {"compression": "jpeg", "compressionargs": {"bitspersample": 12}},
+                        "JPEG with 1[26] bits a sample"),
+    "JPEG of 12 bits in colour": (np.stack([TWELVE] * 3, -1), {
+        "photometric": "rgb", "compression": "jpeg", "compressionargs": {"bitspersample": 12},
+    }, "JPEG with 1[26] bits a sample"),
+    "lossless JPEG of 16 bits": (TWELVE, {
+        "compression": "jpeg", "compressionargs": {"lossless": True},
+    }, "JPEG with 1[26] bits a sample"),
     "a sensor's mosaic": (EIGHT[..., 0], {"photometric": "cfa"}, "CFA"),
     "inks": (EIGHT[..., :4], {"photometric": "separated", "extratags": [(332, 3, 1, 2, True)]},
              "SEPARATED"),

@@ -8,6 +8,7 @@ from random import Random
 import numpy as np
 import tifffile
 from damage import DAMAGES
+from imagecodecs import jpeg8_encode
 from PIL import Image
 
 from aectl.data.images import SUFFIXES, decode
@@ -48,6 +49,20 @@ def tiff(number: int, size: int) -> bytes:
     return content.getvalue()
 
 
+DEEP = ({"bitspersample": 12}, {"bitspersample": 12, "lossless": True}, {"lossless": True})
+"""How imagecodecs writes JPEGs that Pillow does not write: of 12 bits, and lossless ones."""
+
+
+@cache
+def deep_jpeg(number: int, size: int) -> bytes:
+    """A sound JPEG of the kind of this number, grey or in colour."""
+    options = DEEP[number % len(DEEP)]
+    top = 4095 if "bitspersample" in options else 255
+    grey = np.add.outer(np.arange(size), np.arange(size + 3)) / (2.0 * size + 3) * top
+    pixels = np.stack([grey] * 3, -1) if number >= len(DEEP) else grey
+    return bytes(jpeg8_encode(pixels.astype(np.uint16 if top > 255 else np.uint8), **options))
+
+
 @cache
 def written(suffix: str, mode: str, size: int) -> bytes:
     """A sound image: a gradient with some noise."""
@@ -76,6 +91,8 @@ def damaged_image(number: int) -> bytes:
     content = written(suffix, mode, size)
     if suffix == ".tiff":
         content = tiff(chance.randrange(len(TIFFS)), size)
+    elif suffix == ".jpe":
+        content = deep_jpeg(chance.randrange(2 * len(DEEP)), size)
     for _ in range(chance.choice((1, 1, 2))):
         content = chance.choice(DAMAGES)(content, chance) or b"\0"
     return content
