@@ -1,9 +1,11 @@
 """The filters of a network: the images that its units look for."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from aectl.data.images import Pixels
 from aectl.inference import Floats, to_tensor
@@ -12,16 +14,20 @@ from aectl.models import ImageNetwork
 FILTER_VALUES = 1 << 23
 """Pixels of all images, a copy a unit, through which the gradient of filters is computed."""
 
+MOST_VALUES = 1 << 28
+"""Pixels of all filters: of larger images fewer units have one, as each takes a backward pass."""
+
 LEAST_FILTERED, MOST_FILTERED = 4, 32
 
 AT_ONCE = 1 << 22
-"""Pixels whose mean and standard deviation are summed up at a time."""
+"""Pixels whose standard deviation is summed up at a time."""
 
 CPU = torch.device("cpu")
 
 
-def filters_of(network: ImageNetwork, images: Pixels, most: int) -> Floats:
-    """What each unit looks for, of `most` units: (units, channels, height, width).
+def filters_of(network: ImageNetwork, images: Pixels, most: int, side: int) -> Floats:
+    """What each unit looks for, of `most` units: (units, channels, height, width), made smaller
+    where one of their sides is longer than `side`.
 
     The gradient of what the unit answers, before its activation, times the standard deviation of
     each pixel of the `images`, (n, channels, height, width). For a single layer these are its
@@ -31,35 +37,59 @@ def filters_of(network: ImageNetwork, images: Pixels, most: int) -> Floats:
     most units of a sparse code below are off, and pass no gradient on.
     """
     network.cpu().eval()
+    pixels = math.prod(network.shape)
     with torch.no_grad():
-        units = min(most, network.filter_responses(to_tensor(images[:1], CPU)).shape[1])
-    fitting = FILTER_VALUES // (units * math.prod(network.shape))
+        there = network.filter_responses(to_tensor(images[:1], CPU)).shape[1]
+    units = max(1, min(most, there, MOST_VALUES // pixels))
+    fitting = FILTER_VALUES // (units * pixels)
     few = min(len(images), max(LEAST_FILTERED, min(MOST_FILTERED, fitting)))
-    gradients: list[Floats] = []
+    spread = standard_deviation(images)
+    found: list[Floats] = []
     for place in np.linspace(0, len(images) - 1, few).round().astype(int):
-        gradients.append(_gradients(network, images[place : place + 1], units))
-        if len(gradients) == 2 and np.array_equal(gradients[0], gradients[1]):  # a single layer
+        gradients = _gradients(network, images[place : place + 1], units)
+        found.append(np.concatenate([_shrunk(gradient * spread, side) for gradient in gradients]))
+        if len(found) == 2 and np.array_equal(found[0], found[1]):  # a single layer
             break
-    made: Floats = np.mean(gradients, axis=0) * mean_and_spread(images)[1]
+    made: Floats = np.mean(found, axis=0)
     return made
 
 
-def _gradients(network: ImageNetwork, image: Pixels, units: int) -> Floats:
-    """The gradient of each unit's answer to an image: (units, channels, height, width)."""
-    copies = to_tensor(image, CPU).expand(units, *network.shape).clone().requires_grad_()
-    answers = network.filter_responses(copies)[:, :units]
-    (gradient,) = torch.autograd.grad(answers.diagonal().sum(), copies)
-    return gradient.numpy()
+def _gradients(network: ImageNetwork, image: Pixels, units: int) -> Iterator[Floats]:
+    """The gradients of the units' answers to an image: of all at once, (units, channels, height,
+    width), or one by one, (1, channels, height, width), where the network takes much memory.
+    """
+    x = to_tensor(image, CPU)
+    if network.one_at_a_time:
+        x.requires_grad_()
+        for answer in network.filter_responses(x)[0, :units]:
+            (gradient,) = torch.autograd.grad(answer, x, retain_graph=True)
+            yield gradient.numpy()
+    else:
+        copies = x.expand(units, *network.shape).clone().requires_grad_()
+        answers = network.filter_responses(copies)[:, :units]
+        (gradient,) = torch.autograd.grad(answers.diagonal().sum(), copies)
+        yield gradient.numpy()
 
 
-def mean_and_spread(images: Pixels) -> tuple[Floats, Floats]:
-    """The mean and the standard deviation of each pixel, in [0, 1]: (channels, height, width)."""
-    sums, squares = (np.zeros(images.shape[1:], np.int64) for _ in range(2))
-    at_once = max(1, AT_ONCE // images[0].size)
-    for first in range(0, len(images), at_once):
-        part = images[first : first + at_once].astype(np.int64)
-        sums += part.sum(0)
-        squares += (part**2).sum(0)
-    mean = sums / len(images)
-    spread = np.sqrt(np.maximum(squares / len(images) - mean**2, 0))
-    return (mean / 255).astype(np.float32), (spread / 255).astype(np.float32)
+def _shrunk(filters: Floats, side: int) -> Floats:
+    """Filters (units, channels, height, width) whose longer side is `side`, if it was longer."""
+    height, width = filters.shape[2:]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return filters
+    small = [max(1, round(height * scale)), max(1, round(width * scale))]
+    return F.interpolate(torch.from_numpy(filters), small, mode="bilinear", antialias=True).numpy()
+
+
+def standard_deviation(images: Pixels) -> Floats:
+    """The standard deviation of each pixel, in [0, 1]: (channels, height, width)."""
+    flat = images.reshape(len(images), -1)
+    spread = np.empty(flat.shape[1], np.float32)
+    at_once = max(1, AT_ONCE // len(images))
+    for first in range(0, len(spread), at_once):
+        some = slice(first, first + at_once)
+        part = flat[:, some].astype(np.int64)
+        mean = part.sum(0) / len(images)
+        variance = (part**2).sum(0) / len(images) - mean**2
+        spread[some] = np.sqrt(np.maximum(variance, 0)) / 255
+    return spread.reshape(images.shape[1:])

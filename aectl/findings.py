@@ -25,10 +25,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images with their reconstructions, of the same shape, 0 to 1, and their mse, (n,)."""
+    """Images with their reconstructions, of the same shape, 0 to 255, and their mse, (n,)."""
 
     shown: Shown
-    reconstructions: Floats
+    reconstructions: Pixels
     mse: Floats
 
 
@@ -36,10 +36,10 @@ class Gallery:
 class Units:
     """The first of all `total` units of a layer, and what they answer to the sample of images.
 
-    filters: (units, channels, height, width). counts: (units, bins), how many images give a value
-    other than 0 in each of the equal parts between `low` and `high`, both (units,). strongest:
-    (units, k), the places in the sample of the images that give the largest `values`, (units, k),
-    the largest first; -1 where a unit has fewer.
+    filters: (units, channels, height, width), as large as a page shows them. counts: (units, bins),
+    how many images give a value other than 0 in each of the equal parts between `low` and `high`,
+    both (units,). strongest: (units, k), the places in the sample of the images that give the
+    largest `values`, (units, k), the largest first; -1 where a unit has fewer.
     """
 
     total: int

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from aectl import inference
-from aectl.data.images import Pixels
+from aectl.data.images import Pixels, to_bytes
 from aectl.data.inputs import InputBatch
 from aectl.errors import ConfigError
 from aectl.filters import filters_of
@@ -121,7 +121,11 @@ class Inspection:
     def _gallery(self, images: "list[_Image]", mse: Floats) -> Gallery:
         assert not isinstance(self._network, Classifier)
         shown = _shown(images)
-        return Gallery(shown, inference.reconstruct_images(self._network, shown.images), mse)
+        made = np.empty_like(shown.images)
+        for place in range(len(made)):  # as floats, one at a time
+            some = slice(place, place + 1)
+            made[some] = to_bytes(inference.reconstruct_images(self._network, shown.images[some]))
+        return Gallery(shown, made, mse)
 
 
 class _Image(NamedTuple):
@@ -211,7 +215,7 @@ def _answers(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
 
 
 def _units(network: ImageNetwork, images: Pixels, answers: Floats) -> Units:
-    filters = filters_of(network, images, MOST_UNITS)
+    filters = filters_of(network, images, MOST_UNITS, SAMPLE_SIDE)
     total = answers.shape[1]
     answers = answers[:, : len(filters)].astype(np.float64)  # in which no difference overflows
     there = np.where(answers == 0, np.nan, answers)

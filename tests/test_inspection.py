@@ -1,8 +1,12 @@
 """What a report shows, held against the same found by hand."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.decomposition import PCA
 
 from aectl import inference
@@ -62,8 +66,10 @@ def test_the_galleries_hold_the_best_the_median_and_the_worst(network):
 def test_a_reconstruction_stands_beside_its_own_original(network):
     gallery = inspected(network, images(100)).galleries["worst"]
     given = gallery.shown.images / 255
-    mse = ((gallery.reconstructions - given) ** 2).mean((1, 2, 3))
-    np.testing.assert_allclose(mse, gallery.mse, rtol=1e-4)
+    with torch.inference_mode():
+        made = network.reconstruct(torch.from_numpy(given).float()).numpy()
+    np.testing.assert_allclose(gallery.reconstructions, made * 255, atol=0.51)
+    np.testing.assert_allclose(((made - given) ** 2).mean((1, 2, 3)), gallery.mse, rtol=1e-4)
 
 
 def test_units_are_shown_with_the_images_that_activate_them_most(network):
@@ -204,7 +210,7 @@ def test_filters_of_a_classifier_on_a_code_are_not_grey(code):
         pixels[number, 0, [number, number + 18]] = 255
     pixels = pixels.reshape(18, 1, 6, 6)
     mean = pixels.mean(0)
-    found = filters_of(network, pixels, 400)
+    found = filters_of(network, pixels, 400, 6)
     assert (np.abs(found).max((1, 2, 3)) > 0).all()
     wanted = np.mean([image_gradients(network, image) for image in pixels], 0)
     np.testing.assert_allclose(found, wanted * (pixels / 255).std(0), rtol=1e-4, atol=1e-7)
@@ -215,5 +221,42 @@ def test_filters_of_a_classifier_on_a_code_are_not_grey(code):
 def test_filters_of_a_single_layer_are_its_weights_in_units_of_each_pixel_s_deviation(network):
     shown = images(50).images
     weights = network.encoder.to_code.weight.detach().numpy().reshape(10, 1, 6, 6)
-    found = filters_of(network, shown, 7)
+    found = filters_of(network, shown, 7, 6)
     np.testing.assert_allclose(found, weights[:7] * (shown / 255).std(0), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("layers", [[10], [12, 10]])
+def test_filters_are_the_same_where_the_network_sees_one_image_at_a_time(layers):
+    torch.manual_seed(0)
+    network, shown = Autoencoder((1, 6, 6), layers).eval(), images(50).images
+    wanted = filters_of(network, shown, 7, 6)
+    network.one_at_a_time = True
+    np.testing.assert_allclose(filters_of(network, shown, 7, 6), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_large_filters_are_made_smaller_as_pillow_makes_them(network):
+    shown = images(50).images
+    whole, small = filters_of(network, shown, 7, 6), filters_of(network, shown, 7, 3)
+    wanted = [Image.fromarray(one[0]).resize((3, 3), Image.Resampling.BILINEAR) for one in whole]
+    np.testing.assert_allclose(small[:, 0], np.stack(wanted), rtol=1e-4, atol=1e-6)
+
+
+MEASURE = """
+import resource
+import numpy as np, torch
+from aectl.filters import filters_of
+from aectl.models import ConvAutoencoder
+network = ConvAutoencoder((3, 512, 512), [2, 2, 2, 2, 32])
+network.one_at_a_time = True
+images = np.random.default_rng(0).integers(0, 256, (1, 3, 512, 512), dtype=np.uint8)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+filters_of(network, images, 32, 64)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+
+
+def test_filters_of_a_large_image_take_the_memory_of_one_unit_at_a_time():
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 32 * 3  # MiB: an image has 3, and there are 32 units

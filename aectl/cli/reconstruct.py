@@ -215,11 +215,12 @@ class _Use:
         import numpy as np
 
         from aectl import inference
+        from aectl.data.images import to_bytes
         from aectl.outputs import pictures
 
         found = np.concatenate([self._single(word) for word in ends])
         network = load_autoencoder(self.model)
-        made = pictures.to_bytes(inference.interpolate(network, found, steps))
+        made = to_bytes(inference.interpolate(network, found, steps))
         captions = ["A", *(f"{share:.3g}" for share in np.linspace(0, 1, steps)), "B"]
         a, b = (spelt_out(printable(word)) for word in ends)
         title = f"from A ({a}) to B ({b}): what the codes between decode to"
@@ -231,6 +232,7 @@ class _Use:
         import numpy as np
 
         from aectl import inference
+        from aectl.data.images import to_bytes
         from aectl.outputs import pictures
 
         units = self.card.architecture.code_size
@@ -243,7 +245,7 @@ class _Use:
         own = inference.codes_of(network, found)[:, unit]
         values = np.linspace(own.min(), own.max(), steps, dtype=np.float32)
         shown = found[:rows]
-        made = pictures.to_bytes(inference.traverse(network, shown, unit, values))
+        made = to_bytes(inference.traverse(network, shown, unit, values))
         made = made.reshape(len(shown), steps, *shown.shape[1:])
         row = np.concatenate([shown[:, None], made], axis=1).reshape(-1, *shown.shape[1:])
         captions = ["image", *(f"{value:.3g}" for value in values)] * len(shown)
@@ -263,6 +265,7 @@ class _Use:
         codes = read_codes(path, stdin, self.card.architecture.code_size)
 
         from aectl import inference
+        from aectl.data.images import to_bytes
         from aectl.outputs import pictures
         from aectl.outputs.single_files import SingleFiles
 
@@ -284,7 +287,7 @@ class _Use:
         if not pictured or not good:
             return Made(good, [])
         kept = slice(shown_at_most)
-        images = pictures.to_bytes(np.concatenate(shown)[kept])
+        images = to_bytes(np.concatenate(shown)[kept])
         return Made(good, [pictures.image_grid(images, _told(names[kept]))])
 
     def _finite(self, paths: Sequence[str], made: "NDArray[np.float32]") -> list[int]:
@@ -302,7 +305,7 @@ class _Use:
         self, files: "SingleFiles | None", paths: list[str], made: "NDArray[np.float32]"
     ) -> int:
         """How many images are good: all, or those that could be written to `files`."""
-        from aectl.outputs.pictures import to_bytes
+        from aectl.data.images import to_bytes
 
         if files is None:
             return len(paths)
@@ -354,6 +357,7 @@ class _Shown:
         """One picture of both, or one of the originals and one of the reconstructions."""
         import numpy as np
 
+        from aectl.data.images import to_bytes
         from aectl.outputs import pictures
 
         originals = np.concatenate([shown.batch.images for shown in self._batches])[: self._most]
@@ -369,7 +373,7 @@ class _Shown:
         if separate:
             return [
                 pictures.image_grid(originals, names),
-                pictures.image_grid(pictures.to_bytes(made), captions),
+                pictures.image_grid(to_bytes(made), captions),
             ]
         return [pictures.reconstruction_grid(originals, made, captions, TITLE)]
 

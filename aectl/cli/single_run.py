@@ -203,7 +203,7 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
 
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
     sample = images.spread(min(SAMPLED, few_enough)).images
-    filters = filters_of(network, sample, most=pictures.MOST_FILTERS)
+    filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
     dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
     drawn = {"filters": pictures.filter_grid(filters, dead, _told_of(len(filters), dead))}
     if not isinstance(network, Classifier):

@@ -309,7 +309,7 @@ def _half_blocks(originals: "Pixels", reconstructions: "Pixels") -> "Text":
     from rich.style import Style
     from rich.text import Text
 
-    from aectl.outputs.pictures import shrunk
+    from aectl.data.images import shrunk
 
     text = Text("\n")
     for images in (shrunk(originals, PREVIEW_SIDE), shrunk(reconstructions, PREVIEW_SIDE)):

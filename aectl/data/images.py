@@ -145,6 +145,20 @@ def fit_all(images: Pixels, shape: Shape) -> Pixels:
     return np.stack([fit(to_pil(pixels), shape) for pixels in images])
 
 
+def shrunk(images: Pixels, side: int) -> Pixels:
+    """Images (n, channels, height, width), smaller where one of their sides is longer."""
+    channels, height, width = images.shape[1:]
+    scale = min(1.0, side / max(height, width))
+    return fit_all(images, (channels, max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def to_bytes(images: NDArray[np.floating]) -> Pixels:
+    """Images in [0, 1] as 0 to 255; what lies beyond is cut off."""
+    cut = images.clip(0, 1)
+    cut *= 255
+    return np.round(cut, out=cut).astype(np.uint8)
+
+
 def to_pil(pixels: Pixels) -> Image.Image:
     """(channels, height, width) as a PIL image."""
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))

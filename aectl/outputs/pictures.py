@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from aectl.data.images import fit_all, to_pil
+from aectl.data.images import shrunk, to_bytes, to_pil
 from aectl.files import replacing
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ def filter_grid(
     """
     tiles = filter_tiles(filters[:MOST_FILTERS])
     if dead is not None:
-        tiles[dead[:MOST_FILTERS]] = _crossed_out(tiles[dead[:MOST_FILTERS]])
+        out = dead[: len(tiles)]
+        tiles[out] = _crossed_out(tiles[out])
     columns = math.ceil(math.sqrt(len(tiles)))
     shown = _for_display(tiles, len(tiles), WANTED_FILTER)
     return _sheet(shown, (), title, columns, FILTER_SPACE)
@@ -89,22 +90,10 @@ def filter_tiles(filters: NDArray[np.floating]) -> NDArray[np.uint8]:
     return to_bytes(0.5 + 0.5 * filters / np.where(largest > 0, largest, 1))
 
 
-def to_bytes(images: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Images in [0, 1] as 0 to 255; what lies beyond is cut off."""
-    return (images.clip(0, 1) * 255).round().astype(np.uint8)
-
-
 def errors(originals: NDArray[np.uint8], reconstructions: NDArray[np.floating]) -> list[str]:
     """The mean squared error of each reconstruction, (n, ...), in [0, 1], as a caption."""
     squares = (reconstructions.astype(np.float64) - originals / 255) ** 2
     return [f"{error:.3g}" for error in squares.mean((1, 2, 3))]
-
-
-def shrunk(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Images (n, channels, height, width), smaller where one of their sides is longer."""
-    channels, height, width = images.shape[1:]
-    scale = min(1.0, side / max(height, width))
-    return fit_all(images, (channels, max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def _for_display(

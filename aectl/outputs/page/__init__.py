@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.images import to_pil
+from aectl.data.images import shrunk, to_pil
 from aectl.findings import SAMPLE_SIDE, Code, Findings, Gallery, Shown, Units
 from aectl.outputs import pictures
 from aectl.outputs.curves import PANELS
@@ -153,7 +153,7 @@ def _code(code: Code, rho: float | None) -> dict[str, Any]:
 def _gallery(gallery: Gallery, sheets: "_Sheets") -> dict[str, Any]:
     return {
         "originals": sheets.of(gallery.shown, GALLERY_SIDE),
-        "reconstructions": sheets.add(pictures.to_bytes(gallery.reconstructions), GALLERY_SIDE),
+        "reconstructions": sheets.add(gallery.reconstructions, GALLERY_SIDE),
         "mse": _rounded(gallery.mse),
     }
 
@@ -188,7 +188,7 @@ class _Sheets:
 
     def add(self, tiles: NDArray[np.uint8], side: int) -> dict[str, int]:
         """Tiles (n, channels, height, width), made smaller where they are larger than `side`."""
-        tiles = pictures.shrunk(tiles, side)
+        tiles = shrunk(tiles, side)
         count, channels, height, width = tiles.shape
         columns = math.ceil(math.sqrt(count))
         rows = math.ceil(count / columns)
