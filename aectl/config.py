@@ -1,6 +1,7 @@
 """What defines a result: the config, made of options that were given, a file, and defaults."""
 
 import dataclasses
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aectl import options
+from aectl.encodings import conversion, narrow, wide
 from aectl.errors import ConfigError
 from aectl.files import opened
 from aectl.sections import (
@@ -189,7 +191,7 @@ def read_toml(path: Path) -> dict[str, object]:
     """
     try:
         with opened(path) as file:
-            read = tomllib.loads(file.read().decode("utf-8-sig"))
+            read = tomllib.loads(_in_utf_8(path, file.read()))
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -202,6 +204,17 @@ def read_toml(path: Path) -> dict[str, object]:
         return _coerced({known[key]: value for key, value in read.items()})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _in_utf_8(path: Path, content: bytes) -> str:
+    """The text of a file. Raises ConfigError where it is in another encoding."""
+    encoding = wide(content)
+    if encoding is None:
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            encoding = narrow(content) or "ENCODING"
+    raise ConfigError(f"{path} is not UTF-8: {conversion(encoding, shlex.quote(str(path)))}")
 
 
 def _section(name: str) -> str:

@@ -48,3 +48,11 @@ class OutputError(AectlError):
 
 class DivergedError(AectlError):
     """The training loss is no longer a finite number."""
+
+
+class Alike(str):
+    """The reason why an input is left out that is like others, told before: it is counted, and not
+    told again.
+    """
+
+    __slots__ = ()

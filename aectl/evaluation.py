@@ -12,7 +12,7 @@ from aectl import inference
 from aectl.data import datasets
 from aectl.data.folders import ignore
 from aectl.data.inputs import InputBatch, Inputs
-from aectl.data.layout import training_part
+from aectl.data.layout import layout_of
 from aectl.data.selection import of_options
 from aectl.errors import DataError
 from aectl.inference import Floats, Measured
@@ -88,8 +88,9 @@ class Evaluation:
         if datasets.is_dataset(word):
             return dataclasses.replace(inputs, words=[word.partition(":")[0]], split="train")
         selection = of_options(self.card.training.get("options", {}))
+        layout = layout_of(word, selection)
         return dataclasses.replace(
-            inputs, words=[training_part(word)], split="train", selection=selection
+            inputs, words=[layout.training if layout else word], split="train", selection=selection
         )
 
     def _batches(self, inputs: Inputs) -> Iterator[InputBatch]:

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import os
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,8 @@ class Option:
 
     `when` names the option on which this one depends and the values that make it apply (none:
     any value that is set). `instead` lists (option, value, default): the default that stands in
-    where the other option has that value. `form` says how several numbers are written.
+    where the other option has that value. `form` says how several numbers are written; `is_path`,
+    that `~` at its start is the home folder.
     """
 
     help: str
@@ -32,6 +34,7 @@ class Option:
     instead: tuple[tuple[str, object, object], ...] = ()
     unset: str = ""
     form: str = ""
+    is_path: bool = False
 
     def range_text(self) -> str:
         """The allowed range as help shows it, such as `0 < x < 1`; empty where all is allowed."""
@@ -130,7 +133,18 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         article = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         raise ConfigError(f"{flag(field.name)} must be {article[wanted]}; {value!r} given")
+    if isinstance(value, str) and declared(field).is_path:
+        return _from_home(value)
     return value
+
+
+def _from_home(path: str) -> str:
+    """A path, or one behind a word such as `patches:`, with the home folder in place of `~`, unless
+    there is a file of just that name."""
+    kind, colon, rest = path.rpartition(":")
+    if not rest.startswith("~") or os.path.lexists(path) or os.path.lexists(rest):
+        return path
+    return kind + colon + os.path.expanduser(rest)
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:

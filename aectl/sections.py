@@ -44,6 +44,7 @@ class DataConfig(Section):
         "A dataset's name, a folder of images, or patches:FOLDER: patches of a folder's images in "
         "grey, whitened and scaled (raw-patches:FOLDER: as they are). text-autoencoder: "
         "wikitext-2, or a file or folder of text, .txt or .tsv.",
+        is_path=True,
     )
     patches: int | None = option(
         None,
@@ -90,6 +91,11 @@ class DataConfig(Section):
         "Part of the training set that is held out and measured; of text, whole documents.",
         at_least=0,
         below=1,
+    )
+    ext: str | None = option(
+        None,
+        "In a folder, use the files with these extensions, such as png,jpg.",
+        unset="those of images; for text, .txt and .tsv",
     )
     include: tuple[str, ...] | None = option(
         None,
@@ -498,12 +504,15 @@ class TrainingConfig(Section):
         when=("validation", ()),
     )
     seed: int = option(0, "Seed of every random choice.", at_least=0, at_most=2**32 - 1)
-    load: str | None = option(None, "Model whose weights training starts from.", unset="none")
+    load: str | None = option(
+        None, "Model whose weights training starts from.", unset="none", is_path=True
+    )
     encoder: str | None = option(
         None,
         "Trained autoencoder whose code the classifier sees instead of pixels.",
         when=("model", ("classifier",)),
         unset="none",
+        is_path=True,
     )
     fine_tune: bool = option(False, "Train the encoder too.", when=("encoder", ()))
 

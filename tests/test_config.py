@@ -315,13 +315,36 @@ def test_a_bad_file_is_refused_with_its_name_and_the_reason(text, reason, tmp_pa
 
 def test_files_that_are_missing_folders_or_not_utf_8_are_refused(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b'dataset = "\xfc"')
+    (tmp_path / "wide.toml").write_bytes('dataset = "mnist"\n'.encode("utf-16"))
     for path, reason in [
         (tmp_path / "missing.toml", "No such file"),
         (tmp_path, "is a folder"),
-        (tmp_path / "latin.toml", "not a TOML file"),
+        (tmp_path / "latin.toml", "is not UTF-8: convert it with iconv -f latin1 -t utf-8"),
+        (tmp_path / "wide.toml", "is not UTF-8: convert it with iconv -f utf-16 -t utf-8"),
     ]:
         with pytest.raises(ConfigError, match=reason):
             read_toml(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('dataset = "~/photos"', "HOME/photos"),
+        ('dataset = "patches:~/photos"', "patches:HOME/photos"),
+        ('load = "~/run"', "HOME/run"),
+        ('model = "classifier"\nencoder = "~/run"', "HOME/run"),
+        ('dataset = "~photos"', "~photos"),
+        ('dataset = "photos~"', "photos~"),
+        ('dataset = "~/kept"', "~/kept"),
+    ],
+)
+def test_the_home_folder_may_be_written_as_in_a_shell(tmp_path, monkeypatch, written, meant):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~" / "kept").mkdir(parents=True)
+    name = written.rpartition("\n")[2].partition(" =")[0]
+    values = Config.from_options({}, read(tmp_path, written)).values()
+    assert values[name] == meant.replace("HOME", str(tmp_path))
 
 
 def test_a_config_cannot_be_changed():

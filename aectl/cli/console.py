@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from aectl.cli.time_left import TimeLeft, clock
 from aectl.data.names import cell, guarded, spelt
 from aectl.decoding import Remark
-from aectl.errors import DataError
+from aectl.errors import Alike, DataError
 from aectl.files import refuse_existing, replacing
 from aectl.outputs.texts import spelt_out
 from aectl.progress import Counted, Made, Progress
@@ -116,6 +117,8 @@ class Outcome:
     strict: bool = False
     bad: list[tuple[str, str]] = field(default_factory=list)
     remarks: dict[Remark, tuple[str, int]] = field(default_factory=dict)
+    alike: Counter[str] = field(default_factory=Counter)
+    named: int = 0
 
     def __post_init__(self) -> None:
         if self.errors is not None:
@@ -141,9 +144,13 @@ class Outcome:
         if self.strict:
             raise DataError(f"{printable(path)}: {reason} (--strict stops here)")
         self.bad.append((path, reason))
-        if len(self.bad) <= MOST_NAMED:
+        if isinstance(reason, Alike):
+            self.alike[reason] += 1
+            return
+        self.named += 1
+        if self.named <= MOST_NAMED:
             complain(f"aectl: left out {printable(path)}: {reason}")
-        elif len(self.bad) == MOST_NAMED + 1:
+        elif self.named == MOST_NAMED + 1:
             where = (
                 f"listed in {self.errors}" if self.errors else "counted; --errors FILE lists all"
             )
@@ -168,6 +175,7 @@ class Outcome:
         """
         if self.errors is not None:
             self._write_errors(self.errors)
+        self._tell_alike()
         self.tell_remarks()
         if good == 0:
             nothing = f"there are no {noun} in the input"
@@ -178,6 +186,12 @@ class Outcome:
         if self.bad:
             self.console.notice(f"{len(self.bad)} of {good + len(self.bad)} inputs were left out")
         return 1 if self.bad else 0
+
+    def _tell_alike(self) -> None:
+        """Prints how many inputs were left out like others, for the same reason."""
+        for reason, count in self.alike.items():
+            complain(f"aectl: left out {count:,} more: {printable(reason)}")
+        self.alike.clear()
 
     def _write_errors(self, path: Path) -> None:
         with (

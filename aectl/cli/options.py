@@ -187,6 +187,7 @@ METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
 METAVARS_OF = {
     "value_range": "LOW,HIGH",
     "size": options.SIDES,
+    "ext": "NAME,...",
     "include": "PATTERN",
     "exclude": "PATTERN",
 }

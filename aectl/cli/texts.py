@@ -55,7 +55,7 @@ class Reading:
         from aectl.data.folders import ignore
         from aectl.data.inputs import Naming
         from aectl.data.text_datasets import is_text_dataset
-        from aectl.data.texts import ENDINGS, TextInputs
+        from aectl.data.texts import TextInputs
 
         self._session, self._card, self._told = session, card, told
         self._on_bad = session.outcome.on_bad if told else ignore
@@ -64,7 +64,7 @@ class Reading:
             data_dir(session.common.data_dir),
             stdin(),
             labels,
-            session.selection(ENDINGS),
+            session.selection(words, card),
             naming or Naming(),
             skipped=session.outcome.skipped,
         )

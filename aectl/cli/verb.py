@@ -4,9 +4,9 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from aectl import __version__, footprint, model_file
 from aectl.architecture import Architecture
@@ -58,6 +58,19 @@ def _refuse_too_large(path: Path, architecture: Architecture) -> None:
             f"{path} needs {needed / 2**30:,.1f} GiB of memory for a single input; this machine has"
             f" {machine.memory() / 2**30:,.1f} GiB: use a larger machine or a smaller model"
         )
+
+
+def trained_with(card: ModelCard) -> Mapping[str, Any]:
+    """The options of a model's training; none where its file does not tell them."""
+    options: Mapping[str, Any] = card.training.get("options", {})
+    return options
+
+
+def _usual_endings(card: ModelCard) -> tuple[str, ...]:
+    """Those of the files of a folder that a model takes; none stands for those of images."""
+    from aectl.data.texts import ENDINGS
+
+    return ENDINGS if card.vocabulary else ()
 
 
 def load_autoencoder(path: Path) -> "AutoencoderBase":
@@ -137,7 +150,7 @@ class Session:
             stdin(),
             null_separated=common.null,
             labels_from_folders=labels,
-            selection=self.selection() if words else self._trained_selection(card),
+            selection=self.selection(words, card),
             naming=naming or Naming(),
             workers=common.workers or cores(),
             decoding=Decoding(card.value_range, common.max_pixels, common.truncated),
@@ -148,24 +161,15 @@ class Session:
         """The images that were cut short, by number, where the table is to mark them."""
         return batch.truncated if self.common.truncated == KEEP else None
 
-    def selection(self, usual: tuple[str, ...] = ()) -> "Selection":
-        """Which files of a folder the options ask for; by their `usual` endings, if by no other."""
-        from aectl.data.selection import Selection
+    def selection(self, words: list[str] | None, card: ModelCard) -> "Selection":
+        """Which files of a folder are taken: those that the options ask for; if they ask for none
+        and no input is named, those that the model was trained on."""
+        from aectl.data.selection import Selection, of_options
 
-        common = self.common
-        return Selection(
-            tuple((common.ext or "").replace(",", " ").split()) or usual,
-            tuple(common.include or ()),
-            tuple(common.exclude or ()),
-        )
-
-    def _trained_selection(self, card: ModelCard) -> "Selection":
-        """Which files of the folder that a model was trained on are taken: those of the training,
-        unless the options say."""
-        from aectl.data.selection import EVERY_IMAGE, of_options
-
-        chosen = self.selection()
-        return of_options(card.training.get("options", {})) if chosen == EVERY_IMAGE else chosen
+        usual = _usual_endings(card)
+        chosen = of_options(vars(self.common), usual)
+        as_trained = not words and chosen == Selection(usual)
+        return of_options(trained_with(card), usual) if as_trained else chosen
 
     def _trained_on(self, card: ModelCard) -> list[str]:
         """The dataset or folder that the model was trained on, as an INPUT."""
@@ -184,6 +188,7 @@ class Session:
         Raises DataError where it is not there.
         """
         from aectl.data.layout import layout_of
+        from aectl.data.selection import of_options
 
         word = card.dataset
         if not word:
@@ -194,7 +199,7 @@ class Session:
             raise DataError(
                 f"the model was trained on {word}, which is not found from here; name an INPUT"
             )
-        layout = layout_of(word)
+        layout = layout_of(word, of_options(trained_with(card), _usual_endings(card)))
         unseen = layout and (layout.test or layout.validation)
         if unseen:
             self.console.notice(f"measured on {unseen}")

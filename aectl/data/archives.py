@@ -5,26 +5,11 @@ import stat
 from collections.abc import Iterator
 
 from aectl.data.decoders import Found
+from aectl.data.endings import ZIPS
 from aectl.data.expansion import ArchiveError
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.tars import in_tar
 from aectl.data.zips import in_zip
-
-TARS = (
-    ".tar", ".tar.gz", ".tgz", ".taz", ".tar.bz2", ".tbz2", ".tbz", ".tb2", ".tar.xz", ".txz",
-    ".tar.zst", ".tar.zstd", ".tzst", ".tar.lzma", ".tlz",
-)  # fmt: skip
-ZIPS = (".zip", ".zipx")
-OTHERS = (".tar.z", ".tar.lz4", ".tar.lz", ".tar.lzo", ".tar.br", ".7z", ".rar")
-"""Endings of archives that cannot be read, and are named."""
-
-ARCHIVES = TARS + ZIPS + OTHERS
-"""The endings by which an archive is known."""
-
-
-def is_archive(path: str) -> bool:
-    """Whether a file, by its ending, is an archive."""
-    return path.lower().endswith(ARCHIVES)
 
 
 def find_in_archive(

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import PurePosixPath
 
 from aectl import run_files
-from aectl.data.archives import ARCHIVES
 from aectl.data.decoders import Found
+from aectl.data.endings import ARCHIVES
 from aectl.data.names import spelt
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
 
@@ -30,6 +30,12 @@ def find_files(
     """
     search = (skipped or Skipped()).search(folder, selection)
     return _Walk(folder, search).files(folder, "")
+
+
+def holds_wanted(folder: str, name: str, selection: Selection) -> bool:
+    """Whether a search of a folder finds a wanted file below its sub-folder of that name."""
+    found = _Walk(folder, Search(selection)).files(os.path.join(folder, name), f"{name}/")
+    return any(one.reason is None for one in found)
 
 
 class _Walk:

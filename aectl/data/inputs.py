@@ -11,12 +11,13 @@ from typing import BinaryIO, NamedTuple, Self
 import numpy as np
 
 from aectl.data import datasets, lines, patches
-from aectl.data.archives import find_in_archive, is_archive
+from aectl.data.archives import find_in_archive
 from aectl.data.datasets import ImageSet
 from aectl.data.decoders import Decoded, Decoders, Found
+from aectl.data.endings import is_archive
 from aectl.data.folders import OnBad, class_of, find_files, ignore, label_of, name_of
 from aectl.data.images import Pixels
-from aectl.data.layout import layout_of
+from aectl.data.layout import Layout, layout_of
 from aectl.data.names import MARK, from_table, guarded
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
@@ -96,7 +97,8 @@ class Inputs:
     """What the user named, and what is needed to find it.
 
     `labels_from_folders` takes an image's label from the sub-folder in which it lies; with
-    `loose_labels`, an image in none, or named by itself, has that of its folder. `split` is
+    `loose_labels`, of a folder that may hold splits, and an image in none, or named by itself, has
+    that of its folder. `split` is
     that of datasets that are named without one; files are decoded as `decoding` says; `skipped` is
     told what is left aside.
     """
@@ -160,7 +162,9 @@ class Inputs:
                     there = os.path.lexists(path) if path.startswith(MARK) else True
                     yield from self._named(path if there else from_table(path))
         elif os.path.isdir(word):
-            yield from self._described(find_files(word, self.selection, self.skipped), word)
+            labelled = self.labels_from_folders and self.loose_labels
+            layout = layout_of(word, self.selection) if labelled else None
+            yield from self._described(find_files(word, self.selection, self.skipped), word, layout)
         else:
             yield from self._named(word)
 
@@ -173,9 +177,10 @@ class Inputs:
             label = name_of(os.path.dirname(path)) if named else None
             yield Found(self.naming(path), label, file=path)
 
-    def _described(self, found: Iterator[Found], root: str) -> Iterator[Found]:
+    def _described(
+        self, found: Iterator[Found], root: str, layout: Layout | None = None
+    ) -> Iterator[Found]:
         """With their labels, and with the paths that a table shall show."""
-        layout = layout_of(root) if self.labels_from_folders else None
         for one in found:
             below = self.labels_from_folders and one.reason is None
             of = label_of if self.loose_labels else class_of

@@ -3,6 +3,8 @@
 import os
 from typing import NamedTuple
 
+from aectl.data.folders import holds_wanted
+from aectl.data.selection import Selection
 from aectl.errors import DataError
 
 TRAINING = ("train", "training")
@@ -10,9 +12,12 @@ VALIDATION = ("val", "valid", "validation", "validate", "dev")
 TEST = ("test", "testing", "eval", "evaluation")
 """The names of the sub-folders, in lower case."""
 
+DEEPEST = 8
+"""Folders, each the only one in the last, among which the splits are looked for."""
+
 
 class Layout(NamedTuple):
-    """The paths of the splits of a folder; `others` are the names of its further sub-folders."""
+    """The paths of the splits of a folder; `others` are the names of the folders beside them."""
 
     training: str
     validation: str | None
@@ -25,39 +30,58 @@ class Layout(NamedTuple):
         return next((split for split in splits if split and path.startswith(split + "/")), None)
 
 
-def layout_of(folder: str) -> Layout | None:
-    """The splits of a folder; None unless it has a training set, alone or beside another split."""
-    names = _sub_folders(folder)
-    found = [_first(names, kinds) for kinds in (TRAINING, VALIDATION, TEST)]
-    training, validation, test = (name and os.path.join(folder, name) for name in found)
-    if training is None or (validation is None and test is None and len(names) > 1):
-        return None
-    return Layout(training, validation, test, [name for name in names if name not in found])
+def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layout | None:
+    """The splits of a folder; None unless it has a training set, alone or beside another split.
+
+    Where all wanted files lie in one sub-folder, that one may hold the splits. Raises DataError
+    `to_train` on a folder of which all sub-folders are validation or test sets, for these are no
+    classes.
+    """
+    alone: Layout | None = None
+    for _ in range(DEEPEST):
+        names, files = _content(folder, selection)
+        found = [_first(names, kinds) for kinds in (TRAINING, VALIDATION, TEST)]
+        training, validation, test = (name and os.path.join(folder, name) for name in found)
+        if training and (validation or test):
+            return Layout(training, validation, test, [name for name in names if name not in found])
+        unlearnt = names and all(name.lower() in VALIDATION + TEST for name in names)
+        if to_train and unlearnt and alone is None:
+            raise DataError(
+                f"{folder} holds {' and '.join(names)}, and no train: name the folder to train on,"
+                f" such as {os.path.join(folder, names[0])}"
+            )
+        only = None if files else _only_one(folder, names, selection)
+        if only is None:
+            break
+        folder = os.path.join(folder, only)
+        if only == found[0]:
+            alone = Layout(folder, None, None, [name for name in names if name != only])
+    return alone
 
 
-def refuse_splits_without_training(folder: str) -> None:
-    """Raises DataError where all sub-folders are validation or test sets, which are no classes."""
-    names = _sub_folders(folder)
-    if names and all(name.lower() in VALIDATION + TEST for name in names):
-        raise DataError(
-            f"{folder} holds {' and '.join(names)}, and no train: name the folder to train on,"
-            f" such as {os.path.join(folder, names[0])}"
-        )
-
-
-def training_part(folder: str) -> str:
-    """The folder of the training set: a sub-folder if there are splits, else the folder itself."""
-    layout = layout_of(folder)
-    return layout.training if layout else folder
-
-
-def _sub_folders(folder: str) -> list[str]:
-    """Their names, sorted, but for hidden ones; none where the folder cannot be searched."""
+def _content(folder: str, selection: Selection) -> tuple[list[str], bool]:
+    """The names of the sub-folders that a search enters, sorted, and whether there is a wanted file
+    right in the folder; nothing where it cannot be searched.
+    """
+    names, files = [], False
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if e.name[0] != "." and e.is_dir())
+            for entry in entries:
+                if entry.is_dir():
+                    if selection.enters(entry.name):
+                        names.append(entry.name)
+                elif not files:
+                    files = selection.takes(entry.name)
     except OSError:
-        return []
+        return [], False
+    return sorted(names), files
+
+
+def _only_one(folder: str, names: list[str], selection: Selection) -> str | None:
+    """The sub-folder that alone has wanted files."""
+    wanted = (name for name in names if holds_wanted(folder, name, selection))
+    first, second = next(wanted, None), next(wanted, None)
+    return first if second is None else None
 
 
 def _first(names: list[str], kinds: tuple[str, ...]) -> str | None:

@@ -6,12 +6,10 @@ import select
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
+from aectl.encodings import conversion, name_of, wide
 from aectl.errors import DataError
 
 CHUNK = 1 << 16
-
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""What a text in UTF-16 starts with."""
 
 
 class Stream(Protocol):
@@ -44,11 +42,14 @@ def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
     A text with a byte-order mark may be in UTF-16, too. Where the first lines end with a carriage
     return alone, as on old Macs, all do. Raises DataError for a text that is not in the UTF-16
-    that it claims.
+    that it claims, and for one in UTF-16 without a mark, or in UTF-32.
     """
     start = _chunk(content)
     stream: Stream = _Begun(start, content)
-    if start.startswith(UTF_16):
+    encoding = wide(start)
+    if encoding and encoding != "utf-16":
+        raise DataError(f"is in {name_of(encoding)}; {conversion(encoding)}")
+    if encoding:
         stream = _Recoded(stream)
         start = _chunk(stream)
         stream = _Begun(start, stream)
@@ -64,9 +65,11 @@ def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
 
     Of lines, a byte-order mark and carriage returns at the ends are no part, and `~` stands for the
     home folder, but where a file has just that name. Where the first lines end with a carriage
-    return alone, all do. Raises DataError for a list in UTF-16.
+    return alone, all do. Raises DataError for a list in UTF-16 or UTF-32.
     """
     first, start = True, _chunk(stream)
+    if not null_separated and b"\0" in start and (encoding := wide(start)):
+        raise DataError(f"the list of paths is in {name_of(encoding)}; {conversion(encoding)}")
     end = b"\0" if null_separated else _line_end(start)
     for piece in pieces(_Begun(start, stream), end):
         if piece is None:
@@ -86,8 +89,6 @@ def _line_end(start: bytes) -> bytes:
 
 
 def _without_mark(piece: bytes, first: bool) -> bytes:
-    if first and piece.startswith(UTF_16) and b"\0" in piece:
-        raise DataError("the list of paths is in UTF-16; convert it with iconv -f utf-16 -t utf-8")
     return piece.removeprefix(codecs.BOM_UTF8) if first else piece
 
 

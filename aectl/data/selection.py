@@ -1,5 +1,6 @@
 """Choice of the files of a folder or an archive, and a record of those that are skipped."""
 
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,21 +9,17 @@ from functools import cached_property
 from typing import Any
 
 from aectl.data import heif
+from aectl.data.endings import UNREAD, is_archive
 from aectl.data.images import SUFFIXES
+
+MOST_NAMED = 3
+"""Archives that a notice names."""
 
 LEFTOVERS = frozenset(
     ["__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"]
 )
 """Files and folders that file managers create, in lower case, besides names that start with a
 dot."""
-
-UNREAD = (
-    ".3fr", ".ai", ".apng", ".arw", ".bpg", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".emf", ".eps",
-    ".exr", ".fits", ".hdr", ".heic", ".heif", ".hif", ".icns", ".ico", ".j2k", ".jls", ".jp2",
-    ".jpf", ".jpx", ".jxl", ".jxr", ".nef", ".orf", ".pam", ".pcx", ".pfm", ".psb", ".psd", ".raf",
-    ".rgb", ".rw2", ".sgi", ".svg", ".tga", ".wmf", ".xbm", ".xcf", ".xpm",
-)  # fmt: skip
-"""Extensions of image formats that are not supported."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,12 @@ class Selection:
         """Whether a path has one of the extensions that are looked for."""
         return path.lower().endswith(self._endings)
 
-    def unread_ending(self, path: str) -> str | None:
-        """The extension, if it is that of an unsupported image format and images are looked for
+    def misses(self, path: str) -> bool:
+        """Whether the file at `path` may hold images that are not read, where images are looked for
         by their usual extensions."""
-        ending = "." + path.lower().rpartition(".")[2]
-        unread = ending in UNREAD and not self.ext and not self.include
-        return ending if unread and not self.has_ending(path) and self.enters(path) else None
+        missed = ending_of(path) in UNREAD or is_archive(path)
+        usual = not self.ext and not self.include
+        return missed and usual and not self.has_ending(path) and self.enters(path)
 
     def _names(self, part: str) -> bool:
         """Whether an `include` pattern names a hidden component of a path."""
@@ -96,9 +93,13 @@ EVERY_IMAGE = Selection()
 
 
 def of_options(options: Mapping[str, Any], usual: tuple[str, ...] = ()) -> Selection:
-    """The selection that the options of a training give, with the `usual` extensions."""
+    """The selection that options give, with the `usual` extensions if they name none.
+
+    `ext` holds extensions with commas or spaces between them; `include` and `exclude`, patterns.
+    """
+    endings = tuple(str(options.get("ext") or "").replace(",", " ").split())
     return Selection(
-        usual, tuple(options.get("include") or ()), tuple(options.get("exclude") or ())
+        endings or usual, tuple(options.get("include") or ()), tuple(options.get("exclude") or ())
     )
 
 
@@ -106,21 +107,27 @@ def of_options(options: Mapping[str, Any], usual: tuple[str, ...] = ()) -> Selec
 class Search:
     """One search of a folder or an archive, and a record of what it skipped.
 
-    `unread`: number of files in unsupported image formats, by extension; `runs`: the run folders
-    of aectl; `again`: the links to folders that are searched by another path.
+    `unread`: number of files in unsupported image formats, by extension; `archives`: their paths
+    below the folder; `runs`: the run folders of aectl; `again`: the links to folders that are
+    searched by another path.
     """
 
     selection: Selection
     unread: Counter[str] = field(default_factory=Counter)
+    archives: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
 
     def takes(self, path: str) -> bool:
-        """Whether the file at `path`, below the folder, is chosen; counts unsupported images."""
+        """Whether the file at `path`, below the folder, is chosen; counts unsupported images and
+        archives."""
         if self.selection.takes(path):
             return True
-        if ending := self.selection.unread_ending(path):
-            self.unread[ending] += 1
+        if self.selection.misses(path):
+            if is_archive(path):
+                self.archives.append(path)
+            else:
+                self.unread[ending_of(path)] += 1
         return False
 
 
@@ -138,16 +145,32 @@ class Skipped:
     def told(self) -> list[str]:
         """The notices, one line each; later calls do not repeat them."""
         searches = list(self._searches.values())
-        self._searches.clear()
         unread = sum((search.unread for search in searches), Counter[str]())
+        archives = [
+            os.path.join(place, path)
+            for place, search in self._searches.items()
+            for path in search.archives
+        ]
+        self._searches.clear()
         runs = [run for search in searches for run in search.runs]
         again = [link for search in searches for link in search.again]
         lines = [_unread_line(unread)] if unread else []
+        if archives:
+            named = ", ".join(archives[:MOST_NAMED]) + ", ..." * (len(archives) > MOST_NAMED)
+            lines.append(
+                f"archives in a folder or an archive are not read: {len(archives):,} ({named});"
+                " unpack them, or name them as inputs (to train: unpack them)"
+            )
         if runs:
             lines.append(f"skipped, because it is a run folder of aectl: {_some(runs)}")
         if again:
             lines.append(f"read only once, although several links lead there: {_some(again)}")
         return lines
+
+
+def ending_of(path: str) -> str:
+    """The ending of a file's name, from its last dot on, in lower case."""
+    return "." + path.lower().rpartition(".")[2]
 
 
 def _unread_line(unread: Counter[str]) -> str:

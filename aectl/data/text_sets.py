@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.folders import OnBad
-from aectl.data.layout import refuse_splits_without_training, training_part
+from aectl.data.layout import layout_of
 from aectl.data.selection import Selection, Skipped
 from aectl.data.texts import EVERY_TEXT, Account, Line, TextInputs
 from aectl.errors import DataError
@@ -84,8 +84,8 @@ def load(
     with `train/` beside `val/` or `test/`, the first is learnt from. Raises
     DataError where there is no text that can be read.
     """
-    refuse_splits_without_training(word)
-    part = training_part(word)
+    layout = layout_of(word, selection, to_train=True)
+    part = layout.training if layout else word
     if part != word:
         log.info("%s is the training set; other folders of %s are ignored", part, word)
     inputs = TextInputs(

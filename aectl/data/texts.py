@@ -16,10 +16,11 @@ from aectl import options
 from aectl.data.folders import OnBad, class_of, find_files, label_of
 from aectl.data.inputs import STDIN, Naming, Position
 from aectl.data.layout import layout_of
-from aectl.data.lines import UTF_16, numbered
+from aectl.data.lines import numbered
 from aectl.data.selection import Selection, Skipped
 from aectl.data.text_datasets import TEXTS, find, is_text_dataset
-from aectl.errors import DataError, UnknownInputError
+from aectl.encodings import conversion, narrow, wide
+from aectl.errors import Alike, DataError, UnknownInputError
 from aectl.files import opened
 from aectl.types import PAD
 from aectl.vocabulary import Vocabulary
@@ -37,10 +38,13 @@ OF_STDIN = "stdin"
 PEEKED = 4096
 """Bytes of a file in which none may be zero, but in UTF-16."""
 
-NO_TEXT = (
-    "is not UTF-8 text: it holds zero bytes; if it is UTF-16, convert it with"
-    " iconv -f utf-16le -t utf-8"
-)
+NO_TEXT = f"is not UTF-8 text: it holds zero bytes; if it is UTF-16, {conversion('utf-16le')}"
+
+NOT_UTF_8 = "is not UTF-8"
+LOOKS = {"latin1": "Latin-1", "cp1252": "Windows-1252"}
+
+MOST_ALIKE = 3
+"""Lines of a file that are told one by one where several are left out for the same reason."""
 
 LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
 
@@ -95,7 +99,8 @@ class TextInputs:
     """The texts that the user named: files, folders, datasets, and `-` for lines on stdin.
 
     `labels_from_folders` takes a text's label from the sub-folder in which its file lies; with
-    `loose_labels`, a file in none, or named by itself, has that of its folder;
+    `loose_labels`, of a folder that may hold splits, and a file in none, or named by itself, has
+    that of its folder;
     `selection` says which files of a folder are read, and `naming` what a table calls a file;
     `split` is that of datasets that are named without one; `skipped` is told what is left aside.
     """
@@ -151,7 +156,7 @@ class TextInputs:
         self, name: str, label: str | None, content: BinaryIO, on_bad: OnBad
     ) -> Iterator[Line | None]:
         """The texts of a file. Raises DataError for one that cannot be read on."""
-        first_bad = 0
+        bad = _BadLines(name, on_bad)
         for number, raw in numbered(content):
             if raw is None:
                 yield None
@@ -159,10 +164,9 @@ class TextInputs:
             try:
                 line = _line(name, number, raw, label)
             except UnicodeDecodeError as error:
-                on_bad(f"{name}:{number}", _other_encoding(name, error.start, first_bad))
-                first_bad = first_bad or number
+                bad.tell(number, NOT_UTF_8, _way_out(name, error))
             except DataError as error:
-                on_bad(f"{name}:{number}", str(error))
+                bad.tell(number, str(error))
             else:
                 if line is None:
                     self.account.empty += 1
@@ -183,7 +187,9 @@ class TextInputs:
                 yield from self._below(word, on_bad)
 
     def _below(self, word: str, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        is_folder, layout = os.path.isdir(word), layout_of(word)
+        is_folder = os.path.isdir(word)
+        labelled = is_folder and self.labels_from_folders and self.loose_labels
+        layout = layout_of(word, self.selection) if labelled else None
         found = find_files(word, self.selection, self.skipped) if is_folder else None
         for one in found or [None]:
             path = word if one is None else one.path
@@ -194,7 +200,7 @@ class TextInputs:
                     raise OSError(0, one.reason)
                 with opened(path) as file:
                     start = file.peek(PEEKED)[:PEEKED]
-                    if b"\0" in start and not start.startswith(UTF_16):
+                    if b"\0" in start and not wide(start):
                         on_bad(path, NO_TEXT)
                     else:
                         yield self.naming(path), label, file
@@ -305,17 +311,33 @@ def _batch(
     )
 
 
-def _other_encoding(name: str, start: int, first_bad: int) -> str:
-    """The reason why a line is not read, whose byte `start` is no UTF-8; the first such line of a
-    file is told the way out.
+class _BadLines:
+    """The lines of a file that are left out: of several for the same reason, the first is told how
+    to mend them, and those after `MOST_ALIKE` are counted.
     """
-    if first_bad:
-        return f"is not UTF-8, like line {first_bad}"
-    file = "" if name == OF_STDIN else f" {shlex.quote(name)}"
-    return (
-        f"is not UTF-8, from byte {start + 1} on; if it is Latin-1, convert it with"
-        f" iconv -f latin1 -t utf-8{file}"
-    )
+
+    def __init__(self, name: str, on_bad: OnBad) -> None:
+        self._name, self._on_bad = name, on_bad
+        self._lines: dict[str, list[int]] = {}
+
+    def tell(self, number: int, reason: str, way_out: str = "") -> None:
+        """Tells that a line is left out."""
+        lines = self._lines.setdefault(reason, [])
+        if len(lines) < MOST_ALIKE:
+            lines.append(number)
+            said = f"{reason}, like line {lines[0]}" if lines[1:] else f"{reason}{way_out}"
+        else:
+            said = Alike(f"{reason}, like {self._name}:{lines[0]}")
+        self._on_bad(f"{self._name}:{number}", said)
+
+
+def _way_out(name: str, error: UnicodeDecodeError) -> str:
+    """Where a line is not UTF-8, and how to convert its file."""
+    encoding, file = narrow(error.object), "" if name == OF_STDIN else shlex.quote(name)
+    where = f", from byte {error.start + 1} on; "
+    if encoding is None:
+        return f"{where}if all of it is in another encoding, {conversion('ENCODING', file)}"
+    return f"{where}it looks like {LOOKS[encoding]}: {conversion(encoding, file)}"
 
 
 def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:

@@ -16,7 +16,7 @@ from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, find_files, ignore
 from aectl.data.images import Pixels, upright_size
 from aectl.data.inputs import InputBatch, Inputs
-from aectl.data.layout import Layout, layout_of, refuse_splits_without_training
+from aectl.data.layout import Layout
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark
 from aectl.errors import DataError, ImageError
@@ -49,6 +49,7 @@ def load_folder(
     sides: tuple[int, int] | None = None,
     channels: int | None = None,
     *,
+    layout: Layout | None = None,
     workers: int = 1,
     memory: float = math.inf,
     watch: Watch = unseen,
@@ -59,18 +60,15 @@ def load_folder(
 ) -> ImageSet:
     """Every image below a folder that is wanted, in one shape.
 
-    Where each image lies in a sub-folder, the sub-folders are the classes. Of a folder with
-    `train/` beside `val/` or `test/`, the first is learnt from, and `val/` is held out. Without
+    Where each image lies in a sub-folder, the sub-folders are the classes. Of a folder with a
+    `layout`, the training set is learnt from, and the validation set is held out. Without
     `sides`, (height, width), they are the medians of the images, or 32 pixels where one has more;
     without `channels` there are 3 where any image shows colour, else 1. Images that take more than
     `memory` bytes lie in a temporary file. What is left aside is told to `skipped`.
 
-    Raises DataError where there is no image that can be read, no room for them, or no training set
-    beside other splits.
+    Raises DataError where there is no image that can be read, or no room for them.
     """
-    skipped, layout = skipped or Skipped(), layout_of(folder)
-    if layout is None:
-        refuse_splits_without_training(folder)
+    skipped = skipped or Skipped()
     words = [folder] if layout is None else [x for x in layout[:2] if x]
     files = _files(folder, words, selection, skipped)
     shape = channels or 3, *(sides or _default_sides(files))

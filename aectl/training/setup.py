@@ -16,7 +16,7 @@ from aectl.data import datasets, patches, text_sets, texts
 from aectl.data.datasets import ImageSet, is_dataset
 from aectl.data.folders import OnBad, find_files, ignore
 from aectl.data.inputs import STDIN
-from aectl.data.layout import layout_of
+from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import Selection, Skipped, of_options
 from aectl.data.text_datasets import is_text_dataset
 from aectl.data.text_sets import TextSet
@@ -48,7 +48,7 @@ FALLBACK = "digits"
 OF_IMAGES_ALONE = (
     "size", "channels", "shift", "labels", "patches", "value_range", "max_pixels", "truncated",
 )  # fmt: skip
-PATTERNS = ("include", "exclude")
+PATTERNS = ("ext", "include", "exclude")
 NOT_OPTIONS = ("shape", "classes", "tokens")
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
@@ -83,13 +83,14 @@ def prepare(
     """
     asked = {**file, **given}
     settled = _settled_by_models(asked)
-    settled |= _settled_by_folder({**settled, **asked})
+    layout = _layout({**settled, **asked})
+    settled |= _settled_by_layout(layout, {**settled, **asked})
     config = Config.from_options(given, file, settled)
     if _is_of_texts(config):
         found = _read_texts(config, reading)
         return _resolved_for_texts(config, found), found
     may_stand_in = "dataset" not in {**settled, **asked}
-    images = _read(config, reading, may_stand_in)
+    images = _read(config, reading, layout, may_stand_in)
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, dataset=images.name.removesuffix(":train"))
     )
@@ -123,7 +124,7 @@ def prepare_again(
     config = Config.from_options(given, begun)
     if of_texts:
         return config, _read_texts(config, reading)
-    images = _read(config, reading, may_stand_in=False)
+    images = _read(config, reading, _layout(config.values()))
     return config, images.fitted(_shape(config, images))
 
 
@@ -213,13 +214,23 @@ def _settled_preprocessing(card: model_file.ModelCard) -> dict[str, object]:
     return {"channels": channels, "size": tuple(sides), **values}
 
 
-def _settled_by_folder(asked: Mapping[str, object]) -> dict[str, object]:
+def _layout(asked: Mapping[str, object]) -> Layout | None:
+    """The splits of the folder of images that is asked for.
+
+    Raises DataError as `layout_of` does to train.
+    """
+    word = asked.get("dataset")
+    of_images = asked.get("model") != TEXT_AUTOENCODER
+    if not (of_images and isinstance(word, str) and os.path.isdir(word)) or is_dataset(word):
+        return None
+    return layout_of(word, of_options(asked), to_train=True)
+
+
+def _settled_by_layout(layout: Layout | None, asked: Mapping[str, object]) -> dict[str, object]:
     """The fraction that a folder's own validation set has of its images, if it has one."""
-    word, patterns = asked.get("dataset"), {k: asked.get(k) for k in ("include", "exclude")}
-    layout = layout_of(word) if isinstance(word, str) and not is_dataset(word) else None
-    if layout is None or layout.validation is None or asked.get("model") == TEXT_AUTOENCODER:
+    if layout is None or layout.validation is None:
         return {}
-    selection = of_options(patterns)
+    selection = of_options(asked)
     learnt, held = (
         sum(x.reason is None for x in find_files(part, selection))
         for part in (layout.training, layout.validation)
@@ -277,7 +288,9 @@ def _resolved_for_texts(config: Config, found: TextSet) -> Config:
     return config.resolved(None, width, found.parts(config.data.length))
 
 
-def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:
+def _read(
+    config: Config, reading: Reading, layout: Layout | None, may_stand_in: bool = False
+) -> ImageSet:
     word, data_dir = config.data.dataset, reading.data_dir
     if patches.is_patches(word):
         sides = _sides(config.data.size) if config.data.size else patches.SIDES
@@ -287,7 +300,7 @@ def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:
             _selection(config), reading.skipped,
         )  # fmt: skip
     if not is_dataset(word):
-        return _read_folder(config, reading)
+        return _read_folder(config, reading, layout)
     _refuse_patterns(config)
     try:
         return datasets.load(word, data_dir, split="train")
@@ -305,12 +318,12 @@ def _read(config: Config, reading: Reading, may_stand_in: bool) -> ImageSet:
         return stand_in
 
 
-def _read_folder(config: Config, reading: Reading) -> ImageSet:
+def _read_folder(config: Config, reading: Reading, layout: Layout | None) -> ImageSet:
     word, data = config.data.dataset, config.data
     if Path(word).is_dir():
         sides = _sides(data.size) if data.size else None
         return load_folder(
-            word, reading.on_bad, sides, data.channels,
+            word, reading.on_bad, sides, data.channels, layout=layout,
             workers=reading.workers, memory=reading.memory, watch=reading.watch,
             decoding=_decoding(config), on_remark=reading.on_remark, skipped=reading.skipped,
             selection=_selection(config),

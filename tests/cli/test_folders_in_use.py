@@ -75,6 +75,39 @@ def test_what_looks_like_an_image_and_is_not_read_is_told_once(
     assert aectl("encode", dense, pack(album), "--quiet").err == ""
 
 
+ZIPS = ["a.zip", "sea/b.tar.gz", "sea/c.TGZ", "d.7z"]
+
+
+@pytest.mark.parametrize("pack", [str, packed_zip, packed_tar])
+def test_archives_in_what_is_searched_are_counted_and_named(aectl, dense, album, pack):
+    for name in [*ZIPS, "._e.zip", "f.gz", "g.zip.txt"]:
+        (album / name).write_bytes(b"whatever")
+    place = pack(album)
+    inside = place if pack is str else f"{place}/album"
+    done = aectl("encode", dense, place)
+    assert (done.status, len(listed(done))) == (0, 6)
+    first = ", ".join(f"{inside}/{name}" for name in ["a.zip", "d.7z", "sea/b.tar.gz"])
+    told = f"archives in a folder or an archive are not read: 4 ({first}, ...); unpack them"
+    assert told in done.err
+    assert aectl("encode", dense, place, "--quiet").err == ""
+    for option in (["--exclude", "*.zip"], ["--exclude", "sea"]):
+        assert "archives in a folder" in aectl("encode", dense, place, *option).err
+    for option in (["--exclude", "*.[zt7]*"], ["--ext", "png"], ["--include", "*.png"]):
+        assert "archives" not in aectl("encode", dense, place, *option).err
+
+
+def test_archives_in_a_folder_to_train_on_are_told_also_where_there_are_no_images(aectl, album):
+    (album / "a.zip").write_bytes(b"whatever")
+    train = ("train", "--epochs", "1", "--hidden", "4", "--out", "run", "--dataset")
+    done = aectl(*train, "album")
+    told = "archives in a folder or an archive are not read: 1 (album/a.zip)"
+    assert (done.status, done.err.count(told)) == (0, 1)
+    for path in album.rglob("*.png"):
+        path.unlink()
+    done = aectl(*train, "album", "--overwrite", "--quiet")
+    assert (done.status, told in done.err, "no images in album" in done.err) == (2, True, True)
+
+
 @pytest.mark.parametrize("verb", [["encode"], ["train", "--dataset"]])
 def test_a_folder_of_such_files_alone_is_an_error_that_names_them(
     aectl, dense, tmp_path, verb, monkeypatch
@@ -119,9 +152,28 @@ def test_a_file_with_such_a_name_comes_before_what_a_list_may_mean(aectl, dense,
     assert np.load("t.npz")["path"].tolist() == names
 
 
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+)
+@pytest.mark.parametrize("name", ["000.png", "caf\u00e9/\u5199\u771f.png"])
+def test_lists_in_wide_characters_are_refused_by_the_name_of_the_encoding(
+    aectl, dense, encoding, name
+):
+    done = aectl("encode", dense, "-", stdin=f"album/hill/{name}\r\n".encode(encoding))
+    known = {"utf-16-le": "utf-16le", "utf-16-be": "utf-16be",
+             "utf-32-le": "utf-32le", "utf-32-be": "utf-32be"}  # fmt: skip
+    assert (done.status, done.out) == (2, "")
+    assert f"convert it with iconv -f {known.get(encoding, encoding)} -t utf-8" in done.err
+    assert "--null" not in done.err
+
+
+@pytest.mark.parametrize("names", [["a.b", "c.d", "e.f"], ["a.png", "b.png"], ["ab", "abc.png"]])
+def test_lists_with_zero_bytes_between_names_are_told_the_option(aectl, dense, album, names):
+    done = aectl("encode", dense, "-", stdin="\0".join([*names, ""]).encode())
+    assert (done.status, "-0 (--null) reads" in done.err) == (2, True)
+
+
 def test_lists_that_cannot_be_read_are_told_the_way_out(aectl, dense, album):
-    done = aectl("encode", dense, "-", stdin="album/hill/000.png\n".encode("utf-16"))
-    assert (done.status, "iconv -f utf-16 -t utf-8" in done.err) == (2, True)
     done = aectl("encode", dense, "-", stdin=b"album/hill/000.png\0album/sea/001.png\0")
     assert (done.status, "-0 (--null) reads" in done.err) == (2, True)
 

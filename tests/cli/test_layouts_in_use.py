@@ -57,6 +57,83 @@ def test_labels_of_a_folder_of_splits_are_the_classes(aectl, dense, splits):
     assert {line.split(",")[1] for line in done.out.splitlines()[1:]} == {"even", "odd"}
 
 
+BESIDE = {
+    "nothing": [],
+    "annotations": ["labels/train/000.txt", "labels/val/000.txt", "README.md", ".DS_Store"],
+    "excluded images": ["old/000.png"],
+    "a run of aectl": ["runs/one/model.safetensors", "runs/one/config.toml", "runs/one/grid.png"],
+}
+
+
+@pytest.mark.parametrize(
+    ("below", "beside"), [("a/b", "nothing"), *(("images", name) for name in BESIDE)]
+)
+def test_splits_below_another_folder_are_splits_for_every_command(
+    aectl, splits, tmp_path, below, beside
+):
+    splits.rename(tmp_path / "splits")
+    (tmp_path / "set" / below).parent.mkdir(parents=True)
+    (tmp_path / "splits").rename(tmp_path / "set" / below)
+    for name in BESIDE[beside]:
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((tmp_path / "set" / below / "train" / "odd" / "001.png").read_bytes())
+    done = aectl(*TRAIN, "set", "--model", "classifier", "--exclude", "old")
+    assert done.status == 0, done.err
+    assert f"set/{below}/train: 6 images of 2 classes (even 3, odd 3)" in done.err
+    assert f"set/{below}/val, held out: 4 images" in done.err
+    card = model_file.read_card(tmp_path / "run")
+    assert (card.classes, card.training["images"]) == (("even", "odd"), 6)
+    done = aectl("eval", "run", "--json")
+    assert measured(done)["n"] == 3
+    assert f"measured on set/{below}/test" in done.err
+    chosen = ("--exclude", "masks", "--exclude", "old")
+    done = aectl("eval", "run", "--json", "--dataset", "set", *chosen)
+    assert done.status == 0, done.err
+    assert measured(done)["n"] == 13
+    done = aectl("classify", "run", "set", "--label-from-folder", *chosen)
+    assert {line.split(",")[1] for line in done.out.splitlines()[1:]} == {"even", "odd"}
+
+
+def test_images_beside_the_folder_of_the_splits_are_not_lost(aectl, splits, scans, tmp_path):
+    (tmp_path / "photos").mkdir()
+    splits.rename(tmp_path / "photos" / "images")
+    (tmp_path / "photos" / "cover.png").write_bytes((scans / "300.png").read_bytes())
+    done = aectl(*TRAIN, "photos")
+    assert done.status == 0, done.err
+    assert model_file.read_card(tmp_path / "run").training["images"] == 6 + 4 + 3 + 5 + 1
+
+
+def test_a_training_set_alone_stays_one_after_training(aectl, splits, tmp_path, monkeypatch):
+    for name in ("val", "test", "masks"):
+        (splits / name).rename(tmp_path / name)
+    monkeypatch.chdir(splits)
+    for _ in range(2):
+        done = aectl("train", "--epochs", "1", "--dataset", ".", "--model", "classifier")
+        assert done.status == 0, done.err
+        assert "./train: 6 images of 2 classes (even 3, odd 3)" in done.err
+
+
+def test_texts_in_splits_below_another_folder_have_their_classes(aectl, tmp_path):
+    for split in ("train", "test"):
+        for name in ("good", "bad"):
+            place = tmp_path / "reviews" / "texts" / split / name
+            place.mkdir(parents=True)
+            (place / "a.txt").write_text(f"a {name} film\n" * (6 if split == "train" else 2))
+    tiny = ("--epochs", "1", "--vocabulary", "300")
+    done = aectl("train", "-q", "--model", "text-autoencoder", "--hidden", "4,4", *tiny,
+                 "--dataset", "reviews", "--out", "code")  # fmt: skip
+    assert done.status == 0, done.err
+    done = aectl("train", "--epochs", "1", "--encoder", "code", "--dataset", "reviews",
+                 "--out", "run")  # fmt: skip
+    assert done.status == 0, done.err
+    assert model_file.read_card(tmp_path / "run").classes == ("bad", "good")
+    done = aectl("eval", "run", "--json")
+    assert (measured(done)["n"], "measured on reviews/texts/test" in done.err) == (4, True)
+    done = aectl("eval", "run", "--json", "--dataset", "reviews")
+    assert measured(done)["n"] == 16, done.err
+
+
 def test_a_fraction_gives_way_to_the_folder_s_own_validation_set(aectl, splits, tmp_path):
     done = aectl(*TRAIN, "set", "--validation", "0.1")
     assert "--validation is ignored" in done.err
@@ -91,9 +168,41 @@ def test_train_chooses_among_the_files_and_remembers_which(aectl, splits, tmp_pa
     assert model_file.read_card(tmp_path / "again").weights_sha256 == card.weights_sha256
 
 
-def test_patterns_mean_nothing_to_a_named_dataset(aectl):
-    done = aectl("train", "--dataset", "digits", "--include", "*.png")
-    assert (done.status, "--include chooses among the files" in done.err) == (2, True)
+@pytest.mark.parametrize("written", ["IMG,.jpeg", "img jpeg"])
+def test_train_takes_files_by_their_extensions_as_the_verbs_do(aectl, splits, tmp_path, written):
+    """As PNGs under the names of no images, beside ones that are not asked for."""
+    (splits / "train").rename(splits / "learn")
+    for number, path in enumerate(sorted((splits / "learn").rglob("*.png"))):
+        path.rename(path.with_suffix((".img", ".Jpeg", ".png")[number % 3]))
+    done = aectl(*TRAIN, "set", "--ext", written)
+    assert done.status == 0, done.err
+    card = model_file.read_card(tmp_path / "run")
+    assert card.training["images"] == 4
+    assert measured(aectl("eval", "run", "--json", "--pca"))["n"] == 4
+    encoded = aectl("encode", "run", "set", "--ext", written).out.splitlines()
+    assert len(encoded) == 1 + 4
+    assert aectl("train", "-q", "--config", "run/config.toml", "--out", "again").status == 0
+    assert model_file.read_card(tmp_path / "again").weights_sha256 == card.weights_sha256
+    done = aectl("train", "--epochs", "1", "--load", "run", "--out", "loaded")
+    assert model_file.read_card(tmp_path / "loaded").training["images"] == 4, done.err
+
+
+def test_texts_to_train_on_have_the_extensions_that_are_asked_for(aectl, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("one\ntwo\nthree\n")
+    (tmp_path / "notes" / "a.txt").write_text("four\n")
+    done = aectl("train", "--model", "text-autoencoder", "--hidden", "4,4", "--epochs", "1",
+                 "--vocabulary", "300", "--dataset", "notes", "--ext", "md",
+                 "--out", "run")  # fmt: skip
+    assert done.status == 0, done.err
+    assert model_file.read_card(tmp_path / "run").training["texts"] == 3
+    assert measured(aectl("eval", "run", "--json"))["n"] == 3
+
+
+@pytest.mark.parametrize("option", [("--include", "*.png"), ("--ext", "png")])
+def test_patterns_mean_nothing_to_a_named_dataset(aectl, option):
+    done = aectl("train", "--dataset", "digits", *option)
+    assert (done.status, f"{option[0]} chooses among the files" in done.err) == (2, True)
 
 
 @pytest.mark.skipif(not INSPECTION.is_dir(), reason="needs the inspection images")
@@ -177,9 +286,14 @@ def test_a_training_set_alone_has_its_own_classes(aectl, splits, tmp_path):
     assert model_file.read_card(tmp_path / "run").classes == ("even", "odd")
 
 
-def test_splits_without_a_training_set_are_no_classes(aectl, splits, tmp_path):
+@pytest.mark.parametrize("below", ["", "/images"])
+def test_splits_without_a_training_set_are_no_classes(aectl, splits, tmp_path, below):
     for name in ("train", "masks"):
         (splits / name).rename(tmp_path / name)
+    if below:
+        splits.rename(tmp_path / "images")
+        splits.mkdir()
+        (tmp_path / "images").rename(splits / "images")
     done = aectl(*TRAIN, "set")
     assert (done.status, done.out) == (2, "")
-    assert "set holds test and val, and no train: name the folder to train on" in done.err
+    assert f"set{below} holds test and val, and no train: name the folder to train on" in done.err

@@ -227,8 +227,8 @@ def test_a_bad_line_is_told_once_whatever_the_number_of_models(aectl, vector, ma
     assert found.status == 1
     assert [figures["n"] for figures in json.loads(found.out)] == [2, 2]
     assert found.err.splitlines() == [
-        "aectl: left out in.txt:3: is not UTF-8, from byte 1 on; if it is Latin-1, convert it with"
-        " iconv -f latin1 -t utf-8 in.txt",
+        "aectl: left out in.txt:3: is not UTF-8, from byte 1 on; if all of it is in another"
+        " encoding, convert it with iconv -f ENCODING -t utf-8 in.txt",
         "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1",
         "1 of 3 inputs were left out",
     ]
@@ -439,3 +439,29 @@ def test_options_of_images_are_refused_with_a_model_of_text(aectl, vector, optio
     done = aectl("encode", vector, "-", *option, stdin=b"a line\n")
     assert done.status == 2
     assert f"{option[0]} has no effect" in done.err
+
+
+def test_of_many_bad_lines_some_are_told_and_all_are_listed(aectl, vector, tmp_path):
+    french = "".join(f"un caf\u00e9 {n}\n" for n in range(200)).encode("latin-1")
+    (tmp_path / "french.txt").write_bytes(b"a fish .\n" + french)
+    (tmp_path / "no tabs.tsv").write_text("good\tyes\n" + "no tab\n" * 50)
+    (tmp_path / "utf-8.txt").write_bytes(b"yes\n\xff\n")
+    done = aectl("encode", vector, "french.txt", "no tabs.tsv", "utf-8.txt", "--out", "codes.csv",
+                 "--errors", "bad.csv")  # fmt: skip
+    assert done.status == 1
+    assert done.err.splitlines()[:6] == [
+        "aectl: left out french.txt:2: is not UTF-8, from byte 7 on; it looks like Latin-1:"
+        " convert it with iconv -f latin1 -t utf-8 french.txt",
+        "aectl: left out french.txt:3: is not UTF-8, like line 2",
+        "aectl: left out french.txt:4: is not UTF-8, like line 2",
+        "aectl: left out no tabs.tsv:2: has no tab between its label and its text",
+        "aectl: left out no tabs.tsv:3: has no tab between its label and its text, like line 2",
+        "aectl: left out no tabs.tsv:4: has no tab between its label and its text, like line 2",
+    ]
+    assert done.err.splitlines()[6].startswith("aectl: left out utf-8.txt:2: is not UTF-8, from")
+    assert "aectl: left out 197 more: is not UTF-8, like french.txt:2\n" in done.err
+    assert "left out 47 more: has no tab between its label and its text, like no tabs" in done.err
+    assert "251 of 254 inputs were left out" in done.err
+    listed = [row["path"] for row in csv.DictReader((tmp_path / "bad.csv").open())]
+    wanted = [f"french.txt:{n}" for n in range(2, 202)] + [f"no tabs.tsv:{n}" for n in range(2, 52)]
+    assert listed == [*wanted, "utf-8.txt:2"]

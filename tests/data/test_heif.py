@@ -105,4 +105,4 @@ def test_without_the_extra_heic_is_named_with_what_to_install(monkeypatch):
 
 def test_with_the_extra_heic_is_looked_for_in_folders():
     assert all(EVERY_IMAGE.takes(name) for name in ("a.heic", "b.HEIF", "c.hif"))
-    assert EVERY_IMAGE.unread_ending("a.heic") is None
+    assert not EVERY_IMAGE.misses("a.heic")

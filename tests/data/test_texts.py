@@ -42,9 +42,30 @@ def test_what_is_no_utf8_is_named_by_its_line(tmp_path, on_bad, bad):
     assert [line.text for line in lines] == ["one", "three"]
     ((path, reason),) = bad
     assert path == "stdin:2"
-    assert reason.startswith(
-        "is not UTF-8, from byte 3 on; if it is Latin-1, convert it with iconv -f latin1"
+    assert reason == (
+        "is not UTF-8, from byte 3 on; it looks like Latin-1: convert it with iconv -f latin1"
+        " -t utf-8"
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("caf\u00e9".encode("latin-1"), "latin1"),
+        ("S\u00f8ren \u00d8".encode("latin-1"), "latin1"),
+        ("\u201cquoted\u201d, 5 \u20ac".encode("cp1252"), "cp1252"),
+        ("\u043f\u0440\u0438\u0432\u0435\u0442".encode("cp1251"), "ENCODING"),
+        ("\u3053\u3093\u306b\u3061\u306f".encode("shift-jis"), "ENCODING"),
+        ("caf\u00e9 au lait, cr\u00e8me".encode()[:-4] + b"\xff", "ENCODING"),
+    ],
+    ids=["latin-1", "capitals", "cp1252", "cp1251", "shift-jis", "damaged UTF-8"],
+)
+def test_a_line_that_is_no_utf8_tells_the_encoding_that_it_looks_like(
+    tmp_path, on_bad, bad, content, encoding
+):
+    read(["-"], on_bad, tmp_path, content + b"\n")
+    ((_, reason),) = bad
+    assert f"iconv -f {encoding} -t utf-8" in reason
 
 
 def test_a_file_in_latin_1_is_told_the_way_out_once(tmp_path, on_bad, bad):
@@ -92,9 +113,35 @@ def test_what_only_claims_to_be_utf_16_is_named(tmp_path, on_bad, bad, damage):
     assert bad == [(str(path), "is not the UTF-16 that its byte-order mark claims")]
 
 
+WIDE = {
+    "utf-16le": ("utf-16-le", "is in UTF-16 without a byte-order mark"),
+    "utf-16be": ("utf-16-be", "is in UTF-16 without a byte-order mark"),
+    "utf-32": ("utf-32", "is in UTF-32;"),
+    "utf-32le": ("utf-32-le", "is in UTF-32 without a byte-order mark"),
+    "utf-32be": ("utf-32-be", "is in UTF-32 without a byte-order mark"),
+}
+
+
+@pytest.mark.parametrize("way", ["file", "stdin"])
+@pytest.mark.parametrize("encoding", WIDE)
+def test_a_text_of_wide_characters_costs_one_complaint_that_names_its_encoding(
+    tmp_path, on_bad, bad, encoding, way
+):
+    codec, said = WIDE[encoding]
+    content = "one\nzw\u00f6lf \u4e00\u0100\nthree\n".encode(codec)
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    _, lines = read([str(path) if way == "file" else "-"], on_bad, tmp_path, content)
+    assert lines == []
+    ((named, reason),) = bad
+    assert named == (str(path) if way == "file" else "stdin")
+    assert said in reason
+    assert reason.endswith(f"convert it with iconv -f {encoding} -t utf-8")
+
+
 def test_a_file_that_is_no_text_costs_one_complaint(tmp_path, on_bad, bad):
     path = tmp_path / "notes.txt"
-    path.write_bytes("one\ntwo\n".encode("utf-16-le"))
+    path.write_bytes(bytes(range(256)) * 20)
     _, lines = read([str(path)], on_bad, tmp_path)
     assert lines == []
     ((named, reason),) = bad
@@ -103,10 +150,10 @@ def test_a_file_that_is_no_text_costs_one_complaint(tmp_path, on_bad, bad):
 
 
 def test_a_line_with_zero_bytes_is_no_text(tmp_path, on_bad, bad):
-    content = "one\ntwo\n".encode("utf-16-le") + b"three\n"
-    _, lines = read(["-"], on_bad, tmp_path, content)
-    assert lines == []
-    assert [reason for _, reason in bad] == ["is no text: it holds zero bytes"] * 3
+    _, lines = read(["-"], on_bad, tmp_path, b"o\0ne\ntw\0o\n\0\nthree\n")
+    assert [line.text for line in lines] == ["three"]
+    assert [path for path, _ in bad] == ["stdin:1", "stdin:2", "stdin:3"]
+    assert bad[0][1] == "is no text: it holds zero bytes"
 
 
 def test_a_line_of_any_length_is_read_in_time_that_grows_with_it(tmp_path, on_bad):

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from aectl.data.images import upright_size
+from aectl.data.layout import layout_of
+from aectl.data.selection import EVERY_IMAGE
 from aectl.data.training_folder import BATCH, load_folder
 from aectl.errors import DataError
 
@@ -113,7 +115,8 @@ def test_a_folder_of_splits_learns_from_the_training_set(tmp_path, caplog, names
     caplog.set_level("INFO", "aectl")
     for number, name in enumerate([*SPLITS, *names], 1):
         picture(tmp_path / name, number)
-    loaded = load_folder(str(tmp_path), refuse)
+    layout = layout_of(str(tmp_path), EVERY_IMAGE)
+    loaded = load_folder(str(tmp_path), refuse, layout=layout)
     assert loaded.classes == ("hill", "sea")
     rows = [*range(3), *(held_out or [])]
     assert len(loaded) == len(rows)
@@ -127,7 +130,7 @@ def test_a_class_with_the_name_of_a_split_stays_a_class_beside_others(tmp_path, 
     caplog.set_level("INFO", "aectl")
     for name in ("train/1.png", "ship/2.png"):
         picture(tmp_path / name)
-    loaded = load_folder(str(tmp_path), refuse)
+    loaded = load_folder(str(tmp_path), refuse, layout=layout_of(str(tmp_path), EVERY_IMAGE))
     assert loaded.classes == ("ship", "train")
     assert f"{tmp_path}: 2 images of 2 classes" in caplog.text
 

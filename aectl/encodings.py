@@ -1,0 +1,58 @@
+"""Encodings of text other than UTF-8, by the bytes of the text, and how to convert from them."""
+
+import codecs
+
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+"""With what a text in them begins, if it has a byte-order mark. Those of UTF-32 come first: one
+begins as one of UTF-16 does."""
+
+ZERO = 0.5
+"""Fraction of the characters whose upper bytes are zero, as those of ASCII are."""
+
+CONTROLS = range(0x80, 0xA0)
+"""Bytes that are letters and signs in Windows-1252, and control characters in Latin-1."""
+
+
+def wide(start: bytes) -> str | None:
+    """The encoding, as iconv calls it, of a text with 2 or 4 bytes a character; None of any other.
+
+    `start`: its first bytes. Without a byte-order mark, most characters must be ASCII.
+    """
+    if start.startswith(UTF_32):
+        return "utf-32"
+    if start.startswith(UTF_16):
+        return "utf-16"
+    for width in (4, 2):
+        characters = len(start) // width
+        if not characters:
+            continue
+        places = [start[place : characters * width : width] for place in range(width)]
+        zero = [place.count(0) > ZERO * characters for place in places]
+        if zero[0] != zero[-1] and zero.count(True) == width - 1:
+            return f"utf-{8 * width}{'le' if zero[-1] else 'be'}"
+    return None
+
+
+def name_of(encoding: str) -> str:
+    """An encoding that `wide` gives, in words."""
+    name = encoding[:6].upper()
+    return name if encoding == name.lower() else f"{name} without a byte-order mark"
+
+
+def narrow(line: bytes) -> str | None:
+    """The encoding, as iconv calls it, that a line which is not UTF-8 looks like; None if unknown.
+
+    Latin-1 or Windows-1252, of whose languages most letters are ASCII, unless a part of the line is
+    UTF-8.
+    """
+    beyond = [byte for byte in line if byte >= 0x80]
+    letters = sum(chr(byte).isalpha() for byte in line if byte < 0x80)
+    if len(beyond) > letters or not line.decode("utf-8", "ignore").isascii():
+        return None
+    return "cp1252" if any(byte in CONTROLS for byte in beyond) else "latin1"
+
+
+def conversion(encoding: str, file: str = "") -> str:
+    """How to convert a file, as a shell spells it, to UTF-8."""
+    return f"convert it with iconv -f {encoding} -t utf-8{file and ' '}{file}"
