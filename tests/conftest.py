@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import warm
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -22,6 +23,10 @@ MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shar
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest test begins first, so that no process waits for it alone at the end."""
     items.sort(key=lambda item: "test_readme" not in item.nodeid)
+
+
+def pytest_sessionfinish() -> None:
+    warm.end()
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,10 @@ def aectl(
     return run
 
 
-def shell(script: str, folder: Path) -> Finished:
-    """Runs a bash script with `aectl` of this environment first on the path."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def shell(script: str, folder: Path, warmed: bool = False) -> Finished:
+    """Runs a bash script with `aectl` of this environment first on the path, `warmed` or not."""
+    first = [str(warm.server()[1])] if warmed else []
+    path = os.pathsep.join([*first, str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail\n{script}"],
         cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=600,

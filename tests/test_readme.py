@@ -19,7 +19,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_of_the_readme_runs(folder):
-    done = shell("set -e\n" + "\n".join(blocks("sh")), folder)
+    done = shell("set -e\n" + "\n".join(blocks("sh")), folder, warmed=True)
     assert done.status == 0, done.err
     assert "Traceback" not in done.err
     python = blocks("python")[0]

@@ -4,30 +4,25 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm import Command
 
 DEADLINE = 60.0
 ENDINGS = [".csv", ".jsonl", ".csv.gz", ".parquet", ".npz"]
 
 
 @contextlib.contextmanager
-def running(*arguments: object, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(*arguments: object, folder: Path) -> Iterator[Command]:
     """`aectl`, reading what the test writes to its stdin."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aectl", *map(str, arguments)], cwd=folder,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = Command(*arguments, folder=folder)
     try:
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        process.close()
 
 
 def until(reached):

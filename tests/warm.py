@@ -1,0 +1,167 @@
+"""`aectl` in processes that have loaded torch already: a start takes each of them two seconds.
+
+A server loads aectl's modules, uses none of them, and forks for each command. A command has the
+arguments, folder, environment and streams that its caller sends. The caller is a `Command`, or this
+file, run as a program, where it stands for `aectl` in a script.
+"""
+
+import array
+import contextlib
+import functools
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+MOST = 1 << 17
+"""Bytes of the arguments and the environment of a command."""
+
+
+@functools.cache
+def server():
+    """The server, and a folder with its socket and with an `aectl` for scripts."""
+    folder = Path(tempfile.mkdtemp())
+    command = [sys.executable, __file__, "serve", folder / "socket"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    script = folder / "aectl"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -SE {__file__} {folder}/socket "$@"\n')
+    script.chmod(0o755)
+    return process, folder
+
+
+def end():
+    """Ends the server, where there is one."""
+    if server.cache_info().currsize:
+        process, folder = server()
+        process.communicate()
+        shutil.rmtree(folder)
+
+
+class Command:
+    """A running `aectl`, as `subprocess.Popen` shows it; its streams are pipes."""
+
+    def __init__(self, *arguments, folder):
+        pipes = [os.pipe() for _ in STREAMS]
+        theirs = pipes[0][0], pipes[1][1], pipes[2][1]
+        self.stdin = os.fdopen(pipes[0][1], "wb")
+        self.stdout, self.stderr = (os.fdopen(pipe[0], "rb") for pipe in pipes[1:])
+        path, words = str(server()[1] / "socket"), list(map(str, arguments))
+        self.pid, self._server = begin(path, words, str(folder), dict(os.environ), theirs)
+        self.returncode = None
+        for stream in theirs:
+            os.close(stream)
+
+    def send_signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout=None):
+        if self.returncode is None:
+            self._server.settimeout(timeout)
+            self.returncode = int(self._server.recv(MOST))
+            self._server.close()
+        return self.returncode
+
+    def communicate(self, text=b"", timeout=None):
+        with ThreadPoolExecutor() as threads:
+            shown = [threads.submit(stream.read) for stream in (self.stdout, self.stderr)]
+            with contextlib.suppress(BrokenPipeError), self.stdin:
+                self.stdin.write(text)
+            self.wait(timeout)
+        return tuple(one.result() for one in shown)
+
+    def close(self):
+        """Ends it, if it has not ended."""
+        self.kill()
+        self.wait()
+        for stream in (self.stdin, self.stdout, self.stderr):
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+
+
+def begin(path, arguments, folder, environment, streams):
+    """Has the server at `path` begin a command; returns its number, and where its status comes."""
+    caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    caller.connect(path)
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams))
+    caller.sendmsg([json.dumps([arguments, folder, environment]).encode()], [rights])
+    return int(caller.recv(MOST)), caller
+
+
+def serve(path):
+    """Serves until stdin is closed."""
+    for file in sorted((Path(__file__).parents[1] / "aectl").rglob("*.py")):
+        if file.stem not in ("__main__", "__init__"):
+            within = file.relative_to(Path(__file__).parents[1]).with_suffix("")
+            importlib.import_module(".".join(within.parts))
+    from aectl.cli import program
+
+    assert len(os.listdir("/proc/self/task")) == 1, "a fork loses the other threads"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen()
+    print("ready", flush=True)
+    while 0 not in select.select([0, listener], [], [])[0]:
+        caller = listener.accept()[0]
+        if os.fork() == 0:
+            listener.close()
+            attend(caller, program)
+        caller.close()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+    with contextlib.suppress(ChildProcessError):
+        while os.wait():  # so that their processor time counts
+            pass
+
+
+def attend(caller, program):
+    """Runs a command in a child, and tells the caller its number and its status."""
+    asked, streams, _, _ = socket.recv_fds(caller, MOST, len(STREAMS))
+    number = os.fork()
+    if number == 0:
+        caller.close()
+        become(program, streams, *json.loads(asked))
+    for stream in streams:
+        os.close(stream)
+    with contextlib.suppress(BrokenPipeError):  # the caller has ended
+        caller.send(str(number).encode())
+        caller.send(str(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])).encode())
+    os._exit(0)
+
+
+def become(program, streams, arguments, folder, environment):
+    """Turns this process into `aectl`."""
+    os.setsid()
+    for number, (stream, (name, mode)) in enumerate(zip(streams, STREAMS, strict=True)):
+        os.dup2(stream, number)
+        setattr(sys, name, os.fdopen(number, mode))
+    for stream in streams:
+        os.close(stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["aectl", *arguments]
+    program()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
+    else:
+        _, ending = begin(sys.argv[1], sys.argv[2:], os.getcwd(), dict(os.environ), (0, 1, 2))
+        status = int(ending.recv(MOST))
+        sys.exit(status if status >= 0 else 128 - status)
