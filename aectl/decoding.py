@@ -7,6 +7,12 @@ from enum import StrEnum
 MAX_PIXELS = 89_478_485
 """The limit above which Pillow, too, treats an image as an attack on memory."""
 
+LARGEST_FILE = 1 << 30
+"""Bytes of a file; as many as `MAX_PIXELS` take."""
+
+BYTES_OF_PIXEL = 12
+"""Three colours of 32 bits: so much of a file is read for each pixel that is allowed."""
+
 REFUSE, KEEP = "refuse", "keep"
 TRUNCATED = (REFUSE, KEEP)
 """The choices of `--truncated`."""
@@ -24,6 +30,16 @@ class Decoding:
     value_range: tuple[float, float] | None = None
     max_pixels: int = MAX_PIXELS
     truncated: str = REFUSE
+
+    @property
+    def largest_file(self) -> int:
+        """Bytes of the largest image file that is read into memory."""
+        return max(LARGEST_FILE, BYTES_OF_PIXEL * self.max_pixels)
+
+    def file_too_large(self, size: int) -> str:
+        """Why a file of more bytes than `largest_file` is refused."""
+        enough = -(-size // BYTES_OF_PIXEL)
+        return f"has more than {self.largest_file:,} bytes (--max-pixels {enough} allows it)"
 
     @property
     def too_large(self) -> str:

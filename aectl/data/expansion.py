@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol, Self
 LARGEST_MEMBER = 128 << 20
 """Bytes; what is larger in an archive is not unpacked into memory."""
 
-TOO_LARGE = f"has more than {LARGEST_MEMBER:,} bytes"
+TOO_LARGE = f"has more than {LARGEST_MEMBER:,} bytes: unpack it, and name the file itself"
 
 ALLOWANCE = 128 << 20
 """Bytes that any archive may expand to, however small it is: one of the largest members."""

@@ -30,9 +30,6 @@ SUFFIXES = (
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
 """What Pillow may take a file for: others, such as EPS, start programs or hold no photos."""
 
-LARGEST_FILE = 1 << 30
-"""Bytes; an image file that is larger is not read into memory."""
-
 STRIP = 1 << 22
 """Pixels that are converted at a time."""
 
@@ -52,7 +49,7 @@ class DecodedImage(NamedTuple):
 def decode(path: str | Path, shape: Shape, decoding: Decoding = USUAL_DECODING) -> Pixels:
     """The pixels of the image in a file, as `decode_bytes` gives it. Raises ImageError."""
     with unchecked_by_pillow():
-        return decode_bytes(read(path), shape, decoding).pixels
+        return decode_bytes(read(path, decoding), shape, decoding).pixels
 
 
 def decode_bytes(content: bytes, shape: Shape, decoding: Decoding = USUAL_DECODING) -> DecodedImage:
@@ -71,16 +68,16 @@ def decode_bytes(content: bytes, shape: Shape, decoding: Decoding = USUAL_DECODI
         raise _explained(error) from error
 
 
-def read(path: str | Path) -> bytes:
-    """The content of a file. Raises ImageError, also for what is no file, which might never end."""
+def read(path: str | Path, decoding: Decoding = USUAL_DECODING) -> bytes:
+    """The content of a file. Raises ImageError, also for a pipe, which might never end."""
     try:
         descriptor = descriptor_of(path)
         try:
             found = os.fstat(descriptor)
-            if found.st_size > LARGEST_FILE:
-                raise ImageError(f"has more than {LARGEST_FILE:,} bytes")
+            if found.st_size > decoding.largest_file:
+                raise ImageError(decoding.file_too_large(found.st_size))
             content = os.read(descriptor, found.st_size)
-            while len(content) < found.st_size and (more := os.read(descriptor, LARGEST_FILE)):
+            while len(content) < found.st_size and (more := os.read(descriptor, found.st_size)):
                 content += more
             return content
         finally:
@@ -91,7 +88,7 @@ def read(path: str | Path) -> bytes:
 
 def native_shape(path: str | Path, decoding: Decoding = USUAL_DECODING) -> Shape:
     """(channels, height, width) of the image in a file, channels 1 or 3. Raises ImageError."""
-    content = read(path)
+    content = read(path, decoding)
     try:
         with unchecked_by_pillow():
             image, _ = _upright(content, decoding)
@@ -122,7 +119,7 @@ def _header(file: BinaryIO) -> Image.Image:
         file.seek(0)
         if file.read(len(jpeg.START)) != jpeg.START:
             raise
-        content = jpeg.START + file.read(LARGEST_FILE)
+        content = jpeg.START + file.read(USUAL_DECODING.largest_file)
         return Image.open(io.BytesIO(jpeg.with_bits(content, 8)), formats=["JPEG"])
 
 

@@ -208,7 +208,10 @@ def _frame(pieces: list[_Piece]) -> _Frame:
     if not headers or not scans:
         raise ImageError("is truncated before its image data, or damaged")
     if scans > MOST_SCANS:
-        raise ImageError(f"is a JPEG of more than {MOST_SCANS} scans")
+        raise ImageError(
+            f"is a JPEG of more than {MOST_SCANS} scans: save it as baseline JPEG (not"
+            " progressive), or as PNG"
+        )
     header = headers[0].content
     if len(header) < 10 + 3 * header[9]:
         raise ImageError("is a damaged JPEG: its frame header is incomplete")

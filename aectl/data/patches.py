@@ -113,7 +113,7 @@ def _scenes(
             if height < sides[0] or width < sides[1]:
                 raise ImageError(f"has {height}x{width} pixels, fewer than a patch")
             with unchecked_by_pillow():
-                image = decode_bytes(read(one.path), (1, height, width), decoding)
+                image = decode_bytes(read(one.path, decoding), (1, height, width), decoding)
         except ImageError as error:
             on_bad(one.path, str(error))
             continue

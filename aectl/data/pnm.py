@@ -55,7 +55,9 @@ def _raw(content: bytes, start: int, count: int) -> NDArray[np.uint16]:
 def _plain(content: bytes, start: int, count: int) -> NDArray[np.int32]:
     """Values in decimal digits."""
     if count > LONGEST_PLAIN:
-        raise ImageError(f"has more than {LONGEST_PLAIN:,} numbers in plain text")
+        raise ImageError(
+            f"has more than {LONGEST_PLAIN:,} numbers in plain text: save it as binary PGM or PPM"
+        )
     words = content[start:].split(maxsplit=count)[:count]
     if len(words) < count:
         raise ImageError("is truncated")

@@ -32,7 +32,9 @@ MIN_IS_WHITE, PALETTE, CMYK, YCBCR = 0, 3, 5, 6
 ASSOCIATED, UNASSOCIATED = 1, 2
 """ExtraSamples of an alpha channel, with colours multiplied by it, and without."""
 
-UNPACKED = {1, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013}
+UNCOMPRESSED = 1
+
+UNPACKED = {UNCOMPRESSED, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013}
 """Compressions that tifffile decodes within the bytes that an image has: none, LZW, Deflate,
 PackBits, LZMA and Zstandard."""
 
@@ -289,7 +291,9 @@ def _pieces(content: bytes, page: "TiffPage") -> Iterator[tuple[NDArray[Any], in
         raise ImageError("has no pixels")
     pieces = math.prod(page.chunked)
     if pieces > MOST_PIECES:
-        raise ImageError(f"is cut into more than {MOST_PIECES:,} strips or tiles")
+        raise ImageError(
+            f"is cut into more than {MOST_PIECES:,} strips or tiles: save it with larger ones"
+        )
     if page.tags.valueof(273 if 273 in page.tags else 324) is None or pieces > len(
         page.dataoffsets
     ):
@@ -298,14 +302,46 @@ def _pieces(content: bytes, page: "TiffPage") -> Iterator[tuple[NDArray[Any], in
         yield from _planes(content, page)
         return
     if math.prod(page.chunks) * _dtype(page).itemsize > LARGEST_PIECE:
-        raise ImageError(f"has strips or tiles of more than {LARGEST_PIECE:,} bytes")
+        raise ImageError(
+            f"has strips or tiles of more than {LARGEST_PIECE:,} bytes: save it with smaller ones"
+        )
     if sum(min(count, len(content)) for count in page.databytecounts) > 8 * len(content):
         raise ImageError("is damaged: its strips or tiles overlap")
-    for values, (sample, _, row, column, _), _ in page.segments(maxworkers=1):
+    for values, (sample, _, row, column, _), _ in _segments(page):
         if values is None:
             raise ImageError("is truncated: there are no data for some of its pixels")
         rows, columns = page.imagelength - row, page.imagewidth - column
         yield values[0, :rows, :columns], row, column, sample
+
+
+def _segments(page: "TiffPage") -> Iterator[Any]:
+    """The strips or tiles of a page as tifffile decodes them: values, place in the image, shape.
+
+    They are decompressed here: tifffile refuses a strip that holds more than its pixels, such as a
+    last one that is padded to the length of the others; libtiff, which most programs use, does not.
+    """
+    from imagecodecs import bitorder_decode
+    from tifffile import TIFF
+
+    reversed_bits, decompress = page.fillorder == 2, None
+    if page.compression != UNCOMPRESSED:
+        decompress = TIFF.DECOMPRESSORS[page.compression]
+    page.compression = page.fillorder = 1  # what is left for tifffile to decode
+    size = math.prod(page.chunks) * _dtype(page).itemsize
+    stated = size // page.chunks[0] * int(page.tags.valueof(278, default=0))
+    limit = min(LARGEST_PIECE, max(2 * size, stated))
+    found: Any = page.parent.filehandle.read_segments(
+        page.dataoffsets, page.databytecounts, length=math.prod(page.chunked), sort=False
+    )
+    for data, index in found:
+        if data is not None and reversed_bits:
+            data = bitorder_decode(data)
+        if data is not None and decompress:
+            try:
+                data = decompress(data, out=size)
+            except Exception:
+                data = decompress(data, out=limit)
+        yield page.decode(data, index, _fullsize=page.is_tiled)
 
 
 def _planes(content: bytes, page: "TiffPage") -> Iterator[tuple[NDArray[Any], int, int, int]]:

@@ -89,7 +89,7 @@ def _decoded(
             continue
         current[0] = number
         try:
-            encoded = read(content) if isinstance(content, str) else content
+            encoded = read(content, decoding) if isinstance(content, str) else content
             image = decode_bytes(encoded, shape, decoding)
             slot[number] = image.pixels
             if image.remarks:

@@ -140,6 +140,8 @@ class _Reader:
 
     def _content(self, member: ZipInfo, largest: int, share: Share) -> bytes:
         """A member's own bytes, checked against the table of contents."""
+        if largest == LONGEST_LINK and member.file_size > largest:
+            raise MemberError(f"is a link to a path of more than {LONGEST_LINK:,} bytes")
         if member.file_size > largest or member.compress_size > LARGEST_MEMBER:
             raise MemberError(TOO_LARGE)
         _refuse_unsupported(member)

@@ -13,6 +13,7 @@ from PIL import Image
 from aectl.data import images, levels, tiff
 from aectl.data import png as png_files
 from aectl.data.images import SUFFIXES, decode, fit_all, native_shape
+from aectl.decoding import Decoding
 from aectl.errors import ImageError
 
 UPRIGHT = {
@@ -652,3 +653,24 @@ def test_a_large_image_that_is_converted_by_strips_is_the_same(tmp_path, monkeyp
     for module in (levels, png_files, tiff):
         monkeypatch.setattr(module, "BLOCK", 100)
     np.testing.assert_array_equal(decode(path, (3, 37, 23)), whole)
+
+
+def test_a_file_beyond_the_limit_names_a_number_that_allows_it(tmp_path):
+    """The content is all zeros, of which the disk keeps none."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"")
+    os.truncate(path, (1 << 30) + 1)
+    with pytest.raises(ImageError, match=r"1,073,741,824 bytes \(--max-pixels \d+ ") as refused:
+        decode(path, (1, 8, 8))
+    allowed = int(re.search(r"max-pixels (\d+)", str(refused.value))[1])
+    with pytest.raises(ImageError, match="not an image"):
+        decode(path, (1, 8, 8), Decoding(max_pixels=allowed))
+    with pytest.raises(ImageError, match="more than 1,073,741,824 bytes"):
+        decode(path, (1, 8, 8), Decoding(max_pixels=allowed - 1))
+
+
+def test_a_small_limit_on_pixels_leaves_files_their_size(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("L", (4, 4)).save(path)
+    path.write_bytes(path.read_bytes() + bytes(100_000))
+    assert decode(path, (1, 4, 4), Decoding(max_pixels=16)).max() == 0

@@ -385,7 +385,10 @@ def test_every_usual_sampling_of_colour_is_read(factors):
         (flat([(1, 1)] * 5), "5 components"),
         (flat([(1, 1)], bits=10), "10 bits"),
         (flat([(1, 1)], bits=16), "16 bits"),
-        (SOUND["progressive"][:-2] + segment(0xDA, b"\1\1\0\0\0\0") * 501 + b"\xff\xd9", "scans"),
+        (
+            SOUND["progressive"][:-2] + segment(0xDA, b"\1\1\0\0\0\0") * 501 + b"\xff\xd9",
+            "save it as baseline",
+        ),
     ],
 )
 def test_jpegs_that_are_not_read_are_refused_by_name(content, named):

@@ -7,6 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from aectl.data.images import decode_bytes
 from aectl.decoding import Decoding, Remark
@@ -45,9 +46,10 @@ def decoded(content, channels=1, height=HEIGHT, width=WIDTH, **decoding):
 
 
 def by_hand(pieces, tags, order="<"):
-    """A TIFF of strips, and of tags that are one number or several."""
+    """A TIFF of strips, or of tiles if it has their tags; tags are one number or several."""
     offsets = tuple(8 + sum(map(len, pieces[:number])) for number in range(len(pieces)))
-    tags = {**tags, 273: offsets, 279: tuple(map(len, pieces))}
+    places, lengths = (324, 325) if 322 in tags else (273, 279)
+    tags = {**tags, places: offsets, lengths: tuple(map(len, pieces))}
     entries, far, start = b"", b"", 8 + sum(map(len, pieces))
     for tag, value in sorted(tags.items()):
         numbers = value if isinstance(value, tuple) else (value,)
@@ -368,8 +370,8 @@ PLAIN = {256: WIDTH, 257: HEIGHT, 258: 8, 259: 1, 262: 1, 277: 1, 278: HEIGHT}
         ({277: 2}, "truncated"),
         ({257: 2 * HEIGHT, 278: 2 * HEIGHT}, "truncated"),
         ({256: 30000, 257: 30000, 278: 30000}, "--max-pixels"),
-        ({259: 5, 256: 50000, 257: 1500, 258: (8,) * 4, 262: 5, 277: 4, 278: 1500}, "of more than"),
-        ({256: 1, 257: 600000, 278: 1}, "strips or tiles"),
+        ({259: 5, 256: 50000, 257: 1500, 258: (8,) * 4, 262: 5, 277: 4, 278: 1500}, "smaller ones"),
+        ({256: 1, 257: 600000, 278: 1}, "larger ones"),
         ({257: 0}, "no pixels"),
         ({262: 3}, "palette"),
         ({278: 5}, "truncated"),
@@ -393,6 +395,82 @@ def test_a_strip_that_is_cut_short_is_refused(compression):
     for part in (0, length // 2, length * 9 // 10):
         with pytest.raises(ImageError):
             decoded(by_hand([whole[start : start + part]], tags))
+
+
+PACKED = PACKERS | {32946: imagecodecs.zlib_encode, 34925: imagecodecs.lzma_encode}
+ROWS, TILE = 10, (16, 32)
+SURPLUS = {
+    "a full last strip": lambda row, missing, last: bytes([7]) * row * missing,
+    "a byte": lambda row, missing, last: b"\7",
+    "a row in each": lambda row, missing, last: bytes([7]) * row,
+    "as much again": lambda row, missing, last: last,
+}
+"""Bytes behind a strip or tile: of a row's length, the rows that it lacks, and its content."""
+
+
+def cut(planes, tiled):
+    """Strips or tiles of each plane, (planes, rows, columns, samples), and the rows they lack."""
+    for plane in planes:
+        for top in range(0, HEIGHT, TILE[0] if tiled else ROWS):
+            if not tiled:
+                strip = plane[top : top + ROWS]
+                yield strip, ROWS - len(strip)
+                continue
+            for left in range(0, WIDTH, TILE[1]):
+                tile = np.zeros((*TILE, plane.shape[2]), plane.dtype)
+                part = plane[top : top + TILE[0], left : left + TILE[1]]
+                tile[: part.shape[0], : part.shape[1]] = part
+                yield tile, 0
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+@pytest.mark.parametrize("planar", [False, True], ids=["chunky", "planar"])
+@pytest.mark.parametrize("tiled", [False, True], ids=["strips", "tiles"])
+@pytest.mark.parametrize("compression", PACKED)
+def test_what_a_strip_or_tile_holds_beyond_its_pixels_is_ignored(
+    compression, tiled, planar, surplus
+):
+    """As libtiff does, which Pillow uses for what is compressed and not planar."""
+    for kind, order in ((np.dtype("u1"), "<"), (np.dtype(">u2"), ">")):
+        top = np.iinfo(kind).max
+        values = np.random.default_rng(0).integers(
+            0, top, (HEIGHT, WIDTH, 3), kind.newbyteorder("=")
+        )
+        values = values.astype(kind)
+        planes = values.transpose(2, 0, 1)[..., None] if planar else values[None]
+        pieces = []
+        for part, missing in cut(planes, tiled):
+            content, row = part.tobytes(), part[0].nbytes
+            if missing or surplus != "a full last strip":
+                content += SURPLUS[surplus](row, missing, content)
+            pieces.append(PACKED[compression](content))
+        bits = (8 * kind.itemsize,) * 3
+        tags = {256: WIDTH, 257: HEIGHT, 258: bits, 259: compression, 262: 2, 277: 3,
+                284: 2 if planar else 1}  # fmt: skip
+        tags |= {322: TILE[1], 323: TILE[0]} if tiled else {278: ROWS}
+        content = by_hand(pieces, tags, order)
+        wanted = np.rint(values * (255 / top)).transpose(2, 0, 1)
+        np.testing.assert_array_equal(decoded(content, 3).pixels, wanted)
+        if kind.itemsize == 1 and not planar and compression != 1:
+            with Image.open(io.BytesIO(content)) as image:
+                np.testing.assert_array_equal(np.asarray(image).transpose(2, 0, 1), wanted)
+
+
+@pytest.mark.parametrize("rows", [HEIGHT, 64, 2**32 - 1])
+@pytest.mark.parametrize("compression", PACKED)
+def test_one_strip_may_be_longer_than_the_image(compression, rows):
+    values = np.random.default_rng(0).integers(0, 2**16, (HEIGHT, WIDTH), np.uint16)
+    strip = values.tobytes() + bytes([7]) * (64 - HEIGHT) * values[0].nbytes
+    tags = {**PLAIN, 258: 16, 259: compression, 278: rows}
+    made = decoded(by_hand([PACKED[compression](strip)], tags))
+    np.testing.assert_array_equal(made.pixels[0], np.rint(values / 257.0))
+
+
+@pytest.mark.parametrize("compression", [8, 50000])
+def test_a_strip_that_expands_to_far_more_than_the_image_is_refused(compression):
+    bomb = PACKED[compression](bytes(1 << 22))
+    with pytest.raises(ImageError, match="not a sound TIFF"):
+        decoded(by_hand([bomb], {**PLAIN, 258: 16, 259: compression}))
 
 
 PAGES = {
