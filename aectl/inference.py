@@ -289,11 +289,12 @@ def measure_labels(
 ) -> Iterator[Measured]:
     """Every image, or text, and its label go into `metrics`; `full` gives the tensor of a batch.
 
-    Raises DataError for a label of no class, unless the metrics count and leave out such;
-    ModelFileError for results that are not finite.
+    Raises DataError for a label of no class, unless the metrics count and leave out such, and where
+    nothing is left; ModelFileError for results that are not finite.
     """
     numbers = {name: number for number, name in enumerate(classes)}
     network.to(device).eval()
+    measured = 0
     for batch in batches:
         known = _of_known_classes(batch, numbers, metrics)
         if not known.paths:
@@ -303,7 +304,14 @@ def measure_labels(
         refuse_overflow(found.values)
         predictions = found.indices.cpu()
         metrics.update(predictions, labels)
+        measured += len(labels)
         yield Measured(known, classified=(predictions.numpy(), found.values.cpu().numpy()))
+    if metrics.unknown and not measured:
+        count = metrics.unknown.total()
+        raise DataError(
+            f"the input has {count:,} labelled images or texts, and the model knows none of their"
+            f" classes: {_some(metrics.unknown)}; it knows {_some(numbers)}"
+        )
 
 
 def _of_known_classes(
@@ -317,12 +325,12 @@ def _of_known_classes(
         raise DataError("a classifier needs labels to be measured, and the input has none")
     if metrics.unknown is None:
         unknown = next(label for label in batch.labels if label not in numbers)
-        named = ", ".join(list(numbers)[:CLASSES_NAMED]) + ", ..." * (len(numbers) > CLASSES_NAMED)
         raise DataError(
-            f"the label '{unknown}' is not one of the model's {len(numbers)} classes: {named};"
+            f"the label '{unknown}' is not one of the model's {len(numbers)} classes:"
+            f" {_some(numbers)};"
             " --skip-unknown leaves such inputs out"
         )
-    metrics.unknown += len(batch.labels) - len(known)
+    metrics.unknown.update(label for label in batch.labels if label not in numbers)
     return batch._replace(
         **{
             name: column[known] if isinstance(column, np.ndarray) else [column[n] for n in known]
@@ -330,6 +338,12 @@ def _of_known_classes(
             if isinstance(column, list | np.ndarray)
         }
     )
+
+
+def _some(classes: Iterable[str]) -> str:
+    """The names of some classes, or of all."""
+    names = list(classes)
+    return ", ".join(names[:CLASSES_NAMED]) + ", ..." * (len(names) > CLASSES_NAMED)
 
 
 @torch.inference_mode()

@@ -1,6 +1,7 @@
 """What is measured, each figure defined once and summed up batch by batch in float64."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -226,12 +227,12 @@ def _perplexity(nats: float) -> float:
 class ClassificationMetrics:
     """The figures of a classifier, over all images that `update` has seen.
 
-    `unknown` counts those of classes that it does not know, where they are left out: None where
+    `unknown` counts those of each class that it does not know, where they are left out: None where
     they are refused.
     """
 
     def __init__(self, classes: int, skip_unknown: bool = False) -> None:
-        self.unknown = 0 if skip_unknown else None
+        self.unknown = Counter[str]() if skip_unknown else None
         self._confusion = torch.zeros(classes, classes, dtype=torch.int64)
 
     def update(self, predictions: Tensor, labels: Tensor) -> None:
@@ -251,7 +252,7 @@ class ClassificationMetrics:
         right = self._confusion.diagonal().tolist()
         of_class, predicted = self._confusion.sum(1).tolist(), self._confusion.sum(0).tolist()
         return {
-            **({} if self.unknown is None else {"unknown": self.unknown}),
+            **({} if self.unknown is None else {"unknown": self.unknown.total()}),
             "accuracy": sum(right) / total,
             "error": 100 * (total - sum(right)) / total,
             "precision": list(map(quotient, right, predicted)),

@@ -79,7 +79,7 @@ def portrait(
 
     card, measured = evaluation.card, evaluation.metrics
     unknown = getattr(measured, "unknown", None)
-    left_out = f"; {unknown:,} of unknown classes left out" if unknown else ""
+    left_out = f"; {unknown.total():,} of unknown classes left out" if unknown else ""
     of_code = measured if isinstance(measured, ReconstructionMetrics) else None
     options = card.training.get("options", {})
     return Portrait(

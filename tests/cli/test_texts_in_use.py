@@ -391,6 +391,14 @@ def test_a_classifier_of_texts_learns_their_labels(aectl, of_classes, labelled):
         assert float(row["probability"]) + float(row["probability_2"]) == pytest.approx(1, abs=1e-5)
 
 
+def test_texts_of_unknown_classes_alone_are_no_texts_to_measure(aectl, of_classes, tmp_path):
+    (tmp_path / "other.tsv").write_text("owl\ta fish .\nemu\ta dog .\nowl\tthe sea .\n")
+    done = aectl("eval", of_classes, "--dataset", "other.tsv", "--skip-unknown")
+    assert (done.status, done.out) == (2, "")
+    assert "the input has 3 labelled images or texts, and the model knows none of" in done.err
+    assert "their classes: owl, emu; it knows" in done.err
+
+
 def test_lines_without_labels_are_classified_and_not_measured(aectl, of_classes):
     (row,) = rows(aectl("classify", of_classes, "-", stdin=b"she ate a fish .\n"))
     assert row["prediction"] in ("eats", "sees")
