@@ -60,6 +60,7 @@ class Remark(StrEnum):
     )
     PAGES = "only the first page was read"
     FRAMES = "only the first frame was read"
+    OWN = "written by aectl"
     TRUNCATED = "truncated; only the readable part was used"
 
 

@@ -61,7 +61,7 @@ class Found(NamedTuple):
 
     `path` is what a table calls it; `file` is the file to read, or `content` what has been read;
     `reason` says why it cannot be read, where that is known already; one that is `passed_over` is
-    not decoded.
+    not decoded; `searched`: it was neither named nor asked for by a pattern.
     """
 
     path: str
@@ -70,6 +70,7 @@ class Found(NamedTuple):
     content: bytes | None = None
     reason: str | None = None
     passed_over: bool = False
+    searched: bool = False
 
 
 class Decoded(NamedTuple):

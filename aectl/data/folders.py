@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from aectl import run_files
 from aectl.data.decoders import Found
 from aectl.data.endings import ARCHIVES
+from aectl.data.images import is_own
 from aectl.data.names import spelt
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
 
@@ -35,7 +36,7 @@ def find_files(
 def holds_wanted(folder: str, name: str, selection: Selection) -> bool:
     """Whether a search of a folder finds a wanted file below its sub-folder of that name."""
     found = _Walk(folder, Search(selection)).files(os.path.join(folder, name), f"{name}/")
-    return any(one.reason is None for one in found)
+    return any(one.reason is None and not is_own(one.file) for one in found)
 
 
 class _Walk:

@@ -123,6 +123,15 @@ def _header(file: BinaryIO) -> Image.Image:
         return Image.open(io.BytesIO(jpeg.with_bits(content, 8)), formats=["JPEG"])
 
 
+def is_own(path: str | Path) -> bool:
+    """Whether a file is a picture that aectl wrote."""
+    try:
+        with opened(path) as file:
+            return png.is_own(file.read(png.OWN_BYTES))
+    except OSError:
+        return False
+
+
 def fit(image: Image.Image, shape: Shape) -> Pixels:
     """A grey or RGB image as (channels, height, width), 0 to 255, resized with antialiasing."""
     channels, height, width = shape
@@ -232,12 +241,13 @@ def _upright(
 
 def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
     """A PNG as it is to be seen, grey or RGB, and what there is to say of it."""
+    own = (Remark.OWN,) if png.is_own(content) else ()
     content = png.sound(content)
     header = PngImageFile(io.BytesIO(content))
     _refuse_too_large(header, decoding)
     remarks = (Remark.FRAMES,) if _has_frames(header) else ()
     image, more = png.load(content, header, decoding)
-    return _opaque(_turned(header, image), decoding), (*remarks, *more)
+    return _opaque(_turned(header, image), decoding), (*own, *remarks, *more)
 
 
 def _has_frames(header: Image.Image) -> bool:

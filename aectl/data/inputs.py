@@ -186,7 +186,8 @@ class Inputs:
             of = label_of if self.loose_labels else class_of
             top = (layout and layout.split_of(one.path)) or root
             label = of(one.path, top) if below else None
-            yield one._replace(path=self.naming(one.path), label=label)
+            searched = not self.selection.include
+            yield one._replace(path=self.naming(one.path), label=label, searched=searched)
 
 
 class Batches:
@@ -292,9 +293,12 @@ class Batches:
                     raise DataError("the inputs are not those that were read before")
             elif number in decoded.bad:
                 self._on_bad(found.path, decoded.bad[number])
+            elif found.searched and Remark.OWN in decoded.remarks.get(number, ()):
+                self._inputs.skipped.own(found.path)
             else:
                 for remark in decoded.remarks.get(number, ()):
-                    self._on_remark(found.path, remark)
+                    if remark is not Remark.OWN:
+                        self._on_remark(found.path, remark)
                 yield number, found
 
     def _position(self) -> Position:

@@ -4,6 +4,7 @@ import os
 from typing import NamedTuple
 
 from aectl.data.folders import holds_wanted
+from aectl.data.images import is_own
 from aectl.data.selection import Selection
 from aectl.errors import DataError
 
@@ -71,7 +72,7 @@ def _content(folder: str, selection: Selection) -> tuple[list[str], bool]:
                     if selection.enters(entry.name):
                         names.append(entry.name)
                 elif not files:
-                    files = selection.takes(entry.name)
+                    files = selection.takes(entry.name) and not is_own(entry.path)
     except OSError:
         return [], False
     return sorted(names), files

@@ -10,7 +10,7 @@ from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, find_files, ignore
 from aectl.data.images import Pixels, decode_bytes, native_shape, read, unchecked_by_pillow
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
-from aectl.decoding import USUAL_DECODING, Decoding, OnRemark
+from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.errors import DataError, ImageError, UnknownInputError
 
 WHITENED = {"patches": True, "raw-patches": False}
@@ -53,10 +53,12 @@ def load(
     """
     kind, _, folder = word.partition(":")
     whiten = WHITENED[kind]
+    skipped = skipped or Skipped()
     found = _scenes(folder, sides, on_bad, decoding, on_remark, selection, skipped)
     scenes = [whitened(scene / 255) if whiten else scene for scene in found]
     if not scenes:
-        raise DataError(f"no images in {folder} from which to cut patches")
+        nothing = f"no images in {folder} from which to cut patches"
+        raise DataError("\n".join([nothing, *skipped.told()]))
     chance = np.random.default_rng(("train", "test").index(split))
     patches = np.stack([_patch(scenes, sides, chance) for _ in range(count)])
     pixels = (255 * rescaled(patches)).round().astype(np.uint8) if whiten else patches
@@ -96,7 +98,7 @@ def _scenes(
     decoding: Decoding,
     on_remark: OnRemark,
     selection: Selection,
-    skipped: Skipped | None,
+    skipped: Skipped,
 ) -> list[Pixels]:
     """The images of a folder in grey, (height, width) each, without those that cannot be used."""
     if not os.path.isdir(folder):
@@ -114,12 +116,16 @@ def _scenes(
                 raise ImageError(f"has {height}x{width} pixels, fewer than a patch")
             with unchecked_by_pillow():
                 image = decode_bytes(read(one.path, decoding), (1, height, width), decoding)
+            if Remark.OWN in image.remarks and not selection.include:
+                skipped.own(one.path)
+                continue
         except ImageError as error:
             on_bad(one.path, str(error))
             continue
         scenes.append(image.pixels[0])
         for remark in image.remarks:
-            on_remark(one.path, remark)
+            if remark is not Remark.OWN:
+                on_remark(one.path, remark)
     return scenes
 
 

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from aectl.data.channels import over_white
 from aectl.data.levels import BLOCK, Levels
@@ -18,13 +19,39 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf")
 """Chunks that say how an image is seen; the last says which side is up."""
 
-END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
-
 DEPTH, COLOUR_TYPE = 24, 25
 """Where a file says the bits of a sample, and which samples a pixel has (PNG specification,
 section 11.2.1)."""
 
 GREY = 0
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+END = _chunk(b"IEND", b"")
+
+SOFTWARE = ("Software", "aectl")
+"""Keyword and text of a chunk that says which program wrote a file (PNG specification, section
+11.3.3.2)."""
+
+BEHIND_HEADER = 33
+OWN = _chunk(b"tEXt", "\0".join(SOFTWARE).encode())
+OWN_BYTES = BEHIND_HEADER + len(OWN)
+"""Bytes of a file that say whether aectl wrote it."""
+
+
+def is_own(content: bytes) -> bool:
+    """Whether aectl wrote a PNG: its mark is the first chunk behind the header."""
+    return content.startswith(OWN, BEHIND_HEADER)
+
+
+def mark() -> PngInfo:
+    """What marks a PNG that Pillow writes as one of aectl."""
+    info = PngInfo()
+    info.add_text(*SOFTWARE)
+    return info
 
 
 def sound(content: bytes) -> bytes:

@@ -136,11 +136,16 @@ class Skipped:
 
     def __init__(self) -> None:
         self._searches: dict[str, Search] = {}
+        self._own: dict[str, None] = {}
 
     def search(self, place: str, selection: Selection) -> Search:
         """Starts a search of a folder or an archive."""
         self._searches[place] = Search(selection)
         return self._searches[place]
+
+    def own(self, path: str) -> None:
+        """Records a picture that was skipped because aectl wrote it."""
+        self._own[path] = None
 
     def told(self) -> list[str]:
         """The notices, one line each; later calls do not repeat them."""
@@ -163,6 +168,12 @@ class Skipped:
             )
         if runs:
             lines.append(f"skipped, because it is a run folder of aectl: {_some(runs)}")
+        if self._own:
+            lines.append(
+                f"skipped, because aectl wrote them: {_some(list(self._own))};"
+                " name them, or give --include, to read them"
+            )
+            self._own.clear()
         if again:
             lines.append(f"read only once, although several links lead there: {_some(again)}")
         return lines

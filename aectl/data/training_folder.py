@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from aectl.data.datasets import ImageSet
 from aectl.data.folders import OnBad, find_files, ignore
-from aectl.data.images import Pixels, upright_size
+from aectl.data.images import Pixels, is_own, upright_size
 from aectl.data.inputs import InputBatch, Inputs
 from aectl.data.layout import Layout
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
@@ -71,7 +71,7 @@ def load_folder(
     skipped = skipped or Skipped()
     words = [folder] if layout is None else [x for x in layout[:2] if x]
     files = _files(folder, words, selection, skipped)
-    shape = channels or 3, *(sides or _default_sides(files))
+    shape = channels or 3, *(sides or _default_sides(files, selection))
     images = _Store(len(files), shape, memory, maybe_grey=channels is None)
     paths: list[str] = []
     labels: list[str | None] = []
@@ -87,7 +87,8 @@ def load_folder(
             paths += batch.paths
             labels += batch.labels
     if not paths:
-        raise DataError(f"none of the {len(files)} images in {folder} can be read")
+        nothing = f"none of the {len(files)} images in {folder} can be read"
+        raise DataError("\n".join([nothing, *skipped.told()]))
     classes = tuple(sorted({name for name in labels if name is not None}))
     labelled = None not in labels and len(classes) > 1
     rows = _rows_below(layout.validation if layout else None, paths)
@@ -210,7 +211,7 @@ def _mebibytes(size: int) -> str:
     return f"{math.ceil(size / 2**20):,} MiB"
 
 
-def _default_sides(files: list[str]) -> tuple[int, int]:
+def _default_sides(files: list[str], selection: Selection) -> tuple[int, int]:
     """The medians of the heights and widths of some of the files, or 32 pixels where one has more.
 
     The upper median of an even number, so that two sizes make the larger one. Only headers are
@@ -218,8 +219,10 @@ def _default_sides(files: list[str]) -> tuple[int, int]:
     """
     sizes = []
     for number in range(min(len(files), LOOKED_AT)):
+        file = files[number * len(files) // min(len(files), LOOKED_AT)]
         with contextlib.suppress(ImageError):
-            sizes.append(upright_size(files[number * len(files) // min(len(files), LOOKED_AT)]))
+            if selection.include or not is_own(file):
+                sizes.append(upright_size(file))
     if not sizes:
         return LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE
     height, width = (sorted(sides)[len(sides) // 2] for sides in zip(*sizes, strict=True))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from aectl.data import png
 from aectl.files import replacing
 
 PANELS = {
@@ -51,7 +52,7 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
         if len(names) > 1:
             axes.legend(fontsize=8, frameon=False)
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+        figure.savefig(temporary, format="png", dpi=120, metadata=dict([png.SOFTWARE]))
 
 
 def _told(rows: Sequence[Mapping[str, float]], names: list[str]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from aectl.data import png
 from aectl.data.images import shrunk, to_bytes, to_pil
 from aectl.files import replacing
 
@@ -36,9 +37,9 @@ MOST_LINES = 3
 
 
 def save_png(path: Path, picture: Image.Image) -> None:
-    """Writes a PNG file. Raises OutputError."""
+    """Writes a PNG file that is marked as one of aectl. Raises OutputError."""
     with replacing(path) as temporary:
-        picture.save(temporary, format="png")
+        picture.save(temporary, format="png", pnginfo=png.mark())
 
 
 def reconstruction_grid(

@@ -1,6 +1,7 @@
 """Folders as users have them: leftovers of other programs, runs of aectl, files of other kinds."""
 
 import contextlib
+import json
 import os
 import tarfile
 import threading
@@ -230,6 +231,71 @@ def test_a_second_training_in_a_folder_does_not_learn_from_the_first(aectl, scan
     assert set(os.listdir(folder)) <= run_files.OWN
     assert f"is a run folder of aectl: ./{folder}\n" in second.err
     assert "is a run folder" not in first.err
+
+
+@pytest.fixture
+def pictured(aectl, dense, album):
+    """The album with a grid of its images in it, and a picture of each of its hills."""
+    grid = aectl("reconstruct", dense, "album", "--out", "album/grid.png")
+    each = aectl("reconstruct", dense, "album/hill", "--each", "album/made")
+    assert (grid.status, each.status) == (0, 0), grid.err + each.err
+    return album
+
+
+def test_every_picture_is_marked_as_one_of_aectl(aectl, dense, album, pictured, tmp_path):
+    for options in (
+        ["--out", "traversed.png", "--traverse", "1"],
+        ["--out", "way.png", "--interpolate", "digits:test/0", "digits:test/1"],
+        ["album", "--out", "both.png", "--separate"],
+    ):
+        assert aectl("reconstruct", dense, *options).status == 0
+    run = sorted(dense.glob("*.png"))
+    assert [path.stem for path in run] == ["curves", "filters", "reconstructions"]
+    written = [*run, *tmp_path.glob("*.png"), album / "grid.png", *(album / "made").rglob("*.png")]
+    assert len(written) == 3 + 4 + 1 + 3
+    for path in written:
+        with Image.open(path) as picture:
+            assert picture.text["Software"] == "aectl", path
+
+
+TOLD = "skipped, because aectl wrote them: {}/grid.png and 3 more; name them, or give --include"
+
+
+@pytest.mark.parametrize("pack", [str, packed_zip, packed_tar])
+def test_pictures_of_aectl_are_no_inputs_of_a_search(aectl, dense, pictured, pack):
+    place = pack(pictured)
+    done = aectl("encode", dense, place)
+    assert (done.status, listed(done)) == (0, [f"{number:03d}.png" for number in range(6)])
+    inside = place if pack is str else f"{place}/album"
+    assert done.err == f"{TOLD.format(inside)}, to read them\n"
+    assert aectl("encode", dense, place, "--quiet").err == ""
+    assert len(listed(aectl("encode", dense, place, "--include", "*.png"))) == 6 + 4
+
+
+def test_pictures_of_aectl_that_are_named_are_read(aectl, dense, pictured):
+    assert listed(aectl("encode", dense, "album/grid.png")) == ["grid.png"]
+    assert listed(aectl("encode", dense, "-", stdin=b"album/grid.png\n")) == ["grid.png"]
+    done = aectl("encode", dense, "album/made")
+    assert (done.status, done.out) == (2, "")
+    assert "skipped, because aectl wrote them: album/made/album/hill/000.png and 2" in done.err
+
+
+@pytest.mark.parametrize("name", ["album", "patches:album"])
+def test_pictures_of_aectl_are_not_learnt_from(aectl, pictured, tmp_path, name):
+    train = ("train", "--epochs", "1", "--hidden", "4", "--out", "run", "--dataset", name)
+    model = ("--model", "classifier") if name == "album" else ("--patches", "50")
+    done = aectl(*train, *model)
+    assert done.status == 0, done.err
+    assert done.err.count(TOLD.format(pictured.name)) == 1
+    assert "resized" not in done.err
+    card = model_file.read_card(tmp_path / "run")
+    if name == "album":
+        assert (card.classes, card.training["images"]) == (("hill", "sea"), 6)
+        (result,) = json.loads(aectl("eval", "run", "--json").out)
+        assert result["n"] == 6
+    without = aectl(*train, *model, "--exclude", "made", "--exclude", "grid.png", "--overwrite")
+    assert "aectl wrote" not in without.err
+    assert model_file.read_card(tmp_path / "run").weights_sha256 == card.weights_sha256
 
 
 def test_runs_in_a_folder_of_classes_are_no_class(aectl, album, tmp_path):

@@ -7,8 +7,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from aectl import model_file
+from aectl.outputs.pictures import save_png
 
 INSPECTION = Path(__file__).parents[3] / "shared" / "data" / "inspection"
 TRAIN = ("train", "--epochs", "1", "--hidden", "4", "--out", "run", "--dataset")
@@ -61,6 +63,7 @@ BESIDE = {
     "nothing": [],
     "annotations": ["labels/train/000.txt", "labels/val/000.txt", "README.md", ".DS_Store"],
     "excluded images": ["old/000.png"],
+    "pictures of aectl": ["figures/a.png", "grid.png"],
     "a run of aectl": ["runs/one/model.safetensors", "runs/one/config.toml", "runs/one/grid.png"],
 }
 
@@ -77,7 +80,11 @@ def test_splits_below_another_folder_are_splits_for_every_command(
     for name in BESIDE[beside]:
         path = tmp_path / "set" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((tmp_path / "set" / below / "train" / "odd" / "001.png").read_bytes())
+        scan = tmp_path / "set" / below / "train" / "odd" / "001.png"
+        if beside == "pictures of aectl":
+            save_png(path, Image.open(scan))
+        else:
+            path.write_bytes(scan.read_bytes())
     done = aectl(*TRAIN, "set", "--model", "classifier", "--exclude", "old")
     assert done.status == 0, done.err
     assert f"set/{below}/train: 6 images of 2 classes (even 3, odd 3)" in done.err
