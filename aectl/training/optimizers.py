@@ -94,17 +94,13 @@ def _refuse_misfit_of_history(held: Mapping[str, object], size: int) -> None:
             if isinstance(one, Tensor):
                 fits &= one.dtype == torch.float32 and one.shape == wanted
             else:
-                fits &= name in NUMBERS and _is_number(one)
+                fits &= name in NUMBERS and (type(one) in (int, float) or (one is None and several))
         if not fits:
             raise ValueError(f"{name} has the wrong form for lbfgs")
     if held.keys() - {"al"} != VECTORS | NUMBERS - {"al"}:
         raise ValueError("the history of lbfgs is incomplete")
     if len({len(held[name]) for name in SEQUENCES - {"al"}}) > 1:  # type: ignore[arg-type]
         raise ValueError("the history of lbfgs has different lengths")
-
-
-def _is_number(value: object) -> bool:
-    return value is None or type(value) in (int, float)
 
 
 def unit_norm(columns: Tensor) -> Tensor:

@@ -276,6 +276,8 @@ class Run(ABC):
             needed - row.keys() for row in state.rows
         ):
             raise ModelFileError("the checkpoint does not have one row of metrics for each epoch")
+        if state.loop.step and "loss" not in state.loop.sums:
+            raise ModelFileError("the checkpoint lacks the losses of the current epoch")
         shapes = {name: value.shape for name, value in self.network.state_dict().items()}
         for tensors in (state.weights, *([state.kept] if state.kept else [])):
             if {name: value.shape for name, value in tensors.items()} != shapes:

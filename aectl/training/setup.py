@@ -119,9 +119,11 @@ def prepare_again(
 ) -> tuple[Config, ImageSet | TextSet]:
     """The config of a run that had `begun` with these options, all resolved, and its data.
 
-    No model that it started from is needed. Raises ConfigError or DataError.
+    No model that it started from is needed. Raises ConfigError, DataError or ModelFileError.
     """
     config = Config.from_options(given, begun)
+    if config.training.epochs is None or config.model.hidden is None:
+        raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
     if of_texts:
         return config, _read_texts(config, reading)
     images = _read(config, reading, _layout(config.values()))

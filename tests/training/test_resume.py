@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from aectl.data.texts import Line
 from aectl.errors import DivergedError, ModelFileError
 from aectl.training import checkpoint, loop
 from aectl.training.run import Epoch
+from aectl.training.setup import Reading, prepare_again
 from aectl.training.state import LoopState, RunState, Session, TrainingState
 from aectl.training.text_run import TextRun
 
@@ -219,3 +221,37 @@ def test_a_field_that_is_missing_or_wrong_is_named(kind, name, wrong, sound, tmp
     with pytest.raises(ModelFileError, match=f"is not a checkpoint of aectl: .*{name}") as refused:
         checkpoint.load(tmp_path)
     assert len(str(refused.value).splitlines()) == 1
+
+
+def without_losses(state):
+    return dataclasses.replace(state, loop=dataclasses.replace(state.loop, sums={}))
+
+
+def without_step_size(state):
+    (held,) = state.optimizer
+    return dataclasses.replace(state, optimizer=[{0: {**held[0], "t": None}}])
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage", "said"),
+    [
+        ("dense", without_losses, "lacks the losses of the current epoch"),
+        ("lbfgs", without_step_size, "t has the wrong form for lbfgs"),
+    ],
+)
+def test_a_state_that_training_could_not_continue_with_is_refused(kind, damage, said):
+    run = run_of(kind)
+    next(itertools.islice(keepable(run), 1, None))
+    again = run_of(kind)
+    with pytest.raises(ModelFileError, match=said):
+        again.restore(damage(run.state()))
+        next(again.epochs())
+
+
+@pytest.mark.parametrize("name", ["epochs", "hidden"])
+def test_options_of_a_checkpoint_that_are_not_resolved_are_refused(name):
+    options = dict(run_of("dense").config.values())
+    del options[name]
+    reading = Reading(Path(), lambda path, reason: None)
+    with pytest.raises(ModelFileError, match="leave --epochs or --hidden open"):
+        prepare_again({}, options, reading, of_texts=False)
