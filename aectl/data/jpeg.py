@@ -5,6 +5,7 @@ it warns, the file is written anew without what has no bearing on the pixels; wh
 is damage. The names of the markers are those of ITU-T T.81, table B.1.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -104,12 +105,14 @@ def _has_scales(content: bytes) -> bool:
     smaller scale would have it write beyond the end of the memory for the pixels.
     """
     at = len(START)
-    while content[at : at + 1] == b"\xff" and (marker := content[at + 1 : at + 2]):
-        if marker[0] in FRAMES:
-            return marker[0] not in LOSSLESS
-        if not (0xC0 <= marker[0] <= 0xCF or DQT <= marker[0] <= COM):
-            return False
-        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    with contextlib.suppress(IndexError):
+        while content[at] == 0xFF:
+            marker = content[at + 1]
+            if marker in FRAMES:
+                return marker not in LOSSLESS
+            if not (0xC0 <= marker <= 0xCF or DQT <= marker <= COM):
+                return False
+            at += 2 + (content[at + 2] << 8 | content[at + 3])
     return False
 
 

@@ -5,6 +5,7 @@ import logging
 import math
 import struct
 from collections.abc import Iterator
+from functools import cache
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -26,13 +27,14 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4}
 """Samples of a colour, by PhotometricInterpretation: white is 0, black is 0, RGB, palette, CMYK."""
 
-BITS = 258
+BITS, COMPRESSION = 258, 259
 
 MIN_IS_WHITE, PALETTE, CMYK, YCBCR = 0, 3, 5, 6
 ASSOCIATED, UNASSOCIATED = 1, 2
 """ExtraSamples of an alpha channel, with colours multiplied by it, and without."""
 
 UNCOMPRESSED = 1
+LZW_PACKBITS = (5, 32773)
 
 UNPACKED = {UNCOMPRESSED, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013}
 """Compressions that tifffile decodes within the bytes that an image has: none, LZW, Deflate,
@@ -81,8 +83,7 @@ def _read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
         return _by_pillow(content, 0, decoding), ()
     import tifffile
 
-    for library in ("tifffile", "imagecodecs"):  # they warn of what they mend
-        logging.getLogger(library).setLevel(logging.CRITICAL)
+    _silence()
     with tifffile.TiffFile(io.BytesIO(content)) as file:
         page, remarks = _first_page(file)
         if page.imagewidth * page.imagelength > decoding.max_pixels:
@@ -97,6 +98,13 @@ def _read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
         image, more = _by_tifffile(content, page, decoding)
     _describe(image, page)
     return image, (*remarks, *more)
+
+
+@cache
+def _silence() -> None:
+    """Stops the libraries from warning of what they mend; once, as each time takes microseconds."""
+    for library in ("tifffile", "imagecodecs"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _first_page(file: "TiffFile") -> tuple["TiffPage", tuple[Remark, ...]]:
@@ -136,12 +144,14 @@ def _is_plain(content: bytes) -> bool:
         tag, kind, many = struct.unpack_from(order + "HHI", content, place)
         value, lies_at = (struct.unpack_from(order + x, content, place + 8)[0] for x in "HI")
         tags[tag] = value if kind == 3 else lies_at
+        if tag == COMPRESSION and value not in LZW_PACKBITS:
+            return False  # before the tags behind it are read
         if tag == BITS and many == 3:
             tags[tag] = set(struct.unpack_from(order + "3H", content, lies_at)) == {8} and 8
     return (
         (tags.get(262), tags.get(277)) in ((1, 1), (2, 3))
         and tags.get(BITS) == 8
-        and tags.get(259) in (5, 32773)
+        and tags.get(COMPRESSION) in LZW_PACKBITS
         and tags.get(284, 1) == 1
         and not {254, 255, 338, 339}.intersection(tags)
         and struct.unpack_from(order + "I", content, end)[0] == 0
