@@ -21,21 +21,21 @@ DTYPES = {
     "I32": "int32", "BF16": "bfloat16", "F16": "float16", "I16": "int16", "I8": "int8",
     "U8": "uint8", "BOOL": "bool",
 }  # fmt: skip
-"""The names of the format and those of torch, in the order in which tensors stand in a file."""
+"""Names of types in the format and in torch, in the order of the tensors in a file."""
 
 METADATA = "__metadata__"
 ALIGNED = 8
 LONGEST_HEADER = 100_000_000
-"""Bytes: as much as the safetensors library reads."""
+"""Bytes: the limit of the safetensors library."""
 
 MOST_DIMENSIONS = 64
-"""More, torch does not know."""
+"""The limit of torch."""
 
 
 def write(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, str]) -> None:
-    """Writes a file; beside the tensors, it takes the memory of the largest one at most.
+    """Writes a file; takes at most as much extra memory as the largest tensor.
 
-    The bytes are those that the safetensors library writes. Raises OSError.
+    The file is the same, byte for byte, as that of the safetensors library. Raises OSError.
     """
     header, ordered = described(tensors), in_order(tensors)
     content = {METADATA: dict(metadata), **header}
@@ -49,7 +49,7 @@ def write(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, st
 
 
 def described(tensors: Mapping[str, "Tensor"]) -> dict[str, dict[str, Any]]:
-    """The header's entry of each tensor, by name: its type, its shape, its place."""
+    """The entry of each tensor in the header, by name: type, shape and offsets of its data."""
     header, end = dict[str, dict[str, Any]](), 0
     for name in in_order(tensors):
         tensor = tensors[name]
@@ -60,7 +60,7 @@ def described(tensors: Mapping[str, "Tensor"]) -> dict[str, dict[str, Any]]:
 
 
 def in_order(tensors: Mapping[str, "Tensor"]) -> list[str]:
-    """The names of tensors as they stand in a file: by type, and then by name."""
+    """The names of tensors in the order of a file: by type, then by name."""
     ranks = list(DTYPES)
     return sorted(tensors, key=lambda name: (ranks.index(_dtype(tensors[name])), name))
 
@@ -76,7 +76,7 @@ def values(tensor: "Tensor") -> memoryview:
 def read(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     """The tensors of a file and its metadata.
 
-    Raises ValueError for a file that is not of this format, or not whole; OSError.
+    Raises ValueError for a file that is not of this format or is incomplete, and OSError.
     """
     with path.open("rb", buffering=0) as file:
         room = os.fstat(file.fileno()).st_size
@@ -105,7 +105,7 @@ def _is_text(value: object) -> bool:
 
 
 def _header(file: IO[bytes], room: int) -> tuple[dict[str, Any], int]:
-    """The header of a file of so many bytes, and where the values begin."""
+    """The header of a file of `room` bytes, and the offset of the first tensor's data."""
     length = int.from_bytes(file.read(8), "little")
     if length > min(room - 8, LONGEST_HEADER):
         raise ValueError("its header is longer than the file")
@@ -119,7 +119,7 @@ def _header(file: IO[bytes], room: int) -> tuple[dict[str, Any], int]:
 
 
 class _Place(NamedTuple):
-    """Where a tensor begins and ends, what it is called, the torch name of its type, its shape."""
+    """Begin and end of a tensor's data, its name, the torch name of its type, and its shape."""
 
     begin: int
     end: int
@@ -141,7 +141,7 @@ def _place(name: str, entry: object) -> _Place:
 
 
 def _sizes(value: object) -> tuple[int, ...] | None:
-    """A list of whole numbers from 0, no longer than the shape of a tensor may be; else None."""
+    """A list of at most MOST_DIMENSIONS integers from 0 on, as a tuple; None for anything else."""
     if not isinstance(value, list) or len(value) > MOST_DIMENSIONS:
         return None
     return tuple(value) if all(type(one) is int and 0 <= one < 2**62 for one in value) else None

@@ -1,4 +1,4 @@
-"""Channels of 8 bits as the grey or RGB that is seen: ink on paper, and transparency over white."""
+"""Converts CMYK to RGB, and lays transparent colours over white; all channels have 8 bits."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ Channels = NDArray[np.uint8]
 def rgb(ink: Channels) -> Channels:
     """Cyan, magenta, yellow and black, (rows, columns, 4), as RGB, (rows, columns, 3).
 
-    What is left of the light is (255 - ink) * (255 - black) / 255, as Pillow, too, has it.
+    Each colour is (255 - ink) * (255 - black) / 255, as in Pillow.
     """
     light = 255 - ink.astype(np.uint32)
     seen: Channels = ((light[..., :3] * light[..., 3:] + 127) // 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Codes in NumPy's .npz files: each array is what its header says, or the file is refused."""
+"""Reads codes from NumPy's .npz files; refuses files whose arrays do not match their headers."""
 
 import ast
 import contextlib
@@ -19,16 +19,16 @@ MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000
 PIECE = 1 << 20
 TYPE = re.compile(r"[<>|=]?(?:[iuf][1248]|[US]\d{1,6})")
-"""Types of arrays that are read: numbers and text. None of them makes NumPy run a pickle."""
+"""Types of arrays that are read: numbers and text. NumPy needs a pickle for none of them."""
 
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""The ways in which NumPy writes an array into a file."""
+"""The compressions that NumPy uses."""
 
 DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
     OverflowError, OSError, UnicodeError, ValueError,
 )  # fmt: skip
-"""What Python's reader of zip files raises for one that is damaged."""
+"""Exceptions that `zipfile` raises for a damaged file."""
 
 
 def of_npz(path: Path, room: int) -> Held:
@@ -61,7 +61,7 @@ def _compressed_rows(arrays: "_Arrays") -> Sparse:
 
 
 class _Arrays:
-    """The arrays in an archive, read one by one, of `room` bytes in all."""
+    """The arrays of an archive, read one by one; together they may have `room` bytes."""
 
     def __init__(self, archive: zipfile.ZipFile, room: int) -> None:
         self._archive, self._room = archive, room
@@ -96,7 +96,7 @@ class _Arrays:
 
 
 def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
-    """The type and order of an array, its shape, and the bytes that the header takes.
+    """The type of an array, whether it is in Fortran order, its shape, and the bytes of the header.
 
     See numpy.lib.format, versions 1.0 and 2.0.
     """
@@ -121,7 +121,7 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int,
 
 
 def _product(shape: tuple[int, ...]) -> int:
-    """How many values an array has; Python's numbers do not overflow."""
+    """The number of values of an array; unlike NumPy's, Python's integers do not overflow."""
     product = 1
     for size in shape:
         product *= size
@@ -129,7 +129,7 @@ def _product(shape: tuple[int, ...]) -> int:
 
 
 def _filled(file: IO[bytes], size: int, name: str) -> NDArray[np.uint8]:
-    """The next bytes of a file, as many as there have to be."""
+    """The next `size` bytes, which must be all that is left. Raises TableError."""
     content = np.empty(size, np.uint8)
     first = 0
     while first < size:
@@ -138,14 +138,14 @@ def _filled(file: IO[bytes], size: int, name: str) -> NDArray[np.uint8]:
             raise TableError(f"its array {name} is cut short")
         content[first : first + len(piece)] = np.frombuffer(piece, np.uint8)
         first += len(piece)
-    if file.read(1):  # also has the reader compare the checksum
+    if file.read(1):  # reading to the end also verifies the checksum
         raise TableError(f"its array {name} is longer than stated")
     return content
 
 
 @contextlib.contextmanager
 def _damage_told() -> Iterator[None]:
-    """An error of the reader of zip files becomes a TableError."""
+    """Converts errors of `zipfile` to TableError."""
     try:
         yield
     except DAMAGE as error:

@@ -1,8 +1,8 @@
-"""Codes in Parquet, which is read by a process of its own: a damaged file may end it.
+"""Reads codes from Parquet in a separate process, which a damaged file may crash.
 
-Polars trusts a file in what it allocates, and ends its process where there is no memory. So it
-works in one whose memory is bounded, and hands over arrays, which are checked like those of any
-other file.
+Polars allocates whatever size a file states, and aborts its process if there is no memory.
+Therefore it runs in a process with limited memory, which sends arrays back; they are checked like
+those of any other file.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ START = (
 )
 
 SECONDS, BYTES_A_SECOND = 120, 5_000_000
-"""How long a file may take to be read, on a slow machine."""
+"""The time limit for a file: a constant, plus its size at this speed, that of a slow machine."""
 
 
 def of_parquet(path: Path, room: int) -> Held:
@@ -54,7 +54,7 @@ def of_parquet(path: Path, room: int) -> Held:
 
 
 def _received(pipe: IO[bytes], room: int) -> Held:
-    """What the process hands over: a line of JSON that describes the arrays that follow."""
+    """Reads the answer of the process: a line of JSON that describes the arrays after it."""
     line = pipe.readline(room)
     if not line.endswith(b"\n"):
         raise TableError("it is damaged, or expands to more than its size allows")
@@ -75,8 +75,8 @@ def _received(pipe: IO[bytes], room: int) -> Held:
 
 
 def serve(path: str, room: int) -> None:
-    """Reads the file and writes what it holds to stdout; the only thing that the process does."""
-    os.putenv("POLARS_MAX_THREADS", "1")  # so that threads, too, keep within the bound
+    """Reads the file and writes its arrays to stdout: the whole work of the process."""
+    os.putenv("POLARS_MAX_THREADS", "1")  # as each thread takes memory, which is limited
     import polars
 
     _bound_memory(room)
@@ -94,7 +94,7 @@ def serve(path: str, room: int) -> None:
 
 
 def _tell(what: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
-    """Writes a line of JSON, and the arrays behind it."""
+    """Writes a line of JSON, then the arrays."""
     for array in arrays:
         if array.dtype.kind not in "fiu":
             return _tell({"refused": f"its features are not numbers ({array.dtype})"}, [])
@@ -108,8 +108,8 @@ def _tell(what: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
 
 
 def _bound_memory(room: int) -> None:
-    """Has the system refuse this process more than `room` bytes beyond those that it has."""
-    with contextlib.suppress(OSError, ValueError):  # no such file but on Linux
+    """Limits this process to `room` bytes more memory than it has now."""
+    with contextlib.suppress(OSError, ValueError):  # this file exists only on Linux
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + room
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

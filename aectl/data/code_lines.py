@@ -1,4 +1,4 @@
-"""Codes in tables of lines: CSV and JSON, a row a line."""
+"""Reads codes from CSV and JSON Lines."""
 
 import gzip
 import io
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 LONGEST_LINE = 16 << 20
-"""Bytes of a line of JSON: its values take up to twenty times as many while they are read."""
+"""Maximum bytes of a line of JSON; reading takes up to twenty times as much memory."""
 
 PIECE = 1 << 20
 WHOLE = re.compile(r"[0-9]{1,18}")
@@ -59,9 +59,9 @@ def of_csv(content: bytes) -> Held:
 
 
 def in_order(names: Sequence[str]) -> list[str]:
-    """Those of the columns that hold a feature each, from f0 on.
+    """The names of the columns f0, f1, ... in this order.
 
-    Raises TableError where one is missing or stands there twice.
+    Raises TableError where one is missing or occurs twice.
     """
     if again := [name for name in names if "_duplicated_" in name]:  # so polars calls them
         raise TableError(f"it has two columns {again[0].partition('_duplicated_')[0]}")
@@ -141,7 +141,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
 
 
 def _numbers(held: Any, row: int, kinds: tuple[type, ...] = (int, float)) -> list[Any]:
-    """A list of numbers in JSON, whole ones or any; neither text nor true counts as one."""
+    """Checks that a JSON value is a list of numbers of these types; a boolean is not a number."""
     if not isinstance(held, list) or not {*map(type, held)} <= {*kinds}:
         raise TableError(f"row {row} has a feature that is not a finite 32-bit number")
     if kinds == (int,) and not all(abs(value) < 2**63 for value in held):
@@ -150,7 +150,7 @@ def _numbers(held: Any, row: int, kinds: tuple[type, ...] = (int, float)) -> lis
 
 
 def _vector(held: Any, row: int, before: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """(features,), as many as in the rows before."""
+    """A row of features, (features,), as many as in the rows `before`. Raises TableError."""
     values = _numbers(held, row)
     if before and len(values) != len(before[0]):
         raise TableError(f"row {row} has {len(values)} features, row 1 {len(before[0])}")

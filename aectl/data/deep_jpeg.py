@@ -1,4 +1,4 @@
-"""JPEG files of other depths than 8 bits a sample, such as the 12 bits of medical images."""
+"""JPEG files with a depth other than 8 bits a sample, such as the 12 bits of medical images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from aectl.errors import ImageError
 def read(found: Mended, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
     """The image, not yet turned as EXIF says, in 8 bits of grey or RGB, and the remarks on it.
 
-    White is the largest number of so many bits. Raises ImageError where that is in doubt, or where
-    there are larger ones in a lossless file: the decoder does not limit them.
+    White is the largest number of that depth. Raises ImageError where that is in doubt, or where a
+    lossless file has larger numbers, which its decoder does not clip.
     """
     levels = Levels("u", found.bits, decoding.value_range)
     shown = _shown(_values(found), levels)

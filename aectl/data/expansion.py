@@ -1,4 +1,4 @@
-"""The bytes of a file, decompressed as they are asked for, with a bound on what they expand to."""
+"""Decompresses a file step by step, with a limit on the size that it may expand to."""
 
 import bz2
 import io
@@ -11,41 +11,41 @@ from functools import partial
 from typing import BinaryIO, Protocol, Self
 
 LARGEST_MEMBER = 128 << 20
-"""Bytes; what is larger in an archive is not unpacked into memory."""
+"""Bytes of a member of an archive; larger ones are not unpacked into memory."""
 
 TOO_LARGE = f"has more than {LARGEST_MEMBER:,} bytes: unpack it, and name the file itself"
 
 ALLOWANCE = 128 << 20
-"""Bytes that any archive may expand to, however small it is: one of the largest members."""
+"""Bytes that any archive may expand to, however small it is: as many as the largest member has."""
 
 CONTENT_RATIO = 1000
-"""Bytes of images for each byte of the archive; deflate reaches 1,032 with nothing but zeros."""
+"""Maximum bytes of images for each byte of the archive; Deflate reaches 1,032 with zeros only."""
 
 OVERHEAD_RATIO = 100
-"""Bytes of headers, of files that are skipped and of links, for each byte of the archive."""
+"""Maximum bytes of headers, skipped files and links for each byte of the archive."""
 
 DECODER_MEMORY = 256 << 20
 """Bytes that a decompressor may need; `xz -9` makes files that need 65 MiB."""
 
 FEED = 16 << 10
-"""Compressed bytes at a time; few, as what follows the end of a compressed stream is copied."""
+"""Compressed bytes that are read at a time; few, as those after the end of a stream are copied."""
 
 BUFFER = 256 << 10
-"""Decompressed bytes at a time."""
+"""Decompressed bytes that are produced at a time."""
 
 SMALL = 512
-"""The same, where a file is known to be damaged."""
+"""The same, once a file is known to be damaged."""
 
 FILE_BUFFER = 64 << 10
-"""Bytes of the file at a time."""
+"""Bytes that are read from the disk at a time."""
 
 
 class ArchiveError(Exception):
-    """An archive that cannot be read any further; the message follows its name."""
+    """An archive cannot be read any further; the message continues a sentence with its name."""
 
 
 class CutShortError(ArchiveError):
-    """An archive that ends where more must follow."""
+    """An archive ends too early."""
 
     def __init__(self) -> None:
         super().__init__("is cut short")
@@ -89,7 +89,7 @@ class Deflate:
 
 
 def zstandard() -> Decompressor:
-    """A decoder of Zstandard; one that needs more than 128 MiB refuses, as zstd itself does."""
+    """A decoder of Zstandard; it refuses streams that need more than 128 MiB, as zstd does."""
     if sys.version_info >= (3, 14):
         from compression.zstd import ZstdDecompressor
     else:
@@ -102,7 +102,7 @@ Start = Callable[[], Decompressor]
 BZIP2 = tuple(
     b"BZh%d" % level + first for level in range(1, 10) for first in (b"1AY&SY", b"\x17rE8P\x90")
 )
-"""A file with a block, or with none."""
+"""The first bytes of a stream with a block, and of one without."""
 
 LZMA_ALONE = tuple(b"\x5d" + (1 << power).to_bytes(4, "little") for power in range(16, 30))
 """The usual properties, and a dictionary of 64 KiB to 512 MiB."""
@@ -123,15 +123,15 @@ FOREIGN = {
     b"\x1f\x9d": "compress (.Z)", b"\x04\x22\x4d\x18": "lz4", b"LZIP\1": "lzip", b"\x89LZO": "lzop",
     b"7z\xbc\xaf\x27": "7-Zip", b"Rar!\x1a\7": "RAR",
 }  # fmt: skip
-"""What cannot be read, by the bytes with which it begins."""
+"""Names of compressions that are not supported, by the first bytes of the file."""
 
 LONGEST_MAGIC = 10
-"""Bytes at the start of a file that say how it is compressed."""
+"""Bytes at the start of a file that identify its compression."""
 
 
 @dataclass
 class Share:
-    """What an archive may expand to for one purpose: `ratio` bytes for each that was read of it."""
+    """The part of a budget for one purpose: ALLOWANCE, and `ratio` bytes for each byte read."""
 
     budget: "Budget"
     ratio: int
@@ -140,7 +140,7 @@ class Share:
 
     @property
     def left(self) -> int:
-        """Bytes that may still come."""
+        """Bytes that are still allowed."""
         return max(0, ALLOWANCE + self.ratio * self.budget.consumed - self.spent)
 
     def spend(self, count: int) -> None:
@@ -155,10 +155,10 @@ class Share:
 
 
 class Budget:
-    """What an archive may expand to, shared by all that read it.
+    """The limits on the expansion of an archive, shared by all its readers.
 
-    `consumed` is how many bytes of the archive were read; `content` is for members that were asked
-    for, `overhead` for headers, members that are skipped, and links.
+    `consumed`: the bytes of the archive that were read. `content`: the share of wanted members.
+    `overhead`: that of headers, skipped members and links.
     """
 
     def __init__(self) -> None:
@@ -170,7 +170,7 @@ class Budget:
 class Expanding(io.RawIOBase):
     """The decompressed bytes of a file that holds one compressed stream, or several in a row.
 
-    `trailing` is whether something else stands behind them. Raises CutShortError, or the error
+    `trailing`: whether other data follow it. Raises CutShortError, or the error
     of the decoder where the file is damaged.
     """
 
@@ -184,7 +184,7 @@ class Expanding(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fills the front of `buffer`, and returns how much of it; 0 at the end."""
+        """Writes bytes to the start of `buffer` and returns their number; 0 at the end."""
         while True:
             if self._decoder.eof and not self._next_stream():
                 return 0
@@ -200,7 +200,7 @@ class Expanding(io.RawIOBase):
                 return len(expanded)
 
     def _next_stream(self) -> bool:
-        """Whether another compressed stream follows; zeros between them mean nothing."""
+        """Whether another compressed stream follows; zeros between streams are ignored."""
         if self.trailing:
             return False
         waiting = self._decoder.unused_data.lstrip(b"\0")
@@ -217,8 +217,8 @@ class Expanding(io.RawIOBase):
 class Stream:
     """The bytes of an archive from its start, decompressed where it is compressed; a context.
 
-    `offset` is where the next byte stands. Each way to read takes its count from `budget`, and
-    raises CutShortError where there is less, and ArchiveError where the file is damaged.
+    `offset`: the position of the next byte. Methods that read count their bytes in `budget`, and
+    raise CutShortError where the file ends too early, ArchiveError where it is damaged.
     """
 
     def __init__(self, path: str, budget: Budget) -> None:
@@ -239,11 +239,11 @@ class Stream:
 
     @property
     def trailing(self) -> bool:
-        """Whether something that is not compressed stands behind the end."""
+        """Whether data that are not compressed follow the last compressed stream."""
         return self._expanding is not None and self._expanding.trailing
 
     def overhead(self, count: int) -> bytes:
-        """The next bytes, of a header or to skip; fewer than `count` only at the very end."""
+        """The next bytes of a header or a skipped member; fewer than `count` only at the end."""
         data = self._read(count)
         self.budget.overhead.spend(len(data))
         return data
@@ -257,7 +257,7 @@ class Stream:
         return data
 
     def seek(self, offset: int) -> None:
-        """Goes to an offset; back, in what is compressed, by way of the start."""
+        """Goes to an offset; a compressed file is read from its start again to go back."""
         if self._expanding is None:
             if offset > self._size:
                 raise CutShortError
@@ -275,7 +275,7 @@ class Stream:
             data = self._reader.read(count)
         except ArchiveError:
             raise
-        except Exception as error:  # each decoder has a kind of its own
+        except Exception as error:  # each decoder raises its own kind
             if isinstance(error, OSError) and error.errno:
                 raise
             if self._piece == SMALL:
@@ -287,7 +287,7 @@ class Stream:
         return data
 
     def _up_to_the_damage(self, count: int) -> bytes:
-        """Reads in small pieces, as the last one before the damage is lost with it."""
+        """Reads again in small pieces: the piece that contains the damage is lost."""
         at, self._piece = self.offset, SMALL
         self._restart()
         self.seek(at)

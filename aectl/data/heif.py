@@ -13,14 +13,14 @@ ENDINGS = (".heic", ".heif", ".hif")
 BRANDS = frozenset(
     [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"]
 )
-"""What a file says that it is (ISO/IEC 23008-12, section 10)."""
+"""Brands of HEIF files (ISO/IEC 23008-12, section 10)."""
 
 AVIF = frozenset([b"avif", b"avis"])
 """Brands of files of the same structure that Pillow itself reads."""
 
 
 def is_installed() -> bool:
-    """Whether there is what reads them."""
+    """Whether the extra `heif` is installed."""
     return importlib.util.find_spec("pillow_heif") is not None
 
 
@@ -34,7 +34,7 @@ def is_heif(content: bytes) -> bool:
 
 
 def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """The image, turned as it is to be seen, 8 bits a channel, and what there is to say of it.
+    """The image, turned as it is to be seen, 8 bits a channel, and the remarks on it.
 
     Raises ImageError where the extra is not installed, or the image is too large.
     """

@@ -28,19 +28,19 @@ SUFFIXES = (
 """The endings by which a folder's images are known."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
-"""What Pillow may take a file for: others, such as EPS, start programs or hold no photos."""
+"""Formats that Pillow may open: others, such as EPS, start programs or hold no photos."""
 
 STRIP = 1 << 22
 """Pixels that are converted at a time."""
 
 BACKGROUND = (255, 255, 255)
-"""What shows through where an image is transparent."""
+"""The colour behind transparent pixels."""
 
 Pixels = NDArray[np.uint8]
 
 
 class DecodedImage(NamedTuple):
-    """pixels: (channels, height, width), 0 to 255, and what there is to say of them."""
+    """pixels: (channels, height, width), 0 to 255, and the remarks on the image."""
 
     pixels: Pixels
     remarks: tuple[Remark, ...] = ()
@@ -209,7 +209,7 @@ def _refuse_too_large(header: Image.Image, decoding: Decoding) -> None:
 def _upright(
     content: bytes, decoding: Decoding, shape: Shape | None = None
 ) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """An image as it is to be seen, grey or RGB of 8 bits, and what there is to say of it.
+    """An image as it is to be seen, grey or RGB of 8 bits, and the remarks on it.
 
     A JPEG may come smaller than it is, but not than `shape`.
     """
@@ -240,7 +240,7 @@ def _upright(
 
 
 def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """A PNG as it is to be seen, grey or RGB, and what there is to say of it."""
+    """A PNG as it is to be seen, grey or RGB, and the remarks on it."""
     own = (Remark.OWN,) if png.is_own(content) else ()
     content = png.sound(content)
     header = PngImageFile(io.BytesIO(content))
@@ -263,7 +263,7 @@ def _has_frames(header: Image.Image) -> bool:
 def _of_jpeg(
     content: bytes, decoding: Decoding, shape: Shape | None = None
 ) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """A JPEG as it is to be seen, grey or RGB, and what there is to say of it.
+    """A JPEG as it is to be seen, grey or RGB, and the remarks on it.
 
     It is decoded at the smallest scale that covers the shape, as large as it is without one. Where
     the decoder finds the data corrupt, it would go on with pixels that it made up: such a file is
@@ -319,9 +319,7 @@ def _opaque(image: Image.Image, decoding: Decoding) -> Image.Image:
 def _by_strips(
     image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
 ) -> Image.Image:
-    """What `convert` makes of an image, some rows at a time: else an image takes several times its
-    size.
-    """
+    """Converts an image some rows at a time, as it would take several times its size at once."""
     rows = max(1, STRIP // image.width)
     if rows >= image.height:
         return convert(image)
@@ -366,4 +364,4 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings an image upright, by its EXIF orientation."""
+"""The operation that turns an image upright, by its EXIF orientation."""

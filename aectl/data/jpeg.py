@@ -1,8 +1,8 @@
-"""JPEG files: damage to the data of the image, told from flaws beside it.
+"""JPEG files: distinguishes damaged image data from harmless flaws elsewhere in the file.
 
-libjpeg warns of both alike, goes on in both cases, and tells the first of its warnings alone. Where
-it warns, the file is written anew without what has no bearing on the pixels; what it still warns of
-is damage. The names of the markers are those of ITU-T T.81, table B.1.
+libjpeg warns of both in the same way, continues, and reports only its first warning. Where it
+warns, the file is rewritten without everything that does not affect the pixels; if it still warns,
+the image data are damaged. The names of the markers are those of ITU-T T.81, table B.1.
 """
 
 import contextlib
@@ -31,18 +31,18 @@ BITS = 4
 """Where the bits of a sample stand in the header of a frame, marker included."""
 
 MOST_DECODED = 12
-"""So often a file with flaws is decoded at most, to find out what they are."""
+"""Maximum number of times that a file with flaws is decoded to find them."""
 
 MOST_SCANS = 500
 """Scans of a progressive file, each of which may touch every block of the image."""
 
 PREFETCHED = 8
-"""Bytes behind the last code that libjpeg may have read already, and does not report as stray."""
+"""Bytes after the last code that libjpeg may have read ahead, and does not report as stray."""
 
 ZEROS, TEXT = re.compile(rb"\0+\Z"), re.compile(rb"[\0\t\n\r -~]+\Z")
 STRAY_KINDS = ((ZEROS, 1, 2), (TEXT, 4, 8))
-"""Stray bytes that are no entropy-coded data: how they look, how many there must be at least, and
-how many codes before them may look the same by accident."""
+"""Stray bytes that are not entropy-coded data: their pattern, their minimum number, and the maximum
+number of bytes of code before them that may match the pattern by accident."""
 
 SCAN_END = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 RESTART = re.compile(rb"(\xff+[\xd0-\xd7])")
@@ -55,7 +55,7 @@ WARNED_OF_END = re.compile(r"premature end of data segment|found marker 0xd9 ins
 
 
 class Mended(NamedTuple):
-    """A file without flaws outside the data of its image, which may be truncated.
+    """A file without flaws outside its image data, which may be truncated.
 
     `bits`: bits a sample. `content` always says 8, whatever they are: Pillow then reads the other
     headers, and `deep_jpeg` the pixels.
@@ -117,7 +117,7 @@ def _has_scales(content: bytes) -> bool:
 
 
 def sampling(layers: list[tuple[int, int, int, int]]) -> tuple[int, int]:
-    """How much larger an image must be decoded than it is wanted, across and down, for its colour.
+    """The factors by which an image is decoded larger than needed, across and down, for its colour.
 
     `layers` are those of Pillow's header: identifier, horizontal and vertical sampling factor, ...
     libjpeg scales a component less where it has half the samples both ways, as in 4:2:0; else, as
@@ -129,9 +129,9 @@ def sampling(layers: list[tuple[int, int, int, int]]) -> tuple[int, int]:
 
 
 def mended(content: bytes, decoding: Decoding) -> Mended:
-    """The file without what is wrong beside the data of its image.
+    """The file without the flaws outside its image data.
 
-    Raises ImageError where the data are damaged, or cut short and that is to be refused.
+    Raises ImageError where the data are damaged, or truncated and `decoding` refuses that.
     """
     pieces, ended = _split(content)
     frame = _frame(pieces)
@@ -150,7 +150,7 @@ def mended(content: bytes, decoding: Decoding) -> Mended:
     pieces, warning = _without_stray([*_normalised(pieces, frame)], frame)
     if warning is None and (ended or _is_complete(pieces, frame)):
         return Mended(_join(pieces), False, frame.bits)
-    if warning is not None and not ended:  # what a file was to hold may have stayed zeros
+    if warning is not None and not ended:  # space reserved for data that never came may be zeros
         *before, last = pieces
         pieces = [*before, _Piece(last.marker, last.content.rstrip(b"\0"))]
         warning = _warning(pieces, frame)
@@ -162,7 +162,7 @@ def mended(content: bytes, decoding: Decoding) -> Mended:
 
 
 def with_bits(content: bytes, bits: int) -> bytes:
-    """The file with so many bits a sample in the headers of its frames, whatever they were."""
+    """The file with `bits` as the bits a sample in its frame headers, whatever they said before."""
     pieces, _ = _split(content)
     return _join([_with_bits(piece, bits) for piece in pieces])
 
@@ -174,8 +174,8 @@ def _with_bits(piece: _Piece, bits: int) -> _Piece:
 
 
 def _split(content: bytes) -> tuple[list[_Piece], bool]:
-    """The segments and the data between them, without bytes that belong to neither; and whether
-    the file has come to its proper end.
+    """The segments and the data between them, without stray bytes; and whether the file ends with
+    the marker EOI.
     """
     pieces: list[_Piece] = []
     at = 2
@@ -225,7 +225,7 @@ def _frame(pieces: list[_Piece]) -> _Frame:
 
 
 def _normalised(pieces: list[_Piece], frame: _Frame) -> Iterator[_Piece]:
-    """The pieces that have a bearing on the pixels, or on how they lie, as they should be written.
+    """The pieces that affect the pixels or their orientation, with harmless flaws corrected.
 
     In a sequential scan the spectral selection has one possible value, and every version of JFIF
     means the same colours. The frame header says 8 bits a sample: the codes of all depths are read
@@ -257,10 +257,10 @@ def _is_complete(pieces: list[_Piece], frame: _Frame) -> bool:
 
 
 def _without_stray(pieces: list[_Piece], frame: _Frame) -> tuple[list[_Piece], str | None]:
-    """The pieces without zeros and text behind entropy-coded data; and what libjpeg warns of.
+    """The pieces without zeros and text after entropy-coded data; and the warning that remains.
 
-    Bytes behind the last code of a piece may be stray, or the codes that were to follow others
-    which damage has changed: only what does not look like codes is taken away.
+    Bytes after the last code of a piece may be stray, or codes that libjpeg did not reach because
+    damage changed the codes before them: only bytes that do not look like codes are removed.
     """
     decoded, warning = 1, _warning(pieces, frame)
     while warning and (stray := WARNED_OF_STRAY.search(warning)):
@@ -292,7 +292,7 @@ def _trimmed(pieces: list[_Piece], reported: int, marker: int) -> Iterator[list[
 
 
 def _warning(pieces: list[_Piece], frame: _Frame) -> str | None:
-    """The first thing that libjpeg warns of; it converts no lossless colours to grey."""
+    """The first warning of libjpeg. Lossless colours are decoded as such: it has no way to grey."""
     grey = "RGB" if len(frame.components) == 3 and frame.marker in LOSSLESS else "GRAY"
     try:
         decode(_join(pieces), "CMYK" if len(frame.components) == 4 else grey)

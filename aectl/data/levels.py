@@ -1,4 +1,4 @@
-"""Values of any depth as 8 bits: which value of a file is black and which is white."""
+"""Scales pixel values of any depth to 8 bits, by the values of black and of white."""
 
 from functools import cached_property
 from typing import Any
@@ -17,10 +17,10 @@ DOUBTFUL, DARK = 4095, 16383
 OPTION = "train with --value-range LOW,HIGH, the values of black and of white"
 
 BLOCK = 1 << 18
-"""Values that are converted at a time: in between each takes 8 bytes."""
+"""Values that are converted at a time, as each takes 8 bytes meanwhile."""
 
 TABLE = 1 << 16
-"""Numbers of 16 bits: what becomes of each is computed once where there are many of them."""
+"""The number of 16-bit values; for a large image, the shade of each is computed only once."""
 
 KINDS = {"b": "bits", "u": "unsigned integers", "i": "signed integers", "f": "real numbers"}
 
@@ -28,10 +28,11 @@ KINDS = {"b": "bits", "u": "unsigned integers", "i": "signed integers", "f": "re
 class Levels:
     """Scales the values of one image, a part at a time, to 0 to 255.
 
-    Up to 8 bits unsigned, white is the largest value that there is. Beyond, what the user `asked`
-    for comes first, values outside it being cut off; then what the file has `declared`; then
-    65535, or what as many bits can hold, and 1 of floating-point numbers. A value outside these
-    is refused, and so is what has no white by any of these rules.
+    Unsigned integers of up to 8 bits: white is the largest number of that depth. Others: the range
+    that the user `asked` for, where values outside it are clipped; else the range that the file has
+    `declared`; else 0 to the largest number of up to 16 unsigned bits, and 0 to 1 for floats.
+    Values outside a range that was not asked for are refused; so are images to which no rule
+    applies.
     """
 
     def __init__(
@@ -80,11 +81,11 @@ class Levels:
         return made
 
     def remarks(self) -> tuple[Remark, ...]:
-        """What there is to say once all values are known.
+        """The remarks, once all values were seen.
 
-        Raises ImageError for 16 bits that hold what 12 can hold: it may be so dark an image, but
-        more often it is one of 12 bits, 16 times as bright. An image that is black is so either
-        way.
+        Raises ImageError for 16-bit images without a value above 4,095: such an image may be that
+        dark, but more often it has 12 bits and should be 16 times as bright. An image that is
+        all black is black either way.
         """
         if not self.guessed or self.highest > DARK or self.highest == 0:
             return ()
@@ -97,11 +98,11 @@ class Levels:
 
     @cached_property
     def _table(self) -> NDArray[np.uint8]:
-        """The shade of each value of 16 bits."""
+        """The shade of each 16-bit value: (65536,)."""
         return self._scaled(np.arange(TABLE, dtype=np.float64))
 
     def _see(self, values: NDArray[Any]) -> None:
-        """Takes note of how far the values reach. Raises ImageError where that is too far."""
+        """Updates the lowest and highest value. Raises ImageError for values outside the range."""
         lowest, highest = float(values.min()), float(values.max())
         if not np.isfinite(lowest + highest):
             raise ImageError("has pixels that are not finite numbers")

@@ -1,4 +1,4 @@
-"""PNG files: what Pillow does not look at, and the depths that it does not keep."""
+"""PNG files: checksums that Pillow does not verify, and depths that it does not preserve."""
 
 import logging
 import struct
@@ -17,11 +17,10 @@ from aectl.errors import ImageError
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf")
-"""Chunks that say how an image is seen; the last says which side is up."""
+"""Chunks that determine what an image shows; the last one its orientation."""
 
 DEPTH, COLOUR_TYPE = 24, 25
-"""Where a file says the bits of a sample, and which samples a pixel has (PNG specification,
-section 11.2.1)."""
+"""Offsets of the bits a sample and of the colour type (PNG specification, section 11.2.1)."""
 
 GREY = 0
 
@@ -48,18 +47,17 @@ def is_own(content: bytes) -> bool:
 
 
 def mark() -> PngInfo:
-    """What marks a PNG that Pillow writes as one of aectl."""
+    """The text chunk that marks a PNG, when Pillow writes it, as a file of aectl."""
     info = PngInfo()
     info.add_text(*SOFTWARE)
     return info
 
 
 def sound(content: bytes) -> bytes:
-    """A PNG without the flaws that lie beside its image: Pillow would refuse it, or take damaged
-    pixels for sound ones.
+    """The file without harmless flaws: damaged text chunks, colour profiles and the like, and a
+    missing end. Pillow would refuse some of them, and accept some damaged pixels.
 
-    Such are chunks of text, colour profiles and the like that are damaged, and a missing end. PNG
-    specification, section 5.3: each chunk is its length, its type, its data and their CRC-32.
+    PNG specification, section 5.3: each chunk is its length, its type, its data and their CRC-32.
     Raises ImageError where something is damaged that the image needs.
     """
     start, kind, view = len(SIGNATURE), b"", memoryview(content)
@@ -100,9 +98,9 @@ def _is_damaged(chunk: memoryview) -> bool:
 def load(
     content: bytes, image: Image.Image, decoding: Decoding
 ) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """The pixels of a sound file, of which `image` is the header, and what there is to say of them.
+    """The image of a sound file, whose header is `image`, and the remarks on it.
 
-    Those of 16 bits come in 8, without transparency. Raises ImageError.
+    16 bits are converted to 8 bits without transparency. Raises ImageError.
     """
     if content[DEPTH] == 16:
         return _deep(content, decoding)
@@ -113,7 +111,7 @@ def load(
 
 
 def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """An image of 16 bits: Pillow takes the upper 8 of colours, and no grey for transparent."""
+    """An image of 16 bits: Pillow drops the lower 8 of colours, and ignores a transparent grey."""
     from imagecodecs import png_decode
 
     logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # it warns of what it mends
@@ -125,7 +123,7 @@ def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
 def _shown(values: NDArray[np.uint16], levels: Levels) -> NDArray[np.uint8]:
     """Values, (height, width, samples), in 8 bits and over white: grey, (height, width), or RGB.
 
-    Pillow takes memory of its own for an image, so that the values must be gone by then.
+    A function of its own, so that the values are freed before Pillow copies the result.
     """
     colours = 1 if values.shape[2] < 3 else 3
     opacity = Levels("u", 16, asked=(0, 65535))

@@ -17,7 +17,7 @@ HEADER = re.compile(rb"P([2356])" + 3 * (_GAP + rb"(\d{1,9})") + rb"\s")
 LONGEST_HEADER = 1 << 16
 
 LONGEST_PLAIN = 1 << 23
-"""Numbers of an image in plain text, which take more memory than they have bytes."""
+"""Maximum numbers of an image in plain text: each takes many bytes while it is read."""
 
 
 def is_deep(content: bytes) -> bool:
@@ -27,7 +27,7 @@ def is_deep(content: bytes) -> bool:
 
 
 def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """A PNM file of more than 8 bits, and what there is to say of it. Raises ImageError."""
+    """The image of a PNM file of more than 8 bits, and the remarks on it. Raises ImageError."""
     header = HEADER.match(content, 0, LONGEST_HEADER)
     assert header is not None
     kind, width, height, maxval = map(int, header.groups())
@@ -46,7 +46,7 @@ def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark,
 
 
 def _raw(content: bytes, start: int, count: int) -> NDArray[np.uint16]:
-    """Values of two bytes, the upper one first."""
+    """Values of two bytes, big-endian."""
     if len(content) < start + 2 * count:
         raise ImageError("is truncated")
     return np.frombuffer(content, ">u2", count, start)

@@ -1,8 +1,8 @@
 """Members of tar archives, read in their order, once.
 
 Headers are those of POSIX.1-2017 (pax, Interchange Format) and of the GNU tar manual ("Basic Tar
-Format", "Storing Sparse Files"). They are read here and not by `tarfile`, which holds a header of
-any size, follows chains of them by recursion and remembers each member.
+Format", "Storing Sparse Files"). They are read here and not by `tarfile`, which accepts headers of
+any size, follows chains of headers by recursion and keeps each member in memory.
 """
 
 import posixpath
@@ -21,10 +21,10 @@ from aectl.data.expansion import (
 from aectl.data.selection import Search
 
 BLOCK = 512
-"""Bytes; a tar consists of blocks of so many."""
+"""Bytes of a block; a tar is a sequence of blocks."""
 
 EMPTY = bytes(BLOCK)
-"""A block as they stand at the end of a tar."""
+"""A block of zeros: a tar ends with some."""
 
 LARGEST_HEADER = 1 << 20
 """Bytes of a long name or of pax records; a path has at most 4,096 on Linux."""
@@ -35,13 +35,13 @@ LONGEST_NAME = 4096
 TOO_LONG_A_NAME = f"has a name of more than {LONGEST_NAME:,} characters"
 
 LONGEST_END = 64 << 20
-"""Bytes of zeros behind the last member; tar pads to its record size, 10 KiB by default."""
+"""Maximum bytes of zeros after the last member; tar pads to its record size, 10 KiB by default."""
 
 LONGEST_NUMBER = 20
-"""Decimal digits of a size, as pax records write it."""
+"""Maximum decimal digits of a number in a pax record."""
 
 MOST_PIECES = 100_000
-"""Pieces of a sparse file."""
+"""Maximum number of pieces of a sparse file."""
 
 NO_TAR = "is not a tar, plain or compressed by gzip, bzip2, xz or Zstandard"
 
@@ -55,15 +55,14 @@ WITHOUT_DATA = (*LINKS, *SPECIAL, FOLDER)
 LONG_NAME, LONG_LINK, RECORDS, SOLARIS_RECORDS, GLOBAL_RECORDS = b"L", b"K", b"x", b"X", b"g"
 
 Pieces = list[tuple[int, int]]
-"""Where the pieces of a sparse file belong, and how many bytes each has."""
+"""Offset in the file, and bytes, of each piece of a sparse file."""
 
 
 class Member(NamedTuple):
     """A member as its headers describe it.
 
-    `stored` is how many bytes stand in the archive, `size` how many the file has; `offset` is
-    where its first header stands; `link` is what a link leads to; `pieces` are those of a sparse
-    file.
+    `stored`: its bytes in the archive. `size`: those of the file. `offset`: that of its first
+    header. `link`: the path that a link leads to. `pieces`: those of a sparse file, else None.
     """
 
     name: str
@@ -76,7 +75,7 @@ class Member(NamedTuple):
 
 
 def in_tar(archive: str, search: Search) -> Iterator[Found]:
-    """The files of a tar that are wanted, their paths those in the archive; "" is its own.
+    """The wanted files of a tar, by their paths in the archive; the path "" is the archive itself.
 
     Raises ArchiveError, or the error of the decompressor, where the archive is damaged.
     """
@@ -92,9 +91,10 @@ def in_tar(archive: str, search: Search) -> Iterator[Found]:
 
 
 def members(stream: Stream) -> Iterator[Member]:
-    """Every member from where the stream stands on; it may have been read when the next is asked.
+    """Every member after the position of the stream. The caller may read the data of each
+    before it asks for the next one.
 
-    Blocks of zeros are skipped, so that tars in a row are one. Raises ArchiveError.
+    Blocks of zeros are skipped, so that concatenated tars are read as one. Raises ArchiveError.
     """
     at_start = stream.offset
     while (member := _next_member(stream)) is not None:
@@ -106,7 +106,7 @@ def members(stream: Stream) -> Iterator[Member]:
 
 
 def read(stream: Stream, member: Member) -> bytes:
-    """The content of a file at whose data the stream stands."""
+    """The content of a file; the stream must be at the start of its data."""
     if member.pieces is None:
         return stream.content(member.size)
     stream.budget.content.spend(member.size)
@@ -121,7 +121,7 @@ def read(stream: Stream, member: Member) -> bytes:
 
 
 def clean(name: str) -> str:
-    """A name as it stands below the archive: as GNU tar unpacks it, nothing leads out of it."""
+    """A name as GNU tar unpacks it: a path that cannot lead out of the archive."""
     if name[:1] in (".", "/") or "/." in name or "//" in name:
         parts = name.split("/")
         while ".." in parts:
@@ -131,7 +131,7 @@ def clean(name: str) -> str:
 
 
 class Targets:
-    """The files that links may lead to: those that stand before them; a context."""
+    """The files that links may lead to, which are those before them in the archive; a context."""
 
     def __init__(self, archive: str, budget: Budget) -> None:
         self._archive, self._budget = archive, budget
@@ -146,7 +146,7 @@ class Targets:
             self._stream.__exit__()
 
     def add(self, member: Member) -> None:
-        """Remembers a file."""
+        """Registers a file as a possible target."""
         if len(member.name) <= LONGEST_NAME:
             self._offsets[member.name] = member.offset
 
@@ -180,7 +180,7 @@ def _found(stream: Stream, member: Member, targets: Targets) -> Found:
 
 
 def _next_member(stream: Stream) -> Member | None:
-    """The next member, the stream then at its data; None at the end of the archive."""
+    """The next member, with the stream at the start of its data; None at the end of the archive."""
     offset, extended = stream.offset, dict[bytes, bytes]()
     block = _after_zeros(stream)
     if offset == 0 and len(block) == BLOCK and not _is_header(block):
@@ -203,7 +203,7 @@ def _next_member(stream: Stream) -> Member | None:
 
 
 def _after_zeros(stream: Stream) -> bytes:
-    """The next block that is not of zeros, or nothing at the end, before which zeros stand."""
+    """The next block that is not all zeros; no bytes at the end of the archive."""
     zeros = 0
     while (block := stream.overhead(BLOCK)) == EMPTY:
         zeros += BLOCK
@@ -219,7 +219,7 @@ def _after_zeros(stream: Stream) -> bytes:
 
 
 def _is_header(block: bytes) -> bool:
-    """Whether the checksum of a block holds."""
+    """Whether the checksum of a block is correct."""
     # Old programs sum signed bytes (POSIX.1-2017, pax, "chksum").
     unsigned = sum(block) - sum(block[148:156]) + 8 * ord(" ")
     stored = _number(block[148:156])
@@ -229,7 +229,7 @@ def _is_header(block: bytes) -> bool:
 
 
 class _Header:
-    """A block that describes what follows it. Raises ArchiveError where its checksum fails."""
+    """A header block. Raises ArchiveError where its checksum is wrong."""
 
     def __init__(self, block: bytes) -> None:
         if not _is_header(block):
@@ -271,7 +271,7 @@ def _member(stream: Stream, header: _Header, extended: dict[bytes, bytes], offse
         raw = extended.get(b"GNU.sparse.name", raw)
         kind, (pieces, size, mapped) = SPARSE, _pax_sparse(stream, extended)
         stored -= mapped
-    if kind in WITHOUT_DATA:  # nothing follows, whatever they say
+    if kind in WITHOUT_DATA:  # no data follow, whatever size is stated
         stored = size = 0
     name = clean(_decoded(raw))
     link = _decoded(extended.get(b"linkpath", header.link)) if kind in LINKS else ""
@@ -281,7 +281,7 @@ def _member(stream: Stream, header: _Header, extended: dict[bytes, bytes], offse
 
 
 def _extension(stream: Stream, header: _Header) -> bytes:
-    """What stands in a member that describes the next one."""
+    """The data of a member that only describes the next one, such as a long name."""
     if header.stored > LARGEST_HEADER:
         raise ArchiveError(f"has a header of more than {LARGEST_HEADER:,} bytes")
     data = stream.overhead(_in_blocks(header.stored))

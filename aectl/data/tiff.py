@@ -37,7 +37,7 @@ UNCOMPRESSED = 1
 LZW_PACKBITS = (5, 32773)
 
 UNPACKED = {UNCOMPRESSED, 5, 8, 32773, 32946, 34925, 34926, 50000, 50013}
-"""Compressions that tifffile decodes within the bytes that an image has: none, LZW, Deflate,
+"""Compressions whose decoders never exceed the output size they are given: none, LZW, Deflate,
 PackBits, LZMA and Zstandard."""
 
 BY_PILLOW = {2: 1, 3: 1, 4: 1, 6: 8, 7: 8}
@@ -48,13 +48,13 @@ LARGEST_PIECE = 1 << 28
 """Strips or tiles of an image, and the bytes of one."""
 
 PAGES_LOOKED_AT = 16
-"""Pages among which a first and a further one are sought that are no previews or masks."""
+"""Pages that are searched for the first two which are neither preview nor mask."""
 
 PREVIEW_OR_MASK = 1 | 4
 """Bits of NewSubfileType: a reduced copy of another page, or a mask for one."""
 
 BLACK_ABOVE = 255
-"""A palette all of whose entries are no larger has 8 bits: such writers ignored that it has 16."""
+"""A palette without a larger entry has 8 bits, by writers that ignored that the format has 16."""
 
 
 def is_tiff(content: bytes) -> bool:
@@ -63,9 +63,9 @@ def is_tiff(content: bytes) -> bool:
 
 
 def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """The first page that is no preview, and what there is to say of it.
+    """The first page that is no preview, and the remarks on it.
 
-    The image is loaded; its orientation stands in its EXIF. Raises ImageError.
+    The image is loaded, not yet rotated: its orientation is in its EXIF data. Raises ImageError.
     """
     try:
         return _read(content, decoding)
@@ -191,7 +191,7 @@ def _channels(
     levels: Levels | None,
     opacity: Levels | None,
 ) -> NDArray[Any]:
-    """Colours, and alpha as the last: (height, width, channels); without `levels` as they are."""
+    """Colours, then alpha if any: (height, width, channels); unscaled where `levels` is None."""
     colours, alpha = samples.colours, samples.alpha
     kept = page.imagelength, page.imagewidth, colours + (opacity is not None)
     pixels = np.empty(kept, np.uint16 if levels is None else np.uint8)
@@ -207,7 +207,8 @@ def _channels(
 
 
 class Samples(NamedTuple):
-    """The channels of a page: how many are colours, which one is alpha, and what the others are."""
+    """The channels of a page: the number of colours, the index of alpha, whether the colours are
+    multiplied by alpha, and the remarks on other channels."""
 
     colours: int
     alpha: int | None
@@ -246,7 +247,7 @@ def _name(value: object) -> str:
 
 
 def _levels(page: "TiffPage", decoding: Decoding) -> Levels:
-    """How a page's colours become 8 bits. Raises ImageError."""
+    """The conversion of a page's colours to 8 bits. Raises ImageError."""
     return Levels(_dtype(page).kind, page.bitspersample, decoding.value_range, _declared(page))
 
 
@@ -258,8 +259,8 @@ def _dtype(page: "TiffPage") -> np.dtype[Any]:
 
 
 def _declared(page: "TiffPage") -> tuple[float, float] | None:
-    """The values of black and white by SMinSampleValue and SMaxSampleValue, or MinSampleValue and
-    MaxSampleValue; where only that of white is there, black is 0.
+    """The values of black and white: SMinSampleValue and SMaxSampleValue, or MinSampleValue and
+    MaxSampleValue. If only the maximum is given, black is 0.
     """
     for lowest, highest in ((340, 341), (280, 281)):
         if highest in page.tags:
@@ -269,9 +270,9 @@ def _declared(page: "TiffPage") -> tuple[float, float] | None:
 
 
 def _opacity(page: "TiffPage") -> Levels:
-    """How an alpha channel becomes 8 bits: it is opaque at 1, or at the largest number.
+    """The conversion of an alpha channel to 8 bits: opaque is 1 in floats, else the largest number.
 
-    Raises ImageError where neither is sure.
+    Raises ImageError for signed integers, and integers of more than 16 bits.
     """
     kind, bits = _dtype(page).kind, page.bitspersample
     if kind != "f" and (kind == "i" or bits > 16):
@@ -292,8 +293,8 @@ def _palette(page: "TiffPage") -> NDArray[np.uint8]:
 
 
 def _pieces(content: bytes, page: "TiffPage") -> Iterator[tuple[NDArray[Any], int, int, int]]:
-    """The values of a page, a strip or a tile at a time: (rows, columns, samples), and the first
-    row, column and sample. Raises ImageError where some are missing, or cost too much memory.
+    """The values of each strip or tile, (rows, columns, samples), and its first row, column and
+    sample. Raises ImageError where some are missing, or would take too much memory.
     """
     if page.compression not in UNPACKED:
         raise ImageError(f"is compressed in a way that is not read ({_name(page.compression)})")
@@ -355,7 +356,7 @@ def _segments(page: "TiffPage") -> Iterator[Any]:
 
 
 def _planes(content: bytes, page: "TiffPage") -> Iterator[tuple[NDArray[Any], int, int, int]]:
-    """The values of a page that lie in the file as they are, one after the other."""
+    """The values of an uncompressed page, whose strips follow each other in the file."""
     dtype = _dtype(page).newbyteorder(page.parent.byteorder)
     if min(sum(page.databytecounts), len(content) - page.dataoffsets[0]) < page.nbytes:
         raise ImageError("is truncated")
@@ -392,7 +393,7 @@ def _shown(
 
 
 def _describe(image: Image.Image, page: "TiffPage") -> None:
-    """Gives an image the orientation, or the XMP that may hold it, as Pillow keeps them."""
+    """Stores the orientation, or the XMP that may hold it, where Pillow looks for them."""
     orientation, xmp = page.tags.valueof(274), page.tags.valueof(700)
     if orientation is not None:
         exif = Image.Exif()

@@ -1,7 +1,7 @@
 """Members of zip archives (APPNOTE.TXT of PKWARE), in the order of their table of contents.
 
-The table is read by `zipfile`; members are read here, because it lets bzip2 and LZMA expand without
-bound, whatever size the table says.
+The table is read by `zipfile`; members are read here, because `zipfile` lets bzip2 and LZMA expand
+without limit, whatever size the table states.
 """
 
 import bz2
@@ -44,27 +44,27 @@ DECOMPRESSORS: dict[int, Start] = {
 METHODS = {
     1: "Shrink", 6: "Implode", 9: "Deflate64", 94: "MP3", 96: "JPEG", 97: "WavPack", 98: "PPMd",
 }  # fmt: skip
-"""What cannot be read."""
+"""Names of compression methods that are not supported."""
 
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
-"""What stands before each member (4.3.7)."""
+"""The header in front of each member (4.3.7)."""
 
 ENCRYPTED, UTF8 = 0x1 | 0x40, 0x800
 """Bits of the general purpose flag (4.4.4)."""
 
 AES = 99
-"""A "method": what is encrypted by AES says so here."""
+"""The number of the "method" of members that are encrypted by AES."""
 
 LONGEST_LINK = 4096
-"""Bytes of the path that a symbolic link leads to."""
+"""Maximum bytes of the path that a symbolic link leads to."""
 
 
 class MemberError(Exception):
-    """A member that cannot be read; the message is the reason."""
+    """A member cannot be read; the message is the reason."""
 
 
 def in_zip(archive: str, search: Search) -> Iterator[Found]:
-    """The files of a zip that are wanted, their paths those in the archive.
+    """The wanted files of a zip, by their paths in the archive.
 
     Raises BadZipFile, or ArchiveError, where the archive cannot be read.
     """
@@ -96,9 +96,10 @@ def _opened(file: BinaryIO) -> zipfile.ZipFile:
 def name_of(member: ZipInfo) -> str:
     """A member's name, with slashes.
 
-    One that is not said to be UTF-8 is so all the same where it can be (macOS and old Linux
-    programs), else in the alphabet of the first PCs. Windows programs have written backslashes;
-    in other alphabets, that byte may be half of a letter.
+    A name without the UTF-8 flag is decoded as UTF-8 if possible (macOS and old Linux programs
+    omit the flag), else as code page 437, as the format says. Backslashes, which some Windows
+    programs write, become slashes, except in names decoded as code page 437: in other Asian code
+    pages, which programs also use without saying so, that byte may be half of a letter.
     """
     name = member.filename
     if not member.flag_bits & UTF8 and not name.isascii():
@@ -110,22 +111,22 @@ def name_of(member: ZipInfo) -> str:
 
 
 class _Reader:
-    """Reads members of a zip, each from bytes of its own."""
+    """Reads members of a zip, and refuses members that overlap."""
 
     def __init__(self, file: BinaryIO, packed: zipfile.ZipFile) -> None:
         self._file, self._budget, self._table = file, Budget(), packed.infolist()
         starts = sorted(member.header_offset for member in self._table)
         following = [*starts[1:], packed.start_dir][: len(starts)]
-        # Of members that start at one place, each but the last ends there.
+        # Where several members start at one offset, only the last of them has room for data.
         self._ends = dict(zip(reversed(starts), reversed(following), strict=True))
 
     @cached_property
     def _members(self) -> dict[str, ZipInfo]:
-        """Those to which links may lead, by name."""
+        """All members, by name: links may lead to them."""
         return {name_of(member): member for member in self._table}
 
     def read(self, member: ZipInfo) -> bytes:
-        """A member's content, of a link's that of the file that it leads to.
+        """A member's content; for a link, that of the file that it leads to.
 
         Raises MemberError, or ArchiveError where all members together expand to too much.
         """
@@ -155,7 +156,7 @@ class _Reader:
         return content
 
     def _packed(self, member: ZipInfo) -> bytes:
-        """The bytes of a member as they stand in the archive."""
+        """The bytes of a member in the archive, still compressed."""
         header = b""
         if member.header_offset >= 0:
             self._file.seek(member.header_offset)
@@ -181,14 +182,14 @@ def _refuse_unsupported(member: ZipInfo) -> None:
 
 
 def _expanded(method: int, packed: bytes, count: int) -> bytes:
-    """The first `count` bytes, or fewer, of what a member expands to."""
+    """At most the first `count` bytes of a decompressed member."""
     if method == STORED:
         return packed[:count]
     try:
         if method == LZMA:
             return _lzma(packed).decompress(packed[9:], count)
         return DECOMPRESSORS[method]().decompress(packed, count)
-    except Exception as error:  # each decoder has a kind of its own
+    except Exception as error:  # each decoder raises its own kind
         raise MemberError(f"is damaged: {error or repr(error)}") from None
 
 
@@ -199,7 +200,7 @@ def _lzma(packed: bytes) -> lzma.LZMADecompressor:
         raise ValueError("its LZMA properties are not 5 bytes")
     rest, lc = divmod(properties, 9)
     pb, lp = divmod(rest, 5)
-    # No member is larger than that, so a larger dictionary has no use.
+    # Larger members are refused, so a larger dictionary is of no use.
     dictionary = max(4096, min(dictionary, LARGEST_MEMBER))
     chain = [{"id": lzma.FILTER_LZMA1, "dict_size": dictionary, "lc": lc, "lp": lp, "pb": pb}]
     return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain)

@@ -1,4 +1,4 @@
-"""The file from which a training goes on: its state as safetensors and JSON, under one digest."""
+"""Checkpoints: the state of a training as safetensors and JSON, protected by one digest."""
 
 import contextlib
 import hashlib
@@ -19,31 +19,31 @@ FORMAT_VERSION = 2
 KEY, DIGEST = "aectl-checkpoint", "sha256"
 
 TENSOR, ITEMS = "tensor of this file", "items of a mapping"
-"""What stands in the JSON for a tensor, and for a mapping whose keys are no texts."""
+"""Keys that mark, in the JSON, a tensor and a mapping whose keys are not strings."""
 
 
 def path_in(run: Path) -> Path:
-    """Where the checkpoint of a run folder lies while its training is not over."""
+    """The path of the checkpoint of a run folder whose training is not finished."""
     return run / CHECKPOINT_FOLDER / CHECKPOINT
 
 
 def finished_in(run: Path) -> Path:
-    """Where the state at the end of training lies."""
+    """The path of the state at the end of training."""
     return run / CHECKPOINT_FOLDER / FINISHED
 
 
 def is_finished(run: Path) -> bool:
-    """Whether the training of a run folder is over, and its state kept."""
+    """Whether the training of a run folder is finished and its last state was kept."""
     return not path_in(run).is_file() and finished_in(run).is_file()
 
 
 def is_kept(run: Path) -> bool:
-    """Whether there is a state to go on from."""
+    """Whether there is a state from which training can continue."""
     return path_in(run).is_file() or finished_in(run).is_file()
 
 
 def save(run: Path, state: TrainingState) -> None:
-    """Writes the state of a training into its run folder, in the place of an earlier one.
+    """Writes the state of a training into its run folder, replacing an earlier one.
 
     Raises OutputError.
     """
@@ -59,13 +59,13 @@ def save(run: Path, state: TrainingState) -> None:
 
 
 def finish(run: Path) -> None:
-    """Keeps the last state as that of a training that is over. Raises OutputError."""
+    """Marks the last saved state as that of a finished training. Raises OutputError."""
     with writing(finished_in(run)):
         path_in(run).replace(finished_in(run))
 
 
 def remove(run: Path) -> None:
-    """Removes what is kept in a run folder, and nothing else."""
+    """Removes the saved states from a run folder, and no other file."""
     remove_half_written(run)
     for path in (path_in(run), finished_in(run)):
         with contextlib.suppress(OSError):
@@ -75,16 +75,16 @@ def remove(run: Path) -> None:
 
 
 def remove_half_written(run: Path) -> None:
-    """Removes what a process that was killed while it saved has left."""
+    """Removes the files of a process that was killed while it saved."""
     with contextlib.suppress(OSError):
         for temporary in temporaries(path_in(run)):
             temporary.unlink(missing_ok=True)
 
 
 def load(run: Path) -> TrainingState:
-    """The state that was saved last in a run folder.
+    """The state that was last saved in a run folder.
 
-    Raises ModelFileError where there is none, or it is not what was saved.
+    Raises ModelFileError where there is none, or the file was changed or damaged.
     """
     path = finished_in(run) if is_finished(run) else path_in(run)
     _refuse_absent(run, path)
@@ -111,7 +111,7 @@ def load(run: Path) -> TrainingState:
 
 
 def digest(content: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a checkpoint: of its JSON, and of each tensor's entry in the header and values."""
+    """SHA-256 of a checkpoint: its JSON, then the header entry and the values of each tensor."""
     found = hashlib.sha256(content.encode())
     header = tensor_file.described(tensors)
     for name, entry in header.items():
@@ -121,7 +121,7 @@ def digest(content: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _refuse_absent(run: Path, path: Path) -> None:
-    """Raises ModelFileError where a run folder holds no checkpoint, and says what does."""
+    """Raises ModelFileError where a run folder has no checkpoint; names folders that have one."""
     if not run.is_dir():
         raise ModelFileError(f"there is no run folder {run}")
     if path.is_file():
@@ -142,7 +142,7 @@ def _refuse_absent(run: Path, path: Path) -> None:
 
 
 def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """`value` as JSON knows it; its tensors go into `tensors`, and their names stand for them."""
+    """`value` as JSON types; tensors are moved into `tensors` and replaced by their names."""
     if isinstance(value, Tensor):
         name = f"{len(tensors)}"
         tensors[name] = value
