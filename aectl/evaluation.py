@@ -82,6 +82,11 @@ class Evaluation:
             self._features(self._trained_on(inputs)), self._features(inputs), self.progress
         )
 
+    def fitted_on(self, inputs: Inputs) -> str:
+        """What PCA and the probe are fitted on, as an INPUT."""
+        trained = self._trained_on(inputs)
+        return " ".join(map(trained.called, trained.words))
+
     def _trained_on(self, inputs: Inputs) -> Inputs:
         """What the model was trained on, found as the inputs are."""
         word = self.card.dataset

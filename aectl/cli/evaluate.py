@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import math
 import os
 import shutil
 import sys
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from aectl.models import ImageNetwork
     from aectl.outputs.formats import Rows
     from aectl.outputs.report import Group
+
+CLASSES_NAMED = 10
 
 Models = Annotated[
     list[Path],
@@ -174,6 +177,7 @@ def _show(
 
     for unknown in {result["unknown"] for result in results if result.get("unknown")}:
         console.warning(f"inputs left out, of classes that the model does not know: {unknown:,}")
+    _tell_of_nan(console, results)
     if as_json:
         show(report.to_json(results))
     elif as_csv:
@@ -187,6 +191,25 @@ def _show(
             console.notice(table.rstrip("\n"))
         else:
             show(table)
+
+
+NAN = {"precision": "that are never predicted", "recall": "of which there are no inputs"}
+"""The metrics of each class that may not be defined, and for which classes."""
+
+
+def _tell_of_nan(console: Console, results: list[dict[str, Any]]) -> None:
+    """Says for which classes a metric of each class is not defined, once for all models."""
+    for metric, which in NAN.items():
+        undefined = {
+            name: None
+            for result in results
+            for name, value in zip(result.get("classes", ()), result.get(metric, ()), strict=True)
+            if math.isnan(value)
+        }
+        if undefined:
+            named = ", ".join(list(undefined)[:CLASSES_NAMED])
+            more = ", ..." if len(undefined) > CLASSES_NAMED else ""
+            console.notice(f"{metric} is nan for classes {which}: {named}{more}")
 
 
 def _card(path: Path, first: bool) -> "ModelCard":
@@ -262,6 +285,8 @@ class _Measuring:
     known: dict[tuple[object, ...], float] = field(default_factory=dict)
     """The errors of PCA so far."""
     told: bool = False
+    told_of: set[str] = field(default_factory=set)
+    """The training sets that were named."""
 
     def result(
         self,
@@ -283,11 +308,19 @@ class _Measuring:
             return None
         result = _result(path, evaluation, inputs)
         if architecture.kind != "classifier":
+            self._tell_what_is_fitted(evaluation.fitted_on(inputs))
             if self.pca:
                 result["pca_mse"] = _pca_mse(evaluation, inputs, self.known)
             if self.probe:
                 result["probe_error"] = evaluation.probe_error(inputs)
         return result
+
+    def _tell_what_is_fitted(self, on: str) -> None:
+        """Prints, once for each training set, on what the baselines are fitted."""
+        asked = [name for name, given in (("PCA", self.pca), ("the probe", self.probe)) if given]
+        if asked and on not in self.told_of:
+            self.told_of.add(on)
+            self.session.console.notice(f"fitted on {on}: {' and '.join(asked)}")
 
 
 def _measured(

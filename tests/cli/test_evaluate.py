@@ -196,6 +196,35 @@ def test_of_a_folder_of_unknown_classes_alone_nothing_is_measured(aectl, classif
     assert "their classes: owl; it knows 0, 1, 2" in done.err
 
 
+def test_classes_whose_precision_or_recall_is_not_defined_are_named(aectl, classifier):
+    done = aectl("eval", classifier, "--dataset", "digits:test/0", "--json")
+    (result,) = json.loads(done.out)
+    nothing = {
+        name: [c for c, x in zip(result["classes"], result[name], strict=True) if x is None]
+        for name in ("precision", "recall")
+    }
+    assert [len(classes) for classes in nothing.values()] == [9, 9]
+    told = "precision is nan for classes that are never predicted: "
+    assert told + ", ".join(nothing["precision"]) + "\n" in done.err
+    told = "recall is nan for classes of which there are no inputs: "
+    assert told + ", ".join(nothing["recall"]) + "\n" in done.err
+    assert " is nan " not in aectl("eval", classifier).err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--pca"], "fitted on digits:train: PCA\n"),
+        (["--pca", "--probe"], "fitted on digits:train: PCA and the probe\n"),
+        ([], None),
+    ],
+)
+def test_the_data_that_baselines_are_fitted_on_are_told_once(aectl, dense, options, told):
+    done = aectl("eval", dense, dense, *options, "--dataset", "digits:test")
+    assert done.status == 0, done.err
+    assert done.err.count(told or "fitted on") == (told is not None)
+
+
 def test_leaving_out_unknown_classes_has_no_meaning_for_an_autoencoder(aectl, dense):
     done = aectl("eval", dense, "--skip-unknown")
     assert done.status == 2
