@@ -286,8 +286,8 @@ def _of_jpeg(
 def _decoded_jpeg(
     content: bytes, decoding: Decoding, shape: Shape | None, strict: bool = True
 ) -> Image.Image:
-    header = _opened(content, decoding)
-    assert isinstance(header, JpegImageFile)
+    header = JpegImageFile(io.BytesIO(content))
+    _refuse_too_large(header, decoding)
     if header.mode == "CMYK":
         jpeg.decode(content, "CMYK", strict=strict)
         header.load()
