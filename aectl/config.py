@@ -20,6 +20,7 @@ from aectl.sections import (
     ModelConfig,
     TrainingConfig,
 )
+from aectl.spelling import all_spelt
 from aectl.types import Shape
 
 SHORTHAND = {"sparse": ("sparsity", "kl")}
@@ -159,10 +160,7 @@ class Config:
         import tomli_w
 
         return tomli_w.dumps(
-            {
-                name.replace("_", "-"): list(value) if isinstance(value, tuple) else value
-                for name, value in self.values().items()
-            }
+            {name.replace("_", "-"): all_spelt(value) for name, value in self.values().items()}
         )
 
 

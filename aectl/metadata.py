@@ -14,6 +14,7 @@ from typing import Any
 from aectl import options
 from aectl.config import OPTIONS
 from aectl.errors import ConfigError, ModelFileError
+from aectl.spelling import all_spelt, as_given
 
 LONGEST_TEXT = 1_000_000
 """Characters of a string."""
@@ -52,9 +53,9 @@ def parse(text: str) -> dict[str, Any]:
 def write(described: Mapping[str, Any]) -> str:
     """The JSON that `parse` reads, with its digest at the end.
 
-    Bytes of names that are not UTF-8, which Python holds as surrogates, are escaped.
+    Names that are not UTF-8, which Python holds with surrogates, are `spelt`.
     """
-    text = json.dumps(_spelt(described), allow_nan=False)
+    text = json.dumps(all_spelt(described), allow_nan=False)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f'{text[:-1]}, "{DIGEST}": "{digest}"}}'
 
@@ -74,30 +75,36 @@ def only(described: Mapping[str, Any], known: tuple[str, ...], what: str) -> Non
 
 
 def training(value: object) -> dict[str, Any]:
-    """Checks the record of the training. Raises ModelFileError for a field of the wrong type."""
+    """The record of the training, checked, with the names in its options `as_given`.
+
+    Raises ModelFileError for a field of the wrong type.
+    """
     if not isinstance(value, dict):
         raise ModelFileError("it has no record of how it was trained")
     for name, (wanted, fits) in OF_TRAINING.items():
         if name in value and not fits(value[name]):
             raise ModelFileError(f"training.{name} must be {wanted}; {shown(value[name])} given")
-    for name, given in value.get("options", {}).items():
+    asked = {name: _as_given(given) for name, given in value.get("options", {}).items()}
+    for name, given in asked.items():
         if name in OPTIONS:
             try:
                 options.coerce(OPTIONS[name], given)
             except ConfigError as error:
                 raise ModelFileError(f"training.options: {error}") from None
-    return value
+    return {**value, "options": asked} if asked else value
+
+
+def _as_given(value: object) -> object:
+    """The value of an option, with names that are not UTF-8 as Python has them."""
+    if isinstance(value, str):
+        return as_given(value)
+    return [_as_given(part) for part in value] if isinstance(value, list) else value
 
 
 def shown(value: object) -> str:
     """The repr of a value for a message, shortened if it is long."""
     said = repr(value)
     return said if len(said) <= 80 else f"{said[:80]}..."
-
-
-def whole(text: str) -> str:
-    """The text with bytes that are not UTF-8 escaped: `caf\\xe9`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _is_text(value: object) -> bool:
@@ -181,13 +188,3 @@ def _flaw_of_text(text: str) -> str:
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         return f" has an unpaired surrogate: {shown(text)}"
     return ""
-
-
-def _spelt(value: Any) -> Any:
-    if isinstance(value, str):
-        return value if value.isascii() else whole(value)
-    if isinstance(value, Mapping):
-        return {_spelt(key): _spelt(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_spelt(part) for part in value]
-    return value

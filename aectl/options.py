@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aectl.errors import ConfigError
+from aectl.spelling import as_given
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
         value = _as_float(field.name, value)
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{flag(field.name)} must be a finite number; {value} given")
+    if isinstance(value, str):
+        value = as_given(value)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         article = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
         raise ConfigError(f"{flag(field.name)} must be {article[wanted]}; {value!r} given")
@@ -152,7 +155,7 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise ConfigError(f"{flag(name)} must be a list of strings; {value!r} given")
-    return tuple(parts)
+    return tuple(map(as_given, parts))
 
 
 def _as_float(name: str, value: int) -> float:

@@ -84,7 +84,7 @@ def aectl(
         status = main()
         sys.stdout.flush()
         captured = capfdbinary.readouterr()
-        return Finished(status, captured.out.decode(), captured.err.decode())
+        return Finished(status, os.fsdecode(captured.out), captured.err.decode())
 
     return run
 

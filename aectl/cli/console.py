@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aectl.cli.time_left import TimeLeft, clock
-from aectl.data.names import cell, guarded, spelt
 from aectl.decoding import Remark
 from aectl.errors import Alike, DataError
 from aectl.files import refuse_existing, replacing
-from aectl.outputs.texts import spelt_out
 from aectl.progress import Counted, Made, Progress
+from aectl.spelling import cell, guarded, spelt, spelt_out
 
 if TYPE_CHECKING:
     from aectl.data.selection import Skipped
@@ -134,7 +133,7 @@ class Outcome:
     def tell_skipped(self) -> None:
         """Prints which files and folders were skipped since the last call."""
         for line in self.skipped.told():
-            self.console.notice(printable(line))
+            self.console.notice(spelt_out(line))
 
     def on_bad(self, path: str, reason: str) -> None:
         """Records an input that could not be read, and names it on stderr.
@@ -142,14 +141,14 @@ class Outcome:
         Raises DataError with --strict.
         """
         if self.strict:
-            raise DataError(f"{printable(path)}: {reason} (--strict stops here)")
+            raise DataError(f"{spelt_out(path)}: {reason} (--strict stops here)")
         self.bad.append((path, reason))
         if isinstance(reason, Alike):
             self.alike[reason] += 1
             return
         self.named += 1
         if self.named <= MOST_NAMED:
-            complain(f"aectl: left out {printable(path)}: {reason}")
+            complain(f"aectl: left out {spelt_out(path)}: {reason}")
         elif self.named == MOST_NAMED + 1:
             where = (
                 f"listed in {self.errors}" if self.errors else "counted; --errors FILE lists all"
@@ -165,7 +164,7 @@ class Outcome:
         """Prints each remark once, with the number of its images and the first of them."""
         for remark, (first, count) in sorted(self.remarks.items()):
             images = "1 image" if count == 1 else f"{count:,} images, such as"
-            self.console.notice(f"aectl: {remark}: {images} {printable(first)}")
+            self.console.notice(f"aectl: {remark}: {images} {spelt_out(first)}")
         self.remarks.clear()
 
     def status(self, good: int, noun: str = "images") -> int:
@@ -181,7 +180,7 @@ class Outcome:
             nothing = f"there are no {noun} in the input"
             if self.bad:
                 nothing = f"none of the {len(self.bad)} inputs could be read"
-            raise DataError("\n".join([nothing, *map(printable, self.skipped.told())]))
+            raise DataError("\n".join([nothing, *map(spelt_out, self.skipped.told())]))
         self.tell_skipped()
         if self.bad:
             self.console.notice(f"{len(self.bad)} of {good + len(self.bad)} inputs were left out")
@@ -190,7 +189,7 @@ class Outcome:
     def _tell_alike(self) -> None:
         """Prints how many inputs were left out like others, for the same reason."""
         for reason, count in self.alike.items():
-            complain(f"aectl: left out {count:,} more: {printable(reason)}")
+            complain(f"aectl: left out {count:,} more: {spelt_out(reason)}")
         self.alike.clear()
 
     def _write_errors(self, path: Path) -> None:
@@ -210,11 +209,6 @@ def complain(message: str) -> None:
     """
     with contextlib.suppress(OSError):
         print(*map(spelt_out, message.split("\n")), sep="\n", file=sys.stderr, flush=True)
-
-
-def printable(path: str) -> str:
-    """A path as a terminal can show it, whatever its bytes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace").replace("\n", "\\n")
 
 
 def data_dir(given: Path | None) -> Path:

@@ -9,7 +9,7 @@ import typer
 from aectl import model_file
 from aectl.cli import options
 from aectl.cli.stdout import show
-from aectl.outputs.texts import spelt_out
+from aectl.spelling import all_spelt, spelt_out
 
 
 def info(
@@ -28,7 +28,7 @@ def info(
 
     Example: aectl info runs/mnist-autoencoder-1
     """
-    described = model_file.read_card(model).to_json()
+    described = all_spelt(model_file.read_card(model).to_json())
     if verify:
         verified = model_file.verify(model)
         described["weights_verified"] = verified.weights

@@ -13,6 +13,7 @@ from aectl import model_file, run_files
 from aectl.errors import DataError
 from aectl.files import opened
 from aectl.options import flag
+from aectl.spelling import spelt
 
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
@@ -128,7 +129,7 @@ def command(asked: Mapping[str, Any]) -> str:
             parts = value if isinstance(value, list | tuple) else [value]
             patterns = parts and all(isinstance(part, str) for part in parts)
             for word in parts if patterns else [",".join(map(str, parts))]:
-                words += [flag(name), word]
+                words += [flag(name), spelt(word)]
     return shlex.join(words)
 
 

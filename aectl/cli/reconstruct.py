@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aectl.cli import options, texts
-from aectl.cli.console import printable
 from aectl.cli.stdout import show_path
 from aectl.cli.verb import Session, load_autoencoder, read_card
 from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
-from aectl.outputs.texts import spelt_out
 from aectl.sections import WITH_A_CODE
+from aectl.spelling import spelt_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -222,7 +221,7 @@ class _Use:
         network = load_autoencoder(self.model)
         made = to_bytes(inference.interpolate(network, found, steps))
         captions = ["A", *(f"{share:.3g}" for share in np.linspace(0, 1, steps)), "B"]
-        a, b = (spelt_out(printable(word)) for word in ends)
+        a, b = (spelt_out(word) for word in ends)
         title = f"from A ({a}) to B ({b}): what the codes between decode to"
         row = np.concatenate([found[:1], made, found[1:]])
         return Made(2, [pictures.image_grid(row, captions, title, len(row))])
@@ -365,7 +364,7 @@ class _Shown:
         paths = [path for shown in self._batches for path in shown.batch.paths][: self._most]
         labels = [label for shown in self._batches for label in shown.batch.labels]
         names = [
-            name if label is None else spelt_out(printable(label))
+            name if label is None else spelt_out(label)
             for name, label in zip(_told(paths), labels, strict=False)
         ]
         errors = pictures.errors(originals, made)
@@ -382,7 +381,7 @@ def _told(paths: Sequence[str]) -> list[str]:
     """What a picture calls its images: no more of their paths than tells them apart."""
     from aectl.outputs.names import distinguished
 
-    return [spelt_out(printable(name)) for name in distinguished(paths)]
+    return [spelt_out(name) for name in distinguished(paths)]
 
 
 def _check(walks: list[object], inputs: bool, separate: bool, each: Path | None) -> None:

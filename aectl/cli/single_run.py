@@ -17,7 +17,7 @@ from aectl.cli.training_view import TrainingView
 from aectl.config import OPTIONS
 from aectl.files import writing
 from aectl.outputs import run_folder
-from aectl.outputs.texts import spelt_out
+from aectl.spelling import spelt_out
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from aectl.cli.console import printable
-from aectl.outputs.texts import spelt_out
+from aectl.spelling import spelt_out
 
 if TYPE_CHECKING:
     from typing import Any
@@ -28,7 +27,7 @@ def show_path(path: Path) -> None:
     escaped.
     """
     if sys.stdout.isatty():
-        show(spelt_out(printable(str(path))) + "\n")
+        show(spelt_out(str(path)) + "\n")
         return
     sys.stdout.flush()
     sys.stdout.buffer.write(os.fsencode(path) + b"\n")

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.names import from_table
 from aectl.errors import DataError
+from aectl.spelling import from_table
 
 VECTOR = "features"
 

@@ -8,8 +8,8 @@ from aectl import run_files
 from aectl.data.decoders import Found
 from aectl.data.endings import ARCHIVES
 from aectl.data.images import is_own
-from aectl.data.names import spelt
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
+from aectl.spelling import spelt
 
 OnBad = Callable[[str, str], None]
 """Told the path of each input that could not be read, and why."""

@@ -18,10 +18,10 @@ from aectl.data.endings import is_archive
 from aectl.data.folders import OnBad, class_of, find_files, ignore, label_of, name_of
 from aectl.data.images import Pixels
 from aectl.data.layout import Layout, layout_of
-from aectl.data.names import MARK, from_table, guarded
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.errors import DataError, UnknownInputError
+from aectl.spelling import MARK, from_table, guarded
 from aectl.types import Shape
 
 STDIN = "-"

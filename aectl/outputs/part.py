@@ -23,7 +23,7 @@ from aectl.outputs.journal import (
     kept_of,
     notes_of,
 )
-from aectl.outputs.texts import spelt_out
+from aectl.spelling import spelt_out
 
 JOURNAL, ROWS, TABLE = "journal.jsonl", "rows", "table"
 

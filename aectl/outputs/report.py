@@ -8,9 +8,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from aectl.data import names
-from aectl.metadata import whole
-from aectl.outputs.texts import spelt_out
+from aectl import spelling
+from aectl.spelling import spelt_out
 
 Result = Mapping[str, Any]
 """The figures of one model, with `model`, `dataset` and `n`."""
@@ -50,7 +49,7 @@ def to_csv(results: Sequence[Result]) -> str:
 
 def _in_csv(value: object) -> object:
     """A name as text that no spreadsheet computes; a number as it is."""
-    return names.cell(names.spelt(value)) if isinstance(value, str) else value
+    return spelling.cell(spelling.spelt(value)) if isinstance(value, str) else value
 
 
 def is_list(value: object) -> bool:
@@ -65,7 +64,7 @@ def _jsonable(value: Any) -> Any:
     if is_list(value):
         return [_jsonable(inner) for inner in value]
     if isinstance(value, str):
-        return whole(value)
+        return spelling.spelt(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,6 +1,8 @@
 """Logs of a training that TensorBoard shows: scalars, histograms, pictures and codes."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from PIL import Image
 
 from aectl.errors import ConfigError
 from aectl.files import writing
+from aectl.spelling import spelt
 
 
 class TensorBoard:
@@ -24,9 +27,10 @@ class TensorBoard:
         except ImportError:
             needed = "pip install 'aectl[tensorboard]'"
             raise ConfigError(f"--tensorboard needs a package: {needed}") from None
-        self._folder = folder
+        self._folder, self._opened = folder, contextlib.ExitStack()
         with writing(folder):
-            self._writer: Any = SummaryWriter(str(folder), purge_step=first)
+            path = self._opened.enter_context(_in_utf8(folder))
+            self._writer: Any = SummaryWriter(path, purge_step=first)
 
     def epoch(self, row: Mapping[str, float], weights: Mapping[str, NDArray[Any]]) -> None:
         """The figures of an epoch, and histograms of the weights after it."""
@@ -55,7 +59,7 @@ class TensorBoard:
         """Codes (n, units) for the projector, with the names and images that they are of."""
         import torch
 
-        one_line = [" ".join(name.split()) or "-" for name in names]
+        one_line = [" ".join(spelt(name).split()) or "-" for name in names]
         with writing(self._folder):
             self._writer.add_embedding(
                 torch.from_numpy(codes), one_line, torch.from_numpy(images) / 255, epoch, "codes"
@@ -63,8 +67,22 @@ class TensorBoard:
 
     def close(self) -> None:
         """Writes what is left."""
-        with writing(self._folder):
+        with self._opened, writing(self._folder):
             self._writer.close()
+
+
+@contextlib.contextmanager
+def _in_utf8(folder: Path) -> Iterator[str]:
+    """A path of a folder, which is made, that is UTF-8: the only ones that TensorBoard opens."""
+    if spelt(str(folder)) == str(folder):
+        yield str(folder)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def _tag(name: str) -> str:

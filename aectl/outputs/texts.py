@@ -2,14 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from aectl.spelling import spelt_out
+
 if TYPE_CHECKING:
     from aectl.outputs.formats import Column
     from aectl.text_inference import ReconstructedTexts
-
-
-def spelt_out(line: str) -> str:
-    """A line whose control characters are written as Python writes them."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def to_columns(result: "ReconstructedTexts") -> "dict[str, Column]":

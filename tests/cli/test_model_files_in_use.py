@@ -227,7 +227,7 @@ def test_names_that_stdout_cannot_hold_are_no_defect(
     if "--each" in words:
         assert said == b"out-" + NAME + b"\n"
     elif "--json" in words:
-        assert json.loads(said)[0]["model"] == r"caf\xe9"
+        assert json.loads(said)[0]["model"] == "file:caf%E9"
     elif verb == "info":
         assert "aectl zażółć".encode(encoding, "backslashreplace") in said
     else:

@@ -24,6 +24,7 @@ from aectl.outputs import pictures
 from aectl.outputs.curves import PANELS
 from aectl.outputs.names import distinguished
 from aectl.outputs.report import OF_EACH_CLASS, Group, is_list, to_cells
+from aectl.spelling import all_spelt, spelt
 
 GALLERY_SIDE = 128
 DIGITS = 4
@@ -58,14 +59,14 @@ def to_html(title: str, portraits: Sequence[Portrait], groups: Sequence[Group] =
     data = {
         "models": [_model(portrait, sheets) for portrait in portraits],
         "panels": PANELS,
-        "table": to_cells(groups),
+        "table": all_spelt(to_cells(groups)),
     }
     part = resources.files(__package__).joinpath
     return (
         part("page.html")
         .read_text("utf-8")
         .format(
-            title=html.escape(title),
+            title=html.escape(spelt(title)),
             style=part("page.css").read_text("utf-8") + sheets.to_css(),
             plotly=_plotly(),
             data=_json(data),
@@ -91,16 +92,16 @@ def _json(data: object) -> str:
 def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
     findings = portrait.findings
     return {
-        "name": portrait.name,
-        "facts": list(portrait.facts.items()),
-        "command": portrait.command,
+        "name": spelt(portrait.name),
+        "facts": all_spelt(list(portrait.facts.items())),
+        "command": spelt(portrait.command),
         "metrics": _columns(portrait.metrics),
         "figures": {
             name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in portrait.figures.items()
             if not is_list(value)
         },
-        "measuredOn": portrait.measured_on,
+        "measuredOn": spelt(portrait.measured_on),
         "images": findings.images,
         "sample": sheets.of(findings.sample, SAMPLE_SIDE),
         "maps": {name: _rounded(points) for name, points in findings.maps.items()},
@@ -115,7 +116,7 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
             for name in OF_EACH_CLASS
             if name in portrait.figures
         },
-        "classes": list(portrait.classes),
+        "classes": all_spelt(portrait.classes),
         "mistaken": findings.mistaken and sheets.of(findings.mistaken, SAMPLE_SIDE),
         "mistakes": [
             [one.place, one.label, one.prediction, _finite(one.probability)]
@@ -181,9 +182,9 @@ class _Sheets:
         """Images with their paths and labels."""
         return {
             **self.add(shown.images, side),
-            "paths": list(map(_text, shown.paths)),
-            "names": list(map(_text, distinguished(shown.paths))),
-            "labels": [None if label is None else _text(label) for label in shown.labels],
+            "paths": list(map(spelt, shown.paths)),
+            "names": list(map(spelt, distinguished(shown.paths))),
+            "labels": [None if label is None else spelt(label) for label in shown.labels],
         }
 
     def add(self, tiles: NDArray[np.uint8], side: int) -> dict[str, int]:
@@ -215,8 +216,3 @@ class _Sheets:
             f"{base64.b64encode(file).decode()})}}\n"
             for file, number in self._numbers.items()
         )
-
-
-def _text(path: str) -> str:
-    """A path as text, whatever its bytes."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,4 +1,5 @@
-"""Names and other text in tables: every reader takes them, and they can be turned back.
+"""Names and other text as they are written: `spelt` where they are read again, in tables, options
+and model files, and `spelt_out` where they are shown.
 
 A name that is not UTF-8 is written as `file:` and its bytes in percent-encoding (RFC 3986), such as
 `file:caf%E9.png`; one that begins with `file:` itself, or as a formula would, begins with `./`.
@@ -7,6 +8,8 @@ before it. Other formats hold text as it is.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 MARK = "file:"
@@ -35,6 +38,31 @@ def from_table(name: str) -> str:
     if not name.startswith(MARK):
         return name
     return unquote_to_bytes(name[len(MARK) :]).decode("utf-8", "surrogateescape")
+
+
+def as_given(text: str) -> str:
+    """The text of which `spelt` has made this one; any other text stays as it is."""
+    given = from_table(text)
+    return given if given != text and spelt(given) == text else text
+
+
+def all_spelt(value: Any) -> Any:
+    """A JSON value whose texts are all `spelt`."""
+    if isinstance(value, str):
+        return value if value.isascii() else spelt(value)
+    if isinstance(value, Mapping):
+        return {all_spelt(key): all_spelt(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [all_spelt(part) for part in value]
+    return value
+
+
+def spelt_out(line: str) -> str:
+    """A line to be shown: its control characters are written as Python writes them, and bytes that
+    are not UTF-8 as `\\xe9`.
+    """
+    text = line if line.isascii() else _bytes(line).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def guarded(path: str) -> str:
