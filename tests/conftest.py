@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -61,6 +62,13 @@ def _one_cache_of_fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _exact() -> None:
     """A test finds the smallest numbers as they are, though another has trained before it."""
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals() -> None:
+    """Ctrl-C reaches the tests' programs, though a shell's `&` has this process ignore it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")
