@@ -22,7 +22,7 @@ def test_a_disk_without_room_for_the_first_checkpoint_is_told_and_nothing_is_lef
     assert left(tmp_path) == []
 
 
-def test_a_disk_that_fills_up_costs_the_rest_and_not_the_training(tmp_path):
+def test_a_disk_that_fills_up_costs_the_rest_and_not_the_training(aectl, tmp_path):
     done = shell(f"ulimit -f 30; {TRAIN} --epochs 300 --hidden 4 --out run", tmp_path)
     assert (done.status, done.out) == (2, "")
     *_, first, second = done.err.splitlines()
@@ -30,7 +30,7 @@ def test_a_disk_that_fills_up_costs_the_rest_and_not_the_training(tmp_path):
     assert first.endswith(": File too large")
     assert "of 300 epochs: aectl train --resume run continues" in second
     assert not [name for name in left(tmp_path) if ".part" in name]
-    done = shell("aectl train -q --resume run", tmp_path)
+    done = aectl("train", "-q", "--resume", "run")
     assert (done.status, done.out, done.err) == (0, "run/model.safetensors\n", "")
     assert "run/curves.png" in left(tmp_path)
 
@@ -54,7 +54,7 @@ def test_training_needs_none_of_its_streams(tmp_path, closed):
 def test_a_full_stdout_costs_the_status_and_not_the_model(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
-    done = shell(f"{SHORT} --out run > /dev/full", tmp_path)
+    done = shell(f"{SHORT} --out run > /dev/full", tmp_path, warmed=True)
     assert done.status == 2
     assert done.err == "aectl: No space left on device\n"
     assert "run/model.safetensors" in left(tmp_path)
@@ -65,11 +65,12 @@ def test_training_needs_no_home_and_no_locale(tmp_path):
     assert (done.status, done.out, done.err) == (0, "übung 1/model.safetensors\n", "")
 
 
-def test_a_data_dir_may_be_relative(tmp_path):
+def test_a_data_dir_may_be_relative(aectl, tmp_path, monkeypatch):
     if not MNIST.is_dir():
         pytest.skip(f"there is no MNIST in {MNIST}")
-    words = f"aectl train -q --dataset mnist --hidden 2 --epochs 1 --out {tmp_path}/run"
-    done = shell(f"{words} --data-dir {MNIST.name}", MNIST.parent)
+    monkeypatch.chdir(MNIST.parent)
+    words = ("train", "-q", "--dataset", "mnist", "--hidden", 2, "--epochs", 1)
+    done = aectl(*words, "--out", tmp_path / "run", "--data-dir", MNIST.name)
     assert (done.status, done.out) == (0, f"{tmp_path}/run/model.safetensors\n")
 
 
