@@ -2,41 +2,35 @@
 
 >>> model = aectl.load("model.safetensors")
 >>> model.reconstruct(model.image("photo.jpg")[None])
+>>> for batch in aectl.encode("model.safetensors", "photos/"):
+...     print(batch.paths, batch.code.shape)
+
+Each function has the name of a command, its arguments have those of the options, and its result is
+a value; nothing is printed. They are loaded when they are first used.
 """
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import os
-
-    from aectl.models import Network
+    from aectl.verbs.classify import classify
+    from aectl.verbs.encode import encode
+    from aectl.verbs.evaluate import evaluate
+    from aectl.verbs.load import load
+    from aectl.verbs.reconstruct import reconstruct
 
 __version__ = "0.1.0"
 
+__all__ = ["classify", "encode", "evaluate", "load", "reconstruct"]
 
-def load(path: "str | os.PathLike[str]") -> "Network":
-    """The network in a model file or a run folder: a torch module, on the CPU, ready for use.
 
-    Its parameters ask for no gradient; `requires_grad_()` lets it be trained on.
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'aectl' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"aectl.verbs.{name}"), name)
+    globals()[name] = found
+    return found
 
-    An autoencoder has `encode`, `decode` and `reconstruct`, a classifier `probabilities`, all on
-    float32 tensors of shape (batch, channels, height, width) in [0, 1]. `image(path)` gives such
-    a tensor, (channels, height, width), with the preprocessing of the model; `classes` are the
-    names of a classifier's classes. A text autoencoder takes rows of tokens, (batch, length), int64
-    and 0 behind the end of each: its `vocabulary` encodes texts and decodes tokens.
 
-    Raises aectl.errors.ModelFileError for a file that is no model of aectl.
-    """
-    from pathlib import Path
-
-    from aectl import inference, model_file
-    from aectl.decoding import Decoding
-
-    network, card = model_file.load(Path(path))
-    network.requires_grad_(False)
-    if card.vocabulary is None:
-        decoding = Decoding(card.value_range)
-        network.image = inference.Preprocessing(card.shape, decoding)  # type: ignore[assignment]
-    network.vocabulary = card.vocabulary  # type: ignore[assignment]
-    network.classes = card.classes  # type: ignore[assignment]
-    return network
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

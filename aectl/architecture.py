@@ -8,31 +8,48 @@ from typing import TYPE_CHECKING, Any
 from aectl import options
 from aectl.config import OPTIONS
 from aectl.errors import ModelFileError
-from aectl.sections import AUTOENCODERS, TEXT_AUTOENCODER, ModelConfig
-from aectl.types import SPECIAL, Shape
+from aectl.kinds import IMAGES, KINDS, TEXT, encoding
+from aectl.sections import ModelConfig
+from aectl.types import SPECIAL, Shape, TextShape
 
 if TYPE_CHECKING:
     from aectl.models import Network
-    from aectl.models.codes import Code
 
 LARGEST_SIDE = 4096
 LARGEST_VOCABULARY = 1 << 17
+MOST_CLASSES = 1_000_000
 
 
 @dataclass(frozen=True)
 class Architecture:
     """A network without its weights.
 
-    `config` is resolved (its `hidden` is set); `classes` is the number of classes of a
-    classifier, else 0; `encoder` describes the autoencoder whose code a classifier sees. `tokens`
-    is the size of the vocabulary of a model of text, else 0: its `shape` is (1, 1, length).
+    `config` is resolved (its `hidden` is set); `input` is the shape of the images that it takes, or
+    that of the text; `classes` is the number of classes of a classifier, else 0; `encoder`
+    describes the autoencoder whose code a classifier takes.
     """
 
     config: ModelConfig
-    shape: Shape
+    input: Shape | TextShape
     classes: int = 0
     encoder: "Architecture | None" = None
-    tokens: int = 0
+
+    @property
+    def modality(self) -> str:
+        """The kind of input that it takes, one of those of its kind of model."""
+        return TEXT if isinstance(self.input, TextShape) else IMAGES
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of the images that it takes."""
+        assert not isinstance(self.input, TextShape)
+        return self.input
+
+    @property
+    def text(self) -> TextShape:
+        """The shape of the text that it takes."""
+        assert isinstance(self.input, TextShape)
+        return self.input
 
     @property
     def kind(self) -> str:
@@ -57,53 +74,9 @@ class Architecture:
 
     def build(self) -> "Network":
         """The network, with fresh weights drawn from torch's random state."""
-        from aectl.models import Autoencoder, Classifier, ConvAutoencoder, text_autoencoder
+        from aectl.models import build
 
-        config = self.config
-        if config.model == TEXT_AUTOENCODER and config.bottleneck == "text":
-            return text_autoencoder.ThroughText(
-                self.tokens, self.shape[2], self.hidden[0], config.ratio, config.temperature
-            )
-        if config.model == TEXT_AUTOENCODER:
-            return text_autoencoder.ThroughVector(
-                self.tokens, self.shape[2], self.hidden[0], self.code_size, self._code()
-            )
-        if config.model == "classifier":
-            below = self.encoder.build() if self.encoder else None
-            assert not isinstance(below, Classifier | text_autoencoder.ThroughText)
-            encoder = below.encoder if below else None
-            return Classifier(
-                self.shape, self.hidden, self.classes, config.activation,
-                config.dropout, config.input_dropout, encoder,
-            )  # fmt: skip
-        arguments = (
-            self.shape, self.hidden, config.activation, self._code(), config.output_activation
-        )  # fmt: skip
-        if config.model == "conv-autoencoder":
-            return ConvAutoencoder(*arguments, center=config.center)
-        return Autoencoder(
-            *arguments, tied=config.tied, dropout=config.dropout,
-            input_dropout=config.input_dropout, center=config.center,
-        )  # fmt: skip
-
-    def _code(self) -> "Code":
-        from aectl.models import codes
-
-        config, activation = self.config, self.config.code_activation
-        match config.sparsity:
-            case "topk":
-                assert config.k is not None
-                return codes.TopK(activation, config.k, config.alpha)
-            case "batch-topk":
-                assert config.k is not None
-                return codes.BatchTopK(activation, config.k)
-            case "jumprelu":
-                return codes.JumpReLU(self.code_size, config.bandwidth)
-            case "gated":
-                return codes.Gated(self.code_size)
-            case "wta":
-                return codes.WinnerTakeAll(activation, config.rate)
-        return codes.Code(activation)
+        return build.network(self)
 
     def to_json(self) -> dict[str, Any]:
         """What a model file says of the network: the options that shape it, and its sizes."""
@@ -113,11 +86,12 @@ class Architecture:
             if getattr(self.config, field.name) is not None
             and options.applies(field, vars(self.config))
         }
-        described["shape"] = self.shape
+        if isinstance(self.input, TextShape):
+            described |= self.input._asdict()
+        else:
+            described["shape"] = self.input
         if self.classes:
             described["classes"] = self.classes
-        if self.tokens:
-            described["tokens"] = self.tokens
         if self.encoder:
             described["encoder"] = self.encoder.to_json()
         return described
@@ -128,10 +102,9 @@ class Architecture:
         if not isinstance(described, Mapping) or depth > 1:
             raise ModelFileError("its architecture is not described")
         fields = dict(described)
-        if fields.get("model", "") in AUTOENCODERS:
+        if fields.get("model", "") in encoding(IMAGES):
             fields.setdefault("center", False)  # older files are of networks without one
-        shape = _shape(fields.pop("shape", None))
-        classes, tokens = fields.pop("classes", 0), fields.pop("tokens", 0)
+        sizes = {name: fields.pop(name, None) for name in SIZES}
         inner = fields.pop("encoder", None)
         model_fields = {field.name for field in dataclasses.fields(ModelConfig)}
         if not fields.keys() <= model_fields:
@@ -142,33 +115,59 @@ class Architecture:
         )
         if config != config.resolved(1):
             raise ModelFileError("its architecture leaves its hidden or k open")
-        if (
-            type(classes) is not int
-            or not 0 <= classes <= 1_000_000
-            or (classes > 0) != (config.model == "classifier")
-        ):
-            raise ModelFileError(f"a {config.model} cannot have {classes!r} classes")
-        of_text = config.model == TEXT_AUTOENCODER or (isinstance(inner, Mapping) and tokens)
-        if (
-            type(tokens) is not int
-            or not 0 <= tokens <= LARGEST_VOCABULARY
-            or (tokens > SPECIAL) != bool(of_text)
-        ):
-            raise ModelFileError(f"a {config.model} cannot have {tokens!r} tokens")
         encoder = None if inner is None else cls.from_json(inner, depth + 1)
-        if encoder and (config.model != "classifier" or encoder.kind == "classifier"):
+        kind = KINDS[config.model]
+        modality = encoder.modality if encoder else kind.modalities[0]
+        found = cls(config, _input(modality, sizes), _classes(config, sizes["classes"]), encoder)
+        if encoder:
+            found._check_encoder(encoder)
+        return found
+
+    def _check_encoder(self, encoder: "Architecture") -> None:
+        """Raises ModelFileError where this network cannot take the code of an encoder."""
+        if KINDS[self.kind].has_code or not KINDS[encoder.kind].has_code:
             raise ModelFileError("only a classifier stands on an encoder, and only on one")
-        if tokens and shape[:2] != (1, 1):
-            raise ModelFileError(f"{shape} is no shape of texts (1, 1, length)")
-        if encoder and encoder.config.bottleneck == "text":
+        if encoder.config.bottleneck == TEXT:
             raise ModelFileError("its encoder gives texts, not vectors")
-        if encoder and encoder.shape != shape:
+        if encoder.input != self.input:
             raise ModelFileError(
-                f"its images are {shape}, and those of its encoder {encoder.shape}"
+                f"its input is {tuple(self.input)}, and that of its encoder {tuple(encoder.input)}"
             )
-        if encoder and encoder.tokens != tokens:
-            raise ModelFileError(f"it has {tokens} tokens, and its encoder {encoder.tokens}")
-        return cls(config, shape, classes, encoder, tokens)
+
+
+SIZES = ("shape", "length", "tokens", "classes")
+"""What a model file says of a network beside the options that shape it."""
+
+
+def _classes(config: ModelConfig, value: object) -> int:
+    count = 0 if value is None else value
+    if (
+        type(count) is not int
+        or not 0 <= count <= MOST_CLASSES
+        or (count > 0) == KINDS[config.model].has_code
+    ):
+        raise ModelFileError(f"a {config.model} cannot have {value!r} classes")
+    return count
+
+
+def _input(modality: str, sizes: Mapping[str, object]) -> Shape | TextShape:
+    """The shape of the input of a network of a modality. Raises ModelFileError."""
+    shape, length, tokens = (sizes[name] for name in ("shape", "length", "tokens"))
+    if modality != TEXT:
+        if length is not None or tokens is not None:
+            raise ModelFileError("it takes images, which have no tokens")
+        return _shape(shape)
+    if length is None:  # as versions 1 and 2 of the format have it
+        *ones, length = _shape(shape)
+        if ones != [1, 1]:
+            raise ModelFileError(f"{shape!r} is no shape of texts (1, 1, length)")
+    elif shape is not None:
+        raise ModelFileError("it takes text, which has no shape of images")
+    if type(length) is not int or not 1 <= length <= LARGEST_SIDE:
+        raise ModelFileError(f"{length!r} is no length of texts")
+    if type(tokens) is not int or not SPECIAL < tokens <= LARGEST_VOCABULARY:
+        raise ModelFileError(f"a text model cannot have {tokens!r} tokens")
+    return TextShape(length, tokens)
 
 
 def _shape(value: object) -> Shape:

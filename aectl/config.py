@@ -12,18 +12,18 @@ from aectl import options
 from aectl.encodings import conversion, narrow, wide
 from aectl.errors import ConfigError
 from aectl.files import opened
+from aectl.kinds import TEXT, encoding
 from aectl.sections import (
-    OF_RECTIFIERS,
-    TEXT_AUTOENCODER,
     DataConfig,
     LossConfig,
     ModelConfig,
     TrainingConfig,
 )
+from aectl.sparsity import KL, NONE, RULES
 from aectl.spelling import all_spelt
 from aectl.types import Shape
 
-SHORTHAND = {"sparse": ("sparsity", "kl")}
+SHORTHAND = {"sparse": ("sparsity", KL)}
 """A flag that stands for a value of another option."""
 
 WIDTHS = ("hidden", "bottleneck_factor")
@@ -66,12 +66,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.loss.loss == "bce" and self.model.output_activation != "sigmoid":
             raise ConfigError("--loss bce needs --output-activation sigmoid")
-        if self.model.sparsity == "kl" and self.model.code_activation != "sigmoid":
-            raise ConfigError(
-                "--sparse (--sparsity kl) needs --code-activation sigmoid: rho is the mean of"
-                " activations between 0 and 1"
-            )
-        if self.loss.contractive and self.model.sparsity not in ("none", "kl", "l1"):
+        if self.loss.contractive and not RULES[self.model.sparsity].smooth:
             raise ConfigError(
                 f"--contractive needs a smooth code, which --sparsity {self.model.sparsity} has not"
             )
@@ -79,8 +74,8 @@ class Config:
             self._check_k_start(self.training.k_start)
         if self.training.optimizer == "lbfgs":
             self._refuse_chance()
-        if self.loss.aux_k and self.model.model == TEXT_AUTOENCODER:
-            raise ConfigError("--aux-k cannot go with --model text-autoencoder")
+        if self.loss.aux_k and self.model.model in encoding(TEXT):
+            raise ConfigError(f"--aux-k cannot go with --model {self.model.model}")
         if self.training.stack:
             self._refuse_unlike_layers()
 
@@ -99,7 +94,7 @@ class Config:
     def _refuse_unlike_layers(self) -> None:
         """Raises ConfigError where an inner layer could not be trained like the whole."""
         model = self.model
-        if model.sparsity in OF_RECTIFIERS:
+        if RULES[model.sparsity].learns_thresholds:
             raise ConfigError(f"--stack cannot go with --sparsity {model.sparsity}")
         active = max(model.k or 0, self.training.k_start or 0)
         if model.hidden and active > min(model.hidden):
@@ -107,15 +102,15 @@ class Config:
                 f"--stack trains each layer alone, and one of {min(model.hidden)} units is narrower"
                 f" than the {active} that are to be active"
             )
-        if model.sparsity == "kl" or self.loss.loss == "bce":
-            needing = "--sparsity kl" if model.sparsity == "kl" else "--loss bce"
+        if model.sparsity == KL or self.loss.loss == "bce":
+            needing = "--sparsity kl" if model.sparsity == KL else "--loss bce"
             if model.activation != "sigmoid":
                 raise ConfigError(f"--stack and {needing} need --activation sigmoid")
 
     def _refuse_chance(self) -> None:
         """Raises ConfigError where the loss of the same weights is another each time."""
-        if self.model.model == TEXT_AUTOENCODER:
-            raise ConfigError("--optimizer lbfgs cannot go with --model text-autoencoder")
+        if self.model.model in encoding(TEXT):
+            raise ConfigError(f"--optimizer lbfgs cannot go with --model {self.model.model}")
         chance = {
             "noise": self.loss.noise != "none",
             "dropout": self.model.dropout > 0,
@@ -143,7 +138,7 @@ class Config:
             self,
             data=data,
             model=self.model.resolved(width),
-            training=self.training.resolved(trained, self.model.bottleneck == "text"),
+            training=self.training.resolved(trained, self.model.bottleneck == TEXT),
         )
 
     def values(self) -> dict[str, Any]:
@@ -231,7 +226,7 @@ def _coerced(given: Mapping[str, object]) -> dict[str, object]:
             target, stands_for = SHORTHAND[name]
             if not isinstance(value, bool):
                 raise ConfigError(f"{options.flag(name)} must be true or false; {value!r} given")
-            if value and given.get(target, stands_for) == "none":
+            if value and given.get(target, stands_for) == NONE:
                 raise ConfigError(f"{options.flag(name)} and {options.flag(target)} none disagree")
             if value:
                 result.setdefault(target, stands_for)

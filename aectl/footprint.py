@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from aectl.architecture import Architecture
-from aectl.sections import TEXT_AUTOENCODER
+from aectl.kinds import KINDS, TEXT, encoding
+from aectl.types import TextShape
 
 FLOAT = 4
 ROWS = 32
@@ -29,7 +30,7 @@ def activation_bytes(architecture: Architecture) -> int:
     pre-activations and output of the largest layer.
     """
     below = activation_bytes(architecture.encoder) if architecture.encoder else 0
-    if architecture.tokens:
+    if isinstance(architecture.input, TextShape):
         return below + FLOAT * _values_of_text(architecture)
     pixels = math.prod(architecture.shape)
     layer = max((a + 2 * b for a, b in pairwise(_widths(architecture))), default=0)
@@ -40,14 +41,14 @@ def measuring_bytes(architecture: Architecture) -> int:
     """Bytes for measuring one input, in addition to the activations: for an image, the first image
     and the sum of all as 64-bit floats; for a text, three copies of its logits.
     """
-    if architecture.kind == TEXT_AUTOENCODER:
-        return logits_bytes(architecture.tokens, architecture.shape[2])
+    if architecture.kind in encoding(TEXT):
+        return logits_bytes(architecture.text)
     return 0 if architecture.classes else 3 * FLOAT * math.prod(architecture.shape)
 
 
-def logits_bytes(tokens: int, length: int) -> int:
+def logits_bytes(text: TextShape) -> int:
     """Bytes of the logits of a text, their softmax and its logarithm, at each position."""
-    return 3 * FLOAT * tokens * (length + 1)
+    return 3 * FLOAT * text.tokens * (text.length + 1)
 
 
 def _widths(architecture: Architecture) -> Iterator[int]:
@@ -58,7 +59,7 @@ def _widths(architecture: Architecture) -> Iterator[int]:
         yield architecture.encoder.code_size
     else:
         yield channels * height * width
-    if architecture.kind == "conv-autoencoder":
+    if KINDS[architecture.kind].convolutional:
         for count in hidden[:-1]:
             height, width = (height + 1) // 2, (width + 1) // 2
             yield count * height * width
@@ -73,10 +74,10 @@ def _values_of_text(architecture: Architecture) -> int:
     """Floats for one text: for each token the gates and states of the recurrent layers, and for
     each position of a shorter text six times the size of the vocabulary.
     """
-    config, length, tokens = architecture.config, architecture.shape[2], architecture.tokens
-    if architecture.kind == "classifier":
+    config, (length, tokens) = architecture.config, architecture.text
+    if architecture.classes:
         return sum(architecture.hidden) + architecture.classes
     states = length * (16 * architecture.hidden[0] + 8 * architecture.code_size)
-    if config.bottleneck == "text":
+    if config.bottleneck == TEXT:
         return states + 6 * tokens * max(1, math.ceil(length * config.ratio))
     return states + 3 * tokens

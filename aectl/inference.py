@@ -35,10 +35,10 @@ PART = 250
 
 
 class Encoded(NamedTuple):
-    """code: (n, code_size)."""
+    """A batch with what a network encodes it to, rows beyond those of the batch included."""
 
-    batch: InputBatch
-    code: Floats
+    batch: Any
+    code: Any
 
 
 class Reconstructed(NamedTuple):
@@ -46,6 +46,15 @@ class Reconstructed(NamedTuple):
 
     batch: InputBatch
     reconstruction: Floats
+
+    def first(self, count: int) -> "Reconstructed":
+        """Those of the first so many images."""
+        batch = self.batch._replace(
+            paths=self.batch.paths[:count],
+            images=self.batch.images[:count],
+            labels=self.batch.labels[:count],
+        )
+        return Reconstructed(batch, self.reconstruction[:count])
 
 
 class Classified(NamedTuple):
@@ -96,8 +105,8 @@ def _of_length_one(code: Tensor) -> Tensor:
 
 CODE = Features()
 
-Full = Callable[[Any, torch.device, AnyNetwork], Tensor]
-"""Makes a tensor of a batch, of as many rows whatever the batch has."""
+ToTensor = Callable[[Any], Tensor]
+"""Makes the input of a network of a batch, of as many rows whatever the batch has."""
 
 
 def to_tensor(images: Pixels, device: torch.device) -> Tensor:
@@ -128,39 +137,49 @@ def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
         )
 
 
-def _full(batch: InputBatch, device: torch.device, network: AnyNetwork) -> Tensor:
-    """The images of a batch, (n, channels, height, width), filled up with black ones."""
+def image_tensor(batch: InputBatch, rows: int, device: torch.device) -> Tensor:
+    """The images of a batch, (rows, channels, height, width), filled up with black ones."""
     count, *shape = batch.images.shape
-    missing = np.zeros((rows_of(batch.size, network) - count, *shape), np.uint8)
+    missing = np.zeros((rows - count, *shape), np.uint8)
     images = np.concatenate([batch.images, missing]) if len(missing) else batch.images
     return to_tensor(images, device)
 
 
+def on_device(
+    network: AnyNetwork,
+    device: torch.device,
+    tensor: Callable[[Any, int, torch.device], Tensor] = image_tensor,
+) -> ToTensor:
+    """Moves a network to a device, to be used there; returns what makes its input of a batch.
+
+    `tensor` makes it with the number of rows that it is given; by default, of images.
+    """
+    network.to(device).eval()
+    return lambda batch: tensor(batch, rows_of(batch.size, network), device)
+
+
 @torch.inference_mode()
 def encode(
-    network: AutoencoderBase,
-    batches: Iterable[InputBatch],
-    device: torch.device,
-    features: Features = CODE,
+    network: Any, batches: Iterable[Any], to_tensor: ToTensor, layer: int | None = None
 ) -> Iterator[Encoded]:
-    """The features of every image; by default, its code."""
-    network.to(device).eval()
+    """Each batch with the codes that a network gives for its tensor, or with the output of a hidden
+    layer; rows beyond those of the batch are of no input.
+    """
+    of_layer = {} if layer is None else {"layer": layer}
     for batch in batches:
-        code = network.encode(_full(batch, device, network), features.layer)
-        yield Encoded(batch, features.of(code)[: len(batch.paths)])
+        yield Encoded(batch, network.encode(to_tensor(batch), **of_layer))
 
 
 @torch.inference_mode()
 def reconstruct(
-    network: AutoencoderBase, batches: Iterable[InputBatch], device: torch.device
+    network: AutoencoderBase, batches: Iterable[InputBatch], to_tensor: ToTensor
 ) -> Iterator[Reconstructed]:
     """The reconstruction of every image.
 
     Raises ModelFileError where it, or the code, is not finite.
     """
-    network.to(device).eval()
     for batch in batches:
-        code = network.encode(_full(batch, device, network))
+        code = network.encode(to_tensor(batch))
         kept = slice(len(batch.paths))
         reconstruction = network.decode(code)[kept]
         refuse_overflow(code[kept], reconstruction)
@@ -245,16 +264,11 @@ def parts(images: NDArray[Any], network: AnyNetwork) -> Iterator[NDArray[Any]]:
 
 @torch.inference_mode()
 def classify(
-    network: Classifier,
-    batches: Iterable[Any],
-    device: torch.device,
-    top_k: int = 1,
-    full: Full = _full,
+    network: Classifier, batches: Iterable[Any], to_tensor: ToTensor, top_k: int = 1
 ) -> Iterator[Classified]:
-    """The `top_k` likeliest classes of every image, or text; `full` gives the tensor of a batch."""
-    network.to(device).eval()
+    """The `top_k` likeliest classes of every input."""
     for batch in batches:
-        probabilities = network.probabilities(full(batch, device, network))[: len(batch.paths)]
+        probabilities = network.probabilities(to_tensor(batch))[: len(batch.paths)]
         found = probabilities.topk(top_k)
         yield Classified(batch, found.indices.cpu().numpy(), found.values.cpu().numpy())
 
@@ -263,13 +277,12 @@ def classify(
 def measure(
     network: AutoencoderBase,
     batches: Iterable[InputBatch],
-    device: torch.device,
+    to_tensor: ToTensor,
     metrics: ReconstructionMetrics,
 ) -> Iterator[Measured]:
     """Every image goes into `metrics`. Raises ModelFileError for results that are not finite."""
-    network.to(device).eval()
     for batch in batches:
-        images = _full(batch, device, network)
+        images = to_tensor(batch)
         whole = network.encode(images)
         kept = slice(len(batch.paths))
         code = whole[kept]
@@ -282,25 +295,23 @@ def measure(
 def measure_labels(
     network: Classifier,
     batches: Iterable[Any],
-    device: torch.device,
+    to_tensor: ToTensor,
     metrics: ClassificationMetrics,
     classes: tuple[str, ...],
-    full: Full = _full,
 ) -> Iterator[Measured]:
-    """Every image, or text, and its label go into `metrics`; `full` gives the tensor of a batch.
+    """Every input and its label go into `metrics`.
 
     Raises DataError for a label of no class, unless the metrics count and leave out such, and where
     nothing is left; ModelFileError for results that are not finite.
     """
     numbers = {name: number for number, name in enumerate(classes)}
-    network.to(device).eval()
     measured = 0
     for batch in batches:
         known = _of_known_classes(batch, numbers, metrics)
         if not known.paths:
             continue
         labels = torch.tensor([numbers[label] for label in known.labels])
-        found = network.probabilities(full(known, device, network))[: len(known.paths)].max(1)
+        found = network.probabilities(to_tensor(known))[: len(known.paths)].max(1)
         refuse_overflow(found.values)
         predictions = found.indices.cpu()
         metrics.update(predictions, labels)

@@ -19,7 +19,7 @@ from aectl import footprint, metadata, run_files, tensor_file
 from aectl.architecture import Architecture
 from aectl.errors import ConfigError, ModelFileError
 from aectl.files import opened, replacing
-from aectl.types import Shape
+from aectl.types import Shape, TextShape
 from aectl.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from aectl.models import Network
 
-FORMAT_VERSION = 2
-"""Version 1 had no digest of the description."""
+FORMAT_VERSION = 3
+"""Version 1 had no digest of the description; 1 and 2 gave text a shape of images."""
 
 KEY = "aectl"
 FIELDS = (
@@ -72,9 +72,15 @@ class ModelCard:
         return self.architecture.shape
 
     @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the training; none where the file does not tell them."""
+        options: Mapping[str, Any] = self.training.get("options", {})
+        return options
+
+    @property
     def dataset(self) -> str:
         """The dataset or the folder that the model was trained on."""
-        word: str = self.training.get("options", {}).get("dataset", "")
+        word: str = self.options.get("dataset", "")
         return word
 
     def to_json(self) -> dict[str, Any]:
@@ -93,9 +99,9 @@ class ModelCard:
         }
 
     def _preprocessing(self) -> dict[str, Any]:
+        if isinstance(self.architecture.input, TextShape):
+            return {"length": self.architecture.input.length, **OF_TEXTS}
         channels, height, width = self.shape
-        if self.architecture.tokens:
-            return {"length": width, **OF_TEXTS}
         values = {} if self.value_range is None else {"value_range": list(self.value_range)}
         sides = {"channels": channels, "height": height, "width": width}
         return {**sides, **PREPROCESSING, **values}
@@ -117,7 +123,7 @@ class ModelCard:
             _classes(described.get("classes"), architecture.classes),
             metadata.training(described.get("training")),
             _sha256(described.get("weights_sha256")),
-            _vocabulary(described.get("vocabulary"), architecture.tokens),
+            _vocabulary(described.get("vocabulary"), architecture),
             _value_range(described.get("preprocessing")),
             version,
         )
@@ -129,8 +135,13 @@ class ModelCard:
 
     def _check_guesses(self) -> None:
         """Raises ModelFileError where a guess that texts are measured against is no text of it."""
+        text = self.architecture.input
         for name, guess in self.training.get("baselines", {}).items():
-            if len(guess) != self.shape[2] or max(guess, default=0) >= self.architecture.tokens:
+            if (
+                not isinstance(text, TextShape)
+                or len(guess) != text.length
+                or max(guess, default=0) >= text.tokens
+            ):
                 raise ModelFileError(f"training.baselines.{metadata.shown(name)} is no text of it")
 
 
@@ -161,12 +172,13 @@ def _sha256(value: object) -> str | None:
     raise ModelFileError(f"{metadata.shown(value)} is not a SHA-256 digest")
 
 
-def _vocabulary(value: object, tokens: int) -> Vocabulary | None:
-    if not tokens:
+def _vocabulary(value: object, architecture: Architecture) -> Vocabulary | None:
+    if not isinstance(architecture.input, TextShape):
         if value is not None:
             raise ModelFileError("it has a vocabulary, but is not a text model")
         return None
     vocabulary = Vocabulary.from_json(value)
+    tokens = architecture.input.tokens
     if len(vocabulary) != tokens:
         raise ModelFileError(f"its vocabulary has {len(vocabulary)} tokens, its network {tokens}")
     return vocabulary

@@ -17,7 +17,7 @@ from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.language import LanguageModel, with_end
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
 from aectl.penalties import Penalty, Trace, penalties_of, uncompiled
-from aectl.sections import TEXT_AUTOENCODER
+from aectl.sparsity import KL, NONE
 
 QUALITY_STEPS = 1000
 """Steps over which the weight of the quality of a shorter text rises from 0."""
@@ -95,7 +95,7 @@ def _is_plain(config: Config) -> bool:
     """Whether the loss is half the squared error and, at most, the KL penalty."""
     return (
         config.loss.loss == "mse"
-        and config.model.sparsity in ("none", "kl")
+        and config.model.sparsity in (NONE, KL)
         and not config.loss.contractive
         and config.training.optimizer != "lbfgs"
         and not config.training.compile
@@ -120,7 +120,7 @@ def _in_place(
         fused = known[network]
         if fused is None:
             return None
-        found = fused(inputs, images, penalty if config.model.sparsity == "kl" else None)
+        found = fused(inputs, images, penalty if config.model.sparsity == KL else None)
         parts = {"reconstruction": found.reconstruction}
         if found.penalty is not None:
             parts["sparsity"] = found.penalty
@@ -212,7 +212,7 @@ def language_modelling(network: LanguageModel, batch: Batch) -> tuple[Tensor, Pa
 
 OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor]], Objective]] = {
     "classifier": classification,
-    TEXT_AUTOENCODER: text_reconstruction,
+    "text-autoencoder": text_reconstruction,
 }
 """The objectives of the models that are no autoencoders of images."""
 

@@ -4,27 +4,20 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from aectl import options
+from aectl import kinds, options
 from aectl.decoding import MAX_PIXELS, REFUSE, TRUNCATED
 from aectl.errors import ConfigError
+from aectl.kinds import IMAGES, KINDS, TEXT
 from aectl.options import option
+from aectl.sparsity import KL, NONE, RULES, with_trait
 
-AUTOENCODERS = ("autoencoder", "conv-autoencoder")
-TEXT_AUTOENCODER = "text-autoencoder"
-OF_IMAGES = (*AUTOENCODERS, "classifier")
-WITH_A_CODE = (*AUTOENCODERS, TEXT_AUTOENCODER)
 ACTIVATIONS = (
     "relu", "leaky-relu", "gelu", "silu", "elu", "softplus", "tanh", "sigmoid", "linear",
 )  # fmt: skip
-SPARSITIES = ("kl", "l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
-THRESHOLDED = ("l1", "topk", "batch-topk", "jumprelu", "gated")
-OF_RECTIFIERS = ("jumprelu", "gated")
 OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 LEAST_STEPS, LEAST_LM_STEPS = 2_000, 800
 FULL_BATCH_STEPS = 100
 USUAL_ACTIVITY = 0.05
-USUAL_RECURRENT = {"vector": (256, 256), "text": (256,)}
-WIDEST_CLASSIFIER = 2048
 
 
 class Section:
@@ -56,14 +49,14 @@ class DataConfig(Section):
         None,
         "Resize images to HEIGHTxWIDTH pixels.",
         lengths=(1, 2), at_least=1, at_most=4096, form=f"{options.SIDES}, or one number for both",
-        when=("model", OF_IMAGES),
+        when=("model", kinds.reading(IMAGES)),
         unset="the dataset's own; at most 32x32 for a folder",
     )  # fmt: skip
     channels: int | None = option(
         None,
         "1 or 3: grey, or colour.",
         choices=(1, 3),
-        when=("model", OF_IMAGES),
+        when=("model", kinds.reading(IMAGES)),
         unset="the dataset's own",
     )  # fmt: skip
     value_range: tuple[float, float] | None = option(
@@ -71,20 +64,20 @@ class DataConfig(Section):
         "The values of black and of white in image files, where their format does not state them; "
         "the model stores them.",
         lengths=(2, 2), form="LOW,HIGH",
-        when=("model", OF_IMAGES),
+        when=("model", kinds.reading(IMAGES)),
         unset="those of the format",
     )  # fmt: skip
     max_pixels: int = option(
         MAX_PIXELS,
         "Maximum number of pixels of an image file; larger ones are left out.",
         at_least=1,
-        when=("model", OF_IMAGES),
+        when=("model", kinds.reading(IMAGES)),
     )
     truncated: str = option(
         REFUSE,
         "Truncated JPEGs: leave them out (refuse), or read them as far as they go (keep).",
         choices=TRUNCATED,
-        when=("model", OF_IMAGES),
+        when=("model", kinds.reading(IMAGES)),
     )
     validation: float = option(
         0.0,
@@ -113,32 +106,32 @@ class DataConfig(Section):
         None,
         "Labelled images from which a classifier learns, as many of each class, drawn at random.",
         at_least=1,
-        when=("model", ("classifier",)),
+        when=("model", kinds.OF_CLASSES),
         unset="all",
     )
     shift: int = option(
         0,
         "Pixels by which training images are moved at most, each way at random.",
         at_least=0, at_most=1000,
-        when=("model", OF_IMAGES),
+        when=("model", kinds.reading(IMAGES)),
     )  # fmt: skip
     length: int = option(
         20,
         "Tokens of a text, pieces of words, at the most; of a longer line, parts are learnt from.",
         at_least=1, at_most=4096,
-        when=("model", (TEXT_AUTOENCODER,)),
+        when=("model", kinds.encoding(TEXT)),
     )  # fmt: skip
     vocabulary: int = option(
         2000,
         "Tokens that are learnt from the text, all bytes among them.",
         at_least=300, at_most=65_536,
-        when=("model", (TEXT_AUTOENCODER,)),
+        when=("model", kinds.encoding(TEXT)),
     )  # fmt: skip
     swap: float = option(
         0.2,
         "Part of the training tokens that others take the place of, in input and target alike.",
         at_least=0, at_most=1,
-        when=("model", (TEXT_AUTOENCODER,)),
+        when=("model", kinds.encoding(TEXT)),
         instead=(("bottleneck", "text", 0.0),),
     )  # fmt: skip
 
@@ -157,7 +150,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """Which network, and how wide."""
 
-    model: str = option("autoencoder", "What is trained.", choices=(*OF_IMAGES, TEXT_AUTOENCODER))
+    model: str = option("autoencoder", "What is trained.", choices=kinds.NAMES)
     hidden: tuple[int, ...] | None = option(
         None,
         "Widths from the input to the code, mirrored by the decoder: 1000,500,250,30. "
@@ -173,8 +166,8 @@ class ModelConfig(Section):
         "vector",
         "What a text goes through: vector, a code; or text, a shorter one, whose words are drawn by"
         " the straight-through Gumbel-softmax.",
-        choices=("vector", "text"),
-        when=("model", (TEXT_AUTOENCODER,)),
+        choices=kinds.BOTTLENECKS,
+        when=("model", kinds.encoding(TEXT)),
     )
     ratio: float = option(
         0.5,
@@ -192,23 +185,23 @@ class ModelConfig(Section):
         None,
         "Width of the input over the width of the code, where --hidden is not given.",
         at_least=0.01,
-        when=("model", AUTOENCODERS),
+        when=("model", kinds.encoding(IMAGES)),
         unset="2; 8 with --model conv-autoencoder",
     )
     sparsity: str = option(
-        "none",
+        NONE,
         "What makes the code sparse. Penalties, weighed by --beta: kl (sum_j KL(rho || rho_hat_j)) "
         "and l1 (sum_j |code_j|). Only the largest stay: topk (of an image), batch-topk (of a "
         "batch), wta (of a unit over a batch). Learnt thresholds: jumprelu and gated, with a "
         "penalty weighed by --beta.",
-        choices=("none", *SPARSITIES),
-        when=("model", WITH_A_CODE),
+        choices=tuple(RULES),
+        when=("model", kinds.WITH_A_CODE),
     )
     k: int | None = option(
         None,
         "Units of the code that stay active for an image or a text.",
         at_least=1,
-        when=("sparsity", ("topk", "batch-topk")),
+        when=("sparsity", with_trait("keeps_k")),
         unset="a twentieth of the code's units",
     )
     alpha: float = option(
@@ -233,32 +226,31 @@ class ModelConfig(Section):
         "relu",
         "Activation of the inner layers.",
         choices=ACTIVATIONS,
-        when=("model", OF_IMAGES),
+        when=("model", kinds.reading(IMAGES)),
     )
     code_activation: str = option(
         "relu",
         "Activation of the code.",
         choices=ACTIVATIONS,
-        when=("model", WITH_A_CODE),
+        when=("model", kinds.WITH_A_CODE),
         instead=(
-            ("sparsity", "kl", "sigmoid"),
-            *(("sparsity", kind, "relu") for kind in SPARSITIES if kind != "kl"),
-            ("model", TEXT_AUTOENCODER, "tanh"),
+            *(("sparsity", name, RULES[name].activation) for name in with_trait("activation")),
+            *(("model", name, "tanh") for name in kinds.encoding(TEXT)),
         ),
     )
     output_activation: str = option(
         "clamp",
         "Activation of the reconstruction; clamp holds it within [0, 1].",
         choices=("clamp", "sigmoid", "linear"),
-        when=("model", AUTOENCODERS),
+        when=("model", kinds.encoding(IMAGES)),
         instead=(("loss", "bce", "sigmoid"), ("loss", "softmax-kl", "linear")),
     )
     center: bool = option(
         True,
         "The encoder sees what an image differs by from the mean of the training images, and the "
         "decoder begins at that mean. Without it, most units die on bright images.",
-        when=("model", AUTOENCODERS),
-        instead=(("sparsity", "kl", False),),
+        when=("model", kinds.encoding(IMAGES)),
+        instead=(("sparsity", KL, False),),
     )
     tied: bool = option(
         False,
@@ -281,51 +273,49 @@ class ModelConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.sparsity in OF_RECTIFIERS and self.code_activation != "relu":
-            raise ConfigError(f"--sparsity {self.sparsity} needs --code-activation relu")
+        rule = RULES[self.sparsity]
+        if rule.needs_it and self.code_activation != rule.activation:
+            because = f": {rule.because}" if rule.because else ""
+            raise ConfigError(
+                f"--sparsity {self.sparsity} needs --code-activation {rule.activation}{because}"
+            )
         if self.sparsity == "gated" and self.tied:
             raise ConfigError(
                 "--sparsity gated cannot go with --tied: its decoder needs its own weights"
             )
         if self.hidden and (self.k or 0) > self.hidden[-1]:
             raise ConfigError(f"--k is {self.k}, and the code has {self.hidden[-1]} units")
-        if self.sparsity == "gated" and self.model == TEXT_AUTOENCODER:
-            raise ConfigError("--sparsity gated cannot go with --model text-autoencoder")
-        if self.sparsity != "none" and self.bottleneck == "text":
+        if self.sparsity == "gated" and self._kind.bottlenecks:
+            raise ConfigError(f"--sparsity gated cannot go with --model {self.model}")
+        if self.sparsity != NONE and self.bottleneck == TEXT:
             raise ConfigError("--sparsity is of a vector; --bottleneck text has --lambda-s")
-        least, most = self._width_count()
+        self._check_width_count()
+
+    @property
+    def _kind(self) -> kinds.Kind:
+        return KINDS[self.model]
+
+    def _check_width_count(self) -> None:
+        """Raises ConfigError where `hidden` has too few widths, or too many."""
+        exactly = self._kind.bottlenecks.get(self.bottleneck)
+        least = self._kind.fewest_widths if exactly is None else len(exactly)
+        most = math.inf if exactly is None else len(exactly)
         if self.hidden is not None and not least <= len(self.hidden) <= most:
             wanted = f"at least {least}" if most > least else f"exactly {least}"
-            through = f" --bottleneck {self.bottleneck}" if self.model == TEXT_AUTOENCODER else ""
+            through = f" --bottleneck {self.bottleneck}" if exactly else ""
             raise ConfigError(
                 f"--hidden must name {wanted} width{'s' * (least > 1)} for --model"
                 f" {self.model}{through}; {len(self.hidden)} given"
             )
 
-    def _width_count(self) -> tuple[int, float]:
-        """How many widths `hidden` has, at the least and at the most."""
-        if self.model == TEXT_AUTOENCODER:
-            exactly = len(USUAL_RECURRENT[self.bottleneck])
-            return exactly, exactly
-        return {"classifier": 0, "conv-autoencoder": 2}.get(self.model, 1), math.inf
-
     def resolved(self, width: int) -> "ModelConfig":
         """With `hidden` and `k` filled in for an input of `width` numbers."""
-        widths = self.hidden if self.hidden is not None else self._usual_widths(width)
+        usual = self._kind.widths(width, self.bottleneck_factor, self.bottleneck)
+        widths = self.hidden if self.hidden is not None else usual
         k = self.k
-        if k is None and self.sparsity in ("topk", "batch-topk"):
+        if k is None and RULES[self.sparsity].keeps_k:
             k = max(1, round(USUAL_ACTIVITY * widths[-1]))
         return dataclasses.replace(self, hidden=widths, k=k, bottleneck_factor=None)
-
-    def _usual_widths(self, width: int) -> tuple[int, ...]:
-        usual = 8.0 if self.model == "conv-autoencoder" else 2.0
-        code = max(1, round(width / (self.bottleneck_factor or usual)))
-        return {
-            "autoencoder": (code,),
-            "conv-autoencoder": (32, 64, code),
-            "classifier": (min(2 * width, WIDEST_CLASSIFIER),) * 2,
-            TEXT_AUTOENCODER: USUAL_RECURRENT[self.bottleneck],
-        }[self.model]
 
 
 @dataclass(frozen=True)
@@ -337,32 +327,32 @@ class LossConfig(Section):
         "Reconstruction loss an image: mse (half the squared error, summed), bce (cross-entropy, "
         "summed) or softmax-kl (KL divergence between the softmaxes of input and output).",
         choices=("mse", "bce", "softmax-kl"),
-        when=("model", AUTOENCODERS),
+        when=("model", kinds.encoding(IMAGES)),
     )
     rho: float = option(
-        0.05, "Mean activation wanted of each unit.", above=0, below=1, when=("sparsity", ("kl",))
+        0.05, "Mean activation wanted of each unit.", above=0, below=1, when=("sparsity", (KL,))
     )
     beta: float = option(
-        3.0,
+        RULES[KL].beta,
         "Weight of the sparsity penalty.",
         at_least=0,
-        when=("sparsity", ("kl", "l1", "jumprelu", "gated")),
-        instead=tuple(("sparsity", kind, 0.1) for kind in ("l1", "jumprelu", "gated")),
+        when=("sparsity", with_trait("beta")),
+        instead=tuple(("sparsity", name, RULES[name].beta) for name in with_trait("beta")),
     )
     aux_k: int = option(
         0,
         "Units, of those long not active, that learn what the active ones leave unexplained.",
         at_least=0,
-        when=("sparsity", ("topk", "batch-topk", "jumprelu")),
+        when=("sparsity", with_trait("auxiliary")),
     )
     revive: float = option(
         0.0,
         "Weight of a pull on units long not active, towards the image that excites them most.",
         at_least=0,
-        when=("sparsity", THRESHOLDED),
+        when=("sparsity", with_trait("can_die")),
         instead=(
             ("optimizer", "lbfgs", 0.0),
-            *(("sparsity", kind, 0.001) for kind in THRESHOLDED),
+            *(("sparsity", name, 0.001) for name in with_trait("can_die")),
         ),
     )
     noise: str = option(
@@ -370,7 +360,7 @@ class LossConfig(Section):
         "Noise on the input, while the target stays clean: masking (pixels set to 0), "
         "salt-and-pepper (to 0 or 1) or gaussian.",
         choices=("none", "masking", "salt-and-pepper", "gaussian"),
-        when=("model", AUTOENCODERS),
+        when=("model", kinds.encoding(IMAGES)),
     )
     noise_level: float = option(
         0.25,
@@ -395,7 +385,7 @@ class LossConfig(Section):
         0.0,
         "Weight of the contractive penalty, the squared Frobenius norm of d code / d input.",
         at_least=0,
-        when=("model", AUTOENCODERS),
+        when=("model", kinds.encoding(IMAGES)),
     )
 
 
@@ -424,7 +414,7 @@ class TrainingConfig(Section):
         above=0,
         instead=(
             ("optimizer", "lbfgs", 1.0),
-            ("sparsity", "kl", 0.01),
+            ("sparsity", KL, 0.01),
             ("optimizer", "sgd", 0.03),
             ("model", "classifier", 0.001),
         ),
@@ -442,7 +432,10 @@ class TrainingConfig(Section):
         "Largest norm of a step's gradient; a longer one is scaled down to it.",
         above=0,
         when=("optimizer", OF_BATCHES),
-        instead=(("optimizer", "lbfgs", None), ("model", TEXT_AUTOENCODER, 20.0)),
+        instead=(
+            ("optimizer", "lbfgs", None),
+            *(("model", name, 20.0) for name in kinds.encoding(TEXT)),
+        ),
         unset="none",
     )
     precision: str = option(
@@ -473,7 +466,7 @@ class TrainingConfig(Section):
         None,
         "Active units at first; their number falls to --k over the first half of training.",
         at_least=1,
-        when=("sparsity", ("topk", "batch-topk")),
+        when=("sparsity", with_trait("keeps_k")),
         unset="--k",
     )
     decoder_columns: str = option(
@@ -481,8 +474,8 @@ class TrainingConfig(Section):
         "What each unit adds to the decoder's first layer, after each step: free, unit-norm or "
         "orthonormal.",
         choices=("free", "unit-norm", "orthonormal"),
-        when=("model", AUTOENCODERS),
-        instead=tuple(("sparsity", kind, "unit-norm") for kind in ("l1", "jumprelu", "gated")),
+        when=("model", kinds.encoding(IMAGES)),
+        instead=tuple(("sparsity", name, "unit-norm") for name in with_trait("unit_norm")),
     )
     lm_epochs: int | None = option(
         None,
@@ -510,7 +503,7 @@ class TrainingConfig(Section):
     encoder: str | None = option(
         None,
         "Trained autoencoder whose code the classifier sees instead of pixels.",
-        when=("model", ("classifier",)),
+        when=("model", kinds.OF_CLASSES),
         unset="none",
         is_path=True,
     )

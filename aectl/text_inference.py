@@ -10,22 +10,15 @@ from torch import Tensor
 
 from aectl import footprint
 from aectl.data.texts import TextBatch
-from aectl.inference import CODE, AnyNetwork, Features, refuse_overflow, rows_of
+from aectl.inference import ToTensor, refuse_overflow
 from aectl.metrics import TextMetrics
 from aectl.models import TextNetwork, ThroughVector
 from aectl.models.language import with_end
 from aectl.models.text_autoencoder import Bottleneck, shorter_text
+from aectl.types import TextShape
 from aectl.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
-
-
-class EncodedTexts(NamedTuple):
-    """The codes of a batch: vectors, (n, code_size), or n shorter texts."""
-
-    batch: TextBatch
-    code: Floats | None
-    shorter: list[str] | None
 
 
 class ReconstructedTexts(NamedTuple):
@@ -39,6 +32,19 @@ class ReconstructedTexts(NamedTuple):
     shorter: list[str] | None
     reconstruction: list[str]
 
+    def first(self, count: int) -> "ReconstructedTexts":
+        """Those of the first so many texts."""
+        shorter = None if self.shorter is None else self.shorter[:count]
+        batch = self.batch._replace(
+            paths=self.batch.paths[:count],
+            texts=self.batch.texts[:count],
+            labels=self.batch.labels[:count],
+            tokens=self.batch.tokens[:count],
+        )
+        return ReconstructedTexts(
+            batch, self.original[:count], shorter, self.reconstruction[:count]
+        )
+
 
 class MeasuredTexts(NamedTuple):
     """A batch that has been measured: the `token_accuracy` of each text, (n,)."""
@@ -48,35 +54,18 @@ class MeasuredTexts(NamedTuple):
 
 
 @torch.inference_mode()
-def encode(
-    network: TextNetwork,
-    batches: Iterable[TextBatch],
-    device: torch.device,
-    vocabulary: Vocabulary,
-    features: Features = CODE,
-) -> Iterator[EncodedTexts]:
-    """The code of every text; a vector as `features` says."""
-    network.to(device).eval()
-    for batch in batches:
-        code, count = network.encode(full(batch, device, network)), len(batch.paths)
-        vector = features.of(code)[:count] if isinstance(code, Tensor) else None
-        yield EncodedTexts(batch, vector, _shorter(code, count, vocabulary))
-
-
-@torch.inference_mode()
 def reconstruct(
     network: TextNetwork,
     batches: Iterable[TextBatch],
-    device: torch.device,
+    to_tensor: ToTensor,
     vocabulary: Vocabulary,
 ) -> Iterator[ReconstructedTexts]:
     """What the decoder writes of every text, and the shorter text that it went through, if any.
 
     Raises ModelFileError for a code that is not finite.
     """
-    network.to(device).eval()
     for batch in batches:
-        code: Any = network.encode(full(batch, device, network))
+        code: Any = network.encode(to_tensor(batch))
         refuse_overflow(code if isinstance(code, Tensor) else code.log_probabilities)
         count = len(batch.paths)
         original = [vocabulary.decode(row) for row in batch.tokens.tolist()]
@@ -89,13 +78,12 @@ def reconstruct(
 def measure(
     network: TextNetwork,
     batches: Iterable[TextBatch],
-    device: torch.device,
+    to_tensor: ToTensor,
     metrics: TextMetrics,
 ) -> Iterator[MeasuredTexts]:
     """Every text goes into `metrics`. Raises ModelFileError for results that are not finite."""
-    network.to(device).eval()
     for batch in batches:
-        accuracy = measure_tokens(network, full(batch, device, network), metrics, len(batch.paths))
+        accuracy = measure_tokens(network, to_tensor(batch), metrics, len(batch.paths))
         refuse_overflow(np.array(metrics.nats))
         yield MeasuredTexts(batch, accuracy.float().cpu().numpy())
 
@@ -109,7 +97,7 @@ def measure_tokens(
     Where the logits of some texts would need much memory, they are measured one by one. Returns the
     part of the tokens of each that is written in its place: (count,).
     """
-    of_a_text = footprint.logits_bytes(len(network.embedding.weight), tokens.shape[1])
+    of_a_text = footprint.logits_bytes(TextShape(tokens.shape[1], len(network.embedding.weight)))
     if footprint.ROWS * of_a_text > footprint.ROOM:
         each = torch.split(tokens[:count], 1)
         return torch.cat([_measure_at_once(network, one, metrics, 1) for one in each])
@@ -133,11 +121,10 @@ def _measure_at_once(
     return metrics.update(tokens[kept], ended, logits[kept], written[kept])
 
 
-def full(batch: TextBatch, device: torch.device, network: AnyNetwork) -> Tensor:
-    """The tokens of a batch, (n, length), filled up with copies of its first text."""
-    missing = rows_of(batch.size, network) - len(batch.tokens)
-    filled = np.concatenate([batch.tokens, np.repeat(batch.tokens[:1], missing, 0)])
-    return torch.from_numpy(filled).to(device)
+def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:
+    """The tokens of a batch, (rows, length), filled up with copies of its first text."""
+    copies = np.repeat(batch.tokens[:1], rows - len(batch.tokens), 0)
+    return torch.from_numpy(np.concatenate([batch.tokens, copies])).to(device)
 
 
 def _shorter(code: Tensor | Bottleneck, count: int, vocabulary: Vocabulary) -> list[str] | None:

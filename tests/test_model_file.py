@@ -32,6 +32,7 @@ from aectl.model_file import (
     verify,
 )
 from aectl.sections import ModelConfig
+from aectl.types import TextShape
 from aectl.vocabulary import Vocabulary
 
 SHAPE = (1, 4, 5)
@@ -153,7 +154,7 @@ def test_safetensors_itself_reads_the_file_and_its_metadata_is_json(kind, tmp_pa
         described = json.loads(file.metadata()["aectl"])
     channels, height, width = card.shape
     assert set(described) == {*DESCRIPTION, "weights_sha256", "sha256"}
-    assert described["format_version"] == 2
+    assert described["format_version"] == 3
     assert described["kind"] == card.architecture.config.model
     assert described["preprocessing"] | {"channels": channels} == described["preprocessing"]
     assert (described["preprocessing"]["height"], described["preprocessing"]["width"]) == (
@@ -331,7 +332,7 @@ DESCRIPTIONS = {
     "a list": ("[1]", "not a JSON object"),
     "null": ("null", "not a JSON object"),
     "no version": (without("format_version"), "format version"),
-    "a newer version": (changed("format_version", to=3), "format version 3"),
+    "a newer version": (changed("format_version", to=4), "format version 4"),
     "a far newer version": (changed("format_version", to=10**9), "format version 1000000000"),
     "a version of 30 digits": (changed("format_version", to=10**30), "too large: 1000000"),
     "version 0": (changed("format_version", to=0), "format version"),
@@ -519,7 +520,7 @@ def test_bytes_that_are_no_utf8_are_spelt_out_where_a_model_is_saved(tmp_path):
 FORMATS = Path(__file__).parent / "formats"
 
 
-@pytest.mark.parametrize("name", ["1-dense", "1-classifier", "1-text", "2-dense", "2-text"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in FORMATS.iterdir()))
 def test_a_file_of_each_format_version_stays_readable(name):
     path = FORMATS / f"{name}.safetensors"
     network, card = load(path)
@@ -528,13 +529,21 @@ def test_a_file_of_each_format_version_stays_readable(name):
     assert verify(path) == (True, version > 1)
     assert card.training["options"]["model"] == card.architecture.kind
     assert card.training["versions"]["aectl"] == "0.1.0"
-    if name.endswith("text"):
+    if "text" in name:
         (tokens,) = card.vocabulary.encode(["the cat"])
         row = torch.tensor([(tokens + [0] * 5)[:5]])
-        assert network.encode(row).shape == (1, 3)
+        assert card.architecture.text == (5, len(card.vocabulary))
+        made = network(row) if "classifier" in name else network.encode(row)
+        assert made.shape == (1, 2 if "classifier" in name else 3)
     else:
         assert network(torch.zeros(1, *card.shape)).shape[0] == 1
         assert card.dataset == "digits"
+
+
+def test_each_format_version_describes_the_same_network():
+    for kind in ("dense", "text", "text-classifier"):
+        of_versions = [read_card(path) for path in sorted(FORMATS.glob(f"?-{kind}.safetensors"))]
+        assert len({card.architecture for card in of_versions[-2:]}) == 1
 
 
 def test_a_tensor_of_more_axes_than_numpy_has_is_refused(tmp_path):
@@ -629,16 +638,16 @@ def test_a_network_too_large_for_any_machine_is_refused_before_it_is_built(tmp_p
 
 WORDS = Vocabulary.learnt([], 300)
 VECTOR = Architecture(
-    ModelConfig(model="text-autoencoder", hidden=(6, 3)), (1, 1, 9), tokens=len(WORDS)
+    ModelConfig(model="text-autoencoder", hidden=(6, 3)), TextShape(9, len(WORDS))
 )
 OF_TEXTS = {
     "vector": VECTOR,
     "text": Architecture(
         ModelConfig(model="text-autoencoder", hidden=(6,), bottleneck="text", ratio=0.3),
-        (1, 1, 9), tokens=len(WORDS),
+        TextShape(9, len(WORDS)),
     ),
     "classifier": Architecture(
-        ModelConfig(model="classifier", hidden=(4,)), (1, 1, 9), 2, VECTOR, len(WORDS)
+        ModelConfig(model="classifier", hidden=(4,)), TextShape(9, len(WORDS)), 2, VECTOR
     ),
 }  # fmt: skip
 
@@ -674,7 +683,7 @@ OTHERS = {
     "no tokens": (("architecture", "tokens"), 0, "0 tokens"),
     "tokens that are no number": (("architecture", "tokens"), "x", "'x' tokens"),
     "a billion tokens": (("architecture", "tokens"), 10**9, "1000000000 tokens"),
-    "the shape of an image": (("architecture", "shape"), [1, 9, 9], "no shape of texts"),
+    "the shape of an image": (("architecture", "shape"), [1, 9, 9], "no shape of images"),
     "a length that is not the network's": (("preprocessing", "length"), 8, "preprocessing"),
     "an encoder through text": (("architecture", "encoder", "bottleneck"), "text", ""),
     "an encoder of other tokens": (("architecture", "encoder", "tokens"), 300, "encoder"),

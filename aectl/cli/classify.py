@@ -1,12 +1,11 @@
-"""`aectl classify`: a table of predicted labels, a row an image."""
+"""`aectl classify`: a table of predicted labels, a row an input."""
 
 from typing import Annotated
 
 import typer
 
-from aectl.cli import options, texts
-from aectl.cli.verb import Session, load_classifier, named_by, read_card
-from aectl.errors import ConfigError
+from aectl.cli import options
+from aectl.cli.session import Session
 
 
 @options.with_common_options
@@ -28,32 +27,14 @@ def classify(
     Example: aectl classify runs/mnist-classifier-1 scans/ --top-k 3 --out labels.csv
     """
     from aectl.outputs import tables
-    from aectl.outputs.formats import Rows
+    from aectl.verbs.classify import classify as classify_inputs
 
     tables.check_destination(out, common.overwrite, resume)
     session = Session(common, out)
-    card, naming = read_card(model, "classify", ("classifier",)), named_by(relative_to, absolute)
-    if card.vocabulary:
-        texts.refuse(session)
-    if top_k > len(card.classes):
-        raise ConfigError(f"--top-k must be at most {len(card.classes)}, the number of classes")
-    if card.vocabulary:
-        rowed = texts.Rowed(session, model, card, inputs, label_from_folder, naming, out, resume)
-        return rowed.classify(top_k)
-    found = session.inputs(inputs, card, labels=label_from_folder, naming=naming)
-    with session.table(
-        "classify", model, out, resume, top_k=top_k, labelled=found.labelled,
-        batch_size=session.batch_size(card.architecture),
-    ) as table, session.batches(
-        found, card.architecture, after=table.position
-    ) as batches:  # fmt: skip
-        from aectl import inference
-
-        results = inference.classify(load_classifier(model), batches, session.device(), top_k)
-        for batch, predictions, probabilities in session.console.counted(results, "classifying"):
-            columns = tables.leading_columns(batch, found.labelled, session.truncated(batch))
-            columns |= tables.of_classes(card.classes, predictions, probabilities)
-            rows = Rows(columns, position=batch.position)
-            table.write(tables.finite_rows(rows, session.outcome.on_bad))
-    session.tell_if_whole(table, out)
-    return session.outcome.status(table.count)
+    classification = classify_inputs(
+        model, inputs, top_k=top_k, device=common.device, threads=common.threads,
+        **session.input_options(
+            label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
+        ),
+    )  # fmt: skip
+    return session.write_table("classify", "classifying", classification, resume)

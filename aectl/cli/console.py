@@ -209,13 +209,3 @@ def complain(message: str) -> None:
     """
     with contextlib.suppress(OSError):
         print(*map(spelt_out, message.split("\n")), sep="\n", file=sys.stderr, flush=True)
-
-
-def data_dir(given: Path | None) -> Path:
-    """The folder of the named datasets: the given one, or one in the user's cache."""
-    if given is not None:
-        return given
-    cache = os.environ.get("XDG_CACHE_HOME")
-    with contextlib.suppress(RuntimeError):
-        return (Path(cache) if cache else Path.home() / ".cache") / "aectl"
-    return Path("aectl-data")

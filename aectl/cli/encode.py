@@ -1,13 +1,11 @@
-"""`aectl encode`: a table of features, a row an image."""
+"""`aectl encode`: a table of features, a row an input."""
 
 from typing import Annotated, Literal
 
 import typer
 
-from aectl.cli import options, texts
-from aectl.cli.verb import Session, load_autoencoder, named_by, read_card
-from aectl.errors import ConfigError
-from aectl.sections import WITH_A_CODE
+from aectl.cli import options
+from aectl.cli.session import Session
 
 
 @options.with_common_options
@@ -53,38 +51,16 @@ def encode(
     Example: find photos -name '*.jpg' | aectl encode runs/mnist-autoencoder-1 - > features.csv
     """
     from aectl.outputs import tables
-    from aectl.outputs.formats import Rows
+    from aectl.verbs.encode import encode as encode_inputs
 
     tables.check_destination(out, common.overwrite, resume, layout)
     session = Session(common, out)
-    card, naming = read_card(model, "encode", WITH_A_CODE), named_by(relative_to, absolute)
-    if card.vocabulary:
-        texts.refuse(session, layer=layer is not None)
-        if card.architecture.config.bottleneck == "text":
-            texts.refuse(
-                session, "a code that is a text", normalize=normalize != "none",
-                dtype=dtype != "float32", layout=layout != "columns",
-            )  # fmt: skip
-        rowed = texts.Rowed(session, model, card, inputs, label_from_folder, naming, out, resume)
-        return rowed.encode(normalize, dtype, layout)
-    depth = len(card.architecture.hidden)
-    if layer is not None and layer > depth:
-        raise ConfigError(f"--layer must be at most {depth}, the layers of this encoder")
-    found = session.inputs(inputs, card, labels=label_from_folder, naming=naming)
-    with session.table(
-        "encode", model, out, resume, layer=layer, normalize=normalize, dtype=dtype, layout=layout,
-        labelled=found.labelled, batch_size=session.batch_size(card.architecture),
-    ) as table, session.batches(
-        found, card.architecture, after=table.position
-    ) as batches:  # fmt: skip
-        from aectl import inference
-
-        network = load_autoencoder(model)
-        features = inference.Features(layer if layer != depth else None, normalize, dtype)
-        results = inference.encode(network, batches, session.device(), features)
-        for batch, code in session.console.counted(results, "encoding"):
-            columns = tables.leading_columns(batch, found.labelled, session.truncated(batch))
-            rows = Rows(columns, code, batch.position)
-            table.write(tables.finite_rows(rows, session.outcome.on_bad))
-    session.tell_if_whole(table, out)
-    return session.outcome.status(table.count)
+    encoding = encode_inputs(
+        model, inputs, layer=layer, normalize=normalize, dtype=dtype,
+        device=common.device, threads=common.threads,
+        **session.input_options(
+            label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
+        ),
+    )  # fmt: skip
+    encoding.use.refuse({"layout": layout != "columns"})
+    return session.write_table("encode", "encoding", encoding, resume, layout=layout)

@@ -7,31 +7,26 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from aectl import run_files
-from aectl.cli import options, texts
+from aectl.cli import options
 from aectl.cli.console import Console
-from aectl.cli.portrait import metrics_beside, portrait
+from aectl.cli.portrait import metrics_beside, of_evaluation
+from aectl.cli.session import Session, on_stdout, write_each
 from aectl.cli.stdout import for_tables, show
-from aectl.cli.verb import Session, named_by, on_stdout, read_card, write_each
 from aectl.errors import ConfigError, ModelFileError, OutputError
 from aectl.files import refuse_existing
-from aectl.sections import WITH_A_CODE
+from aectl.kinds import KINDS
 
 if TYPE_CHECKING:
-    from aectl.data.inputs import Batches, Inputs
-    from aectl.evaluation import Evaluation
-    from aectl.inference import Measured
     from aectl.inspection import Inspection
     from aectl.model_file import ModelCard
-    from aectl.models import ImageNetwork
-    from aectl.outputs.formats import Rows
     from aectl.outputs.report import Group
+    from aectl.verbs.evaluate import Evaluation
 
 CLASSES_NAMED = 10
 
@@ -114,54 +109,93 @@ def evaluate(
     _check(models, dataset, per_image, sort, [as_json, as_csv], pca or probe)
     _check_report(report_file, map_by, common.overwrite)
 
-    from aectl.inspection import Inspection
     from aectl.outputs import page, run_folder, tables
+    from aectl.verbs.evaluate import Evaluation
 
     tables.check_destination(on_stdout(per_image), common.overwrite)
-    session, naming = Session(common, per_image), named_by(relative_to, absolute)
+    session = Session(common, per_image)
     cards = [_card(path, first=path == models[0]) for path in models]
-    if per_image and cards[0].architecture.kind == "classifier":
-        raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an input")
-    if skip_unknown and all(card.architecture.kind != "classifier" for card in cards):
-        raise ConfigError("--skip-unknown has no effect without a classifier; leave it out")
-    if any(card.vocabulary for card in cards):
-        texts.refuse(session, pca=pca, probe=probe, report=report_file is not None)
-        if len({(card.vocabulary is None, card.architecture.kind) for card in cards}) > 1:
-            raise ConfigError("models of text are measured beside others of their kind alone")
-        results, status = texts.evaluate(
-            session, models, cards, dataset, per_image, sort, naming, skip_unknown
+    _check_kinds(cards, per_image, skip_unknown)
+    evaluations: list[Evaluation] = []
+    for path, card in zip(models, cards, strict=True):
+        how = session.input_options(
+            label_from_folder=bool(probe or report_file or per_image or card.classes),
+            relative_to=relative_to,
+            absolute=absolute,
         )
-        _show(session.console, results, cards, as_json, as_csv, per_image)
-        return status
-    found = [
-        session.inputs(
-            dataset,
-            card,
-            labels=bool(probe or report_file or per_image or card.classes),
-            naming=naming,
-        )
-        for card in cards
-    ]
-    measuring = _Measuring(session, per_image, sort, pca, probe)
-    results = []
-    portraits: list[page.Portrait] = []
-    for path, card, inputs in zip(models, cards, found, strict=True):
-        evaluation = _evaluation(session, path, card, skip_unknown)
-        inspection = Inspection(evaluation.network, card.classes) if report_file else None
-        result = measuring.result(path, evaluation, inputs, inspection)
-        if result is None:
-            return session.outcome.status(0)
-        results.append(result)
+        use = session.use(path, card, dataset, how, told=not evaluations)
+        use.refuse({"pca": pca, "probe": probe, "report": report_file is not None})
+        _ = use.stream  # inputs that do not exist are refused before any is measured
+        evaluations.append(Evaluation(use, pca, probe, skip_unknown, session.console))
+    results, portraits, known = [], list[page.Portrait](), dict[tuple[object, ...], float]()
+    fitted: set[str] = set()
+    for evaluation in evaluations:
+        inspection = _measured(session, evaluation, per_image, sort, report_file is not None)
+        if not evaluation.measurement.count:
+            return session.status(evaluation.use, 0)
+        if (pca or probe) and not evaluation.use.card.classes:
+            _tell_what_is_fitted(session.console, evaluation, fitted)
+        results.append(evaluation.report(known))
         if inspection:
-            named = " ".join(map(inputs.called, inputs.words))
-            metrics = metrics_beside(path)
-            portraits.append(portrait(str(path), named, evaluation, inspection, metrics, [map_by]))
+            metrics = metrics_beside(evaluation.use.path)
+            portraits.append(of_evaluation(evaluation, inspection, metrics, [map_by]))
     if report_file:
         title = str(models[0]) if len(models) == 1 else "aectl report"
         text = page.to_html(title, portraits, _grouped(cards, results))
         run_folder.save_text(report_file, text)
     _show(session.console, results, cards, as_json, as_csv, per_image)
-    return session.outcome.status(results[0]["n"])
+    return session.status(evaluations[0].use, results[0]["n"])
+
+
+def _tell_what_is_fitted(console: Console, evaluation: "Evaluation", told: set[str]) -> None:
+    """Prints on what the baselines are fitted, unless that is in `told`, and adds it there."""
+    asked = [
+        name for name, given in (("PCA", evaluation.pca), ("the probe", evaluation.probe)) if given
+    ]
+    if (on := evaluation.fitted_on()) not in told:
+        told.add(on)
+        console.notice(f"fitted on {on}: {' and '.join(asked)}")
+
+
+def _check_kinds(cards: "Sequence[ModelCard]", per_image: Path | None, skip_unknown: bool) -> None:
+    """Raises ConfigError for options that have no effect with the models."""
+    if per_image and cards[0].classes:
+        raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an input")
+    if skip_unknown and not any(card.classes for card in cards):
+        raise ConfigError("--skip-unknown has no effect without a classifier; leave it out")
+    if len({card.architecture.modality for card in cards}) > 1:
+        raise ConfigError("models of different kinds of input cannot be measured side by side")
+
+
+def _measured(
+    session: Session, evaluation: "Evaluation", per_input: Path | None, sort: bool, inspected: bool
+) -> "Inspection | None":
+    """Measures all inputs, and writes the table of `per_input`; gathers what a page shows."""
+    from aectl.inspection import Inspection
+    from aectl.outputs.formats import Rows
+
+    use, measurement = evaluation.use, evaluation.measurement
+    inspection: Inspection | None = None
+
+    def seen(results: "Iterator[Any]") -> "Iterator[Any]":
+        nonlocal inspection
+        for result in session.console.counted(results, "measuring", use.modality.noun):
+            if inspected:
+                inspection = inspection or Inspection(measurement.network, use.card.classes)
+                inspection.add(result)
+            yield result
+
+    with use.results(measurement.results) as results:
+        measured = seen(results)
+        if per_input:
+            by, descending = use.modality.worst_first
+            rows = (
+                Rows({**use.leading_columns(result.batch), **use.modality.columns(result)})
+                for result in measured
+            )
+            write_each(per_input, rows, by if sort else None, descending)
+        collections.deque(measured, maxlen=0)
+    return inspection
 
 
 def _show(
@@ -214,8 +248,10 @@ def _tell_of_nan(console: Console, results: list[dict[str, Any]]) -> None:
 
 def _card(path: Path, first: bool) -> "ModelCard":
     """The card of a model. Raises ModelFileError, which names --dataset after the first model."""
+    from aectl.verbs.use import read_card
+
     try:
-        return read_card(path, "eval", (*WITH_A_CODE, "classifier"))
+        return read_card(path, "eval", tuple(KINDS))
     except ModelFileError as error:
         if first or path.suffix == ".safetensors" or (path / run_files.CHECKPOINT_FOLDER).is_dir():
             raise
@@ -256,127 +292,13 @@ def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
     refuse_existing(path, overwrite)
 
 
-def _evaluation(
-    session: Session, path: Path, card: "ModelCard", skip_unknown: bool
-) -> "Evaluation":
-    """The model, ready to be measured."""
-    from aectl import model_file
-    from aectl.evaluation import Evaluation
-
-    return Evaluation(
-        cast("ImageNetwork", model_file.load(path)[0]),
-        card,
-        session.device(),
-        session.batch_size(card.architecture),
-        session.console,
-        skip_unknown,
-    )
-
-
-@dataclass
-class _Measuring:
-    """How each model is measured; images that cannot be read are told with the first alone."""
-
-    session: Session
-    per_image: Path | None
-    sort: bool
-    pca: bool
-    probe: bool
-    known: dict[tuple[object, ...], float] = field(default_factory=dict)
-    """The errors of PCA so far."""
-    told: bool = False
-    told_of: set[str] = field(default_factory=set)
-    """The training sets that were named."""
-
-    def result(
-        self,
-        path: Path,
-        evaluation: "Evaluation",
-        inputs: "Inputs",
-        inspection: "Inspection | None",
-    ) -> dict[str, Any] | None:
-        """What the report says of a model, None without images; those of a page are looked into."""
-        architecture = evaluation.card.architecture
-        with self.session.batches(inputs, architecture, told=not self.told) as batches:
-            self.told = True
-            measured = _measured(evaluation, batches, self.session.console, inspection)
-            if self.per_image:
-                rows = _rows(measured, inputs.labelled)
-                write_each(self.per_image, rows, "mse" if self.sort else None, descending=True)
-            collections.deque(measured, maxlen=0)
-        if evaluation.images == 0:
-            return None
-        result = _result(path, evaluation, inputs)
-        if architecture.kind != "classifier":
-            self._tell_what_is_fitted(evaluation.fitted_on(inputs))
-            if self.pca:
-                result["pca_mse"] = _pca_mse(evaluation, inputs, self.known)
-            if self.probe:
-                result["probe_error"] = evaluation.probe_error(inputs)
-        return result
-
-    def _tell_what_is_fitted(self, on: str) -> None:
-        """Prints, once for each training set, on what the baselines are fitted."""
-        asked = [name for name, given in (("PCA", self.pca), ("the probe", self.probe)) if given]
-        if asked and on not in self.told_of:
-            self.told_of.add(on)
-            self.session.console.notice(f"fitted on {on}: {' and '.join(asked)}")
-
-
-def _measured(
-    evaluation: "Evaluation",
-    batches: "Batches",
-    console: Console,
-    inspection: "Inspection | None",
-) -> "Iterator[Measured]":
-    """Measures every image; those of a report are looked into."""
-    for measured in console.counted(evaluation.measured(batches), "measuring"):
-        if inspection:
-            inspection.add(measured)
-        yield measured
-
-
-def _rows(results: "Iterator[Measured]", labelled: bool) -> "Iterator[Rows]":
-    """A table of the paths and errors of what has been measured."""
-    from aectl.outputs import tables
-    from aectl.outputs.formats import Rows
-
-    for measured in results:
-        columns = tables.leading_columns(measured.batch, labelled)
-        assert measured.mse is not None
-        yield Rows({**columns, "mse": measured.mse})
-
-
-def _result(path: Path, evaluation: "Evaluation", inputs: "Inputs") -> dict[str, Any]:
-    """What the report says of a model that has been measured."""
-    classes = evaluation.card.classes
-    return {
-        "model": str(path),
-        "dataset": " ".join(inputs.words),
-        "n": evaluation.images,
-        **({"classes": list(classes)} if classes else {}),
-        **evaluation.figures(),
-    }
-
-
-def _pca_mse(
-    evaluation: "Evaluation", inputs: "Inputs", known: dict[tuple[object, ...], float]
-) -> float:
-    """The error of PCA, computed once for models of the same images and as many units."""
-    card = evaluation.card
-    of = (card.dataset, *inputs.words, card.shape, card.architecture.code_size)
-    if of not in known:
-        known[of] = evaluation.pca_mse(inputs)
-    return known[of]
-
-
 def _grouped(cards: "Sequence[ModelCard]", results: list[dict[str, Any]]) -> "list[Group]":
     """Results of models whose options differ by the seed alone, together."""
     from aectl.outputs.report import Group
 
     groups: dict[str, dict[object, dict[str, Any]]] = {}
     for number, (card, result) in enumerate(zip(cards, results, strict=True)):
-        trained = dict(card.training.get("options", {}))
+        trained = dict(card.options)
         seed = trained.pop("seed", None)
         alike = groups.setdefault(repr(sorted(trained.items())), {})
         if seed in alike:  # the same training again is no further seed

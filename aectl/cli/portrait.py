@@ -17,11 +17,11 @@ from aectl.spelling import spelt
 
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
-    from aectl.evaluation import Evaluation
     from aectl.inspection import Inspection
     from aectl.model_file import ModelCard
     from aectl.outputs.page import Portrait
     from aectl.training.image_run import ImageRun
+    from aectl.verbs.evaluate import Evaluation, Measurement
 
 MOST_MEASURED = 10_000
 BATCH = 1000
@@ -39,17 +39,21 @@ FACTS = {
 
 def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str:
     """The page of a run that is over, measured on images that it has not learnt from, if any."""
+    from aectl import inference
     from aectl.data.inputs import in_memory
-    from aectl.evaluation import Evaluation
     from aectl.inspection import Inspection
+    from aectl.modalities import modality_of
     from aectl.outputs import page
+    from aectl.verbs.evaluate import Measurement
 
     images, named = _unseen(run, data_dir)
-    evaluation = Evaluation(run.network, card, run.device, BATCH)
+    measurement = Measurement(card, modality_of(card))
     inspection = Inspection(run.network, card.classes)
-    for measured in evaluation.measured(in_memory(images.spread(MOST_MEASURED), BATCH)):
+    to_tensor = inference.on_device(run.network, run.device)
+    batches = in_memory(images.spread(MOST_MEASURED), BATCH)
+    for measured in measurement.results(run.network, batches, to_tensor):
         inspection.add(measured)
-    return page.to_html(name, [portrait(name, named, evaluation, inspection, run.rows)])
+    return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])
 
 
 def _unseen(run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":
@@ -66,10 +70,22 @@ def _unseen(run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":
     return run.data, f"{word}, on which it was trained"
 
 
+def of_evaluation(
+    evaluation: "Evaluation",
+    inspection: "Inspection",
+    metrics: Sequence[Mapping[str, float]],
+    methods: Sequence[str],
+) -> "Portrait":
+    """What a page shows of a model that has been measured on the inputs of a command."""
+    use = evaluation.use
+    named = " ".join(map(use.stream.called, use.stream.words))
+    return portrait(str(use.path), named, evaluation.measurement, inspection, metrics, methods)
+
+
 def portrait(
     name: str,
     measured_on: str,
-    evaluation: "Evaluation",
+    measurement: "Measurement",
     inspection: "Inspection",
     metrics: Sequence[Mapping[str, float]],
     methods: Sequence[str] = (),
@@ -78,19 +94,19 @@ def portrait(
     from aectl.metrics import ReconstructionMetrics
     from aectl.outputs.page import Portrait
 
-    card, measured = evaluation.card, evaluation.metrics
+    card, measured = measurement.card, measurement.collected
     unknown = getattr(measured, "unknown", None)
     left_out = f"; {unknown.total():,} of unknown classes left out" if unknown else ""
     of_code = measured if isinstance(measured, ReconstructionMetrics) else None
-    options = card.training.get("options", {})
+    options = card.options
     return Portrait(
         name,
         facts(card),
         str(card.training.get("command", "")),
         metrics,
-        evaluation.figures(),
-        f"measured on {evaluation.images:,} images of {measured_on}{left_out}",
-        evaluation.progress.awaited(
+        measurement.metrics(),
+        f"measured on {measurement.count:,} images of {measured_on}{left_out}",
+        measurement.progress.awaited(
             partial(inspection.findings, of_code, methods), "drawing the page"
         ),
         card.classes,
@@ -100,7 +116,7 @@ def portrait(
 
 def facts(card: "ModelCard") -> dict[str, str]:
     """What a model is and how it came about, a line each."""
-    said, options = card.training, card.training.get("options", {})
+    said, options = card.training, card.options
     channels, height, width = card.shape
     network = card.architecture
     inner = [str(units) for units in network.widths]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aectl.cli import options, texts
-from aectl.cli.stdout import show_path
-from aectl.cli.verb import Session, load_autoencoder, read_card
+from aectl.cli import options
+from aectl.cli.session import Session, load_autoencoder
+from aectl.cli.stdout import for_tables, show, show_path
 from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
-from aectl.sections import WITH_A_CODE
+from aectl.kinds import WITH_A_CODE
 from aectl.spelling import spelt_out
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aectl.inference import Reconstructed
     from aectl.model_file import ModelCard
     from aectl.outputs.single_files import SingleFiles
+    from aectl.verbs.use import Use
 
 PICTURED, WALKED = 40, 5
 PICTURED_BYTES = 1 << 26
@@ -126,21 +127,26 @@ def reconstruct(
     Example: aectl reconstruct runs/mnist-autoencoder-1 mnist:test --count 20 --out grid.png
     """  # fmt: skip
     _check([interpolate, traverse, from_codes], bool(inputs), separate, each)
+    from aectl.verbs.use import read_card
+
     card = read_card(model, "reconstruct", WITH_A_CODE)
-    if card.vocabulary:
-        session = Session(common, out)
-        texts.refuse(
-            session, separate=separate, each=each is not None, interpolate=interpolate is not None,
-            traverse=traverse is not None, from_codes=from_codes is not None,
-        )  # fmt: skip
-        return texts.reconstruct(session, model, card, inputs, out, count)
+    session = Session(common, out)
+    found = session.use(model, card, inputs)
+    found.refuse({
+        "separate": separate,
+        "each": each is not None,
+        "interpolate": interpolate is not None,
+        "traverse": traverse is not None,
+        "from_codes": from_codes is not None,
+    })  # fmt: skip
+    if not found.modality.pictured:
+        return _write_rows(session, found, out, count)
     if out is None and each is None:
         out = DEFAULT_OUT
     for path in _pictures(out, separate):
         if path.suffix.lower() != ".png":
             raise OutputError(f"{path}: the picture is a .png file")
         refuse_existing(path, common.overwrite)
-    session = Session(common, out)
     use = _Use(session, model, card, each)
     if interpolate is not None:
         made = use.interpolated(interpolate, steps)
@@ -178,30 +184,19 @@ class _Use:
     ) -> Made:
         """Images beside their reconstructions."""
         from aectl.outputs.single_files import SingleFiles
+        from aectl.verbs.reconstruct import Reconstruction
 
         most = count or self._pictured
         wanted = count or (None if self.each else most)
         shown = _Shown(most if pictured else 0)
         files = SingleFiles(self.each, self.session.common.overwrite) if self.each else None
-        inputs = self.session.inputs(words, self.card)
-        with self.session.batches(inputs, self.card.architecture, most=wanted) as batches:
-            from aectl import inference
-
-            network = load_autoencoder(self.model)
-            results = inference.reconstruct(network, batches, self.session.device())
-            seen = good = 0
+        use = self.session.use(self.model, self.card, words)
+        good = 0
+        reconstruction = Reconstruction(use, wanted)
+        with use.results(reconstruction.compute, most=wanted) as results:
             for batch, made in self.session.console.counted(results, "reconstructing"):
-                left = len(batch.paths) if wanted is None else wanted - seen
-                some = batch._replace(
-                    paths=batch.paths[:left],
-                    images=batch.images[:left],
-                    labels=batch.labels[:left],
-                )
-                seen += len(some.paths)
-                shown.add(some, made[:left])
-                good += self._saved(files, some.paths, made[:left])
-                if seen == wanted:
-                    break
+                shown.add(batch, made)
+                good += self._saved(files, batch.paths, made)
         return Made(good, shown.pictures(separate) if pictured and good else [])
 
     @property
@@ -321,9 +316,9 @@ class _Use:
         """The first images of the inputs: (n, channels, height, width)."""
         import numpy as np
 
-        inputs = self.session.inputs(words, self.card)
+        use = self.session.use(self.model, self.card, words)
         parts: list[NDArray[np.uint8]] = [np.empty((0, *self.card.shape), np.uint8)]
-        with self.session.batches(inputs, self.card.architecture, most=most) as batches:
+        with use.stream.batches(most=most) as batches:
             for batch in batches:
                 parts.append(batch.images)
                 if sum(map(len, parts)) >= most:
@@ -337,6 +332,28 @@ class _Use:
             several = "more than one image" if len(found) else "no image that can be read"
             raise DataError(f"--interpolate goes from one image to another; {word} is {several}")
         return found
+
+
+def _write_rows(session: Session, use: "Use", out: Path | None, count: int | None) -> int:
+    """Writes each input and its reconstruction: on a terminal to be read, elsewhere as a table."""
+    from aectl.outputs import texts
+    from aectl.outputs.formats import Rows
+    from aectl.outputs.tables import Table, check_destination
+    from aectl.verbs.reconstruct import Reconstruction
+
+    check_destination(out, session.common.overwrite)
+    seen, modality, reconstruction = 0, use.modality, Reconstruction(use, count)
+    with use.results(reconstruction.compute, most=count) as results:
+        if out is None and sys.stdout.isatty():
+            for result in results:
+                show(("\n" if seen else "") + texts.to_text(modality.shown(result)))
+                seen += len(result.batch.paths)
+        else:
+            with Table(out, for_tables()) as table:
+                for result in session.console.counted(results, "reconstructing", modality.noun):
+                    table.write(Rows(modality.shown(result)))
+                seen = table.count
+    return session.status(use, seen)
 
 
 class _Shown:

@@ -16,6 +16,7 @@ from aectl.cli.signals import Signals
 from aectl.cli.training_view import TrainingView
 from aectl.config import OPTIONS
 from aectl.files import writing
+from aectl.kinds import TEXT
 from aectl.outputs import run_folder
 from aectl.spelling import spelt_out
 
@@ -130,7 +131,7 @@ def removed_if_empty(*folders: Path) -> Iterator[None]:
 def _warn_of_dead_units(run: "Run", console: Console) -> None:
     row = run.rows[-1]
     dead = row.get("train_dead", row.get("validation_dead", 0.0))
-    centered = run.config.model.center or run.architecture.tokens
+    centered = run.config.model.center or run.architecture.modality == TEXT
     remedy = "a lower --lr, or another --code-activation," if centered else "--center"
     if dead > MUCH_DEAD:
         console.warning(
@@ -146,7 +147,7 @@ def _fill(folder: Path, run: "Run", session: "Session", logs: "TensorBoard | Non
     _save(folder, session, run)
     curves.save_curves(folder / run_files.CURVES, run.rows)
     card = model_file.read_card(folder)
-    if run.architecture.tokens:
+    if run.architecture.modality == TEXT:
         if not run.architecture.classes:
             run_folder.save_text(folder / run_files.RECONSTRUCTIONS, _written(cast("TextRun", run)))
         return
@@ -161,16 +162,17 @@ def _fill(folder: Path, run: "Run", session: "Session", logs: "TensorBoard | Non
 
 def _written(run: "TextRun") -> str:
     """Some of the texts, held out if any are, and what became of them."""
-    from aectl import text_inference
+    from aectl import inference, text_inference
     from aectl.data.texts import in_memory
-    from aectl.outputs.texts import to_text
+    from aectl.outputs.texts import to_columns, to_text
 
     rows = run.held_out if len(run.held_out) else range(len(run.data))
     lines = [run.data.lines[row] for row in rows[:: math.ceil(len(rows) / PICTURED)]]
-    batches = in_memory(lines, run.vocabulary, run.architecture.shape[2])
+    batches = in_memory(lines, run.vocabulary, run.architecture.text.length)
     network = cast("TextNetwork", run.network)
-    results = text_inference.reconstruct(network, batches, run.device, run.vocabulary)
-    return "\n".join(to_text(result) for result in results)
+    to_tensor = inference.on_device(network, run.device, text_inference.token_tensor)
+    results = text_inference.reconstruct(network, batches, to_tensor, run.vocabulary)
+    return "\n".join(to_text(to_columns(result)) for result in results)
 
 
 def _log_codes(run: "ImageRun", logs: "TensorBoard") -> None:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aectl import model_file, run_files
-from aectl.cli import machine, options, recipes, resuming
+from aectl.cli import options, recipes, resuming
 from aectl.cli.console import Console, Outcome
-from aectl.cli.console import data_dir as default_data_dir
 from aectl.cli.single_run import removed_if_empty, train_one
 from aectl.cli.stdout import show_path
 from aectl.config import Config, read_toml
 from aectl.errors import ConfigError
 from aectl.recipes import RECIPES
 from aectl.recipes import read as read_recipe
+from aectl.verbs import machine
 
 if TYPE_CHECKING:
     from aectl.data.datasets import ImageSet
@@ -141,7 +141,7 @@ def train(
 
     run_folder.refuse_filled(out, overwrite)
     reading = Reading(
-        default_data_dir(data_dir), outcome.on_bad, workers or machine.cores(),
+        machine.data_dir(data_dir), outcome.on_bad, workers or machine.cores(),
         memory * 2**30 if memory is not None else machine.half_the_memory(),
         partial(_read_along, console), outcome.on_remark, outcome.skipped,
     )  # fmt: skip
@@ -179,7 +179,7 @@ def train(
 
 def _tell_what_next(folder: Path, several: bool, data_dir: Path, console: Console) -> None:
     """What there is to look at, and the next command to try."""
-    known = {str(default_data_dir(None)), os.environ.get("AECTL_DATA_DIR")}
+    known = {str(machine.data_dir(None)), os.environ.get("AECTL_DATA_DIR")}
     where = "" if str(data_dir) in known else f" --data-dir {shlex.quote(str(data_dir))}"
     runs = f"{shlex.quote(str(folder))}{'/seed-*' if several else ''}"
     page = several and any(folder.glob("seed-*/report.html"))

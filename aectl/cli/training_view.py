@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aectl.cli.console import Console
 from aectl.cli.time_left import TimeLeft, clock
+from aectl.kinds import TEXT
+from aectl.types import TextShape
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -53,7 +55,7 @@ class TrainingView:
             f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )
         measured = MEASURED.get(config.model.sparsity, OF_COMPETING_UNITS)
-        if run.architecture.tokens:
+        if run.architecture.modality == TEXT:
             measured = OF_TEXTS
         names = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
         self._shown: _LiveTable | _PlainLines = (
@@ -266,8 +268,9 @@ def _called(name: str) -> str:
 
 def _size(run: "Run") -> str:
     """How large an image or a text is."""
-    if run.architecture.tokens:
-        return f"at most {run.architecture.shape[2]} of {run.architecture.tokens:,} tokens"
+    if isinstance(run.architecture.input, TextShape):
+        length, tokens = run.architecture.input
+        return f"at most {length} of {tokens:,} tokens"
     return "x".join(str(side) for side in run.architecture.shape)
 
 
@@ -291,7 +294,7 @@ def _previewed(run: "Run", rich: "RichConsole") -> "Pixels | None":
     """The images of which a preview shows the reconstructions; None where the terminal cannot."""
     if (
         run.architecture.classes
-        or run.architecture.tokens
+        or run.architecture.modality == TEXT
         or not _can_show_blocks(rich)
         or rich.color_system not in ("truecolor", "256")
         or rich.no_color

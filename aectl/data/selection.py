@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,10 @@ class Selection:
         """The files that are looked for, in words."""
         wanted = f"--include {' '.join(self.include)}" if self.include else ", ".join(self._endings)
         return wanted + (f", without --exclude {' '.join(self.exclude)}" if self.exclude else "")
+
+    def usually(self, ext: tuple[str, ...]) -> "Selection":
+        """The same, with the usual extensions `ext` where it names none."""
+        return self if self.ext else replace(self, ext=ext)
 
     def takes(self, path: str) -> bool:
         """Whether the file at `path`, below the folder, is chosen."""

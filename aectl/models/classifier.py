@@ -30,7 +30,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        shape: Shape,
+        shape: Shape | None,
         hidden: Sequence[int],
         classes: int,
         activation: str = "relu",
@@ -39,16 +39,26 @@ class Classifier(nn.Module):
         encoder: Encoder | ConvEncoder | VectorEncoder | None = None,
     ) -> None:
         super().__init__()
-        self.shape = shape
+        self._shape = shape
         self.classes_count = classes
         self.encoder = encoder
-        features = math.prod(shape) if encoder is None else encoder.code_size
+        if encoder is None:
+            assert shape is not None
+            features = math.prod(shape)
+        else:
+            features = encoder.code_size
         widths = [features, *hidden, classes]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
         self.input_dropout = nn.Dropout(input_dropout)
         self._fine_tuned = False
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of the images that it takes; one of text has no such shape."""
+        assert self._shape is not None
+        return self._shape
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width), in [0, 1] -> logits: (batch, classes)."""

@@ -141,7 +141,7 @@ class ThroughVector(nn.Module):
         self, vocabulary: int, length: int, units: int, code_size: int, code: Code
     ) -> None:
         super().__init__()
-        self.shape = (1, 1, length)
+        self.length = length
         embedding = Embedding(vocabulary, _width(units))
         self.encoder = VectorEncoder(embedding, length, units, code_size, code)
         self.places = nn.Parameter(torch.randn(length + 1, code_size))
@@ -177,8 +177,8 @@ class ThroughVector(nn.Module):
 
     def decode(self, code: Tensor) -> Tensor:
         """code (batch, code_size) -> the text it is decoded to, token by token, (batch, length)."""
-        length = self.shape[2]
-        return self.writer.greedy(self._context(code, length + 1), code)[:, :length]
+        written = self.writer.greedy(self._context(code, self.length + 1), code)
+        return written[:, : self.length]
 
     def _context(self, code: Tensor, steps: int) -> Tensor:
         return code[:, None] * self.places[:steps]
@@ -198,7 +198,7 @@ class ThroughText(nn.Module):
         self, vocabulary: int, length: int, units: int, ratio: float, temperature: float
     ) -> None:
         super().__init__()
-        self.shape = (1, 1, length)
+        self.length = length
         self.ratio = ratio
         self.encoder = TextEncoder(Embedding(vocabulary, _width(units)), units, ratio, temperature)
         self.reader = Reader(_width(units), units)
@@ -234,8 +234,8 @@ class ThroughText(nn.Module):
 
     def decode(self, code: Bottleneck) -> Tensor:
         """The texts that shorter ones are decoded to, token by token: (batch, length)."""
-        length = self.shape[2]
-        return self.writer.greedy(*self._context(code, length + 1))[:, :length]
+        written = self.writer.greedy(*self._context(code, self.length + 1))
+        return written[:, : self.length]
 
     def _context(self, code: Bottleneck, steps: int) -> tuple[Tensor, Tensor]:
         """What is known of the shorter texts at each step; nothing behind their end."""

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from aectl.spelling import spelt_out
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aectl.outputs.formats import Column
     from aectl.text_inference import ReconstructedTexts
 
@@ -15,9 +17,8 @@ def to_columns(result: "ReconstructedTexts") -> "dict[str, Column]":
     return {"original": result.original, **shorter, "reconstruction": result.reconstruction}
 
 
-def to_text(result: "ReconstructedTexts") -> str:
-    """The same to be read: a line each, and an empty one between the texts."""
-    columns = to_columns(result)
+def to_text(columns: "Mapping[str, Column]") -> str:
+    """Columns of text to be read: a line a cell, and an empty line between the rows."""
     width = max(map(len, columns))
     texts = zip(*columns.values(), strict=True)
     blocks = (

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aectl import model_file
-from aectl.architecture import Architecture
+from aectl.architecture import SIZES, Architecture
 from aectl.config import OPTIONS, Config
 from aectl.data import datasets, patches, text_sets, texts
 from aectl.data.datasets import ImageSet, is_dataset
@@ -30,9 +30,10 @@ from aectl.errors import (
     ModelFileError,
     UnknownInputError,
 )
+from aectl.kinds import TEXT, WITH_A_CODE, encoding
 from aectl.options import flag
-from aectl.sections import TEXT_AUTOENCODER, WITH_A_CODE, LossConfig
-from aectl.types import Shape
+from aectl.sections import LossConfig
+from aectl.types import Shape, TextShape
 from aectl.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ OF_IMAGES_ALONE = (
     "size", "channels", "shift", "labels", "patches", "value_range", "max_pixels", "truncated",
 )  # fmt: skip
 PATTERNS = ("ext", "include", "exclude")
-NOT_OPTIONS = ("shape", "classes", "tokens")
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
 
@@ -164,10 +164,12 @@ def _architecture_again(
         found = Architecture.from_json(begun.architecture)
     except ConfigError as error:
         raise ModelFileError(f"the architecture in the checkpoint is invalid: {error}") from None
-    shape = found.shape if isinstance(data, TextSet) else data.shape
+    if vocabulary:
+        shape: Shape | TextShape = TextShape(found.text.length, len(vocabulary))
+    else:
+        shape = data.shape if isinstance(data, ImageSet) else found.input
     classes = len(data.classes) if found.classes else 0
-    tokens = len(vocabulary) if vocabulary else 0
-    wanted = Architecture(config.model, shape, classes, found.encoder, tokens)
+    wanted = Architecture(config.model, shape, classes, found.encoder)
     if wanted.to_json() != found.to_json():
         raise ModelFileError("the architecture in the checkpoint does not fit its options and data")
     return found
@@ -182,7 +184,7 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
             raise ModelFileError(
                 f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
             )
-        if card.architecture.config.bottleneck == "text":
+        if card.architecture.config.bottleneck == TEXT:
             raise ModelFileError(f"--encoder needs a code that is a vector; {encoder} gives texts")
         settled |= {"model": "classifier", "dataset": card.dataset}
         if not card.vocabulary:
@@ -195,14 +197,14 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
                 " with --encoder"
             )
         described = card.architecture.to_json()
-        settled |= {k: v for k, v in described.items() if k not in NOT_OPTIONS}
+        settled |= {k: v for k, v in described.items() if k not in SIZES}
         settled["dataset"] = card.dataset
         if card.vocabulary:
-            settled["length"] = card.shape[2]
+            settled["length"] = card.architecture.text.length
             settled |= _settled_vocabulary(card, asked)
         else:
             settled |= _settled_preprocessing(card)
-        trained = dict(card.training.get("options", {}))
+        trained = dict(card.options)
         settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
         if "dataset" not in asked:
             settled |= {name: trained[name] for name in PATTERNS if name in trained}
@@ -222,7 +224,7 @@ def _layout(asked: Mapping[str, object]) -> Layout | None:
     Raises DataError as `layout_of` does to train.
     """
     word = asked.get("dataset")
-    of_images = asked.get("model") != TEXT_AUTOENCODER
+    of_images = asked.get("model") not in encoding(TEXT)
     if not (of_images and isinstance(word, str) and os.path.isdir(word)) or is_dataset(word):
         return None
     return layout_of(word, of_options(asked), to_train=True)
@@ -242,7 +244,7 @@ def _settled_by_layout(layout: Layout | None, asked: Mapping[str, object]) -> di
 
 def _settled_vocabulary(card: model_file.ModelCard, asked: Mapping[str, object]) -> dict[str, Any]:
     """What a model that training starts from had as --vocabulary; its weights fit no other."""
-    size = card.training.get("options", {}).get("vocabulary")
+    size = card.options.get("vocabulary")
     if asked.get("vocabulary", size) != size:
         raise ConfigError("--vocabulary cannot go with --load: the model has a vocabulary already")
     return {} if size is None else {"vocabulary": size}
@@ -251,7 +253,7 @@ def _settled_vocabulary(card: model_file.ModelCard, asked: Mapping[str, object])
 def _is_of_texts(config: Config) -> bool:
     encoder = config.training.encoder
     if encoder is None or model_file.read_card(Path(encoder)).vocabulary is None:
-        return config.model.model == TEXT_AUTOENCODER
+        return config.model.model in encoding(TEXT)
     for name in OF_IMAGES_ALONE:
         if getattr(config.data, name) != OPTIONS[name].default:
             raise ConfigError(f"{flag(name)} has no effect on texts, which {encoder} encodes")

@@ -13,12 +13,12 @@ from aectl.models import Autoencoder, Classifier, ConvAutoencoder, ImageNetwork,
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.text_autoencoder import VectorEncoder
+from aectl.sparsity import KL, RULES
 from aectl.vocabulary import Vocabulary
 
 CodeEncoder = Encoder | ConvEncoder | VectorEncoder
 
 EDGE = 0.01
-COMPETING = ("l1", "topk", "batch-topk", "jumprelu", "gated", "wta")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def begin(network: ImageNetwork, config: Config, start: Start, images: Tensor) -
         network.encoder.center.copy_(images.mean(0).view_as(network.encoder.center))
         begin_at_mean(network, images)
     begin_code(network.encoder, config, images)
-    if config.model.sparsity in COMPETING:
+    if RULES[config.model.sparsity].equal_start:
         begin_at_rows(network, images)
 
 
@@ -62,9 +62,9 @@ def stand_on_encoder(network: nn.Module, start: Start) -> None:
 
 def begin_code(encoder: CodeEncoder, config: Config, inputs: Tensor) -> None:
     """Puts the weights of a code in place with which the training of a sparse one begins."""
-    if config.model.sparsity == "kl":
+    if config.model.sparsity == KL:
         rest_at(encoder, config.loss.rho)
-    elif config.model.sparsity in COMPETING and len(inputs) > 1:  # one alone has no spread
+    elif RULES[config.model.sparsity].equal_start and len(inputs) > 1:  # one alone has no spread
         compete(encoder, inputs)
 
 

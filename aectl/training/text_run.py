@@ -24,6 +24,7 @@ from aectl.text_inference import measure_tokens
 from aectl.training.run import Run, Stage, mean_error
 from aectl.training.start import Start, begin_code, copy_weights, stand_on_encoder
 from aectl.training.token_set import TokenSet
+from aectl.types import TextShape
 from aectl.vocabulary import Vocabulary
 
 MEASURED_TEXTS, LEAST_BEGUN_WITH = 2000, 32
@@ -65,7 +66,7 @@ class TextRun(Run):
         of_classes = bool(self.architecture.classes)
         whole = TokenSet.of(
             self.vocabulary.encode(lines),
-            self.architecture.shape[2],
+            self.architecture.text.length,
             device,
             [texts.classes.index(line.label or "") for line in texts.lines] if of_classes else None,
         )
@@ -90,7 +91,7 @@ class TextRun(Run):
     @property
     def evaluation_batch(self) -> int:
         """As many as in use."""
-        return batch_size(self.architecture.shape[2], self.architecture.tokens)
+        return batch_size(*self.architecture.text)
 
     @property
     def stage_epochs(self) -> list[int]:
@@ -129,7 +130,7 @@ class TextRun(Run):
 
 def _architecture(config: Config, texts: TextSet, start: Start, tokens: int) -> Architecture:
     if config.model.model != "classifier":
-        return Architecture(config.model, (1, 1, config.data.length), tokens=tokens)
+        return Architecture(config.model, TextShape(config.data.length, tokens))
     assert start.encoder is not None
     if len(texts.classes) < 2:
         raise ConfigError(
@@ -137,7 +138,7 @@ def _architecture(config: Config, texts: TextSet, start: Start, tokens: int) -> 
             f" {len(texts.classes)}; a .tsv file or a folder of sub-folders has them"
         )
     encoder = start.encoder[1].architecture
-    return Architecture(config.model, encoder.shape, len(texts.classes), encoder, tokens)
+    return Architecture(config.model, encoder.input, len(texts.classes), encoder)
 
 
 def _unfreeze(network: nn.Module) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from aectl.cli import machine
+from aectl.verbs import machine
 
 BIG = ("--hidden", "2000", "--batch-size", "512", "--epochs", "1")
 on_linux = pytest.mark.skipif(not machine.STAT.exists(), reason="the system does not tell")

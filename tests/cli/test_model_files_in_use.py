@@ -15,11 +15,13 @@ from safetensors.numpy import load_file, save_file
 
 from aectl import footprint, inspection, model_file, text_inference
 from aectl.architecture import Architecture
-from aectl.cli import machine, main
+from aectl.cli import main
 from aectl.metrics import TextMetrics
 from aectl.model_file import ModelCard
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.sections import ModelConfig
+from aectl.types import TextShape
+from aectl.verbs import machine
 from aectl.vocabulary import Vocabulary
 
 
@@ -79,13 +81,13 @@ LARGE = {
 LENGTH, WORDS = 300, Vocabulary.learnt([], 300)
 OF_TEXT = Architecture(
     ModelConfig(model="text-autoencoder", hidden=(3,), bottleneck="text", ratio=1.0),
-    (1, 1, LENGTH), tokens=len(WORDS),
+    TextShape(LENGTH, len(WORDS)),
 )  # fmt: skip
 
 
 def of_architecture(architecture, path):
     torch.manual_seed(0)
-    vocabulary = WORDS if architecture.tokens else None
+    vocabulary = WORDS if architecture.modality == "text" else None
     model_file.save(path, architecture.build(), ModelCard(architecture, vocabulary=vocabulary))
     return path
 

@@ -217,7 +217,7 @@ def test_bad_lines_cost_their_own_row(aectl, vector):
     assert found.status == 1
     assert [row["path"] for row in rows(found)] == ["stdin:1", "stdin:4"]
     assert "left out stdin:3: is not UTF-8" in found.err
-    assert "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1" in found.err
+    assert "lines of more than 8 tokens, cut: 1; empty lines, skipped: 1" in found.err
 
 
 def test_a_bad_line_is_told_once_whatever_the_number_of_models(aectl, vector, made, tmp_path):
@@ -229,7 +229,7 @@ def test_a_bad_line_is_told_once_whatever_the_number_of_models(aectl, vector, ma
     assert found.err.splitlines() == [
         "aectl: left out in.txt:3: is not UTF-8, from byte 1 on; if all of it is in another"
         " encoding, convert it with iconv -f ENCODING -t utf-8 in.txt",
-        "lines of more than 8 tokens, cut: 1; empty lines, passed over: 1",
+        "lines of more than 8 tokens, cut: 1; empty lines, skipped: 1",
         "1 of 3 inputs were left out",
     ]
     assert (tmp_path / "bad.csv").read_text().count("in.txt:3") == 1

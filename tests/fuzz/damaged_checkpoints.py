@@ -18,7 +18,7 @@ from damaged_models import change
 from torch import Tensor
 
 from aectl import tensor_file
-from aectl.cli import machine, resuming
+from aectl.cli import resuming
 from aectl.cli.console import Console
 from aectl.data.folders import ignore
 from aectl.errors import DataError
@@ -26,6 +26,7 @@ from aectl.training import checkpoint
 from aectl.training.run import versions
 from aectl.training.setup import Reading, new_run, prepare, prepare_again
 from aectl.training.state import Session, TrainingState
+from aectl.verbs import machine
 
 READING = Reading(Path("none"), ignore)
 TEXTS = "".join(f"{who} sees {n}\n" for who in ("he", "she") for n in range(30))

@@ -16,14 +16,15 @@ from aectl import model_file
 from aectl.architecture import Architecture
 from aectl.model_file import ModelCard
 from aectl.sections import ModelConfig
+from aectl.types import TextShape
 from aectl.vocabulary import Vocabulary
 
 SHAPE = (1, 6, 5)
 DENSE = Architecture(ModelConfig(hidden=(7, 3), dropout=0.1), SHAPE)
 WORDS = Vocabulary.learnt(["one word and another word"], 300)
 OF_TEXTS = ModelConfig(model="text-autoencoder", hidden=(4, 3))
-TEXT_SHAPE = (1, 1, 5)
-THROUGH_VECTOR = Architecture(OF_TEXTS, TEXT_SHAPE, tokens=len(WORDS))
+TEXT_SHAPE = TextShape(5, len(WORDS))
+THROUGH_VECTOR = Architecture(OF_TEXTS, TEXT_SHAPE)
 THROUGH_TEXT = ModelConfig(model="text-autoencoder", hidden=(4,), bottleneck="text")
 ARCHITECTURES = (
     DENSE,
@@ -33,10 +34,8 @@ ARCHITECTURES = (
     Architecture(ModelConfig(model="conv-autoencoder", hidden=(4, 3)), (3, 8, 6)),
     Architecture(ModelConfig(model="classifier", hidden=(4,)), SHAPE, 10, DENSE),
     THROUGH_VECTOR,
-    Architecture(THROUGH_TEXT, TEXT_SHAPE, tokens=len(WORDS)),
-    Architecture(
-        ModelConfig(model="classifier", hidden=(4,)), TEXT_SHAPE, 3, THROUGH_VECTOR, len(WORDS)
-    ),
+    Architecture(THROUGH_TEXT, TEXT_SHAPE),
+    Architecture(ModelConfig(model="classifier", hidden=(4,)), TEXT_SHAPE, 3, THROUGH_VECTOR),
 )
 TRAINING = {
     "command": "aectl train --sparse",
@@ -61,7 +60,7 @@ def written(number: int) -> bytes:
     classes = tuple("0123456789")[: architecture.classes]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.safetensors"
-        vocabulary = WORDS if architecture.tokens else None
+        vocabulary = WORDS if architecture.modality == "text" else None
         card = ModelCard(architecture, classes, TRAINING, vocabulary=vocabulary)
         model_file.save(path, architecture.build(), card)
         return path.read_bytes()

@@ -1,5 +1,6 @@
 """What the machine has: cores, memory, devices, and how busy others keep it."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +13,16 @@ if TYPE_CHECKING:
     import torch
 
 STAT = Path("/proc/stat")
+
+
+def data_dir(given: Path | None = None) -> Path:
+    """The folder of the named datasets: the given one, or one in the user's cache."""
+    if given is not None:
+        return given
+    cache = os.environ.get("XDG_CACHE_HOME")
+    with contextlib.suppress(RuntimeError):
+        return (Path(cache) if cache else Path.home() / ".cache") / "aectl"
+    return Path("aectl-data")
 
 
 def cores() -> int:

@@ -1,0 +1,168 @@
+"""One call of a verb: its messages, the record of its inputs, and its table."""
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack, cast
+
+from aectl import __version__, model_file
+from aectl.cli.console import Console, Outcome
+from aectl.cli.options import Common
+from aectl.cli.stdout import for_tables
+from aectl.errors import OutputError
+from aectl.model_file import ModelCard
+from aectl.verbs import machine
+
+if TYPE_CHECKING:
+    from aectl.models import Classifier
+    from aectl.models.autoencoder import AutoencoderBase
+    from aectl.outputs.formats import Rows
+    from aectl.outputs.tables import Table
+    from aectl.verbs.use import InputOptions, Use
+
+
+def load_autoencoder(path: Path) -> "AutoencoderBase":
+    """The autoencoder in a model file whose card has been read. Raises ModelFileError."""
+    return cast("AutoencoderBase", model_file.load(path)[0])
+
+
+def load_classifier(path: Path) -> "Classifier":
+    """The classifier in a model file whose card has been read. Raises ModelFileError."""
+    return cast("Classifier", model_file.load(path)[0])
+
+
+def write_each(path: Path, rows: "Iterable[Rows]", by: str | None, descending: bool = False) -> int:
+    """Writes the table of --per-image, of which `-` is stdout, in the order of a column `by` name.
+
+    Returns how many rows there are.
+    """
+    from aectl.outputs.tables import write_file
+
+    return write_file(on_stdout(path), rows, by, descending, for_tables())
+
+
+def on_stdout(path: Path | None) -> Path | None:
+    """A path of a table, None where that is stdout."""
+    return None if path == Path("-") else path
+
+
+def stdin() -> BinaryIO | None:
+    """The stream under the buffer of stdin, which gives what there is; None where it is closed."""
+    return None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
+
+
+class Tabular(Protocol):
+    """The results of a verb that writes a row an input."""
+
+    @property
+    def use(self) -> "Use": ...
+    def key(self) -> dict[str, object]: ...
+    def compute(self, network: Any, batches: Iterable[Any], to_tensor: Any) -> Any: ...
+    def rows(self, result: Any) -> "Rows": ...
+
+
+class Session:
+    """One call of a verb: its messages to stderr, and the record of its inputs."""
+
+    def __init__(self, common: Common, out: Path | None = None) -> None:
+        if out is not None and out == common.errors:
+            raise OutputError(f"--out and --errors name the same file, {out}")
+        self.common, self.out = common, out
+        self.console = Console(common.quiet, common.plain)
+        self.outcome = Outcome(self.console, common.errors, common.overwrite, common.strict)
+
+    def input_options(self, **more: Unpack["InputOptions"]) -> "InputOptions":
+        """How the common options, and `more`, say that inputs are found and read."""
+        common = self.common
+        options: InputOptions = {
+            "data_dir": machine.data_dir(common.data_dir),
+            "stdin": stdin(),
+            "null": common.null,
+            "ext": (common.ext or "").replace(",", " ").split(),
+            "include": common.include or (),
+            "exclude": common.exclude or (),
+            "max_pixels": common.max_pixels,
+            "truncated": common.truncated,
+            "batch_size": common.batch_size,
+            "workers": common.workers,
+            "on_bad": self.outcome.on_bad,
+            "on_remark": self.outcome.on_remark,
+            "skipped": self.outcome.skipped,
+            "notice": self.console.notice,
+            "warning": self.console.warning,
+        }
+        return {**options, **more}
+
+    def use(
+        self,
+        path: Path,
+        card: ModelCard,
+        words: list[str] | None,
+        options: "InputOptions | None" = None,
+        told: bool = True,
+    ) -> "Use":
+        """A model and the inputs of some words; what cannot be read is named unless it was `told`
+        before.
+        """
+        from aectl.data.folders import ignore
+        from aectl.verbs.use import Use, request
+
+        common, how = self.common, self.input_options() if options is None else options
+        if not told:
+            how = {**how, "on_bad": ignore, "on_remark": ignore}
+        return Use(path, card, request(words, how), common.device, common.threads)
+
+    def status(self, use: "Use", count: int) -> int:
+        """The exit status after so many inputs; prints what there is to say of them."""
+        for notice in use.stream.notices():
+            self.console.notice(notice)
+        return self.outcome.status(count, use.modality.noun)
+
+    def write_table(
+        self, verb: str, doing: str, results: Tabular, resume: bool, **how: object
+    ) -> int:
+        """Writes the rows of all results to the file of --out, or to stdout; returns the exit
+        status. `how` is what decides the rows beside the key of the results.
+        """
+        from aectl.outputs.tables import finite_rows
+
+        use = results.use
+        with (
+            self._table(verb, use.path, resume, {**results.key(), **how}) as table,
+            use.results(results.compute, after=table.position) as found,
+        ):
+            for result in self.console.counted(found, doing, use.modality.noun):
+                table.write(finite_rows(results.rows(result), self.outcome.on_bad))
+        if table.whole:
+            self.console.notice(
+                f"{self.out} is complete; nothing is left to do (--overwrite writes it again)"
+            )
+        return self.status(use, table.count)
+
+    def _table(self, verb: str, path: Path, resume: bool, how: dict[str, object]) -> "Table":
+        """The table of a run of `verb` with the model at `path`: the same rows for the same `how`.
+
+        Raises OutputError.
+        """
+        from aectl.outputs.tables import Table
+
+        model = hashlib.sha256(model_file.resolve(path).read_bytes()).hexdigest()
+        key = {
+            "aectl": __version__,
+            "verb": verb,
+            "model": model,
+            "device": self.common.device,
+            "threads": self.common.threads,
+            "max_pixels": self.common.max_pixels,
+            "truncated": self.common.truncated,
+            **how,
+        }
+        return Table(
+            self.out,
+            for_tables(),
+            layout=str(how.get("layout", "columns")),
+            key=key,
+            resume=resume,
+            bad=self.outcome.bad,
+        )

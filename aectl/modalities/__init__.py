@@ -1,0 +1,230 @@
+"""The kinds of input that models take: all that depends on which stands behind one interface.
+
+A new kind is a module beside `images` and `text`, and a row of MODALITIES.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+
+from aectl.data.folders import OnBad, ignore
+from aectl.data.inputs import Naming, Position
+from aectl.data.layout import layout_of
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped, of_options
+from aectl.decoding import MAX_PIXELS, REFUSE, OnRemark
+from aectl.errors import ConfigError, DataError
+from aectl.kinds import IMAGES, TEXT
+from aectl.options import flag
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from aectl.inference import ToTensor
+    from aectl.model_file import ModelCard
+    from aectl.outputs.formats import Column
+
+
+def silent(message: str) -> None:
+    """For messages that nobody wants to see."""
+
+
+class Batch(Protocol):
+    """Some inputs: their paths and labels, n each; `size` is how many a full batch has; `position`
+    is the position in the inputs after the last one."""
+
+    @property
+    def paths(self) -> list[str]: ...
+    @property
+    def labels(self) -> list[str | None]: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def position(self) -> Position: ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """The inputs that a user asks for; the fields have the names of the options.
+
+    Without `words`, the inputs are the test split of what the model was trained on. Inputs that
+    cannot be read are passed to `on_bad`, remarks on others to `on_remark`, searches record what
+    they skip in `skipped`, and `notice` and `warning` take messages.
+    """
+
+    words: Sequence[str] | None
+    data_dir: Path
+    stdin: BinaryIO | None = None
+    null: bool = False
+    label_from_folder: bool = False
+    selection: Selection = EVERY_IMAGE
+    naming: Naming = field(default_factory=Naming)
+    batch_size: int | None = None
+    workers: int = 1
+    max_pixels: int = MAX_PIXELS
+    truncated: str = REFUSE
+    on_bad: OnBad = ignore
+    on_remark: OnRemark = ignore
+    skipped: Skipped = field(default_factory=Skipped)
+    notice: Callable[[str], None] = silent
+    warning: Callable[[str], None] = silent
+
+
+class Stream(ABC):
+    """The inputs of a request, in their order, as batches for one model."""
+
+    words: Sequence[str]
+    batch_size: int
+    labelled: bool
+
+    @abstractmethod
+    def called(self, word: str) -> str:
+        """A word of the request, a dataset with its split."""
+
+    @abstractmethod
+    def batches(
+        self, after: Position | None = None, most: int | None = None
+    ) -> AbstractContextManager[Iterable[Any]]:
+        """The batches after a position, of at most `most` inputs; reading ends with the context.
+
+        Raises DataError where the inputs up to the position are not those of before.
+        """
+
+    @abstractmethod
+    def described(self) -> str:
+        """The words of the request, as a report names what was measured."""
+
+    @abstractmethod
+    def notices(self) -> list[str]:
+        """Messages about inputs that were read, for the end."""
+
+
+def selection_of(card: "ModelCard", request: Request, usual: tuple[str, ...] = ()) -> Selection:
+    """The files of a folder that are read: those that the request asks for; if it asks for none and
+    names no input, those that the model was trained on. `usual` are extensions.
+    """
+    chosen = request.selection.usually(usual)
+    as_trained = not request.words and chosen == Selection(usual)
+    return of_options(card.options, usual) if as_trained else chosen
+
+
+def trained_on(
+    card: "ModelCard",
+    request: Request,
+    is_named: Callable[[str], bool],
+    exists: Callable[[str], bool],
+    usual: tuple[str, ...] = (),
+) -> str:
+    """The dataset, the folder or the file that a model was trained on, as a word of a request.
+
+    Of a folder with splits, one that was not learnt from. Raises DataError where it is not there.
+    """
+    word = card.dataset
+    if not word:
+        raise DataError("the model does not say what it was trained on; name an INPUT")
+    if is_named(word):
+        return word.partition(":")[0]
+    if not exists(word):
+        raise DataError(
+            f"the model was trained on {word}, which is not found from here; name an INPUT"
+        )
+    layout = layout_of(word, of_options(card.options, usual))
+    unseen = layout and (layout.test or layout.validation)
+    if unseen:
+        request.notice(f"measured on {unseen}")
+        return unseen
+    request.warning(f"measured on {word}, the data that it was trained on")
+    return word
+
+
+class Code(NamedTuple):
+    """The codes of a batch, as a table has them: vectors, (n, features), or columns."""
+
+    vectors: Any | None
+    columns: "Mapping[str, Column]"
+
+
+class Modality(ABC):
+    """A kind of input, as a model takes it.
+
+    `noun` is the plural for messages; `pictured`: whether reconstructions are shown as pictures,
+    else as lines or a table; `worst_first` is the column of `columns` that orders inputs
+    from the worst to the best, and whether that is in descending order.
+    """
+
+    name: str
+    noun: str
+    worst_first: tuple[str, bool]
+    pictured: bool
+
+    @abstractmethod
+    def refused(self, card: "ModelCard") -> Mapping[str, str]:
+        """The options that have no effect for a model, each with the reason, in a few words."""
+
+    def refuse(self, given: Iterable[str], card: "ModelCard") -> None:
+        """Raises ConfigError for the first of the options `given` that has no effect."""
+        refused = self.refused(card)
+        for name in given:
+            if name in refused:
+                raise ConfigError(f"{flag(name)} has no effect with {refused[name]}")
+
+    @abstractmethod
+    def stream(self, card: "ModelCard", request: Request) -> Stream:
+        """The inputs of a request. Raises DataError where they do not exist."""
+
+    @abstractmethod
+    def tensor(self, batch: Any, rows: int, device: "torch.device") -> "Tensor":
+        """The input of the network for a batch, filled up to so many rows."""
+
+    @abstractmethod
+    def leading_columns(self, batch: Any, labelled: bool, request: Request) -> "dict[str, Column]":
+        """The first columns of a table: the path, the label if any input has one, and remarks."""
+
+    @abstractmethod
+    def code(self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]) -> Code:
+        """The first `count` codes that a network gave for a batch; `vectors` makes those of a
+        tensor what a table is to have."""
+
+    @abstractmethod
+    def reconstruct(
+        self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
+    ) -> Iterator[Any]:
+        """Each batch with its reconstructions; `first(n)` of one is that of its first n inputs.
+
+        Raises ModelFileError for results that are not finite.
+        """
+
+    @abstractmethod
+    def shown(self, reconstructed: Any) -> "dict[str, Column]":
+        """What `reconstruct` gave for a batch, as columns of a table."""
+
+    @abstractmethod
+    def metrics(self, card: "ModelCard", network: Any) -> Any:
+        """The metrics of an autoencoder's reconstructions, yet without inputs."""
+
+    @abstractmethod
+    def measure(
+        self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", metrics: Any
+    ) -> Iterator[Any]:
+        """Every input goes into the `metrics`; gives each batch with those of its inputs.
+
+        Raises ModelFileError for results that are not finite.
+        """
+
+    @abstractmethod
+    def columns(self, measured: Any) -> "dict[str, Column]":
+        """The metrics of each input of a batch that `measure` gave, as columns of a table."""
+
+
+MODALITIES = {IMAGES: "aectl.modalities.images", TEXT: "aectl.modalities.text"}
+"""The modules of the modalities, loaded when they are needed."""
+
+
+def modality_of(card: "ModelCard") -> Modality:
+    """The modality of a model."""
+    found: Modality = importlib.import_module(MODALITIES[card.architecture.modality]).MODALITY
+    return found

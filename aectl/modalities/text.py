@@ -1,0 +1,159 @@
+"""Text: the lines of files, folders and stdin, and named datasets; a sample is (length,) tokens."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from aectl import footprint
+from aectl.data.inputs import Position
+from aectl.data.text_datasets import is_text_dataset
+from aectl.data.texts import ENDINGS, TextBatch, TextInputs, batch_size
+from aectl.kinds import TEXT
+from aectl.modalities import Code, Modality, Request, Stream, selection_of, trained_on
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from aectl.inference import ToTensor
+    from aectl.metrics import TextMetrics
+    from aectl.model_file import ModelCard
+    from aectl.outputs.formats import Column
+    from aectl.text_inference import MeasuredTexts, ReconstructedTexts
+
+A_MODEL, A_CODE = "a model of text", "a code that is a text"
+OF_IMAGES = (
+    "null", "max_pixels", "truncated", "layer", "separate", "each", "interpolate", "traverse",
+    "from_codes", "pca", "probe", "report",
+)  # fmt: skip
+OF_VECTORS = ("normalize", "dtype", "layout")
+
+
+class TextStream(Stream):
+    """Lines of text as the tokens that a model takes."""
+
+    def __init__(self, card: "ModelCard", request: Request) -> None:
+        assert card.vocabulary is not None
+        self._length, self._vocabulary = card.architecture.text.length, card.vocabulary
+        self._on_bad = request.on_bad
+        one_by_one = footprint.one_at_a_time(card.architecture)
+        usual = request.batch_size or batch_size(*card.architecture.text)
+        self.batch_size = 1 if one_by_one else usual
+        self.inputs = TextInputs(
+            request.words or [trained_on(card, request, is_text_dataset, os.path.exists, ENDINGS)],
+            request.data_dir,
+            request.stdin,
+            request.label_from_folder,
+            selection_of(card, request, ENDINGS),
+            request.naming,
+            skipped=request.skipped,
+        )
+        self.words, self.labelled = self.inputs.words, self.inputs.labelled
+
+    def called(self, word: str) -> str:
+        """A word of the request, a dataset with its split."""
+        return self.inputs.called(word)
+
+    def batches(
+        self, after: Position | None = None, most: int | None = None
+    ) -> AbstractContextManager[Iterator[TextBatch]]:
+        """The batches after a position, of the first `most` texts in all."""
+        return nullcontext(
+            self.inputs.batches(
+                self._vocabulary, self._length, self.batch_size, self._on_bad, after, most
+            )
+        )
+
+    def described(self) -> str:
+        """The words of the request, datasets with their split."""
+        return " ".join(map(self.called, self.words))
+
+    def notices(self) -> list[str]:
+        """How many lines were longer than the model takes, and how many were empty."""
+        account, said = self.inputs.account, []
+        if account.cut:
+            said.append(f"lines of more than {self._length} tokens, cut: {account.cut:,}")
+        if account.empty:
+            said.append(f"empty lines, skipped: {account.empty:,}")
+        return ["; ".join(said)] if said else []
+
+
+class Text(Modality):
+    """Text."""
+
+    name, noun = TEXT, "texts"
+    worst_first = "token_accuracy", False
+    pictured = False
+
+    def refused(self, card: "ModelCard") -> Mapping[str, str]:
+        """Options of images and, where the code is a text, those of vectors."""
+        refused = dict.fromkeys(OF_IMAGES, A_MODEL)
+        if card.architecture.config.bottleneck == TEXT:
+            refused |= dict.fromkeys(OF_VECTORS, A_CODE)
+        return refused
+
+    def stream(self, card: "ModelCard", request: Request) -> TextStream:
+        """The text of a request. Raises DataError where it does not exist."""
+        return TextStream(card, request)
+
+    def tensor(self, batch: TextBatch, rows: int, device: "torch.device") -> "Tensor":
+        """(rows, length), PAD behind the end of each text; further rows repeat the first."""
+        from aectl.text_inference import token_tensor
+
+        return token_tensor(batch, rows, device)
+
+    def leading_columns(
+        self, batch: TextBatch, labelled: bool, request: Request
+    ) -> "dict[str, Column]":
+        """`path`, such as `notes.txt:17`; `label` if any text has one."""
+        from aectl.outputs.tables import leading_columns
+
+        return leading_columns(batch, labelled)
+
+    def code(self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]) -> Code:
+        """Vectors, (count, features), or the shorter texts in a column `bottleneck`."""
+        if card.architecture.config.bottleneck != TEXT:
+            return Code(vectors(code)[:count], {})
+        from aectl.models.text_autoencoder import shorter_text
+
+        assert card.vocabulary is not None
+        rows = shorter_text(code)[:count].tolist()
+        return Code(None, {"bottleneck": [card.vocabulary.decode(row) for row in rows]})
+
+    def reconstruct(
+        self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
+    ) -> "Iterator[ReconstructedTexts]":
+        """Each batch with the texts that are decoded."""
+        from aectl import text_inference
+
+        assert card.vocabulary is not None
+        return text_inference.reconstruct(network, batches, to_tensor, card.vocabulary)
+
+    def shown(self, reconstructed: "ReconstructedTexts") -> "dict[str, Column]":
+        """The `original`, the shorter text, if any, and the `reconstruction`."""
+        from aectl.outputs.texts import to_columns
+
+        return to_columns(reconstructed)
+
+    def metrics(self, card: "ModelCard", network: Any) -> "TextMetrics":
+        """The metrics of reconstructed text, beside the baselines that the model's card has."""
+        from aectl.metrics import BASELINES, TextMetrics
+
+        told = card.training.get("baselines", {})
+        return TextMetrics({name: told[name] for name in BASELINES if name in told})
+
+    def measure(
+        self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", metrics: Any
+    ) -> "Iterator[MeasuredTexts]":
+        """Each batch with the token accuracy of its texts."""
+        from aectl import text_inference
+
+        return text_inference.measure(network, batches, to_tensor, metrics)
+
+    def columns(self, measured: "MeasuredTexts") -> "dict[str, Column]":
+        """Each `text`, and its `token_accuracy`."""
+        return {"text": measured.batch.texts, "token_accuracy": measured.token_accuracy}
+
+
+MODALITY = Text()

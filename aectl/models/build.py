@@ -1,0 +1,110 @@
+"""Networks of architectures: a kind of model, and a rule of sparsity, is a row of a table here."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aectl.models import (
+    Autoencoder,
+    Classifier,
+    ConvAutoencoder,
+    Network,
+    ThroughText,
+    ThroughVector,
+    codes,
+)
+from aectl.types import TextShape
+
+if TYPE_CHECKING:
+    from aectl.architecture import Architecture
+
+
+def network(described: "Architecture") -> Network:
+    """The network, with fresh weights drawn from torch's random state."""
+    return NETWORKS[described.kind](described)
+
+
+def _autoencoder(described: "Architecture") -> Network:
+    config = described.config
+    return Autoencoder(
+        described.shape, described.hidden, config.activation, _code(described),
+        config.output_activation, tied=config.tied, dropout=config.dropout,
+        input_dropout=config.input_dropout, center=config.center,
+    )  # fmt: skip
+
+
+def _conv_autoencoder(described: "Architecture") -> Network:
+    config = described.config
+    return ConvAutoencoder(
+        described.shape, described.hidden, config.activation, _code(described),
+        config.output_activation, center=config.center,
+    )  # fmt: skip
+
+
+def _classifier(described: "Architecture") -> Network:
+    config = described.config
+    below = network(described.encoder) if described.encoder else None
+    assert not isinstance(below, Classifier | ThroughText)
+    shape = None if isinstance(described.input, TextShape) else described.input
+    return Classifier(
+        shape, described.hidden, described.classes, config.activation, config.dropout,
+        config.input_dropout, below.encoder if below else None,
+    )  # fmt: skip
+
+
+def _text_autoencoder(described: "Architecture") -> Network:
+    length, tokens = described.text
+    return BOTTLENECKS[described.config.bottleneck](described, length, tokens)
+
+
+def _through_vector(described: "Architecture", length: int, tokens: int) -> Network:
+    code = _code(described)
+    return ThroughVector(tokens, length, described.hidden[0], described.code_size, code)
+
+
+def _through_text(described: "Architecture", length: int, tokens: int) -> Network:
+    config = described.config
+    return ThroughText(tokens, length, described.hidden[0], config.ratio, config.temperature)
+
+
+NETWORKS: "dict[str, Callable[[Architecture], Network]]" = {
+    "autoencoder": _autoencoder,
+    "conv-autoencoder": _conv_autoencoder,
+    "classifier": _classifier,
+    "text-autoencoder": _text_autoencoder,
+}
+"""The networks by the names of the kinds of model."""
+
+BOTTLENECKS: "dict[str, Callable[[Architecture, int, int], Network]]" = {
+    "vector": _through_vector,
+    "text": _through_text,
+}
+"""The text autoencoders by the names of their bottlenecks."""
+
+
+def _code(described: "Architecture") -> codes.Code:
+    make = CODES.get(described.config.sparsity)
+    return make(described) if make else codes.Code(described.config.code_activation)
+
+
+def _topk(described: "Architecture") -> codes.Code:
+    config = described.config
+    assert config.k is not None
+    return codes.TopK(config.code_activation, config.k, config.alpha)
+
+
+def _batch_topk(described: "Architecture") -> codes.Code:
+    config = described.config
+    assert config.k is not None
+    return codes.BatchTopK(config.code_activation, config.k)
+
+
+CODES: "dict[str, Callable[[Architecture], codes.Code]]" = {
+    "topk": _topk,
+    "batch-topk": _batch_topk,
+    "jumprelu": lambda described: codes.JumpReLU(described.code_size, described.config.bandwidth),
+    "gated": lambda described: codes.Gated(described.code_size),
+    "wta": lambda described: codes.WinnerTakeAll(
+        described.config.code_activation, described.config.rate
+    ),
+}
+"""The codes of the rules of sparsity that are more than an activation."""

@@ -1,0 +1,68 @@
+"""The rules of sparsity that `--sparsity` names, with their traits: a new rule is a new row.
+
+The code of a rule stands in `models.codes`, its penalty, if it has one, in `penalties`.
+"""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule that makes a code sparse.
+
+    - `activation`: the default activation of the code, None for that of the kind of model; if
+      `needs_it`, no other will do, `because` of what the message says.
+    - `beta`: the default weight of its penalty; None if it has no penalty.
+    - `keeps_k`: only k units stay active, of an input or on average over a batch.
+    - `learns_thresholds`: the code has parameters of its own.
+    - `can_die`: units that stay below its threshold get no gradient, and may be revived.
+    - `auxiliary`: dead units can learn what the active ones leave unexplained.
+    - `equal_start`: all units are initialised with the same probability of being active.
+    - `smooth`: the code has a derivative everywhere.
+    - `unit_norm`: its penalty is on activations, which larger decoder columns would lower.
+    """
+
+    activation: str | None = "relu"
+    needs_it: bool = False
+    because: str = ""
+    beta: float | None = None
+    keeps_k: bool = False
+    learns_thresholds: bool = False
+    can_die: bool = False
+    auxiliary: bool = False
+    equal_start: bool = True
+    smooth: bool = False
+    unit_norm: bool = False
+
+
+NONE, KL = "none", "kl"
+
+RULES: dict[str, Rule] = {
+    NONE: Rule(activation=None, equal_start=False, smooth=True),
+    KL: Rule(
+        activation="sigmoid",
+        needs_it=True,
+        because="rho is the mean of activations between 0 and 1",
+        beta=3.0,
+        equal_start=False,
+        smooth=True,
+    ),
+    "l1": Rule(beta=0.1, can_die=True, smooth=True, unit_norm=True),
+    "topk": Rule(keeps_k=True, can_die=True, auxiliary=True),
+    "batch-topk": Rule(keeps_k=True, can_die=True, auxiliary=True),
+    "jumprelu": Rule(
+        needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, auxiliary=True,
+        unit_norm=True,
+    ),
+    "gated": Rule(needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, unit_norm=True),
+    "wta": Rule(),
+}  # fmt: skip
+
+_TRAITS = frozenset(field.name for field in fields(Rule))
+
+
+def with_trait(trait: str) -> tuple[str, ...]:
+    """The names of the rules that have a trait, such as "keeps_k"."""
+    if trait not in _TRAITS:
+        raise ValueError(f"rules of sparsity have no trait {trait!r}")
+    return tuple(name for name, rule in RULES.items() if getattr(rule, trait) not in (None, False))

@@ -1,0 +1,1 @@
+"""The functions under the commands: what `aectl.encode` and the others do, without a terminal."""

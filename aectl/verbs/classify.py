@@ -1,0 +1,84 @@
+"""Predicted classes of inputs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from aectl.errors import ConfigError
+from aectl.kinds import OF_CLASSES
+from aectl.verbs.use import InputOptions, Use, read_card, request
+
+if TYPE_CHECKING:
+    import os
+
+    from aectl.inference import Classified, ToTensor
+    from aectl.outputs.formats import Rows
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The predicted classes of all inputs; iterating over it computes them, a batch at a time."""
+
+    use: Use
+    top_k: int
+
+    def __iter__(self) -> "Iterator[Classified]":
+        with self.use.results(self.compute) as results:
+            yield from results
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, to which the numbers of predictions refer."""
+        return self.use.card.classes
+
+    def key(self) -> dict[str, object]:
+        """All that decides the rows, beside the model and the inputs."""
+        return {"top_k": self.top_k, **self.use.key()}
+
+    def compute(
+        self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
+    ) -> "Iterator[Classified]":
+        """The predictions for some batches."""
+        from aectl import inference
+
+        return inference.classify(network, batches, to_tensor, self.top_k)
+
+    def rows(self, result: "Classified") -> "Rows":
+        """The rows of a table for a batch."""
+        from aectl.outputs.formats import Rows
+        from aectl.outputs.tables import of_classes
+
+        columns = self.use.leading_columns(result.batch)
+        columns |= of_classes(self.classes, result.predictions, result.probabilities)
+        return Rows(columns, position=result.batch.position)
+
+
+def classify(
+    model: "str | os.PathLike[str]",
+    inputs: str | Sequence[str] | None = None,
+    *,
+    top_k: int = 1,
+    device: str = "auto",
+    threads: int | None = None,
+    **options: Unpack[InputOptions],
+) -> Classification:
+    """Classifies inputs: one or several files, folders, archives or datasets.
+
+    Without `inputs`, it classifies the test split of what the model was trained on.
+
+    Returns an iterable of batches: `batch.paths`, `batch.labels`, and the `top_k` likeliest classes
+    of each input, the likeliest first, as `predictions` and `probabilities`, both (n, top_k).
+
+    Raises ModelFileError for a file that is no classifier, ConfigError for options that do not go
+    together, and DataError for inputs that do not exist.
+    """
+    path = Path(model)
+    use = Use(
+        path, read_card(path, "classify", OF_CLASSES), request(inputs, options), device, threads
+    )
+    use.refuse({})
+    classes = len(use.card.classes)
+    if top_k > classes:
+        raise ConfigError(f"--top-k must be at most {classes}, the number of classes")
+    return Classification(use, top_k)

@@ -1,0 +1,111 @@
+"""Codes of inputs."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+
+from aectl.errors import ConfigError
+from aectl.kinds import WITH_A_CODE
+from aectl.verbs.use import InputOptions, Use, read_card, request
+
+if TYPE_CHECKING:
+    import os
+
+    from aectl.inference import ToTensor
+    from aectl.outputs.formats import Column, Rows
+
+
+class EncodedBatch(NamedTuple):
+    """The codes of some inputs: `code`, (n, features), or else `columns` of n values each."""
+
+    batch: Any
+    code: Any | None
+    columns: "Mapping[str, Column]"
+
+    @property
+    def paths(self) -> list[str]:
+        """What each input is called."""
+        return self.batch.paths  # type: ignore[no-any-return]
+
+    @property
+    def labels(self) -> list[str | None]:
+        """The label of each input, None where it is not known."""
+        return self.batch.labels  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The codes of all inputs; iterating over it computes them, a batch at a time."""
+
+    use: Use
+    layer: int | None
+    normalize: str
+    dtype: str
+
+    def __iter__(self) -> Iterator[EncodedBatch]:
+        with self.use.results(self.compute) as results:
+            yield from results
+
+    def key(self) -> dict[str, object]:
+        """All that decides the rows, beside the model and the inputs."""
+        how = {"layer": self.layer, "normalize": self.normalize, "dtype": self.dtype}
+        return {**how, **self.use.key()}
+
+    def rows(self, result: EncodedBatch) -> "Rows":
+        """The rows of a table for a batch."""
+        from aectl.outputs.formats import Rows
+
+        columns = self.use.leading_columns(result.batch)
+        return Rows({**columns, **result.columns}, result.code, result.batch.position)
+
+    def compute(
+        self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
+    ) -> Iterator[EncodedBatch]:
+        """The codes of some batches."""
+        from aectl import inference
+
+        depth = len(self.use.card.architecture.hidden)
+        layer = None if self.layer == depth else self.layer
+        features = inference.Features(layer, self.normalize, self.dtype)
+        for batch, code in inference.encode(network, batches, to_tensor, features.layer):
+            made = self.use.modality.code(self.use.card, code, len(batch.paths), features.of)
+            yield EncodedBatch(batch, made.vectors, made.columns)
+
+
+def encode(
+    model: "str | os.PathLike[str]",
+    inputs: str | Sequence[str] | None = None,
+    *,
+    layer: int | None = None,
+    normalize: str = "none",
+    dtype: str = "float32",
+    device: str = "auto",
+    threads: int | None = None,
+    **options: Unpack[InputOptions],
+) -> Encoding:
+    """Encodes inputs with an autoencoder: one or several files, folders, archives or datasets.
+
+    `layer`, counted from 1, gives the output of a hidden layer of the encoder instead of the code;
+    `normalize` "l2" scales each row to length 1; `dtype` is "float32" or "float16". Without
+    `inputs`, it encodes the test split of what the model was trained on.
+
+    Returns an iterable of batches: `paths`, `labels`, and `code`, (n, features).
+
+    Raises ModelFileError for a file that is no such model, ConfigError for options that do not go
+    together, and DataError for inputs that do not exist.
+    """
+    path = Path(model)
+    use = Use(
+        path, read_card(path, "encode", WITH_A_CODE), request(inputs, options), device, threads
+    )
+    given = {
+        "layer": layer is not None,
+        "normalize": normalize != "none",
+        "dtype": dtype != "float32",
+    }
+    use.refuse(given)
+    depth = len(use.card.architecture.hidden)
+    if layer is not None and layer > depth:
+        raise ConfigError(f"--layer must be at most {depth}, the layers of this encoder")
+    return Encoding(use, layer, normalize, dtype)

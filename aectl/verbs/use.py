@@ -1,0 +1,196 @@
+"""A model and the inputs that it is used on: what all verbs but `train` start with."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
+
+from aectl import footprint, model_file
+from aectl.architecture import Architecture
+from aectl.data.folders import OnBad, ignore
+from aectl.data.inputs import Naming, Position
+from aectl.data.selection import Selection, Skipped
+from aectl.decoding import MAX_PIXELS, REFUSE, OnRemark
+from aectl.errors import ConfigError, ModelFileError
+from aectl.kinds import KINDS
+from aectl.modalities import Modality, Request, Stream, modality_of, silent
+from aectl.model_file import ModelCard
+from aectl.verbs import machine
+
+if TYPE_CHECKING:
+    import torch
+
+    from aectl.inference import ToTensor
+    from aectl.outputs.formats import Column
+
+
+class InputOptions(TypedDict, total=False):
+    """How inputs are found and read, in all verbs; the names are those of the options.
+
+    - `data_dir`: folder of the named datasets.
+    - `stdin`: the stream that the input `-` reads; `null`: whether NUL separates its paths.
+    - `ext`, `include`, `exclude`: which files of folders and archives are read.
+    - `label_from_folder`: take the label of an input from the folder in which it lies.
+    - `relative_to`, `absolute`: how paths are written.
+    - `max_pixels`, `truncated` ("refuse" or "keep"): which image files are read.
+    - `batch_size`, `workers`: inputs at a time, and processes that decode image files.
+    - `on_bad(path, reason)`, `on_remark(path, remark)`, `notice(text)`, `warning(text)`: called for
+      inputs that cannot be read, remarks on others, and messages.
+    - `skipped`: records the files that searches of folders skip.
+    """
+
+    data_dir: str | os.PathLike[str]
+    stdin: BinaryIO | None
+    null: bool
+    ext: Sequence[str]
+    include: Sequence[str]
+    exclude: Sequence[str]
+    label_from_folder: bool
+    relative_to: str | None
+    absolute: bool
+    max_pixels: int
+    truncated: str
+    batch_size: int | None
+    workers: int | None
+    on_bad: OnBad
+    on_remark: OnRemark
+    skipped: Skipped
+    notice: Callable[[str], None]
+    warning: Callable[[str], None]
+
+
+def request(words: str | Sequence[str] | None, options: InputOptions) -> Request:
+    """The inputs that the words and the options ask for.
+
+    Raises ConfigError where both ways to write paths are given, or the folder does not exist.
+    """
+    return Request(
+        [words] if isinstance(words, str) else words,
+        Path(options.get("data_dir") or machine.data_dir()),
+        options.get("stdin"),
+        options.get("null", False),
+        options.get("label_from_folder", False),
+        Selection(
+            tuple(options.get("ext") or ()),
+            tuple(options.get("include") or ()),
+            tuple(options.get("exclude") or ()),
+        ),
+        naming(options.get("relative_to"), options.get("absolute", False)),
+        options.get("batch_size"),
+        options.get("workers") or machine.cores(),
+        options.get("max_pixels", MAX_PIXELS),
+        options.get("truncated", REFUSE),
+        options.get("on_bad", ignore),
+        options.get("on_remark", ignore),
+        options.get("skipped") or Skipped(),
+        options.get("notice", silent),
+        options.get("warning", silent),
+    )
+
+
+def naming(relative_to: str | None, absolute: bool) -> Naming:
+    """How paths are written. Raises ConfigError."""
+    if relative_to is not None and absolute:
+        raise ConfigError("give either --relative-to or --absolute, not both")
+    if relative_to is not None and not os.path.exists(relative_to):
+        raise ConfigError(f"--relative-to {relative_to}: there is no such folder or archive")
+    return Naming(relative_to, absolute)
+
+
+def read_card(path: Path, verb: str, kinds: tuple[str, ...]) -> ModelCard:
+    """The description in a model file. Raises ModelFileError for a model of other kinds than those
+    that `verb` takes, or too large for this machine.
+    """
+    card = model_file.read_card(path)
+    _refuse_too_large(path, card.architecture)
+    if card.architecture.kind not in kinds:
+        wanted = "an autoencoder" if KINDS[kinds[0]].has_code else f"a {kinds[0]}"
+        kind = card.architecture.kind
+        article = "an" if kind == "autoencoder" else "a"
+        raise ModelFileError(f"{verb} needs {wanted}; {path} is {article} {kind}")
+    return card
+
+
+def _refuse_too_large(path: Path, architecture: Architecture) -> None:
+    """Raises ModelFileError where this machine has too little memory for a single input."""
+    weights = model_file.resolve(path).stat().st_size
+    needed = weights + footprint.activation_bytes(architecture)
+    needed += footprint.measuring_bytes(architecture)
+    if needed > machine.memory():
+        raise ModelFileError(
+            f"{path} needs {needed / 2**30:,.1f} GiB of memory for a single input; this machine has"
+            f" {machine.memory() / 2**30:,.1f} GiB: use a larger machine or a smaller model"
+        )
+
+
+@dataclass(frozen=True)
+class Use:
+    """A model, and the inputs of a request.
+
+    On a CPU torch has one thread unless `threads` says more: the other cores decode, and where
+    several threads share in a tensor, the last bits of a sigmoid depend on where in it a row is.
+    """
+
+    path: Path
+    card: ModelCard
+    request: Request
+    device: str = "auto"
+    threads: int | None = None
+
+    @cached_property
+    def modality(self) -> Modality:
+        """The modality of the model."""
+        return modality_of(self.card)
+
+    @cached_property
+    def stream(self) -> Stream:
+        """The inputs. Raises DataError where they do not exist."""
+        return self.modality.stream(self.card, self.request)
+
+    def refuse(self, given: Mapping[str, bool]) -> None:
+        """Raises ConfigError for the first option that was given and has no effect."""
+        request = self.request
+        of_request = {
+            "null": request.null,
+            "max_pixels": request.max_pixels != MAX_PIXELS,
+            "truncated": request.truncated != REFUSE,
+        }
+        asked = (name for name, is_given in {**given, **of_request}.items() if is_given)
+        self.modality.refuse(asked, self.card)
+
+    def key(self) -> dict[str, object]:
+        """What decides the rows of a table on the side of the inputs."""
+        return {"labelled": self.stream.labelled, "batch_size": self.stream.batch_size}
+
+    def leading_columns(self, batch: Any) -> "dict[str, Column]":
+        """The first columns of a table for a batch."""
+        return self.modality.leading_columns(batch, self.stream.labelled, self.request)
+
+    def network(self) -> Any:
+        """The network, on the CPU. Raises ModelFileError."""
+        return model_file.load(self.path)[0]
+
+    def torch_device(self) -> "torch.device":
+        """The device that the network runs on."""
+        return machine.torch_device(self.device, self.threads or 1)
+
+    @contextmanager
+    def results(
+        self,
+        compute: "Callable[[Any, Iterable[Any], ToTensor], Iterator[Any]]",
+        after: Position | None = None,
+        most: int | None = None,
+    ) -> Iterator[Iterator[Any]]:
+        """The results of a computation on all batches after a position.
+
+        Decoding starts before the network is loaded, and ends with the context.
+        """
+        with self.stream.batches(after, most) as batches:
+            from aectl.inference import on_device
+
+            network = self.network()
+            to_tensor = on_device(network, self.torch_device(), self.modality.tensor)
+            yield compute(network, batches, to_tensor)

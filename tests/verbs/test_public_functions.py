@@ -1,0 +1,126 @@
+"""The functions of the package against what the commands write, and what importing it loads."""
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+from PIL import Image
+
+import aectl as package
+from aectl.cli.app import COMMANDS
+from aectl.errors import ConfigError, DataError, ModelFileError
+from aectl.verbs.use import InputOptions
+
+
+def test_encode_gives_the_values_that_the_command_writes(aectl, dense, scans, tmp_path):
+    aectl("encode", dense, scans, "--out", tmp_path / "t.parquet")
+    table = polars.read_parquet(tmp_path / "t.parquet")
+    batches = list(package.encode(dense, str(scans), batch_size=50))
+    assert [path for batch in batches for path in batch.paths] == table["path"].to_list()
+    code = np.concatenate([batch.code for batch in batches])
+    assert code.dtype == np.float32
+    assert np.array_equal(code, table.drop("path").to_numpy())
+
+
+def test_encode_takes_the_options_of_the_command(dense, scans):
+    (batch,) = package.encode(
+        dense, [str(scans)], normalize="l2", dtype="float16", include=["*1*.png"],
+        label_from_folder=True,
+    )  # fmt: skip
+    assert batch.code.dtype == np.float16
+    assert np.linalg.norm(batch.code.astype(float), axis=1) == pytest.approx(1, abs=1e-2)
+    assert all("1" in path for path in batch.paths)
+    assert set(batch.labels) == {scans.name}
+
+
+def test_inputs_that_cannot_be_read_are_passed_to_a_function(dense, scans, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    bad = []
+    inputs = [str(tmp_path / "bad.png"), str(scans)]
+    encoded = package.encode(dense, inputs, on_bad=lambda path, reason: bad.append(path))
+    assert sum(len(batch.paths) for batch in encoded) == len(list(scans.iterdir()))
+    assert bad == [str(tmp_path / "bad.png")]
+
+
+def test_an_encoding_can_be_iterated_over_again(dense, scans):
+    encoding = package.encode(dense, str(scans))
+    first, second = (np.concatenate([batch.code for batch in encoding]) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_classify_gives_the_classes_that_the_command_writes(aectl, classifier, scans, tmp_path):
+    aectl("classify", classifier, scans, "--top-k", "2", "--out", tmp_path / "t.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    classification = package.classify(classifier, str(scans), top_k=2)
+    predicted = [
+        [classification.classes[number] for number in numbers]
+        for result in classification
+        for numbers in result.predictions
+    ]
+    assert predicted == [[row["prediction"], row["prediction_2"]] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda model, _: package.encode(model, "no such folder/"), DataError),
+        (lambda model, _: package.encode(model, layer=9), ConfigError),
+        (lambda model, _: package.classify(model), ModelFileError),
+        (lambda model, scans: package.encode(model, scans, absolute=True, relative_to="."),
+         ConfigError),
+        (lambda _, scans: package.encode(scans), ModelFileError),
+    ],
+)  # fmt: skip
+def test_wrong_use_is_an_exception_of_the_package(dense, scans, call, error):
+    with pytest.raises(error):
+        list(call(dense, str(scans)))
+
+
+def test_each_argument_has_the_name_of_an_option_of_its_command():
+    for name in ("encode", "classify", "evaluate", "reconstruct"):
+        command = COMMANDS["eval" if name == "evaluate" else name]
+        options = set(inspect.signature(command).parameters)
+        own = set(inspect.signature(getattr(package, name)).parameters) - {"model", "options"}
+        called_back = {"on_bad", "on_remark", "skipped", "notice", "warning", "stdin"}
+        given = own | (InputOptions.__annotations__.keys() - called_back)
+        if name == "reconstruct":  # which shows neither labels nor paths
+            given -= {"label_from_folder", "relative_to", "absolute"}
+        if name == "evaluate":  # whose inputs are given by --dataset, and labels found by need
+            given -= {"inputs", "label_from_folder"}
+        assert given <= options
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = "import aectl, sys; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"torch", "numpy", "PIL", "typer", "rich", "polars", "safetensors", "sklearn"}
+    assert not heavy & set(done.stdout.split())
+    assert "aectl" in done.stdout.split()
+
+
+@pytest.mark.parametrize("kind", ["dense", "classifier"])
+def test_evaluate_gives_the_metrics_that_the_command_prints(aectl, kind, request):
+    model = request.getfixturevalue(kind)
+    (printed,) = json.loads(aectl("eval", model, "--dataset", "digits:test", "--json").out)
+    measured = package.evaluate(model, "digits:test")
+    assert json.loads(json.dumps(measured)) == printed
+
+
+def test_reconstruct_gives_the_pictures_that_the_command_writes(aectl, dense, scans, tmp_path):
+    aectl("reconstruct", dense, scans, "--each", "made", "--count", "300")
+    results = list(package.reconstruct(dense, str(scans), count=300))
+    assert sum(len(result.batch.paths) for result in results) == 300
+    for result in results:
+        for path, image in zip(result.batch.paths, result.reconstruction, strict=True):
+            written = np.asarray(Image.open(next((tmp_path / "made").rglob(Path(path).name))))
+            assert np.array_equal(written, np.round(image[0] * 255))
+
+
+def test_evaluate_refuses_what_has_no_effect(dense):
+    with pytest.raises(ConfigError, match="--skip-unknown has no effect"):
+        package.evaluate(dense, "digits", skip_unknown=True)
