@@ -1,4 +1,4 @@
-"""The directions in which rooms may import each other, held by reading the code."""
+"""The directions in which rooms may import each other, held by reading the code, file by file."""
 
 import ast
 from pathlib import Path
@@ -7,173 +7,70 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "aectl"
 
-CORE = {
-    "kinds",
-    "sparsity",
-    "decoding",
-    "errors",
-    "types",
-    "options",
-    "sections",
-    "config",
-    "files",
-    "run_files",
-} | {
-    "architecture",
-    "model_file",
-    "tensor_file",
-    "vocabulary",
+LEVELS = (
+    {"errors", "progress"},
+    {"files"},
+    {"config"},
+    {"models"},
+    {"data"},
+    {"objectives", "inference"},
+    {"training", "outputs"},
+    {"modalities"},
+    {"verbs"},
+    {"__init__"},
+    {"cli"},
+    {"__main__"},
+)
+"""The rooms; each may import itself and those of the levels before it."""
+
+NOT = {
+    "data": {"models"},
+    "objectives": {"data", "files", "progress"},
+    "models": {"progress"},
+    "verbs": {"training"},
 }
-MAY_IMPORT = {
-    "errors": set(),
-    "types": set(),
-    "decoding": set(),
-    "run_files": set(),
-    "encodings": set(),
-    "spelling": set(),
-    "progress": set(),
-    "options": {"errors", "spelling"},
-    "kinds": set(),
-    "sparsity": set(),
-    "sections": {"decoding", "errors", "options", "kinds", "sparsity"},
-    "config": {
-        "encodings",
-        "errors",
-        "files",
-        "kinds",
-        "options",
-        "sections",
-        "sparsity",
-        "spelling",
-        "types",
-    },
-    "files": {"errors"},
-    "tensor_file": {"files"},
-    "architecture": {"errors", "types", "options", "sections", "config", "kinds", "models"},
-    "vocabulary": {"errors", "types"},
-    "metadata": {"errors", "options", "config", "spelling"},
-    "footprint": {"architecture", "kinds", "types"},
-    "model_file": {
-        "decoding",
-        "errors",
-        "types",
-        "config",
-        "files",
-        "run_files",
-        "tensor_file",
-        "architecture",
-        "footprint",
-        "metadata",
-        "models",
-        "vocabulary",
-    },
-    "losses": {"types"},
-    "corruptions": {"types"},
-    "recipes": {"errors", "options", "config"},
-    "models": {"architecture", "types", "models"},
-    "metrics": {"errors", "types"},
-    "pca": {"errors", "metrics"},
-    "data": {
-        "decoding",
-        "encodings",
-        "errors",
-        "types",
-        "options",
-        "config",
-        "files",
-        "run_files",
-        "spelling",
-        "data",
-        "vocabulary",
-    },
-    "fused": {"models"},
-    "penalties": {"losses", "models", "config", "sections"},
-    "objective": {
-        "losses",
-        "corruptions",
-        "fused",
-        "models",
-        "config",
-        "penalties",
-        "sparsity",
-    },
-    "inference": {"decoding", "errors", "types", "data", "models", "metrics", "pca", "progress"},
-    "text_inference": {
-        "footprint",
-        "types",
-        "data",
-        "inference",
-        "models",
-        "metrics",
-        "vocabulary",
-    },
-    "filters": {"data", "inference", "models"},
-    "findings": set(),
-    "inspection": {"errors", "data", "filters", "findings", "inference", "metrics", "models"},
-    "training": CORE
-    | {"aectl", "data", "models", "metrics", "objective", "text_inference", "training"},
-    "outputs": {
-        "decoding",
-        "errors",
-        "files",
-        "run_files",
-        "outputs",
-        "data",
-        "findings",
-        "spelling",
-        "text_inference",
-    },
-    "modalities": {
-        "data",
-        "decoding",
-        "errors",
-        "footprint",
-        "inference",
-        "kinds",
-        "metrics",
-        "model_file",
-        "models",
-        "options",
-        "outputs",
-        "text_inference",
-        "modalities",
-    },
-    "verbs": {
-        "architecture",
-        "data",
-        "decoding",
-        "errors",
-        "footprint",
-        "inference",
-        "kinds",
-        "modalities",
-        "model_file",
-        "outputs",
-        "metrics",
-        "models",
-        "progress",
-        "verbs",
-    },
-    "cli": None,
-    "__init__": {"verbs"},
-    "__main__": {"cli"},
-}
-"""What each room may import of the package; the command line, anything."""
+"""Rooms of levels before it that a room may not import, but for OF_FILES."""
+
+OF_FILES = {"data/text/text_inputs.py": {"models"}}
+"""Files that may import what their rooms may not: the tokens of text are those of a vocabulary."""
+
+LOSSES = PACKAGE / "objectives" / "losses.py"
 
 TORCH_FREE = (
-    "decoding", "errors", "types", "options", "sections", "config", "files", "run_files", "data",
-    "spelling",
-    "outputs", "cli", "recipes", "vocabulary", "progress", "metadata", "footprint", "architecture",
-    "model_file", "tensor_file", "kinds", "sparsity", "modalities", "verbs",
-)  # fmt: skip
+    "errors",
+    "files",
+    "progress",
+    "config",
+    "data",
+    "outputs",
+    "modalities",
+    "verbs",
+    "cli",
+)
 """Rooms that load no torch when they are imported."""
+
+TORCH_FREE_FILES = [
+    PACKAGE / "models" / name
+    for name in (
+        "__init__.py", "architecture.py", "footprint.py", "metadata.py", "model_file.py",
+        "tensor_file.py", "vocabulary.py",
+    )
+]  # fmt: skip
 
 MACHINE = PACKAGE / "verbs" / "machine.py"
 """The one module beside the command line that knows the surroundings."""
 
+MOST_ROOMS = 14
+
 
 def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is that of a module of the package."""
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def imports(tree: ast.AST) -> set[str]:
@@ -184,8 +81,9 @@ def imports(tree: ast.AST) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide where a name comes from"
-            below = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= below if node.module == "aectl" else {node.module or ""}
+            for alias in node.names:
+                below = f"{node.module}.{alias.name}"
+                found.add(below if is_module(below) else node.module or "")
     return found
 
 
@@ -197,27 +95,68 @@ def top_level_imports(path: Path) -> set[str]:
 
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
+each_module = pytest.mark.parametrize(
+    "path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE))
+)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_imports_only_what_it_may(path):
-    allowed = MAY_IMPORT[room(path)]
-    names = imports(ast.parse(path.read_text()))
-    used = {name.split(".")[1] if "." in name else name for name in names if name[:5] == "aectl"}
-    if allowed is not None:
-        assert used <= allowed | {"__version__"}
+def test_there_are_few_rooms():
+    rooms = {room(path) for path in MODULES} - {"__init__", "__main__"}
+    assert rooms == set().union(*LEVELS) - {"__init__", "__main__"}
+    assert len(rooms) <= MOST_ROOMS
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@each_module
+def test_a_module_imports_only_rooms_below_its_own(path):
+    own = room(path)
+    level = next(number for number, rooms in enumerate(LEVELS) if own in rooms)
+    allowed = set().union({own}, *LEVELS[:level]) - NOT.get(own, set())
+    allowed |= OF_FILES.get(str(path.relative_to(PACKAGE)), set())
+    names = {name for name in imports(ast.parse(path.read_text())) if name.startswith("aectl")}
+    used = {name.split(".")[1] for name in names if "." in name} - {"__version__"}
+    assert used <= allowed
+
+
+def test_losses_know_neither_models_nor_configs():
+    names = imports(ast.parse(LOSSES.read_text()))
+    assert not {name for name in names if name.startswith("aectl.") and "shapes" not in name}
+
+
+def test_no_module_is_part_of_a_cycle_of_imports():
+    """Those at the top of a module; what a function imports is loaded when it is called."""
+    names = {
+        ".".join(("aectl", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in MODULES
+    }
+    edges = {
+        name: {other for other in top_level_imports(path) if other in names and other != name}
+        for name, path in names.items()
+    }
+    done: set[str] = set()
+    while left := {name for name in edges if name not in done and not edges[name] - done}:
+        done |= left
+    assert done == set(edges)
+
+
+def test_no_two_modules_have_the_same_name():
+    names = [path.stem for path in MODULES if not path.stem.startswith("__")]
+    commands = {path.stem for path in (PACKAGE / "cli").iterdir()}
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice <= commands | {"images", "text"}
+
+
+@each_module
 def test_rooms_before_the_core_load_no_heavy_library_at_import(path):
     names = {name.split(".")[0] for name in top_level_imports(path)}
-    if room(path) in TORCH_FREE:
+    if room(path) in TORCH_FREE or path in TORCH_FREE_FILES:
         assert not names & {"torch", "torchvision", "sklearn", "matplotlib", "polars"}
-    if room(path) == "cli":
+    if room(path) in ("cli", "config"):
         assert not names & {"numpy", "PIL"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@each_module
 def test_the_core_neither_prints_nor_exits_nor_reads_the_environment(path):
     if room(path) in ("cli", "__main__") or path == MACHINE:
         return
@@ -226,6 +165,12 @@ def test_the_core_neither_prints_nor_exits_nor_reads_the_environment(path):
             assert node.func.id not in ("print", "exit", "input")
         if isinstance(node, ast.Attribute):
             assert node.attr not in ("environ", "getenv", "exit")
+
+
+def test_only_the_command_line_knows_typer_and_rich():
+    for path in MODULES:
+        names = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))}
+        assert room(path) in ("cli", "__main__") or not names & {"typer", "rich"}, path
 
 
 def test_no_module_reads_or_writes_pickles():

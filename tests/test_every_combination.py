@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aectl.config import OPTIONS, SHORTHAND, read_toml
+from aectl.config.configuration import OPTIONS, SHORTHAND, read_toml
+from aectl.config.declaration import applies, declared, flag, plain_type
 from aectl.errors import AectlError, ConfigError
-from aectl.options import applies, declared, flag, plain_type
 from aectl.training.setup import Reading, new_run, prepare
 
 SIDE, IMAGES = 6, 20

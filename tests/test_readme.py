@@ -29,8 +29,8 @@ def test_every_command_of_the_readme_runs(folder):
 
 def test_the_readme_names_every_command_option_and_dataset_that_exists():
     from aectl.cli.app import COMMANDS
-    from aectl.config import OPTIONS, SHORTHAND
-    from aectl.data.datasets import DATASETS
+    from aectl.config.configuration import OPTIONS, SHORTHAND
+    from aectl.data.images.datasets import DATASETS
 
     for name in COMMANDS:
         assert f"aectl {name}" in README

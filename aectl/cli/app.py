@@ -23,8 +23,8 @@ from aectl.cli.recipes import recipes
 from aectl.cli.reconstruct import reconstruct
 from aectl.cli.signals import Terminated, handle
 from aectl.cli.train import train
+from aectl.config.declaration import close_options
 from aectl.errors import AectlError
-from aectl.options import close_options
 
 app = typer.Typer(
     name="aectl",

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aectl.cli.time_left import TimeLeft, clock
-from aectl.decoding import Remark
+from aectl.config.decoding import Remark
+from aectl.config.spelling import cell, guarded, spelt, spelt_out
 from aectl.errors import Alike, DataError
 from aectl.files import refuse_existing, replacing
 from aectl.progress import Counted, Made, Progress
-from aectl.spelling import cell, guarded, spelt, spelt_out
 
 if TYPE_CHECKING:
     from aectl.data.selection import Skipped

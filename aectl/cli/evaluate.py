@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from aectl import run_files
 from aectl.cli import options
 from aectl.cli.console import Console
 from aectl.cli.portrait import metrics_beside, of_evaluation
 from aectl.cli.session import Session, on_stdout, write_each
 from aectl.cli.stdout import for_tables, show
+from aectl.config import run_files
+from aectl.config.kinds import KINDS
 from aectl.errors import ConfigError, ModelFileError, OutputError
 from aectl.files import refuse_existing
-from aectl.kinds import KINDS
 
 if TYPE_CHECKING:
-    from aectl.inspection import Inspection
-    from aectl.model_file import ModelCard
-    from aectl.outputs.report import Group
+    from aectl.inference.inspection import Inspection
+    from aectl.models.model_file import ModelCard
+    from aectl.outputs.metrics_table import Group
     from aectl.verbs.evaluate import Evaluation
 
 CLASSES_NAMED = 10
@@ -171,7 +171,7 @@ def _measured(
     session: Session, evaluation: "Evaluation", per_input: Path | None, sort: bool, inspected: bool
 ) -> "Inspection | None":
     """Measures all inputs, and writes the table of `per_input`; gathers what a page shows."""
-    from aectl.inspection import Inspection
+    from aectl.inference.inspection import Inspection
     from aectl.outputs.formats import Rows
 
     use, measurement = evaluation.use, evaluation.measurement
@@ -207,20 +207,21 @@ def _show(
     per_image: Path | None,
 ) -> None:
     """Writes the metrics to stdout, or to stderr where a table stands there."""
-    from aectl.outputs import report
+    from aectl.cli.side_by_side import to_table
+    from aectl.outputs import metrics_table
 
     for unknown in {result["unknown"] for result in results if result.get("unknown")}:
         console.warning(f"inputs left out, of classes that the model does not know: {unknown:,}")
     _tell_of_nan(console, results)
     if as_json:
-        show(report.to_json(results))
+        show(metrics_table.to_json(results))
     elif as_csv:
-        for_tables().write(report.to_csv(results).encode("utf-8", "surrogateescape"))
+        for_tables().write(metrics_table.to_csv(results).encode("utf-8", "surrogateescape"))
     else:
         aside = per_image is not None and on_stdout(per_image) is None
         width = shutil.get_terminal_size((120, 24)).columns
         colour = sys.stdout.isatty() and not aside
-        table = report.to_table(_grouped(cards, results), cards[0].classes, width, colour)
+        table = to_table(_grouped(cards, results), cards[0].classes, width, colour)
         if aside:
             console.notice(table.rstrip("\n"))
         else:
@@ -294,7 +295,7 @@ def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
 
 def _grouped(cards: "Sequence[ModelCard]", results: list[dict[str, Any]]) -> "list[Group]":
     """Results of models whose options differ by the seed alone, together."""
-    from aectl.outputs.report import Group
+    from aectl.outputs.metrics_table import Group
 
     groups: dict[str, dict[object, dict[str, Any]]] = {}
     for number, (card, result) in enumerate(zip(cards, results, strict=True)):

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from aectl import model_file
 from aectl.cli import options
 from aectl.cli.stdout import show
-from aectl.spelling import all_spelt, spelt_out
+from aectl.config.spelling import all_spelt, spelt_out
+from aectl.models import model_file
 
 
 def info(

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from aectl import options
-from aectl.config import SECTIONS, SHORTHAND
-from aectl.decoding import MAX_PIXELS
+from aectl.config import declaration as options
+from aectl.config.configuration import SECTIONS, SHORTHAND
+from aectl.config.decoding import MAX_PIXELS
 
 RUN = "How it runs"
 READ = "How image files are read"

@@ -9,16 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aectl import model_file, run_files
+from aectl.config import run_files
+from aectl.config.declaration import flag
+from aectl.config.spelling import spelt
 from aectl.errors import DataError
 from aectl.files import opened
-from aectl.options import flag
-from aectl.spelling import spelt
+from aectl.models import model_file
 
 if TYPE_CHECKING:
-    from aectl.data.datasets import ImageSet
-    from aectl.inspection import Inspection
-    from aectl.model_file import ModelCard
+    from aectl.data.images.datasets import ImageSet
+    from aectl.inference.inspection import Inspection
+    from aectl.models.model_file import ModelCard
     from aectl.outputs.page import Portrait
     from aectl.training.image_run import ImageRun
     from aectl.verbs.evaluate import Evaluation, Measurement
@@ -39,9 +40,9 @@ FACTS = {
 
 def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str:
     """The page of a run that is over, measured on images that it has not learnt from, if any."""
-    from aectl import inference
     from aectl.data.inputs import in_memory
-    from aectl.inspection import Inspection
+    from aectl.inference import apply as inference
+    from aectl.inference.inspection import Inspection
     from aectl.modalities import modality_of
     from aectl.outputs import page
     from aectl.verbs.evaluate import Measurement
@@ -58,7 +59,7 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
 
 def _unseen(run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":
     """The test split of a dataset, or the images held out, or else those of the training."""
-    from aectl.data import datasets
+    from aectl.data.images import datasets
 
     word = run.config.data.dataset
     if datasets.is_dataset(word):
@@ -91,7 +92,7 @@ def portrait(
     methods: Sequence[str] = (),
 ) -> "Portrait":
     """What a page shows of a model that has been measured and looked into."""
-    from aectl.metrics import ReconstructionMetrics
+    from aectl.inference.metrics import ReconstructionMetrics
     from aectl.outputs.page import Portrait
 
     card, measured = measurement.card, measurement.collected

@@ -2,7 +2,7 @@
 
 from aectl.cli import options
 from aectl.cli.stdout import show
-from aectl.recipes import RECIPES, Recipe
+from aectl.config.recipes import RECIPES, Recipe
 
 
 def recipes(debug: options.Debug = False) -> int:

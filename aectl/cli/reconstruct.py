@@ -12,10 +12,10 @@ import typer
 from aectl.cli import options
 from aectl.cli.session import Session, load_autoencoder
 from aectl.cli.stdout import for_tables, show, show_path
+from aectl.config.kinds import WITH_A_CODE
+from aectl.config.spelling import spelt_out
 from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
-from aectl.kinds import WITH_A_CODE
-from aectl.spelling import spelt_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from aectl.data.inputs import InputBatch
-    from aectl.inference import Reconstructed
-    from aectl.model_file import ModelCard
+    from aectl.inference.apply import Reconstructed
+    from aectl.models.model_file import ModelCard
     from aectl.outputs.single_files import SingleFiles
     from aectl.verbs.use import Use
 
@@ -208,8 +208,8 @@ class _Use:
         """A row from one image to another."""
         import numpy as np
 
-        from aectl import inference
-        from aectl.data.images import to_bytes
+        from aectl.data.images.decode import to_bytes
+        from aectl.inference import apply as inference
         from aectl.outputs import pictures
 
         found = np.concatenate([self._single(word) for word in ends])
@@ -225,8 +225,8 @@ class _Use:
         """A row an image, in which a unit of its code takes other values."""
         import numpy as np
 
-        from aectl import inference
-        from aectl.data.images import to_bytes
+        from aectl.data.images.decode import to_bytes
+        from aectl.inference import apply as inference
         from aectl.outputs import pictures
 
         units = self.card.architecture.code_size
@@ -253,13 +253,13 @@ class _Use:
         """What the codes of a table decode to."""
         import numpy as np
 
-        from aectl.data.codes import read_codes
+        from aectl.data.codes.code_tables import read_codes
 
         stdin = None if sys.stdin is None else sys.stdin.buffer
         codes = read_codes(path, stdin, self.card.architecture.code_size)
 
-        from aectl import inference
-        from aectl.data.images import to_bytes
+        from aectl.data.images.decode import to_bytes
+        from aectl.inference import apply as inference
         from aectl.outputs import pictures
         from aectl.outputs.single_files import SingleFiles
 
@@ -299,7 +299,7 @@ class _Use:
         self, files: "SingleFiles | None", paths: list[str], made: "NDArray[np.float32]"
     ) -> int:
         """How many images are good: all, or those that could be written to `files`."""
-        from aectl.data.images import to_bytes
+        from aectl.data.images.decode import to_bytes
 
         if files is None:
             return len(paths)
@@ -336,7 +336,7 @@ class _Use:
 
 def _write_rows(session: Session, use: "Use", out: Path | None, count: int | None) -> int:
     """Writes each input and its reconstruction: on a terminal to be read, elsewhere as a table."""
-    from aectl.outputs import texts
+    from aectl.outputs import text_rows as texts
     from aectl.outputs.formats import Rows
     from aectl.outputs.tables import Table, check_destination
     from aectl.verbs.reconstruct import Reconstruction
@@ -365,7 +365,7 @@ class _Shown:
 
     def add(self, batch: "InputBatch", reconstructions: "NDArray[np.float32]") -> None:
         if sum(len(shown.batch.paths) for shown in self._batches) < self._most:
-            from aectl.inference import Reconstructed
+            from aectl.inference.apply import Reconstructed
 
             self._batches.append(Reconstructed(batch, reconstructions))
 
@@ -373,7 +373,7 @@ class _Shown:
         """One picture of both, or one of the originals and one of the reconstructions."""
         import numpy as np
 
-        from aectl.data.images import to_bytes
+        from aectl.data.images.decode import to_bytes
         from aectl.outputs import pictures
 
         originals = np.concatenate([shown.batch.images for shown in self._batches])[: self._most]
@@ -396,7 +396,7 @@ class _Shown:
 
 def _told(paths: Sequence[str]) -> list[str]:
     """What a picture calls its images: no more of their paths than tells them apart."""
-    from aectl.outputs.names import distinguished
+    from aectl.outputs.captions import distinguished
 
     return [spelt_out(name) for name in distinguished(paths)]
 

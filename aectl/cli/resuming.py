@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aectl import run_files
 from aectl.cli.console import Console
-from aectl.config import Config, read_toml
+from aectl.config import run_files
+from aectl.config.configuration import Config, read_toml
+from aectl.config.declaration import flag
 from aectl.errors import ConfigError, DataError, ModelFileError
-from aectl.options import flag
 
 if TYPE_CHECKING:
-    from aectl.data.datasets import ImageSet
-    from aectl.data.text_sets import TextSet
+    from aectl.data.images.datasets import ImageSet
+    from aectl.data.text.text_sets import TextSet
     from aectl.training.run import Run
     from aectl.training.state import RunState, Session, TrainingState
 

@@ -6,17 +6,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack, cast
 
-from aectl import __version__, model_file
+from aectl import __version__
 from aectl.cli.console import Console, Outcome
 from aectl.cli.options import Common
 from aectl.cli.stdout import for_tables
 from aectl.errors import OutputError
-from aectl.model_file import ModelCard
+from aectl.models import model_file
+from aectl.models.model_file import ModelCard
 from aectl.verbs import machine
 
 if TYPE_CHECKING:
-    from aectl.models import Classifier
     from aectl.models.autoencoder import AutoencoderBase
+    from aectl.models.networks import Classifier
     from aectl.outputs.formats import Rows
     from aectl.outputs.tables import Table
     from aectl.verbs.use import InputOptions, Use
@@ -105,7 +106,7 @@ class Session:
         """A model and the inputs of some words; what cannot be read is named unless it was `told`
         before.
         """
-        from aectl.data.folders import ignore
+        from aectl.data.storage.folders import ignore
         from aectl.verbs.use import Use, request
 
         common, how = self.common, self.input_options() if options is None else options

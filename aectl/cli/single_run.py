@@ -8,27 +8,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from aectl import model_file, run_files
 from aectl.cli.checkpoints import Checkpoints
 from aectl.cli.console import Console
 from aectl.cli.portrait import command, report
 from aectl.cli.signals import Signals
 from aectl.cli.training_view import TrainingView
-from aectl.config import OPTIONS
+from aectl.config import run_files
+from aectl.config.configuration import OPTIONS
+from aectl.config.kinds import TEXT
+from aectl.config.spelling import spelt_out
 from aectl.files import writing
-from aectl.kinds import TEXT
+from aectl.models import model_file
 from aectl.outputs import run_folder
-from aectl.spelling import spelt_out
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from aectl.config import Config
-    from aectl.data.datasets import ImageSet
-    from aectl.model_file import ModelCard
-    from aectl.models import TextNetwork
+    from aectl.config.configuration import Config
+    from aectl.data.images.datasets import ImageSet
+    from aectl.models.model_file import ModelCard
+    from aectl.models.networks import TextNetwork
     from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.image_run import ImageRun
     from aectl.training.run import Run
@@ -162,9 +163,10 @@ def _fill(folder: Path, run: "Run", session: "Session", logs: "TensorBoard | Non
 
 def _written(run: "TextRun") -> str:
     """Some of the texts, held out if any are, and what became of them."""
-    from aectl import inference, text_inference
-    from aectl.data.texts import in_memory
-    from aectl.outputs.texts import to_columns, to_text
+    from aectl.data.text.text_inputs import in_memory
+    from aectl.inference import apply as inference
+    from aectl.inference import apply_text as text_inference
+    from aectl.outputs.text_rows import to_columns, to_text
 
     rows = run.held_out if len(run.held_out) else range(len(run.data))
     lines = [run.data.lines[row] for row in rows[:: math.ceil(len(rows) / PICTURED)]]
@@ -177,8 +179,8 @@ def _written(run: "TextRun") -> str:
 
 def _log_codes(run: "ImageRun", logs: "TensorBoard") -> None:
     """Puts the codes of some images into the logs; a classifier has none."""
-    from aectl import inference
-    from aectl.models import Classifier
+    from aectl.inference import apply as inference
+    from aectl.models.networks import Classifier
 
     if isinstance(run.network, Classifier):
         return
@@ -198,9 +200,9 @@ def _log(card: "ModelCard") -> str:
 
 def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     """Draws what the units look for and, for an autoencoder, reconstructions; by name."""
-    from aectl import inference
-    from aectl.filters import filters_of
-    from aectl.models import Classifier
+    from aectl.inference import apply as inference
+    from aectl.inference.filters import filters_of
+    from aectl.models.networks import Classifier
     from aectl.outputs import pictures
 
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from aectl.spelling import spelt_out
+from aectl.config.spelling import spelt_out
 
 if TYPE_CHECKING:
     from typing import Any

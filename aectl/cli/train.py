@@ -14,24 +14,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aectl import model_file, run_files
 from aectl.cli import options, recipes, resuming
 from aectl.cli.console import Console, Outcome
 from aectl.cli.single_run import removed_if_empty, train_one
 from aectl.cli.stdout import show_path
-from aectl.config import Config, read_toml
+from aectl.config import run_files
+from aectl.config.configuration import Config, read_toml
+from aectl.config.recipes import RECIPES
+from aectl.config.recipes import read as read_recipe
 from aectl.errors import ConfigError
-from aectl.recipes import RECIPES
-from aectl.recipes import read as read_recipe
+from aectl.models import model_file
 from aectl.verbs import machine
 
 if TYPE_CHECKING:
-    from aectl.data.datasets import ImageSet
+    from aectl.data.images.datasets import ImageSet
     from aectl.data.inputs import InputBatch
-    from aectl.data.text_sets import TextSet
+    from aectl.data.text.text_sets import TextSet
+    from aectl.training.initialisation import Start
     from aectl.training.run import Run
     from aectl.training.setup import Reading
-    from aectl.training.start import Start
     from aectl.training.state import Session, TrainingState
 
 MUCH_BUSY = 0.5
@@ -282,7 +283,7 @@ def _train_all(
 
 def _start(config: Config) -> "Start":
     """The models that the options name."""
-    from aectl.training.start import Start
+    from aectl.training.initialisation import Start
 
     paths = config.training
     weights, card = model_file.load(Path(paths.load)) if paths.load else (None, None)

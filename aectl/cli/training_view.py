@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aectl.cli.console import Console
 from aectl.cli.time_left import TimeLeft, clock
-from aectl.kinds import TEXT
-from aectl.types import TextShape
+from aectl.config.kinds import TEXT
+from aectl.config.shapes import TextShape
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from aectl.data.datasets import ImageSet
-    from aectl.data.images import Pixels
+    from aectl.data.images.datasets import ImageSet
+    from aectl.data.images.decode import Pixels
     from aectl.training.loop import Progress
     from aectl.training.run import Run
 
@@ -312,7 +312,7 @@ def _half_blocks(originals: "Pixels", reconstructions: "Pixels") -> "Text":
     from rich.style import Style
     from rich.text import Text
 
-    from aectl.data.images import shrunk
+    from aectl.data.images.decode import shrunk
 
     text = Text("\n")
     for images in (shrunk(originals, PREVIEW_SIDE), shrunk(reconstructions, PREVIEW_SIDE)):

@@ -10,19 +10,20 @@ from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
 
-from aectl.data import datasets, lines, patches
-from aectl.data.archives import find_in_archive
-from aectl.data.datasets import ImageSet
-from aectl.data.decoders import Decoded, Decoders, Found
+from aectl.config.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
+from aectl.config.shapes import Shape
+from aectl.config.spelling import MARK, from_table, guarded
+from aectl.data import lines
 from aectl.data.endings import is_archive
-from aectl.data.folders import OnBad, class_of, find_files, ignore, label_of, name_of
-from aectl.data.images import Pixels
+from aectl.data.images import datasets, patches
+from aectl.data.images.datasets import ImageSet
+from aectl.data.images.decode import Pixels
+from aectl.data.images.decoders import Decoded, Decoders, Found
 from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
-from aectl.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
+from aectl.data.storage.archives import find_in_archive
+from aectl.data.storage.folders import OnBad, class_of, find_files, ignore, label_of, name_of
 from aectl.errors import DataError, UnknownInputError
-from aectl.spelling import MARK, from_table, guarded
-from aectl.types import Shape
 
 STDIN = "-"
 

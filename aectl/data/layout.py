@@ -3,9 +3,9 @@
 import os
 from typing import NamedTuple
 
-from aectl.data.folders import holds_wanted
-from aectl.data.images import is_own
+from aectl.data.images.decode import is_own
 from aectl.data.selection import Selection
+from aectl.data.storage.folders import holds_wanted
 from aectl.errors import DataError
 
 TRAINING = ("train", "training")

@@ -6,7 +6,7 @@ import select
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
-from aectl.encodings import conversion, name_of, wide
+from aectl.config.encodings import conversion, name_of, wide
 from aectl.errors import DataError
 
 CHUNK = 1 << 16

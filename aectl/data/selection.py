@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
-from aectl.data import heif
 from aectl.data.endings import UNREAD, is_archive
-from aectl.data.images import SUFFIXES
+from aectl.data.images import heif
+from aectl.data.images.decode import SUFFIXES
 
 MOST_NAMED = 3
 """Archives that a notice names."""

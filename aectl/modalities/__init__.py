@@ -11,21 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
-from aectl.data.folders import OnBad, ignore
+from aectl.config.declaration import flag
+from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
+from aectl.config.kinds import IMAGES, TEXT
 from aectl.data.inputs import Naming, Position
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped, of_options
-from aectl.decoding import MAX_PIXELS, REFUSE, OnRemark
+from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, DataError
-from aectl.kinds import IMAGES, TEXT
-from aectl.options import flag
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from aectl.inference import ToTensor
-    from aectl.model_file import ModelCard
+    from aectl.inference.apply import ToTensor
+    from aectl.models.model_file import ModelCard
     from aectl.outputs.formats import Column
 
 

@@ -7,21 +7,21 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aectl import footprint
-from aectl.data.datasets import is_dataset
+from aectl.config.decoding import KEEP, Decoding
+from aectl.config.kinds import IMAGES
+from aectl.data.images.datasets import is_dataset
+from aectl.data.images.patches import is_patches
 from aectl.data.inputs import Batches, InputBatch, Inputs, Position
-from aectl.data.patches import is_patches
-from aectl.decoding import KEEP, Decoding
-from aectl.kinds import IMAGES
 from aectl.modalities import Code, Modality, Request, Stream, selection_of, trained_on
+from aectl.models import footprint
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from aectl.inference import Measured, Reconstructed, ToTensor
-    from aectl.metrics import ReconstructionMetrics
-    from aectl.model_file import ModelCard
+    from aectl.inference.apply import Measured, Reconstructed, ToTensor
+    from aectl.inference.metrics import ReconstructionMetrics
+    from aectl.models.model_file import ModelCard
     from aectl.outputs.formats import Column
 
 BATCH_VALUES = 1 << 20
@@ -105,7 +105,7 @@ class Images(Modality):
 
     def tensor(self, batch: InputBatch, rows: int, device: "torch.device") -> "Tensor":
         """(rows, channels, height, width), in [0, 1]; rows without an image are black."""
-        from aectl.inference import image_tensor
+        from aectl.inference.apply import image_tensor
 
         return image_tensor(batch, rows, device)
 
@@ -126,7 +126,7 @@ class Images(Modality):
         self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> "Iterator[Reconstructed]":
         """Each batch with its reconstructions, in [0, 1]."""
-        from aectl import inference
+        from aectl.inference import apply as inference
 
         return inference.reconstruct(network, batches, to_tensor)
 
@@ -136,7 +136,7 @@ class Images(Modality):
 
     def metrics(self, card: "ModelCard", network: Any) -> "ReconstructionMetrics":
         """The metrics of reconstructed images."""
-        from aectl.metrics import ReconstructionMetrics
+        from aectl.inference.metrics import ReconstructionMetrics
 
         return ReconstructionMetrics(network.active_above)
 
@@ -144,7 +144,7 @@ class Images(Modality):
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", metrics: Any
     ) -> "Iterator[Measured]":
         """Each batch with the mse of its images."""
-        from aectl import inference
+        from aectl.inference import apply as inference
 
         return inference.measure(network, batches, to_tensor, metrics)
 

@@ -5,22 +5,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from aectl import footprint
+from aectl.config.kinds import TEXT
 from aectl.data.inputs import Position
-from aectl.data.text_datasets import is_text_dataset
-from aectl.data.texts import ENDINGS, TextBatch, TextInputs, batch_size
-from aectl.kinds import TEXT
+from aectl.data.text.text_datasets import is_text_dataset
+from aectl.data.text.text_inputs import ENDINGS, TextBatch, TextInputs, batch_size
 from aectl.modalities import Code, Modality, Request, Stream, selection_of, trained_on
+from aectl.models import footprint
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from aectl.inference import ToTensor
-    from aectl.metrics import TextMetrics
-    from aectl.model_file import ModelCard
+    from aectl.inference.apply import ToTensor
+    from aectl.inference.apply_text import MeasuredTexts, ReconstructedTexts
+    from aectl.inference.metrics import TextMetrics
+    from aectl.models.model_file import ModelCard
     from aectl.outputs.formats import Column
-    from aectl.text_inference import MeasuredTexts, ReconstructedTexts
 
 A_MODEL, A_CODE = "a model of text", "a code that is a text"
 OF_IMAGES = (
@@ -99,7 +99,7 @@ class Text(Modality):
 
     def tensor(self, batch: TextBatch, rows: int, device: "torch.device") -> "Tensor":
         """(rows, length), PAD behind the end of each text; further rows repeat the first."""
-        from aectl.text_inference import token_tensor
+        from aectl.inference.apply_text import token_tensor
 
         return token_tensor(batch, rows, device)
 
@@ -125,20 +125,20 @@ class Text(Modality):
         self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> "Iterator[ReconstructedTexts]":
         """Each batch with the texts that are decoded."""
-        from aectl import text_inference
+        from aectl.inference import apply_text as text_inference
 
         assert card.vocabulary is not None
         return text_inference.reconstruct(network, batches, to_tensor, card.vocabulary)
 
     def shown(self, reconstructed: "ReconstructedTexts") -> "dict[str, Column]":
         """The `original`, the shorter text, if any, and the `reconstruction`."""
-        from aectl.outputs.texts import to_columns
+        from aectl.outputs.text_rows import to_columns
 
         return to_columns(reconstructed)
 
     def metrics(self, card: "ModelCard", network: Any) -> "TextMetrics":
         """The metrics of reconstructed text, beside the baselines that the model's card has."""
-        from aectl.metrics import BASELINES, TextMetrics
+        from aectl.inference.metrics import BASELINES, TextMetrics
 
         told = card.training.get("baselines", {})
         return TextMetrics({name: told[name] for name in BASELINES if name in told})
@@ -147,7 +147,7 @@ class Text(Modality):
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", metrics: Any
     ) -> "Iterator[MeasuredTexts]":
         """Each batch with the token accuracy of its texts."""
-        from aectl import text_inference
+        from aectl.inference import apply_text as text_inference
 
         return text_inference.measure(network, batches, to_tensor, metrics)
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aectl.config.shapes import Shape
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.codes import Code
-from aectl.types import Shape
 
 
 class Encoder(nn.Module):

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from aectl.models import (
+from aectl.config.shapes import TextShape
+from aectl.models import codes
+from aectl.models.networks import (
     Autoencoder,
     Classifier,
     ConvAutoencoder,
     Network,
     ThroughText,
     ThroughVector,
-    codes,
 )
-from aectl.types import TextShape
 
 if TYPE_CHECKING:
-    from aectl.architecture import Architecture
+    from aectl.models.architecture import Architecture
 
 
 def network(described: "Architecture") -> Network:

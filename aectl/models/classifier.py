@@ -10,11 +10,11 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from aectl.config.shapes import Shape
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.text_autoencoder import VectorEncoder
-from aectl.types import Shape
 
 
 class Classifier(nn.Module):

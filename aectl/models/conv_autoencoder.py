@@ -7,10 +7,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from aectl.config.shapes import Shape
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import Code
-from aectl.types import Shape
 
 
 class ConvEncoder(nn.Module):

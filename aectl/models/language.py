@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aectl.types import END, PAD, SPECIAL, START
+from aectl.config.shapes import END, PAD, SPECIAL, START
 
 DROPOUT = 0.3
 """Part of the vectors that a language model does not see in training."""

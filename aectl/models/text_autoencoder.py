@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aectl.config.shapes import PAD, SPECIAL, START
 from aectl.models.codes import Code
 from aectl.models.language import (
     Embedding,
@@ -17,7 +18,6 @@ from aectl.models.language import (
     shifted,
     with_end,
 )
-from aectl.types import PAD, SPECIAL, START
 
 COPY = 6.0
 """How strongly a slot takes one of its tokens at first: as the logit of its own vector."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aectl.data import png
+from aectl.data.images import png
 from aectl.files import replacing
 
 PANELS = {

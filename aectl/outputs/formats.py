@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aectl.config.spelling import cell, spelt
 from aectl.errors import OutputError
 from aectl.files import write_all
-from aectl.spelling import cell, spelt
 
 if TYPE_CHECKING:
     from polars import DataFrame, DataType, Series

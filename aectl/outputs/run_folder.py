@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from aectl import run_files
+from aectl.config import run_files
 from aectl.errors import OutputError
 from aectl.files import replacing, temporaries, writing
-from aectl.outputs.report import to_csv
+from aectl.outputs.metrics_table import to_csv
 
 RUNS = Path("runs")
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.images import to_pil
+from aectl.data.images.decode import to_pil
 from aectl.errors import DataError, OutputError
 from aectl.files import writing
 from aectl.outputs.pictures import save_png

@@ -18,12 +18,12 @@ from aectl.errors import OutputError
 from aectl.files import refuse_existing, write_all, writing
 from aectl.outputs.formats import Column, Csv, Rows, format_of
 from aectl.outputs.journal import BadInput
-from aectl.outputs.part import Part, folder_of
+from aectl.outputs.unfinished import Part, folder_of
 
 if TYPE_CHECKING:
-    from aectl.data.folders import OnBad
     from aectl.data.inputs import InputBatch
-    from aectl.data.texts import TextBatch
+    from aectl.data.storage.folders import OnBad
+    from aectl.data.text.text_inputs import TextBatch
 
 BLOCK_VALUES = 1 << 22
 """Features that are written at a time: enough that several threads share in it."""

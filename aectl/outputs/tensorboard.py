@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aectl.config.spelling import spelt
 from aectl.errors import ConfigError
 from aectl.files import writing
-from aectl.spelling import spelt
 
 
 class TensorBoard:

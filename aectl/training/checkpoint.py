@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from aectl import tensor_file
+from aectl.config.run_files import CHECKPOINT, CHECKPOINT_FOLDER, FINISHED
 from aectl.errors import ModelFileError
 from aectl.files import replacing, temporaries, writing
-from aectl.run_files import CHECKPOINT, CHECKPOINT_FOLDER, FINISHED
+from aectl.models import tensor_file
 from aectl.training.state import TrainingState, built, flat
 
 FORMAT_VERSION = 2

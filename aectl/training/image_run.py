@@ -7,20 +7,20 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from aectl.architecture import Architecture
-from aectl.config import Config
-from aectl.data.datasets import ImageSet
-from aectl.data.images import Pixels
+from aectl.config.configuration import Config
+from aectl.data.images.datasets import ImageSet
+from aectl.data.images.decode import Pixels
 from aectl.data.splits import few_labels, held_out
 from aectl.errors import ConfigError
-from aectl.metrics import ReconstructionMetrics
-from aectl.model_file import ModelCard
-from aectl.models import Autoencoder, Classifier, ImageNetwork
-from aectl.objective import objective
+from aectl.inference.metrics import ReconstructionMetrics
+from aectl.models.architecture import Architecture
+from aectl.models.model_file import ModelCard
+from aectl.models.networks import Autoencoder, Classifier, ImageNetwork
+from aectl.objectives.objective import objective
+from aectl.training.initialisation import Start, begin
 from aectl.training.loop import CPU, MemorySet
 from aectl.training.run import EVALUATION_BATCH, Run, Stage, mean_error
 from aectl.training.stack import Layer, layers_of
-from aectl.training.start import Start, begin
 
 MEASURED_IMAGES = 10_000
 

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from aectl.errors import ConfigError, DivergedError
-from aectl.objective import Batch, Objective
+from aectl.objectives.objective import Batch, Objective
 
 PROGRESS_SECONDS = 0.2
 

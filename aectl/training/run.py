@@ -17,17 +17,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import aectl
-from aectl.architecture import Architecture
-from aectl.config import Config
-from aectl.data.datasets import ImageSet
-from aectl.data.text_sets import TextSet
+from aectl.config.configuration import Config
+from aectl.data.images.datasets import ImageSet
+from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError, DivergedError, ModelFileError
-from aectl.metrics import ClassificationMetrics
-from aectl.model_file import ModelCard
-from aectl.models import Classifier, Network
+from aectl.inference.metrics import ClassificationMetrics
+from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import BatchTopK, TopK
-from aectl.objective import Batch, Objective, objective
+from aectl.models.model_file import ModelCard
+from aectl.models.networks import Classifier, Network
+from aectl.models.vocabulary import Vocabulary
+from aectl.objectives.objective import Batch, Objective, objective
+from aectl.training.initialisation import Start
 from aectl.training.loop import (
     Means,
     Position,
@@ -39,9 +41,7 @@ from aectl.training.loop import (
 )
 from aectl.training.optimizers import build_optimizer, constrain, restore_state, state_of
 from aectl.training.schedules import build_schedule, factor, lower_k
-from aectl.training.start import Start
 from aectl.training.state import LoopState, RunState
-from aectl.vocabulary import Vocabulary
 
 EVALUATION_BATCH = 1000
 SMALL_STEP = 10_000_000

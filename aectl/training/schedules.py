@@ -7,8 +7,8 @@ from collections.abc import Callable
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from aectl.config.sections import TrainingConfig
 from aectl.models.codes import BatchTopK, TopK
-from aectl.sections import TrainingConfig
 
 
 def build_schedule(

@@ -9,20 +9,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aectl import model_file
-from aectl.architecture import SIZES, Architecture
-from aectl.config import OPTIONS, Config
-from aectl.data import datasets, patches, text_sets, texts
-from aectl.data.datasets import ImageSet, is_dataset
-from aectl.data.folders import OnBad, find_files, ignore
+from aectl.config.configuration import OPTIONS, Config
+from aectl.config.declaration import flag
+from aectl.config.decoding import Decoding, OnRemark
+from aectl.config.kinds import TEXT, WITH_A_CODE, encoding
+from aectl.config.sections import LossConfig
+from aectl.config.shapes import Shape, TextShape
+from aectl.data.images import datasets, patches
+from aectl.data.images.datasets import ImageSet, is_dataset
+from aectl.data.images.training_folder import Watch, load_folder, unseen
 from aectl.data.inputs import STDIN
 from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import Selection, Skipped, of_options
-from aectl.data.text_datasets import is_text_dataset
-from aectl.data.text_sets import TextSet
-from aectl.data.texts import Account
-from aectl.data.training_folder import Watch, load_folder, unseen
-from aectl.decoding import Decoding, OnRemark
+from aectl.data.storage.folders import OnBad, find_files, ignore
+from aectl.data.text import text_inputs as texts
+from aectl.data.text import text_sets
+from aectl.data.text.text_datasets import is_text_dataset
+from aectl.data.text.text_inputs import Account
+from aectl.data.text.text_sets import TextSet
 from aectl.errors import (
     ConfigError,
     DataError,
@@ -30,17 +34,15 @@ from aectl.errors import (
     ModelFileError,
     UnknownInputError,
 )
-from aectl.kinds import TEXT, WITH_A_CODE, encoding
-from aectl.options import flag
-from aectl.sections import LossConfig
-from aectl.types import Shape, TextShape
-from aectl.vocabulary import Vocabulary
+from aectl.models import model_file
+from aectl.models.architecture import SIZES, Architecture
+from aectl.models.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import torch
 
+    from aectl.training.initialisation import Start
     from aectl.training.run import Run
-    from aectl.training.start import Start
     from aectl.training.state import RunState
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aectl.architecture import Architecture
-from aectl.models import Autoencoder
+from aectl.models.architecture import Architecture
+from aectl.models.networks import Autoencoder
 
 
 class Layer(NamedTuple):

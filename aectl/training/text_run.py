@@ -10,22 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from aectl.architecture import Architecture
-from aectl.config import Config
+from aectl.config.configuration import Config
+from aectl.config.shapes import TextShape
 from aectl.data.splits import split
-from aectl.data.text_sets import TextSet
-from aectl.data.texts import batch_size
+from aectl.data.text.text_inputs import batch_size
+from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError
-from aectl.metrics import TextMetrics
-from aectl.model_file import ModelCard
-from aectl.models import Classifier, TextNetwork, ThroughText, ThroughVector
-from aectl.objective import language_modelling
-from aectl.text_inference import measure_tokens
+from aectl.inference.apply_text import measure_tokens
+from aectl.inference.metrics import TextMetrics
+from aectl.models.architecture import Architecture
+from aectl.models.model_file import ModelCard
+from aectl.models.networks import Classifier, TextNetwork, ThroughText, ThroughVector
+from aectl.models.vocabulary import Vocabulary
+from aectl.objectives.objective import language_modelling
+from aectl.training.initialisation import Start, begin_code, copy_weights, stand_on_encoder
 from aectl.training.run import Run, Stage, mean_error
-from aectl.training.start import Start, begin_code, copy_weights, stand_on_encoder
 from aectl.training.token_set import TokenSet
-from aectl.types import TextShape
-from aectl.vocabulary import Vocabulary
 
 MEASURED_TEXTS, LEAST_BEGUN_WITH = 2000, 32
 

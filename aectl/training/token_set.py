@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aectl.metrics import BASELINES
-from aectl.objective import Batch
+from aectl.config.shapes import PAD
+from aectl.inference.metrics import BASELINES
+from aectl.objectives.objective import Batch
 from aectl.training.loop import CPU
-from aectl.types import PAD
 
 
 @dataclass(frozen=True)

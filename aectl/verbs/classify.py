@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from aectl.config.kinds import OF_CLASSES
 from aectl.errors import ConfigError
-from aectl.kinds import OF_CLASSES
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
 if TYPE_CHECKING:
     import os
 
-    from aectl.inference import Classified, ToTensor
+    from aectl.inference.apply import Classified, ToTensor
     from aectl.outputs.formats import Rows
 
 
@@ -40,7 +40,7 @@ class Classification:
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> "Iterator[Classified]":
         """The predictions for some batches."""
-        from aectl import inference
+        from aectl.inference import apply as inference
 
         return inference.classify(network, batches, to_tensor, self.top_k)
 

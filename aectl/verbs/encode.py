@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
+from aectl.config.kinds import WITH_A_CODE
 from aectl.errors import ConfigError
-from aectl.kinds import WITH_A_CODE
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
 if TYPE_CHECKING:
     import os
 
-    from aectl.inference import ToTensor
+    from aectl.inference.apply import ToTensor
     from aectl.outputs.formats import Column, Rows
 
 
@@ -63,7 +63,7 @@ class Encoding:
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> Iterator[EncodedBatch]:
         """The codes of some batches."""
-        from aectl import inference
+        from aectl.inference import apply as inference
 
         depth = len(self.use.card.architecture.hidden)
         layer = None if self.layer == depth else self.layer

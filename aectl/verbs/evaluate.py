@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from aectl.data import datasets
-from aectl.data.folders import ignore
+from aectl.config.kinds import KINDS
+from aectl.data.images import datasets
 from aectl.data.layout import layout_of
 from aectl.data.selection import of_options
+from aectl.data.storage.folders import ignore
 from aectl.errors import ConfigError, DataError
-from aectl.kinds import KINDS
 from aectl.progress import SILENT, Progress
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aectl.data.inputs import InputBatch, Inputs
-    from aectl.inference import ToTensor
+    from aectl.inference.apply import ToTensor
     from aectl.modalities import Modality
     from aectl.modalities.images import ImageStream
-    from aectl.model_file import ModelCard
+    from aectl.models.model_file import ModelCard
 
 
 @dataclass
@@ -50,8 +50,8 @@ class Measurement:
         Raises DataError where a classifier is given inputs without labels, or with labels that it
         does not know, and ModelFileError for results that are not finite.
         """
-        from aectl import inference
-        from aectl.metrics import ClassificationMetrics
+        from aectl.inference import apply as inference
+        from aectl.inference.metrics import ClassificationMetrics
 
         self.network, self.count, classes = network, 0, self.card.classes
         if classes:
@@ -115,7 +115,7 @@ class Evaluation:
 
     def _pca_mse(self) -> float:
         """`mse` of PCA with as many components as the code has units, fitted on the train split."""
-        from aectl import inference
+        from aectl.inference import apply as inference
 
         trained_on, inputs = self._trained_on(), self._inputs()
         return inference.pca_mse(
@@ -127,7 +127,7 @@ class Evaluation:
 
         Raises DataError for inputs without labels.
         """
-        from aectl import inference
+        from aectl.inference import apply as inference
 
         train, test = self._features(self._trained_on()), self._features(self._inputs())
         return inference.probe_error(train, test, self.progress)
@@ -160,7 +160,7 @@ class Evaluation:
     def _features(self, inputs: "Inputs") -> "tuple[NDArray[np.float32], NDArray[Any]]":
         import numpy as np
 
-        from aectl import inference
+        from aectl.inference import apply as inference
 
         network = self.measurement.network
         to_tensor = inference.on_device(network, self.use.torch_device())

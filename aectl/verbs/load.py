@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aectl import model_file
-from aectl.decoding import Decoding
+from aectl.config.decoding import Decoding
+from aectl.models import model_file
 
 if TYPE_CHECKING:
     import os
 
-    from aectl.models import Network
+    from aectl.models.networks import Network
 
 
 def load(path: "str | os.PathLike[str]") -> "Network":
@@ -25,7 +25,7 @@ def load(path: "str | os.PathLike[str]") -> "Network":
 
     Raises aectl.errors.ModelFileError for a file that is no model of aectl.
     """
-    from aectl import inference
+    from aectl.inference import apply as inference
 
     network, card = model_file.load(Path(path))
     network.requires_grad_(False)

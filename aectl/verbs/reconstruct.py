@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from aectl.kinds import WITH_A_CODE
+from aectl.config.kinds import WITH_A_CODE
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
 if TYPE_CHECKING:
     import os
 
-    from aectl.inference import ToTensor
+    from aectl.inference.apply import ToTensor
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
-from aectl import footprint, model_file
-from aectl.architecture import Architecture
-from aectl.data.folders import OnBad, ignore
+from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
+from aectl.config.kinds import KINDS
 from aectl.data.inputs import Naming, Position
 from aectl.data.selection import Selection, Skipped
-from aectl.decoding import MAX_PIXELS, REFUSE, OnRemark
+from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
-from aectl.kinds import KINDS
 from aectl.modalities import Modality, Request, Stream, modality_of, silent
-from aectl.model_file import ModelCard
+from aectl.models import footprint, model_file
+from aectl.models.architecture import Architecture
+from aectl.models.model_file import ModelCard
 from aectl.verbs import machine
 
 if TYPE_CHECKING:
     import torch
 
-    from aectl.inference import ToTensor
+    from aectl.inference.apply import ToTensor
     from aectl.outputs.formats import Column
 
 
@@ -189,7 +189,7 @@ class Use:
         Decoding starts before the network is loaded, and ends with the context.
         """
         with self.stream.batches(after, most) as batches:
-            from aectl.inference import on_device
+            from aectl.inference.apply import on_device
 
             network = self.network()
             to_tensor = on_device(network, self.torch_device(), self.modality.tensor)

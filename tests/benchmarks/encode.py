@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aectl.data import idx
+from aectl.data.images import idx
 
 from .commands import AECTL, CORES, peak_memory, run, say, seconds, spread
 

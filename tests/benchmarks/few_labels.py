@@ -20,7 +20,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.semi_supervised import LabelSpreading
 
-from aectl.data.datasets import ImageSet, load
+from aectl.data.images.datasets import ImageSet, load
 from aectl.data.splits import few_labels
 
 from .commands import aectl, reports, trained

@@ -13,7 +13,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from aectl.recipes import RECIPES
+from aectl.config.recipes import RECIPES
 
 from .commands import reports, trained
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 import aectl
-from aectl.data import datasets
+from aectl.data.images import datasets
 
 from .commands import reports, trained
 

@@ -15,9 +15,9 @@ import re
 import sys
 from pathlib import Path
 
-from aectl import model_file
-from aectl.data.text_sets import load
-from aectl.data.texts import Account
+from aectl.data.text.text_inputs import Account
+from aectl.data.text.text_sets import load
+from aectl.models import model_file
 
 from .commands import aectl, trained
 

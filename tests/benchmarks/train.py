@@ -21,8 +21,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from aectl.config import Config
-from aectl.data import datasets
+from aectl.config.configuration import Config
+from aectl.data.images import datasets
 from aectl.training.image_run import ImageRun as Run
 from aectl.training.run import Epoch
 

@@ -11,10 +11,10 @@ from PIL import Image, ImageFile
 from safetensors import safe_open
 
 import aectl as aectl_library
-from aectl import model_file
-from aectl.data.images import decode
-from aectl.decoding import Decoding
+from aectl.config.decoding import Decoding
+from aectl.data.images.decode import decode
 from aectl.errors import ImageError
+from aectl.models import model_file
 
 RANGE = (-1000.0, 3000.5)
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl import model_file, run_files
-from aectl.data import heif
+from aectl.config import run_files
+from aectl.data.images import heif
+from aectl.models import model_file
 
 
 @pytest.fixture

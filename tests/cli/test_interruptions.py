@@ -211,7 +211,7 @@ def test_a_run_killed_after_its_table_was_in_place_tells_of_its_bad_inputs(
         raise Killed
 
     with monkeypatch.context() as patch, contextlib.suppress(Killed):
-        patch.setattr("aectl.outputs.part.Part.remove", kill)
+        patch.setattr("aectl.outputs.unfinished.Part.remove", kill)
         aectl(*command, stdin=listed)
     assert (tmp_path / "t.csv").exists()
     assert not (tmp_path / "errors.csv").exists()

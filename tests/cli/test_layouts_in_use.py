@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 
-from aectl import model_file
+from aectl.models import model_file
 from aectl.outputs.pictures import save_png
 
 INSPECTION = Path(__file__).parents[3] / "shared" / "data" / "inspection"

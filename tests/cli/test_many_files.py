@@ -466,7 +466,7 @@ def test_a_crowd_of_paths_in_a_pipe_is_encoded(dense, scans, tmp_path):
 
 def test_workers_import_neither_torch_nor_the_command_line():
     code = (
-        "import sys, aectl.data.worker\n"
+        "import sys, aectl.data.images.worker\n"
         "print({name.partition('.')[0] for name in sys.modules} & "
         "{'torch', 'torchvision', 'polars', 'typer', 'rich', 'sklearn'})"
     )

@@ -13,16 +13,18 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from aectl import footprint, inspection, model_file, text_inference
-from aectl.architecture import Architecture
 from aectl.cli import main
-from aectl.metrics import TextMetrics
-from aectl.model_file import ModelCard
+from aectl.config.sections import ModelConfig
+from aectl.config.shapes import TextShape
+from aectl.inference import apply_text as text_inference
+from aectl.inference import inspection
+from aectl.inference.metrics import TextMetrics
+from aectl.models import footprint, model_file
+from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import AutoencoderBase
-from aectl.sections import ModelConfig
-from aectl.types import TextShape
+from aectl.models.model_file import ModelCard
+from aectl.models.vocabulary import Vocabulary
 from aectl.verbs import machine
-from aectl.vocabulary import Vocabulary
 
 
 def rewritten(source, path, tensors=None, **changed):

@@ -8,10 +8,10 @@ import polars
 import pytest
 import torch
 
-from aectl import model_file
-from aectl.architecture import Architecture
-from aectl.inference import Features
-from aectl.sections import ModelConfig
+from aectl.config.sections import ModelConfig
+from aectl.inference.apply import Features
+from aectl.models import model_file
+from aectl.models.architecture import Architecture
 
 FORMATS = [".csv", ".jsonl", ".parquet", ".npz"]
 

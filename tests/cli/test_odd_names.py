@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl import model_file
-from aectl.config import Config, read_toml
+from aectl.config.configuration import Config, read_toml
+from aectl.models import model_file
 
 PHOTOS, RUN = os.fsdecode(b"caf\xe9"), Path(os.fsdecode(b"run\xe9"))
 SHORT = ("-q", "--epochs", "2")

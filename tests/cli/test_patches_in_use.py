@@ -12,9 +12,9 @@ from PIL import Image
 from scipy.optimize import minimize
 
 import aectl as package
-from aectl.config import read_toml
-from aectl.data import patches
-from aectl.objective import Batch, objective
+from aectl.config.configuration import read_toml
+from aectl.data.images import patches
+from aectl.objectives.objective import Batch, objective
 from aectl.training.image_run import ImageRun as Run
 from aectl.training.setup import Reading, prepare
 

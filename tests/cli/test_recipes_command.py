@@ -2,7 +2,7 @@
 
 import tomllib
 
-from aectl.recipes import RECIPES
+from aectl.config.recipes import RECIPES
 
 
 def test_the_list_says_of_each_recipe_what_it_reproduces_and_how_to_run_it(aectl):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import shell
 
-from aectl import model_file
+from aectl.models import model_file
 
 WORDS = ["the cat", "a dog", "the old man", "she", "he"]
 VERBS = ["sat on", "looked at", "ate", "liked"]

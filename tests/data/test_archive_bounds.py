@@ -21,8 +21,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from aectl.data import expansion
-from aectl.data.archives import find_in_archive
+from aectl.data.storage import expansion
+from aectl.data.storage.archives import find_in_archive
 
 MIB = 1 << 20
 ZSTANDARD = 93

@@ -23,9 +23,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from aectl.data.archives import find_in_archive
 from aectl.data.inputs import Inputs
 from aectl.data.selection import Selection
+from aectl.data.storage.archives import find_in_archive
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "archives"
 NAMES = ["cats/a.png", "dogs/b.png", "root.png"]

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.archives import find_in_archive
 from aectl.data.inputs import Inputs
 from aectl.data.selection import Selection
+from aectl.data.storage.archives import find_in_archive
 
 NAMES = ["b.png", "sea/a.png", "a b.png"]
 BLOCK = 512

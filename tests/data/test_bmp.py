@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from aectl.data.images import decode_bytes
+from aectl.data.images.decode import decode_bytes
 
 HEIGHT, WIDTH = 4, 5
 RGB, RLE8, RLE4, BITFIELDS = 0, 1, 2, 3

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aectl.data.images import decode
-from aectl.decoding import Decoding
+from aectl.config.decoding import Decoding
+from aectl.data.images.decode import decode
 from aectl.errors import ImageError
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "images"

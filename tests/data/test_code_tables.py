@@ -10,8 +10,8 @@ import polars
 import pytest
 import scipy.sparse
 
-from aectl.data import codes as module
-from aectl.data.codes import read_codes
+from aectl.data.codes import code_tables as module
+from aectl.data.codes.code_tables import read_codes
 from aectl.errors import DataError
 
 DENSE = np.array([[0, 1.5, 0, -2], [0, 0, 0, 0], [3, 0, 0, 0.1]], np.float32)

@@ -21,8 +21,9 @@ import scipy.io
 from conftest import MNIST
 from sklearn.datasets import load_digits
 
-from aectl.data import datasets, downloads
-from aectl.data.origins import ORIGINS, Origin
+from aectl.data.images import datasets
+from aectl.data.storage import downloads
+from aectl.data.storage.origins import ORIGINS, Origin
 from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
 
 DIGITS = tuple("0123456789")

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.archives import find_in_archive
-from aectl.data.decoders import BUFFER, Decoders, Found
-from aectl.data.images import decode
+from aectl.data.images.decode import decode
+from aectl.data.images.decoders import BUFFER, Decoders, Found
+from aectl.data.storage.archives import find_in_archive
 
 SHAPE = (1, 6, 8)
 
@@ -328,7 +328,7 @@ def test_nothing_to_decode_starts_no_worker(workers):
 
 
 def test_a_worker_imports_no_more_than_decoding_needs():
-    script = "import sys, aectl.data.worker; print(*sys.modules)"
+    script = "import sys, aectl.data.images.worker; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     imported = set(done.stdout.decode().split())
     assert {"numpy", "PIL.Image", "simplejpeg"} <= imported

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from aectl.data import downloads
-from aectl.data.downloads import fetch
-from aectl.data.origins import DownloadError, Origin
+from aectl.data.storage import downloads
+from aectl.data.storage.downloads import fetch
+from aectl.data.storage.origins import DownloadError, Origin
 
 CONTENT = bytes(range(256)) * 40
 SIZE = len(CONTENT)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aectl.data import heif
-from aectl.data.folders import class_of, find_files, label_of
+from aectl.data.images import heif
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.storage.folders import class_of, find_files, label_of
 
 
 def picture(path, value=0, size=(6, 4)):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.images import decode, decode_bytes, native_shape
+from aectl.config.decoding import Decoding, Remark
+from aectl.data.images.decode import decode, decode_bytes, native_shape
 from aectl.data.selection import EVERY_IMAGE
-from aectl.decoding import Decoding, Remark
 from aectl.errors import ImageError
 
 pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data import images, levels, tiff
-from aectl.data import png as png_files
-from aectl.data.images import SUFFIXES, decode, fit_all, native_shape
-from aectl.decoding import Decoding
+from aectl.config.decoding import Decoding
+from aectl.data.images import decode as images
+from aectl.data.images import levels, tiff
+from aectl.data.images import png as png_files
+from aectl.data.images.decode import SUFFIXES, decode, fit_all, native_shape
 from aectl.errors import ImageError
 
 UPRIGHT = {

@@ -9,8 +9,8 @@ import pytest
 from imagecodecs import jpeg8_encode
 from PIL import Image, ImageFile
 
-from aectl.data.images import decode, decode_bytes, native_shape, upright_size
-from aectl.decoding import Decoding, Remark
+from aectl.config.decoding import Decoding, Remark
+from aectl.data.images.decode import decode, decode_bytes, native_shape, upright_size
 from aectl.errors import ImageError
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "images"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data import patches
+from aectl.data.images import patches
 from aectl.errors import DataError, UnknownInputError
 
 

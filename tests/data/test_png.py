@@ -6,8 +6,8 @@ import zlib
 import numpy as np
 import pytest
 
-from aectl.data.images import decode_bytes
-from aectl.decoding import Decoding, Remark
+from aectl.config.decoding import Decoding, Remark
+from aectl.data.images.decode import decode_bytes
 from aectl.errors import ImageError
 
 HEIGHT, WIDTH = 6, 7

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aectl.data.images import decode_bytes
-from aectl.decoding import Decoding, Remark
+from aectl.config.decoding import Decoding, Remark
+from aectl.data.images.decode import decode_bytes
 from aectl.errors import ImageError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aectl.data import datasets
+from aectl.data.images import datasets
 from aectl.data.splits import few_labels, held_out, split, stratified
 from aectl.errors import ConfigError
 

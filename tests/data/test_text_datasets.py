@@ -8,11 +8,11 @@ import zipfile
 
 import pytest
 
-from aectl.data import text_datasets
-from aectl.data.origins import Origin
-from aectl.data.text_datasets import TextDataset
-from aectl.data.text_sets import load
-from aectl.data.texts import Account
+from aectl.data.storage.origins import Origin
+from aectl.data.text import text_datasets
+from aectl.data.text.text_datasets import TextDataset
+from aectl.data.text.text_inputs import Account
+from aectl.data.text.text_sets import load
 from aectl.errors import DatasetUnavailableError
 
 

@@ -5,10 +5,10 @@ import os
 import pytest
 from conftest import MNIST
 
-from aectl.data.text_sets import load
-from aectl.data.texts import Account
+from aectl.data.text.text_inputs import Account
+from aectl.data.text.text_sets import load
 from aectl.errors import DataError
-from aectl.vocabulary import Vocabulary
+from aectl.models.vocabulary import Vocabulary
 
 
 def loaded(path):

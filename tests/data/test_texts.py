@@ -6,9 +6,9 @@ import os
 import pytest
 
 from aectl.data.lines import pieces
-from aectl.data.texts import Account, TextInputs
+from aectl.data.text.text_inputs import Account, TextInputs
 from aectl.errors import DataError, UnknownInputError
-from aectl.vocabulary import Vocabulary
+from aectl.models.vocabulary import Vocabulary
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from aectl.data.images import decode_bytes
-from aectl.decoding import Decoding, Remark
+from aectl.config.decoding import Decoding, Remark
+from aectl.data.images.decode import decode_bytes
 from aectl.errors import ImageError
 
 HEIGHT, WIDTH = 37, 21

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.images import upright_size
+from aectl.data.images.decode import upright_size
+from aectl.data.images.training_folder import BATCH, load_folder
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE
-from aectl.data.training_folder import BATCH, load_folder
 from aectl.errors import DataError
 
 

@@ -14,9 +14,9 @@ from random import Random
 
 from damage import DAMAGES
 
-from aectl.data.archives import find_in_archive
-from aectl.data.expansion import LARGEST_MEMBER
 from aectl.data.selection import Selection
+from aectl.data.storage.archives import find_in_archive
+from aectl.data.storage.expansion import LARGEST_MEMBER
 from aectl.errors import DataError
 
 if sys.version_info >= (3, 14):

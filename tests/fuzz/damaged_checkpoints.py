@@ -17,11 +17,11 @@ from damage import DAMAGES
 from damaged_models import change
 from torch import Tensor
 
-from aectl import tensor_file
 from aectl.cli import resuming
 from aectl.cli.console import Console
-from aectl.data.folders import ignore
+from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
+from aectl.models import tensor_file
 from aectl.training import checkpoint
 from aectl.training.run import versions
 from aectl.training.setup import Reading, new_run, prepare, prepare_again

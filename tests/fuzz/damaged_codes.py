@@ -15,7 +15,7 @@ import polars
 from damage import DAMAGES
 from scipy import sparse
 
-from aectl.data.codes import read_codes
+from aectl.data.codes.code_tables import read_codes
 
 UNITS, ROWS = 12, 30
 FORMATS = (".npz", ".csv", ".jsonl", ".parquet", ".csv.gz")

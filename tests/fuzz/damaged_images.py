@@ -11,7 +11,7 @@ from damage import DAMAGES
 from imagecodecs import jpeg8_encode
 from PIL import Image
 
-from aectl.data.images import SUFFIXES, decode
+from aectl.data.images.decode import SUFFIXES, decode
 
 SHAPES = ((1, 28, 28), (3, 64, 48))
 MODES = {".pbm": ("1",), ".pgm": ("L",), ".gif": ("P",), ".ppm": ("RGB",), ".pnm": ("RGB", "L"),

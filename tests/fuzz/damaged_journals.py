@@ -14,7 +14,7 @@ from damaged_models import STRANGE, change
 
 from aectl.data.inputs import Position
 from aectl.outputs.formats import Rows, format_of
-from aectl.outputs.part import JOURNAL, Part, folder_of
+from aectl.outputs.unfinished import JOURNAL, Part, folder_of
 
 KEY = {"verb": "encode", "model": "5f2e"}
 BLOCKS = [

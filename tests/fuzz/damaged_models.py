@@ -12,12 +12,12 @@ import torch
 import typed_models
 from damage import DAMAGES
 
-from aectl import model_file
-from aectl.architecture import Architecture
-from aectl.model_file import ModelCard
-from aectl.sections import ModelConfig
-from aectl.types import TextShape
-from aectl.vocabulary import Vocabulary
+from aectl.config.sections import ModelConfig
+from aectl.config.shapes import TextShape
+from aectl.models import model_file
+from aectl.models.architecture import Architecture
+from aectl.models.model_file import ModelCard
+from aectl.models.vocabulary import Vocabulary
 
 SHAPE = (1, 6, 5)
 DENSE = Architecture(ModelConfig(hidden=(7, 3), dropout=0.1), SHAPE)

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load, save
 
-from aectl import model_file
 from aectl.cli import main
 from aectl.errors import ModelFileError
+from aectl.models import model_file
 
 SECONDS = 3.0
 """Of computing, for a command."""

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.special import expit
 
-from aectl.models import Autoencoder
 from aectl.models.codes import Code
+from aectl.models.networks import Autoencoder
 
 SHAPE = (1, 3, 4)
 

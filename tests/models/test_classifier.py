@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from aectl.models import Autoencoder, Classifier, ConvAutoencoder
 from aectl.models.codes import Code, TopK
+from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder
 
 SHAPE = (1, 3, 4)
 ENCODERS = {

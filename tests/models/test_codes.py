@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from aectl.architecture import Architecture
-from aectl.config import OPTIONS, Config
+from aectl.config.configuration import OPTIONS, Config
 from aectl.models import codes
+from aectl.models.architecture import Architecture
 from aectl.models.codes import BatchTopK, Code, Gated, JumpReLU, TopK, WinnerTakeAll
 
 UNITS = 20

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.special import expit
 
-from aectl.models import ConvAutoencoder
 from aectl.models.codes import Code
+from aectl.models.networks import ConvAutoencoder
 
 
 def images(shape, count=2):

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from aectl.models import ThroughText, ThroughVector
 from aectl.models.codes import Code
 from aectl.models.language import lengths_of
+from aectl.models.networks import ThroughText, ThroughVector
 from aectl.models.text_autoencoder import drawn, shorter_text
 
 VOCABULARY = 40

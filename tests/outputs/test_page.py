@@ -12,7 +12,7 @@ import pytest
 from conftest import MNIST
 from PIL import Image
 
-from aectl import model_file
+from aectl.models import model_file
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), "")

@@ -20,8 +20,8 @@ from aectl.data.inputs import InputBatch, Position
 from aectl.errors import OutputError
 from aectl.outputs import tables
 from aectl.outputs.formats import FORMATS, Rows
-from aectl.outputs.part import folder_of
 from aectl.outputs.tables import Table, check_destination, leading_columns
+from aectl.outputs.unfinished import folder_of
 
 DEADLINE = 30.0
 ENDINGS = [".csv", ".csv.gz", ".jsonl", ".parquet", ".npz"]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from aectl.config import OPTIONS
+from aectl.config.configuration import OPTIONS
 from aectl.errors import DivergedError
-from aectl.models import Autoencoder
+from aectl.models.networks import Autoencoder
 from aectl.training.loop import PRECISIONS, MemorySet, mean_losses, train_epochs
 
 

@@ -11,9 +11,9 @@ from scipy.linalg import polar
 from scipy.optimize import minimize, rosen, rosen_der
 from torch import nn
 
-from aectl.config import OPTIONS, Config
-from aectl.models import Autoencoder, Classifier, ConvAutoencoder
+from aectl.config.configuration import OPTIONS, Config
 from aectl.models.codes import TopK
+from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder
 from aectl.training.optimizers import COLUMNS, OPTIMIZERS, build_optimizer, constrain, orthonormal
 from aectl.training.schedules import SCHEDULES, build_schedule, lower_k
 

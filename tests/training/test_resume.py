@@ -11,11 +11,11 @@ import pytest
 import torch
 from test_run import digits, prepared, same, weights
 
-from aectl import tensor_file
-from aectl.config import Config
-from aectl.data.text_sets import TextSet
-from aectl.data.texts import Line
+from aectl.config.configuration import Config
+from aectl.data.text.text_inputs import Line
+from aectl.data.text.text_sets import TextSet
 from aectl.errors import DivergedError, ModelFileError
+from aectl.models import tensor_file
 from aectl.training import checkpoint, loop
 from aectl.training.run import Epoch
 from aectl.training.setup import Reading, prepare_again

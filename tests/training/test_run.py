@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from aectl.config import Config
-from aectl.data import datasets
-from aectl.data.datasets import ImageSet
+from aectl.config.configuration import Config
+from aectl.data.images import datasets
+from aectl.data.images.datasets import ImageSet
 from aectl.data.splits import stratified
 from aectl.errors import ConfigError, DivergedError, ModelFileError
-from aectl.model_file import ModelCard
+from aectl.models.model_file import ModelCard
 from aectl.training.image_run import ImageRun as Run
+from aectl.training.initialisation import Start
 from aectl.training.loop import Progress
 from aectl.training.run import Epoch
 from aectl.training.stack import layers_of
-from aectl.training.start import Start
 
 CPU = torch.device("cpu")
 

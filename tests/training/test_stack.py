@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from aectl.architecture import Architecture
-from aectl.config import Config
+from aectl.config.configuration import Config
+from aectl.models.architecture import Architecture
 from aectl.models.codes import Code, TopK
 from aectl.training.stack import layers_of
 

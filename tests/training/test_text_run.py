@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from aectl.config import Config
-from aectl.data.text_sets import TextSet
-from aectl.data.texts import Line
+from aectl.config.configuration import Config
+from aectl.data.text.text_inputs import Line
+from aectl.data.text.text_sets import TextSet
 from aectl.training.run import Epoch
 from aectl.training.text_run import TextRun
 

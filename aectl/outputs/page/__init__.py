@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.images import shrunk, to_pil
-from aectl.findings import SAMPLE_SIDE, Code, Findings, Gallery, Shown, Units
+from aectl.config.spelling import all_spelt, spelt
+from aectl.data.images.decode import shrunk, to_pil
+from aectl.inference.findings import SAMPLE_SIDE, Code, Findings, Gallery, Shown, Units
 from aectl.outputs import pictures
+from aectl.outputs.captions import distinguished
 from aectl.outputs.curves import PANELS
-from aectl.outputs.names import distinguished
-from aectl.outputs.report import OF_EACH_CLASS, Group, is_list, to_cells
-from aectl.spelling import all_spelt, spelt
+from aectl.outputs.metrics_table import OF_EACH_CLASS, Group, is_list, to_cells
 
 GALLERY_SIDE = 128
 DIGITS = 4

@@ -1,0 +1,1 @@
+"""Options and what they define: declarations, kinds, rules, sections, recipes; no torch."""

@@ -1,0 +1,367 @@
+"""One image file, or one array, as the uint8 array of the shape that a model wants."""
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from aectl.config.decoding import USUAL_DECODING, Decoding, Remark
+from aectl.config.shapes import Shape
+from aectl.data.images import deep_jpeg, heif, jpeg, png, pnm, tiff
+from aectl.data.images.levels import Levels
+from aectl.errors import ImageError
+from aectl.files import descriptor_of, opened
+
+SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
+    ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""The endings by which a folder's images are known."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
+"""Formats that Pillow may open: others, such as EPS, start programs or hold no photos."""
+
+STRIP = 1 << 22
+"""Pixels that are converted at a time."""
+
+BACKGROUND = (255, 255, 255)
+"""The colour behind transparent pixels."""
+
+Pixels = NDArray[np.uint8]
+
+
+class DecodedImage(NamedTuple):
+    """pixels: (channels, height, width), 0 to 255, and the remarks on the image."""
+
+    pixels: Pixels
+    remarks: tuple[Remark, ...] = ()
+
+
+def decode(path: str | Path, shape: Shape, decoding: Decoding = USUAL_DECODING) -> Pixels:
+    """The pixels of the image in a file, as `decode_bytes` gives it. Raises ImageError."""
+    with unchecked_by_pillow():
+        return decode_bytes(read(path, decoding), shape, decoding).pixels
+
+
+def decode_bytes(content: bytes, shape: Shape, decoding: Decoding = USUAL_DECODING) -> DecodedImage:
+    """The image that `content` holds, as in a file.
+
+    EXIF rotation is applied, transparency laid over white, 16 bits scaled to 8, palettes and CMYK
+    converted; of an animation the first frame is taken; the image is resized with antialiasing.
+    A JPEG is decoded at the smallest of its scales (n/8) that still covers the shape.
+
+    Raises ImageError, which says why this is not a readable image.
+    """
+    try:
+        image, remarks = _upright(content, decoding, shape)
+        return DecodedImage(fit(image, shape), remarks)
+    except Exception as error:
+        raise _explained(error) from error
+
+
+def read(path: str | Path, decoding: Decoding = USUAL_DECODING) -> bytes:
+    """The content of a file. Raises ImageError, also for a pipe, which might never end."""
+    try:
+        descriptor = descriptor_of(path)
+        try:
+            found = os.fstat(descriptor)
+            if found.st_size > decoding.largest_file:
+                raise ImageError(decoding.file_too_large(found.st_size))
+            content = os.read(descriptor, found.st_size)
+            while len(content) < found.st_size and (more := os.read(descriptor, found.st_size)):
+                content += more
+            return content
+        finally:
+            os.close(descriptor)
+    except Exception as error:
+        raise _explained(error) from error
+
+
+def native_shape(path: str | Path, decoding: Decoding = USUAL_DECODING) -> Shape:
+    """(channels, height, width) of the image in a file, channels 1 or 3. Raises ImageError."""
+    content = read(path, decoding)
+    try:
+        with unchecked_by_pillow():
+            image, _ = _upright(content, decoding)
+            return 1 if image.mode == "L" else 3, image.height, image.width
+    except Exception as error:
+        raise _explained(error) from error
+
+
+def upright_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of the image in a file as it is shown, from its header alone.
+
+    Raises ImageError.
+    """
+    try:
+        with unchecked_by_pillow(), opened(path) as file:
+            image = _header(file)
+            turned = image.format != "TIFF" and _orientation(image) >= 5
+            return image.size if turned else image.size[::-1]
+    except Exception as error:
+        raise _explained(error) from error
+
+
+def _header(file: BinaryIO) -> Image.Image:
+    """The header of an image; Pillow reads that of a JPEG only if it says 8 bits a sample."""
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        if file.read(len(jpeg.START)) != jpeg.START:
+            raise
+        content = jpeg.START + file.read(USUAL_DECODING.largest_file)
+        return Image.open(io.BytesIO(jpeg.with_bits(content, 8)), formats=["JPEG"])
+
+
+def is_own(path: str | Path) -> bool:
+    """Whether a file is a picture that aectl wrote."""
+    try:
+        with opened(path) as file:
+            return png.is_own(file.read(png.OWN_BYTES))
+    except OSError:
+        return False
+
+
+def fit(image: Image.Image, shape: Shape) -> Pixels:
+    """A grey or RGB image as (channels, height, width), 0 to 255, resized with antialiasing."""
+    channels, height, width = shape
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def fit_all(images: Pixels, shape: Shape) -> Pixels:
+    """The images of a dataset, (n, channels, height, width), in another shape."""
+    if images.shape[1:] == shape:
+        return images
+    return np.stack([fit(to_pil(pixels), shape) for pixels in images])
+
+
+def shrunk(images: Pixels, side: int) -> Pixels:
+    """Images (n, channels, height, width), smaller where one of their sides is longer."""
+    channels, height, width = images.shape[1:]
+    scale = min(1.0, side / max(height, width))
+    return fit_all(images, (channels, max(1, round(height * scale)), max(1, round(width * scale))))
+
+
+def to_bytes(images: NDArray[np.floating]) -> Pixels:
+    """Images in [0, 1] as 0 to 255; what lies beyond is cut off."""
+    cut = images.clip(0, 1)
+    cut *= 255
+    return np.round(cut, out=cut).astype(np.uint8)
+
+
+def to_pil(pixels: Pixels) -> Image.Image:
+    """(channels, height, width) as a PIL image."""
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+
+@contextlib.contextmanager
+def unchecked_by_pillow() -> Iterator[None]:
+    """Pillow neither warns nor limits the size of an image: that is done here."""
+    limit = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _explained(error: Exception) -> ImageError:
+    """Whatever went wrong with an image, for the person who has to act on it."""
+    if isinstance(error, ImageError):
+        return error
+    if isinstance(error, UnidentifiedImageError):
+        return ImageError("not an image in a supported format: convert it to PNG")
+    if isinstance(error, OSError) and error.strerror:
+        return ImageError(error.strerror)
+    return ImageError(" ".join(str(error).split()) or type(error).__name__)
+
+
+def _opened(content: bytes, decoding: Decoding) -> Image.Image:
+    """The header of an image; its pixels are still to be decoded."""
+    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    _refuse_too_large(image, decoding)
+    return image
+
+
+def _refuse_too_large(header: Image.Image, decoding: Decoding) -> None:
+    if header.width * header.height > decoding.max_pixels:
+        raise ImageError(decoding.too_large)
+
+
+def _upright(
+    content: bytes, decoding: Decoding, shape: Shape | None = None
+) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """An image as it is to be seen, grey or RGB of 8 bits, and the remarks on it.
+
+    A JPEG may come smaller than it is, but not than `shape`.
+    """
+    if not content:
+        raise ImageError("is empty, of 0 bytes: copy it again, or delete it")
+    if content.startswith(jpeg.START):
+        return _of_jpeg(content, decoding, shape)
+    if content.startswith(png.SIGNATURE):
+        return _of_png(content, decoding)
+    if heif.is_heif(content):
+        image, remarks = heif.read(content, decoding)
+        return _opaque(image, decoding), remarks
+    if tiff.is_tiff(content):
+        image, remarks = tiff.read(content, decoding)
+        return _opaque(_turned(image, image), decoding), remarks
+    if pnm.is_deep(content):
+        return pnm.read(content, decoding)
+    header = _opened(content, decoding)
+    remarks = (Remark.FRAMES,) if _has_frames(header) else ()
+    header.load()
+    if (
+        header.format == "BMP"
+        and header.mode == "RGBA"
+        and header.getchannel("A").getextrema() == (0, 0)
+    ):
+        return _turned(header, header.convert("RGB")), remarks  # as every program shows it
+    return _opaque(_turned(header, header), decoding), remarks
+
+
+def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """A PNG as it is to be seen, grey or RGB, and the remarks on it."""
+    own = (Remark.OWN,) if png.is_own(content) else ()
+    content = png.sound(content)
+    header = PngImageFile(io.BytesIO(content))
+    _refuse_too_large(header, decoding)
+    remarks = (Remark.FRAMES,) if _has_frames(header) else ()
+    image, more = png.load(content, header, decoding)
+    return _opaque(_turned(header, image), decoding), (*own, *remarks, *more)
+
+
+def _has_frames(header: Image.Image) -> bool:
+    """Whether it is an animation."""
+    if header.format not in ("GIF", "PNG", "WEBP", "AVIF"):
+        return False
+    try:
+        return bool(header.is_animated)  # type: ignore[attr-defined]
+    except Exception:  # the second frame is damaged; the first may be sound
+        return True
+
+
+def _of_jpeg(
+    content: bytes, decoding: Decoding, shape: Shape | None = None
+) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """A JPEG as it is to be seen, grey or RGB, and the remarks on it.
+
+    It is decoded at the smallest scale that covers the shape, as large as it is without one. Where
+    the decoder finds the data corrupt, it would go on with pixels that it made up: such a file is
+    refused. Further pictures (MPO) are small copies of the first, or made for other screens.
+    """
+    try:
+        return _decoded_jpeg(content, decoding, shape), ()
+    except ImageError:
+        raise
+    except Exception:  # perhaps because of what is wrong beside the data
+        found = jpeg.mended(content, decoding)
+        remarks = (Remark.TRUNCATED,) if found.truncated else ()
+        if found.bits != 8:
+            image, more = deep_jpeg.read(found, decoding)
+            return _turned(_opened(found.content, decoding), image), (*remarks, *more)
+        image = _decoded_jpeg(found.content, decoding, shape, strict=not found.truncated)
+        return image, remarks
+
+
+def _decoded_jpeg(
+    content: bytes, decoding: Decoding, shape: Shape | None, strict: bool = True
+) -> Image.Image:
+    header = JpegImageFile(io.BytesIO(content))
+    _refuse_too_large(header, decoding)
+    if header.mode == "CMYK":
+        jpeg.decode(content, "CMYK", strict=strict)
+        header.load()
+        return _turned(header, header.convert("RGB"))
+    channels, height, width = shape or (3, header.height, header.width)
+    if shape and _orientation(header) >= 5:  # it lies on its side
+        height, width = width, height
+    grey = channels == 1 or header.mode == "L"
+    if not grey:
+        across, down = jpeg.sampling(header.layer)
+        width, height = width * across, height * down
+    pixels = jpeg.decode(content, "GRAY" if grey else "RGB", height, width, strict)
+    return _turned(header, Image.fromarray(pixels[..., 0] if grey else pixels))
+
+
+def _opaque(image: Image.Image, decoding: Decoding) -> Image.Image:
+    """The first frame as 8-bit grey or RGB without transparency."""
+    if image.mode in ("I", "F"):
+        values = np.asarray(image)
+        levels = Levels(values.dtype.kind, 8 * values.itemsize, decoding.value_range)
+        return Image.fromarray(levels(values))
+    grey = image.mode in ("1", "L", "LA")
+    if image.has_transparency_data:
+        image = _by_strips(image, "RGB", _over_white)
+    mode = "L" if grey else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _by_strips(
+    image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
+    """Converts an image some rows at a time, as it would take several times its size at once."""
+    rows = max(1, STRIP // image.width)
+    if rows >= image.height:
+        return convert(image)
+    made = Image.new(mode, image.size)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        made.paste(convert(strip), (0, top))
+    return made
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
+
+
+def _turned(described: Image.Image, pixels: Image.Image) -> Image.Image:
+    """`pixels` turned as the EXIF of the image `described` says."""
+    turn = TURNS.get(_orientation(described))
+    return pixels if turn is None else pixels.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's orientation, 1 to 8; 1, upright, where it says nothing that can be read."""
+    if not EXIF.intersection(image.info):
+        return 1
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
+    return orientation if orientation in TURNS else 1
+
+
+EXIF = frozenset(["exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"])
+"""Where Pillow keeps what EXIF, or XMP in its place, says."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""The operation that turns an image upright, by its EXIF orientation."""

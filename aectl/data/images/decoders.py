@@ -1,0 +1,300 @@
+"""Decoding many images at once: worker processes, and the order of their inputs kept."""
+
+import collections
+import json
+import math
+import mmap
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import astuple, dataclass, field
+from typing import NamedTuple
+
+from aectl.config.decoding import USUAL_DECODING, Decoding, Remark
+from aectl.config.shapes import Shape
+from aectl.data.images.decode import Pixels
+from aectl.data.images.worker import NOTHING, Memory
+from aectl.errors import DataError
+from aectl.files import write_all
+
+BUFFER = 32 << 20
+"""Bytes of decoded images that may wait for the model, as long as each worker has its share."""
+
+SLOT = 4 << 20
+"""Bytes of decoded images that a worker hands over at a time."""
+
+MOST_IMAGES = 1024
+"""Images that a worker hands over at a time."""
+
+TASK_BYTES = 32 << 20
+"""Bytes of encoded images, from archives, that a task holds before it is full."""
+
+TASK_SECONDS = 0.05
+"""How long a task should take: the faster the last images were, the larger the next task."""
+
+FIRST_TASK = 16
+"""Images of the first tasks, while nobody knows how long an image takes."""
+
+PATIENCE = 0.5
+"""Seconds that images which are ready wait for more, so that the model has a full batch."""
+
+ATTEMPTS = 2
+"""How many workers an image may end before it is left out."""
+
+START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
+    "from aectl.config.decoding import Decoding;"
+    "from aectl.data.images.worker import Memory, serve;"
+    "descriptor, worker, (shape, *sizes), decoding = json.loads(sys.argv[2]);"
+    "serve(descriptor, worker, Memory(tuple(shape), *sizes), Decoding(*decoding))"
+)
+
+
+class Found(NamedTuple):
+    """An input as it was found.
+
+    `path` is what a table calls it; `file` is the file to read, or `content` what has been read;
+    `reason` says why it cannot be read, where that is known already; one that is `passed_over` is
+    not decoded; `searched`: it was neither named nor asked for by a pattern.
+    """
+
+    path: str
+    label: str | None = None
+    file: str = ""
+    content: bytes | None = None
+    reason: str | None = None
+    passed_over: bool = False
+    searched: bool = False
+
+
+class Decoded(NamedTuple):
+    """Inputs in their order, and their images: (n, channels, height, width).
+
+    A number of an input that could not be read stands in `bad` with the reason; its image is
+    meaningless. `remarks` has, by their numbers, the inputs of which there is something to say.
+    """
+
+    inputs: list[Found]
+    images: Pixels
+    bad: Mapping[int, str]
+    remarks: Mapping[int, tuple[Remark, ...]]
+
+
+class _Answer(NamedTuple):
+    """What a worker says of the images of a task, by their numbers."""
+
+    bad: dict[int, str]
+    remarks: dict[int, tuple[Remark, ...]]
+
+
+@dataclass
+class _Task:
+    """Some inputs, in a slot of the shared memory; `answer` is what will come of them."""
+
+    inputs: list[Found]
+    slot: int
+    answer: "Future[_Answer]" = field(default_factory=Future)
+
+
+class Decoders:
+    """Worker processes that decode inputs as they are found; iterate for them in their order.
+
+    `found` gives None where the next input may be long in coming. A worker is started when there
+    is work for it. One that dies is replaced; an image that ends its worker twice is left out.
+    """
+
+    def __init__(
+        self,
+        found: Iterator[Found | None],
+        shape: Shape,
+        workers: int,
+        decoding: Decoding = USUAL_DECODING,
+    ) -> None:
+        size = math.prod(shape)
+        images = max(1, min(MOST_IMAGES, SLOT // size))
+        slots = max(2 * workers, BUFFER // (images * size))
+        self._memory = Memory(shape, images, slots, workers)
+        self._descriptor = _shared_file(self._memory.size)
+        shared = mmap.mmap(self._descriptor, self._memory.size)
+        self._pixels, self._current = self._memory.pixels(shared), self._memory.current(shared)
+        self._decoding = decoding
+        self._found, self._found_all = found, False
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(slots):
+            self._free.put(slot)
+        self._tasks: queue.SimpleQueue[_Task | BaseException | None] = queue.SimpleQueue()
+        self._task_size = min(FIRST_TASK, images)
+        self._taking, self._starting = threading.Lock(), threading.Lock()
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * workers
+        self._closed = False
+        for worker in range(workers):
+            threading.Thread(target=self._work, args=(worker,), daemon=True).start()
+
+    def __iter__(self) -> Iterator[Decoded | None]:
+        """The inputs in their order; None where one does not come within `PATIENCE`.
+
+        What is given is overwritten once the next is asked for.
+        """
+        while True:
+            try:
+                task = self._tasks.get(timeout=PATIENCE)
+            except queue.Empty:
+                yield None
+                continue
+            if task is None:
+                return
+            if isinstance(task, BaseException):
+                raise task
+            while not wait([task.answer], PATIENCE).done:
+                yield None
+            yield Decoded(task.inputs, self._pixels[task.slot], *task.answer.result())
+            self._free.put(task.slot)
+
+    def close(self) -> None:
+        """Ends the workers."""
+        with self._starting:
+            self._closed = True
+            for process in self._processes:
+                if process is not None:
+                    process.kill()
+                    process.wait()
+        self._wake()
+        os.close(self._descriptor)
+
+    def _work(self, worker: int) -> None:
+        """What a thread does: it takes tasks, and has its worker decode them."""
+        while task := self._take():
+            try:
+                begun = time.monotonic()
+                answer = self._decode(task, worker)
+                seconds = max(1e-6, time.monotonic() - begun)
+                if not any(found.passed_over for found in task.inputs):
+                    wanted = int(TASK_SECONDS * len(task.inputs) / seconds)
+                    self._task_size = max(1, min(self._memory.images, wanted))
+                task.inputs = [found._replace(content=None) for found in task.inputs]
+                task.answer.set_result(answer)
+            except BaseException as error:
+                task.answer.set_exception(error)
+                return
+
+    def _take(self) -> _Task | None:
+        """The next inputs, as a task; one thread at a time takes them, so that they keep order."""
+        with self._taking:
+            slot = self._free.get()
+            if self._closed or self._found_all:
+                return None
+            task, size, failure = _Task([], slot), 0, None
+            try:
+                for found in self._found:
+                    if found is not None:
+                        task.inputs.append(found)
+                        size += len(found.content or b"")
+                    full = len(task.inputs) >= self._task_size or size >= TASK_BYTES
+                    if full or (task.inputs and found is None):
+                        break
+                else:
+                    self._found_all = True
+            except BaseException as error:
+                self._found_all, failure = True, error
+            if task.inputs:
+                self._tasks.put(task)
+            if self._found_all:
+                self._tasks.put(failure)
+                self._wake()
+            return task if task.inputs else None
+
+    def _wake(self) -> None:
+        """Gives each thread that waits for a slot something to wake up for."""
+        for _ in self._processes:
+            self._free.put(0)
+
+    def _decode(self, task: _Task, worker: int) -> _Answer:
+        """The inputs of a task that cannot be read, with the reason, and the remarks on others."""
+        bad = {
+            number: found.reason or ""
+            for number, found in enumerate(task.inputs)
+            if found.passed_over or found.reason is not None
+        }
+        deaths: collections.Counter[int] = collections.Counter()
+        while True:
+            try:
+                answer = self._answer(task, worker, bad)
+                return answer._replace(bad=bad | answer.bad)
+            except _DiedError as died:
+                number = int(self._current[worker])
+                deaths[number] += 1
+                if deaths[number] < ATTEMPTS:
+                    continue
+                if number == NOTHING:
+                    raise DataError(f"the processes that decode images {died} at once") from None
+                bad[number] = f"the process that decoded it {died}"
+
+    def _answer(self, task: _Task, worker: int, pass_over: Collection[int]) -> _Answer:
+        """What a worker, started anew where it does not run, answers to a task."""
+        if len(pass_over) == len(task.inputs):
+            return _Answer({}, {})
+        process = self._processes[worker] or self._start(worker)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        described = {
+            "slot": task.slot,
+            "images": [x.file if x.content is None else len(x.content) for x in task.inputs],
+            "pass_over": [*pass_over],
+        }
+        try:
+            pipe = process.stdin.raw  # type: ignore[attr-defined]
+            write_all(pipe, json.dumps(described).encode() + b"\n")
+            for found in task.inputs:
+                write_all(pipe, found.content or b"")
+            answer = process.stdout.readline()
+        except BrokenPipeError:
+            answer = b""
+        if not answer.endswith(b"\n"):
+            self._processes[worker] = None
+            raise _DiedError(_how_it_ended(process.wait()))
+        bad, remarks = json.loads(answer)
+        return _Answer(dict(bad), {n: tuple(map(Remark, said)) for n, said in remarks})
+
+    def _start(self, worker: int) -> "subprocess.Popen[bytes]":
+        self._current[worker] = NOTHING
+        described = json.dumps([self._descriptor, worker, self._memory, astuple(self._decoding)])
+        with self._starting:
+            if self._closed:
+                raise _DiedError("was ended")
+            process = subprocess.Popen(  # noqa: S603 - Python itself, with words of our own
+                [sys.executable, "-P", "-c", START, json.dumps(sys.path), described],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                pass_fds=[self._descriptor],
+            )  # fmt: skip
+            self._processes[worker] = process
+        return process
+
+
+class _DiedError(Exception):
+    """A worker has ended before it answered; the message says how."""
+
+
+def _how_it_ended(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    if -status == signal.SIGKILL:
+        return "was killed, perhaps for want of memory"
+    return f"crashed ({signal.Signals(-status).name})"
+
+
+def _shared_file(size: int) -> int:
+    """The descriptor of a file without a name, in memory where the system can."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("aectl")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, size)
+    return descriptor

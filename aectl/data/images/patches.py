@@ -1,0 +1,139 @@
+"""Patches of photographs as a dataset, cut and scaled as in the exercise of the CS294A notes."""
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.config.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
+from aectl.data.images.datasets import ImageSet
+from aectl.data.images.decode import Pixels, decode_bytes, native_shape, read, unchecked_by_pillow
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.storage.folders import OnBad, find_files, ignore
+from aectl.errors import DataError, ImageError, UnknownInputError
+
+WHITENED = {"patches": True, "raw-patches": False}
+"""The words before a folder, and whether its images are whitened."""
+
+SIDES = (8, 8)
+COUNT = 10_000
+LARGEST_SIDE = 512
+CUT_OFF = 0.4
+DEVIATIONS = 3
+LOW, HIGH = 0.1, 0.9
+
+
+def is_patches(word: str) -> bool:
+    """Whether a word such as `patches:photos` asks for the patches of a folder's images."""
+    kind, colon, folder = word.partition(":")
+    return kind in WHITENED and bool(colon and folder)
+
+
+def load(
+    word: str,
+    on_bad: OnBad,
+    sides: tuple[int, int] = SIDES,
+    count: int = COUNT,
+    split: str = "test",
+    decoding: Decoding = USUAL_DECODING,
+    on_remark: OnRemark = ignore,
+    selection: Selection = EVERY_IMAGE,
+    skipped: Skipped | None = None,
+) -> ImageSet:
+    """`count` grey patches of (height, width) pixels, drawn at random from a folder's images.
+
+    Each place of each image is as likely as any other of that image, and each image as likely; an
+    image's longer side is reduced to 512 pixels before. The splits are two draws, each always the
+    same. `patches` are whitened and scaled (`rescaled`), `raw-patches` left as they are. What
+    cannot be read, or is smaller than a patch, is told to `on_bad`; what there is to say of others,
+    to `on_remark`.
+
+    Raises DataError where there is no image to draw from.
+    """
+    kind, _, folder = word.partition(":")
+    whiten = WHITENED[kind]
+    skipped = skipped or Skipped()
+    found = _scenes(folder, sides, on_bad, decoding, on_remark, selection, skipped)
+    scenes = [whitened(scene / 255) if whiten else scene for scene in found]
+    if not scenes:
+        nothing = f"no images in {folder} from which to cut patches"
+        raise DataError("\n".join([nothing, *skipped.told()]))
+    chance = np.random.default_rng(("train", "test").index(split))
+    patches = np.stack([_patch(scenes, sides, chance) for _ in range(count)])
+    pixels = (255 * rescaled(patches)).round().astype(np.uint8) if whiten else patches
+    return ImageSet(word, pixels[:, None])
+
+
+def whitened(image: NDArray[np.floating]) -> NDArray[np.float64]:
+    """An image, (height, width), with the spectrum of natural images flattened.
+
+    Its amplitudes are multiplied by f exp(-(f / 0.4)^4), f in cycles a pixel: what falls as 1/f
+    becomes flat, and the corners of the spectrum, which hold mostly noise, are cut off (Olshausen &
+    Field 1997, Methods).
+    """
+    down, across = (np.fft.fftfreq(side) for side in image.shape)
+    f = np.hypot(down[:, None], across)
+    spectrum = np.fft.fft2(image) * f * np.exp(-((f / CUT_OFF) ** 4))
+    return np.real(np.fft.ifft2(spectrum))
+
+
+def rescaled(patches: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Patches, (n, height, width), in [0.1, 0.9], the range of a sigmoid.
+
+    The mean of each is taken off, all are cut at three standard deviations, and that range is
+    scaled (exercise of the CS294A notes, `normalizeData`).
+    """
+    centred = patches - patches.mean((1, 2), keepdims=True)
+    limit = DEVIATIONS * centred.std() or 1.0
+    unit = centred.clip(-limit, limit) / limit
+    scaled: NDArray[np.floating] = LOW + (HIGH - LOW) * (unit + 1) / 2
+    return scaled
+
+
+def _scenes(
+    folder: str,
+    sides: tuple[int, int],
+    on_bad: OnBad,
+    decoding: Decoding,
+    on_remark: OnRemark,
+    selection: Selection,
+    skipped: Skipped,
+) -> list[Pixels]:
+    """The images of a folder in grey, (height, width) each, without those that cannot be used."""
+    if not os.path.isdir(folder):
+        raise UnknownInputError(f"no folder '{folder}' to cut patches from")
+    scenes = []
+    for one in find_files(folder, selection, skipped):
+        if one.reason is not None:
+            on_bad(one.path, one.reason)
+            continue
+        try:
+            _, height, width = native_shape(one.path, decoding)
+            scale = min(1.0, LARGEST_SIDE / max(height, width))
+            height, width = round(scale * height), round(scale * width)
+            if height < sides[0] or width < sides[1]:
+                raise ImageError(f"has {height}x{width} pixels, fewer than a patch")
+            with unchecked_by_pillow():
+                image = decode_bytes(read(one.path, decoding), (1, height, width), decoding)
+            if Remark.OWN in image.remarks and not selection.include:
+                skipped.own(one.path)
+                continue
+        except ImageError as error:
+            on_bad(one.path, str(error))
+            continue
+        scenes.append(image.pixels[0])
+        for remark in image.remarks:
+            if remark is not Remark.OWN:
+                on_remark(one.path, remark)
+    return scenes
+
+
+def _patch(
+    scenes: list[NDArray[Any]], sides: tuple[int, int], chance: np.random.Generator
+) -> NDArray[Any]:
+    scene = scenes[chance.integers(len(scenes))]
+    top, left = (
+        chance.integers(room - side + 1) for room, side in zip(scene.shape, sides, strict=True)
+    )
+    return scene[top : top + sides[0], left : left + sides[1]]

@@ -1,0 +1,138 @@
+"""PNG files: checksums that Pillow does not verify, and depths that it does not preserve."""
+
+import logging
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from aectl.config.decoding import Decoding, Remark
+from aectl.data.images.channels import over_white
+from aectl.data.images.levels import BLOCK, Levels
+from aectl.errors import ImageError
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf")
+"""Chunks that determine what an image shows; the last one its orientation."""
+
+DEPTH, COLOUR_TYPE = 24, 25
+"""Offsets of the bits a sample and of the colour type (PNG specification, section 11.2.1)."""
+
+GREY = 0
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+END = _chunk(b"IEND", b"")
+
+SOFTWARE = ("Software", "aectl")
+"""Keyword and text of a chunk that says which program wrote a file (PNG specification, section
+11.3.3.2)."""
+
+BEHIND_HEADER = 33
+OWN = _chunk(b"tEXt", "\0".join(SOFTWARE).encode())
+OWN_BYTES = BEHIND_HEADER + len(OWN)
+"""Bytes of a file that say whether aectl wrote it."""
+
+
+def is_own(content: bytes) -> bool:
+    """Whether aectl wrote a PNG: its mark is the first chunk behind the header."""
+    return content.startswith(OWN, BEHIND_HEADER)
+
+
+def mark() -> PngInfo:
+    """The text chunk that marks a PNG, when Pillow writes it, as a file of aectl."""
+    info = PngInfo()
+    info.add_text(*SOFTWARE)
+    return info
+
+
+def sound(content: bytes) -> bytes:
+    """The file without harmless flaws: damaged text chunks, colour profiles and the like, and a
+    missing end. Pillow would refuse some of them, and accept some damaged pixels.
+
+    PNG specification, section 5.3: each chunk is its length, its type, its data and their CRC-32.
+    Raises ImageError where something is damaged that the image needs.
+    """
+    start, kind, view = len(SIGNATURE), b"", memoryview(content)
+    while kind != b"IEND":
+        kind = bytes(view[start + 4 : start + 8])
+        end = start + 12 + int.from_bytes(view[start : start + 4], "big")
+        if end > len(content) or _is_damaged(view[start:end]):
+            return _mended(content)
+        start = end
+    return content
+
+
+def _mended(content: bytes) -> bytes:
+    """The chunks that are sound, of a file that is not. Raises ImageError as `sound` does."""
+    start, kind, view = len(SIGNATURE), b"", memoryview(content)
+    kept = [view[:start]]
+    while kind != b"IEND":
+        kind = bytes(view[start + 4 : start + 8])
+        end = start + 12 + int.from_bytes(view[start : start + 4], "big")
+        if end > len(content):
+            if kind in NEEDED or not any(bytes(chunk[4:8]) == b"IDAT" for chunk in kept):
+                raise ImageError("is truncated")
+            kept.append(memoryview(END))
+            break
+        if not _is_damaged(view[start:end]):
+            kept.append(view[start:end])
+        elif kind in NEEDED:
+            raise ImageError("is damaged: its checksum does not match its content")
+        start = end
+    return b"".join(kept)
+
+
+def _is_damaged(chunk: memoryview) -> bool:
+    """Whether a chunk's checksum is not that of its type and data."""
+    return zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big")
+
+
+def load(
+    content: bytes, image: Image.Image, decoding: Decoding
+) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """The image of a sound file, whose header is `image`, and the remarks on it.
+
+    16 bits are converted to 8 bits without transparency. Raises ImageError.
+    """
+    if content[DEPTH] == 16:
+        return _deep(content, decoding)
+    image.load()
+    if content[COLOUR_TYPE] == GREY and content[DEPTH] in (2, 4) and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2 ** content[DEPTH] - 1)  # Pillow scales only pixels
+    return image, ()
+
+
+def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
+    """An image of 16 bits: Pillow drops the lower 8 of colours, and ignores a transparent grey."""
+    from imagecodecs import png_decode
+
+    logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # it warns of what it mends
+    levels = Levels("u", 16, decoding.value_range)
+    shown = _shown(np.atleast_3d(png_decode(content)), levels)
+    return Image.fromarray(shown), levels.remarks()
+
+
+def _shown(values: NDArray[np.uint16], levels: Levels) -> NDArray[np.uint8]:
+    """Values, (height, width, samples), in 8 bits and over white: grey, (height, width), or RGB.
+
+    A function of its own, so that the values are freed before Pillow copies the result.
+    """
+    colours = 1 if values.shape[2] < 3 else 3
+    opacity = Levels("u", 16, asked=(0, 65535))
+    shown = np.empty((*values.shape[:2], colours), np.uint8)
+    rows = max(1, BLOCK // values.shape[1])
+    for top in range(0, len(values), rows):
+        part = values[top : top + rows]
+        colour = levels(part[..., :colours])
+        if part.shape[2] > colours:
+            colour = over_white(colour, opacity(part[..., colours:]))
+        shown[top : top + rows] = colour
+    return shown[..., 0] if colours == 1 else shown

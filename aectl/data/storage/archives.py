@@ -1,0 +1,43 @@
+"""Files, images unless others are asked for, in tar and zip archives."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from aectl.data.endings import ZIPS
+from aectl.data.images.decoders import Found
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.storage.expansion import ArchiveError
+from aectl.data.storage.tars import in_tar
+from aectl.data.storage.zips import in_zip
+
+
+def find_in_archive(
+    archive: str, selection: Selection = EVERY_IMAGE, skipped: Skipped | None = None
+) -> Iterator[Found]:
+    """The images in a tar or zip archive, in its order, their paths those of the archive and more.
+
+    An archive that is damaged, or expands to too much, is found with a reason, after what can be
+    read of it; what is left aside is told to `skipped`.
+    """
+    search = (skipped or Skipped()).search(archive, selection)
+    try:
+        members = in_zip if _is_zip(archive) else in_tar
+        for found in members(archive, search):
+            yield found._replace(path=f"{archive}/{found.path}" if found.path else archive)
+    except Exception as error:  # each decoder has a kind of its own
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        yield Found(archive, reason=f"cannot be read as an archive: {said or repr(error)}")
+
+
+def _is_zip(archive: str) -> bool:
+    """Whether an archive is read as a zip: by its ending or, with another, by its start.
+
+    Raises ArchiveError for what is no file, before anything waits for it.
+    """
+    if not stat.S_ISREG(os.stat(archive).st_mode):
+        raise ArchiveError("is not a regular file")
+    if archive.lower().endswith(ZIPS):
+        return True
+    with open(archive, "rb") as file:
+        return file.read(4) in (b"PK\3\4", b"PK\5\6")

@@ -1,0 +1,129 @@
+"""Downloading a file that is known beforehand, within bounds of size and time."""
+
+import contextlib
+import hashlib
+import http.client
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from aectl.data.storage.origins import DownloadError, Origin
+from aectl.errors import OutputError
+from aectl.files import replacing
+
+IDLE_SECONDS = 10.0
+"""How long a server may be silent."""
+
+TOTAL_SECONDS, SLOWEST = 60.0, 100_000
+"""A download may take so many seconds, and one more for each so many bytes."""
+
+LARGEST_UNKNOWN = 128 << 20
+"""Bytes of a file whose size is not known beforehand."""
+
+PIECE = 1 << 16
+
+
+def fetch(origin: Origin, data_dir: Path) -> Path:
+    """The path of a file in `data_dir`, which is downloaded unless the right one is there.
+
+    Raises DownloadError where no address has the file; nothing is left behind then.
+    """
+    path = data_dir / origin.place
+    if path.is_file() and _is_right(path, origin):
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    reasons = []
+    for url in origin.urls:
+        try:
+            with replacing(path) as temporary:
+                _download(url, origin, temporary)
+        except (DownloadError, OutputError) as error:
+            reasons.append(" ".join(str(error).split()))
+        else:
+            return path
+    raise DownloadError("; ".join(reasons))
+
+
+def _is_right(path: Path, origin: Origin) -> bool:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: _digest(origin)).hexdigest()
+    return found == (origin.sha256 or origin.md5)
+
+
+def _digest(origin: Origin) -> Any:
+    return hashlib.sha256() if origin.sha256 else hashlib.md5(usedforsecurity=False)
+
+
+def _download(url: str, origin: Origin, path: Path) -> None:
+    """Raises DownloadError for what is not that file."""
+    most = LARGEST_UNKNOWN if origin.size is None else origin.size
+    found, length = _digest(origin), 0
+    with path.open("wb") as file:
+        for piece in _pieces(url, TOTAL_SECONDS + most / SLOWEST):
+            length += len(piece)
+            if length > most:
+                raise DownloadError(f"{url} has more than the {most:,} bytes that it may have")
+            found.update(piece)
+            file.write(piece)
+    if length < (origin.size or 0):
+        raise DownloadError(f"{url} broke off after {length:,} of {most:,} bytes")
+    if found.hexdigest() != (origin.sha256 or origin.md5):
+        kind = "SHA-256" if origin.sha256 else "MD5"
+        raise DownloadError(f"{url} has another {kind} than it should: it is not that file")
+
+
+def _pieces(url: str, seconds: float) -> Iterator[bytes]:
+    """The content behind a URL. Raises DownloadError, also after so many seconds."""
+    deadline, sockets = time.monotonic() + seconds, list[socket.socket]()
+    watch = threading.Timer(seconds, _cut, [sockets])
+    watch.daemon = True
+    watch.start()
+    try:
+        with _opener(sockets).open(url, timeout=min(IDLE_SECONDS, seconds)) as answer:
+            if urlsplit(answer.url).scheme != urlsplit(url).scheme:
+                raise DownloadError(f"{url} leads to {answer.url}")
+            while piece := answer.read1(PIECE):
+                yield piece
+    except (OSError, http.client.HTTPException) as error:
+        if time.monotonic() < deadline:
+            raise DownloadError(f"{url}: {str(error) or type(error).__name__}") from error
+    finally:
+        watch.cancel()
+    if time.monotonic() >= deadline:
+        raise DownloadError(f"{url} took more than {seconds:,.0f} s")
+
+
+def _cut(sockets: list[socket.socket]) -> None:
+    """Ends what waits for them, however slowly the other side sends."""
+    for one in sockets:
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+
+
+def _opener(sockets: list[socket.socket]) -> urllib.request.OpenerDirector:
+    """Opens URLs, and notes the sockets that it opens."""
+
+    class Plain(http.client.HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            sockets.append(self.sock)
+
+    class Secure(http.client.HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            sockets.append(self.sock)
+
+    class PlainHandler(urllib.request.HTTPHandler):
+        def http_open(self, request: Any) -> Any:
+            return self.do_open(Plain, request)
+
+    class SecureHandler(urllib.request.HTTPSHandler):
+        def https_open(self, request: Any) -> Any:
+            return self.do_open(Secure, request)
+
+    return urllib.request.build_opener(PlainHandler, SecureHandler)

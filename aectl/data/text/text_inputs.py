@@ -1,0 +1,357 @@
+"""Texts, a line each: in files, in folders, on stdin, and in the datasets known by name."""
+
+import hashlib
+import math
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.config import declaration as options
+from aectl.config.encodings import conversion, narrow, wide
+from aectl.config.shapes import PAD
+from aectl.data.inputs import STDIN, Naming, Position
+from aectl.data.layout import layout_of
+from aectl.data.lines import numbered
+from aectl.data.selection import Selection, Skipped
+from aectl.data.storage.folders import OnBad, class_of, find_files, label_of
+from aectl.data.text.text_datasets import TEXTS, find, is_text_dataset
+from aectl.errors import Alike, DataError, UnknownInputError
+from aectl.files import opened
+from aectl.models.vocabulary import Vocabulary
+
+LABELLED = ".tsv"
+
+ENDINGS = (".txt", LABELLED)
+"""The endings of files of text; in a .tsv file, each line is a label, a tab, and the text."""
+
+EVERY_TEXT = Selection(ENDINGS)
+
+OF_STDIN = "stdin"
+"""What a table calls the file that lines on stdin are of."""
+
+PEEKED = 4096
+"""Bytes of a file in which none may be zero, but in UTF-16."""
+
+NO_TEXT = f"is not UTF-8 text: it holds zero bytes; if it is UTF-16, {conversion('utf-16le')}"
+
+NOT_UTF_8 = "is not UTF-8"
+LOOKS = {"latin1": "Latin-1", "cp1252": "Windows-1252"}
+
+MOST_ALIKE = 3
+"""Lines of a file that are told one by one where several are left out for the same reason."""
+
+LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
+
+Tokens = NDArray[np.int64]
+
+
+class Line(NamedTuple):
+    """A text: its number, from 1, in a `file`."""
+
+    file: str
+    number: int
+    text: str
+    label: str | None = None
+
+    @property
+    def path(self) -> str:
+        """What stands in a table's `path` column, such as `notes.txt:17`."""
+        return f"{self.file}:{self.number}"
+
+
+class TextBatch(NamedTuple):
+    """paths, texts and labels: n each; tokens: (n, length), PAD behind the end of each text.
+
+    `size` is how many a full batch has; `position` is that after its last text.
+    """
+
+    paths: list[str]
+    texts: list[str]
+    labels: list[str | None]
+    tokens: Tokens
+    size: int
+    position: Position
+
+    @property
+    def batch(self) -> "TextBatch":
+        """Itself, as what a model makes of it has it, too."""
+        return self
+
+
+@dataclass
+class Account:
+    """What happened to lines that are no fault of theirs: `empty` ones were passed over, and `cut`
+    ones had more tokens than the model takes.
+    """
+
+    empty: int = 0
+    cut: int = 0
+
+
+@dataclass(frozen=True)
+class TextInputs:
+    """The texts that the user named: files, folders, datasets, and `-` for lines on stdin.
+
+    `labels_from_folders` takes a text's label from the sub-folder in which its file lies; with
+    `loose_labels`, of a folder that may hold splits, and a file in none, or named by itself, has
+    that of its folder;
+    `selection` says which files of a folder are read, and `naming` what a table calls a file;
+    `split` is that of datasets that are named without one; `skipped` is told what is left aside.
+    """
+
+    words: Sequence[str]
+    data_dir: Path
+    stdin: BinaryIO | None = None
+    labels_from_folders: bool = False
+    selection: Selection = EVERY_TEXT
+    naming: Naming = field(default_factory=Naming)
+    split: str = "test"
+    account: Account = field(default_factory=Account)
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
+    loose_labels: bool = True
+
+    def __post_init__(self) -> None:
+        for word in self.words:
+            if word != STDIN and not is_text_dataset(word) and not os.path.lexists(word):
+                raise UnknownInputError(
+                    f"no dataset, file or folder '{word}'"
+                    f"{options.near_miss(word.partition(':')[0], TEXTS)}"
+                )
+
+    @property
+    def labelled(self) -> bool:
+        """Whether any input has labels, by what it is."""
+        return any(map(self._has_labels, self.words))
+
+    def _has_labels(self, word: str) -> bool:
+        if not os.path.isdir(word):
+            labelled = self.labels_from_folders and self.loose_labels and os.path.isfile(word)
+            return labelled or word.lower().endswith(LABELLED)
+        found = find_files(word, self.selection)
+        return self.labels_from_folders or any(f.path.lower().endswith(LABELLED) for f in found)
+
+    def called(self, word: str) -> str:
+        """A word of these, a dataset with its split."""
+        return word if ":" in word or not is_text_dataset(word) else f"{word}:{self.split}"
+
+    def lines(self, on_bad: OnBad) -> Iterator[Line | None]:
+        """All texts, in the order of the inputs; None before one that may be long in coming.
+
+        What is no text is told to `on_bad`, an empty line is but counted. Raises DataError for a
+        dataset that cannot be had.
+        """
+        for name, label, content in self._files(on_bad):
+            try:
+                yield from self._lines_of(name, label, content, on_bad)
+            except DataError as error:
+                on_bad(name, str(error))
+
+    def _lines_of(
+        self, name: str, label: str | None, content: BinaryIO, on_bad: OnBad
+    ) -> Iterator[Line | None]:
+        """The texts of a file. Raises DataError for one that cannot be read on."""
+        bad = _BadLines(name, on_bad)
+        for number, raw in numbered(content):
+            if raw is None:
+                yield None
+                continue
+            try:
+                line = _line(name, number, raw, label)
+            except UnicodeDecodeError as error:
+                bad.tell(number, NOT_UTF_8, _way_out(name, error))
+            except DataError as error:
+                bad.tell(number, str(error))
+            else:
+                if line is None:
+                    self.account.empty += 1
+                else:
+                    yield line
+
+    def _files(self, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
+        """Each file's name, the label of all its lines, and its content."""
+        for word in self.words:
+            if word == STDIN:
+                assert self.stdin is not None
+                yield OF_STDIN, None, self.stdin
+            elif is_text_dataset(word):
+                path = find(word, self.data_dir, self.split)
+                with path.open("rb") as file:
+                    yield self.called(word), None, file
+            else:
+                yield from self._below(word, on_bad)
+
+    def _below(self, word: str, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
+        is_folder = os.path.isdir(word)
+        labelled = is_folder and self.labels_from_folders and self.loose_labels
+        layout = layout_of(word, self.selection) if labelled else None
+        found = find_files(word, self.selection, self.skipped) if is_folder else None
+        for one in found or [None]:
+            path = word if one is None else one.path
+            top = word if is_folder else os.path.dirname(word)
+            label = self._label(path, (layout and layout.split_of(path)) or top)
+            try:
+                if one and one.reason:
+                    raise OSError(0, one.reason)
+                with opened(path) as file:
+                    start = file.peek(PEEKED)[:PEEKED]
+                    if b"\0" in start and not wide(start):
+                        on_bad(path, NO_TEXT)
+                    else:
+                        yield self.naming(path), label, file
+            except OSError as error:
+                on_bad(path, error.strerror or str(error))
+
+    def _label(self, path: str, folder: str) -> str | None:
+        """The label of all lines of a file that was found in a folder."""
+        of = label_of if self.loose_labels else class_of
+        return of(path, folder or os.curdir) if self.labels_from_folders else None
+
+    def batches(
+        self,
+        vocabulary: Vocabulary,
+        length: int,
+        size: int,
+        on_bad: OnBad,
+        after: Position | None = None,
+        most: int | None = None,
+    ) -> Iterator[TextBatch]:
+        """The first `most` texts, or all, as tokens, `size` at a time; of a longer text, the first
+        `length` tokens.
+
+        With `after`, what lies up to that position is passed over. Raises DataError for a dataset
+        that cannot be had, and where what was passed over is other than before.
+        """
+        reading, waiting = _Passing(after, on_bad), list[Line]()
+        left = math.inf if most is None else most
+        for line in reading.wanted(self.lines(reading.on_bad)):
+            if line is not None:
+                waiting.append(line)
+                left -= 1
+            if waiting and (line is None or len(waiting) == size or not left):
+                yield _batch(waiting, vocabulary, length, size, reading.position, self.account)
+                waiting = []
+            if not left:
+                return
+        if waiting:
+            yield _batch(waiting, vocabulary, length, size, reading.position, self.account)
+
+
+class _Passing:
+    """Counts the lines that are read, good and bad, and passes over those up to a position."""
+
+    def __init__(self, after: Position | None, on_bad: OnBad) -> None:
+        self._after, self._on_bad = after, on_bad
+        self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
+
+    @property
+    def position(self) -> Position:
+        return Position(self._read, self._digest.hexdigest())
+
+    def wanted(self, lines: Iterator[Line | None]) -> Iterator[Line | None]:
+        """Those behind the position."""
+        for line in lines:
+            if line is None or self._is_behind(line.path, line.text):
+                yield line
+        if self._after and self._read < self._after.inputs:
+            raise DataError(f"there are {self._read:,} inputs, fewer than were read before")
+
+    def on_bad(self, path: str, reason: str) -> None:
+        """Tells of what cannot be read, unless that was done before."""
+        if self._is_behind(path, reason):
+            self._on_bad(path, reason)
+
+    def _is_behind(self, path: str, content: str) -> bool:
+        self._read += 1
+        self._digest.update(os.fsencode(f"{path}\0{content}\0"))
+        if self._after is None or self._read > self._after.inputs:
+            return True
+        if self._read == self._after.inputs and self.position != self._after:
+            raise DataError("the inputs are not those that were read before")
+        return False
+
+
+def batch_size(length: int, vocabulary: int) -> int:
+    """How many texts a network sees at a time: 256, or fewer where it gives many numbers of each, a
+    logit for each of the `vocabulary` at each of `length` places.
+    """
+    return max(1, min(LARGEST_BATCH, BATCH_VALUES // (length * vocabulary)))
+
+
+def in_memory(lines: Sequence[Line], vocabulary: Vocabulary, length: int) -> Iterator[TextBatch]:
+    """Lines that are in memory, as one batch."""
+    yield _batch(lines, vocabulary, length, len(lines), Position(len(lines), ""), Account())
+
+
+def _batch(
+    lines: Sequence[Line],
+    vocabulary: Vocabulary,
+    length: int,
+    size: int,
+    position: Position,
+    account: Account,
+) -> TextBatch:
+    found = list(vocabulary.encode([line.text for line in lines]))
+    account.cut += sum(len(one) > length for one in found)
+    tokens = np.full((len(found), length), PAD, np.int64)
+    for row, one in zip(tokens, found, strict=True):
+        row[: len(one)] = one[:length]
+    return TextBatch(
+        [line.path for line in lines],
+        [line.text for line in lines],
+        [line.label for line in lines],
+        tokens,
+        size,
+        position,
+    )
+
+
+class _BadLines:
+    """The lines of a file that are left out: of several for the same reason, the first is told how
+    to mend them, and those after `MOST_ALIKE` are counted.
+    """
+
+    def __init__(self, name: str, on_bad: OnBad) -> None:
+        self._name, self._on_bad = name, on_bad
+        self._lines: dict[str, list[int]] = {}
+
+    def tell(self, number: int, reason: str, way_out: str = "") -> None:
+        """Tells that a line is left out."""
+        lines = self._lines.setdefault(reason, [])
+        if len(lines) < MOST_ALIKE:
+            lines.append(number)
+            said = f"{reason}, like line {lines[0]}" if lines[1:] else f"{reason}{way_out}"
+        else:
+            said = Alike(f"{reason}, like {self._name}:{lines[0]}")
+        self._on_bad(f"{self._name}:{number}", said)
+
+
+def _way_out(name: str, error: UnicodeDecodeError) -> str:
+    """Where a line is not UTF-8, and how to convert its file."""
+    encoding, file = narrow(error.object), "" if name == OF_STDIN else shlex.quote(name)
+    where = f", from byte {error.start + 1} on; "
+    if encoding is None:
+        return f"{where}if all of it is in another encoding, {conversion('ENCODING', file)}"
+    return f"{where}it looks like {LOOKS[encoding]}: {conversion(encoding, file)}"
+
+
+def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:
+    """A line of a file, None for an empty one.
+
+    Raises UnicodeDecodeError, or DataError for what is no text.
+    """
+    text = raw.decode("utf-8")
+    if "\0" in text:
+        raise DataError("is no text: it holds zero bytes")
+    if name.lower().endswith(LABELLED) and text.strip():
+        label, tab, text = text.partition("\t")
+        if not tab:
+            raise DataError("has no tab between its label and its text")
+        if text.strip() and not label.strip():
+            raise DataError("has no label before its tab")
+    return Line(name, number, text.strip(), label) if text.strip() else None

@@ -1,0 +1,1 @@
+"""Trained networks applied to batches, and metrics of the results."""

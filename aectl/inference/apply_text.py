@@ -1,0 +1,138 @@
+"""What a trained text autoencoder is used for: each use a generator over batches of texts."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aectl.config.shapes import TextShape
+from aectl.data.text.text_inputs import TextBatch
+from aectl.inference.apply import ToTensor, refuse_overflow
+from aectl.inference.metrics import TextMetrics
+from aectl.models import footprint
+from aectl.models.language import with_end
+from aectl.models.networks import TextNetwork, ThroughVector
+from aectl.models.text_autoencoder import Bottleneck, shorter_text
+from aectl.models.vocabulary import Vocabulary
+
+Floats = NDArray[np.float32]
+
+
+class ReconstructedTexts(NamedTuple):
+    """What became of the texts of a batch, n each; `shorter` where they went through a text.
+
+    Of a text that is longer than the model takes, the `original` is what that takes.
+    """
+
+    batch: TextBatch
+    original: list[str]
+    shorter: list[str] | None
+    reconstruction: list[str]
+
+    def first(self, count: int) -> "ReconstructedTexts":
+        """Those of the first so many texts."""
+        shorter = None if self.shorter is None else self.shorter[:count]
+        batch = self.batch._replace(
+            paths=self.batch.paths[:count],
+            texts=self.batch.texts[:count],
+            labels=self.batch.labels[:count],
+            tokens=self.batch.tokens[:count],
+        )
+        return ReconstructedTexts(
+            batch, self.original[:count], shorter, self.reconstruction[:count]
+        )
+
+
+class MeasuredTexts(NamedTuple):
+    """A batch that has been measured: the `token_accuracy` of each text, (n,)."""
+
+    batch: TextBatch
+    token_accuracy: Floats
+
+
+@torch.inference_mode()
+def reconstruct(
+    network: TextNetwork,
+    batches: Iterable[TextBatch],
+    to_tensor: ToTensor,
+    vocabulary: Vocabulary,
+) -> Iterator[ReconstructedTexts]:
+    """What the decoder writes of every text, and the shorter text that it went through, if any.
+
+    Raises ModelFileError for a code that is not finite.
+    """
+    for batch in batches:
+        code: Any = network.encode(to_tensor(batch))
+        refuse_overflow(code if isinstance(code, Tensor) else code.log_probabilities)
+        count = len(batch.paths)
+        original = [vocabulary.decode(row) for row in batch.tokens.tolist()]
+        shorter = _shorter(code, count, vocabulary)
+        written = _texts(network.decode(code)[:count], vocabulary)
+        yield ReconstructedTexts(batch, original, shorter, written)
+
+
+@torch.inference_mode()
+def measure(
+    network: TextNetwork,
+    batches: Iterable[TextBatch],
+    to_tensor: ToTensor,
+    metrics: TextMetrics,
+) -> Iterator[MeasuredTexts]:
+    """Every text goes into `metrics`. Raises ModelFileError for results that are not finite."""
+    for batch in batches:
+        accuracy = measure_tokens(network, to_tensor(batch), metrics, len(batch.paths))
+        refuse_overflow(np.array(metrics.nats))
+        yield MeasuredTexts(batch, accuracy.float().cpu().numpy())
+
+
+@torch.no_grad()
+def measure_tokens(
+    network: TextNetwork, tokens: Tensor, metrics: TextMetrics, count: int | None = None
+) -> Tensor:
+    """The first `count` texts, or all, of tokens (batch, length) go into `metrics`.
+
+    Where the logits of some texts would need much memory, they are measured one by one. Returns the
+    part of the tokens of each that is written in its place: (count,).
+    """
+    of_a_text = footprint.logits_bytes(TextShape(tokens.shape[1], len(network.embedding.weight)))
+    if footprint.ROWS * of_a_text > footprint.ROOM:
+        each = torch.split(tokens[:count], 1)
+        return torch.cat([_measure_at_once(network, one, metrics, 1) for one in each])
+    return _measure_at_once(network, tokens, metrics, count)
+
+
+def _measure_at_once(
+    network: TextNetwork, tokens: Tensor, metrics: TextMetrics, count: int | None
+) -> Tensor:
+    kept = slice(count)
+    if isinstance(network, ThroughVector):
+        vector = network.encode(tokens)
+        logits, written = network.predict(vector, tokens), network.decode(vector)
+        metrics.update_code(vector[kept], network.active_above)
+    else:
+        code = network.encode(tokens)
+        logits, written = network.predict(code, tokens), network.decode(code)
+        likely = network.language_model(code.chosen)
+        metrics.update_shorter(tokens[kept], shorter_text(code)[kept], likely[kept])
+    ended = with_end(tokens)[kept]
+    return metrics.update(tokens[kept], ended, logits[kept], written[kept])
+
+
+def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:
+    """The tokens of a batch, (rows, length), filled up with copies of its first text."""
+    copies = np.repeat(batch.tokens[:1], rows - len(batch.tokens), 0)
+    return torch.from_numpy(np.concatenate([batch.tokens, copies])).to(device)
+
+
+def _shorter(code: Tensor | Bottleneck, count: int, vocabulary: Vocabulary) -> list[str] | None:
+    """The first `count` of the texts that texts went through; None where those were vectors."""
+    if isinstance(code, Tensor):
+        return None
+    return _texts(shorter_text(code)[:count], vocabulary)
+
+
+def _texts(tokens: Tensor, vocabulary: Vocabulary) -> list[str]:
+    return [vocabulary.decode(row) for row in tokens.tolist()]

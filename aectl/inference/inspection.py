@@ -1,0 +1,277 @@
+"""Looking into a model while it is measured: its best and worst images, its units, its codes."""
+
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aectl.data.images.decode import Pixels, to_bytes
+from aectl.data.inputs import InputBatch
+from aectl.errors import ConfigError
+from aectl.inference import apply as inference
+from aectl.inference.apply import Floats, Measured
+from aectl.inference.filters import filters_of
+from aectl.inference.findings import SAMPLE_SIDE, Code, Findings, Gallery, Mistake, Shown, Units
+from aectl.inference.metrics import ReconstructionMetrics, is_active
+from aectl.models.networks import Classifier, ImageNetwork
+
+MOST_SAMPLED, LEAST_SAMPLED = 3000, 100
+SAMPLED_PIXELS = 2_500_000
+"""In the images that a page has room for."""
+
+SAMPLED_VALUES = 1 << 26
+"""In their codes."""
+
+HELD_BYTES = 1 << 28
+"""Of the images that are remembered, of which a page needs few where they are large."""
+
+MOST_UNITS = 400
+BINS = 24
+STRONGEST = 12
+EXTREMES = 12
+MISTAKES_OF_A_KIND = 12
+FEWEST_MAPPED = 3
+LARGEST_MAPPED = 1e9
+MOST_MISTAKES = 1000
+
+
+class Inspection:
+    """Sees every image that is measured, remembers a few, and then says what there is to show."""
+
+    def __init__(self, network: ImageNetwork, classes: Sequence[str] = ()) -> None:
+        self._network = network
+        self._numbers = {name: number for number, name in enumerate(classes)}
+        self._sample = _Spread(_sample_size(network))
+        self._extremes = min(EXTREMES, _held(network) // 4 or 1)
+        self._best = _Extremes(self._extremes)
+        self._worst = _Extremes(self._extremes, largest=True)
+        self._errors: list[Floats] = []
+        self._mistaken: list[_Image] = []
+        self._mistakes: list[Mistake] = []
+        self._of_kind: dict[tuple[int, int], int] = {}
+        self._images = 0
+
+    def add(self, measured: Measured) -> None:
+        """Takes a look at a batch that has been measured."""
+        self._images += len(measured.batch.paths)
+        self._sample.add(measured.batch)
+        if measured.mse is not None:
+            self._errors.append(measured.mse)
+            self._best.add(measured.batch, measured.mse)
+            self._worst.add(measured.batch, measured.mse)
+        elif measured.classified is not None:
+            self._add_mistakes(measured.batch, *measured.classified)
+
+    def findings(
+        self, metrics: ReconstructionMetrics | None = None, methods: Sequence[str] = ()
+    ) -> Findings:
+        """What there is to show; for an autoencoder, with the metrics of the same images.
+
+        The map is made by PCA, and by each of the other `methods`, names of `MAPS`. Raises
+        ConfigError where the package that one needs is missing, ModelFileError where the units'
+        answers are not finite.
+        """
+        sample, network = _shown(self._sample.kept), self._network
+        network.cpu().eval()
+        answers, features = _answers(network, sample.images)
+        inference.refuse_overflow(answers, features)
+        features = _small_enough(features)
+        maps = {name: MAPS[name](features) for name in dict.fromkeys(("pca", *methods))}
+        units = _units(network, sample.images, answers)
+        if metrics is None:
+            mistaken = _shown(self._mistaken) if self._mistaken else None
+            return Findings(
+                self._images, sample, units, maps, mistaken=mistaken, mistakes=self._mistakes
+            )
+        active = is_active(torch.from_numpy(answers), metrics.codes.active_above)
+        code = Code(
+            metrics.codes.rho_hat.numpy(), metrics.codes.active.numpy(), active.sum(1).numpy()
+        )
+        return Findings(self._images, sample, units, maps, code, self._galleries())
+
+    def _add_mistakes(
+        self, batch: InputBatch, predictions: NDArray[np.int64], probabilities: Floats
+    ) -> None:
+        labels = np.array([self._numbers[str(label)] for label in batch.labels])
+        for row in np.flatnonzero(labels != predictions):
+            kind = (int(labels[row]), int(predictions[row]))
+            of_kind = self._of_kind.get(kind, 0)
+            if of_kind < MISTAKES_OF_A_KIND and len(self._mistaken) < MOST_MISTAKES:
+                self._of_kind[kind] = of_kind + 1
+                probability = float(probabilities[row])
+                self._mistakes.append(Mistake(len(self._mistaken), *kind, probability))
+                self._mistaken.append(_image(batch, int(row)))
+
+    def _galleries(self) -> dict[str, Gallery]:
+        """The images of the smallest error, of about the median, and of the largest."""
+        errors = np.concatenate(self._errors)
+        of_sample = errors[:: self._sample.step]
+        median = np.argsort(np.abs(of_sample - np.median(errors)), kind="stable")
+        median = median[: self._extremes]
+        return {
+            "best": self._gallery(self._best.kept, self._best.errors),
+            "median": self._gallery([self._sample.kept[n] for n in median], of_sample[median]),
+            "worst": self._gallery(self._worst.kept, self._worst.errors),
+        }
+
+    def _gallery(self, images: "list[_Image]", mse: Floats) -> Gallery:
+        assert not isinstance(self._network, Classifier)
+        shown = _shown(images)
+        made = np.empty_like(shown.images)
+        for place in range(len(made)):  # as floats, one at a time
+            some = slice(place, place + 1)
+            made[some] = to_bytes(inference.reconstruct_images(self._network, shown.images[some]))
+        return Gallery(shown, made, mse)
+
+
+class _Image(NamedTuple):
+    """An image, (channels, height, width), with its path and label."""
+
+    path: str
+    label: str | None
+    pixels: Pixels
+
+
+def _image(batch: InputBatch, row: int) -> _Image:
+    return _Image(batch.paths[row], batch.labels[row], batch.images[row].copy())
+
+
+def _shown(images: Sequence[_Image]) -> Shown:
+    return Shown(
+        np.stack([image.pixels for image in images]),
+        [image.path for image in images],
+        [image.label for image in images],
+    )
+
+
+class _Spread:
+    """Every `step`-th image of a stream of any length: at most so many, at least half of that."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._seen = most, 0
+        self.step = 1
+        self.kept: list[_Image] = []
+
+    def add(self, batch: InputBatch) -> None:
+        for row in range(-self._seen % self.step, len(batch.paths), self.step):
+            self.kept.append(_image(batch, row))
+        self._seen += len(batch.paths)
+        while len(self.kept) > self._most:
+            self.kept = self.kept[::2]
+            self.step *= 2
+
+
+class _Extremes:
+    """The images of the smallest errors, or the largest, the most extreme first."""
+
+    def __init__(self, most: int, largest: bool = False) -> None:
+        self._most = most
+        self._sign = -1 if largest else 1
+        self.kept: list[_Image] = []
+        self.errors: Floats = np.empty(0, np.float32)
+
+    def add(self, batch: InputBatch, errors: Floats) -> None:
+        both = np.concatenate([self.errors, errors])
+        order = np.argsort(self._sign * both, kind="stable")[: self._most]
+        before = len(self.kept)
+        self.kept = [self.kept[n] if n < before else _image(batch, int(n) - before) for n in order]
+        self.errors = both[order]
+
+
+def _sample_size(network: ImageNetwork) -> int:
+    """How many images a page has room for, and memory for their codes."""
+    pixels = math.prod(min(side, SAMPLE_SIDE) for side in network.shape[1:])
+    wide = network.classes_count if isinstance(network, Classifier) else network.code_size
+    wanted = min(MOST_SAMPLED, SAMPLED_PIXELS // pixels, SAMPLED_VALUES // wide)
+    return min(max(LEAST_SAMPLED, wanted), _held(network))
+
+
+def _held(network: ImageNetwork) -> int:
+    """How many of a network's images may be remembered."""
+    return HELD_BYTES // math.prod(network.shape) or 1
+
+
+@torch.inference_mode()
+def _answers(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
+    """What the units answer, (n, units), and what the map is made of, (n, features).
+
+    Both are the code of an autoencoder; of a classifier, the answers of its first layer, and what
+    its last layer sees.
+    """
+    answers, features = [], []
+    for part in inference.parts(images, network):
+        x = inference.to_tensor(part, torch.device("cpu"))
+        if isinstance(network, Classifier):
+            answers.append(network.filter_responses(x))
+            features.append(network.last_features(x))
+        else:
+            answers.append(network.encode(x))
+    made = torch.cat(answers).numpy()
+    return made, torch.cat(features).numpy() if features else made
+
+
+def _units(network: ImageNetwork, images: Pixels, answers: Floats) -> Units:
+    filters = filters_of(network, images, MOST_UNITS, SAMPLE_SIDE)
+    total = answers.shape[1]
+    answers = answers[:, : len(filters)].astype(np.float64)  # in which no difference overflows
+    there = np.where(answers == 0, np.nan, answers)
+    nothing = ~(answers != 0).any(0)
+    there[:, nothing] = 0
+    low, high = np.nanmin(there, 0), np.nanmax(there, 0)
+    width = np.where(high > low, high - low, 1)
+    bins = np.nan_to_num((there - low) / width * BINS).astype(np.int64).clip(0, BINS - 1)
+    of_unit = np.arange(answers.shape[1]) * BINS
+    counted = (bins + of_unit)[answers != 0]
+    counts = np.bincount(counted, minlength=answers.shape[1] * BINS).reshape(-1, BINS)
+    order = np.argsort(-answers, axis=0, kind="stable")[:STRONGEST].T
+    values = np.take_along_axis(answers.T, order, axis=1)
+    strongest = np.where(values > answers.min(0)[:, None], order, -1)
+    return Units(total, filters, counts, low, high, strongest, values)
+
+
+def _small_enough(features: Floats) -> Floats:
+    """Features whose squares are finite 32-bit floats: huge ones are scaled down, all alike."""
+    largest = np.abs(features).max(initial=0)
+    return features / largest if largest > LARGEST_MAPPED else features
+
+
+def _pca(features: Floats) -> Floats:
+    """The two directions of largest variance; each points to where its longest end is."""
+    x = torch.from_numpy(features).float()
+    x = x - x.mean(0)
+    few = min(6, *x.shape)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        _, _, directions = torch.pca_lowrank(x, q=few, center=False, niter=8)
+    points = torch.nn.functional.pad(x @ directions[:, :2], (0, 2 - min(2, few)))
+    largest = points.gather(0, points.abs().argmax(0, keepdim=True))
+    return (points * torch.where(largest < 0, -1, 1)).numpy()
+
+
+def _tsne(features: Floats) -> Floats:
+    from sklearn.manifold import TSNE
+
+    if len(features) < FEWEST_MAPPED:
+        raise ConfigError(f"--map tsne needs at least {FEWEST_MAPPED} images, not {len(features)}")
+    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
+    spread = features.shape[1] > 1 and (features != features[0]).any()
+    tsne = TSNE(perplexity=perplexity, init="pca" if spread else "random", random_state=0)
+    made: Floats = tsne.fit_transform(features)
+    return made
+
+
+def _umap(features: Floats) -> Floats:
+    try:
+        umap = importlib.import_module("umap")
+    except ImportError:
+        raise ConfigError("--map umap needs a package: pip install umap-learn") from None
+    made: Floats = umap.UMAP(random_state=0).fit_transform(features)
+    return made
+
+
+MAPS: dict[str, Callable[[Floats], Floats]] = {"pca": _pca, "tsne": _tsne, "umap": _umap}
+"""The ways to lay codes out in two dimensions, by the name that users type."""

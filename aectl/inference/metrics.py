@@ -1,0 +1,261 @@
+"""What is measured, each figure defined once and summed up batch by batch in float64."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aectl.config.shapes import PAD
+from aectl.errors import DataError
+
+MOST_NATS = 700.0
+
+EPSILON = torch.finfo(torch.float64).eps
+
+VALUES = 1 << 22
+"""Pixels of a batch that are measured at a time."""
+
+BASELINES = ("unigram", "sentence")
+"""The guesses without a model that texts are measured against."""
+
+
+def quotient(number: float, by: float) -> float:
+    """number / by; nan where that is nothing to divide by."""
+    return number / by if by else math.nan
+
+
+class CodeMetrics:
+    """The figures of codes, over all that `update` has seen."""
+
+    def __init__(self, active_above: float | None) -> None:
+        self.active_above = active_above
+        self._codes = 0
+
+    def update(self, code: Tensor) -> None:
+        """code: (batch, code_size)."""
+        if code.device.type == "mps":  # which has no float64
+            code = code.cpu()
+        active = is_active(code, self.active_above)
+        if self._codes == 0:
+            self._code = torch.zeros_like(code[0], dtype=torch.float64)
+            self._active = torch.zeros_like(code[0], dtype=torch.int64)
+        self._codes += len(code)
+        self._code += code.sum(0, dtype=torch.float64)
+        self._active += active.sum(0)
+
+    @property
+    def rho_hat(self) -> Tensor:
+        """The mean activation of each unit: (code_size,)."""
+        return (self._code / self._codes).cpu()
+
+    @property
+    def active(self) -> Tensor:
+        """The part of the codes in which each unit is active: (code_size,)."""
+        return (self._active.double() / self._codes).cpu()
+
+    def result(self) -> dict[str, float]:
+        """mean_activation, l0 and dead; the design's section 4 says what each is."""
+        return {
+            "mean_activation": self.rho_hat.mean().item(),
+            "l0": self.active.sum().item(),
+            "dead": (self.active == 0).double().mean().item(),
+        }
+
+
+class ReconstructionMetrics:
+    """The figures of an autoencoder, over all images that `update` has seen."""
+
+    def __init__(self, active_above: float | None) -> None:
+        self.codes = CodeMetrics(active_above)
+        self.images = 0
+
+    def update(self, images: Tensor, reconstruction: Tensor, code: Tensor) -> Tensor:
+        """Both images (batch, ...), in [0, 1]; code (batch, code_size).
+
+        Returns the mean squared error of each image: (batch,).
+        """
+        if images.device.type == "mps":  # which has no float64
+            images, reconstruction = images.cpu(), reconstruction.cpu()
+        images, reconstruction = images.flatten(1), reconstruction.flatten(1)
+        if self.images == 0:
+            self._squares = self._x_squares = images.new_zeros((), dtype=torch.float64)
+            self._x = images.new_zeros(images.shape[1], dtype=torch.float64)
+            self._origin = images[0].clone()
+        self.images += len(images)
+        errors = images.new_zeros(len(images), dtype=torch.float64)
+        for part in _parts(*images.shape):
+            x = images[:, part].double()
+            squares = (reconstruction[:, part].double() - x).square()
+            x -= self._origin[part]  # the variance is then no small difference of large sums
+            self._squares = self._squares + squares.sum()
+            self._x[part] += x.sum(0)
+            self._x_squares = self._x_squares + x.square().sum()
+            errors += squares.sum(1)
+        self.codes.update(code)
+        return errors / images.shape[1]
+
+    def result(self) -> dict[str, float]:
+        """Every figure by name; the design's section 4 says what each is."""
+        if self.images == 0:
+            raise DataError("there are no images to measure")
+        pixels = len(self._x)
+        squares = self._squares.item()
+        mse = squares / (self.images * pixels)
+        return {
+            "mse": mse,
+            "sse": squares / self.images,
+            "psnr": -10 * math.log10(mse) if mse else math.inf,
+            "explained_variance": 1 - quotient(squares, self._variation()),
+            **self.codes.result(),
+        }
+
+    def _variation(self) -> float:
+        """sum ||x - mean||^2 of all images; 0 where it is within the rounding of its sums."""
+        total = self._x_squares.item()
+        squares = sum(self._x[part].square().sum().item() for part in _parts(1, len(self._x)))
+        variation = total - squares / self.images
+        return variation if variation > self.images * EPSILON * total else 0.0
+
+
+def _parts(rows: int, columns: int) -> Iterator[slice]:
+    """Columns of a matrix, as many at a time as take little memory as 64-bit floats."""
+    at_once = max(1, VALUES // rows)
+    return (slice(first, first + at_once) for first in range(0, columns, at_once))
+
+
+def is_active(code: Tensor, active_above: float | None) -> Tensor:
+    """Which units of a code count as active: those above a line, or where there is none, not 0."""
+    return code != 0 if active_above is None else code > active_above
+
+
+class TextMetrics:
+    """The figures of a text autoencoder, over all texts that `update` has seen."""
+
+    def __init__(self, baselines: Mapping[str, Sequence[int]] | None = None) -> None:
+        """`baselines` are what guesses without a model would write, tokens (length,), by name."""
+        self.texts = 0
+        self._baselines = {n: torch.tensor(guess) for n, guess in (baselines or {}).items()}
+        self.codes: CodeMetrics | None = None
+        self._sums: dict[str, float] = {}
+
+    def update(self, tokens: Tensor, ended: Tensor, logits: Tensor, written: Tensor) -> Tensor:
+        """tokens: the texts, and written: what the decoder writes, token by token, both (batch,
+        length); ended: the texts with END behind each, (batch, length + 1); logits: of each of
+        those tokens by the true ones before it, (batch, length + 1, vocabulary).
+
+        Returns the part of the tokens of each text that is written in its place: (batch,).
+        """
+        there = tokens != PAD
+        right = ((written == tokens) & there).sum(1)
+        self.texts += len(tokens)
+        self._add("right", right.sum())
+        self._add("tokens", there.sum())
+        self._add("ends", (ended != PAD).sum())
+        self._add("nats", _nats(logits, ended))
+        for name, guess in self._baselines.items():
+            right_by_guess = ((guess.to(tokens.device) == tokens) & there).sum()
+            self._add(f"{name}_accuracy", right_by_guess)
+        return right / there.sum(1)
+
+    @property
+    def nats(self) -> float:
+        """The negative log-likelihood of all tokens."""
+        return self._sums.get("nats", 0.0)
+
+    def update_code(self, code: Tensor, active_above: float | None) -> None:
+        """code: vectors that texts went through, (batch, code_size)."""
+        self.codes = self.codes or CodeMetrics(active_above)
+        self.codes.update(code)
+
+    def update_shorter(self, tokens: Tensor, shorter: Tensor, logits: Tensor) -> None:
+        """tokens: the texts, (batch, length), shorter: those that they went through, (batch,
+        slots); logits: of the language model for each of their tokens, (batch, slots, vocabulary).
+        """
+        there = shorter != PAD
+        copied = (shorter[:, :, None] == tokens[:, None, :]).any(2) & there
+        self._add("slots", there.sum())
+        self._add("copied", copied.sum())
+        self._add("shorter_nats", _nats(logits, shorter))
+
+    def result(self) -> dict[str, float]:
+        """Every figure by name.
+
+        token_accuracy: the part of the tokens that is written in its place; cross_entropy: nats a
+        token, its end among them; perplexity: e to that. Of shorter texts: bottleneck_perplexity,
+        that of the language model; compression_ratio, their tokens over those of the texts; copied,
+        the part of their tokens that the text has, too.
+        """
+        if self.texts == 0:
+            raise DataError("there are no texts to measure")
+        sums = self._sums
+        cross_entropy = quotient(sums["nats"], sums["ends"])
+        found = {
+            "token_accuracy": quotient(sums["right"], sums["tokens"]),
+            "cross_entropy": cross_entropy,
+            "perplexity": _perplexity(cross_entropy),
+            **{
+                f"{name}_accuracy": quotient(sums[f"{name}_accuracy"], sums["tokens"])
+                for name in self._baselines
+            },
+        }
+        if "slots" in sums:
+            found |= {
+                "bottleneck_perplexity": _perplexity(quotient(sums["shorter_nats"], sums["slots"])),
+                "compression_ratio": quotient(sums["slots"], sums["tokens"]),
+                "copied": quotient(sums["copied"], sums["slots"]),
+            }
+        return found | (self.codes.result() if self.codes else {})
+
+    def _add(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + float(value)
+
+
+def _nats(logits: Tensor, tokens: Tensor) -> Tensor:
+    """-log p of all tokens that are not PAD, summed."""
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(), tokens.flatten(), ignore_index=PAD, reduction="sum"
+    )
+
+
+def _perplexity(nats: float) -> float:
+    return math.inf if nats > MOST_NATS else math.exp(nats)
+
+
+class ClassificationMetrics:
+    """The figures of a classifier, over all images that `update` has seen.
+
+    `unknown` counts those of each class that it does not know, where they are left out: None where
+    they are refused.
+    """
+
+    def __init__(self, classes: int, skip_unknown: bool = False) -> None:
+        self.unknown = Counter[str]() if skip_unknown else None
+        self._confusion = torch.zeros(classes, classes, dtype=torch.int64)
+
+    def update(self, predictions: Tensor, labels: Tensor) -> None:
+        """Both (batch,): indices of classes."""
+        classes = len(self._confusion)
+        pairs = (labels * classes + predictions).cpu()
+        self._confusion += torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+
+    def result(self) -> dict[str, object]:
+        """unknown, where they are left out; accuracy (a fraction), error (percent); of each class
+        precision, nan where it is never predicted, and recall, nan where it does not occur;
+        confusion (a row a true class).
+        """
+        total = int(self._confusion.sum())
+        if total == 0:
+            raise DataError("there are no labelled images to measure")
+        right = self._confusion.diagonal().tolist()
+        of_class, predicted = self._confusion.sum(1).tolist(), self._confusion.sum(0).tolist()
+        return {
+            **({} if self.unknown is None else {"unknown": self.unknown.total()}),
+            "accuracy": sum(right) / total,
+            "error": 100 * (total - sum(right)) / total,
+            "precision": list(map(quotient, right, predicted)),
+            "recall": list(map(quotient, right, of_class)),
+            "confusion": self._confusion.tolist(),
+        }

@@ -1,0 +1,92 @@
+"""Principal component analysis of images: the linear autoencoder to compare others with."""
+
+import torch
+from torch import Tensor
+
+from aectl.errors import DataError
+from aectl.inference.metrics import EPSILON
+
+LARGEST_SIDE = 16_384
+"""Of the matrix of which PCA computes the eigenvectors: 2 GB, some minutes."""
+
+COLUMNS = 4096
+"""Pixels of all images that PCA holds as float64 at a time."""
+
+
+class PCA:
+    """Principal components of images, from a single pass over them.
+
+    Of n images of d pixels the directions are eigenvectors of the covariance, d x d, or follow from
+    those of the images' products with each other, n x n, whichever is smaller: up to d images are
+    kept as they come, and more are summed up.
+    """
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._kept: list[Tensor] = []
+        self._products: Tensor | None = None
+
+    def update(self, images: Tensor) -> None:
+        """images: (batch, ...). Raises DataError where there are too many, and too large ones."""
+        x = images.cpu().flatten(1)
+        if self._images == 0:
+            self._sum = x.new_zeros(x.shape[1], dtype=torch.float64)
+        self._images += len(x)
+        self._sum += x.sum(0, dtype=torch.float64)
+        side = min(self._images, x.shape[1])
+        if side > LARGEST_SIDE:
+            raise DataError(
+                f"--pca takes at most {LARGEST_SIDE:,} images of more than so many pixels; these"
+                f" have {x.shape[1]:,}: leave it out, or use fewer images"
+            )
+        self._kept.append(x)
+        if self._images > x.shape[1]:
+            self._sum_up()
+
+    def fit(self, components: int) -> "Projection":
+        """The projection on the `components` directions of largest variance."""
+        if self._images == 0:
+            raise DataError("there are no images to fit PCA to")
+        mean = self._sum / self._images
+        if self._products is not None:
+            covariance = self._products / self._images - torch.outer(mean, mean)
+            return Projection(mean, _leading(covariance, components)[1])
+        x = torch.cat(self._kept)
+        blocks = [slice(first, first + COLUMNS) for first in range(0, x.shape[1], COLUMNS)]
+        products = torch.zeros(len(x), len(x), dtype=torch.float64)
+        for block in blocks:
+            centred = x[:, block] - mean[block]
+            products += centred @ centred.T
+        values, vectors = _leading(products, components)
+        weights = vectors / values.sqrt()
+        directions = [(x[:, block] - mean[block]).T @ weights for block in blocks]
+        return Projection(mean, torch.cat(directions))
+
+    def _sum_up(self) -> None:
+        for kept in self._kept:
+            x = kept.double()
+            products = x.T @ x
+            self._products = products if self._products is None else self._products + products
+        self._kept = []
+
+
+def _leading(matrix: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The largest eigenvalues of a positive semi-definite matrix, `most` of them, and their
+    eigenvectors as columns; those that are 0 but for rounding are left out.
+    """
+    values, vectors = torch.linalg.eigh(matrix)
+    values, vectors = values[-most:], vectors[:, -most:]
+    kept = values > len(matrix) * EPSILON * values[-1].clamp(min=0)
+    return values[kept], vectors[:, kept]
+
+
+class Projection:
+    """x -> mean + V V^T (x - mean): the linear autoencoder of the smallest squared error."""
+
+    def __init__(self, mean: Tensor, directions: Tensor) -> None:
+        self.mean, self.directions = mean, directions
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """images -> reconstruction, both (batch, ...)."""
+        x = images.cpu().flatten(1).double() - self.mean
+        return ((x @ self.directions) @ self.directions.T + self.mean).view(images.shape)

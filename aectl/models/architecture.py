@@ -1,0 +1,181 @@
+"""The one place where a config becomes a network: a description that fits in a model file."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aectl.config import declaration as options
+from aectl.config.configuration import OPTIONS
+from aectl.config.kinds import IMAGES, KINDS, TEXT, encoding
+from aectl.config.sections import ModelConfig
+from aectl.config.shapes import SPECIAL, Shape, TextShape
+from aectl.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from aectl.models.networks import Network
+
+LARGEST_SIDE = 4096
+LARGEST_VOCABULARY = 1 << 17
+MOST_CLASSES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network without its weights.
+
+    `config` is resolved (its `hidden` is set); `input` is the shape of the images that it takes, or
+    that of the text; `classes` is the number of classes of a classifier, else 0; `encoder`
+    describes the autoencoder whose code a classifier takes.
+    """
+
+    config: ModelConfig
+    input: Shape | TextShape
+    classes: int = 0
+    encoder: "Architecture | None" = None
+
+    @property
+    def modality(self) -> str:
+        """The kind of input that it takes, one of those of its kind of model."""
+        return TEXT if isinstance(self.input, TextShape) else IMAGES
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of the images that it takes."""
+        assert not isinstance(self.input, TextShape)
+        return self.input
+
+    @property
+    def text(self) -> TextShape:
+        """The shape of the text that it takes."""
+        assert isinstance(self.input, TextShape)
+        return self.input
+
+    @property
+    def kind(self) -> str:
+        """The model's kind, as `--model` names it."""
+        return self.config.model
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers."""
+        assert self.config.hidden is not None
+        return self.config.hidden
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Those of the hidden layers, after those of the encoder on which a classifier stands."""
+        return (*self.encoder.hidden, *self.hidden) if self.encoder else self.hidden
+
+    @property
+    def code_size(self) -> int:
+        """The number of units of an autoencoder's code."""
+        return self.hidden[-1]
+
+    def build(self) -> "Network":
+        """The network, with fresh weights drawn from torch's random state."""
+        from aectl.models import build
+
+        return build.network(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a model file says of the network: the options that shape it, and its sizes."""
+        described: dict[str, Any] = {
+            field.name: getattr(self.config, field.name)
+            for field in dataclasses.fields(self.config)
+            if getattr(self.config, field.name) is not None
+            and options.applies(field, vars(self.config))
+        }
+        if isinstance(self.input, TextShape):
+            described |= self.input._asdict()
+        else:
+            described["shape"] = self.input
+        if self.classes:
+            described["classes"] = self.classes
+        if self.encoder:
+            described["encoder"] = self.encoder.to_json()
+        return described
+
+    @classmethod
+    def from_json(cls, described: object, depth: int = 0) -> "Architecture":
+        """The inverse of `to_json`. Raises ModelFileError or ConfigError for anything else."""
+        if not isinstance(described, Mapping) or depth > 1:
+            raise ModelFileError("its architecture is not described")
+        fields = dict(described)
+        if fields.get("model", "") in encoding(IMAGES):
+            fields.setdefault("center", False)  # older files are of networks without one
+        sizes = {name: fields.pop(name, None) for name in SIZES}
+        inner = fields.pop("encoder", None)
+        model_fields = {field.name for field in dataclasses.fields(ModelConfig)}
+        if not fields.keys() <= model_fields:
+            unknown = sorted(map(repr, fields.keys() - model_fields))
+            raise ModelFileError(f"its architecture has unknown fields: {', '.join(unknown)}")
+        config = ModelConfig(
+            **{name: options.coerce(OPTIONS[name], value) for name, value in fields.items()}
+        )
+        if config != config.resolved(1):
+            raise ModelFileError("its architecture leaves its hidden or k open")
+        encoder = None if inner is None else cls.from_json(inner, depth + 1)
+        kind = KINDS[config.model]
+        modality = encoder.modality if encoder else kind.modalities[0]
+        found = cls(config, _input(modality, sizes), _classes(config, sizes["classes"]), encoder)
+        if encoder:
+            found._check_encoder(encoder)
+        return found
+
+    def _check_encoder(self, encoder: "Architecture") -> None:
+        """Raises ModelFileError where this network cannot take the code of an encoder."""
+        if KINDS[self.kind].has_code or not KINDS[encoder.kind].has_code:
+            raise ModelFileError("only a classifier stands on an encoder, and only on one")
+        if encoder.config.bottleneck == TEXT:
+            raise ModelFileError("its encoder gives texts, not vectors")
+        if encoder.input != self.input:
+            raise ModelFileError(
+                f"its input is {tuple(self.input)}, and that of its encoder {tuple(encoder.input)}"
+            )
+
+
+SIZES = ("shape", "length", "tokens", "classes")
+"""What a model file says of a network beside the options that shape it."""
+
+
+def _classes(config: ModelConfig, value: object) -> int:
+    count = 0 if value is None else value
+    if (
+        type(count) is not int
+        or not 0 <= count <= MOST_CLASSES
+        or (count > 0) == KINDS[config.model].has_code
+    ):
+        raise ModelFileError(f"a {config.model} cannot have {value!r} classes")
+    return count
+
+
+def _input(modality: str, sizes: Mapping[str, object]) -> Shape | TextShape:
+    """The shape of the input of a network of a modality. Raises ModelFileError."""
+    shape, length, tokens = (sizes[name] for name in ("shape", "length", "tokens"))
+    if modality != TEXT:
+        if length is not None or tokens is not None:
+            raise ModelFileError("it takes images, which have no tokens")
+        return _shape(shape)
+    if length is None:  # as versions 1 and 2 of the format have it
+        *ones, length = _shape(shape)
+        if ones != [1, 1]:
+            raise ModelFileError(f"{shape!r} is no shape of texts (1, 1, length)")
+    elif shape is not None:
+        raise ModelFileError("it takes text, which has no shape of images")
+    if type(length) is not int or not 1 <= length <= LARGEST_SIDE:
+        raise ModelFileError(f"{length!r} is no length of texts")
+    if type(tokens) is not int or not SPECIAL < tokens <= LARGEST_VOCABULARY:
+        raise ModelFileError(f"a text model cannot have {tokens!r} tokens")
+    return TextShape(length, tokens)
+
+
+def _shape(value: object) -> Shape:
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in value)
+        and value[0] in (1, 3)
+    ):
+        return value[0], value[1], value[2]
+    raise ModelFileError(f"{value!r} is no shape of images (channels, height, width)")

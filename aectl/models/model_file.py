@@ -1,0 +1,388 @@
+"""The `.safetensors` file that is a whole model: writing, checking and loading it.
+
+The weights are its tensors; all else stands as JSON in its metadata under the key `aectl`, and ends
+with the digest of what stands before.
+"""
+
+import dataclasses
+import hashlib
+import math
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aectl.config import run_files
+from aectl.config.shapes import Shape, TextShape
+from aectl.errors import ConfigError, ModelFileError
+from aectl.files import opened, replacing
+from aectl.models import footprint, metadata, tensor_file
+from aectl.models.architecture import Architecture
+from aectl.models.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from aectl.models.networks import Network
+
+FORMAT_VERSION = 3
+"""Version 1 had no digest of the description; 1 and 2 gave text a shape of images."""
+
+KEY = "aectl"
+FIELDS = (
+    "format_version", "kind", "architecture", "preprocessing", "classes", "training", "vocabulary",
+    "weights_sha256", metadata.DIGEST,
+)  # fmt: skip
+FILE_NAME = run_files.MODEL
+LARGEST_HEADER = 8 * 2**20
+"""Bytes in which names, shapes and metadata must find room: a longer header is not even read."""
+
+LONGEST_MESSAGE = 300
+
+MOST_AXES = 8
+"""Of a tensor; NumPy could not hold one of 65."""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model file says beside its weights.
+
+    `value_range` are the values in a file that become black and white, where the format does not
+    say; `classes` are the names of a classifier's classes, `vocabulary` that of a model of text;
+    `training` holds the options, the data and the versions of the run that made it, as JSON values;
+    `weights_sha256` is the `digest` of the weights, where the file tells. `format_version` is that
+    of the file, or of one that is written now.
+    """
+
+    architecture: Architecture
+    classes: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    weights_sha256: str | None = None
+    vocabulary: Vocabulary | None = None
+    value_range: tuple[float, float] | None = None
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of the images that the model takes."""
+        return self.architecture.shape
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the training; none where the file does not tell them."""
+        options: Mapping[str, Any] = self.training.get("options", {})
+        return options
+
+    @property
+    def dataset(self) -> str:
+        """The dataset or the folder that the model was trained on."""
+        word: str = self.options.get("dataset", "")
+        return word
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the metadata's key `aectl`."""
+        vocabulary = {"vocabulary": self.vocabulary.to_json()} if self.vocabulary else {}
+        digest = {"weights_sha256": self.weights_sha256} if self.weights_sha256 else {}
+        return {
+            "format_version": self.format_version,
+            "kind": self.architecture.kind,
+            "architecture": self.architecture.to_json(),
+            "preprocessing": self._preprocessing(),
+            "classes": self.classes,
+            "training": self.training,
+            **vocabulary,
+            **digest,
+        }
+
+    def _preprocessing(self) -> dict[str, Any]:
+        if isinstance(self.architecture.input, TextShape):
+            return {"length": self.architecture.input.length, **OF_TEXTS}
+        channels, height, width = self.shape
+        values = {} if self.value_range is None else {"value_range": list(self.value_range)}
+        sides = {"channels": channels, "height": height, "width": width}
+        return {**sides, **PREPROCESSING, **values}
+
+    @classmethod
+    def from_json(cls, described: object) -> "ModelCard":
+        """The inverse of `to_json`. Raises ModelFileError for anything else."""
+        if not isinstance(described, dict):
+            raise ModelFileError("its description is not a JSON object")
+        version = _version(described.get("format_version"))
+        metadata.only(described, FIELDS, "its description")
+        _sha256(described.get(metadata.DIGEST))
+        try:
+            architecture = Architecture.from_json(described.get("architecture"))
+        except ConfigError as error:
+            raise ModelFileError(f"its architecture is not one: {error}") from None
+        card = cls(
+            architecture,
+            _classes(described.get("classes"), architecture.classes),
+            metadata.training(described.get("training")),
+            _sha256(described.get("weights_sha256")),
+            _vocabulary(described.get("vocabulary"), architecture),
+            _value_range(described.get("preprocessing")),
+            version,
+        )
+        card._check_guesses()
+        for name in ("kind", "preprocessing"):
+            if described.get(name) != card.to_json()[name]:
+                raise ModelFileError(f"its {name} does not fit its architecture")
+        return card
+
+    def _check_guesses(self) -> None:
+        """Raises ModelFileError where a guess that texts are measured against is no text of it."""
+        text = self.architecture.input
+        for name, guess in self.training.get("baselines", {}).items():
+            if (
+                not isinstance(text, TextShape)
+                or len(guess) != text.length
+                or max(guess, default=0) >= text.tokens
+            ):
+                raise ModelFileError(f"training.baselines.{metadata.shown(name)} is no text of it")
+
+
+def _version(value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise ModelFileError(f"its format version is {metadata.shown(value)}")
+    if value > FORMAT_VERSION:
+        raise ModelFileError(
+            f"it has format version {value}, and this aectl reads up to"
+            f" {FORMAT_VERSION}: update aectl to read it"
+        )
+    return value
+
+
+def _classes(value: object, count: int) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ModelFileError("its classes are not a list of names")
+    if len(value) != count:
+        raise ModelFileError(f"it names {len(value)} classes for {count} outputs")
+    if len(set(value)) != count:
+        raise ModelFileError("two of its classes have the same name")
+    return tuple(value)
+
+
+def _sha256(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
+        return value
+    raise ModelFileError(f"{metadata.shown(value)} is not a SHA-256 digest")
+
+
+def _vocabulary(value: object, architecture: Architecture) -> Vocabulary | None:
+    if not isinstance(architecture.input, TextShape):
+        if value is not None:
+            raise ModelFileError("it has a vocabulary, but is not a text model")
+        return None
+    vocabulary = Vocabulary.from_json(value)
+    tokens = architecture.input.tokens
+    if len(vocabulary) != tokens:
+        raise ModelFileError(f"its vocabulary has {len(vocabulary)} tokens, its network {tokens}")
+    return vocabulary
+
+
+def _value_range(preprocessing: object) -> tuple[float, float] | None:
+    """The values that become black and white; older files tell none. Raises ModelFileError."""
+    if not isinstance(preprocessing, dict) or "value_range" not in preprocessing:
+        return None
+    given = preprocessing["value_range"]
+    if (
+        not isinstance(given, list)
+        or len(given) != 2
+        or not all(type(value) is float and math.isfinite(value) for value in given)
+        or not given[0] < given[1]
+    ):
+        raise ModelFileError(f"its value range is {given!r}, not two increasing numbers")
+    return given[0], given[1]
+
+
+PREPROCESSING = {
+    "scaling": "0..255 to 0..1",
+    "resize": "bilinear, antialiased",
+    "transparency": "over white",
+}
+"""How `data.images` makes pixels out of a file, the same for every model of this version."""
+
+OF_TEXTS = {"text": "UTF-8, a text a line", "tokens": "byte-pair encoding of bytes"}
+"""How a model of text makes tokens out of a file."""
+
+
+def resolve(path: Path) -> Path:
+    """The model file that `path` names: itself, or the one in a run folder.
+
+    Raises ModelFileError where there is none.
+    """
+    if path.is_dir():
+        if not (path / FILE_NAME).is_file():
+            begun = (path / run_files.CHECKPOINT_FOLDER).is_dir()
+            why = f" yet; aectl train --resume {shlex.quote(str(path))} continues" if begun else ""
+            raise ModelFileError(f"the folder {path} holds no {FILE_NAME}{why}")
+        return path / FILE_NAME
+    if not path.exists():
+        raise ModelFileError(f"no model file {path}")
+    if not path.is_file():
+        raise ModelFileError(f"{path} is not a model: it is not a regular file")
+    return path
+
+
+def read_card(path: Path) -> ModelCard:
+    """What a model file says beside its weights, without loading torch. Raises ModelFileError."""
+    return _open(resolve(path)).card
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The name and shape of each tensor of a model file. Raises ModelFileError."""
+    return _open(resolve(path)).shapes
+
+
+def save(
+    path: Path,
+    network: "Network",
+    card: ModelCard,
+    tensors: "Mapping[str, Tensor] | None" = None,
+) -> None:
+    """Writes a model file, with other `tensors` than the network's own where they are given.
+
+    Raises OutputError.
+    """
+    named = network.state_dict() if tensors is None else tensors
+    weights = digest((name, named[name].cpu().numpy()) for name in sorted(named))
+    card = dataclasses.replace(card, weights_sha256=weights, format_version=FORMAT_VERSION)
+    header = {KEY: metadata.write(card.to_json())}
+    with replacing(path, durable=True) as temporary:
+        tensor_file.write(temporary, named, header)
+
+
+def digest(tensors: "Iterable[tuple[str, NDArray[np.float32]]]") -> str:
+    """SHA-256 of the weights: of each tensor, in the order of their names, a line with its name and
+    shape, and its values as they stand in the file.
+    """
+    found = hashlib.sha256()
+    for name, value in tensors:
+        found.update(f"{name} {list(value.shape)}\n".encode())
+        found.update(value.astype("<f4", order="C", copy=False).data)
+    return found.hexdigest()
+
+
+class Verified(NamedTuple):
+    """What the digests in a file speak for; a `description` of format version 1 has none."""
+
+    weights: bool
+    description: bool
+
+
+def verify(path: Path) -> Verified:
+    """Computes the digests in a model file anew, without loading torch: that of the weights, and
+    that of the description, which holds the first.
+
+    Raises ModelFileError where one is not that which the file tells, or it tells none.
+    """
+    from safetensors import safe_open
+
+    path = resolve(path)
+    card, shapes, described = _open(path)
+    if card.weights_sha256 is None:
+        raise ModelFileError(f"{path} has no digest of its weights: an older aectl wrote it")
+    if card.format_version > 1 and not metadata.is_as_written(described):
+        raise ModelFileError(f"{path}: its description was changed after it was saved")
+    with safe_open(path, framework="numpy") as file:
+        found = digest((name, file.get_tensor(name)) for name in sorted(shapes))
+    if card.weights_sha256 != found:
+        raise ModelFileError(f"{path}: its weights are not those that were saved")
+    return Verified(weights=True, description=card.format_version > 1)
+
+
+def load(path: Path) -> "tuple[Network, ModelCard]":
+    """The network in a model file, on the CPU and ready for use, and the card beside it.
+
+    Raises ModelFileError where the file is no model, or its tensors are not those that its
+    description asks for.
+    """
+    import torch
+
+    path = resolve(path)
+    card, shapes, _ = _open(path)
+    try:
+        with torch.device("meta"):
+            network = card.architecture.build()
+    except RuntimeError as error:
+        raise ModelFileError(f"{path}: its architecture cannot be built: {error}") from None
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    _compare(path, wanted, shapes)
+    weights = _weights(path)
+    for name, value in weights.items():
+        if not value.isfinite().all():
+            raise ModelFileError(f"{path}: tensor {name!r} holds values that are no finite numbers")
+    network.load_state_dict(weights, assign=True)
+    network.one_at_a_time = footprint.one_at_a_time(card.architecture)
+    return network.eval(), card
+
+
+class _Opened(NamedTuple):
+    """The card, the shapes of the tensors, and the text of the card."""
+
+    card: ModelCard
+    shapes: dict[str, tuple[int, ...]]
+    described: str
+
+
+def _open(path: Path) -> _Opened:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with opened(path) as start:
+            length = int.from_bytes(start.read(8), "little")
+        if LARGEST_HEADER < length < path.stat().st_size:
+            raise ModelFileError(f"{path} is not a model: its header takes {length:,} bytes")
+        with safe_open(path, framework="numpy") as file:
+            told = file.metadata() or {}
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            types = {part.get_dtype() for part in slices.values()}
+    except (SafetensorError, ValueError):
+        raise ModelFileError(f"{path} is not a model: no .safetensors file") from None
+    except OSError as error:
+        raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from None
+    if KEY not in told:
+        raise ModelFileError(f"{path} is a .safetensors file, but no model of aectl")
+    try:
+        card = ModelCard.from_json(metadata.parse(told[KEY]))
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {_in_short(str(error))}") from None
+    if types - {"F32"}:
+        raise ModelFileError(f"{path}: its weights are {', '.join(sorted(types))}, not F32")
+    for name, shape in shapes.items():
+        if len(shape) > MOST_AXES:
+            raise ModelFileError(f"{path}: tensor {name!r} has {len(shape)} axes")
+    return _Opened(card, shapes, told[KEY])
+
+
+def _in_short(message: str) -> str:
+    """A message without the end of a long one, which shows more of the file than anyone reads."""
+    return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
+
+
+def _weights(path: Path) -> "dict[str, Tensor]":
+    from safetensors.torch import load, load_file
+
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:  # safetensors opens files by names in UTF-8 alone
+        return load(path.read_bytes())
+    return load_file(path)
+
+
+def _compare(
+    path: Path, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Raises ModelFileError where the tensors are not those that the architecture needs."""
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise ModelFileError(
+                f"{path}: tensor {metadata.shown(name)} should be {wanted.get(name, 'absent')}"
+                f" and is {found.get(name, 'absent')}"
+            )

@@ -1,0 +1,21 @@
+"""The networks: what they compute, and nothing of losses, devices or files."""
+
+from aectl.models.autoencoder import Autoencoder
+from aectl.models.classifier import Classifier
+from aectl.models.conv_autoencoder import ConvAutoencoder
+from aectl.models.text_autoencoder import ThroughText, ThroughVector
+
+ImageNetwork = Autoencoder | ConvAutoencoder | Classifier
+TextNetwork = ThroughVector | ThroughText
+Network = ImageNetwork | TextNetwork
+
+__all__ = [
+    "Autoencoder",
+    "Classifier",
+    "ConvAutoencoder",
+    "ImageNetwork",
+    "Network",
+    "TextNetwork",
+    "ThroughText",
+    "ThroughVector",
+]

@@ -1,0 +1,140 @@
+"""The vocabulary of a model of text: the pieces of words that it knows."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from aectl.config.shapes import SPECIAL
+from aectl.errors import ModelFileError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+LARGEST = 65_536
+"""Pieces that a vocabulary may have."""
+
+LEAST_SEEN = 2
+"""How often a pair of pieces must occur for it to become a piece."""
+
+
+ENCODED_AT_A_TIME = 1000
+"""Texts whose tokens are found together, on all cores; what that needs of memory is let go."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Pieces of words, learnt by byte-pair encoding of UTF-8 (Sennrich et al. 2016; Radford et al.
+    2019, section 2.2). It knows all bytes, so that there is no word that it does not know.
+
+    Piece number n is token n + 3: the first three stand for no text. Each of the `merges` makes a
+    piece of two that stand before it.
+    """
+
+    pieces: tuple[str, ...]
+    merges: tuple[tuple[str, str], ...]
+
+    def __len__(self) -> int:
+        """How many tokens there are."""
+        return len(self.pieces) + SPECIAL
+
+    @classmethod
+    def learnt(cls, texts: Iterable[str], size: int) -> "Vocabulary":
+        """The vocabulary of `size` tokens, or fewer of a short text, that suits the texts best."""
+        from tokenizers import models, trainers
+
+        tokenizer = _pipeline(models.BPE())
+        tokenizer.train_from_iterator(
+            texts,
+            trainers.BpeTrainer(
+                vocab_size=size - SPECIAL,
+                min_frequency=LEAST_SEEN,
+                show_progress=False,
+                initial_alphabet=_alphabet(),
+            ),
+        )
+        numbers = tokenizer.get_vocab()
+        merges = _state(tokenizer)["merges"]
+        return cls(
+            tuple(sorted(numbers, key=numbers.__getitem__)),
+            tuple((first, second) for first, second in merges),
+        )
+
+    def encode(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """The tokens of each text."""
+        for first in range(0, len(texts), ENCODED_AT_A_TIME):
+            some = list(texts[first : first + ENCODED_AT_A_TIME])
+            for one in self._tokenizer.encode_batch_fast(some):
+                yield [number + SPECIAL for number in one.ids]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """The text of some tokens; those that stand for no text are passed over.
+
+        Bytes that are no UTF-8 become the replacement character.
+        """
+        return self._tokenizer.decode(
+            [token - SPECIAL for token in tokens if token >= SPECIAL]
+        ).removeprefix(" ")
+
+    def to_json(self) -> dict[str, Any]:
+        """What a model file says of it."""
+        return {"pieces": self.pieces, "merges": [" ".join(pair) for pair in self.merges]}
+
+    @classmethod
+    def from_json(cls, described: object) -> "Vocabulary":
+        """The inverse of `to_json`. Raises ModelFileError for anything else."""
+        match described:
+            case {"pieces": list(pieces), "merges": list(merges), **others} if not others:
+                pass
+            case _:
+                raise ModelFileError("its vocabulary is not described")
+        if not all(isinstance(one, str) and _is_text(one) for one in (*pieces, *merges)):
+            raise ModelFileError("its vocabulary is not made of texts")
+        if not len(_alphabet()) <= len(pieces) <= LARGEST or len(set(pieces)) < len(pieces):
+            raise ModelFileError(f"its vocabulary has {len(pieces)} pieces, or one twice")
+        pairs = [tuple(merge.split(" ")) for merge in merges]
+        known = set(pieces)
+        if not known.issuperset(_alphabet()) or not all(
+            len(pair) == 2 and {*pair, "".join(pair)} <= known for pair in pairs
+        ):
+            raise ModelFileError("its vocabulary has merges of pieces that it does not have")
+        return cls(tuple(pieces), tuple((pair[0], pair[1]) for pair in pairs))
+
+    @cached_property
+    def _tokenizer(self) -> "Tokenizer":
+        from tokenizers import models
+
+        numbers = {piece: number for number, piece in enumerate(self.pieces)}
+        return _pipeline(models.BPE(numbers, list(self.merges)))
+
+
+def _pipeline(model: Any) -> "Tokenizer":
+    """A tokenizer that takes UTF-8 apart into words, and words by the model."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _is_text(piece: str) -> bool:
+    """Whether a string has no halves of characters, as JSON may give them."""
+    try:
+        piece.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _alphabet() -> list[str]:
+    """The pieces that stand for a byte each."""
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.ByteLevel.alphabet()
+
+
+def _state(tokenizer: "Tokenizer") -> dict[str, Any]:
+    model: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
+    return model

@@ -1,0 +1,138 @@
+"""Losses and penalties: pure functions of tensors, each with the source of its formula.
+
+A reconstruction loss is summed over the pixels of an image, or the tokens of a text, and averaged
+over the batch, as in the papers whose penalties stand beside it: the weight of a penalty then means
+the same at every size of image.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aectl.config.shapes import PAD
+
+EDGE = 1e-7
+"""How near to 0 or 1 a mean activation may come before its penalty grows no more."""
+
+
+def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Half the squared error: 1/2 ||x_hat - x||^2 (CS294A notes, section 2, J(W, b; x, y)).
+
+    Both (batch, ...); a scalar, the mean over the batch.
+    """
+    return F.mse_loss(reconstruction, target, reduction="sum") * (0.5 / len(target))
+
+
+def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """-sum x log x_hat + (1 - x) log(1 - x_hat), x_hat = sigmoid(logits).
+
+    The cross-entropy of Vincent et al. 2010, section 2.2. Both (batch, ...), target in [0, 1]; a
+    scalar, the mean over the batch.
+    """
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(target)
+
+
+def softmax_kl(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """KL(softmax(x) || softmax(x_hat)) over the pixels of each image.
+
+    Both (batch, ...); a scalar, the mean over the batch. A constant added to every pixel of the
+    reconstruction changes nothing, so that its brightness is not learnt.
+    """
+    return F.kl_div(
+        reconstruction.flatten(1).log_softmax(1),
+        target.flatten(1).log_softmax(1),
+        reduction="batchmean",
+        log_target=True,
+    )
+
+
+def kl_sparsity(code: Tensor, rho: float) -> Tensor:
+    """sum_j KL(rho || rho_hat_j), rho_hat_j the mean of unit j over the batch (CS294A, section 3).
+
+    code: (batch, code_size), in [0, 1]; a scalar.
+    """
+    rho_hat = code.mean(0).clamp(EDGE, 1 - EDGE)
+    on = rho * (math.log(rho) - rho_hat.log())
+    off = (1 - rho) * (math.log1p(-rho) - torch.log1p(-rho_hat))
+    return (on + off).sum()
+
+
+def kl_sparsity_slope(rho_hat: Tensor, rho: float) -> Tensor:
+    """The derivative of `kl_sparsity` by each rho_hat_j (CS294A, section 3); both (code_size,)."""
+    held = rho_hat.clamp(EDGE, 1 - EDGE)
+    slope = (1 - rho) / (1 - held) - rho / held
+    return slope.where(held == rho_hat, 0.0)
+
+
+def l1_sparsity(code: Tensor) -> Tensor:
+    """sum_j |code_j|, mean over the batch (Olshausen & Field 1996, S(x) = |x|).
+
+    code: (batch, code_size); a scalar.
+    """
+    return code.abs().sum() / len(code)
+
+
+def contraction(slopes: Tensor, weight: Tensor) -> Tensor:
+    """||d code / d x||_F^2 of one layer, mean over the batch (Rifai et al. 2011, equation 8).
+
+    It is sum_j slope_j^2 ||W_j||^2, for any activation. slopes: (batch, code_size), the derivative
+    of each unit by its preactivation; weight: (code_size, inputs); a scalar.
+    """
+    return (slopes.square() @ weight.square().sum(1)).mean()
+
+
+def squared_weights(weights: Iterable[Tensor]) -> Tensor:
+    """1/2 sum W^2 over all weights (CS294A notes, section 2, the second term of J(W, b))."""
+    return torch.stack([0.5 * weight.square().sum() for weight in weights]).sum()
+
+
+def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
+    """-log p of a text, in nats: of all its tokens that are not PAD.
+
+    logits: (batch, length, vocabulary), tokens: (batch, length); a scalar, the mean over the batch.
+    """
+    nats = F.cross_entropy(
+        logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD, reduction="sum"
+    )
+    return nats / len(tokens)
+
+
+def quality(logits: Tensor, chosen: Tensor, lengths: Tensor) -> Tensor:
+    """-log p of a text that was drawn, in nats (Baziotis et al. 2019, SEQ3, section 2.3, with the
+    drawn tokens in the place of their distribution).
+
+    logits: of a language model, (batch, length, vocabulary); chosen: a 1 for each token, in the
+    same shape; lengths: (batch,). A scalar, the mean over the batch; linear in `chosen`, through
+    which a gradient goes.
+    """
+    of_token = (logits.log_softmax(2) * chosen).sum(2)
+    return -_sum_within(of_token, lengths)
+
+
+def entropy(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
+    """-sum_v p_v log p_v of what each token of a text is drawn by, in nats, summed over the text.
+
+    log_probabilities: (batch, length, vocabulary); lengths: (batch,). A scalar, the mean over the
+    batch.
+    """
+    of_token = (log_probabilities.exp() * log_probabilities).sum(2)
+    return -_sum_within(of_token, lengths)
+
+
+def _sum_within(values: Tensor, lengths: Tensor) -> Tensor:
+    """The sum of those values (batch, length) that are within the lengths (batch,), a row."""
+    places = torch.arange(values.shape[1], device=values.device)
+    return values.where(places < lengths[:, None], 0.0).sum() / len(values)
+
+
+RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": squared_error,
+    "bce": binary_cross_entropy,
+    "softmax-kl": softmax_kl,
+}
+
+OF_LOGITS = frozenset({"bce"})
+"""The reconstruction losses that take the decoder's output before its activation."""

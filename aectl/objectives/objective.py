@@ -1,0 +1,263 @@
+"""The one place where a config becomes a loss: `objective(network, batch) -> (loss, parts)`."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aectl.config.configuration import Config
+from aectl.config.sparsity import KL, NONE
+from aectl.models.autoencoder import AutoencoderBase
+from aectl.models.language import LanguageModel, with_end
+from aectl.models.networks import Classifier
+from aectl.models.text_autoencoder import ThroughText, ThroughVector
+from aectl.objectives import losses
+from aectl.objectives.corruptions import NOISE, shifted, swapped
+from aectl.objectives.fused import Fused, fits
+from aectl.objectives.penalties import Penalty, Trace, penalties_of, uncompiled
+
+QUALITY_STEPS = 1000
+"""Steps over which the weight of the quality of a shorter text rises from 0."""
+
+
+class Batch(NamedTuple):
+    """inputs: images (batch, channels, height, width), in [0, 1], or the tokens of texts (batch,
+    length); labels: (batch,), or None.
+    """
+
+    inputs: Tensor
+    labels: Tensor | None
+
+
+Parts = dict[str, Tensor]
+Objective = Callable[[Any, Batch], tuple[Tensor, Parts]]
+
+
+def objective(
+    config: Config,
+    below: Callable[[Tensor], Tensor] | None = None,
+    remembered: dict[str, Tensor] | None = None,
+) -> Objective:
+    """The loss that `config` asks for, with its named parts.
+
+    What chance does to images happens only to a network in training mode. With `below`, it is the
+    loss of a network that sees what that makes of images. What it keeps in mind from batch to batch
+    stands in `remembered`.
+    """
+    remembered = {} if remembered is None else remembered
+    compute = OBJECTIVES.get(config.model.model, reconstruction)(config, remembered)
+    if below is not None:
+        compute = _from_below(compute, below)
+    if config.training.optimizer == "lbfgs" and config.training.weight_decay:
+        compute = _with_weight_decay(compute, config.training.weight_decay)
+    return _with_shifts(compute, config.data.shift) if config.data.shift else compute
+
+
+def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
+    """An autoencoder's objective: the reconstruction loss, and the penalties on its code."""
+    corrupt = NOISE.get(config.loss.noise)
+    distance = partial(_distance, config.loss.loss)
+    penalties = penalties_of(config, distance, remembered)
+    in_place = _in_place(config) if _is_plain(config) else None
+
+    def compute(network: AutoencoderBase, batch: Batch) -> tuple[Tensor, Parts]:
+        inputs = batch.inputs
+        if corrupt is not None and network.training:
+            inputs = corrupt(inputs, config.loss.noise_level)
+        if in_place and network.training and torch.is_grad_enabled():
+            found = in_place(network, inputs, batch.inputs)
+            if found is not None:
+                return found
+        preactivation = network.encoder.preactivation(inputs)  # type: ignore[operator]
+        code = network.encoder.code(preactivation)  # type: ignore[operator]
+        loss = distance(network, network.decoder(code), batch.inputs)
+        parts = {"reconstruction": loss.detach()}
+        trace = Trace(network, batch.inputs, inputs, preactivation, code)
+        return _with_penalties(loss, parts, penalties, trace)
+
+    return compute
+
+
+def _with_penalties(
+    loss: Tensor, parts: Parts, penalties: dict[str, Penalty], trace: Trace
+) -> tuple[Tensor, Parts]:
+    for name, penalty in penalties.items():
+        value = penalty(trace)
+        loss = loss + value
+        parts[name] = value.detach()
+    return loss, parts
+
+
+def _is_plain(config: Config) -> bool:
+    """Whether the loss is half the squared error and, at most, the KL penalty."""
+    return (
+        config.loss.loss == "mse"
+        and config.model.sparsity in (NONE, KL)
+        and not config.loss.contractive
+        and config.training.optimizer != "lbfgs"
+        and not config.training.compile
+    )
+
+
+def _in_place(
+    config: Config,
+) -> Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Parts] | None]:
+    """The same loss, found without autograd; None for a network that is not plain."""
+    known: dict[nn.Module, Fused | None] = {}
+
+    rho, beta = config.loss.rho, config.loss.beta
+
+    def penalty(rho_hat: Tensor) -> tuple[Tensor, Tensor]:
+        value = losses.kl_sparsity(rho_hat[None], rho)
+        return beta * value, beta * losses.kl_sparsity_slope(rho_hat, rho)
+
+    def compute(network: nn.Module, inputs: Tensor, images: Tensor) -> tuple[Tensor, Parts] | None:
+        if network not in known:
+            known[network] = Fused(network) if fits(network) else None
+        fused = known[network]
+        if fused is None:
+            return None
+        found = fused(inputs, images, penalty if config.model.sparsity == KL else None)
+        parts = {"reconstruction": found.reconstruction}
+        if found.penalty is not None:
+            parts["sparsity"] = found.penalty
+        return found.loss, parts
+
+    return compute
+
+
+def classification(config: Config, remembered: dict[str, Tensor]) -> Objective:
+    """A classifier's objective: the cross-entropy of the labels, mean over the batch."""
+
+    def compute(network: Classifier, batch: Batch) -> tuple[Tensor, Parts]:
+        assert batch.labels is not None
+        loss = F.cross_entropy(network(batch.inputs), batch.labels)
+        return loss, {"cross_entropy": loss.detach()}
+
+    return compute
+
+
+def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
+    """A text autoencoder's objective: the cross-entropy of the text, and what its code costs."""
+    through = _through_text if config.model.bottleneck == "text" else _through_vector
+    compute = through(config, remembered)
+    return _with_swaps(compute, config.data.swap) if config.data.swap else compute
+
+
+def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Objective:
+    penalties = penalties_of(config, None, remembered)
+
+    def compute(network: ThroughVector, batch: Batch) -> tuple[Tensor, Parts]:
+        preactivation = network.encoder.preactivation(batch.inputs)
+        code = network.encoder.code(preactivation)
+        loss = losses.token_cross_entropy(
+            network.predict(code, batch.inputs), with_end(batch.inputs)
+        )
+        parts = {"reconstruction": loss.detach()}
+        return _with_penalties(
+            loss, parts, penalties, Trace(network, batch.inputs, batch.inputs, preactivation, code)
+        )
+
+    return compute
+
+
+class Rise:
+    """The part of a weight that counts: in training, it rises from 0 over the first steps.
+
+    How many there have been stands in `remembered`.
+    """
+
+    def __init__(self, remembered: dict[str, Tensor], steps: int) -> None:
+        self._remembered, self._steps = remembered, steps
+
+    def __call__(self, network: nn.Module, loss: Tensor) -> Tensor:
+        """A scalar, up to 1; where `loss` lies."""
+        if not network.training:
+            return loss.new_ones(())
+        before = self._remembered.get("steps", loss.new_zeros(()))
+        self._remembered["steps"] = before + 1
+        return (before / self._steps).clamp(max=1)
+
+
+def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
+    """The quality's weight rises over the first steps: pulled from the start, the slots say what is
+    likely before the decoder has learnt to listen to them, and it never does.
+    """
+    lambda_q, lambda_s = config.loss.lambda_q, config.loss.lambda_s
+    rise = uncompiled(Rise(remembered, QUALITY_STEPS).__call__, config)
+
+    def compute(network: ThroughText, batch: Batch) -> tuple[Tensor, Parts]:
+        code = network.encode(batch.inputs)
+        loss = losses.token_cross_entropy(
+            network.predict(code, batch.inputs), with_end(batch.inputs)
+        )
+        parts = {"reconstruction": loss.detach()}
+        likely = network.language_model(code.chosen)
+        quality = lambda_q * rise(network, loss) * losses.quality(likely, code.chosen, code.lengths)
+        sparsity = lambda_s * losses.entropy(code.log_probabilities, code.lengths)
+        parts |= {"quality": quality.detach(), "sparsity": sparsity.detach()}
+        return loss + quality + sparsity, parts
+
+    return compute
+
+
+def language_modelling(network: LanguageModel, batch: Batch) -> tuple[Tensor, Parts]:
+    """A language model's objective: the cross-entropy of the text, each token by those before."""
+    loss = losses.token_cross_entropy(network.predict(batch.inputs), batch.inputs)
+    return loss, {"language_model": loss.detach()}
+
+
+OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor]], Objective]] = {
+    "classifier": classification,
+    "text-autoencoder": text_reconstruction,
+}
+"""The objectives of the models that are no autoencoders of images."""
+
+
+def _distance(loss: str, network: AutoencoderBase, decoded: Tensor, images: Tensor) -> Tensor:
+    """The reconstruction loss of what the decoder gave, before its activation."""
+    if loss not in losses.OF_LOGITS:
+        decoded = network.output_activation(decoded)
+    return losses.RECONSTRUCTION[loss](decoded, images)
+
+
+def _from_below(compute: Objective, below: Callable[[Tensor], Tensor]) -> Objective:
+    """The objective of what a function makes of the images."""
+    return lambda network, batch: compute(network, batch._replace(inputs=below(batch.inputs)))
+
+
+def _with_weight_decay(compute: Objective, weight_decay: float) -> Objective:
+    """The objective and an L2 penalty on all weights, for an optimiser that has none itself."""
+
+    def decayed(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
+        loss, parts = compute(network, batch)
+        weights = [p for p in network.parameters() if p.ndim > 1 and p.requires_grad]
+        penalty = weight_decay * losses.squared_weights(weights)
+        return loss + penalty, {**parts, "weight_decay": penalty.detach()}
+
+    return decayed
+
+
+def _with_shifts(compute: Objective, most: int) -> Objective:
+    """The objective of images that were moved at random."""
+
+    def moved(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
+        if network.training:
+            batch = batch._replace(inputs=shifted(batch.inputs, most))
+        return compute(network, batch)
+
+    return moved
+
+
+def _with_swaps(compute: Objective, part: float) -> Objective:
+    """The objective of texts in which a part of the tokens are others, input and target alike."""
+
+    def swapped_first(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
+        if network.training:
+            batch = batch._replace(inputs=swapped(batch.inputs, part))
+        return compute(network, batch)
+
+    return swapped_first

@@ -1,0 +1,117 @@
+"""The error report: one model or several side by side, as JSON, CSV or the cells of a table."""
+
+import csv
+import io
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aectl.config import spelling
+
+Result = Mapping[str, Any]
+"""The figures of one model, with `model`, `dataset` and `n`."""
+
+DIFFERENCE = "difference"
+OF_EACH_CLASS = ("precision", "recall")
+
+
+class Group(NamedTuple):
+    """Results that differ by their seed alone stand in one column, under a common name."""
+
+    name: str
+    results: Sequence[Result]
+
+
+def to_json(results: Sequence[Result]) -> str:
+    """A list, an object a model; a figure that is no finite number is null."""
+    return json.dumps([_jsonable(result) for result in results], indent=2, allow_nan=False) + "\n"
+
+
+def to_csv(results: Sequence[Result]) -> str:
+    """A row a model; what is a list, of classes or of their figures, is JSON in its cell."""
+    columns = list(dict.fromkeys(name for result in results for name in result))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        writer.writerow(
+            {
+                name: json.dumps(_jsonable(value)) if is_list(value) else _in_csv(value)
+                for name, value in result.items()
+            }
+        )
+    return text.getvalue()
+
+
+def _in_csv(value: object) -> object:
+    """A name as text that no spreadsheet computes; a number as it is."""
+    return spelling.cell(spelling.spelt(value)) if isinstance(value, str) else value
+
+
+def is_list(value: object) -> bool:
+    """Whether a figure is one of each class, and not one number of the model."""
+    return isinstance(value, list | tuple)
+
+
+def _jsonable(value: Any) -> Any:
+    """The same with null for every number that JSON has not, and bytes of texts spelt out."""
+    if isinstance(value, Mapping):
+        return {name: _jsonable(inner) for name, inner in value.items()}
+    if is_list(value):
+        return [_jsonable(inner) for inner in value]
+    if isinstance(value, str):
+        return spelling.spelt(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_cells(groups: Sequence[Group]) -> list[list[str]]:
+    """A metric a row, a group a column, with the difference from the first group; as text, the
+    first row with the names of the columns.
+
+    Several seeds stand as mean and sample standard deviation.
+    """
+    head = [""]
+    for number, group in enumerate(groups):
+        head += [group.name, DIFFERENCE] if number else [group.name]
+    rows = [head]
+    for figure in dict.fromkeys(name for group in groups for name in group.results[0]):
+        if figure == "model" or any(is_list(group.results[0].get(figure)) for group in groups):
+            continue
+        cells = [figure]
+        for number, group in enumerate(groups):
+            cells.append(_cell(group, figure))
+            if number:
+                cells.append(_difference(groups[0], group, figure))
+        rows.append(cells)
+    return rows
+
+
+def _values(group: Group, figure: str) -> list[Any]:
+    return [result[figure] for result in group.results if figure in result]
+
+
+def _cell(group: Group, figure: str) -> str:
+    values = _values(group, figure)
+    if not values:
+        return ""
+    if len(values) == 1 or not isinstance(values[0], float):
+        return number_text(values[0])
+    if not all(map(math.isfinite, values)):
+        return number_text(statistics.mean(values))
+    return f"{number_text(statistics.mean(values))} ± {number_text(statistics.stdev(values))}"
+
+
+def _difference(first: Group, other: Group, figure: str) -> str:
+    a, b = _values(first, figure), _values(other, figure)
+    same_data = first.results[0].get("dataset") == other.results[0].get("dataset")
+    if not (a and b) or not isinstance(a[0], float) or not same_data:
+        return ""
+    change = statistics.mean(b) - statistics.mean(a)
+    return ("+" if change > 0 else "") + number_text(change)
+
+
+def number_text(value: Any) -> str:
+    """A number with 4 significant digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,28 @@
+"""Texts to be read: those beside what a model makes of them."""
+
+from typing import TYPE_CHECKING
+
+from aectl.config.spelling import spelt_out
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aectl.inference.apply_text import ReconstructedTexts
+    from aectl.outputs.formats import Column
+
+
+def to_columns(result: "ReconstructedTexts") -> "dict[str, Column]":
+    """The texts of a batch and what became of them, as columns of a table."""
+    shorter = {} if result.shorter is None else {"bottleneck": result.shorter}
+    return {"original": result.original, **shorter, "reconstruction": result.reconstruction}
+
+
+def to_text(columns: "Mapping[str, Column]") -> str:
+    """Columns of text to be read: a line a cell, and an empty line between the rows."""
+    width = max(map(len, columns))
+    texts = zip(*columns.values(), strict=True)
+    blocks = (
+        "".join(f"{name:<{width}}  {spelt_out(s)}\n" for name, s in zip(columns, text, strict=True))
+        for text in texts
+    )
+    return "\n".join(blocks)

@@ -1,0 +1,274 @@
+"""An unfinished table and its journal, from which an interrupted run continues."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aectl.config.spelling import spelt_out
+from aectl.data.inputs import Position
+from aectl.errors import OutputError
+from aectl.files import replacing, to_disk, write_all
+from aectl.outputs.formats import Assembled, Format, Rows
+from aectl.outputs.journal import (
+    NOTHING,
+    PIECE,
+    BadInput,
+    Kept,
+    checksum,
+    damaged,
+    kept_of,
+    notes_of,
+)
+
+JOURNAL, ROWS, TABLE = "journal.jsonl", "rows", "table"
+
+
+def folder_of(path: Path) -> Path:
+    """The folder beside a table that holds it while it is unfinished."""
+    return path.with_name(path.name + ".part")
+
+
+def record_of(path: Path) -> Path:
+    """The hidden file beside a finished table that records its run, for --resume."""
+    return path.with_name(f".{path.name}.aectl.json")
+
+
+class Part:
+    """The folder of an unfinished table, written block by block, with a journal.
+
+    The journal's first line is the `key` of the run: everything that must be equal to continue it.
+    After each block, a line records its state, `Kept`; both are on the disk before the next block.
+    For a finished table, the file `record_of` holds the same; with `resume`, such a table is
+    `whole` until rows are added.
+
+    Raises OutputError if another process is writing the table, its key differs, or its content is
+    not what was written.
+    """
+
+    def __init__(self, path: Path, format: Format, key: Mapping[str, Any], resume: bool) -> None:
+        self._path, self._folder, self._format = path, folder_of(path), format
+        self._key = dict(key)
+        self.rows, self.position, self.bad = 0, Position(0, ""), list[BadInput]()
+        self._size = self._crc = 0
+        self.whole = resume and self._is_finished()
+        if self.whole:
+            self._take(self._finished())
+        else:
+            self._open(resume)
+
+    def _open(self, resume: bool) -> None:
+        # That the record's name is too long is to be known now, not when all rows are there.
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(f"{record_of(self._path)}.{os.getpid()}.part")
+        if os.path.lexists(self._folder) and not _is_ours(self._folder):
+            raise OutputError(f"{self._folder} is in the way, and no table in the making")
+        self._folder.mkdir(exist_ok=True)
+        self._journal = (self._folder / JOURNAL).open("a+b", buffering=0)
+        try:
+            self._lock()
+            if resume:
+                self._read()
+        except BaseException:
+            self._journal.close()
+            raise
+        if not self.rows:
+            self._journal.truncate(0)
+            self._note(self._key)
+        self._table = (self._folder / ROWS).open("ab", buffering=0)
+        self._table.truncate(0 if self._assembled else self._size)
+
+    @property
+    def _assembled(self) -> bool:
+        return isinstance(self._format, Assembled)
+
+    def add(self, rows: Rows, layout: str, bad: Sequence[BadInput]) -> None:
+        """Keeps a block of rows; `bad` begins with what was bad of the inputs up to them."""
+        if self.whole:
+            self._reopen()
+        first = self.rows == 0
+        if isinstance(self._format, Assembled):
+            with self._block(self._size + 1).open("wb") as file:
+                self._format.write(rows, layout, first, file)
+            self._size += 1
+            self._crc = checksum(self._block(self._size))
+            to_disk(self._block(self._size))
+        else:
+            self._format.write(rows, layout, first, self._table)
+            size = os.fstat(self._table.fileno()).st_size
+            self._crc = checksum(self._folder / ROWS, self._size, size, self._crc)
+            self._size = size
+            os.fsync(self._table.fileno())
+        count, position = self.rows + len(rows), rows.position or self.position
+        known = len(self.bad)
+        new = list(bad[known : max(known, position.inputs - count)])
+        self._note(Kept(count, self._size, self._crc, position, new).as_json())
+        self.rows, self.position = count, position
+        self.bad += new
+
+    def finish(self) -> None:
+        """Puts the table in its place."""
+        if self.whole:
+            return
+        self._table.close()
+        made = self._folder / ROWS
+        if isinstance(self._format, Assembled):
+            made = self._folder / TABLE
+            with made.open("wb") as file:
+                self._format.assemble([self._block(n + 1) for n in range(self._size)], file)
+            to_disk(made)
+        self._record(made)
+        self._note({"made": made.name})
+        os.replace(made, self._path)
+        to_disk(self._path.parent)
+        self.remove()
+
+    def remove(self) -> None:
+        """Removes an unfinished table."""
+        if self.whole:
+            return
+        self._table.close()
+        for path in self._folder.iterdir():
+            if path.name != JOURNAL:
+                path.unlink()
+        shutil.rmtree(self._folder)
+        self._journal.close()  # and with it the lock
+
+    def close(self) -> None:
+        """Leaves what there is, for a later run."""
+        if not self.whole:
+            self._table.close()
+            self._journal.close()
+
+    def _is_finished(self) -> bool:
+        """Whether the table is finished, and not about to be replaced."""
+        if not os.path.lexists(self._path):
+            return False
+        if not os.path.lexists(self._folder):
+            return True
+        journal = self._folder / JOURNAL
+        text = journal.read_bytes() if _is_ours(self._folder) and journal.exists() else b""
+        notes = notes_of(text, journal)
+        made = notes[-1].get("made") if notes else None
+        if made not in (ROWS, TABLE) or (self._folder / made).exists():
+            return False
+        shutil.rmtree(self._folder)
+        return True
+
+    def _finished(self) -> Kept:
+        """The record of a finished table. Raises OutputError if the table was changed."""
+        record = record_of(self._path)
+        try:
+            told = json.loads(record.read_bytes())
+            key, kept = told["key"], kept_of(told["kept"], NOTHING)
+        except FileNotFoundError:
+            raise OutputError(
+                f"{self._path} exists, and no record of its run does; --overwrite replaces it"
+            ) from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise OutputError(f"{record} is damaged; --overwrite writes the table again") from None
+        self._refuse_other(key, self._path)
+        if self._path.stat().st_size != kept.size or checksum(self._path) != kept.crc:
+            raise OutputError(
+                f"{self._path} was changed after it was written; --overwrite replaces it"
+            )
+        return kept
+
+    def _record(self, made: Path) -> None:
+        """Writes the record of the run beside the table, before the table is moved there."""
+        record = record_of(self._path)
+        if not self._key:
+            record.unlink(missing_ok=True)
+            return
+        size, crc = made.stat().st_size, checksum(made) if self._assembled else self._crc
+        kept = Kept(self.rows, size, crc, self.position, self.bad)
+        with replacing(record, durable=True) as temporary:
+            temporary.write_text(json.dumps({"key": self._key, "kept": kept.as_json()}))
+
+    def _reopen(self) -> None:
+        """Copies the finished table, so that rows can be appended."""
+        if self._assembled:
+            raise OutputError(
+                f"{self._path} is complete, and there are new inputs; rows cannot be appended to"
+                " this format: --overwrite writes it again"
+            )
+        kept = Kept(self.rows, self._size, self._crc, self.position, self.bad)
+        self.whole = False
+        self.rows = self._size = 0
+        self._open(resume=False)
+        with self._path.open("rb") as old:
+            shutil.copyfileobj(old, self._table, PIECE)
+        os.fsync(self._table.fileno())
+        self._note(kept.as_json())
+        self.rows, self._size = kept.rows, kept.size
+
+    def _take(self, kept: Kept) -> None:
+        self.rows, self._size, self._crc, self.position = kept[:4]
+        self.bad += kept.bad
+
+    def _block(self, number: int) -> Path:
+        return self._folder / f"{number:08d}.arrow"
+
+    def _note(self, what: Mapping[str, Any]) -> None:
+        write_all(self._journal, json.dumps(what).encode() + b"\n")
+        os.fsync(self._journal.fileno())
+
+    def _lock(self) -> None:
+        with contextlib.suppress(OSError):  # some network's disks have no locks
+            try:
+                fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutputError(f"another process is writing {self._path}") from None
+
+    def _read(self) -> None:
+        """Takes up what the journal says, but for a last line that is cut short."""
+        text = (self._folder / JOURNAL).read_bytes()
+        begun, *notes = notes_of(text, self._folder / JOURNAL) or [self._key]
+        self._journal.truncate(text.rfind(b"\n") + 1)
+        self._refuse_other(begun, self._folder)
+        kept = NOTHING
+        for number, note in enumerate(notes, 2):
+            if "made" in note:
+                continue
+            try:
+                later = kept_of(note, kept)
+            except (ValueError, KeyError, TypeError):
+                raise damaged(self._folder / JOURNAL, number) from None
+            if not self._has(kept, later):
+                raise OutputError(
+                    f"{self._folder} has missing or changed rows; --overwrite starts again"
+                )
+            kept = later
+            self._take(kept)
+
+    def _refuse_other(self, begun: object, where: Path) -> None:
+        """Raises OutputError if the key of the existing table differs."""
+        if not isinstance(begun, dict):
+            raise damaged(self._folder / JOURNAL, 1)
+        for name in sorted(
+            begun.keys() | self._key.keys(), key=lambda name: (name != "verb", name)
+        ):
+            if begun.get(name) != self._key.get(name):
+                raise OutputError(
+                    f"{where} was begun with {spelt_out(name)} {begun.get(name)!r}, not"
+                    f" {self._key.get(name)!r}; --overwrite starts again"
+                )
+
+    def _has(self, before: Kept, kept: Kept) -> bool:
+        """Whether the table has the block that the journal records, byte for byte."""
+        with contextlib.suppress(OSError):
+            if self._assembled:
+                return checksum(self._block(kept.size)) == kept.crc
+            made = self._folder / ROWS
+            if made.stat().st_size >= kept.size:
+                return checksum(made, before.size, kept.size, before.crc) == kept.crc
+        return False
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds a journal; or nothing, where a run was killed as it began."""
+    return folder.is_dir() and ((folder / JOURNAL).is_file() or not any(folder.iterdir()))
