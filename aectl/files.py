@@ -7,11 +7,16 @@ import os
 import re
 import select
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from aectl.errors import OutputError
+
+ABANDONED_SECONDS = 600.0
+"""So long a temporary file of a process that is gone is left alone: it may be of one on another
+machine that shares the folder."""
 
 
 def descriptor_of(path: str | Path) -> int:
@@ -38,13 +43,17 @@ def opened(path: str | Path) -> io.BufferedReader:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raises OutputError where a file would be lost, or has no folder to stand in."""
+    """Raises OutputError where a file would be lost, or has no folder to stand in.
+
+    Else what killed processes have left of the same file is removed.
+    """
     if path.is_dir():
         raise OutputError(f"{path} is a folder")
     if os.path.lexists(path) and not overwrite:
         raise OutputError(f"{path} exists; --overwrite replaces it")
     if not path.parent.is_dir():
         raise OutputError(f"cannot write {path}: there is no such folder")
+    _remove_abandoned(path)
 
 
 def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
@@ -94,6 +103,27 @@ def temporaries(path: Path) -> list[Path]:
     """What processes that were killed while `replacing` a file have left beside it."""
     name = re.compile(re.escape(f".{path.name}.") + r"[1-9][0-9]*\.part")
     return [one for one in path.parent.iterdir() if name.fullmatch(one.name) and one.is_file()]
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Removes temporary files of a path whose process is gone, here and, as their age tells, on any
+    other machine that shares the folder.
+    """
+    with contextlib.suppress(OSError):
+        for one in temporaries(path):
+            alone = time.time() - one.stat().st_mtime > ABANDONED_SECONDS
+            if alone and not _is_running(int(one.name.split(".")[-2])):
+                one.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def to_disk(path: Path) -> None:

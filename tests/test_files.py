@@ -1,6 +1,10 @@
 """Files are replaced whole or not at all."""
 
+import os
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -139,3 +143,23 @@ def test_a_dangling_link_counts_as_a_file(tmp_path):
 def test_a_folder_is_refused_always(tmp_path, overwrite):
     with pytest.raises(OutputError, match="is a folder"):
         refuse_existing(tmp_path, overwrite)
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed_and_nothing_else(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    path, long_ago = tmp_path / "page.html", time.time() - 3600
+    abandoned = tmp_path / f".page.html.{ended.pid}.part"
+    others = {
+        "of a running process": tmp_path / f".page.html.{os.getpid()}.part",
+        "of another file": tmp_path / f".other.html.{ended.pid}.part",
+        "of the user": tmp_path / ".page.html.mkv.part",
+        "new": tmp_path / f".page.html.{ended.pid + 10**8}.part",
+    }
+    for file in (abandoned, *others.values()):
+        file.write_text("half")
+        if file != others["new"]:
+            os.utime(file, (long_ago, long_ago))
+    refuse_existing(path, overwrite=False)
+    assert not abandoned.exists()
+    assert [name for name, file in others.items() if not file.exists()] == []

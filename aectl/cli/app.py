@@ -47,6 +47,12 @@ DRAIN_SECONDS, LONGEST_DRAIN_SECONDS = 0.5, 3.0
 OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
 """What Python, NumPy and torch raise."""
 
+NO_ADDRESS_SPACE = (
+    "failed to map segment", "cannot allocate memory", "can't start new thread", "bad_alloc",
+)  # fmt: skip
+"""What the system says where a library or a thread finds no room, as in a process whose address
+space is limited; in lower case."""
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -134,15 +140,20 @@ def _notes(error: BaseException) -> list[str]:
 def _message(error: Exception) -> str:
     if isinstance(error, AectlError):
         return str(error)
-    if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}"
     said = " ".join(str(error).split())[:300]
     if type(error).__name__ in OUT_OF_MEMORY or "can't allocate memory" in said:
         return (
             "there is not enough memory; a smaller --hidden, --size or --batch-size takes less"
-            f" ({said})"
+            + (f" ({said})" if said else "")
         )
+    if any(phrase in said.lower() for phrase in NO_ADDRESS_SPACE):
+        return (
+            "there is not enough memory to load what this command needs: close other programs, or"
+            f" raise the limit on address space, which ulimit -v shows ({said})"
+        )
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}"
     return (
         f"{type(error).__name__}: {said}\n"
         "This is a defect of aectl; --debug shows where it happened."

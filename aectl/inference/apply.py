@@ -158,6 +158,16 @@ def on_device(
     return lambda batch: tensor(batch, rows_of(batch.size, network), device)
 
 
+def decoded(network: AutoencoderBase, code: Tensor) -> Tensor:
+    """code (n, code_size) -> images (n, channels, height, width); NaN where the decoder's output is
+    not finite, which the output activation would hide: it makes 0 or 1 of infinity.
+    """
+    output: Tensor = network.decoder(code)
+    finite = output.isfinite()
+    images = network.output_activation(output)
+    return images if finite.all() else images.where(finite, torch.nan)
+
+
 @torch.inference_mode()
 def encode(
     network: Any, batches: Iterable[Any], to_tensor: ToTensor, layer: int | None = None
@@ -181,7 +191,7 @@ def reconstruct(
     for batch in batches:
         code = network.encode(to_tensor(batch))
         kept = slice(len(batch.paths))
-        reconstruction = network.decode(code)[kept]
+        reconstruction = decoded(network, code)[kept]
         refuse_overflow(code[kept], reconstruction)
         yield Reconstructed(batch, reconstruction.cpu().numpy())
 
@@ -191,7 +201,8 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
     """The reconstructions, in [0, 1], of uint8 images (n, channels, height, width), on the CPU."""
     cpu = torch.device("cpu")
     network.to(cpu).eval()
-    made = torch.cat([network.reconstruct(to_tensor(part, cpu)) for part in parts(images, network)])
+    inputs = (to_tensor(part, cpu) for part in parts(images, network))
+    made = torch.cat([decoded(network, network.encode(part)) for part in inputs])
     refuse_overflow(made)
     return made.numpy()
 
@@ -203,7 +214,7 @@ def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
     Those of huge codes may hold numbers that are not finite.
     """
     network.cpu().eval()
-    made = [network.decode(torch.from_numpy(part)) for part in parts(codes, network)]
+    made = [decoded(network, torch.from_numpy(part)) for part in parts(codes, network)]
     return torch.cat(made).numpy()
 
 
@@ -286,7 +297,7 @@ def measure(
         whole = network.encode(images)
         kept = slice(len(batch.paths))
         code = whole[kept]
-        errors = metrics.update(images[kept], network.decode(whole)[kept], code)
+        errors = metrics.update(images[kept], decoded(network, whole)[kept], code)
         refuse_overflow(code, errors)
         yield Measured(batch, errors.float().cpu().numpy())
 

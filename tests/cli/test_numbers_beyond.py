@@ -80,8 +80,12 @@ def test_a_model_that_overflows_draws_nothing(aectl, dense, scans, tmp_path):
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_codes_that_a_model_cannot_decode_are_left_out_and_named(aectl, tmp_path):
-    architecture = Architecture(ModelConfig(hidden=(2,), output_activation="linear"), (1, 8, 8))
+ACTIVATIONS = ["linear", "clamp", "sigmoid"]
+
+
+@pytest.mark.parametrize("output", ACTIVATIONS)
+def test_codes_that_a_model_cannot_decode_are_left_out_and_named(aectl, tmp_path, output):
+    architecture = Architecture(ModelConfig(hidden=(2,), output_activation=output), (1, 8, 8))
     network = architecture.build()
     with torch.no_grad():
         network.decoder.layers[0].weight.fill_(2)
@@ -101,3 +105,33 @@ def test_rows_of_any_size_are_scaled_to_length_one(size):
     found = Features(normalize="l2").of(torch.from_numpy(codes))
     wanted = np.array([[0.6, 0.8, 0], [0, 0, 0], [-1, 0, 0]])
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("output", ACTIVATIONS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["reconstruct", "--out", "t.png"],
+        ["eval", "--json"],
+        ["eval", "--per-image", "-"],
+        ["eval", "--report", "t.html"],
+    ],
+    ids=" ".join,
+)
+def test_an_overflow_that_the_output_activation_would_hide_is_told(
+    aectl, scans, tmp_path, output, command
+):
+    config = ModelConfig(hidden=(2,), output_activation=output, center=False)
+    architecture = Architecture(config, (1, 8, 8))
+    network = architecture.build()
+    with torch.no_grad():
+        for layer in (network.encoder.to_code, network.decoder.layers[0]):
+            layer.weight.fill_(1e36)  # times all pixels it is finite, times such a code it is not
+    model = tmp_path / "m.safetensors"
+    model_file.save(model, network, model_file.ModelCard(architecture))
+    verb, *options = command
+    inputs = ["--dataset", scans / "000.png"] if verb == "eval" else [scans / "000.png"]
+    done = aectl(verb, model, *inputs, *options)
+    assert done.status == 2
+    assert "the model's weights are too large: its output overflows" in done.err
+    assert not list(tmp_path.glob("t.*"))

@@ -92,3 +92,15 @@ def test_a_folder_whose_name_is_not_utf_8_is_trained_on(aectl, scans):
     assert (done.status, done.err) == (0, "")
     assert "file:photos%20%FF" in Path("one/config.toml").read_text()
     assert Path("one/report.html").read_text().count("photos")
+
+
+@pytest.mark.parametrize("kibibytes", [1_000_000, 2_000_000])
+def test_too_little_address_space_for_a_library_is_told_with_the_way_out(
+    dense, tmp_path, kibibytes
+):
+    done = shell(f"ulimit -v {kibibytes}; aectl encode {dense} digits --out t.csv", tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert "there is not enough memory to load what this command needs" in done.err
+    assert "ulimit -v" in done.err
+    assert "defect" not in done.err
+    assert left(tmp_path) == []
