@@ -46,7 +46,7 @@ class Config:
         Raises ConfigError, naming the option.
         """
         asked: dict[str, object] = {}
-        for layer in map(_coerced, (given, *beneath)):
+        for layer in map(coerced, (given, *beneath)):
             _refuse_two_widths(layer)
             asked = {**_still_of_use(layer, asked), **asked}
         values = _filled(asked)
@@ -189,7 +189,7 @@ def read_toml(path: Path) -> dict[str, object]:
         if key not in known:
             raise ConfigError(f"{path}: no option '{key}'{options.near_miss(key, known)}")
     try:
-        return _coerced({known[key]: value for key, value in read.items()})
+        return coerced({known[key]: value for key, value in read.items()})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
@@ -213,8 +213,8 @@ def _section(name: str) -> str:
     )
 
 
-def _coerced(given: Mapping[str, object]) -> dict[str, object]:
-    """The options in the types of their fields, shorthands written out."""
+def coerced(given: Mapping[str, object]) -> dict[str, object]:
+    """The options in the types of their fields, shorthands written out. Raises ConfigError."""
     result: dict[str, object] = {}
     for name, value in given.items():
         if name in SHORTHAND:

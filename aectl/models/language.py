@@ -16,6 +16,15 @@ DROPOUT = 0.3
 """Part of the vectors that a language model does not see in training."""
 
 
+def drawn_normal(*shape: int, over: float = 1.0) -> Tensor:
+    """A tensor drawn from the standard normal distribution, and divided by `over`.
+
+    On the meta device nothing is computed: that would load torch._dynamo, which takes seconds.
+    """
+    values = torch.empty(shape)
+    return values if values.is_meta else values.normal_().div_(over)
+
+
 class Embedding(nn.Module):
     """The vectors of all tokens, by which they are read and, the same ones, by which they are
     predicted (Press & Wolf 2017, tied weights): rows of `weight`, (vocabulary, width).
@@ -23,7 +32,7 @@ class Embedding(nn.Module):
 
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(vocabulary, width) / math.sqrt(width))
+        self.weight = nn.Parameter(drawn_normal(vocabulary, width, over=math.sqrt(width)))
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def forward(self, tokens: Tensor) -> Tensor:

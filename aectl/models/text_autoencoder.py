@@ -14,6 +14,7 @@ from aectl.models.language import (
     LanguageModel,
     Reader,
     Writer,
+    drawn_normal,
     lengths_of,
     shifted,
     with_end,
@@ -55,7 +56,7 @@ class VectorEncoder(nn.Module):
         self.embedding = embedding
         self.reader = Reader(embedding.weight.shape[1], units)
         self.to_code = nn.Linear(2 * units, code_size)
-        self.places = nn.Parameter(torch.randn(length, code_size))
+        self.places = nn.Parameter(drawn_normal(length, code_size))
         self.code = code
         self.code_size = code_size
 
@@ -144,7 +145,7 @@ class ThroughVector(nn.Module):
         self.length = length
         embedding = Embedding(vocabulary, _width(units))
         self.encoder = VectorEncoder(embedding, length, units, code_size, code)
-        self.places = nn.Parameter(torch.randn(length + 1, code_size))
+        self.places = nn.Parameter(drawn_normal(length + 1, code_size))
         self.writer = Writer(embedding, code_size, units)
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aectl.config.configuration import OPTIONS, Config
+from aectl.config.configuration import OPTIONS, Config, coerced
 from aectl.config.declaration import flag
 from aectl.config.decoding import Decoding, OnRemark
 from aectl.config.kinds import TEXT, WITH_A_CODE, encoding
@@ -83,7 +83,7 @@ def prepare(
     Where no dataset was asked for and MNIST cannot be had, the bundled digits stand in. Raises
     ConfigError, DataError or ModelFileError.
     """
-    asked = {**file, **given}
+    asked = {**coerced(file), **coerced(given)}
     settled = _settled_by_models(asked)
     layout = _layout({**settled, **asked})
     settled |= _settled_by_layout(layout, {**settled, **asked})

@@ -30,7 +30,9 @@ def images(count, seed=0, side=6):
 def inspected(network, shown, size=64):
     metrics = ReconstructionMetrics(network.active_above)
     inspection = Inspection(network)
-    for measured in inference.measure(network, in_memory(shown, size), CPU, metrics):
+    for measured in inference.measure(
+        network, in_memory(shown, size), inference.on_device(network, CPU), metrics
+    ):
         inspection.add(measured)
     return inspection.findings(metrics)
 
@@ -165,7 +167,9 @@ def test_the_mistakes_of_a_classifier_are_those_of_its_confusion():
     shown = images(40)
     metrics, inspection = ClassificationMetrics(3), Inspection(network, shown.classes)
     batches = in_memory(shown, 16)
-    for measured in inference.measure_labels(network, batches, CPU, metrics, shown.classes):
+    for measured in inference.measure_labels(
+        network, batches, inference.on_device(network, CPU), metrics, shown.classes
+    ):
         inspection.add(measured)
     findings = inspection.findings()
     confusion = np.array(metrics.result()["confusion"])
@@ -244,8 +248,8 @@ def test_large_filters_are_made_smaller_as_pillow_makes_them(network):
 MEASURE = """
 import resource
 import numpy as np, torch
-from aectl.filters import filters_of
-from aectl.models import ConvAutoencoder
+from aectl.inference.filters import filters_of
+from aectl.models.networks import ConvAutoencoder
 network = ConvAutoencoder((3, 512, 512), [2, 2, 2, 2, 32])
 network.one_at_a_time = True
 images = np.random.default_rng(0).integers(0, 256, (1, 3, 512, 512), dtype=np.uint8)

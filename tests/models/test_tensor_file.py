@@ -78,7 +78,7 @@ MEASURE = """
 import resource, sys
 from pathlib import Path
 import torch
-from aectl import tensor_file
+from aectl.models import tensor_file
 tensors = {str(n): torch.zeros(8 << 20) for n in range(8)}  # 256 MiB
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 tensor_file.write(Path(sys.argv[1]), tensors, {})
