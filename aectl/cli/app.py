@@ -1,4 +1,4 @@
-"""The commands, and the one place where an exception becomes a message and an exit status."""
+"""The commands, and the place where exceptions become messages and exit statuses."""
 
 import contextlib
 import functools
@@ -31,27 +31,27 @@ app = typer.Typer(
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train autoencoders and put them to work: one command trains, one file is the model.",
+    help="Train autoencoders and use them: one command trains, and the model is one file.",
 )
 FIRST_STEPS = """\
-aectl trains autoencoders and puts them to work. Three commands to start with:
+aectl trains autoencoders and uses them. Three commands to start with:
 
-  aectl train --sparse --rho 0.05 --out first     trains a first one; first/report.html shows it
-  aectl eval first --pca                          its error, beside that of PCA
-  aectl encode first --out codes.csv              the features of images, a row an image
+  aectl train --sparse --rho 0.05 --out first     trains a model; first/report.html shows it
+  aectl eval first --pca                          its error, compared with PCA
+  aectl encode first --out codes.csv              features of images, one row per image
 
-A folder of your own images: aectl train --dataset FOLDER.
-All commands: aectl --help. The options of one, with an example: aectl train --help.
+To train on your own images: aectl train --dataset FOLDER.
+All commands: aectl --help. Options of a command, with an example: aectl train --help.
 """
 DRAIN_SECONDS, LONGEST_DRAIN_SECONDS = 0.5, 3.0
 OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
-"""What Python, NumPy and torch raise."""
+"""Names of the exceptions that Python, NumPy and torch raise."""
 
 NO_ADDRESS_SPACE = (
     "failed to map segment", "cannot allocate memory", "can't start new thread", "bad_alloc",
 )  # fmt: skip
-"""What the system says where a library or a thread finds no room, as in a process whose address
-space is limited; in lower case."""
+"""Parts of the system's messages, in lower case, if a library or a thread does not fit into the
+address space of the process."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -76,11 +76,11 @@ def _options(
 
 def main() -> int:
     """Runs `aectl`; returns its exit status."""
-    # Threads that spin for long while they wait make torch a hundred times slower as soon as any
-    # other process wants one of the cores. GNU's OpenMP reads this when torch is loaded.
+    # Threads that spin for a long time while they wait make torch a hundred times slower as soon as
+    # another process needs one of the cores. GNU's OpenMP reads this when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "30000")
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # it was closed when we were started
+        if getattr(sys, name) is None:  # it was closed when the process started
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     try:
         status = app(standalone_mode=False)
@@ -98,7 +98,7 @@ def main() -> int:
 
 
 def program() -> NoReturn:
-    """Runs `aectl` and ends the process at once: torch takes half a second to tidy up."""
+    """Runs `aectl` and ends the process at once, because torch takes half a second to clean up."""
     handle()
     status = main()
     for stream in (sys.stdout, sys.stderr):
@@ -108,7 +108,7 @@ def program() -> NoReturn:
 
 
 def explained(command: Callable[..., int]) -> Callable[..., int]:
-    """The command, with every exception turned into a message and an exit status."""
+    """Wraps a command, so that each exception becomes a message and an exit status."""
 
     @functools.wraps(command)
     def run(*arguments: Any, **values: Any) -> int:
@@ -133,7 +133,7 @@ def explained(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _notes(error: BaseException) -> list[str]:
-    """What was added to an exception on its way: what is kept, and how to go on."""
+    """The notes added to an exception: the saved state, and how to continue."""
     return list(getattr(error, "__notes__", []))
 
 
@@ -143,7 +143,7 @@ def _message(error: Exception) -> str:
     said = " ".join(str(error).split())[:300]
     if type(error).__name__ in OUT_OF_MEMORY or "can't allocate memory" in said:
         return (
-            "there is not enough memory; a smaller --hidden, --size or --batch-size takes less"
+            "there is not enough memory; a smaller --hidden, --size or --batch-size needs less"
             + (f" ({said})" if said else "")
         )
     if any(phrase in said.lower() for phrase in NO_ADDRESS_SPACE):
@@ -166,10 +166,10 @@ def _fail(message: str, status: int) -> int:
 
 
 def _close_pipe(paths_on_stdin: bool) -> int:
-    """Whoever read stdout has seen enough: that is no failure, neither here nor upstream.
+    """Ends quietly after the reader of stdout closed the pipe; this is not an error.
 
-    What a `find` before us in the pipe still has to say is read for a moment, so that it need
-    not end on a broken pipe either.
+    The rest of stdin is read for a short time, so that a `find` before `aectl` in the pipe does not
+    fail on a broken pipe either.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not paths_on_stdin:

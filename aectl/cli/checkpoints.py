@@ -1,4 +1,4 @@
-"""When the state of a training is kept, and what its end says of it."""
+"""Times at which the state of a training is saved, and the message about it when training ends."""
 
 import contextlib
 import shlex
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from aectl.training.state import Session
 
 SECONDS = 300.0
-"""After so long the state is kept in the middle of an epoch too."""
+"""Seconds after which the state is saved in the middle of an epoch, too."""
 
 SHARE = 1 / 20
-"""So much of the time, at most, goes into keeping it."""
+"""Maximum fraction of the time that is spent on saving."""
 
 
 class Checkpoints:
-    """Keeps the state of a run in its folder: at its start, after epochs and, in long ones, within.
+    """Saves the state of a run in its folder: at the start, after epochs, and during long epochs.
 
-    `session` is the command that the run belongs to. With the state after an epoch goes what
-    `publish` writes of the run. Unless the run itself `goes_on` from what was kept there, that is
-    of an earlier run, and removed.
+    `session` is the command that the run belongs to. After an epoch, `publish` is called to write
+    the run's other files. A state that is already in the folder is removed, unless the run
+    continues from it (`goes_on`).
     """
 
     def __init__(
@@ -44,10 +44,9 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Whatever ends the block early is told what is kept, and how to go on.
+        """Adds a note to an exception in the block: the saved state, and how to continue.
 
-        Of a training that failed in its first epoch nothing is kept, unless it began with what was
-        kept.
+        If training fails in its first epoch, no state is kept, unless training was continued.
         """
         from aectl.training import checkpoint
 
@@ -70,11 +69,11 @@ class Checkpoints:
             raise
 
     def after(self, run: "Run", event: "Progress | Epoch", urgent: bool) -> bool:
-        """Keeps the state after an event of `run.epochs()`, where it is time or `urgent`, and at
-        the end of training.
+        """Saves the state after an event of `run.epochs()`, if it is time or `urgent`, and at the
+        end of training.
 
-        Returns whether it did. Raises OutputError, or DivergedError where the weights are no
-        finite numbers.
+        Returns whether the state was saved. Raises OutputError, or DivergedError if weights are not
+        finite.
         """
         from aectl.training import checkpoint
         from aectl.training.run import Epoch
@@ -98,7 +97,7 @@ class Checkpoints:
         return True
 
     def finish(self) -> None:
-        """Keeps the last state as that of a training that is over. Raises OutputError."""
+        """Marks the last state as that of a finished training. Raises OutputError."""
         from aectl.training import checkpoint
 
         checkpoint.finish(self._folder)

@@ -1,4 +1,4 @@
-"""`aectl classify`: a table of predicted labels, a row an input."""
+"""`aectl classify`: a table of predicted labels, one row per input."""
 
 from typing import Annotated
 
@@ -14,7 +14,10 @@ def classify(
     model: options.Model,
     inputs: options.Input = None,
     top_k: Annotated[
-        int, typer.Option(metavar="N", help="So many classes, the likeliest first.", min=1)
+        int,
+        typer.Option(
+            metavar="N", help="Number of classes per row, the most probable first.", min=1
+        ),
     ] = 1,
     label_from_folder: options.LabelFromFolder = False,
     relative_to: options.RelativeTo = None,

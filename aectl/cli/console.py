@@ -32,7 +32,7 @@ RATE_SECONDS = 1.0
 
 
 class Console(Progress):
-    """Messages to stderr, as many as the user wants."""
+    """Messages and progress on stderr."""
 
     def __init__(self, quiet: bool, plain: bool = False) -> None:
         self.quiet, self.plain = quiet, plain
@@ -46,7 +46,7 @@ class Console(Progress):
             complain(message)
 
     def warning(self, message: str) -> None:
-        """Prints that the result is probably wrong, also with --quiet."""
+        """Prints, also with --quiet, that the result is probably wrong."""
         complain(f"warning: {message}")
 
     @property
@@ -58,7 +58,7 @@ class Console(Progress):
     def counted(
         self, results: Iterable[Counted], what: str, noun: str = "images", total: int | None = None
     ) -> Iterator[Counted]:
-        """The same results; shows a live count on a terminal, and elsewhere occasional lines."""
+        """Yields the results, and shows a live count on a terminal, elsewhere occasional lines."""
         left, count, began = TimeLeft(), 0, time.monotonic()
         said = f"{{:,}} of {total:,} {noun}" if total else f"{{:,}} {noun}"
         with self._shown(what) as show:
@@ -72,7 +72,9 @@ class Console(Progress):
 
     @contextlib.contextmanager
     def _shown(self, what: str) -> Iterator[Callable[[str], None]]:
-        """Shows the texts passed to it: live on a terminal, elsewhere as occasional lines."""
+        """Gives a function that shows progress: live on a terminal, elsewhere as occasional
+        lines.
+        """
         if not self.interactive:
             last = time.monotonic()
 
@@ -97,7 +99,7 @@ class Console(Progress):
             yield lambda said: bar.update(task, said=said)
 
     def awaited(self, work: Callable[[], Made], what: str) -> Made:
-        """The result of `work`; shows the time it takes, elsewhere than on a terminal as a line."""
+        """The result of `work`; shows the elapsed time meanwhile."""
         with self._shown(what) as self._show:
             return super().awaited(work, what)
 
@@ -203,9 +205,9 @@ class Outcome:
 
 
 def complain(message: str) -> None:
-    """Writes lines to stderr; that nobody reads them there stops no run.
+    """Writes lines to stderr; a closed stderr does not stop the run.
 
-    Characters that would steer the terminal, as a file's name may hold them, are spelt out.
+    Control characters, which the name of a file may contain, are escaped.
     """
     with contextlib.suppress(OSError):
         print(*map(spelt_out, message.split("\n")), sep="\n", file=sys.stderr, flush=True)

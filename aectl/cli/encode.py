@@ -1,4 +1,4 @@
-"""`aectl encode`: a table of features, a row an input."""
+"""`aectl encode`: a table of features, one row per input."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ def encode(
         typer.Option(
             "--layer",
             metavar="N",
-            help="What the Nth layer of the encoder gives.",
+            help="Write the output of the Nth layer of the encoder.",
             min=1,
             show_default="the last, the code",
         ),
@@ -29,14 +29,16 @@ def encode(
     ] = "none",
     dtype: Annotated[
         Literal["float32", "float16"],
-        typer.Option("--dtype", help="The numbers' type: float16 is half as large and coarser."),
+        typer.Option(
+            "--dtype", help="Number format; float16 takes half the space and is less precise."
+        ),
     ] = "float32",
     layout: Annotated[
         Literal["columns", "vector", "sparse"],
         typer.Option(
             "--layout",
-            help="A column a feature; or one column with a vector; or two with the indices and "
-            "the values of the units that are not 0.",
+            help="columns: one column per feature; vector: one column with a vector; sparse: two "
+            "columns with the indices and the values of the units that are not 0.",
         ),
     ] = "columns",
     label_from_folder: options.LabelFromFolder = False,
@@ -45,8 +47,8 @@ def encode(
     out: options.Out = None,
     resume: options.Resume = False,
 ) -> int:
-    """Write the code of each image or line of text: a table with its path, its label where known,
-    and f0 ... fN.
+    """Write the code of each image or line of text: a table of paths, labels where known, and
+    features f0 ... fN.
 
     Example: find photos -name '*.jpg' | aectl encode runs/mnist-autoencoder-1 - > features.csv
     """

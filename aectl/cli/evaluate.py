@@ -1,4 +1,4 @@
-"""`aectl eval`: the error report of one model or several."""
+"""`aectl eval`: the metrics of one or several models."""
 
 import collections
 import contextlib
@@ -32,7 +32,7 @@ CLASSES_NAMED = 10
 
 Models = Annotated[
     list[Path],
-    typer.Argument(metavar="MODEL", help="Model files or run folders, side by side."),
+    typer.Argument(metavar="MODEL", help="Model files or run folders to compare."),
 ]
 
 
@@ -45,35 +45,43 @@ def evaluate(
         typer.Option(
             "--dataset",
             metavar="INPUT",
-            help="A dataset, file, folder or - as for INPUT; may be given several times.",
-            show_default="the test split of what the model was trained on",
+            help="Inputs to measure on: a dataset, file, folder or -, as INPUT of the other "
+            "commands; may be given several times.",
+            show_default="the test split of the training dataset",
         ),
     ] = None,
     probe: Annotated[
         bool,
         typer.Option(
             "--probe",
-            help="Error of a linear classifier on the features, trained on the train split.",
+            help="Report the error of a linear classifier on the features, trained on the train "
+            "split.",
         ),
     ] = False,
     pca: Annotated[
         bool,
         typer.Option(
-            "--pca", help="Error of PCA with as many components, fitted on the train split."
+            "--pca",
+            help="Report the error of PCA with as many components as the code has units, fitted on "
+            "the train split.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, an object a model.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, a row a model.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, one object per model.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")] = False,
     per_image: Annotated[
         Path | None,
         typer.Option(
             "--per-image",
             metavar="FILE",
             help="Write a table with the mse of each image, or the token_accuracy of each text; "
-            "- is CSV on stdout, and the metrics go to stderr.",
+            "with -, CSV on stdout, and the metrics on stderr.",
         ),
     ] = None,
-    sort: Annotated[bool, typer.Option("--sort", help="--per-image: the worst first.")] = False,
+    sort: Annotated[
+        bool, typer.Option("--sort", help="With --per-image: the worst inputs first.")
+    ] = False,
     report_file: Annotated[
         Path | None,
         typer.Option(
@@ -84,25 +92,25 @@ def evaluate(
         Literal["pca", "tsne", "umap"],
         typer.Option(
             "--map",
-            help="--report: lay the codes out by this too; tsne takes seconds, umap needs"
-            " umap-learn.",
+            help="With --report: also draw a map of the codes by this method; tsne takes seconds, "
+            "umap needs umap-learn.",
         ),
     ] = "pca",
     skip_unknown: Annotated[
         bool,
         typer.Option(
             "--skip-unknown",
-            help="For a classifier, leave out inputs of classes that it does not know; the report "
-            "shows their number as unknown.",
+            help="For a classifier, leave out inputs of classes that it was not trained on; their "
+            "number is reported as unknown.",
         ),
     ] = False,
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,
 ) -> int:
-    """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier; of
-    text, how much of it comes back.
+    """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier; for
+    text, the accuracy of reconstructed tokens.
 
-    Models that differ by their seed alone are shown as mean and standard deviation.
+    Models that differ only in their seed are shown as mean and standard deviation.
 
     Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
@@ -148,7 +156,7 @@ def evaluate(
 
 
 def _tell_what_is_fitted(console: Console, evaluation: "Evaluation", told: set[str]) -> None:
-    """Prints on what the baselines are fitted, unless that is in `told`, and adds it there."""
+    """Prints the data that the baselines are fitted on, unless it is in `told`; adds it there."""
     asked = [
         name for name, given in (("PCA", evaluation.pca), ("the probe", evaluation.probe)) if given
     ]
@@ -160,7 +168,9 @@ def _tell_what_is_fitted(console: Console, evaluation: "Evaluation", told: set[s
 def _check_kinds(cards: "Sequence[ModelCard]", per_image: Path | None, skip_unknown: bool) -> None:
     """Raises ConfigError for options that have no effect with the models."""
     if per_image and cards[0].classes:
-        raise ConfigError("--per-image measures autoencoders; aectl classify gives a row an input")
+        raise ConfigError(
+            "--per-image measures autoencoders; aectl classify writes one row per input"
+        )
     if skip_unknown and not any(card.classes for card in cards):
         raise ConfigError("--skip-unknown has no effect without a classifier; leave it out")
     if len({card.architecture.modality for card in cards}) > 1:
@@ -170,7 +180,7 @@ def _check_kinds(cards: "Sequence[ModelCard]", per_image: Path | None, skip_unkn
 def _measured(
     session: Session, evaluation: "Evaluation", per_input: Path | None, sort: bool, inspected: bool
 ) -> "Inspection | None":
-    """Measures all inputs, and writes the table of `per_input`; gathers what a page shows."""
+    """Measures all inputs, and writes the table `per_input`; collects the contents of a report."""
     from aectl.inference.inspection import Inspection
     from aectl.outputs.formats import Rows
 
@@ -206,7 +216,7 @@ def _show(
     as_csv: bool,
     per_image: Path | None,
 ) -> None:
-    """Writes the metrics to stdout, or to stderr where a table stands there."""
+    """Writes the metrics to stdout, or to stderr if a table is written to stdout."""
     from aectl.cli.side_by_side import to_table
     from aectl.outputs import metrics_table
 
@@ -229,11 +239,11 @@ def _show(
 
 
 NAN = {"precision": "that are never predicted", "recall": "of which there are no inputs"}
-"""The metrics of each class that may not be defined, and for which classes."""
+"""Metrics of a class that may be undefined, and the classes for which they are."""
 
 
 def _tell_of_nan(console: Console, results: list[dict[str, Any]]) -> None:
-    """Says for which classes a metric of each class is not defined, once for all models."""
+    """Prints the classes for which a metric is undefined, once for all models."""
     for metric, which in NAN.items():
         undefined = {
             name: None
@@ -267,7 +277,7 @@ def _check(
     as_json_or_csv: list[bool],
     twice: bool,
 ) -> None:
-    """Raises ConfigError for options that do not go together."""
+    """Raises ConfigError for options that cannot be combined."""
     if all(as_json_or_csv):
         raise ConfigError("give either --json or --csv, not both")
     if per_image and on_stdout(per_image) is None and any(as_json_or_csv):
@@ -283,10 +293,10 @@ def _check(
 
 
 def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
-    """Raises ConfigError or OutputError where no page could be written."""
+    """Raises ConfigError or OutputError if the report could not be written."""
     if path is None:
         if map_by != "pca":
-            raise ConfigError("--map draws in the page of --report; name one")
+            raise ConfigError("--map needs --report FILE, the page that it draws in")
         return
     if path.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{path}: the page is a .html file")
@@ -294,7 +304,7 @@ def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
 
 
 def _grouped(cards: "Sequence[ModelCard]", results: list[dict[str, Any]]) -> "list[Group]":
-    """Results of models whose options differ by the seed alone, together."""
+    """Groups the results of models whose options differ only in the seed."""
     from aectl.outputs.metrics_table import Group
 
     groups: dict[str, dict[object, dict[str, Any]]] = {}
@@ -302,7 +312,7 @@ def _grouped(cards: "Sequence[ModelCard]", results: list[dict[str, Any]]) -> "li
         trained = dict(card.options)
         seed = trained.pop("seed", None)
         alike = groups.setdefault(repr(sorted(trained.items())), {})
-        if seed in alike:  # the same training again is no further seed
+        if seed in alike:  # a repeated training is not a further seed
             alike = groups.setdefault(f"model {number}", {})
         alike[seed] = result
     return [

@@ -1,4 +1,4 @@
-"""`aectl info`: what is in a model file."""
+"""`aectl info`: the contents of a model file."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from aectl.models import model_file
 
 def info(
     model: options.Model,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     verify: Annotated[
         bool,
         typer.Option(
@@ -24,7 +24,7 @@ def info(
     ] = False,
     debug: options.Debug = False,
 ) -> int:
-    """Show what a model is, what it was trained on and how.
+    """Show a model's architecture, its training data and its options.
 
     Example: aectl info runs/mnist-autoencoder-1
     """

@@ -1,4 +1,4 @@
-"""The options that several commands share, and those of `train`, made from the config's fields."""
+"""Options shared by several commands, and the options of `train`, made from the config's fields."""
 
 import dataclasses
 import functools
@@ -27,9 +27,9 @@ Input = Annotated[
     typer.Argument(
         metavar="INPUT",
         help="Datasets (mnist, mnist:train), image files, folders, tar and zip archives, or - for "
-        "paths on stdin. Of a model of text: files and folders of text, a line a text, or - for "
-        "lines on stdin. "
-        "Without one: the test split of the dataset that the model was trained on.",
+        "paths on stdin. For a model of text: files and folders of text, in which each line is one "
+        "text, or - for lines on stdin. "
+        "Without INPUT: the test split of the dataset that the model was trained on.",
         show_default=False,
     ),
 ]
@@ -40,7 +40,8 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out", "-o", metavar="FILE",
-        help="Write to this file; its ending (.csv .csv.gz .jsonl .parquet .npz) is the format.",
+        help="Write to this file; its extension (.csv .csv.gz .jsonl .parquet .npz) sets the "
+        "format.",
         show_default="CSV on stdout",
     ),
 ]  # fmt: skip
@@ -48,7 +49,7 @@ MaxPixels = Annotated[
     int,
     typer.Option(
         "--max-pixels", metavar="N", min=1,
-        help="Maximum number of pixels of an image file; larger ones are left out.",
+        help="Maximum number of pixels of an image file; larger images are left out.",
         rich_help_panel=READ,
     ),
 ]  # fmt: skip
@@ -56,36 +57,36 @@ Truncated = Annotated[
     Literal["refuse", "keep"],
     typer.Option(
         "--truncated",
-        help="Truncated JPEGs: leave them out, or read them as far as they go and mark them in a "
+        help="Truncated JPEGs: leave them out, or use the readable part and mark them in the "
         "column truncated.",
         rich_help_panel=READ,
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what exists.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")]
 Errors = Annotated[
     Path | None,
     typer.Option(
-        "--errors", metavar="FILE", help="Write the inputs that could not be read to this CSV file."
+        "--errors", metavar="FILE", help="List the inputs that could not be read in this CSV file."
     ),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Stop at the first input that cannot be read.")
 ]
-FOUND = "Which files, and what the table calls them"
+FOUND = "Which files are read, and their names in the table"
 Ext = Annotated[
     str | None,
     typer.Option(
         "--ext", metavar="NAME,...",
-        help="Of a folder or an archive, take the files with these endings, such as png,jpg.",
-        show_default="those of images; of text, txt and tsv", rich_help_panel=FOUND,
+        help="In a folder or an archive, use the files with these extensions, such as png,jpg.",
+        show_default="those of images; for text, txt and tsv", rich_help_panel=FOUND,
     ),
 ]  # fmt: skip
 Include = Annotated[
     list[str] | None,
     typer.Option(
         "--include", metavar="PATTERN",
-        help="Of a folder or an archive, take the files that match, whatever their endings, such "
-        "as 'scan-*' or 'left/*.dat'; may be given several times.",
+        help="In a folder or an archive, use the files that match this pattern, such as 'scan-*' "
+        "or 'left/*.dat', whatever their extension; may be given several times.",
         show_default=False, rich_help_panel=FOUND,
     ),
 ]  # fmt: skip
@@ -93,8 +94,8 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(
         "--exclude", metavar="PATTERN",
-        help="Of a folder or an archive, pass over the files and folders that match; may be given "
-        "several times.",
+        help="In a folder or an archive, skip the files and folders that match this pattern; may "
+        "be given several times.",
         show_default=False, rich_help_panel=FOUND,
     ),
 ]  # fmt: skip
@@ -102,7 +103,7 @@ RelativeTo = Annotated[
     str | None,
     typer.Option(
         "--relative-to", metavar="DIR",
-        help="Write paths as they lead on from this folder.",
+        help="Write paths relative to this folder.",
         show_default="as given or found", rich_help_panel=FOUND,
     ),
 ]  # fmt: skip
@@ -113,16 +114,14 @@ LabelFromFolder = Annotated[
     bool,
     typer.Option(
         "--label-from-folder",
-        help="Write as label the sub-folder of the folder or archive in which an image, or a file "
-        "of text, lies; of one that lies in no sub-folder, the folder.",
+        help="Write the name of an input's sub-folder, in the folder or archive, as its label; for "
+        "inputs in no sub-folder, the name of the folder.",
         rich_help_panel=FOUND,
     ),
 ]
 Resume = Annotated[
     bool,
-    typer.Option(
-        "--resume", help="Go on with the table of --out where an interrupted run stopped."
-    ),
+    typer.Option("--resume", help="Continue the table of --out where an interrupted run stopped."),
 ]
 DataDir = Annotated[
     Path | None,
@@ -130,27 +129,27 @@ DataDir = Annotated[
         "--data-dir",
         metavar="DIR",
         envvar="AECTL_DATA_DIR",
-        help="Folder of the named datasets; those of images in torchvision's layout.",
+        help="Folder of the named datasets; image datasets are in torchvision's layout.",
         show_default="the user's cache",
         rich_help_panel=RUN,
     ),
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"],
-    typer.Option("--device", help="Where the network runs.", rich_help_panel=RUN),
+    typer.Option("--device", help="Device that the network runs on.", rich_help_panel=RUN),
 ]
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        "--batch-size", metavar="N", help="Images, or texts, at a time.", min=1,
-        show_default="256, fewer where they are large", rich_help_panel=RUN,
+        "--batch-size", metavar="N", help="Number of images, or lines of text, per batch.", min=1,
+        show_default="256, fewer for large inputs", rich_help_panel=RUN,
     ),
 ]  # fmt: skip
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", metavar="N", help="Processes that decode image files.", min=1, max=1024,
-        show_default="one a core", rich_help_panel=RUN,
+        "--workers", metavar="N", help="Number of processes that decode image files.", min=1,
+        max=1024, show_default="one per core", rich_help_panel=RUN,
     ),
 ]  # fmt: skip
 Threads = Annotated[
@@ -158,9 +157,9 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         metavar="N",
-        help="CPU threads of torch.",
+        help="Number of CPU threads of torch.",
         min=1,
-        show_default="all in training, one else",
+        show_default="all in training, otherwise one",
         rich_help_panel=RUN,
     ),
 ]
@@ -173,7 +172,7 @@ Quiet = Annotated[
 Plain = Annotated[
     bool,
     typer.Option(
-        "--plain", help="Plain lines on stderr, as in a pipe, also on a terminal.",
+        "--plain", help="Print plain lines on stderr, as in a pipe, also on a terminal.",
         rich_help_panel=RUN,
     ),
 ]  # fmt: skip
@@ -218,9 +217,9 @@ class Common:
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, of which the second value would silently win.
+    """A command that refuses an option given twice, instead of silently using the second value.
 
-    Of a switch, such as --quiet, the last one counts, as everywhere.
+    For a switch, such as --quiet, the last one counts.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -235,16 +234,16 @@ class Command(TyperCommand):
 
 
 def with_common_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Gives a command the common options; its first parameter receives them."""
+    """Adds the common options to a command; its first parameter receives them."""
     fields = dataclasses.fields(Common)
     made = [_keyword(field.name, field.type, field.default) for field in fields]
     return _with_parameters(command, made, lambda given: Common(**given), at_end=True)
 
 
 def with_config_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Gives a command an option for each field of the config.
+    """Adds an option to a command for each field of the config.
 
-    The command's first parameter receives those that the user gave, by name.
+    The command's first parameter receives the options that the user gave, by name.
     """
     return _with_parameters(
         command,
@@ -259,7 +258,7 @@ def _with_parameters(
     gather: Callable[[dict[str, Any]], object],
     at_end: bool = False,
 ) -> Callable[..., int]:
-    """The command with the parameters that were `made` in place of its first one."""
+    """The command, with its first parameter replaced by the generated ones (`made`)."""
     own = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for parameter in list(inspect.signature(command, eval_str=True).parameters.values())[1:]
@@ -320,7 +319,7 @@ def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Paramet
 
 
 def _help(field: Any) -> str:
-    """The option's sentence, what is allowed, and the default."""
+    """The option's help sentence, its range and its default."""
     known = options.declared(field)
     parts = [known.help]
     choices = [str(choice) for choice in known.choices]

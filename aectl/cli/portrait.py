@@ -1,4 +1,4 @@
-"""A model's part of a report page: what it is, what it was measured to do, how it was trained."""
+"""A model's section of a report page: its description, its metrics and its training."""
 
 import contextlib
 import csv
@@ -35,11 +35,11 @@ FACTS = {
     "finished": "finished",
     "data_sha256": "data, SHA-256",
 }
-"""What a model's card says of its training, and what the page calls it."""
+"""Facts about the training in a model's card, and their titles on the page."""
 
 
 def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str:
-    """The page of a run that is over, measured on images that it has not learnt from, if any."""
+    """The page of a finished run, measured on images that it was not trained on, if any."""
     from aectl.data.inputs import in_memory
     from aectl.inference import apply as inference
     from aectl.inference.inspection import Inspection
@@ -58,7 +58,7 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
 
 
 def _unseen(run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":
-    """The test split of a dataset, or the images held out, or else those of the training."""
+    """The test split of a dataset, else the held-out images, else the training images."""
     from aectl.data.images import datasets
 
     word = run.config.data.dataset
@@ -67,7 +67,7 @@ def _unseen(run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":
             test = datasets.load(word.partition(":")[0], data_dir, download=False)
             return test.fitted(run.data.shape), test.name
     if len(run.held_out):
-        return run.data.part(run.held_out), f"{word}, held out of the training"
+        return run.data.part(run.held_out), f"{word}, held out from training"
     return run.data, f"{word}, on which it was trained"
 
 
@@ -77,7 +77,7 @@ def of_evaluation(
     metrics: Sequence[Mapping[str, float]],
     methods: Sequence[str],
 ) -> "Portrait":
-    """What a page shows of a model that has been measured on the inputs of a command."""
+    """A model's section of a page, measured on the inputs of a command."""
     use = evaluation.use
     named = " ".join(map(use.stream.called, use.stream.words))
     return portrait(str(use.path), named, evaluation.measurement, inspection, metrics, methods)
@@ -91,7 +91,7 @@ def portrait(
     metrics: Sequence[Mapping[str, float]],
     methods: Sequence[str] = (),
 ) -> "Portrait":
-    """What a page shows of a model that has been measured and looked into."""
+    """A model's section of a page, from its metrics and its inspection."""
     from aectl.inference.metrics import ReconstructionMetrics
     from aectl.outputs.page import Portrait
 
@@ -116,7 +116,7 @@ def portrait(
 
 
 def facts(card: "ModelCard") -> dict[str, str]:
-    """What a model is and how it came about, a line each."""
+    """Titles and texts of the facts about a model and its training."""
     said, options = card.training, card.options
     channels, height, width = card.shape
     network = card.architecture
@@ -137,7 +137,7 @@ def facts(card: "ModelCard") -> dict[str, str]:
 
 
 def command(asked: Mapping[str, Any]) -> str:
-    """`aectl train` with these options, as a shell takes it."""
+    """`aectl train` with these options, quoted for a shell."""
     words = ["aectl", "train"]
     for name, value in asked.items():
         if isinstance(value, bool):
@@ -151,7 +151,7 @@ def command(asked: Mapping[str, Any]) -> str:
 
 
 def metrics_beside(model: Path) -> list[dict[str, float]]:
-    """The rows of the `metrics.csv` in a model's folder; none where it is not one of ours."""
+    """The rows of the `metrics.csv` in a model's folder; none if it is absent or not readable."""
     path = model_file.resolve(model).with_name(run_files.METRICS)
     try:
         with io.TextIOWrapper(opened(path), encoding="utf-8", newline="") as file:

@@ -6,7 +6,8 @@ from aectl.config.recipes import RECIPES, Recipe
 
 
 def recipes(debug: options.Debug = False) -> int:
-    """List the recipes of `aectl train --recipe`: what each reproduces, its figure and its time.
+    """List the recipes of `aectl train --recipe`: the published result, the reproduced one and the
+    training time.
 
     Example: aectl train --recipe deep-30
     """

@@ -1,4 +1,4 @@
-"""`aectl reconstruct`: images beside what a model makes of them, and walks through its codes."""
+"""`aectl reconstruct`: images beside their reconstructions, and images decoded from codes."""
 
 import math
 import sys
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PICTURED, WALKED = 40, 5
 PICTURED_BYTES = 1 << 26
-"""Of the images in a picture, unless --count says how many."""
+"""Maximum number, and bytes, of the images in a picture if --count is not given."""
 RANGED = 1000
 DEFAULT_OUT = Path("reconstructions.png")
 TITLE = "original above, reconstruction below, and the mean squared error"
@@ -49,7 +49,7 @@ def reconstruct(
             "--out",
             "-o",
             metavar="FILE",
-            help="The picture, a .png file; of texts, a table.",
+            help="File of the picture (.png); for text, of a table.",
             show_default=str(DEFAULT_OUT),
         ),
     ] = None,
@@ -57,16 +57,16 @@ def reconstruct(
         int | None,
         typer.Option(
             metavar="N",
-            help="Show the first so many images, or texts.",
+            help="Number of images, or lines of text, to show.",
             min=1,
             max=1000,
-            show_default="40, fewer of large images; 5 with --traverse; all with --each, or text",
+            show_default="40, fewer for large images; 5 with --traverse; all with --each, or text",
         ),
     ] = None,
     separate: Annotated[
         bool,
         typer.Option(
-            "--separate", help="Two pictures, -inputs.png and -outputs.png, instead of one."
+            "--separate", help="Write two pictures, -inputs.png and -outputs.png, instead of one."
         ),
     ] = False,
     each: Annotated[
@@ -74,8 +74,8 @@ def reconstruct(
         typer.Option(
             "--each",
             metavar="DIR",
-            help="Write each reconstruction as a .png file of its own, in the model's size, under "
-            "the path of its image.",
+            help="Write each reconstruction to this folder as a separate .png file in the model's "
+            "size, named by the path of its image.",
         ),
     ] = None,
     interpolate: Annotated[
@@ -84,8 +84,8 @@ def reconstruct(
             metavar="A B",
             rich_help_panel=OTHER,
             show_default=False,
-            help="Decode the way from the code of one image to that of another; each a file, or "
-            "such as mnist:test/17.",
+            help="Decode codes on the line from the code of one image to that of another; each is "
+            "a file, or an image of a dataset, such as mnist:test/17.",
         ),
     ] = None,
     traverse: Annotated[
@@ -95,8 +95,8 @@ def reconstruct(
             min=0,
             rich_help_panel=OTHER,
             show_default=False,
-            help="Decode codes in which this unit, counted from 0, goes from the least to the most "
-            "that it gives for the images.",
+            help="Decode codes in which this unit, counted from 0, varies from its minimum to its "
+            "maximum over the images.",
         ),
     ] = None,
     steps: Annotated[
@@ -106,7 +106,7 @@ def reconstruct(
             min=2,
             max=100,
             rich_help_panel=OTHER,
-            help="--interpolate, --traverse: into so many images.",
+            help="With --interpolate and --traverse: number of decoded images.",
         ),
     ] = 10,
     from_codes: Annotated[
@@ -115,13 +115,13 @@ def reconstruct(
             "--from-codes",
             metavar="FILE",
             rich_help_panel=OTHER,
-            help="Decode the codes in a table as encode writes it; - is CSV on stdin.",
+            help="Decode the codes in a table written by aectl encode; - is CSV on stdin.",
         ),
     ] = None,
 ) -> int:
     """Draw images above their reconstructions, and print the picture's path.
 
-    Of a model of text, print each line, the shorter text that it went through, if any, and its
+    For a model of text, print each line, the shorter text of the bottleneck, if any, and the
     reconstruction.
 
     Example: aectl reconstruct runs/mnist-autoencoder-1 mnist:test --count 20 --out grid.png
@@ -164,7 +164,7 @@ def reconstruct(
 
 @dataclass(frozen=True)
 class Made:
-    """How many images were seen, and the pictures that came of them."""
+    """The number of images that were read, and the pictures drawn."""
 
     images: int
     pictures: "list[Image]"
@@ -172,7 +172,7 @@ class Made:
 
 @dataclass(frozen=True)
 class _Use:
-    """A model put to the use that the options ask for; `each` is a folder for single images."""
+    """The uses of a model that the options select; `each` is a folder for single images."""
 
     session: Session
     model: Path
@@ -201,11 +201,11 @@ class _Use:
 
     @property
     def _pictured(self) -> int:
-        """How many images a picture shows where nothing is said."""
+        """How many images a picture shows by default."""
         return max(1, min(PICTURED, PICTURED_BYTES // math.prod(self.card.shape)))
 
     def interpolated(self, ends: tuple[str, str], steps: int) -> Made:
-        """A row from one image to another."""
+        """One row of images decoded between the codes of two images."""
         import numpy as np
 
         from aectl.data.images.decode import to_bytes
@@ -217,12 +217,12 @@ class _Use:
         made = to_bytes(inference.interpolate(network, found, steps))
         captions = ["A", *(f"{share:.3g}" for share in np.linspace(0, 1, steps)), "B"]
         a, b = (spelt_out(word) for word in ends)
-        title = f"from A ({a}) to B ({b}): what the codes between decode to"
+        title = f"from A ({a}) to B ({b}): images decoded from the codes in between"
         row = np.concatenate([found[:1], made, found[1:]])
         return Made(2, [pictures.image_grid(row, captions, title, len(row))])
 
     def traversed(self, words: list[str] | None, unit: int, steps: int, rows: int) -> Made:
-        """A row an image, in which a unit of its code takes other values."""
+        """One row per image, decoded with other values of one unit of its code."""
         import numpy as np
 
         from aectl.data.images.decode import to_bytes
@@ -244,13 +244,13 @@ class _Use:
         row = np.concatenate([shown[:, None], made], axis=1).reshape(-1, *shown.shape[1:])
         captions = ["image", *(f"{value:.3g}" for value in values)] * len(shown)
         title = (
-            f"unit {unit} from the least to the most that it gives for {len(found):,} images, all"
-            " others left as they are"
+            f"unit {unit} from its minimum to its maximum over {len(found):,} images, all other"
+            " units unchanged"
         )
         return Made(len(found), [pictures.image_grid(row, captions, title, steps + 1)])
 
     def decoded(self, path: Path, count: int | None, pictured: bool) -> Made:
-        """What the codes of a table decode to."""
+        """Images decoded from the codes of a table."""
         import numpy as np
 
         from aectl.data.codes.code_tables import read_codes
@@ -285,7 +285,7 @@ class _Use:
         return Made(good, [pictures.image_grid(images, _told(names[kept]))])
 
     def _finite(self, paths: Sequence[str], made: "NDArray[np.float32]") -> list[int]:
-        """The numbers of the images whose pixels are all finite; the others are left out."""
+        """The indices of the images whose pixels are all finite; others are left out."""
         import numpy as np
 
         from aectl.outputs.tables import NOT_FINITE
@@ -298,7 +298,7 @@ class _Use:
     def _saved(
         self, files: "SingleFiles | None", paths: list[str], made: "NDArray[np.float32]"
     ) -> int:
-        """How many images are good: all, or those that could be written to `files`."""
+        """Writes the images to `files`, if any; returns how many were written, or all."""
         from aectl.data.images.decode import to_bytes
 
         if files is None:
@@ -326,7 +326,7 @@ class _Use:
         return np.concatenate(parts)[:most]
 
     def _single(self, word: str) -> "NDArray[np.uint8]":
-        """The one image that a word names: (1, channels, height, width)."""
+        """The single image that a word names: (1, channels, height, width)."""
         found = self._some([word], 2)
         if len(found) != 1:
             several = "more than one image" if len(found) else "no image that can be read"
@@ -335,7 +335,7 @@ class _Use:
 
 
 def _write_rows(session: Session, use: "Use", out: Path | None, count: int | None) -> int:
-    """Writes each input and its reconstruction: on a terminal to be read, elsewhere as a table."""
+    """Writes each input and its reconstruction: as text on a terminal, elsewhere as a table."""
     from aectl.outputs import text_rows as texts
     from aectl.outputs.formats import Rows
     from aectl.outputs.tables import Table, check_destination
@@ -357,7 +357,7 @@ def _write_rows(session: Session, use: "Use", out: Path | None, count: int | Non
 
 
 class _Shown:
-    """The images of a picture, gathered."""
+    """Collects the images of a picture."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -370,7 +370,7 @@ class _Shown:
             self._batches.append(Reconstructed(batch, reconstructions))
 
     def pictures(self, separate: bool) -> "list[Image]":
-        """One picture of both, or one of the originals and one of the reconstructions."""
+        """A single picture, or one of the originals and one of the reconstructions."""
         import numpy as np
 
         from aectl.data.images.decode import to_bytes
@@ -395,14 +395,14 @@ class _Shown:
 
 
 def _told(paths: Sequence[str]) -> list[str]:
-    """What a picture calls its images: no more of their paths than tells them apart."""
+    """Captions of images: as much of their paths as is needed to distinguish them."""
     from aectl.outputs.captions import distinguished
 
     return [spelt_out(name) for name in distinguished(paths)]
 
 
 def _check(walks: list[object], inputs: bool, separate: bool, each: Path | None) -> None:
-    """Raises ConfigError for options that do not go together."""
+    """Raises ConfigError for options that cannot be combined."""
     given = [name for name, value in zip(WALKS, walks, strict=True) if value is not None]
     if len(given) > 1:
         raise ConfigError(f"give one of {', '.join(WALKS)}; {' and '.join(given)} given")
@@ -413,7 +413,7 @@ def _check(walks: list[object], inputs: bool, separate: bool, each: Path | None)
     if each is not None and given[0] != "--from-codes":
         raise ConfigError(f"--each cannot go with {given[0]}")
     if inputs and given[0] != "--traverse":
-        raise ConfigError(f"{given[0]} says itself what to decode; leave INPUT away")
+        raise ConfigError(f"{given[0]} itself names what is decoded; leave out INPUT")
 
 
 def _pictures(out: Path | None, separate: bool) -> list[Path]:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from aectl.training.state import RunState, Session, TrainingState
 
 MAY_CHANGE = ("lr", "clip_grad", "epochs")
-"""The options that --resume takes: they repair a training that diverged, or lengthen one."""
+"""Options that may be changed with --resume, to repair a diverged training or to extend one."""
 
 
 def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState":
-    """Loads the state in a run folder, with the seeds that are not yet trained.
+    """Loads the state in a run folder, with the seeds that are yet to be trained.
 
-    Raises ConfigError for options that would change the training, or if nothing is left to do, and
+    Raises ConfigError for options that would change the training, or if training is finished, and
     ModelFileError if the state cannot be read, or belongs to another run.
     """
     from aectl.training import checkpoint
@@ -113,7 +113,7 @@ def _refuse_other_run(run: Path, session: "Session") -> None:
 
 
 def _refuse_too_few(epochs: object, state: "RunState", over: bool) -> None:
-    """Raises ConfigError if nothing would be left to train."""
+    """Raises ConfigError if no epochs would be left to train."""
     if not isinstance(epochs, int) or state.stage:
         return
     done = state.loop.epochs

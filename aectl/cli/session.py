@@ -34,9 +34,9 @@ def load_classifier(path: Path) -> "Classifier":
 
 
 def write_each(path: Path, rows: "Iterable[Rows]", by: str | None, descending: bool = False) -> int:
-    """Writes the table of --per-image, of which `-` is stdout, in the order of a column `by` name.
+    """Writes the table of --per-image to a path (`-` is stdout), sorted by the column named `by`.
 
-    Returns how many rows there are.
+    Returns the number of rows.
     """
     from aectl.outputs.tables import write_file
 
@@ -44,17 +44,17 @@ def write_each(path: Path, rows: "Iterable[Rows]", by: str | None, descending: b
 
 
 def on_stdout(path: Path | None) -> Path | None:
-    """A path of a table, None where that is stdout."""
+    """The path of a table; None if it is stdout."""
     return None if path == Path("-") else path
 
 
 def stdin() -> BinaryIO | None:
-    """The stream under the buffer of stdin, which gives what there is; None where it is closed."""
+    """The unbuffered stream of stdin, which returns available bytes at once; None if closed."""
     return None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
 
 
 class Tabular(Protocol):
-    """The results of a verb that writes a row an input."""
+    """The results of a verb that writes one row per input."""
 
     @property
     def use(self) -> "Use": ...
@@ -74,7 +74,7 @@ class Session:
         self.outcome = Outcome(self.console, common.errors, common.overwrite, common.strict)
 
     def input_options(self, **more: Unpack["InputOptions"]) -> "InputOptions":
-        """How the common options, and `more`, say that inputs are found and read."""
+        """The options for finding and reading inputs: the common ones, and `more`."""
         common = self.common
         options: InputOptions = {
             "data_dir": machine.data_dir(common.data_dir),
@@ -103,9 +103,7 @@ class Session:
         options: "InputOptions | None" = None,
         told: bool = True,
     ) -> "Use":
-        """A model and the inputs of some words; what cannot be read is named unless it was `told`
-        before.
-        """
+        """A model and the inputs that words name; unreadable inputs are reported if `told`."""
         from aectl.data.storage.folders import ignore
         from aectl.verbs.use import Use, request
 
@@ -115,7 +113,7 @@ class Session:
         return Use(path, card, request(words, how), common.device, common.threads)
 
     def status(self, use: "Use", count: int) -> int:
-        """The exit status after so many inputs; prints what there is to say of them."""
+        """The exit status after `count` inputs; prints the notices about them."""
         for notice in use.stream.notices():
             self.console.notice(notice)
         return self.outcome.status(count, use.modality.noun)
@@ -124,7 +122,7 @@ class Session:
         self, verb: str, doing: str, results: Tabular, resume: bool, **how: object
     ) -> int:
         """Writes the rows of all results to the file of --out, or to stdout; returns the exit
-        status. `how` is what decides the rows beside the key of the results.
+        status. `how`: options that change the rows, besides the key of the results.
         """
         from aectl.outputs.tables import finite_rows
 
@@ -137,14 +135,13 @@ class Session:
                 table.write(finite_rows(results.rows(result), self.outcome.on_bad))
         if table.whole:
             self.console.notice(
-                f"{self.out} is complete; nothing is left to do (--overwrite writes it again)"
+                f"{self.out} is complete; there is nothing to do (--overwrite writes it again)"
             )
         return self.status(use, table.count)
 
     def _table(self, verb: str, path: Path, resume: bool, how: dict[str, object]) -> "Table":
-        """The table of a run of `verb` with the model at `path`: the same rows for the same `how`.
-
-        Raises OutputError.
+        """The table of a run of `verb` with the model at `path`; `how`: options that change the
+        rows. Raises OutputError.
         """
         from aectl.outputs.tables import Table
 

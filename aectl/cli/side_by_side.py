@@ -1,4 +1,4 @@
-"""The error report as a table on a terminal."""
+"""The metrics of models as a table on a terminal."""
 
 import io
 from collections.abc import Sequence
@@ -18,9 +18,10 @@ CLASSES_SHOWN = 20
 
 
 def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour: bool) -> str:
-    """The cells of the report, `width` characters wide.
+    """The metrics as a table of `width` characters.
 
-    `classes` name the rows of the confusion matrix, which is shown for a classifier on its own.
+    `classes`: the names of the rows of the confusion matrix, which is shown for a single
+    classifier.
     """
     from rich.console import Console
     from rich.table import Table
@@ -50,7 +51,7 @@ def _confusion_table(result: Result, classes: Sequence[str]) -> Any:
     from rich.text import Text
 
     table = Table(
-        title="a row a true class, a column a prediction", box=None, pad_edge=False,
+        title="rows: true class, columns: predicted class", box=None, pad_edge=False,
         title_justify="left", title_style="italic", header_style="bold",
     )  # fmt: skip
     table.add_column("", style="bold")

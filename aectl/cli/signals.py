@@ -17,8 +17,8 @@ class Terminated(KeyboardInterrupt):
 
 
 def handle() -> None:
-    """Makes SIGINT and SIGTERM raise KeyboardInterrupt and Terminated, so that files are left
-    complete; a signal that is ignored, as under nohup, stays ignored.
+    """Makes SIGINT and SIGTERM raise KeyboardInterrupt and Terminated, so that no file is left
+    incomplete; a signal that is ignored, as under nohup, stays ignored.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
@@ -47,9 +47,9 @@ def _within_import(frame: FrameType | None) -> bool:
 
 
 class Signals:
-    """SIGINT and SIGTERM wait, in a `with` block, until `check` raises their exception.
+    """Delays SIGINT and SIGTERM in a `with` block until `check` raises their exception.
 
-    A second one does not wait.
+    A second signal is not delayed.
     """
 
     def __init__(self) -> None:
@@ -69,11 +69,11 @@ class Signals:
 
     @property
     def came(self) -> bool:
-        """Whether there was one."""
+        """Whether a signal was received."""
         return self._came is not None
 
     def check(self) -> None:
-        """Raises KeyboardInterrupt or Terminated where a signal came."""
+        """Raises KeyboardInterrupt or Terminated if a signal was received."""
         if self._came is not None:
             _interrupt(self._came, None)
 

@@ -23,8 +23,8 @@ def show(text: str) -> None:
 
 
 def show_path(path: Path) -> None:
-    """Writes a path as a line: in a pipe its exact bytes, on a terminal with unsafe characters
-    escaped.
+    """Writes a path as a line: its exact bytes in a pipe, with control characters escaped on a
+    terminal.
     """
     if sys.stdout.isatty():
         show(spelt_out(str(path)) + "\n")

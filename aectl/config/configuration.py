@@ -1,4 +1,4 @@
-"""What defines a result: the config, made of options that were given, a file, and defaults."""
+"""The config, which defines a result: given options, those of a file, and defaults."""
 
 import dataclasses
 import shlex
@@ -22,12 +22,12 @@ SHORTHAND = {"sparse": ("sparsity", KL)}
 """A flag that stands for a value of another option."""
 
 WIDTHS = ("hidden", "bottleneck_factor")
-"""Two ways to say the same: one overrules the other."""
+"""Two options for the same value, of which only one may be given."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """All that defines a trained model, section by section."""
+    """All options that define a trained model, by section."""
 
     data: DataConfig
     model: ModelConfig
@@ -36,12 +36,12 @@ class Config:
 
     @classmethod
     def from_options(cls, given: Mapping[str, object], *beneath: Mapping[str, object]) -> "Config":
-        """The config of the options that were `given`, over those of a file `beneath` them, over
-        those of a model that it names.
+        """The config from the options that were `given` and, with lower priority, those `beneath`:
+        of a file, then of a model that it names.
 
-        An option that depends on another one is refused where that one does not have the value
-        it needs; one beneath that those above have made pointless is left out, and so is one that
-        is only the default for what they have changed.
+        An option that has no effect without another option is refused if that is not set. In the
+        layers beneath, it is dropped instead, if a layer above made it ineffective; so is a value
+        that was only the default of an option that a layer above changed.
 
         Raises ConfigError, naming the option.
         """
@@ -63,7 +63,8 @@ class Config:
             raise ConfigError("--loss bce needs --output-activation sigmoid")
         if self.loss.contractive and not RULES[self.model.sparsity].smooth:
             raise ConfigError(
-                f"--contractive needs a smooth code, which --sparsity {self.model.sparsity} has not"
+                "--contractive needs a smooth code, which --sparsity"
+                f" {self.model.sparsity} does not have"
             )
         if self.training.k_start:
             self._check_k_start(self.training.k_start)
@@ -75,7 +76,7 @@ class Config:
             self._refuse_unlike_layers()
 
     def _check_k_start(self, k_start: int) -> None:
-        """Raises ConfigError where the active units could not fall from there to k."""
+        """Raises ConfigError if the number of active units cannot fall from `k_start` to k."""
         if self.training.compile:
             raise ConfigError(
                 "--compile cannot go with --k-start, which changes the step each time"
@@ -87,15 +88,15 @@ class Config:
             raise ConfigError(f"--k-start is {k_start}, and the code has {units} units")
 
     def _refuse_unlike_layers(self) -> None:
-        """Raises ConfigError where an inner layer could not be trained like the whole."""
+        """Raises ConfigError if an inner layer cannot be trained with the options of the whole."""
         model = self.model
         if RULES[model.sparsity].learns_thresholds:
             raise ConfigError(f"--stack cannot go with --sparsity {model.sparsity}")
         active = max(model.k or 0, self.training.k_start or 0)
         if model.hidden and active > min(model.hidden):
             raise ConfigError(
-                f"--stack trains each layer alone, and one of {min(model.hidden)} units is narrower"
-                f" than the {active} that are to be active"
+                f"--stack trains each layer alone, and the narrowest has {min(model.hidden)} units,"
+                f" fewer than the {active} active ones"
             )
         if model.sparsity == KL or self.loss.loss == "bce":
             needing = "--sparsity kl" if model.sparsity == KL else "--loss bce"
@@ -103,7 +104,7 @@ class Config:
                 raise ConfigError(f"--stack and {needing} need --activation sigmoid")
 
     def _refuse_chance(self) -> None:
-        """Raises ConfigError where the loss of the same weights is another each time."""
+        """Raises ConfigError if the loss is random."""
         if self.model.model in encoding(TEXT):
             raise ConfigError(f"--optimizer lbfgs cannot go with --model {self.model.model}")
         chance = {
@@ -117,13 +118,13 @@ class Config:
         for name, given in chance.items():
             if given:
                 raise ConfigError(
-                    "--optimizer lbfgs needs a loss that is the same each time, which it is not"
-                    f" with {options.flag(name)}"
+                    "--optimizer lbfgs needs a loss without randomness, which"
+                    f" {options.flag(name)} adds"
                 )
 
     def resolved(self, shape: Shape | None, width: int, inputs: int) -> "Config":
-        """With what depends on the inputs filled in: their number, the `width` of what the network
-        sees of each and, of images, their shape."""
+        """The config with the values filled in that depend on the training inputs: their number,
+        the `width` of the network's input and, for images, their shape."""
         trained = self.data.labels or max(1, inputs - round(self.data.validation * inputs))
         data = self.data
         if shape is not None:
@@ -137,7 +138,7 @@ class Config:
         )
 
     def values(self) -> dict[str, Any]:
-        """Every option that has a meaning in this config, by name."""
+        """All options that have an effect in this config, by name."""
         flat = {name: getattr(getattr(self, _section(name)), name) for name in OPTIONS}
         return {
             name: value
@@ -214,7 +215,7 @@ def _section(name: str) -> str:
 
 
 def coerced(given: Mapping[str, object]) -> dict[str, object]:
-    """The options in the types of their fields, shorthands written out. Raises ConfigError."""
+    """The options in the types of their fields, shorthands expanded. Raises ConfigError."""
     result: dict[str, object] = {}
     for name, value in given.items():
         if name in SHORTHAND:
@@ -245,7 +246,7 @@ def _filled(given: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _still_of_use(beneath: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
-    """The options of the file without those that the given ones overrule or make pointless."""
+    """The options of the file without those that the given ones override or make ineffective."""
     alone = _filled(beneath)
     kept = {name: value for name, value in beneath.items() if name not in given}
     for one, other in (WIDTHS, WIDTHS[::-1]):
@@ -263,7 +264,7 @@ def _still_of_use(beneath: Mapping[str, object], given: Mapping[str, object]) ->
 
 
 def _outdated(name: str, alone: Mapping[str, object], values: Mapping[str, object]) -> bool:
-    """Whether an option of the file has lost its meaning, or was but the default of others."""
+    """Whether an option of the file has become ineffective, or was only a default that changed."""
     field = OPTIONS[name]
     if options.applies(field, alone) and not options.applies(field, values):
         return True

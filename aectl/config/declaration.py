@@ -1,4 +1,4 @@
-"""How an option is declared: once, on a field of a frozen config, with all that is known of it."""
+"""Declarations of options, each made once, on a field of a frozen config."""
 
 import dataclasses
 import difflib
@@ -16,12 +16,13 @@ from aectl.errors import ConfigError
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of one option beside its type and its default.
+    """The declaration of an option, besides its type and its default.
 
-    `when` names the option on which this one depends and the values that make it apply (none:
-    any value that is set). `instead` lists (option, value, default): the default that stands in
-    where the other option has that value. `form` says how several numbers are written; `is_path`,
-    that `~` at its start is the home folder.
+    `when`: the option that this one depends on, and the values with which this one has an effect
+    (none: any value). `instead`: (option, value, default), a default that replaces the usual one if
+    the other option has that value. `unset`: the description of the default, if it depends on the
+    inputs. `form`: how several numbers are written. `is_path`: whether `~` at its start is the home
+    folder.
     """
 
     help: str
@@ -38,7 +39,7 @@ class Option:
     is_path: bool = False
 
     def range_text(self) -> str:
-        """The allowed range as help shows it, such as `0 < x < 1`; empty where all is allowed."""
+        """The allowed range as help shows it, such as `0 < x < 1`; empty if there is no limit."""
         low = high = ""
         if self.above is not None:
             low = f"{text(self.above)} < "
@@ -73,13 +74,13 @@ def text(value: object) -> str:
 
 
 def near_miss(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'mnist'?` where a known name is close to `word`, else nothing."""
+    """`; did you mean 'mnist'?` if a known name is close to `word`, else nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def close_options(given: str, known: Iterable[str]) -> list[str]:
-    """The options that may be meant by one that does not exist, by their names without dashes."""
+    """Existing options whose names, without dashes, are similar to a given unknown option."""
     names = {flag.lstrip("-"): flag for flag in known}
     close = difflib.get_close_matches(given.lstrip("-"), names, n=2, cutoff=CLOSE)
     return [names[name] for name in close]
@@ -105,7 +106,7 @@ def _hint(field: "dataclasses.Field[Any]") -> Any:
 
 
 CLOSE = 0.75
-"""How alike an option that is suggested must be, from 0 to 1."""
+"""Minimum similarity of a suggested option, from 0 to 1."""
 
 SIDES = "HEIGHTxWIDTH"
 
@@ -116,9 +117,9 @@ def element_type(field: "dataclasses.Field[Any]") -> Any:
 
 
 def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
-    """`value`, from the command line or a TOML file, in the type of the field.
+    """Converts `value`, from the command line or a TOML file, to the type of the field.
 
-    Raises ConfigError where it is of another type.
+    Raises ConfigError if it has another type.
     """
     wanted = plain_type(field)
     if wanted is tuple:
@@ -151,7 +152,7 @@ def _from_home(path: str) -> str:
 
 
 def _texts(name: str, value: object) -> tuple[str, ...]:
-    """Texts out of a list, or a single one."""
+    """Strings from a list, or a single string."""
     parts = [value] if isinstance(value, str) else value
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         raise ConfigError(f"{flag(name)} must be a list of strings; {value!r} given")
@@ -166,7 +167,7 @@ def _as_float(name: str, value: int) -> float:
 
 
 def _numbers(field: "dataclasses.Field[Any]", value: object) -> tuple[int, ...]:
-    """Whole numbers out of `1000,500`, `28x28`, a list, or a single number."""
+    """Whole numbers from `1000,500`, `28x28`, a list, or a single number."""
     parts: list[Any]
     if isinstance(value, str):
         parts = value.lower().replace("x", ",").split(",") if value.strip() else []
@@ -182,7 +183,7 @@ def _numbers(field: "dataclasses.Field[Any]", value: object) -> tuple[int, ...]:
 
 
 def _fractions(name: str, value: object) -> tuple[float, ...]:
-    """Numbers out of `-0.5,2.5` or a list."""
+    """Numbers from `-0.5,2.5` or a list."""
     parts = value.split(",") if isinstance(value, str) else value
     try:
         if not isinstance(parts, list | tuple) or any(isinstance(part, bool) for part in parts):
@@ -198,7 +199,7 @@ def _fractions(name: str, value: object) -> tuple[float, ...]:
 
 
 def check(field: "dataclasses.Field[Any]", value: Any) -> None:
-    """Raises ConfigError where `value` is outside what the field's declaration allows."""
+    """Raises ConfigError if the declaration of the field does not allow `value`."""
     known = declared(field)
     if value is None:
         return
@@ -238,7 +239,7 @@ def _allowed(known: Option) -> str:
 
 
 def applies(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> bool:
-    """Whether the option has a meaning beside the other options' `values`."""
+    """Whether the option has an effect, given the `values` of the other options."""
     condition = declared(field).when
     if condition is None:
         return True

@@ -8,10 +8,10 @@ MAX_PIXELS = 89_478_485
 """The limit above which Pillow, too, treats an image as an attack on memory."""
 
 LARGEST_FILE = 1 << 30
-"""Bytes of a file; as many as `MAX_PIXELS` take."""
+"""Bytes of a file; as many as `MAX_PIXELS` need."""
 
 BYTES_OF_PIXEL = 12
-"""Three colours of 32 bits: so much of a file is read for each pixel that is allowed."""
+"""Maximum bytes of a file per allowed pixel: three colours of 32 bits."""
 
 REFUSE, KEEP = "refuse", "keep"
 TRUNCATED = (REFUSE, KEEP)
@@ -20,11 +20,11 @@ TRUNCATED = (REFUSE, KEEP)
 
 @dataclass(frozen=True)
 class Decoding:
-    """How image files are decoded, apart from the shape.
+    """Options for decoding image files, apart from the shape.
 
-    `value_range`: the values in a file of black and of white; None: those of its format.
+    `value_range`: the values of black and white in a file; None: those of its format.
     `max_pixels`: larger images are refused. `truncated`: whether a truncated JPEG is refused, or
-    read as far as it goes.
+    its readable part is used.
     """
 
     value_range: tuple[float, float] | None = None
@@ -33,17 +33,17 @@ class Decoding:
 
     @property
     def largest_file(self) -> int:
-        """Bytes of the largest image file that is read into memory."""
+        """Maximum size in bytes of an image file that is read into memory."""
         return max(LARGEST_FILE, BYTES_OF_PIXEL * self.max_pixels)
 
     def file_too_large(self, size: int) -> str:
-        """Why a file of more bytes than `largest_file` is refused."""
+        """The reason for refusing a file of more than `largest_file` bytes; `size`: its bytes."""
         enough = -(-size // BYTES_OF_PIXEL)
         return f"has more than {self.largest_file:,} bytes (--max-pixels {enough} allows it)"
 
     @property
     def too_large(self) -> str:
-        """Why an image of more than `max_pixels` is refused."""
+        """The reason for refusing an image of more than `max_pixels`."""
         return f"has more than {self.max_pixels:,} pixels (--max-pixels N allows it)"
 
 

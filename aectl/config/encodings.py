@@ -4,18 +4,17 @@ import codecs
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
-"""With what a text in them begins, if it has a byte-order mark. Those of UTF-32 come first: one
-begins as one of UTF-16 does."""
+"""Byte-order marks. Those of UTF-32 are tested first, because one starts with one of UTF-16."""
 
 ZERO = 0.5
-"""Fraction of the characters whose upper bytes are zero, as those of ASCII are."""
+"""Minimum fraction of characters whose upper bytes are zero, as in ASCII."""
 
 CONTROLS = range(0x80, 0xA0)
 """Bytes that are letters and signs in Windows-1252, and control characters in Latin-1."""
 
 
 def wide(start: bytes) -> str | None:
-    """The encoding, as iconv calls it, of a text with 2 or 4 bytes a character; None of any other.
+    """The encoding, as iconv names it, of text with 2 or 4 bytes per character; None if another.
 
     `start`: its first bytes. Without a byte-order mark, most characters must be ASCII.
     """
@@ -35,16 +34,16 @@ def wide(start: bytes) -> str | None:
 
 
 def name_of(encoding: str) -> str:
-    """An encoding that `wide` gives, in words."""
+    """An encoding returned by `wide`, in words."""
     name = encoding[:6].upper()
     return name if encoding == name.lower() else f"{name} without a byte-order mark"
 
 
 def narrow(line: bytes) -> str | None:
-    """The encoding, as iconv calls it, that a line which is not UTF-8 looks like; None if unknown.
+    """The probable encoding, as iconv names it, of a line that is not UTF-8; None if unknown.
 
-    Latin-1 or Windows-1252, of whose languages most letters are ASCII, unless a part of the line is
-    UTF-8.
+    Latin-1 or Windows-1252, if most letters are ASCII, as in the languages that use them, and no
+    characters of the line are UTF-8.
     """
     beyond = [byte for byte in line if byte >= 0x80]
     letters = sum(chr(byte).isalpha() for byte in line if byte < 0x80)
@@ -54,5 +53,5 @@ def narrow(line: bytes) -> str | None:
 
 
 def conversion(encoding: str, file: str = "") -> str:
-    """How to convert a file, as a shell spells it, to UTF-8."""
+    """A hint how to convert a file, whose name is quoted for a shell, to UTF-8."""
     return f"convert it with iconv -f {encoding} -t utf-8{file and ' '}{file}"

@@ -11,18 +11,18 @@ VECTOR = "vector"
 WIDEST_CLASSIFIER = 2048
 
 Widths = Callable[[int, float | None], tuple[int, ...]]
-"""The usual widths of the hidden layers for an input of some width, and the factor by which the
-code is narrower, where it is given."""
+"""Gives the default widths of the hidden layers from the width of the input and the factor by which
+the code is narrower, if one is given."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of model.
 
-    `modalities`: what its input can be. `has_code`: whether it encodes and reconstructs; else it
-    predicts classes. `convolutional`: whether all widths but the last are numbers of channels.
-    `usual_widths`: those of the hidden layers, of which there are at least `fewest_widths`; where
-    they depend on what lies between encoder and decoder alone, `bottlenecks` has them instead.
+    `modalities`: the possible kinds of input. `has_code`: whether it encodes and reconstructs;
+    otherwise it predicts classes. `convolutional`: whether all widths but the last are numbers of
+    channels. `fewest_widths`: the minimum number of hidden layers. `usual_widths`: their default
+    widths; if these depend only on the bottleneck, `bottlenecks` holds them instead.
     """
 
     modalities: tuple[str, ...]
@@ -33,7 +33,7 @@ class Kind:
     bottlenecks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def widths(self, width: int, factor: float | None, bottleneck: str) -> tuple[int, ...]:
-        """The usual widths of the hidden layers, for an input of `width` numbers."""
+        """The default widths of the hidden layers, for an input of `width` numbers."""
         if self.usual_widths is None:
             return self.bottlenecks[bottleneck]
         return self.usual_widths(width, factor)
@@ -72,10 +72,10 @@ BOTTLENECKS = tuple(dict.fromkeys(way for kind in KINDS.values() for way in kind
 
 
 def reading(modality: str) -> tuple[str, ...]:
-    """The kinds whose input can be of a modality."""
+    """The kinds of model whose input can be of a modality."""
     return tuple(name for name, kind in KINDS.items() if modality in kind.modalities)
 
 
 def encoding(modality: str) -> tuple[str, ...]:
-    """The kinds that encode a modality."""
+    """The kinds of model that encode a modality."""
     return tuple(name for name in reading(modality) if KINDS[name].has_code)

@@ -1,4 +1,4 @@
-"""The names of the files of a training run, by which its folder is known."""
+"""The names of the files of a training run, by which its folder is recognised."""
 
 MODEL = "model.safetensors"
 CONFIG = "config.toml"
@@ -9,7 +9,7 @@ CURVES, FILTERS, PICTURES = "curves.png", "filters.png", "reconstructions.png"
 
 CHECKPOINT_FOLDER, CHECKPOINT = "checkpoint", "checkpoint.safetensors"
 FINISHED = "finished.safetensors"
-"""The checkpoint of a training that is over."""
+"""The checkpoint of a finished training."""
 
 TENSORBOARD = "tensorboard"
 
@@ -19,4 +19,4 @@ OWN = frozenset(
         CHECKPOINT_FOLDER, TENSORBOARD,
     ]
 )  # fmt: skip
-"""All that aectl itself writes into the folder of a run."""
+"""All files and folders that aectl writes into the folder of a run."""

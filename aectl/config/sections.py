@@ -31,7 +31,7 @@ class Section:
 
 @dataclass(frozen=True)
 class DataConfig(Section):
-    """What is trained on."""
+    """The training data, and how it is read."""
 
     dataset: str = option(
         "mnist",
@@ -42,7 +42,7 @@ class DataConfig(Section):
     )
     patches: int | None = option(
         None,
-        "Patches that are drawn from the images of patches:FOLDER.",
+        "Number of patches drawn from the images of patches:FOLDER.",
         at_least=1, at_most=10_000_000,
         unset="10,000 of 8x8 pixels",
     )  # fmt: skip
@@ -55,34 +55,35 @@ class DataConfig(Section):
     )  # fmt: skip
     channels: int | None = option(
         None,
-        "1 or 3: grey, or colour.",
+        "Channels of an image: 1 (grey) or 3 (colour).",
         choices=(1, 3),
         when=("model", kinds.reading(IMAGES)),
         unset="the dataset's own",
     )  # fmt: skip
     value_range: tuple[float, float] | None = option(
         None,
-        "The values of black and of white in image files, where their format does not state them; "
-        "the model stores them.",
+        "Values of black and white in image files whose format does not define them; stored in the "
+        "model.",
         lengths=(2, 2), form="LOW,HIGH",
         when=("model", kinds.reading(IMAGES)),
         unset="those of the format",
     )  # fmt: skip
     max_pixels: int = option(
         MAX_PIXELS,
-        "Maximum number of pixels of an image file; larger ones are left out.",
+        "Maximum number of pixels of an image file; larger images are left out.",
         at_least=1,
         when=("model", kinds.reading(IMAGES)),
     )
     truncated: str = option(
         REFUSE,
-        "Truncated JPEGs: leave them out (refuse), or read them as far as they go (keep).",
+        "Truncated JPEGs: leave them out (refuse), or use the readable part (keep).",
         choices=TRUNCATED,
         when=("model", kinds.reading(IMAGES)),
     )
     validation: float = option(
         0.0,
-        "Part of the training set that is held out and measured; of text, whole documents.",
+        "Fraction of the training set that is held out for validation; text is held out by whole "
+        "documents.",
         at_least=0,
         below=1,
     )
@@ -105,32 +106,35 @@ class DataConfig(Section):
     )
     labels: int | None = option(
         None,
-        "Labelled images from which a classifier learns, as many of each class, drawn at random.",
+        "Number of labelled images to train a classifier on, drawn at random, equally many of each "
+        "class.",
         at_least=1,
         when=("model", kinds.OF_CLASSES),
         unset="all",
     )
     shift: int = option(
         0,
-        "Pixels by which training images are moved at most, each way at random.",
+        "Maximum random shift of training images, in pixels, horizontally and vertically.",
         at_least=0, at_most=1000,
         when=("model", kinds.reading(IMAGES)),
     )  # fmt: skip
     length: int = option(
         20,
-        "Tokens of a text, pieces of words, at the most; of a longer line, parts are learnt from.",
+        "Maximum number of tokens (pieces of words) per text; training uses random pieces of "
+        "longer lines.",
         at_least=1, at_most=4096,
         when=("model", kinds.encoding(TEXT)),
     )  # fmt: skip
     vocabulary: int = option(
         2000,
-        "Tokens that are learnt from the text, all bytes among them.",
+        "Size of the vocabulary learnt from the training text; it includes all single bytes.",
         at_least=300, at_most=65_536,
         when=("model", kinds.encoding(TEXT)),
     )  # fmt: skip
     swap: float = option(
         0.2,
-        "Part of the training tokens that others take the place of, in input and target alike.",
+        "Fraction of the training tokens that are replaced by random others, in input and target "
+        "alike.",
         at_least=0, at_most=1,
         when=("model", kinds.encoding(TEXT)),
         instead=(("bottleneck", "text", 0.0),),
@@ -149,83 +153,84 @@ class DataConfig(Section):
 
 @dataclass(frozen=True)
 class ModelConfig(Section):
-    """Which network, and how wide."""
+    """The kind of network, its widths and its activations."""
 
-    model: str = option("autoencoder", "What is trained.", choices=kinds.NAMES)
+    model: str = option("autoencoder", "Kind of model to train.", choices=kinds.NAMES)
     hidden: tuple[int, ...] | None = option(
         None,
-        "Widths from the input to the code, mirrored by the decoder: 1000,500,250,30. "
-        "conv-autoencoder: the channels of each halving stage, then the code's width. "
-        "classifier: its hidden layers ('' for none, which is logistic regression). "
-        "text-autoencoder: the units of the recurrent layers, then, of a vector, the code's width.",
+        "Widths of the layers from the input to the code, such as 1000,500,250,30; the decoder "
+        "mirrors them. conv-autoencoder: the channels of each stage, which halves the sides, then "
+        "the code's width. classifier: its hidden layers ('' for none: logistic regression). "
+        "text-autoencoder: the units of the recurrent layers, then, with --bottleneck vector, the "
+        "code's width.",
         lengths=(0, 32), at_least=1, at_most=1_000_000,
         unset="half the input's width; conv-autoencoder: 32, 64 and an eighth of it;"
-        " classifier: twice the input's width, at most 2,048, two times;"
+        " classifier: two layers of twice the input's width, at most 2,048;"
         " text-autoencoder: 256, 256 (--bottleneck text: 256)",
     )  # fmt: skip
     bottleneck: str = option(
         "vector",
-        "What a text goes through: vector, a code; or text, a shorter one, whose words are drawn by"
-        " the straight-through Gumbel-softmax.",
+        "Bottleneck of a text autoencoder: vector (a code), or text (a shorter text, whose tokens "
+        "are sampled by the straight-through Gumbel-softmax).",
         choices=kinds.BOTTLENECKS,
         when=("model", kinds.encoding(TEXT)),
     )
     ratio: float = option(
         0.5,
-        "Length of the shorter text over that of the text.",
+        "Length of the shorter text divided by the length of the input.",
         at_least=0.0001, at_most=1,
         when=("bottleneck", ("text",)),
     )  # fmt: skip
     temperature: float = option(
         1.0,
-        "Temperature of the softmax that gives the gradient of a drawn word.",
+        "Temperature of the softmax that gives the gradient of a sampled token.",
         above=0,
         when=("bottleneck", ("text",)),
     )
     bottleneck_factor: float | None = option(
         None,
-        "Width of the input over the width of the code, where --hidden is not given.",
+        "Width of the input divided by the width of the code, if --hidden is not given.",
         at_least=0.01,
         when=("model", kinds.encoding(IMAGES)),
         unset="2; 8 with --model conv-autoencoder",
     )
     sparsity: str = option(
         NONE,
-        "What makes the code sparse. Penalties, weighed by --beta: kl (sum_j KL(rho || rho_hat_j)) "
-        "and l1 (sum_j |code_j|). Only the largest stay: topk (of an image), batch-topk (of a "
-        "batch), wta (of a unit over a batch). Learnt thresholds: jumprelu and gated, with a "
-        "penalty weighed by --beta.",
+        "Sparsity rule of the code. Penalties, weighted by --beta: kl (sum_j KL(rho || rho_hat_j)) "
+        "and l1 (sum_j |code_j|). Rules that keep only the largest activations: topk (of an "
+        "input), batch-topk (of a batch), wta (of a unit over a batch). Learnt thresholds, with a "
+        "penalty weighted by --beta: jumprelu and gated.",
         choices=tuple(RULES),
         when=("model", kinds.WITH_A_CODE),
     )
     k: int | None = option(
         None,
-        "Units of the code that stay active for an image or a text.",
+        "Number of units of the code that stay active per image or text.",
         at_least=1,
         when=("sparsity", with_trait("keeps_k")),
         unset="a twentieth of the code's units",
     )
     alpha: float = option(
         1.0,
-        "In use, alpha * k units stay active instead of k.",
+        "At inference, alpha * k units stay active instead of k.",
         at_least=1, at_most=1_000_000,
         when=("sparsity", ("topk",)),
     )  # fmt: skip
     rate: float = option(
         0.05,
-        "Part of a batch for which each unit stays active in training.",
+        "Fraction of a batch for which each unit stays active in training.",
         above=0, at_most=1,
         when=("sparsity", ("wta",)),
     )  # fmt: skip
     bandwidth: float = option(
         0.1,
-        "Width of the rectangle that stands in for the gradient of the jump.",
+        "Width of the rectangular kernel that approximates the gradient of the jump.",
         above=0,
         when=("sparsity", ("jumprelu",)),
     )
     activation: str = option(
         "relu",
-        "Activation of the inner layers.",
+        "Activation of the hidden layers other than the code.",
         choices=ACTIVATIONS,
         when=("model", kinds.reading(IMAGES)),
     )
@@ -241,33 +246,33 @@ class ModelConfig(Section):
     )
     output_activation: str = option(
         "clamp",
-        "Activation of the reconstruction; clamp holds it within [0, 1].",
+        "Activation of the reconstruction; clamp limits it to [0, 1].",
         choices=("clamp", "sigmoid", "linear"),
         when=("model", kinds.encoding(IMAGES)),
         instead=(("loss", "bce", "sigmoid"), ("loss", "softmax-kl", "linear")),
     )
     center: bool = option(
         True,
-        "The encoder sees what an image differs by from the mean of the training images, and the "
-        "decoder begins at that mean. Without it, most units die on bright images.",
+        "Subtract the mean of the training images from the input, and initialise the output bias "
+        "with that mean. Without this, most units die on bright images.",
         when=("model", kinds.encoding(IMAGES)),
         instead=(("sparsity", KL, False),),
     )
     tied: bool = option(
         False,
-        "The decoder's weights are the encoder's, transposed.",
+        "Use the transposed weights of the encoder as those of the decoder.",
         when=("model", ("autoencoder",)),
     )
     dropout: float = option(
         0.0,
-        "Part of each hidden layer that is dropped in training.",
+        "Fraction of each hidden layer that is dropped in training.",
         at_least=0, below=1,
         when=("model", ("autoencoder", "classifier")),
         instead=(("model", "classifier", 0.5),),
     )  # fmt: skip
     input_dropout: float = option(
         0.0,
-        "Part of the input that is dropped in training, the rest scaled up.",
+        "Fraction of the input that is dropped in training; the rest is scaled up.",
         at_least=0, below=1,
         when=("model", ("autoencoder", "classifier")),
     )  # fmt: skip
@@ -297,7 +302,7 @@ class ModelConfig(Section):
         return KINDS[self.model]
 
     def _check_width_count(self) -> None:
-        """Raises ConfigError where `hidden` has too few widths, or too many."""
+        """Raises ConfigError if `hidden` has too few or too many widths."""
         exactly = self._kind.bottlenecks.get(self.bottleneck)
         least = self._kind.fewest_widths if exactly is None else len(exactly)
         most = math.inf if exactly is None else len(exactly)
@@ -321,17 +326,18 @@ class ModelConfig(Section):
 
 @dataclass(frozen=True)
 class LossConfig(Section):
-    """What training makes small."""
+    """The loss that training minimises."""
 
     loss: str = option(
         "mse",
-        "Reconstruction loss an image: mse (half the squared error, summed), bce (cross-entropy, "
-        "summed) or softmax-kl (KL divergence between the softmaxes of input and output).",
+        "Reconstruction loss per image: mse (half the squared error, summed over pixels), bce "
+        "(cross-entropy, summed) or softmax-kl (KL divergence between the softmaxes of input and "
+        "output).",
         choices=("mse", "bce", "softmax-kl"),
         when=("model", kinds.encoding(IMAGES)),
     )
     rho: float = option(
-        0.05, "Mean activation wanted of each unit.", above=0, below=1, when=("sparsity", (KL,))
+        0.05, "Target mean activation of each unit.", above=0, below=1, when=("sparsity", (KL,))
     )
     beta: float = option(
         RULES[KL].beta,
@@ -342,13 +348,14 @@ class LossConfig(Section):
     )
     aux_k: int = option(
         0,
-        "Units, of those long not active, that learn what the active ones leave unexplained.",
+        "Number of dead units that are trained to reconstruct the residual of the active ones.",
         at_least=0,
         when=("sparsity", with_trait("auxiliary")),
     )
     revive: float = option(
         0.0,
-        "Weight of a pull on units long not active, towards the image that excites them most.",
+        "Weight of the loss that reactivates dead units, using the input with the largest "
+        "pre-activation.",
         at_least=0,
         when=("sparsity", with_trait("can_die")),
         instead=(
@@ -358,14 +365,14 @@ class LossConfig(Section):
     )
     noise: str = option(
         "none",
-        "Noise on the input, while the target stays clean: masking (pixels set to 0), "
+        "Noise added to the input, not to the target: masking (sets pixels to 0), "
         "salt-and-pepper (to 0 or 1) or gaussian.",
         choices=("none", "masking", "salt-and-pepper", "gaussian"),
         when=("model", kinds.encoding(IMAGES)),
     )
     noise_level: float = option(
         0.25,
-        "Part of the pixels that noise strikes; of gaussian noise, the standard deviation.",
+        "Fraction of the pixels that noise changes; for gaussian noise, its standard deviation.",
         above=0, at_most=1,
         when=("noise", ("masking", "salt-and-pepper", "gaussian")),
     )  # fmt: skip
@@ -378,7 +385,8 @@ class LossConfig(Section):
     )
     lambda_s: float = option(
         0.0,
-        "Weight of the sparsity of the shorter text: the entropy of what each token is drawn by.",
+        "Weight of the sparsity of the shorter text: the entropy of the distribution that each "
+        "token is sampled from.",
         at_least=0,
         when=("bottleneck", ("text",)),
     )
@@ -392,26 +400,29 @@ class LossConfig(Section):
 
 @dataclass(frozen=True)
 class TrainingConfig(Section):
-    """How the minimum is looked for."""
+    """The optimiser, its schedule, and what training starts from."""
 
     epochs: int | None = option(
         None,
-        "Times through the training set.",
+        "Number of passes over the training set.",
         at_least=1,
         unset="10; more for a small set, so that there are 2,000 steps; 100 with --optimizer lbfgs",
     )
     optimizer: str = option(
         "adam",
-        "Optimiser. muon orthogonalises the steps of matrices, adamw the rest's. lbfgs sees all "
-        "images at each step, and an epoch is a step.",
+        "Optimiser. muon orthogonalises the updates of weight matrices, and uses adamw for other "
+        "weights. lbfgs uses all images in each step; an epoch is one step.",
         choices=(*OF_BATCHES, "lbfgs"),
     )
     batch_size: int = option(
-        128, "Images, or parts of texts, a step.", at_least=1, when=("optimizer", OF_BATCHES)
+        128,
+        "Number of images, or pieces of text, per step.",
+        at_least=1,
+        when=("optimizer", OF_BATCHES),
     )
     lr: float = option(
         0.003,
-        "Learning rate at its highest.",
+        "Maximum learning rate.",
         above=0,
         instead=(
             ("optimizer", "lbfgs", 1.0),
@@ -425,12 +436,12 @@ class TrainingConfig(Section):
     )
     weight_decay: float = option(
         0.0,
-        "Weight decay; biases are left alone. adam, sgd and lbfgs: L2; adamw and muon: decoupled.",
+        "Weight decay, without biases. adam, sgd and lbfgs: L2 penalty; adamw and muon: decoupled.",
         at_least=0,
     )
     clip_grad: float | None = option(
         None,
-        "Largest norm of a step's gradient; a longer one is scaled down to it.",
+        "Maximum gradient norm; larger gradients are rescaled.",
         above=0,
         when=("optimizer", OF_BATCHES),
         instead=(
@@ -441,69 +452,71 @@ class TrainingConfig(Section):
     )
     precision: str = option(
         "fp32",
-        "Precision of matrix products in training; tf32 and bf16 are faster and less exact, on a "
-        "processor that has them.",
+        "Precision of matrix products in training; tf32 and bf16 are faster and less exact, on "
+        "hardware that supports them.",
         choices=("fp32", "tf32", "bf16"),
     )
     compile: bool = option(
         False,
-        "Let torch.compile make the step faster: after some seconds of compiling, on a GPU, and "
-        "with --contractive on a CPU.",
+        "Compile the training step with torch.compile: it takes some seconds, then steps are "
+        "faster on a GPU, and with --contractive on a CPU.",
         when=("optimizer", OF_BATCHES),
     )
     schedule: str = option(
         "cosine",
-        "Course of the learning rate after the warm-up.",
+        "Schedule of the learning rate after the warm-up.",
         choices=("cosine", "constant"),
         when=("optimizer", OF_BATCHES),
     )
     warmup: float = option(
         0.05,
-        "Part of training in which the learning rate rises from 0.",
+        "Fraction of training over which the learning rate rises from 0.",
         at_least=0, below=1,
         when=("optimizer", OF_BATCHES),
     )  # fmt: skip
     k_start: int | None = option(
         None,
-        "Active units at first; their number falls to --k over the first half of training.",
+        "Number of active units at the start; it falls to --k over the first half of training.",
         at_least=1,
         when=("sparsity", with_trait("keeps_k")),
         unset="--k",
     )
     decoder_columns: str = option(
         "free",
-        "What each unit adds to the decoder's first layer, after each step: free, unit-norm or "
-        "orthonormal.",
+        "Constraint on the columns of the decoder's first layer, one per unit of the code, after "
+        "each step: free (none), unit-norm or orthonormal.",
         choices=("free", "unit-norm", "orthonormal"),
         when=("model", kinds.encoding(IMAGES)),
         instead=tuple(("sparsity", name, "unit-norm") for name in with_trait("unit_norm")),
     )
     lm_epochs: int | None = option(
         None,
-        "Epochs for which the language model is trained first.",
+        "Number of epochs that the language model is trained for, before the autoencoder.",
         at_least=1,
         when=("bottleneck", ("text",)),
         unset="6; more for a small set, so that there are 800 steps",
     )
     stack: int = option(
         0,
-        "Epochs for which each layer is first trained alone, as an autoencoder of what lies below.",
+        "Number of epochs that each layer is first trained for alone, as an autoencoder of the "
+        "output of the layer below.",
         at_least=0,
         when=("model", ("autoencoder",)),
     )
     keep: str = option(
         "last",
-        "Weights that are kept: the last epoch's, or those of the lowest validation loss.",
+        "Weights to save: those of the last epoch, or of the epoch with the lowest validation "
+        "loss (best).",
         choices=("last", "best"),
         when=("validation", ()),
     )
     seed: int = option(0, "Seed of every random choice.", at_least=0, at_most=2**32 - 1)
     load: str | None = option(
-        None, "Model whose weights training starts from.", unset="none", is_path=True
+        None, "Model whose weights training is initialised with.", unset="none", is_path=True
     )
     encoder: str | None = option(
         None,
-        "Trained autoencoder whose code the classifier sees instead of pixels.",
+        "Trained autoencoder whose code is the input of the classifier, instead of pixels.",
         when=("model", kinds.OF_CLASSES),
         unset="none",
         is_path=True,
@@ -511,8 +524,8 @@ class TrainingConfig(Section):
     fine_tune: bool = option(False, "Train the encoder too.", when=("encoder", ()))
 
     def resolved(self, inputs: int, language_model: bool) -> "TrainingConfig":
-        """With `epochs` filled in for so many training inputs and, where a language model is
-        trained first, those of that.
+        """With `epochs` filled in for a number of training `inputs` and, if a language model is
+        trained first, `lm_epochs`.
         """
         steps = math.ceil(inputs / self.batch_size)
         usual = max(10, math.ceil(LEAST_STEPS / steps))

@@ -1,4 +1,4 @@
-"""What every room shares."""
+"""Shapes of inputs, and the special tokens of text."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,14 @@ Shape = tuple[int, int, int]
 
 
 class TextShape(NamedTuple):
-    """Rows of `length` tokens, of which there are `tokens`."""
+    """Text as rows of `length` tokens, from a vocabulary of `tokens`."""
 
     length: int
     tokens: int
 
 
 PAD, START, END = 0, 1, 2
-"""The tokens that stand for no text: what fills a row up, what comes before a text, and after."""
+"""Special tokens: padding at the end of a row, the start of a text, and its end."""
 
 SPECIAL = 3
-"""How many tokens those are; the numbers of all others begin here."""
+"""The number of special tokens; all other tokens are numbered from here."""

@@ -1,6 +1,6 @@
 """The rules of sparsity that `--sparsity` names, with their traits: a new rule is a new row.
 
-The code of a rule stands in `models.codes`, its penalty, if it has one, in `penalties`.
+The code of a rule is in `models.codes`, its penalty, if it has one, in `objectives.penalties`.
 """
 
 from dataclasses import dataclass, fields
@@ -10,16 +10,16 @@ from dataclasses import dataclass, fields
 class Rule:
     """A rule that makes a code sparse.
 
-    - `activation`: the default activation of the code, None for that of the kind of model; if
-      `needs_it`, no other will do, `because` of what the message says.
+    - `activation`: the default activation of the code; None: that of the kind of model.
+    - `needs_it`: whether no other activation is allowed; `because`: the reason, for the message.
     - `beta`: the default weight of its penalty; None if it has no penalty.
     - `keeps_k`: only k units stay active, of an input or on average over a batch.
     - `learns_thresholds`: the code has parameters of its own.
-    - `can_die`: units that stay below its threshold get no gradient, and may be revived.
-    - `auxiliary`: dead units can learn what the active ones leave unexplained.
+    - `can_die`: units that stay below the threshold get no gradient, and can be reactivated.
+    - `auxiliary`: dead units can be trained to reconstruct the residual of the active ones.
     - `equal_start`: all units are initialised with the same probability of being active.
     - `smooth`: the code has a derivative everywhere.
-    - `unit_norm`: its penalty is on activations, which larger decoder columns would lower.
+    - `unit_norm`: its penalty is on activations, which would shrink if decoder columns grew.
     """
 
     activation: str | None = "relu"

@@ -1,10 +1,10 @@
-"""Names and other text as they are written: `spelt` where they are read again, in tables, options
-and model files, and `spelt_out` where they are shown.
+"""Names and other text as they are written: `spelt` in tables, options and model files, which are
+read again, and `spelt_out` in messages.
 
 A name that is not UTF-8 is written as `file:` and its bytes in percent-encoding (RFC 3986), such as
-`file:caf%E9.png`; one that begins with `file:` itself, or as a formula would, begins with `./`.
-Other text in CSV that a spreadsheet would compute, or that begins with an apostrophe, has one more
-before it. Other formats hold text as it is.
+`file:caf%E9.png`. A name that starts with `file:`, or with a character that starts a formula, gets
+`./` before it. In CSV, other text that a spreadsheet would compute, or that starts with an
+apostrophe, gets an apostrophe before it. Other formats hold text unchanged.
 """
 
 import re
@@ -15,17 +15,17 @@ from urllib.parse import quote, unquote_to_bytes
 MARK = "file:"
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""With what a cell begins that a spreadsheet computes, or may: the last four are the first four as
-wide as a letter of Japanese (OWASP, CSV injection).
+"""First characters of cells that a spreadsheet may compute; the last four are the full-width forms
+of the first four (OWASP, CSV injection).
 """
 
 
 NUMBER = re.compile(r"[+-]([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-"""Begins as a formula does, and is none."""
+"""A number, which starts like a formula but is none."""
 
 
 def spelt(name: str) -> str:
-    """The name as it stands in a table; one that is UTF-8 stays as it is."""
+    """The name as it is written in a table; a UTF-8 name stays unchanged."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -34,20 +34,20 @@ def spelt(name: str) -> str:
 
 
 def from_table(name: str) -> str:
-    """The name of the file that a table calls so, as Python spells it."""
+    """The name of a file, as Python represents it, from its name in a table."""
     if not name.startswith(MARK):
         return name
     return unquote_to_bytes(name[len(MARK) :]).decode("utf-8", "surrogateescape")
 
 
 def as_given(text: str) -> str:
-    """The text of which `spelt` has made this one; any other text stays as it is."""
+    """The inverse of `spelt`; text that `spelt` does not produce stays unchanged."""
     given = from_table(text)
     return given if given != text and spelt(given) == text else text
 
 
 def all_spelt(value: Any) -> Any:
-    """A JSON value whose texts are all `spelt`."""
+    """A JSON value in which all strings are `spelt`."""
     if isinstance(value, str):
         return value if value.isascii() else spelt(value)
     if isinstance(value, Mapping):
@@ -58,20 +58,20 @@ def all_spelt(value: Any) -> Any:
 
 
 def spelt_out(line: str) -> str:
-    """A line to be shown: its control characters are written as Python writes them, and bytes that
-    are not UTF-8 as `\\xe9`.
+    """A line for a message: control characters are escaped as in Python, and bytes that are not
+    UTF-8 as `\\xe9`.
     """
     text = line if line.isascii() else _bytes(line).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def guarded(path: str) -> str:
-    """The path, with `./` before it where it begins as a formula or an encoded name would."""
+    """The path, with `./` before it if it starts like a formula or an encoded name."""
     return f"./{path}" if path.startswith((*FORMULA, MARK)) else path
 
 
 def cell(text: str) -> str:
-    """Text, but for paths, as it stands in CSV; without one apostrophe at its start, it is back."""
+    """Text other than a path as it is written in CSV: with an apostrophe before it, if needed."""
     if not text.startswith((*FORMULA, "'")) or NUMBER.fullmatch(text):
         return text
     return f"'{text}"
@@ -80,5 +80,5 @@ def cell(text: str) -> str:
 def _bytes(name: str) -> bytes:
     try:
         return name.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a character, which no file's name has
+    except UnicodeEncodeError:  # a lone surrogate, which no name of a file contains
         return name.encode("utf-8", "surrogatepass")

@@ -255,7 +255,7 @@ def test_help_says_what_may_stand_behind_size_and_channels(aectl, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     shown = " ".join(aectl("train", "--help").out.split())
     assert "--size HEIGHTxWIDTH" in shown
-    assert "1 or 3: grey, or colour" in shown
+    assert "1 (grey) or 3 (colour)" in shown
     assert "1 <= x <= 3" not in shown
 
 

@@ -380,8 +380,11 @@ def test_defaults_written_into_a_run_s_file_follow_what_is_changed_on_top(before
         ({"k": 3, "k_start": 2}, "--k-start is 2, less than --k, 3"),
         ({"k": 3, "k_start": 17, "hidden": "16"}, "--k-start is 17, and the code has 16 units"),
         ({"k": 3, "k_start": 9, "compile": True}, "--compile cannot go with --k-start"),
-        ({"k": 11, "stack": 1, "hidden": "10,64"}, "one of 10 units is narrower than the 11"),
-        ({"k": 3, "k_start": 12, "stack": 1, "hidden": "10,64"}, "narrower than the 12"),
+        (
+            {"k": 11, "stack": 1, "hidden": "10,64"},
+            "narrowest has 10 units, fewer than the 11 active",
+        ),
+        ({"k": 3, "k_start": 12, "stack": 1, "hidden": "10,64"}, "fewer than the 12 active ones"),
     ],
 )
 def test_active_units_that_no_layer_has_room_for_are_refused(given, said):

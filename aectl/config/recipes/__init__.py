@@ -1,4 +1,4 @@
-"""Published results as options of `aectl train`: a TOML file each, and here what is known of it."""
+"""Published results as options of `aectl train`, one TOML file each, with their descriptions."""
 
 from dataclasses import dataclass
 from importlib import resources
@@ -10,10 +10,10 @@ from aectl.errors import ConfigError
 
 @dataclass(frozen=True)
 class Recipe:
-    """A published result, and what the recipe of its name gives on the test set.
+    """A `published` result, and the `expected` result of the recipe on the test set.
 
-    Both are empty for what is but the first step of another recipe. `minutes` of training on 4 CPU
-    cores; `encoder` is the recipe whose model this one starts from.
+    Both are empty if the recipe is only the first step of another one. `minutes`: training time on
+    4 CPU cores. `encoder`: the recipe whose model this one starts from.
     """
 
     source: str
@@ -31,7 +31,7 @@ RECIPES: dict[str, Recipe] = {
         4,
     ),
     "k-sparse": Recipe(
-        "Makhzani & Frey 2013: 1000 units, tied, k = 25; in use all positive units",
+        "Makhzani & Frey 2013: 1000 units, tied, k = 25; at inference all positive units",
         "",
         "",
         3,
@@ -96,7 +96,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def read(name: str) -> dict[str, object]:
-    """The options of a recipe. Raises ConfigError where there is none of this name."""
+    """The options of a recipe. Raises ConfigError if there is none of this name."""
     if name not in RECIPES:
         raise ConfigError(
             f"no recipe '{name}'{options.near_miss(name, RECIPES)}; aectl recipes lists them"
