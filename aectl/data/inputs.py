@@ -31,17 +31,17 @@ NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that th
 
 
 class Position(NamedTuple):
-    """How far a stream of inputs has been read: how many, and a digest of their paths."""
+    """A position in a stream of inputs: the number of inputs read, and a digest of their paths."""
 
     inputs: int
     digest: str
 
 
 class InputBatch(NamedTuple):
-    """paths and labels: n each (a label None where it is not known).
+    """A batch of images with paths and labels, n each; an unknown label is None.
 
-    images: (n, channels, height, width), 0 to 255; `size` is how many a full batch has;
-    `position` is that after its last image. `truncated`: which images were cut short, by number.
+    images: (n, channels, height, width), 0 to 255; `size`: the number of images in a full batch;
+    `position`: the position after the last image; `truncated`: indices of truncated images.
     """
 
     paths: list[str]
@@ -53,12 +53,12 @@ class InputBatch(NamedTuple):
 
     @property
     def batch(self) -> "InputBatch":
-        """Itself, as what a model makes of it has it, too."""
+        """The batch itself: results of a model have the same attribute."""
         return self
 
 
 def in_memory(images: ImageSet, size: int) -> Iterator[InputBatch]:
-    """A set that is in memory, `size` images at a time."""
+    """Batches of a set that is in memory, `size` images each."""
     for first in range(0, len(images), size):
         rows = range(first, min(first + size, len(images)))
         paths, labels = [images.path(row) for row in rows], [images.label(row) for row in rows]
@@ -68,10 +68,9 @@ def in_memory(images: ImageSet, size: int) -> Iterator[InputBatch]:
 
 @dataclass(frozen=True)
 class Naming:
-    """What a table calls a file: the path as it was found, or `absolute`, or `relative_to` it.
+    """The form of paths in a table: as found, `absolute`, or `relative_to` a folder.
 
-    One that would begin like a formula, for which a spreadsheet takes it, begins with `./`; see
-    `names`.
+    A path that starts like a formula of a spreadsheet gets `./` before it; see `config.spelling`.
     """
 
     relative_to: str | None = None
@@ -83,7 +82,7 @@ class Naming:
     def _named(self, path: str) -> str:
         if self.relative_to is None and not self.absolute:
             return path
-        if ".." in path.split("/"):  # behind a link, this is not the folder before it
+        if ".." in path.split("/"):  # after a link, this is not the folder before it
             path = _without_links(path)
         if self.absolute or self.relative_to is None:
             return os.path.abspath(path)
@@ -95,13 +94,12 @@ class Naming:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the user named, and what is needed to find it.
+    """The inputs that the user named (`words`), and the options for finding and reading them.
 
-    `labels_from_folders` takes an image's label from the sub-folder in which it lies; with
-    `loose_labels`, of a folder that may hold splits, and an image in none, or named by itself, has
-    that of its folder. `split` is
-    that of datasets that are named without one; files are decoded as `decoding` says; `skipped` is
-    told what is left aside.
+    `labels_from_folders`: the label of an image is the name of its sub-folder. With `loose_labels`,
+    the folder may hold splits, and an image in no sub-folder, or named by itself, is labelled with
+    its folder. `split`: the split of datasets named without one. `decoding`: how files are decoded.
+    `skipped`: a record of skipped files.
     """
 
     words: Sequence[str]
@@ -123,11 +121,11 @@ class Inputs:
 
     @property
     def labelled(self) -> bool:
-        """Whether any input has labels, by what it is."""
+        """Whether any input is of a kind that has labels."""
         return self.labels_from_folders or any(map(datasets.is_dataset, self.words))
 
     def called(self, word: str) -> str:
-        """A word of these, a dataset with its split."""
+        """The name of an input for messages: a dataset with its split, else the word itself."""
         whole = ":" in word or not datasets.is_dataset(word)
         return word if whole else f"{word}:{self.split}"
 
@@ -139,19 +137,18 @@ class Inputs:
         after: Position | None = None,
         on_remark: OnRemark = ignore,
     ) -> "Batches":
-        """The images in `shape`, `size` at a time, in the order of the inputs.
+        """The images in `shape`, in batches of `size`, in the order of the inputs.
 
-        What cannot be read is told to `on_bad` and left out; what there is to say of the others, to
-        `on_remark`. With `after`, the inputs up to that
-        position are passed over.
+        `on_bad` is called for inputs that cannot be read, which are left out; `on_remark` with
+        remarks on the others. With `after`, the inputs up to that position are skipped.
 
-        The batches raise DataError for a dataset that cannot be had, and where the inputs passed
-        over are others than before.
+        The batches raise DataError for a dataset that is not available, and if the skipped inputs
+        differ from those of the first run.
         """
         return Batches(self, shape, size, on_bad, after, on_remark)
 
     def found(self, word: str) -> Iterator[Found | None]:
-        """The files that a word names; None where the next one may be long in coming."""
+        """The files that a word names; None before a file that may have to be waited for."""
         if word == STDIN:
             assert self.stdin is not None
             for path in lines.paths(self.stdin, self.null_separated):
@@ -170,7 +167,7 @@ class Inputs:
             yield from self._named(word)
 
     def _named(self, path: str) -> Iterator[Found]:
-        """A file, or what is in an archive, that was named one by one."""
+        """A file that was named by itself, or the members of an archive."""
         if is_archive(path):
             yield from self._described(find_in_archive(path, self.selection, self.skipped), path)
         else:
@@ -181,7 +178,7 @@ class Inputs:
     def _described(
         self, found: Iterator[Found], root: str, layout: Layout | None = None
     ) -> Iterator[Found]:
-        """With their labels, and with the paths that a table shall show."""
+        """The found files with their labels, and with the paths that a table shows."""
         for one in found:
             below = self.labels_from_folders and one.reason is None
             of = label_of if self.loose_labels else class_of
@@ -192,9 +189,9 @@ class Inputs:
 
 
 class Batches:
-    """Images in batches; a context, at whose end the processes that decode them end.
+    """Images in batches; a context manager, which ends the decoding processes on exit.
 
-    They work from the start, not only once the first batch is asked for.
+    Decoding starts at once, before the first batch is requested.
     """
 
     def __init__(
@@ -245,7 +242,7 @@ class Batches:
             yield filling.batch(self._position())
 
     def _next_group(self) -> Iterator[Decoded | None] | None:
-        """The next datasets, or the files until the next dataset, being decoded."""
+        """Decoded images of the next datasets, or of the files before the next dataset."""
         in_memory, words = next(self._groups, (False, []))
         if not words:
             return None
@@ -274,7 +271,7 @@ class Batches:
             yield Decoded(inputs, images.images[first:], {}, {})
 
     def _marked(self, found: Iterator[Found | None]) -> Iterator[Found | None]:
-        """The inputs, those marked that are to be passed over."""
+        """The inputs; those before the position to continue from are marked as skipped."""
         left = self._after.inputs - self._read if self._after else 0
         for one in found:
             if one is not None and left > 0:
@@ -285,7 +282,7 @@ class Batches:
     def _sound(
         self, inputs: Iterator[tuple[int, Found]], decoded: Decoded
     ) -> Iterator[tuple[int, Found]]:
-        """Those of the numbered inputs that are wanted and could be read."""
+        """The numbered inputs that are wanted and could be read."""
         for number, found in inputs:
             self._digest.update(os.fsencode(found.path) + b"\0")
             self._read += 1
@@ -315,12 +312,12 @@ class _Filling:
 
     @property
     def room(self) -> int:
-        """How many images are missing until it is full."""
+        """The number of images that still fit into the batch."""
         return self._size - len(self.paths)
 
     def add(self, inputs: list[Found], images: Pixels, truncated: list[bool]) -> None:
-        """Takes some more inputs, their images, (n, channels, height, width), and which of them
-        were cut short.
+        """Adds inputs with their images, (n, channels, height, width); `truncated`: whether each is
+        truncated.
         """
         count = len(self.paths)
         self._truncated |= {count + number for number, cut in enumerate(truncated) if cut}
@@ -329,7 +326,7 @@ class _Filling:
         self._labels += [found.label for found in inputs]
 
     def batch(self, position: Position) -> InputBatch:
-        """What there is; the next one begins."""
+        """The images so far, as a batch; starts the next batch."""
         images = self._images[: len(self.paths)]
         truncated = frozenset(self._truncated)
         made = InputBatch(self.paths, images, self._labels, self._size, position, truncated)
@@ -344,13 +341,13 @@ class _Filling:
 
 
 def _without_links(path: str) -> str:
-    """The path of a file by the folder that it really lies in."""
+    """The path of a file, with links in its folder resolved."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder), name)
 
 
 def _in_memory(word: str) -> bool:
-    """Whether a word names images that are held in memory as a whole."""
+    """Whether a word names images that are loaded into memory as a whole."""
     return datasets.is_dataset(word) or patches.is_patches(word)
 
 

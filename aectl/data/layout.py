@@ -1,4 +1,4 @@
-"""Folders that hold their splits in sub-folders: `train/` alone, or beside `val/` or `test/`."""
+"""Folders with their splits in sub-folders: `train/` alone, or beside `val/` or `test/`."""
 
 import os
 from typing import NamedTuple
@@ -14,7 +14,8 @@ TEST = ("test", "testing", "eval", "evaluation")
 """The names of the sub-folders, in lower case."""
 
 DEEPEST = 8
-"""Folders, each the only one in the last, among which the splits are looked for."""
+"""Maximum depth at which splits are searched for in nested folders, each the only one in its
+parent."""
 
 
 class Layout(NamedTuple):
@@ -34,9 +35,8 @@ class Layout(NamedTuple):
 def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layout | None:
     """The splits of a folder; None unless it has a training set, alone or beside another split.
 
-    Where all wanted files lie in one sub-folder, that one may hold the splits. Raises DataError
-    `to_train` on a folder of which all sub-folders are validation or test sets, for these are no
-    classes.
+    If all wanted files are in one sub-folder, that one may hold the splits. With `to_train`, raises
+    DataError if all sub-folders are validation or test sets, because these are not classes.
     """
     alone: Layout | None = None
     for _ in range(DEEPEST):
@@ -61,8 +61,8 @@ def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layo
 
 
 def _content(folder: str, selection: Selection) -> tuple[list[str], bool]:
-    """The names of the sub-folders that a search enters, sorted, and whether there is a wanted file
-    right in the folder; nothing where it cannot be searched.
+    """The sorted names of the sub-folders that a search enters, and whether the folder itself
+    contains a wanted file; empty if it cannot be searched.
     """
     names, files = [], False
     try:
@@ -79,7 +79,7 @@ def _content(folder: str, selection: Selection) -> tuple[list[str], bool]:
 
 
 def _only_one(folder: str, names: list[str], selection: Selection) -> str | None:
-    """The sub-folder that alone has wanted files."""
+    """The only sub-folder with wanted files; None if there are several."""
     wanted = (name for name in names if holds_wanted(folder, name, selection))
     first, second = next(wanted, None), next(wanted, None)
     return first if second is None else None

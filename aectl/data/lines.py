@@ -1,4 +1,4 @@
-"""The lines of text in a file or a stream, whatever its encoding, and the paths in a list."""
+"""Lines of text in a file or a stream, in UTF-8 or UTF-16, and paths in a list."""
 
 import codecs
 import os
@@ -13,15 +13,15 @@ CHUNK = 1 << 16
 
 
 class Stream(Protocol):
-    """Where bytes come from."""
+    """A source of bytes."""
 
     def read1(self, size: int, /) -> bytes | None:
-        """Some bytes, as many as there are; none at the end, None where they are yet to come."""
+        """The available bytes; empty at the end, None if there are none yet."""
         ...
 
 
 def pieces(stream: BinaryIO | Stream, separator: bytes) -> Iterator[bytes | None]:
-    """What stands between the separators in a stream, as it comes; None before it may wait."""
+    """The pieces of a stream between separators, as they arrive; None before it may wait."""
     begun: list[bytes] = []
     while chunk := _chunk(stream):
         first, *others = chunk.split(separator)
@@ -37,12 +37,12 @@ def pieces(stream: BinaryIO | Stream, separator: bytes) -> Iterator[bytes | None
 
 
 def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The lines of a text in UTF-8, and their numbers, from 1; None before one that may be long in
-    coming.
+    """The lines of text in UTF-8, with their numbers, from 1; None before a line that may have to
+    be waited for.
 
-    A text with a byte-order mark may be in UTF-16, too. Where the first lines end with a carriage
-    return alone, as on old Macs, all do. Raises DataError for a text that is not in the UTF-16
-    that it claims, and for one in UTF-16 without a mark, or in UTF-32.
+    Text with a byte-order mark may also be in UTF-16. If the first lines end with a carriage return
+    alone, as on old Macs, all lines do. Raises DataError for text that is not in the UTF-16 of its
+    mark, for UTF-16 without a mark, and for UTF-32.
     """
     start = _chunk(content)
     stream: Stream = _Begun(start, content)
@@ -61,11 +61,11 @@ def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
-    """The paths in a list, one a line or between NUL characters; None before it may wait.
+    """The paths in a list, one per line or separated by NUL characters; None before it may wait.
 
-    Of lines, a byte-order mark and carriage returns at the ends are no part, and `~` stands for the
-    home folder, but where a file has just that name. Where the first lines end with a carriage
-    return alone, all do. Raises DataError for a list in UTF-16 or UTF-32.
+    In lines, a byte-order mark and carriage returns at the ends are removed, and `~` at the start
+    is the home folder, unless a file has exactly that name. If the first lines end with a carriage
+    return alone, all lines do. Raises DataError for a list in UTF-16 or UTF-32.
     """
     first, start = True, _chunk(stream)
     if not null_separated and b"\0" in start and (encoding := wide(start)):
@@ -84,7 +84,7 @@ def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
 
 
 def _line_end(start: bytes) -> bytes:
-    """What ends the lines of a text, by its start."""
+    """The line end of a text, from its first bytes."""
     return b"\r" if b"\r" in start[:-1] and b"\n" not in start else b"\n"
 
 
@@ -93,7 +93,7 @@ def _without_mark(piece: bytes, first: bool) -> bytes:
 
 
 def _meant(path: str) -> str:
-    """The path that a line of a list means."""
+    """The path in a line of a list, without a carriage return and with `~` expanded."""
     if "\0" in path:
         return path
     if path.endswith("\r") and not os.path.lexists(path):
@@ -113,7 +113,7 @@ def _chunk(stream: BinaryIO | Stream) -> bytes:
 
 
 class _Begun:
-    """A stream of which the start has been read already."""
+    """A stream whose start has already been read."""
 
     def __init__(self, start: bytes, rest: BinaryIO | Stream) -> None:
         self._start, self._rest = start, rest
@@ -124,13 +124,13 @@ class _Begun:
 
 
 class _Recoded:
-    """A stream of UTF-16, as UTF-8."""
+    """A stream of UTF-16, converted to UTF-8."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream, self._decoder = stream, codecs.getincrementaldecoder("utf-16")()
 
     def read1(self, _: int) -> bytes:
-        """Raises DataError where the text is not in UTF-16."""
+        """The next bytes. Raises DataError if the text is not in UTF-16."""
         try:
             while chunk := _chunk(self._stream):
                 if text := self._decoder.decode(chunk):

@@ -13,7 +13,7 @@ from aectl.data.images import heif
 from aectl.data.images.decode import SUFFIXES
 
 MOST_NAMED = 3
-"""Archives that a notice names."""
+"""Maximum number of archives that a notice names."""
 
 LEFTOVERS = frozenset(
     ["__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"]
@@ -41,12 +41,12 @@ class Selection:
     exclude: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """The files that are looked for, in words."""
+        """The rules in words, for messages."""
         wanted = f"--include {' '.join(self.include)}" if self.include else ", ".join(self._endings)
         return wanted + (f", without --exclude {' '.join(self.exclude)}" if self.exclude else "")
 
     def usually(self, ext: tuple[str, ...]) -> "Selection":
-        """The same, with the usual extensions `ext` where it names none."""
+        """The same selection, with the default extensions `ext` if it names none."""
         return self if self.ext else replace(self, ext=ext)
 
     def takes(self, path: str) -> bool:
@@ -68,11 +68,11 @@ class Selection:
         return not any(_matches(way, self.exclude) for way in ways)
 
     def has_ending(self, path: str) -> bool:
-        """Whether a path has one of the extensions that are looked for."""
+        """Whether a path has one of the wanted extensions."""
         return path.lower().endswith(self._endings)
 
     def misses(self, path: str) -> bool:
-        """Whether the file at `path` may hold images that are not read, where images are looked for
+        """Whether the file at `path` is an archive or an unsupported image, in a search for images
         by their usual extensions."""
         missed = ending_of(path) in UNREAD or is_archive(path)
         usual = not self.ext and not self.include
@@ -97,9 +97,9 @@ EVERY_IMAGE = Selection()
 
 
 def of_options(options: Mapping[str, Any], usual: tuple[str, ...] = ()) -> Selection:
-    """The selection that options give, with the `usual` extensions if they name none.
+    """The selection from options, with the `usual` extensions if they name none.
 
-    `ext` holds extensions with commas or spaces between them; `include` and `exclude`, patterns.
+    `ext`: extensions separated by commas or spaces; `include` and `exclude`: patterns.
     """
     endings = tuple(str(options.get("ext") or "").replace(",", " ").split())
     return Selection(
@@ -136,7 +136,7 @@ class Search:
 
 
 class Skipped:
-    """What the searches of a command skipped; a place that is searched again counts once."""
+    """Files and folders that the searches of a command skipped; a repeated search counts once."""
 
     def __init__(self) -> None:
         self._searches: dict[str, Search] = {}

@@ -1,4 +1,4 @@
-"""Parts of a training set that the seed draws: what is held out, and a few labelled images."""
+"""Random parts of a training set: the held-out validation set, and a few labelled images."""
 
 import logging
 from collections.abc import Sequence
@@ -12,16 +12,17 @@ from aectl.errors import ConfigError
 log = logging.getLogger(__name__)
 
 Rows = NDArray[np.int64]
-"""Numbers of images, in the order of their set."""
+"""Row numbers of images, in ascending order."""
 
 MOST_NAMED = 10
-"""Classes that a notice names."""
+"""Maximum number of classes that a notice names."""
 
 
 def split(count: int, part: float, seed: int, noun: str = "images") -> tuple[Rows, Rows]:
-    """The rows of `count` images, or what `noun` says, without a random `part`, and that part.
+    """Splits `count` images, or other things (`noun`), at random into training rows and a held-out
+    fraction.
 
-    Raises ConfigError where one of the two would be empty, other than a part of 0.
+    Raises ConfigError if one of the two would be empty, unless the fraction is 0.
     """
     held_out = round(part * count)
     if part and not 0 < held_out < count:
@@ -33,10 +34,10 @@ def split(count: int, part: float, seed: int, noun: str = "images") -> tuple[Row
 
 
 def held_out(images: ImageSet, part: float, seed: int) -> tuple[Rows, Rows]:
-    """The rows to learn from, and those held out: the set's own validation set where it has one,
-    else a random `part`, of each class alike.
+    """The training rows and the held-out rows: the set's own validation set if it has one, else a
+    random fraction, the same in each class.
 
-    Raises ConfigError where nothing would be left to learn from.
+    Raises ConfigError if no training rows would be left.
     """
     if images.held_out is not None:
         return np.setdiff1d(np.arange(len(images)), images.held_out), images.held_out
@@ -46,10 +47,10 @@ def held_out(images: ImageSet, part: float, seed: int) -> tuple[Rows, Rows]:
 
 
 def stratified(labels: Rows, classes: Sequence[str], part: float, seed: int) -> tuple[Rows, Rows]:
-    """The rows without a random `part`, and that part: of each class the same, rounded, such that
-    one at least is left to learn from. `labels`: (n,), indices into `classes`.
+    """Splits the rows at random into training rows and a held-out fraction, the same (rounded) in
+    each class, with at least one training row each. `labels`: (n,), indices into `classes`.
 
-    A class of which nothing can be held out is named. Raises ConfigError as `split` does.
+    A notice names classes with too few images. Raises ConfigError as `split` does.
     """
     count = len(labels)
     wanted = round(part * count)
@@ -73,9 +74,9 @@ def stratified(labels: Rows, classes: Sequence[str], part: float, seed: int) -> 
 
 
 def _shares(exact: NDArray[np.floating], room: Rows, wanted: int) -> Rows:
-    """Whole numbers near the `exact` ones, each at most its `room`, that sum up to `wanted`.
+    """Whole numbers near the `exact` ones, each at most its `room`, with the sum `wanted`.
 
-    The largest remainders are rounded up (Hamilton's method), as long as there is room.
+    The largest remainders are rounded up (Hamilton's method), up to `room`.
     """
     shares: Rows = np.minimum(np.floor(exact).astype(np.int64), room)
     while (missing := wanted - shares.sum()) > 0:
@@ -86,10 +87,10 @@ def _shares(exact: NDArray[np.floating], room: Rows, wanted: int) -> Rows:
 
 
 def few_labels(images: ImageSet, rows: Rows, count: int, seed: int) -> Rows:
-    """So many of the rows, as many of each class as of any other; the seed decides which.
+    """Draws `count` of the rows at random, equally many of each class.
 
-    Where the count is no multiple of the classes, chance decides which have one more. Raises
-    ConfigError where a class has too few.
+    If `count` is not a multiple of the number of classes, randomly drawn classes get one more.
+    Raises ConfigError if a class has too few images.
     """
     assert images.labels is not None
     chance = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""The datasets that aectl knows by name, each as one uint8 array in memory."""
+"""Datasets of images that are known by name, each as one uint8 array in memory."""
 
 import contextlib
 import hashlib
@@ -32,7 +32,7 @@ class ImageSet:
     """Images with their labels.
 
     images: (n, channels, height, width), 0 to 255; labels: (n,), indices into `classes`, or None;
-    held_out: the rows of the set's own validation set, or None where it has none.
+    held_out: the rows of the set's own validation set, or None if it has none.
     """
 
     name: str
@@ -53,8 +53,8 @@ class ImageSet:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of the images, 0 to 255, then of the labels, then of the rows of its validation
-        set, where it has them: little-endian int64.
+        """SHA-256 of the images as bytes, then the labels and the rows of the validation set, if
+        any, as little-endian int64.
         """
         found = hashlib.sha256(np.ascontiguousarray(self.images).data)
         if self.labels is not None:
@@ -64,21 +64,21 @@ class ImageSet:
         return found.hexdigest()
 
     def path(self, index: int) -> str:
-        """What stands in a table's `path` column: the file, or a name such as `mnist:test/17`."""
+        """The entry in the `path` column of a table: a file, or a name such as `mnist:test/17`."""
         return self.paths[index] if self.paths else f"{self.name}/{index}"
 
     def label(self, index: int) -> str | None:
-        """The name of an image's class, where it has one."""
+        """The name of an image's class, or None."""
         return None if self.labels is None else self.classes[self.labels[index]]
 
     def spread(self, count: int) -> "ImageSet":
-        """So many images, or all, evenly spread over a set that may be sorted by class."""
+        """At most `count` images, at equal distances in the set, which may be sorted by class."""
         if count >= len(self):
             return self
         return self.part(np.arange(count) * len(self) // count)
 
     def part(self, rows: NDArray[np.int64]) -> "ImageSet":
-        """Some of the images, under names of their own where they are files."""
+        """The images of some rows, with their paths."""
         return ImageSet(
             self.name,
             self.images[rows],
@@ -94,7 +94,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset of the table below: `read(data_dir, split, download)` returns what it holds."""
+    """A row of the table below; `read(data_dir, split, download)` returns images and labels."""
 
     read: Callable[[Path, str, bool], Loaded]
     splits: tuple[str, ...] = ("train", "test")
@@ -106,17 +106,17 @@ def is_dataset(word: str) -> bool:
 
 
 def near_miss(word: str) -> str:
-    """`; did you mean 'mnist'?` where a word, with or without a split, is close to a name."""
+    """`; did you mean 'mnist'?` if a word, with or without a split, is close to a name."""
     return options.near_miss(word.partition(":")[0], DATASETS)
 
 
 def load(word: str, data_dir: Path, *, split: str = "test", download: bool = True) -> ImageSet:
-    """The dataset that `word` names, such as `mnist` or `mnist:train`; `split` where it names none.
+    """Loads the dataset that `word` names: `mnist:train`, or `mnist` for the default `split`.
 
     `mnist:test/17` is one image of it, counted from 0.
 
     Raises UnknownInputError for a name, split or image that does not exist, DatasetUnavailableError
-    where the data are neither in `data_dir` nor to be downloaded.
+    if the data are not in `data_dir` and cannot be downloaded.
     """
     whole, _, place = word.partition("/")
     name, _, named_split = whole.partition(":")
@@ -148,7 +148,7 @@ def load(word: str, data_dir: Path, *, split: str = "test", download: bool = Tru
 
 
 def _row(word: str, place: str, count: int) -> NDArray[np.int64]:
-    """The place of one image as rows of a set. Raises UnknownInputError for one that is not."""
+    """The row of a single image: (1,). Raises UnknownInputError if there is no such image."""
     if not (place.isascii() and place.isdigit() and int(place) < count):
         raise UnknownInputError(f"no image '{word}': they are numbered from 0 to {count - 1:,}")
     return np.array([int(place)])
@@ -157,7 +157,7 @@ def _row(word: str, place: str, count: int) -> NDArray[np.int64]:
 def _digits(data_dir: Path, split: str, download: bool) -> Loaded:
     """scikit-learn's 8x8 scans, 0 to 16 scaled to 0 to 255; the last 360 are the test split.
 
-    From the file that comes with it: importing it takes as long as training on them.
+    Read from its file, because importing scikit-learn takes as long as training on the scans.
     """
     file = importlib.metadata.distribution("scikit-learn").locate_file(_DIGITS_FILE)
     table = np.loadtxt(str(file), delimiter=",")
@@ -168,7 +168,7 @@ def _digits(data_dir: Path, split: str, download: bool) -> Loaded:
 
 def _idx(torchvision_name: str, classes: tuple[str, ...], data_dir: Path, split: str,
          download: bool) -> Loaded:  # fmt: skip
-    """A dataset in MNIST's own files, plain or gzipped."""
+    """A dataset in the file format of MNIST, plain or gzipped."""
     folder = data_dir / torchvision_name / "raw"
     stem = "train" if split == "train" else "t10k"
     files = [folder / f"{stem}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
@@ -184,7 +184,7 @@ def _torchvision(
     name: str, arguments: Callable[[str], dict[str, Any]], unpack: Callable[[Any], Loaded],
     data_dir: Path, split: str, download: bool,
 ) -> Loaded:  # fmt: skip
-    """A dataset that torchvision reads: `unpack` takes its arrays out of the object."""
+    """A dataset that torchvision reads; `unpack` extracts the arrays from its object."""
     kind = partial(getattr(_torchvision_datasets(), name), str(data_dir), **arguments(split))
     try:
         found = kind(download=False)
@@ -193,7 +193,7 @@ def _torchvision(
             raise
         _download(name, split, data_dir)
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            found = kind(download=True)  # it finds the files, and unpacks them
+            found = kind(download=True)  # which finds the files, and unpacks them
     except Exception as error:
         raise DataError(f"{name} in {data_dir} is damaged: {error!r}") from error
     return unpack(found)
@@ -206,7 +206,7 @@ def _torchvision_datasets() -> Any:
 
 
 def _download(name: str, split: str, data_dir: Path) -> None:
-    """Fetches the files that are not there. Raises DownloadError or OSError."""
+    """Downloads the missing files. Raises DownloadError or OSError."""
     from aectl.data.storage.downloads import fetch
 
     log.info("downloading %s into %s", name, data_dir)
@@ -228,7 +228,7 @@ def _cifar(found: Any) -> Loaded:
 
 
 def _emnist(found: Any) -> Loaded:
-    """EMNIST's files hold each image transposed; here it stands upright."""
+    """EMNIST, upright: its files contain transposed images."""
     images = found.data.numpy().transpose(0, 2, 1)[:, None]
     return np.ascontiguousarray(images), found.targets.numpy(), tuple(found.classes)
 

@@ -1,4 +1,4 @@
-"""One image file, or one array, as the uint8 array of the shape that a model wants."""
+"""Decodes an image file to the uint8 array of the shape that a model reads."""
 
 import contextlib
 import io
@@ -25,13 +25,13 @@ SUFFIXES = (
     ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
     ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
-"""The endings by which a folder's images are known."""
+"""Extensions of image files that are searched for in folders."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
-"""Formats that Pillow may open: others, such as EPS, start programs or hold no photos."""
+"""Formats that Pillow may open; others, such as EPS, start programs or contain no photos."""
 
 STRIP = 1 << 22
-"""Pixels that are converted at a time."""
+"""Number of pixels that are converted at a time."""
 
 BACKGROUND = (255, 255, 255)
 """The colour behind transparent pixels."""
@@ -40,26 +40,26 @@ Pixels = NDArray[np.uint8]
 
 
 class DecodedImage(NamedTuple):
-    """pixels: (channels, height, width), 0 to 255, and the remarks on the image."""
+    """Pixels, (channels, height, width), 0 to 255, and remarks on the image."""
 
     pixels: Pixels
     remarks: tuple[Remark, ...] = ()
 
 
 def decode(path: str | Path, shape: Shape, decoding: Decoding = USUAL_DECODING) -> Pixels:
-    """The pixels of the image in a file, as `decode_bytes` gives it. Raises ImageError."""
+    """Decodes the image in a file, as `decode_bytes` does. Raises ImageError."""
     with unchecked_by_pillow():
         return decode_bytes(read(path, decoding), shape, decoding).pixels
 
 
 def decode_bytes(content: bytes, shape: Shape, decoding: Decoding = USUAL_DECODING) -> DecodedImage:
-    """The image that `content` holds, as in a file.
+    """Decodes the image in the content of a file.
 
     EXIF rotation is applied, transparency laid over white, 16 bits scaled to 8, palettes and CMYK
-    converted; of an animation the first frame is taken; the image is resized with antialiasing.
+    converted; the first frame of an animation is used; the image is resized with antialiasing.
     A JPEG is decoded at the smallest of its scales (n/8) that still covers the shape.
 
-    Raises ImageError, which says why this is not a readable image.
+    Raises ImageError, which says why the content is not a readable image.
     """
     try:
         image, remarks = _upright(content, decoding, shape)
@@ -98,7 +98,7 @@ def native_shape(path: str | Path, decoding: Decoding = USUAL_DECODING) -> Shape
 
 
 def upright_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the image in a file as it is shown, from its header alone.
+    """(height, width) of the image in a file after EXIF rotation, from its header alone.
 
     Raises ImageError.
     """
@@ -112,7 +112,9 @@ def upright_size(path: str | Path) -> tuple[int, int]:
 
 
 def _header(file: BinaryIO) -> Image.Image:
-    """The header of an image; Pillow reads that of a JPEG only if it says 8 bits a sample."""
+    """The header of an image, also of a JPEG with other than 8 bits per sample, which Pillow
+    refuses.
+    """
     try:
         return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
@@ -152,27 +154,27 @@ def fit_all(images: Pixels, shape: Shape) -> Pixels:
 
 
 def shrunk(images: Pixels, side: int) -> Pixels:
-    """Images (n, channels, height, width), smaller where one of their sides is longer."""
+    """Reduces images, (n, channels, height, width), to sides of at most `side` pixels."""
     channels, height, width = images.shape[1:]
     scale = min(1.0, side / max(height, width))
     return fit_all(images, (channels, max(1, round(height * scale)), max(1, round(width * scale))))
 
 
 def to_bytes(images: NDArray[np.floating]) -> Pixels:
-    """Images in [0, 1] as 0 to 255; what lies beyond is cut off."""
+    """Converts images in [0, 1] to 0 to 255; other values are clipped."""
     cut = images.clip(0, 1)
     cut *= 255
     return np.round(cut, out=cut).astype(np.uint8)
 
 
 def to_pil(pixels: Pixels) -> Image.Image:
-    """(channels, height, width) as a PIL image."""
+    """Converts pixels, (channels, height, width), to a PIL image."""
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
 @contextlib.contextmanager
 def unchecked_by_pillow() -> Iterator[None]:
-    """Pillow neither warns nor limits the size of an image: that is done here."""
+    """Turns off Pillow's warnings and its size limit, which this module replaces."""
     limit = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -184,7 +186,7 @@ def unchecked_by_pillow() -> Iterator[None]:
 
 
 def _explained(error: Exception) -> ImageError:
-    """Whatever went wrong with an image, for the person who has to act on it."""
+    """Converts any exception of decoding to an ImageError that a user can act on."""
     if isinstance(error, ImageError):
         return error
     if isinstance(error, UnidentifiedImageError):
@@ -195,7 +197,7 @@ def _explained(error: Exception) -> ImageError:
 
 
 def _opened(content: bytes, decoding: Decoding) -> Image.Image:
-    """The header of an image; its pixels are still to be decoded."""
+    """The image with its header read, and its pixels not yet decoded."""
     image = Image.open(io.BytesIO(content), formats=FORMATS)
     _refuse_too_large(image, decoding)
     return image
@@ -209,9 +211,9 @@ def _refuse_too_large(header: Image.Image, decoding: Decoding) -> None:
 def _upright(
     content: bytes, decoding: Decoding, shape: Shape | None = None
 ) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """An image as it is to be seen, grey or RGB of 8 bits, and the remarks on it.
+    """The upright image in grey or RGB of 8 bits, and the remarks on it.
 
-    A JPEG may come smaller than it is, but not than `shape`.
+    A JPEG may be decoded at a reduced size, which still covers `shape`.
     """
     if not content:
         raise ImageError("is empty, of 0 bytes: copy it again, or delete it")
@@ -235,12 +237,12 @@ def _upright(
         and header.mode == "RGBA"
         and header.getchannel("A").getextrema() == (0, 0)
     ):
-        return _turned(header, header.convert("RGB")), remarks  # as every program shows it
+        return _turned(header, header.convert("RGB")), remarks  # as all programs show it
     return _opaque(_turned(header, header), decoding), remarks
 
 
 def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """A PNG as it is to be seen, grey or RGB, and the remarks on it."""
+    """The upright image of a PNG in grey or RGB, and the remarks on it."""
     own = (Remark.OWN,) if png.is_own(content) else ()
     content = png.sound(content)
     header = PngImageFile(io.BytesIO(content))
@@ -251,29 +253,29 @@ def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Rema
 
 
 def _has_frames(header: Image.Image) -> bool:
-    """Whether it is an animation."""
+    """Whether an image is an animation."""
     if header.format not in ("GIF", "PNG", "WEBP", "AVIF"):
         return False
     try:
         return bool(header.is_animated)  # type: ignore[attr-defined]
-    except Exception:  # the second frame is damaged; the first may be sound
+    except Exception:  # the second frame is damaged; the first may be intact
         return True
 
 
 def _of_jpeg(
     content: bytes, decoding: Decoding, shape: Shape | None = None
 ) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """A JPEG as it is to be seen, grey or RGB, and the remarks on it.
+    """The upright image of a JPEG in grey or RGB, and the remarks on it.
 
-    It is decoded at the smallest scale that covers the shape, as large as it is without one. Where
-    the decoder finds the data corrupt, it would go on with pixels that it made up: such a file is
-    refused. Further pictures (MPO) are small copies of the first, or made for other screens.
+    It is decoded at the smallest scale that covers `shape`, or at full size without one. A file
+    with corrupt data is refused, because the decoder would continue with invented pixels. Further
+    pictures in the file (MPO), such as previews, are ignored.
     """
     try:
         return _decoded_jpeg(content, decoding, shape), ()
     except ImageError:
         raise
-    except Exception:  # perhaps because of what is wrong beside the data
+    except Exception:  # perhaps because of flaws outside the image data
         found = jpeg.mended(content, decoding)
         remarks = (Remark.TRUNCATED,) if found.truncated else ()
         if found.bits != 8:
@@ -293,7 +295,7 @@ def _decoded_jpeg(
         header.load()
         return _turned(header, header.convert("RGB"))
     channels, height, width = shape or (3, header.height, header.width)
-    if shape and _orientation(header) >= 5:  # it lies on its side
+    if shape and _orientation(header) >= 5:  # rotated by 90 degrees
         height, width = width, height
     grey = channels == 1 or header.mode == "L"
     if not grey:
@@ -304,7 +306,7 @@ def _decoded_jpeg(
 
 
 def _opaque(image: Image.Image, decoding: Decoding) -> Image.Image:
-    """The first frame as 8-bit grey or RGB without transparency."""
+    """Converts the first frame to 8-bit grey or RGB without transparency."""
     if image.mode in ("I", "F"):
         values = np.asarray(image)
         levels = Levels(values.dtype.kind, 8 * values.itemsize, decoding.value_range)
@@ -319,7 +321,7 @@ def _opaque(image: Image.Image, decoding: Decoding) -> Image.Image:
 def _by_strips(
     image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
 ) -> Image.Image:
-    """Converts an image some rows at a time, as it would take several times its size at once."""
+    """Converts an image some rows at a time; at once, it would need several times its memory."""
     rows = max(1, STRIP // image.width)
     if rows >= image.height:
         return convert(image)
@@ -336,13 +338,13 @@ def _over_white(image: Image.Image) -> Image.Image:
 
 
 def _turned(described: Image.Image, pixels: Image.Image) -> Image.Image:
-    """`pixels` turned as the EXIF of the image `described` says."""
+    """Rotates `pixels` upright by the EXIF orientation of the image `described`."""
     turn = TURNS.get(_orientation(described))
     return pixels if turn is None else pixels.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; 1, upright, where it says nothing that can be read."""
+    """The EXIF orientation, 1 to 8; 1 (upright) if it is missing or unreadable."""
     if not EXIF.intersection(image.info):
         return 1
     try:
@@ -353,7 +355,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 EXIF = frozenset(["exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"])
-"""Where Pillow keeps what EXIF, or XMP in its place, says."""
+"""Keys under which Pillow keeps EXIF data, or XMP instead."""
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -1,4 +1,4 @@
-"""Decoding many images at once: worker processes, and the order of their inputs kept."""
+"""Decodes many images in parallel in worker processes, and keeps the order of the inputs."""
 
 import collections
 import json
@@ -25,28 +25,28 @@ from aectl.errors import DataError
 from aectl.files import write_all
 
 BUFFER = 32 << 20
-"""Bytes of decoded images that may wait for the model, as long as each worker has its share."""
+"""Bytes of decoded images that may wait for the model; more, if there are many workers."""
 
 SLOT = 4 << 20
-"""Bytes of decoded images that a worker hands over at a time."""
+"""Maximum bytes of the decoded images of a task."""
 
 MOST_IMAGES = 1024
-"""Images that a worker hands over at a time."""
+"""Maximum number of images of a task."""
 
 TASK_BYTES = 32 << 20
-"""Bytes of encoded images, from archives, that a task holds before it is full."""
+"""Maximum bytes of the encoded images, from archives, of a task."""
 
 TASK_SECONDS = 0.05
-"""How long a task should take: the faster the last images were, the larger the next task."""
+"""Target duration of a task: the faster the last images were decoded, the larger the next task."""
 
 FIRST_TASK = 16
-"""Images of the first tasks, while nobody knows how long an image takes."""
+"""Images of the first tasks, before the time per image is known."""
 
 PATIENCE = 0.5
-"""Seconds that images which are ready wait for more, so that the model has a full batch."""
+"""Seconds that decoded images wait for more, so that the model gets a full batch."""
 
 ATTEMPTS = 2
-"""How many workers an image may end before it is left out."""
+"""Number of workers that an image may crash before it is left out."""
 
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
@@ -58,11 +58,11 @@ START = (
 
 
 class Found(NamedTuple):
-    """An input as it was found.
+    """An input that was found.
 
-    `path` is what a table calls it; `file` is the file to read, or `content` what has been read;
-    `reason` says why it cannot be read, where that is known already; one that is `passed_over` is
-    not decoded; `searched`: it was neither named nor asked for by a pattern.
+    `path`: its name in a table; `file`: the file to read, or `content`: its content, if already
+    read; `reason`: why it cannot be read, if that is already known; `passed_over`: whether it is
+    skipped, not decoded; `searched`: whether it was found by a search without `include`.
     """
 
     path: str
@@ -77,8 +77,8 @@ class Found(NamedTuple):
 class Decoded(NamedTuple):
     """Inputs in their order, and their images: (n, channels, height, width).
 
-    A number of an input that could not be read stands in `bad` with the reason; its image is
-    meaningless. `remarks` has, by their numbers, the inputs of which there is something to say.
+    `bad`: the reasons of inputs that could not be read, by their indices; their images are
+    meaningless. `remarks`: remarks on inputs, by their indices.
     """
 
     inputs: list[Found]
@@ -88,7 +88,7 @@ class Decoded(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What a worker says of the images of a task, by their numbers."""
+    """A worker's reply to a task: unreadable images and remarks, by the indices of the images."""
 
     bad: dict[int, str]
     remarks: dict[int, tuple[Remark, ...]]
@@ -96,7 +96,7 @@ class _Answer(NamedTuple):
 
 @dataclass
 class _Task:
-    """Some inputs, in a slot of the shared memory; `answer` is what will come of them."""
+    """Some inputs, with a slot of the shared memory; `answer`: the future reply of the worker."""
 
     inputs: list[Found]
     slot: int
@@ -104,10 +104,11 @@ class _Task:
 
 
 class Decoders:
-    """Worker processes that decode inputs as they are found; iterate for them in their order.
+    """Worker processes that decode inputs as they are found; iterates over results in order.
 
-    `found` gives None where the next input may be long in coming. A worker is started when there
-    is work for it. One that dies is replaced; an image that ends its worker twice is left out.
+    `found` yields None before an input that may have to be waited for. A worker is started when
+    there is work for it. A worker that dies is replaced; an image that crashes two workers is left
+    out.
     """
 
     def __init__(
@@ -138,9 +139,9 @@ class Decoders:
             threading.Thread(target=self._work, args=(worker,), daemon=True).start()
 
     def __iter__(self) -> Iterator[Decoded | None]:
-        """The inputs in their order; None where one does not come within `PATIENCE`.
+        """Yields the inputs in their order, and None if the next takes longer than `PATIENCE`.
 
-        What is given is overwritten once the next is asked for.
+        The images of a result are overwritten once the next one is requested.
         """
         while True:
             try:
@@ -169,7 +170,7 @@ class Decoders:
         os.close(self._descriptor)
 
     def _work(self, worker: int) -> None:
-        """What a thread does: it takes tasks, and has its worker decode them."""
+        """The loop of a thread: takes tasks, and lets its worker decode them."""
         while task := self._take():
             try:
                 begun = time.monotonic()
@@ -185,7 +186,7 @@ class Decoders:
                 return
 
     def _take(self) -> _Task | None:
-        """The next inputs, as a task; one thread at a time takes them, so that they keep order."""
+        """The next inputs, as a task; only one thread at a time takes inputs, in their order."""
         with self._taking:
             slot = self._free.get()
             if self._closed or self._found_all:
@@ -211,7 +212,7 @@ class Decoders:
             return task if task.inputs else None
 
     def _wake(self) -> None:
-        """Gives each thread that waits for a slot something to wake up for."""
+        """Wakes all threads that wait for a slot."""
         for _ in self._processes:
             self._free.put(0)
 
@@ -237,7 +238,7 @@ class Decoders:
                 bad[number] = f"the process that decoded it {died}"
 
     def _answer(self, task: _Task, worker: int, pass_over: Collection[int]) -> _Answer:
-        """What a worker, started anew where it does not run, answers to a task."""
+        """Sends a task to a worker, which is started if it does not run; returns its reply."""
         if len(pass_over) == len(task.inputs):
             return _Answer({}, {})
         process = self._processes[worker] or self._start(worker)
@@ -268,7 +269,7 @@ class Decoders:
         with self._starting:
             if self._closed:
                 raise _DiedError("was ended")
-            process = subprocess.Popen(  # noqa: S603 - Python itself, with words of our own
+            process = subprocess.Popen(  # noqa: S603 - Python itself, with our own arguments
                 [sys.executable, "-P", "-c", START, json.dumps(sys.path), described],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 pass_fds=[self._descriptor],
@@ -278,7 +279,7 @@ class Decoders:
 
 
 class _DiedError(Exception):
-    """A worker has ended before it answered; the message says how."""
+    """A worker ended before it replied; the message says how."""
 
 
 def _how_it_ended(status: int) -> str:
@@ -290,7 +291,7 @@ def _how_it_ended(status: int) -> str:
 
 
 def _shared_file(size: int) -> int:
-    """The descriptor of a file without a name, in memory where the system can."""
+    """The descriptor of a file without a name, in memory if the system supports that."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("aectl")
     else:

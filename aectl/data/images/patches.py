@@ -1,4 +1,4 @@
-"""Patches of photographs as a dataset, cut and scaled as in the exercise of the CS294A notes."""
+"""Patches of photographs as a dataset, made as in the exercise of the CS294A lecture notes."""
 
 import os
 from typing import Any
@@ -14,7 +14,7 @@ from aectl.data.storage.folders import OnBad, find_files, ignore
 from aectl.errors import DataError, ImageError, UnknownInputError
 
 WHITENED = {"patches": True, "raw-patches": False}
-"""The words before a folder, and whether its images are whitened."""
+"""Prefixes of a folder, and whether its images are whitened."""
 
 SIDES = (8, 8)
 COUNT = 10_000
@@ -25,7 +25,7 @@ LOW, HIGH = 0.1, 0.9
 
 
 def is_patches(word: str) -> bool:
-    """Whether a word such as `patches:photos` asks for the patches of a folder's images."""
+    """Whether a word such as `patches:photos` names patches of a folder's images."""
     kind, colon, folder = word.partition(":")
     return kind in WHITENED and bool(colon and folder)
 
@@ -41,15 +41,14 @@ def load(
     selection: Selection = EVERY_IMAGE,
     skipped: Skipped | None = None,
 ) -> ImageSet:
-    """`count` grey patches of (height, width) pixels, drawn at random from a folder's images.
+    """Draws `count` grey patches of (height, width) pixels at random from a folder's images.
 
-    Each place of each image is as likely as any other of that image, and each image as likely; an
-    image's longer side is reduced to 512 pixels before. The splits are two draws, each always the
-    same. `patches` are whitened and scaled (`rescaled`), `raw-patches` left as they are. What
-    cannot be read, or is smaller than a patch, is told to `on_bad`; what there is to say of others,
-    to `on_remark`.
+    All images are equally probable, and so are all places in an image; images with a side longer
+    than 512 pixels are reduced before. The splits are drawn with different, fixed seeds. `patches`
+    are whitened and scaled (`rescaled`), `raw-patches` unchanged. `on_bad` is called for images
+    that cannot be read or are smaller than a patch; `on_remark` with remarks on the others.
 
-    Raises DataError where there is no image to draw from.
+    Raises DataError if there are no images to draw from.
     """
     kind, _, folder = word.partition(":")
     whiten = WHITENED[kind]
@@ -66,11 +65,11 @@ def load(
 
 
 def whitened(image: NDArray[np.floating]) -> NDArray[np.float64]:
-    """An image, (height, width), with the spectrum of natural images flattened.
+    """Whitens an image, (height, width): flattens the typical spectrum of natural images.
 
-    Its amplitudes are multiplied by f exp(-(f / 0.4)^4), f in cycles a pixel: what falls as 1/f
-    becomes flat, and the corners of the spectrum, which hold mostly noise, are cut off (Olshausen &
-    Field 1997, Methods).
+    Amplitudes are multiplied by f exp(-(f / 0.4)^4), f in cycles per pixel: a spectrum that falls
+    as 1/f becomes flat, and its corners, which are mostly noise, are removed (Olshausen & Field
+    1997, Methods).
     """
     down, across = (np.fft.fftfreq(side) for side in image.shape)
     f = np.hypot(down[:, None], across)
@@ -79,10 +78,10 @@ def whitened(image: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def rescaled(patches: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Patches, (n, height, width), in [0.1, 0.9], the range of a sigmoid.
+    """Scales patches, (n, height, width), to [0.1, 0.9], inside the range of a sigmoid.
 
-    The mean of each is taken off, all are cut at three standard deviations, and that range is
-    scaled (exercise of the CS294A notes, `normalizeData`).
+    The mean of each patch is subtracted, values are clipped at three standard deviations of all
+    patches, and that range is scaled (exercise of the CS294A notes, `normalizeData`).
     """
     centred = patches - patches.mean((1, 2), keepdims=True)
     limit = DEVIATIONS * centred.std() or 1.0
@@ -100,7 +99,7 @@ def _scenes(
     selection: Selection,
     skipped: Skipped,
 ) -> list[Pixels]:
-    """The images of a folder in grey, (height, width) each, without those that cannot be used."""
+    """The usable images of a folder in grey, (height, width) each."""
     if not os.path.isdir(folder):
         raise UnknownInputError(f"no folder '{folder}' to cut patches from")
     scenes = []

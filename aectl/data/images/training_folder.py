@@ -1,4 +1,4 @@
-"""A whole folder of images, decoded once, to train on."""
+"""A folder of images as a training set, decoded once."""
 
 import contextlib
 import logging
@@ -28,18 +28,18 @@ LARGEST_DEFAULT_SIDE = 32
 BATCH = 256
 
 LOOKED_AT = 300
-"""Images, spread over a folder, whose sizes decide the default shape."""
+"""Maximum number of images, evenly distributed over a folder, that determine the default size."""
 
 MOST_NAMED = 20
-"""Classes, or folders, that a line names."""
+"""Maximum number of classes, or folders, that a line names."""
 
 
 Watch = Callable[[Iterable[InputBatch], int], Iterable[InputBatch]]
-"""Sees the batches of so many files go by, and gives them on."""
+"""Shows progress while it passes the batches on; the second argument is the number of files."""
 
 
 def unseen(batches: Iterable[InputBatch], files: int) -> Iterable[InputBatch]:
-    """For images at whose reading nobody looks."""
+    """Passes the batches on without showing progress."""
     return batches
 
 
@@ -58,15 +58,15 @@ def load_folder(
     selection: Selection = EVERY_IMAGE,
     skipped: Skipped | None = None,
 ) -> ImageSet:
-    """Every image below a folder that is wanted, in one shape.
+    """Loads all wanted images below a folder, in one shape.
 
-    Where each image lies in a sub-folder, the sub-folders are the classes. Of a folder with a
-    `layout`, the training set is learnt from, and the validation set is held out. Without
-    `sides`, (height, width), they are the medians of the images, or 32 pixels where one has more;
-    without `channels` there are 3 where any image shows colour, else 1. Images that take more than
-    `memory` bytes lie in a temporary file. What is left aside is told to `skipped`.
+    If all images are in sub-folders, these are the classes. With a `layout`, the training set is
+    used for training, and the validation set is held out. `sides`, (height, width), default to the
+    medians over the images, or to 32 pixels if a median is larger; `channels` to 3 if any image has
+    colour, else to 1. Images that need more than `memory` bytes are kept in a temporary file.
+    `skipped` records what was skipped.
 
-    Raises DataError where there is no image that can be read, or no room for them.
+    Raises DataError if no image can be read, or there is no space for them.
     """
     skipped = skipped or Skipped()
     words = [folder] if layout is None else [x for x in layout[:2] if x]
@@ -105,7 +105,7 @@ def load_folder(
 
 
 def _files(folder: str, words: list[str], selection: Selection, skipped: Skipped) -> list[str]:
-    """The images below some parts of a folder. Raises DataError where there are none."""
+    """The images below some folders (`words`). Raises DataError if there are none."""
     found = (one for word in words for one in find_files(word, selection, skipped))
     files = [one.file for one in found if one.reason is None]
     if not files:
@@ -115,7 +115,7 @@ def _files(folder: str, words: list[str], selection: Selection, skipped: Skipped
 
 
 def _rows_below(folder: str | None, paths: list[str]) -> NDArray[np.int64] | None:
-    """The rows of the images below a folder; None where there are none, or no others."""
+    """The rows of the images below a folder; None if there are none, or no others."""
     if folder is None:
         return None
     below = np.array([path.startswith(folder + "/") for path in paths])
@@ -129,7 +129,7 @@ def _described(
     count: int,
     held_out: NDArray[np.int64] | None,
 ) -> str:
-    """The classes of a folder, and how many images of each there are, in each of its splits."""
+    """The classes of each split of a folder, with their numbers of images, in words."""
     held = set() if held_out is None else set(held_out.tolist())
     learnt = [row for row in range(count) if row not in held]
     if layout is None:
@@ -160,14 +160,16 @@ def _number(count: int, noun: str) -> str:
 
 
 class _Store:
-    """Room for `count` images of a shape, which fills; of one channel until one shows colour."""
+    """An array for `count` images that is filled step by step; with `maybe_grey`, it has only one
+    channel until an image has colour.
+    """
 
     def __init__(self, count: int, shape: Shape, memory: float, maybe_grey: bool) -> None:
         self._count, self._memory, self._added = count, memory, 0
         self._images = self._room((1, *shape[1:]) if maybe_grey else shape)
 
     def add(self, images: Pixels) -> None:
-        """Takes some more images, (n, channels, height, width)."""
+        """Adds images: (n, channels, height, width)."""
         kept = self._images.shape[1]
         if kept < images.shape[1]:
             if (images[:, :1] == images).all():
@@ -181,7 +183,7 @@ class _Store:
 
     @property
     def filled(self) -> Pixels:
-        """What there is."""
+        """The images added so far."""
         return self._images[: self._added]
 
     def _room(self, shape: Shape) -> Pixels:
@@ -195,7 +197,7 @@ class _Store:
         )  # fmt: skip
         try:
             with tempfile.TemporaryFile() as file:
-                if hasattr(os, "posix_fallocate"):  # else a disk that fills up ends the process
+                if hasattr(os, "posix_fallocate"):  # otherwise a full disk would end the process
                     os.posix_fallocate(file.fileno(), 0, size)
                 else:
                     file.truncate(size)
@@ -212,10 +214,9 @@ def _mebibytes(size: int) -> str:
 
 
 def _default_sides(files: list[str], selection: Selection) -> tuple[int, int]:
-    """The medians of the heights and widths of some of the files, or 32 pixels where one has more.
+    """The medians of the heights and widths of some of the files, or 32 pixels if one is larger.
 
-    The upper median of an even number, so that two sizes make the larger one. Only headers are
-    read.
+    Of an even number of files, the upper median is used. Only headers are read.
     """
     sizes = []
     for number in range(min(len(files), LOOKED_AT)):

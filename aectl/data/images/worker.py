@@ -1,8 +1,8 @@
-"""The process that decodes images: a task a line on stdin, the pixels into shared memory.
+"""The worker process: reads tasks, one per line, on stdin, and decodes images into shared memory.
 
-A task is JSON: the slot of the shared memory for its images; the paths of the files, or how many
-bytes of an image's content follow the line; the numbers of images to pass over. The answer, a line
-on stdout, lists the images that could not be read, with the reason, and the remarks on the others.
+A task is JSON: the slot of the shared memory for its images; the path of each file, or the number
+of bytes of its content that follow the line; the indices of images to skip. The reply, a line on
+stdout, lists the images that could not be read, with the reason, and the remarks on the others.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ from aectl.data.images.decode import Pixels, decode_bytes, read, unchecked_by_pi
 from aectl.errors import ImageError
 
 NICENESS = 10
-"""The network and the table, for which all of it waits, come before decoding ahead of them."""
+"""Lower priority of workers, so that decoding ahead does not slow down the network."""
 
 NOTHING = -1
-"""The number of the image that a worker is on when it is on none."""
+"""The index that means that a worker is not decoding an image."""
 
 
 class Memory(NamedTuple):
-    """The memory that the workers share, and how it is divided."""
+    """The layout of the memory that the workers share."""
 
     shape: Shape
     images: int
@@ -40,11 +40,11 @@ class Memory(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """The total number of bytes."""
         return 4 * self.workers + self.slots * self.images * math.prod(self.shape)
 
     def current(self, shared: mmap.mmap) -> NDArray[np.int32]:
-        """For each worker the number, in its task, of the image that it is on: (workers,)."""
+        """The index, in the task of each worker, of the image being decoded: (workers,)."""
         return np.frombuffer(shared, np.int32, self.workers)
 
     def pixels(self, shared: mmap.mmap) -> Pixels:
@@ -54,11 +54,11 @@ class Memory(NamedTuple):
 
 
 def serve(descriptor: int, worker: int, memory: Memory, decoding: Decoding) -> None:
-    """Decodes until stdin is closed, as `worker` of those that share the file `descriptor`."""
+    """Decodes until stdin is closed; `worker`: its index among those that share `descriptor`."""
     os.nice(NICENESS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends its workers
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("900")  # where memory runs out, a worker can be replaced
+        file.write("900")  # if memory runs out, a worker is killed first, and is replaced
     shared = mmap.mmap(descriptor, memory.size)
     slots, current = memory.pixels(shared), memory.current(shared)
     with unchecked_by_pillow():
@@ -78,9 +78,7 @@ def _decoded(
     shape: Shape,
     decoding: Decoding,
 ) -> tuple[list[tuple[int, str]], list[tuple[int, tuple[Remark, ...]]]]:
-    """Decodes the images of a task into its slot; `current`, (1,), is the number of the one it is
-    on.
-    """
+    """Decodes the images of a task into its slot; writes the index of each to `current`, (1,)."""
     contents = [x if isinstance(x, str) else sys.stdin.buffer.read(x) for x in task["images"]]
     passed_over = set(task["pass_over"])
     bad, remarks = [], []

@@ -1,4 +1,4 @@
-"""Files, images unless others are asked for, in tar and zip archives."""
+"""Search for files in tar and zip archives; by default, for images."""
 
 import os
 import stat
@@ -15,25 +15,25 @@ from aectl.data.storage.zips import in_zip
 def find_in_archive(
     archive: str, selection: Selection = EVERY_IMAGE, skipped: Skipped | None = None
 ) -> Iterator[Found]:
-    """The images in a tar or zip archive, in its order, their paths those of the archive and more.
+    """Finds the images in a tar or zip archive, in its order; paths start with the archive's path.
 
-    An archive that is damaged, or expands to too much, is found with a reason, after what can be
-    read of it; what is left aside is told to `skipped`.
+    An archive that is damaged, or expands to too much, is found with a reason, after its readable
+    members; `skipped` records what was skipped.
     """
     search = (skipped or Skipped()).search(archive, selection)
     try:
         members = in_zip if _is_zip(archive) else in_tar
         for found in members(archive, search):
             yield found._replace(path=f"{archive}/{found.path}" if found.path else archive)
-    except Exception as error:  # each decoder has a kind of its own
+    except Exception as error:  # each decoder raises its own kind
         said = error.strerror if isinstance(error, OSError) else str(error)
         yield Found(archive, reason=f"cannot be read as an archive: {said or repr(error)}")
 
 
 def _is_zip(archive: str) -> bool:
-    """Whether an archive is read as a zip: by its ending or, with another, by its start.
+    """Whether an archive is read as a zip: by its extension, or else by its first bytes.
 
-    Raises ArchiveError for what is no file, before anything waits for it.
+    Raises ArchiveError if it is not a regular file, because reading a pipe might wait for ever.
     """
     if not stat.S_ISREG(os.stat(archive).st_mode):
         raise ArchiveError("is not a regular file")

@@ -1,4 +1,4 @@
-"""Finding files, images unless others are asked for, in folders."""
+"""Search for files in folders; by default, for images."""
 
 import os
 from collections.abc import Callable, Collection, Iterator
@@ -12,35 +12,35 @@ from aectl.data.images.decoders import Found
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
 
 OnBad = Callable[[str, str], None]
-"""Told the path of each input that could not be read, and why."""
+"""Called with the path of each input that could not be read, and the reason."""
 
 
 def ignore(path: str, said: str) -> None:
-    """For inputs that are read again: what there is to say of them was said the first time."""
+    """Does nothing; used for inputs that are read again, after their problems were reported."""
 
 
 def find_files(
     folder: str, selection: Selection = EVERY_IMAGE, skipped: Skipped | None = None
 ) -> Iterator[Found]:
-    """The files below a folder that are wanted, each folder in sorted order.
+    """Finds the wanted files below a folder, each folder in sorted order.
 
-    Links are followed, but each folder is searched once: where it really lies, if that is below
-    `folder`, else where the first link leads to it. A folder that holds a run of aectl is left
-    aside; of `folder` itself, the files of the run. What cannot be searched is found with a
-    reason, and what is left aside is told to `skipped`.
+    Links are followed, but each folder is searched only once: at its real path, if that is below
+    `folder`, else by the first link to it. Run folders of aectl are skipped; if `folder` itself is
+    one, only the files of the run are. Folders that cannot be searched are found with a reason, and
+    `skipped` records what was skipped.
     """
     search = (skipped or Skipped()).search(folder, selection)
     return _Walk(folder, search).files(folder, "")
 
 
 def holds_wanted(folder: str, name: str, selection: Selection) -> bool:
-    """Whether a search of a folder finds a wanted file below its sub-folder of that name."""
+    """Whether a search finds a wanted file in the sub-folder `name` of a folder."""
     found = _Walk(folder, Search(selection)).files(os.path.join(folder, name), f"{name}/")
     return any(one.reason is None and not is_own(one.file) for one in found)
 
 
 class _Walk:
-    """The way through the folders below `root`."""
+    """A walk through the folders below `root`."""
 
     def __init__(self, root: str, search: Search) -> None:
         self._search, self._selection = search, search.selection
@@ -48,7 +48,7 @@ class _Walk:
         self._seen: set[tuple[int, int]] = set()
 
     def files(self, folder: str, below: str) -> Iterator[Found]:
-        """Those of a folder whose path, from the root, is `below`."""
+        """The files of a folder; `below`: its path relative to the root."""
         try:
             self._seen.add(_identity(folder))
             with os.scandir(folder) as entries:
@@ -72,7 +72,7 @@ class _Walk:
                     yield from self._below(path, relative)
 
     def _below(self, path: str, relative: str) -> Iterator[Found]:
-        """The files of a folder, or a reason why there are none where its name is that of one."""
+        """The files of a folder; a reason if it is empty and its name has a wanted extension."""
         empty = True
         try:
             for found in self.files(path, relative + "/"):
@@ -85,7 +85,7 @@ class _Walk:
             yield Found(path, reason="is a folder")
 
     def _is_elsewhere(self, path: str, is_link: bool) -> bool:
-        """Whether a folder has been searched by another way, or will be where it really lies."""
+        """Whether a folder has been searched by another path, or will be at its real path."""
         try:
             if _identity(path) in self._seen:
                 return True
@@ -97,7 +97,7 @@ class _Walk:
 
 
 def holds_run(folder: str, names: Collection[str]) -> bool:
-    """Whether the `names` in a folder are those of a run of aectl, over or unfinished."""
+    """Whether the `names` in a folder are those of a run of aectl, finished or not."""
     if run_files.MODEL in names and (run_files.CONFIG in names or run_files.METRICS in names):
         return True
     return run_files.CHECKPOINT_FOLDER in names and os.path.isfile(
@@ -106,34 +106,34 @@ def holds_run(folder: str, names: Collection[str]) -> bool:
 
 
 def label_of(path: str, folder: str) -> str | None:
-    """The class of a file below a folder, or an archive; of one right in it, its own name."""
+    """The sub-folder of a file below a folder or an archive, as a label; if none, the folder."""
     return class_of(path, folder) or name_of(folder)
 
 
 def name_of(folder: str) -> str | None:
-    """The name of a folder, or of an archive without its ending, as a label; None for the root."""
+    """The name of a folder, or of an archive without extension, as a label; None for the root."""
     name = os.path.basename(os.path.abspath(folder))
     endings = [end for end in ARCHIVES if name.lower().endswith(end)]
     return spelt(name[: -len(max(endings, key=len))] if endings else name) or None
 
 
 def class_of(path: str, folder: str) -> str | None:
-    """The sub-folder of `folder` in which a file lies, as a label; None for a file right in it.
+    """The sub-folder of `folder` that contains a file, as a label; None if it is in none.
 
-    A label is spelt as it stands in tables and model files from here on, so that they agree.
+    A label is `spelt` from here on, so that tables and model files agree.
     """
     parts = PurePosixPath(path).relative_to(folder).parts
     return spelt(parts[0]) if len(parts) > 1 else None
 
 
 def _identity(folder: str) -> tuple[int, int]:
-    """What tells a folder from all others, by whatever path. Raises OSError."""
+    """A folder's device and inode, the same for all its paths. Raises OSError."""
     found = os.stat(folder)
     return found.st_dev, found.st_ino
 
 
 def _is_link_to_folder(entry: "os.DirEntry[str]") -> bool | None:
-    """Whether a folder is a link to one; None for what is no folder."""
+    """Whether a folder is a link to one; None if it is not a folder."""
     try:
         return entry.is_symlink() if entry.is_dir() else None
     except OSError:  # a link to itself

@@ -1,4 +1,4 @@
-"""The datasets of text that are known by name: where they lie, and where they come from."""
+"""Datasets of text that are known by name: their files, and their origins."""
 
 import zipfile
 import zlib
@@ -12,7 +12,7 @@ from aectl.errors import DatasetUnavailableError, UnknownInputError
 from aectl.files import replacing
 
 LARGEST = 64 << 20
-"""Bytes that a split may have."""
+"""Maximum bytes of a split."""
 
 PIECE = 1 << 16
 
@@ -23,10 +23,10 @@ def is_text_dataset(word: str) -> bool:
 
 
 def find(word: str, data_dir: Path, split: str) -> Path:
-    """The file of a dataset such as `wikitext-2:valid`; `split` where the word names none.
+    """The file of a dataset such as `wikitext-2:valid`; `split` if the word names none.
 
-    It is downloaded where it is not in `data_dir`. Raises UnknownInputError for a split that does
-    not exist, DatasetUnavailableError where it cannot be had.
+    It is downloaded if it is not in `data_dir`. Raises UnknownInputError for a split that does not
+    exist, DatasetUnavailableError if the download fails.
     """
     name, _, named = word.partition(":")
     dataset = TEXTS[name]
@@ -50,7 +50,7 @@ def find(word: str, data_dir: Path, split: str) -> Path:
 
 @dataclass(frozen=True)
 class TextDataset:
-    """A zip archive, and which of its members is which split."""
+    """A zip archive, and the member of each split."""
 
     origin: Origin
     members: dict[str, str]
@@ -73,7 +73,7 @@ class TextDataset:
 
 
 def _write(source: IO[bytes], path: Path) -> None:
-    """Raises DownloadError for more than may come out of a member of an archive."""
+    """Writes a member of an archive. Raises DownloadError if it exceeds the maximum size."""
     with replacing(path) as temporary, temporary.open("wb") as file:
         for piece in iter(partial(source.read, PIECE), b""):
             if file.tell() + len(piece) > LARGEST:

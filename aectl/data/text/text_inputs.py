@@ -1,4 +1,4 @@
-"""Texts, a line each: in files, in folders, on stdin, and in the datasets known by name."""
+"""Text, one line per input: in files, in folders, on stdin, and in the datasets known by name."""
 
 import hashlib
 import math
@@ -28,15 +28,15 @@ from aectl.models.vocabulary import Vocabulary
 LABELLED = ".tsv"
 
 ENDINGS = (".txt", LABELLED)
-"""The endings of files of text; in a .tsv file, each line is a label, a tab, and the text."""
+"""Extensions of text files; in a .tsv file, each line is a label, a tab, and the text."""
 
 EVERY_TEXT = Selection(ENDINGS)
 
 OF_STDIN = "stdin"
-"""What a table calls the file that lines on stdin are of."""
+"""The name of stdin in a table."""
 
 PEEKED = 4096
-"""Bytes of a file in which none may be zero, but in UTF-16."""
+"""Bytes at the start of a file in which none may be zero, except in UTF-16."""
 
 NO_TEXT = f"is not UTF-8 text: it holds zero bytes; if it is UTF-16, {conversion('utf-16le')}"
 
@@ -44,7 +44,7 @@ NOT_UTF_8 = "is not UTF-8"
 LOOKS = {"latin1": "Latin-1", "cp1252": "Windows-1252"}
 
 MOST_ALIKE = 3
-"""Lines of a file that are told one by one where several are left out for the same reason."""
+"""Lines of a file that are reported one by one if several are left out for the same reason."""
 
 LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
 
@@ -52,7 +52,7 @@ Tokens = NDArray[np.int64]
 
 
 class Line(NamedTuple):
-    """A text: its number, from 1, in a `file`."""
+    """A line of text with its number, from 1, in a `file`."""
 
     file: str
     number: int
@@ -61,14 +61,14 @@ class Line(NamedTuple):
 
     @property
     def path(self) -> str:
-        """What stands in a table's `path` column, such as `notes.txt:17`."""
+        """The entry in the `path` column of a table, such as `notes.txt:17`."""
         return f"{self.file}:{self.number}"
 
 
 class TextBatch(NamedTuple):
-    """paths, texts and labels: n each; tokens: (n, length), PAD behind the end of each text.
+    """A batch of text with paths and labels, n each; tokens: (n, length), padded with PAD.
 
-    `size` is how many a full batch has; `position` is that after its last text.
+    `size`: the number of lines in a full batch; `position`: the position after the last line.
     """
 
     paths: list[str]
@@ -80,14 +80,14 @@ class TextBatch(NamedTuple):
 
     @property
     def batch(self) -> "TextBatch":
-        """Itself, as what a model makes of it has it, too."""
+        """The batch itself: results of a model have the same attribute."""
         return self
 
 
 @dataclass
 class Account:
-    """What happened to lines that are no fault of theirs: `empty` ones were passed over, and `cut`
-    ones had more tokens than the model takes.
+    """Counts of lines that were skipped because they are `empty`, and of lines that were `cut`
+    because they have more tokens than the model reads.
     """
 
     empty: int = 0
@@ -96,13 +96,13 @@ class Account:
 
 @dataclass(frozen=True)
 class TextInputs:
-    """The texts that the user named: files, folders, datasets, and `-` for lines on stdin.
+    """The text that the user named (`words`): files, folders, datasets, and `-` for stdin.
 
-    `labels_from_folders` takes a text's label from the sub-folder in which its file lies; with
-    `loose_labels`, of a folder that may hold splits, and a file in none, or named by itself, has
-    that of its folder;
-    `selection` says which files of a folder are read, and `naming` what a table calls a file;
-    `split` is that of datasets that are named without one; `skipped` is told what is left aside.
+    `labels_from_folders`: the label of a line is the name of the sub-folder of its file. With
+    `loose_labels`, the folder may hold splits, and a file in no sub-folder, or named by itself, is
+    labelled with its folder. `selection`: the files of a folder that are read. `naming`: the form
+    of paths in a table. `split`: the split of datasets named without one. `skipped`: a record of
+    skipped files.
     """
 
     words: Sequence[str]
@@ -126,7 +126,7 @@ class TextInputs:
 
     @property
     def labelled(self) -> bool:
-        """Whether any input has labels, by what it is."""
+        """Whether any input is of a kind that has labels."""
         return any(map(self._has_labels, self.words))
 
     def _has_labels(self, word: str) -> bool:
@@ -137,14 +137,14 @@ class TextInputs:
         return self.labels_from_folders or any(f.path.lower().endswith(LABELLED) for f in found)
 
     def called(self, word: str) -> str:
-        """A word of these, a dataset with its split."""
+        """The name of an input for messages: a dataset with its split, else the word itself."""
         return word if ":" in word or not is_text_dataset(word) else f"{word}:{self.split}"
 
     def lines(self, on_bad: OnBad) -> Iterator[Line | None]:
-        """All texts, in the order of the inputs; None before one that may be long in coming.
+        """All lines, in the order of the inputs; None before a line that may have to be waited for.
 
-        What is no text is told to `on_bad`, an empty line is but counted. Raises DataError for a
-        dataset that cannot be had.
+        `on_bad` is called for lines that are not text; empty lines are only counted. Raises
+        DataError for a dataset that is not available.
         """
         for name, label, content in self._files(on_bad):
             try:
@@ -155,7 +155,7 @@ class TextInputs:
     def _lines_of(
         self, name: str, label: str | None, content: BinaryIO, on_bad: OnBad
     ) -> Iterator[Line | None]:
-        """The texts of a file. Raises DataError for one that cannot be read on."""
+        """The lines of a file. Raises DataError if the rest of it cannot be read."""
         bad = _BadLines(name, on_bad)
         for number, raw in numbered(content):
             if raw is None:
@@ -174,7 +174,7 @@ class TextInputs:
                     yield line
 
     def _files(self, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        """Each file's name, the label of all its lines, and its content."""
+        """For each file its name, the label of its lines, and its content."""
         for word in self.words:
             if word == STDIN:
                 assert self.stdin is not None
@@ -221,11 +221,11 @@ class TextInputs:
         after: Position | None = None,
         most: int | None = None,
     ) -> Iterator[TextBatch]:
-        """The first `most` texts, or all, as tokens, `size` at a time; of a longer text, the first
+        """The first `most` lines, or all, as tokens in batches of `size`; longer lines are cut to
         `length` tokens.
 
-        With `after`, what lies up to that position is passed over. Raises DataError for a dataset
-        that cannot be had, and where what was passed over is other than before.
+        With `after`, the lines up to that position are skipped. Raises DataError for a dataset that
+        is not available, and if the skipped lines differ from those of the first run.
         """
         reading, waiting = _Passing(after, on_bad), list[Line]()
         left = math.inf if most is None else most
@@ -243,7 +243,7 @@ class TextInputs:
 
 
 class _Passing:
-    """Counts the lines that are read, good and bad, and passes over those up to a position."""
+    """Counts the lines that are read, good and bad, and skips those up to a position."""
 
     def __init__(self, after: Position | None, on_bad: OnBad) -> None:
         self._after, self._on_bad = after, on_bad
@@ -254,7 +254,7 @@ class _Passing:
         return Position(self._read, self._digest.hexdigest())
 
     def wanted(self, lines: Iterator[Line | None]) -> Iterator[Line | None]:
-        """Those behind the position."""
+        """The lines after the position."""
         for line in lines:
             if line is None or self._is_behind(line.path, line.text):
                 yield line
@@ -262,7 +262,7 @@ class _Passing:
             raise DataError(f"there are {self._read:,} inputs, fewer than were read before")
 
     def on_bad(self, path: str, reason: str) -> None:
-        """Tells of what cannot be read, unless that was done before."""
+        """Reports a line that cannot be read, if it is after the position."""
         if self._is_behind(path, reason):
             self._on_bad(path, reason)
 
@@ -277,8 +277,8 @@ class _Passing:
 
 
 def batch_size(length: int, vocabulary: int) -> int:
-    """How many texts a network sees at a time: 256, or fewer where it gives many numbers of each, a
-    logit for each of the `vocabulary` at each of `length` places.
+    """The number of lines per batch: 256, or fewer if `length` * `vocabulary`, the number of logits
+    of a line, is large.
     """
     return max(1, min(LARGEST_BATCH, BATCH_VALUES // (length * vocabulary)))
 
@@ -312,8 +312,8 @@ def _batch(
 
 
 class _BadLines:
-    """The lines of a file that are left out: of several for the same reason, the first is told how
-    to mend them, and those after `MOST_ALIKE` are counted.
+    """Reports the lines of a file that are left out. If there are several for the same reason, the
+    first is reported with a way out, and lines after the first `MOST_ALIKE` are only counted.
     """
 
     def __init__(self, name: str, on_bad: OnBad) -> None:
@@ -321,7 +321,7 @@ class _BadLines:
         self._lines: dict[str, list[int]] = {}
 
     def tell(self, number: int, reason: str, way_out: str = "") -> None:
-        """Tells that a line is left out."""
+        """Reports that a line is left out."""
         lines = self._lines.setdefault(reason, [])
         if len(lines) < MOST_ALIKE:
             lines.append(number)
@@ -332,7 +332,7 @@ class _BadLines:
 
 
 def _way_out(name: str, error: UnicodeDecodeError) -> str:
-    """Where a line is not UTF-8, and how to convert its file."""
+    """The place where a line is not UTF-8, and how to convert its file."""
     encoding, file = narrow(error.object), "" if name == OF_STDIN else shlex.quote(name)
     where = f", from byte {error.start + 1} on; "
     if encoding is None:
@@ -341,9 +341,9 @@ def _way_out(name: str, error: UnicodeDecodeError) -> str:
 
 
 def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:
-    """A line of a file, None for an empty one.
+    """A line of a file; None for an empty one.
 
-    Raises UnicodeDecodeError, or DataError for what is no text.
+    Raises UnicodeDecodeError, or DataError for a line that is not text.
     """
     text = raw.decode("utf-8")
     if "\0" in text:

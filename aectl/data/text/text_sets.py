@@ -1,4 +1,4 @@
-"""The texts that a model learns from, all of them in memory."""
+"""Training sets of text, in memory."""
 
 import hashlib
 import itertools
@@ -22,14 +22,14 @@ from aectl.errors import DataError
 log = logging.getLogger(__name__)
 
 BYTES_A_TOKEN = 3.2
-"""Of English, in pieces of words of which there are 2,000."""
+"""Mean bytes per token of English text, with a vocabulary of 2,000."""
 
 HEADING = re.compile(r"= [^=](.*[^=])? =")
 
 
 @dataclass(frozen=True)
 class TextSet:
-    """The texts that a model learns from."""
+    """A training set of lines of text."""
 
     name: str
     lines: tuple[Line, ...]
@@ -38,22 +38,22 @@ class TextSet:
         return len(self.lines)
 
     def parts(self, length: int) -> int:
-        """About how many parts of `length` tokens the texts have."""
+        """The approximate number of pieces of `length` tokens in all lines."""
         part = length * BYTES_A_TOKEN
         return sum(math.ceil(len(line.text.encode()) / part) for line in self.lines)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The labels that there are, where every text has one."""
+        """The sorted labels, if every line has one; else none."""
         labels = {line.label for line in self.lines}
         return () if None in labels else tuple(sorted(filter(None, labels)))
 
     @cached_property
     def documents(self) -> NDArray[np.int64]:
-        """The number of the document that each text is part of: (n,).
+        """The number of the document that each line belongs to: (n,).
 
-        In a file that has headings of the form ` = Title = `, as the WikiText files do, they begin
-        the documents; in any other, each line is one.
+        In files with headings of the form ` = Title = `, such as those of WikiText, a heading
+        starts a document; in other files, each line is a document.
         """
         begins = []
         for _, group in itertools.groupby(self.lines, lambda line: line.file):
@@ -63,7 +63,7 @@ class TextSet:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of the texts, each with its label before it."""
+        """SHA-256 of the lines, each with its label before it."""
         found = hashlib.sha256()
         for line in self.lines:
             found.update(os.fsencode(f"{line.label or ''}\t{line.text}\n"))
@@ -78,11 +78,10 @@ def load(
     selection: Selection = EVERY_TEXT,
     skipped: Skipped | None = None,
 ) -> TextSet:
-    """All texts of a dataset, a file or a folder, to train on.
+    """Loads all lines of a dataset, a file or a folder, to train on.
 
-    Where each file of a folder lies in a sub-folder, the sub-folders are the classes. Of a folder
-    with `train/` beside `val/` or `test/`, the first is learnt from. Raises
-    DataError where there is no text that can be read.
+    If all files of a folder are in sub-folders, these are the classes. In a folder with `train/`
+    beside `val/` or `test/`, only `train/` is used. Raises DataError if there is no readable text.
     """
     layout = layout_of(word, selection, to_train=True)
     part = layout.training if layout else word
