@@ -1,4 +1,8 @@
-"""The README's commands, run as they stand."""
+"""The commands of the README and of the manual's pages, run as they stand.
+
+Blocks marked `sh` and `python` are run, those of the pages after the README's, in one folder.
+Blocks marked `console` show commands that need a network or minutes; they are not run.
+"""
 
 import re
 from pathlib import Path
@@ -6,11 +10,15 @@ from pathlib import Path
 import pytest
 from conftest import shell
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "aectl" / "help").glob("*.md"))}
+FIRST = ("data",)
+"""Pages that make what other pages use."""
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -18,32 +26,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("readme")
 
 
-def test_every_command_of_the_readme_runs(folder):
-    done = shell("set -e\n" + "\n".join(blocks("sh")), folder, warmed=True)
+def test_every_command_of_the_readme_and_the_manual_runs(folder):
+    topics = [*FIRST, *(topic for topic in PAGES if topic not in FIRST)]
+    texts = [README, *(PAGES[topic] for topic in topics)]
+    script = "\n".join(block for text in texts for block in blocks("sh", text))
+    done = shell(f"set -e\n{script}", folder, warmed=True)
     assert done.status == 0, done.err
     assert "Traceback" not in done.err
-    python = blocks("python")[0]
-    done = shell(f"python <<'END'\n{python}END", folder)
-    assert done.out == "torch.Size([1, 1, 8, 8]) torch.Size([1, 1, 8, 8])\n"
+    python = PAGES["python"]
+    done = shell(f"python <<'END'\n{blocks('python', python)[0]}END", folder)
+    assert (done.out, done.err) == (blocks("text", python)[0], "")
 
 
-def test_the_readme_names_every_command_option_and_dataset_that_exists():
-    from aectl.cli.app import COMMANDS
-    from aectl.config.configuration import OPTIONS, SHORTHAND
-    from aectl.data.images.datasets import DATASETS
-
-    for name in COMMANDS:
-        assert f"aectl {name}" in README
-    for name in DATASETS:
-        assert name in README or f"-{name.removeprefix('emnist-')}" in README
-    known = {"--" + name.replace("_", "-") for name in (*OPTIONS, *SHORTHAND)}
-    for source in (Path(__file__).parents[1] / "aectl" / "cli").glob("*.py"):
-        known |= set(re.findall(r'"(--[a-z][a-z-]+)"', source.read_text()))
-    known |= {"--help", "--count", "--pca", "--probe", "--top-k", "--seeds", "--install-completion"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+@pytest.mark.parametrize("text", [README, *PAGES.values()], ids=["README", *PAGES])
+def test_commands_fit_into_80_columns_so_that_they_can_be_copied(text):
+    lines = "".join(blocks("sh", text) + blocks("python", text)).splitlines()
+    lines += [line for block in blocks("console", text) for line in block.splitlines()]
+    assert max(map(len, lines), default=0) <= (78 if text is not README else 100)
 
 
 def test_the_set_up_commands_are_those_of_ci():
-    ci = (Path(__file__).parents[1] / ".ci" / "run").read_text()
+    ci = (ROOT / ".ci" / "run").read_text()
     assert "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'" in ci
     assert README.count("    python3 -m venv .venv && ") == 2
+
+
+def test_the_readme_is_short_and_lists_the_topics_of_the_manual():
+    assert len(README.encode()) <= 9 * 1024
+    for topic, page in PAGES.items():
+        summary = page.splitlines()[0].removeprefix(f"# {topic}: ")
+        assert f"| [{topic}](aectl/help/{topic}.md) | {summary} |" in README

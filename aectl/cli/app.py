@@ -18,6 +18,7 @@ from aectl.cli.classify import classify
 from aectl.cli.console import complain
 from aectl.cli.encode import encode
 from aectl.cli.evaluate import evaluate
+from aectl.cli.help import manual
 from aectl.cli.info import info
 from aectl.cli.recipes import recipes
 from aectl.cli.reconstruct import reconstruct
@@ -31,7 +32,8 @@ app = typer.Typer(
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train autoencoders and use them: one command trains, and the model is one file.",
+    help="Train autoencoders and use them: one command trains, and the model is one file."
+    " The manual: aectl help.",
 )
 FIRST_STEPS = """\
 aectl trains autoencoders and uses them. Three commands to start with:
@@ -42,6 +44,7 @@ aectl trains autoencoders and uses them. Three commands to start with:
 
 To train on your own images: aectl train --dataset FOLDER.
 All commands: aectl --help. Options of a command, with an example: aectl train --help.
+The manual: aectl help lists its topics.
 """
 DRAIN_SECONDS, LONGEST_DRAIN_SECONDS = 0.5, 3.0
 OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
@@ -191,6 +194,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "eval": evaluate,
     "info": info,
     "recipes": recipes,
+    "help": manual,
 }
 for name, command in COMMANDS.items():
     app.command(name, cls=options.Command)(explained(command))
