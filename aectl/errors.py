@@ -4,18 +4,18 @@
     ├── ConfigError             an option or a configuration file is wrong
     ├── DataError               an input cannot be used
     │   ├── UnknownInputError       neither a dataset's name nor a path
-    │   ├── DatasetUnavailableError a known dataset that is neither here nor to be downloaded
+    │   ├── DatasetUnavailableError a known dataset that is not here and cannot be downloaded
     │   └── ImageError              one file that is not a readable image
-    ├── ModelFileError          a file that is no model of aectl, or one of the wrong kind
+    ├── ModelFileError          a file that is not a model of aectl, or one of the wrong kind
     ├── OutputError             a result cannot be written
-    └── DivergedError           training left the range of numbers
+    └── DivergedError           the training loss is no longer finite
 
 The message of each is written for the person who has to act on it.
 """
 
 
 class AectlError(Exception):
-    """Anything that aectl knows to explain; the command line prints its message alone."""
+    """An error that aectl can explain; the command line prints only its message."""
 
 
 class ConfigError(AectlError):
@@ -31,15 +31,15 @@ class UnknownInputError(DataError):
 
 
 class DatasetUnavailableError(DataError):
-    """A known dataset that is neither on this machine nor to be downloaded."""
+    """A known dataset that is not on this machine and cannot be downloaded."""
 
 
 class ImageError(DataError):
-    """One file that is not a readable image: it costs its own row, not the run."""
+    """One file that is not a readable image; it is left out, and the run continues."""
 
 
 class ModelFileError(AectlError):
-    """A file that is no model of aectl, or one of the wrong kind."""
+    """A file that is not a model of aectl, or one of the wrong kind."""
 
 
 class OutputError(AectlError):
@@ -51,8 +51,8 @@ class DivergedError(AectlError):
 
 
 class Alike(str):
-    """The reason why an input is left out that is like others, told before: it is counted, and not
-    told again.
+    """The reason for leaving out an input that is like others reported before: such inputs are only
+    counted.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Opening a user's files, and writing files so that none is ever seen half written."""
+"""Functions to open a user's files, and to write files so that none is ever half written."""
 
 import contextlib
 import errno
@@ -15,14 +15,14 @@ from typing import IO
 from aectl.errors import OutputError
 
 ABANDONED_SECONDS = 600.0
-"""So long a temporary file of a process that is gone is left alone: it may be of one on another
-machine that shares the folder."""
+"""Age in seconds up to which a temporary file without a running process is kept, because its
+process may run on another machine that shares the folder."""
 
 
 def descriptor_of(path: str | Path) -> int:
-    """A descriptor of a user's file, to read from and to close.
+    """A descriptor of a user's file, open for reading; the caller closes it.
 
-    Raises OSError, also for what is no regular file: a pipe or a device might never end.
+    Raises OSError, also for anything but a regular file, because a pipe or device might never end.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -38,14 +38,14 @@ def descriptor_of(path: str | Path) -> int:
 
 
 def opened(path: str | Path) -> io.BufferedReader:
-    """A user's file, open to be read. Raises OSError, as `descriptor_of` does."""
+    """Opens a user's file for reading. Raises OSError, as `descriptor_of` does."""
     return os.fdopen(descriptor_of(path), "rb")
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raises OutputError where a file would be lost, or has no folder to stand in.
+    """Raises OutputError if a file would be overwritten, or its folder does not exist.
 
-    Else what killed processes have left of the same file is removed.
+    Otherwise, temporary files that killed processes left of the same file are removed.
     """
     if path.is_dir():
         raise OutputError(f"{path} is a folder")
@@ -57,7 +57,7 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
 
 def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
-    """Writes to a file without a buffer, which may take less than it is given at a time."""
+    """Writes all data to an unbuffered file, which may write less than requested at a time."""
     left = memoryview(data)
     while left:
         written = file.write(left)
@@ -69,7 +69,7 @@ def write_all(file: IO[bytes], data: bytes | memoryview) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What the system refuses in the block becomes an OutputError that names the file."""
+    """Converts an OSError in the block to an OutputError that names the file."""
     try:
         yield
     except BrokenPipeError:
@@ -80,10 +80,10 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
-    """The name of a temporary file beside `path`, which takes its place when the block is done.
+    """Gives the name of a temporary file beside `path`, which replaces it at the end of the block.
 
-    A `durable` one is on the disk before, so that a power cut leaves the old file or the new.
-    Raises OutputError where it cannot be written; nothing is left behind then.
+    A `durable` file is flushed to the disk before, so that a power cut leaves the old file or the
+    new one. Raises OutputError if it cannot be written; the temporary file is removed then.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -100,15 +100,13 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
 
 
 def temporaries(path: Path) -> list[Path]:
-    """What processes that were killed while `replacing` a file have left beside it."""
+    """Temporary files of processes that were killed while `replacing` a file."""
     name = re.compile(re.escape(f".{path.name}.") + r"[1-9][0-9]*\.part")
     return [one for one in path.parent.iterdir() if name.fullmatch(one.name) and one.is_file()]
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Removes temporary files of a path whose process is gone, here and, as their age tells, on any
-    other machine that shares the folder.
-    """
+    """Removes temporary files of a path that are old and whose process does not run."""
     with contextlib.suppress(OSError):
         for one in temporaries(path):
             alone = time.time() - one.stat().st_mtime > ABANDONED_SECONDS
@@ -127,7 +125,7 @@ def _is_running(process: int) -> bool:
 
 
 def to_disk(path: Path) -> None:
-    """Waits until what was written to a file, or the names in a folder, are on the disk."""
+    """Flushes the content of a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -18,22 +18,22 @@ MOST_NAMED = 10
 """Maximum number of classes that a notice names."""
 
 
-def split(count: int, part: float, seed: int, noun: str = "images") -> tuple[Rows, Rows]:
+def split(count: int, fraction: float, seed: int, noun: str = "images") -> tuple[Rows, Rows]:
     """Splits `count` images, or other things (`noun`), at random into training rows and a held-out
     fraction.
 
     Raises ConfigError if one of the two would be empty, unless the fraction is 0.
     """
-    held_out = round(part * count)
-    if part and not 0 < held_out < count:
+    held_out = round(fraction * count)
+    if fraction and not 0 < held_out < count:
         raise ConfigError(
-            f"--validation {part:g} of {count} {noun} leaves nothing to train or measure on"
+            f"--validation {fraction:g} of {count} {noun} leaves nothing to train or measure on"
         )
     order = np.random.default_rng(seed).permutation(count)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def held_out(images: ImageSet, part: float, seed: int) -> tuple[Rows, Rows]:
+def held_out(images: ImageSet, fraction: float, seed: int) -> tuple[Rows, Rows]:
     """The training rows and the held-out rows: the set's own validation set if it has one, else a
     random fraction, the same in each class.
 
@@ -41,27 +41,29 @@ def held_out(images: ImageSet, part: float, seed: int) -> tuple[Rows, Rows]:
     """
     if images.held_out is not None:
         return np.setdiff1d(np.arange(len(images)), images.held_out), images.held_out
-    if images.labels is None or not part:
-        return split(len(images), part, seed)
-    return stratified(images.labels, images.classes, part, seed)
+    if images.labels is None or not fraction:
+        return split(len(images), fraction, seed)
+    return stratified(images.labels, images.classes, fraction, seed)
 
 
-def stratified(labels: Rows, classes: Sequence[str], part: float, seed: int) -> tuple[Rows, Rows]:
+def stratified(
+    labels: Rows, classes: Sequence[str], fraction: float, seed: int
+) -> tuple[Rows, Rows]:
     """Splits the rows at random into training rows and a held-out fraction, the same (rounded) in
     each class, with at least one training row each. `labels`: (n,), indices into `classes`.
 
     A notice names classes with too few images. Raises ConfigError as `split` does.
     """
     count = len(labels)
-    wanted = round(part * count)
+    wanted = round(fraction * count)
     sizes = np.bincount(labels, minlength=len(classes))
     room = np.maximum(sizes - 1, 0)
     if not 0 < wanted <= room.sum():
         raise ConfigError(
-            f"--validation {part:g} of {count} images of {len(classes)} classes leaves no"
+            f"--validation {fraction:g} of {count} images of {len(classes)} classes leaves no"
             " validation images, or a class without training images"
         )
-    shares = _shares(part * sizes, room, wanted)
+    shares = _shares(fraction * sizes, room, wanted)
     order = np.random.default_rng(seed).permutation(count)
     held = np.concatenate([order[labels[order] == k][:n] for k, n in enumerate(shares)])
     few = [classes[k] for k in np.flatnonzero((sizes > 0) & (shares == 0)).tolist()]
@@ -93,10 +95,10 @@ def few_labels(images: ImageSet, rows: Rows, count: int, seed: int) -> Rows:
     Raises ConfigError if a class has too few images.
     """
     assert images.labels is not None
-    chance = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     classes = len(images.classes)
     share = np.full(classes, count // classes)
-    share[chance.permutation(classes)[: count % classes]] += 1
+    share[generator.permutation(classes)[: count % classes]] += 1
     found = []
     for number, wanted in enumerate(share):
         of_class = rows[images.labels[rows] == number]
@@ -105,5 +107,5 @@ def few_labels(images: ImageSet, rows: Rows, count: int, seed: int) -> Rows:
                 f"--labels {count} asks for {wanted} images of class {images.classes[number]}, and"
                 f" there are {len(of_class)}"
             )
-        found.append(chance.permutation(of_class)[:wanted])
+        found.append(generator.permutation(of_class)[:wanted])
     return np.sort(np.concatenate(found))

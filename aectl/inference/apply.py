@@ -1,4 +1,4 @@
-"""What a trained network is used for: each use a generator over batches of images."""
+"""Uses of a trained network on images, each a generator over batches."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,29 +26,29 @@ Floats = NDArray[np.float32]
 AnyNetwork = Network | AutoencoderBase
 
 VECTOR = 32
-"""Numbers that a processor works on at once in one step of a loop, at the most."""
+"""Maximum number of values that a processor computes in one vector operation."""
 
 CLASSES_NAMED = 20
 
 PART = 250
-"""Images that are looked at a time where there is no batch."""
+"""Number of images that are processed at a time if they do not come in batches."""
 
 
 class Encoded(NamedTuple):
-    """A batch with what a network encodes it to, rows beyond those of the batch included."""
+    """A batch with its codes, including the rows that pad the batch."""
 
     batch: Any
     code: Any
 
 
 class Reconstructed(NamedTuple):
-    """reconstruction: (n, channels, height, width), as the network gives it."""
+    """A batch with its reconstruction: (n, channels, height, width), the output of the network."""
 
     batch: InputBatch
     reconstruction: Floats
 
     def first(self, count: int) -> "Reconstructed":
-        """Those of the first so many images."""
+        """The result for the first `count` images."""
         batch = self.batch._replace(
             paths=self.batch.paths[:count],
             images=self.batch.images[:count],
@@ -58,7 +58,7 @@ class Reconstructed(NamedTuple):
 
 
 class Classified(NamedTuple):
-    """The k likeliest classes of each input, the likeliest first: both (n, k)."""
+    """The k most probable classes of each input, most probable first: both (n, k)."""
 
     batch: Any
     predictions: NDArray[np.int64]
@@ -67,9 +67,10 @@ class Classified(NamedTuple):
 
 @dataclass
 class Measured:
-    """A batch that has been measured: `mse` of each image, (n,).
+    """A measured batch: the `mse` of each image, (n,).
 
-    `classified` is what a classifier takes each for, and with what probability, both (n,).
+    `classified`: the class that a classifier predicts for each input, and its probability, both
+    (n,).
     """
 
     batch: InputBatch
@@ -79,10 +80,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Features:
-    """What `encode` gives of an image: the code, or what the hidden `layer` gives, from 1.
+    """The features that `encode` returns: the code, or the output of the hidden `layer`, from 1.
 
-    `normalize` "l2" scales each row to length 1 (a row of zeros stays); `dtype` is the type of
-    the numbers, float32 or float16.
+    `normalize`: "l2" scales each row to length 1 (a row of zeros is unchanged); `dtype`: the number
+    format, float32 or float16.
     """
 
     layer: int | None = None
@@ -90,14 +91,14 @@ class Features:
     dtype: str = "float32"
 
     def of(self, code: Tensor) -> NDArray[Any]:
-        """code (n, features), as it is to be written."""
+        """Converts a code, (n, features), to the array that is written."""
         scaled = _of_length_one(code) if self.normalize == "l2" else code
         wanted: NDArray[Any] = scaled.to(getattr(torch, self.dtype)).cpu().numpy()
         return wanted
 
 
 def _of_length_one(code: Tensor) -> Tensor:
-    """Each row over its Euclidean length; the largest number first, whose square may overflow."""
+    """Scales each row to length 1; first to a maximum of 1, so that no square overflows."""
     largest = code.abs().amax(1, keepdim=True)
     scaled = torch.where(largest > 0, code / largest, code)
     return torch.nn.functional.normalize(scaled)
@@ -106,30 +107,30 @@ def _of_length_one(code: Tensor) -> Tensor:
 CODE = Features()
 
 ToTensor = Callable[[Any], Tensor]
-"""Makes the input of a network of a batch, of as many rows whatever the batch has."""
+"""Converts a batch to the input of a network, padded to the same number of rows each time."""
 
 
 def to_tensor(images: Pixels, device: torch.device) -> Tensor:
-    """uint8 images as float32 in [0, 1], on the device."""
+    """Converts uint8 images to float32 in [0, 1] on the device."""
     return torch.tensor(images, device=device).float().div_(255)
 
 
 def rows_of(size: int, network: AnyNetwork) -> int:
-    """How many rows a batch of up to `size` images, or texts, is filled up to.
+    """The number of rows to which a batch of up to `size` inputs is padded.
 
-    A network that sees one input at a time (`aectl.models.footprint`) needs no more rows than that.
+    A network that processes one input at a time (`aectl.models.footprint`) needs no padding.
 
-    How a product of matrices is summed depends on how many rows they have, and the exponential of
-    the last few numbers of a tensor, which fill no vector of the processor, is computed in another
-    way. With as many rows in each batch, and in whole vectors, what comes of an image does not
-    depend on those beside it, to the last bit.
+    The order of summation in a matrix product depends on the number of rows, and the exponential of
+    the last values of a tensor, which do not fill a vector register, is computed differently. With
+    the same number of rows in each batch, a multiple of the vector size, the output for an image is
+    the same to the last bit whatever images are beside it.
     """
     return size if network.one_at_a_time else -(-size // VECTOR) * VECTOR
 
 
 def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
-    """Raises ModelFileError for what a network gives where that is no finite numbers: its weights,
-    which are finite, are too large for 32-bit floats.
+    """Raises ModelFileError if outputs of a network are not finite: its weights are finite, but too
+    large for 32-bit floats.
     """
     if not all(torch.as_tensor(result).isfinite().all() for result in results):
         raise ModelFileError(
@@ -138,7 +139,7 @@ def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
 
 
 def image_tensor(batch: InputBatch, rows: int, device: torch.device) -> Tensor:
-    """The images of a batch, (rows, channels, height, width), filled up with black ones."""
+    """The images of a batch, (rows, channels, height, width), padded with black images."""
     count, *shape = batch.images.shape
     missing = np.zeros((rows - count, *shape), np.uint8)
     images = np.concatenate([batch.images, missing]) if len(missing) else batch.images
@@ -150,9 +151,9 @@ def on_device(
     device: torch.device,
     tensor: Callable[[Any, int, torch.device], Tensor] = image_tensor,
 ) -> ToTensor:
-    """Moves a network to a device, to be used there; returns what makes its input of a batch.
+    """Moves a network to a device, in eval mode; returns the function that prepares its input.
 
-    `tensor` makes it with the number of rows that it is given; by default, of images.
+    `tensor` converts a batch to a tensor with a number of rows; by default, a batch of images.
     """
     network.to(device).eval()
     return lambda batch: tensor(batch, rows_of(batch.size, network), device)
@@ -160,7 +161,7 @@ def on_device(
 
 def decoded(network: AutoencoderBase, code: Tensor) -> Tensor:
     """code (n, code_size) -> images (n, channels, height, width); NaN where the decoder's output is
-    not finite, which the output activation would hide: it makes 0 or 1 of infinity.
+    not finite, which the output activation would hide by mapping infinity to 0 or 1.
     """
     output: Tensor = network.decoder(code)
     finite = output.isfinite()
@@ -172,8 +173,8 @@ def decoded(network: AutoencoderBase, code: Tensor) -> Tensor:
 def encode(
     network: Any, batches: Iterable[Any], to_tensor: ToTensor, layer: int | None = None
 ) -> Iterator[Encoded]:
-    """Each batch with the codes that a network gives for its tensor, or with the output of a hidden
-    layer; rows beyond those of the batch are of no input.
+    """Yields each batch with its codes, or with the outputs of a hidden layer; the last rows may be
+    those of padding.
     """
     of_layer = {} if layer is None else {"layer": layer}
     for batch in batches:
@@ -184,9 +185,9 @@ def encode(
 def reconstruct(
     network: AutoencoderBase, batches: Iterable[InputBatch], to_tensor: ToTensor
 ) -> Iterator[Reconstructed]:
-    """The reconstruction of every image.
+    """Yields each batch with its reconstruction.
 
-    Raises ModelFileError where it, or the code, is not finite.
+    Raises ModelFileError if it, or the code, is not finite.
     """
     for batch in batches:
         code = network.encode(to_tensor(batch))
@@ -198,7 +199,7 @@ def reconstruct(
 
 @torch.inference_mode()
 def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
-    """The reconstructions, in [0, 1], of uint8 images (n, channels, height, width), on the CPU."""
+    """Reconstructs uint8 images, (n, channels, height, width), in [0, 1], on the CPU."""
     cpu = torch.device("cpu")
     network.to(cpu).eval()
     inputs = (to_tensor(part, cpu) for part in parts(images, network))
@@ -211,7 +212,7 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
 def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
     """codes (n, code_size) -> images (n, channels, height, width), on the CPU.
 
-    Those of huge codes may hold numbers that are not finite.
+    Images of very large codes may contain values that are not finite.
     """
     network.cpu().eval()
     made = [decoded(network, torch.from_numpy(part)) for part in parts(codes, network)]
@@ -229,10 +230,10 @@ def codes_of(network: AutoencoderBase, images: Pixels) -> Floats:
 
 
 def interpolate(network: AutoencoderBase, ends: Pixels, steps: int) -> Floats:
-    """What the codes on the straight line between those of two images decode to.
+    """Decodes the codes on the straight line between the codes of two images.
 
     ends: (2, channels, height, width), 0 to 255 -> (steps, channels, height, width). Raises
-    ModelFileError where that is not finite.
+    ModelFileError if the result is not finite.
     """
     first, last = codes_of(network, ends)
     way = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
@@ -242,10 +243,10 @@ def interpolate(network: AutoencoderBase, ends: Pixels, steps: int) -> Floats:
 
 
 def traverse(network: AutoencoderBase, images: Pixels, unit: int, values: Floats) -> Floats:
-    """What the codes of images decode to where one unit has each of the values instead of its own.
+    """Decodes the codes of images with one unit set to each of the values.
 
     images: (n, channels, height, width), values: (steps,) -> (n * steps, channels, height, width),
-    those of the first image first. Raises ModelFileError where that is not finite.
+    those of the first image first. Raises ModelFileError if the result is not finite.
     """
     codes = codes_of(network, images).repeat(len(values), axis=0)
     codes[:, unit] = np.tile(values, len(images))
@@ -256,7 +257,7 @@ def traverse(network: AutoencoderBase, images: Pixels, unit: int, values: Floats
 
 @torch.inference_mode()
 def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
-    """Which units of the code no image of these makes active: (code_size,); on the CPU."""
+    """Whether each unit of the code is inactive for all images: (code_size,); on the CPU."""
     cpu = torch.device("cpu")
     network.to(cpu).eval()
     dead = np.ones(network.code_size, bool)
@@ -267,7 +268,7 @@ def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
 
 
 def parts(images: NDArray[Any], network: AnyNetwork) -> Iterator[NDArray[Any]]:
-    """All images, or codes, as many at a time as the network takes in little memory."""
+    """Splits images or codes into blocks for which the network needs little memory."""
     size = 1 if network.one_at_a_time else PART
     for first in range(0, len(images), size):
         yield images[first : first + size]
@@ -277,7 +278,7 @@ def parts(images: NDArray[Any], network: AnyNetwork) -> Iterator[NDArray[Any]]:
 def classify(
     network: Classifier, batches: Iterable[Any], to_tensor: ToTensor, top_k: int = 1
 ) -> Iterator[Classified]:
-    """The `top_k` likeliest classes of every input."""
+    """Yields each batch with the `top_k` most probable classes of its inputs."""
     for batch in batches:
         probabilities = network.probabilities(to_tensor(batch))[: len(batch.paths)]
         found = probabilities.topk(top_k)
@@ -291,7 +292,7 @@ def measure(
     to_tensor: ToTensor,
     metrics: ReconstructionMetrics,
 ) -> Iterator[Measured]:
-    """Every image goes into `metrics`. Raises ModelFileError for results that are not finite."""
+    """Updates `metrics` with all images. Raises ModelFileError for results that are not finite."""
     for batch in batches:
         images = to_tensor(batch)
         whole = network.encode(images)
@@ -310,10 +311,10 @@ def measure_labels(
     metrics: ClassificationMetrics,
     classes: tuple[str, ...],
 ) -> Iterator[Measured]:
-    """Every input and its label go into `metrics`.
+    """Updates `metrics` with all inputs and their labels.
 
-    Raises DataError for a label of no class, unless the metrics count and leave out such, and where
-    nothing is left; ModelFileError for results that are not finite.
+    Raises DataError for a label that is not a class, unless the metrics count such inputs and leave
+    them out, and if no inputs are left; ModelFileError for results that are not finite.
     """
     numbers = {name: number for number, name in enumerate(classes)}
     measured = 0
@@ -339,7 +340,7 @@ def measure_labels(
 def _of_known_classes(
     batch: Any, numbers: Mapping[str, int], metrics: ClassificationMetrics
 ) -> Any:
-    """The inputs of a batch that have one of the labels; others are counted, or refused."""
+    """The inputs of a batch whose labels are known classes; others are counted, or refused."""
     known = [row for row, label in enumerate(batch.labels) if label in numbers]
     if len(known) == len(batch.labels):
         return batch
@@ -363,7 +364,7 @@ def _of_known_classes(
 
 
 def _some(classes: Iterable[str]) -> str:
-    """The names of some classes, or of all."""
+    """The names of the first classes, for a message."""
     names = list(classes)
     return ", ".join(names[:CLASSES_NAMED]) + ", ..." * (len(names) > CLASSES_NAMED)
 
@@ -375,7 +376,7 @@ def pca_mse(
     components: int,
     progress: Progress = SILENT,
 ) -> float:
-    """Mean squared error a pixel, on `test`, of PCA with so many components fitted on `train`."""
+    """Mean squared error per pixel, on `test`, of PCA with `components` fitted on `train`."""
     pca = PCA()
     for batch in progress.counted(train, "reading for PCA"):
         SILENT.awaited(partial(pca.update, torch.from_numpy(batch.images)), "")
@@ -394,11 +395,11 @@ def probe_error(
     test: tuple[Floats, NDArray[np.int64]],
     progress: Progress = SILENT,
 ) -> float:
-    """Percent of test images that a linear classifier on their features gets wrong.
+    """Percentage of test images that a linear classifier on their features gets wrong.
 
     Each pair is features (n, features) and labels (n,). The classifier is scikit-learn's
-    multinomial logistic regression, on features scaled to the spread of the train split. Raises
-    DataError for features that are not finite.
+    multinomial logistic regression, on features divided by the standard deviation of the train
+    split. Raises DataError for features that are not finite.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -413,13 +414,13 @@ def probe_error(
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a model does to an image before it sees it; `shape` is (channels, height, width)."""
+    """The preprocessing of a model's images; `shape` is (channels, height, width)."""
 
     shape: Shape
     decoding: Decoding = USUAL_DECODING
 
     def __call__(self, path: str | Path) -> Tensor:
-        """The image in a file as float32 (channels, height, width), in [0, 1].
+        """Loads the image in a file as float32 (channels, height, width), in [0, 1].
 
         Raises aectl.errors.ImageError.
         """

@@ -1,4 +1,4 @@
-"""What a trained text autoencoder is used for: each use a generator over batches of texts."""
+"""Uses of a trained text autoencoder, each a generator over batches of text."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -22,9 +22,9 @@ Floats = NDArray[np.float32]
 
 
 class ReconstructedTexts(NamedTuple):
-    """What became of the texts of a batch, n each; `shorter` where they went through a text.
+    """The texts of a batch and their reconstructions, n each; `shorter`: texts of the bottleneck.
 
-    Of a text that is longer than the model takes, the `original` is what that takes.
+    A text with more tokens than the model reads is cut in `original`.
     """
 
     batch: TextBatch
@@ -33,7 +33,7 @@ class ReconstructedTexts(NamedTuple):
     reconstruction: list[str]
 
     def first(self, count: int) -> "ReconstructedTexts":
-        """Those of the first so many texts."""
+        """The result for the first `count` texts."""
         shorter = None if self.shorter is None else self.shorter[:count]
         batch = self.batch._replace(
             paths=self.batch.paths[:count],
@@ -47,7 +47,7 @@ class ReconstructedTexts(NamedTuple):
 
 
 class MeasuredTexts(NamedTuple):
-    """A batch that has been measured: the `token_accuracy` of each text, (n,)."""
+    """A measured batch: the `token_accuracy` of each text, (n,)."""
 
     batch: TextBatch
     token_accuracy: Floats
@@ -60,7 +60,7 @@ def reconstruct(
     to_tensor: ToTensor,
     vocabulary: Vocabulary,
 ) -> Iterator[ReconstructedTexts]:
-    """What the decoder writes of every text, and the shorter text that it went through, if any.
+    """Yields each batch with its reconstructions, and with the shorter texts of the bottleneck.
 
     Raises ModelFileError for a code that is not finite.
     """
@@ -81,7 +81,7 @@ def measure(
     to_tensor: ToTensor,
     metrics: TextMetrics,
 ) -> Iterator[MeasuredTexts]:
-    """Every text goes into `metrics`. Raises ModelFileError for results that are not finite."""
+    """Updates `metrics` with all texts. Raises ModelFileError for results that are not finite."""
     for batch in batches:
         accuracy = measure_tokens(network, to_tensor(batch), metrics, len(batch.paths))
         refuse_overflow(np.array(metrics.nats))
@@ -92,10 +92,10 @@ def measure(
 def measure_tokens(
     network: TextNetwork, tokens: Tensor, metrics: TextMetrics, count: int | None = None
 ) -> Tensor:
-    """The first `count` texts, or all, of tokens (batch, length) go into `metrics`.
+    """Updates `metrics` with the first `count` texts, or all, of tokens (batch, length).
 
-    Where the logits of some texts would need much memory, they are measured one by one. Returns the
-    part of the tokens of each that is written in its place: (count,).
+    If the logits of the texts need much memory, they are measured one by one. Returns the fraction
+    of the tokens of each text that are reconstructed at their position: (count,).
     """
     of_a_text = footprint.logits_bytes(TextShape(tokens.shape[1], len(network.embedding.weight)))
     if footprint.ROWS * of_a_text > footprint.ROOM:
@@ -122,13 +122,13 @@ def _measure_at_once(
 
 
 def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:
-    """The tokens of a batch, (rows, length), filled up with copies of its first text."""
+    """The tokens of a batch, (rows, length), padded with copies of its first text."""
     copies = np.repeat(batch.tokens[:1], rows - len(batch.tokens), 0)
     return torch.from_numpy(np.concatenate([batch.tokens, copies])).to(device)
 
 
 def _shorter(code: Tensor | Bottleneck, count: int, vocabulary: Vocabulary) -> list[str] | None:
-    """The first `count` of the texts that texts went through; None where those were vectors."""
+    """The first `count` shorter texts of the bottleneck; None if the codes are vectors."""
     if isinstance(code, Tensor):
         return None
     return _texts(shorter_text(code)[:count], vocabulary)

@@ -1,4 +1,4 @@
-"""The filters of a network: the images that its units look for."""
+"""The filters of a network: the input patterns that its units respond to."""
 
 import math
 from collections.abc import Iterator
@@ -12,29 +12,29 @@ from aectl.inference.apply import Floats, to_tensor
 from aectl.models.networks import ImageNetwork
 
 FILTER_VALUES = 1 << 23
-"""Pixels of all images, a copy a unit, through which the gradient of filters is computed."""
+"""Maximum pixels of all images, one copy per unit, for which gradients are computed at a time."""
 
 MOST_VALUES = 1 << 28
-"""Pixels of all filters: of larger images fewer units have one, as each takes a backward pass."""
+"""Maximum pixels of all filters; for larger images, filters are computed for fewer units."""
 
 LEAST_FILTERED, MOST_FILTERED = 4, 32
 
 AT_ONCE = 1 << 22
-"""Pixels whose standard deviation is summed up at a time."""
+"""Number of values whose standard deviation is computed at a time."""
 
 CPU = torch.device("cpu")
 
 
 def filters_of(network: ImageNetwork, images: Pixels, most: int, side: int) -> Floats:
-    """What each unit looks for, of `most` units: (units, channels, height, width), made smaller
-    where one of their sides is longer than `side`.
+    """The filters of the first units, at most `most`: (units, channels, height, width), reduced if
+    a side is longer than `side`.
 
-    The gradient of what the unit answers, before its activation, times the standard deviation of
-    each pixel of the `images`, (n, channels, height, width). For a single layer these are its
-    weights in units of how much each pixel varies: the direction that excites the unit most (CS294A
-    notes, section 4), without the pixels that never change and on which the weights are still what
-    chance made them. Of deeper units it is the mean over some of the images: at any one of them,
-    most units of a sparse code below are off, and pass no gradient on.
+    A filter is the gradient of the unit's pre-activation, multiplied by the standard deviation of
+    each pixel over the `images`, (n, channels, height, width). For a single layer, these are the
+    weights scaled by the variation of each pixel: the direction that activates the unit most
+    (CS294A notes, section 4), except for pixels that never change, whose weights have kept their
+    random initial values. For deeper units it is the mean over some of the images, because for a
+    single image most units of a sparse layer below are inactive and pass no gradient.
     """
     network.cpu().eval()
     pixels = math.prod(network.shape)
@@ -43,11 +43,13 @@ def filters_of(network: ImageNetwork, images: Pixels, most: int, side: int) -> F
     units = max(1, min(most, there, MOST_VALUES // pixels))
     fitting = FILTER_VALUES // (units * pixels)
     few = min(len(images), max(LEAST_FILTERED, min(MOST_FILTERED, fitting)))
-    spread = standard_deviation(images)
+    deviation = standard_deviation(images)
     found: list[Floats] = []
     for place in np.linspace(0, len(images) - 1, few).round().astype(int):
         gradients = _gradients(network, images[place : place + 1], units)
-        found.append(np.concatenate([_shrunk(gradient * spread, side) for gradient in gradients]))
+        found.append(
+            np.concatenate([_shrunk(gradient * deviation, side) for gradient in gradients])
+        )
         if len(found) == 2 and np.array_equal(found[0], found[1]):  # a single layer
             break
     made: Floats = np.mean(found, axis=0)
@@ -55,24 +57,24 @@ def filters_of(network: ImageNetwork, images: Pixels, most: int, side: int) -> F
 
 
 def _gradients(network: ImageNetwork, image: Pixels, units: int) -> Iterator[Floats]:
-    """The gradients of the units' answers to an image: of all at once, (units, channels, height,
-    width), or one by one, (1, channels, height, width), where the network takes much memory.
+    """Gradients of the units' pre-activations by an image: all at once, (units, channels, height,
+    width), or one by one, (1, channels, height, width), if the network needs much memory.
     """
     x = to_tensor(image, CPU)
     if network.one_at_a_time:
         x.requires_grad_()
-        for answer in network.filter_responses(x)[0, :units]:
-            (gradient,) = torch.autograd.grad(answer, x, retain_graph=True)
+        for preactivation in network.filter_responses(x)[0, :units]:
+            (gradient,) = torch.autograd.grad(preactivation, x, retain_graph=True)
             yield gradient.numpy()
     else:
         copies = x.expand(units, *network.shape).clone().requires_grad_()
-        answers = network.filter_responses(copies)[:, :units]
-        (gradient,) = torch.autograd.grad(answers.diagonal().sum(), copies)
+        preactivations = network.filter_responses(copies)[:, :units]
+        (gradient,) = torch.autograd.grad(preactivations.diagonal().sum(), copies)
         yield gradient.numpy()
 
 
 def _shrunk(filters: Floats, side: int) -> Floats:
-    """Filters (units, channels, height, width) whose longer side is `side`, if it was longer."""
+    """Reduces filters, (units, channels, height, width), to sides of at most `side` pixels."""
     height, width = filters.shape[2:]
     scale = side / max(height, width)
     if scale >= 1:
@@ -84,12 +86,12 @@ def _shrunk(filters: Floats, side: int) -> Floats:
 def standard_deviation(images: Pixels) -> Floats:
     """The standard deviation of each pixel, in [0, 1]: (channels, height, width)."""
     flat = images.reshape(len(images), -1)
-    spread = np.empty(flat.shape[1], np.float32)
+    deviation = np.empty(flat.shape[1], np.float32)
     at_once = max(1, AT_ONCE // len(images))
-    for first in range(0, len(spread), at_once):
+    for first in range(0, len(deviation), at_once):
         some = slice(first, first + at_once)
         part = flat[:, some].astype(np.int64)
         mean = part.sum(0) / len(images)
         variance = (part**2).sum(0) / len(images) - mean**2
-        spread[some] = np.sqrt(np.maximum(variance, 0)) / 255
-    return spread.reshape(images.shape[1:])
+        deviation[some] = np.sqrt(np.maximum(variance, 0)) / 255
+    return deviation.reshape(images.shape[1:])

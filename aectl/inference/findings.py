@@ -1,4 +1,4 @@
-"""What a report shows of a model, as plain arrays."""
+"""The contents of a report about a model, as plain arrays."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 
 SAMPLE_SIDE = 64
-"""Pixels of the longer side at which a report shows the images of the sample, at the most."""
+"""Maximum side in pixels of the sample's images in a report."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Units:
-    """The first of all `total` units of a layer, and what they answer to the sample of images.
+    """The first of all `total` units of a layer, and their values for the sample of images.
 
     filters: (units, channels, height, width), as large as a page shows them. counts: (units, bins),
-    how many images give a value other than 0 in each of the equal parts between `low` and `high`,
-    both (units,). strongest: (units, k), the places in the sample of the images that give the
-    largest `values`, (units, k), the largest first; -1 where a unit has fewer.
+    a histogram of the values other than 0, in equal bins between `low` and `high`, both (units,).
+    strongest: (units, k), the indices in the sample of the images with the largest `values`,
+    (units, k), the largest first; -1 if a unit has fewer.
     """
 
     total: int
@@ -53,9 +53,9 @@ class Units:
 
 @dataclass(frozen=True)
 class Code:
-    """The code over all images: rho_hat, the mean activation, and `active`, the part of the images
-    for which a unit is active, both (code_size,); over the sample: l0, the active units of each
-    image, (n,).
+    """Statistics of the code. Over all images: rho_hat, the mean activation of each unit, and
+    `active`, the fraction of images for which it is active, both (code_size,); over the sample: l0,
+    the number of active units of each image, (n,).
     """
 
     rho_hat: Floats
@@ -65,7 +65,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image that a classifier takes for another class; indices of classes."""
+    """A misclassified image; `label` and `prediction` are indices of classes."""
 
     place: int
     label: int
@@ -75,11 +75,11 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a page shows of a model beside its figures.
+    """The contents of a page about a model, besides its metrics.
 
-    `sample` are images spread over all `images` that were measured; `maps` has the points, (n, 2),
-    of the sample by the name of the method. An autoencoder has a code, and galleries of its best,
-    median and worst images; a classifier has the images of its mistakes.
+    `sample`: images at equal distances among all `images` that were measured; `maps`: the points
+    of the sample, (n, 2), by the name of the method. An autoencoder has a code, and galleries of
+    its best, median and worst images; a classifier has the images of its mistakes.
     """
 
     images: int

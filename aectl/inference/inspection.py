@@ -1,4 +1,4 @@
-"""Looking into a model while it is measured: its best and worst images, its units, its codes."""
+"""Collects the contents of a report while a model is measured: images, units, codes."""
 
 import importlib
 import math
@@ -21,13 +21,13 @@ from aectl.models.networks import Classifier, ImageNetwork
 
 MOST_SAMPLED, LEAST_SAMPLED = 3000, 100
 SAMPLED_PIXELS = 2_500_000
-"""In the images that a page has room for."""
+"""Maximum pixels of the sample's images on a page."""
 
 SAMPLED_VALUES = 1 << 26
-"""In their codes."""
+"""Maximum values of the sample's codes."""
 
 HELD_BYTES = 1 << 28
-"""Of the images that are remembered, of which a page needs few where they are large."""
+"""Maximum bytes of the images that are kept in memory."""
 
 MOST_UNITS = 400
 BINS = 24
@@ -40,7 +40,7 @@ MOST_MISTAKES = 1000
 
 
 class Inspection:
-    """Sees every image that is measured, remembers a few, and then says what there is to show."""
+    """Receives all measured images, keeps some of them, and computes the contents of a report."""
 
     def __init__(self, network: ImageNetwork, classes: Sequence[str] = ()) -> None:
         self._network = network
@@ -56,7 +56,7 @@ class Inspection:
         self._images = 0
 
     def add(self, measured: Measured) -> None:
-        """Takes a look at a batch that has been measured."""
+        """Adds a measured batch."""
         self._images += len(measured.batch.paths)
         self._sample.add(measured.batch)
         if measured.mse is not None:
@@ -69,25 +69,25 @@ class Inspection:
     def findings(
         self, metrics: ReconstructionMetrics | None = None, methods: Sequence[str] = ()
     ) -> Findings:
-        """What there is to show; for an autoencoder, with the metrics of the same images.
+        """Computes the contents of a report; for an autoencoder, with the metrics of the images.
 
-        The map is made by PCA, and by each of the other `methods`, names of `MAPS`. Raises
-        ConfigError where the package that one needs is missing, ModelFileError where the units'
-        answers are not finite.
+        Maps are computed by PCA, and by each of the other `methods`, names of `MAPS`. Raises
+        ConfigError if a method needs a missing package, ModelFileError if the units' values are not
+        finite.
         """
         sample, network = _shown(self._sample.kept), self._network
         network.cpu().eval()
-        answers, features = _answers(network, sample.images)
-        inference.refuse_overflow(answers, features)
+        responses, features = _responses(network, sample.images)
+        inference.refuse_overflow(responses, features)
         features = _small_enough(features)
         maps = {name: MAPS[name](features) for name in dict.fromkeys(("pca", *methods))}
-        units = _units(network, sample.images, answers)
+        units = _units(network, sample.images, responses)
         if metrics is None:
             mistaken = _shown(self._mistaken) if self._mistaken else None
             return Findings(
                 self._images, sample, units, maps, mistaken=mistaken, mistakes=self._mistakes
             )
-        active = is_active(torch.from_numpy(answers), metrics.codes.active_above)
+        active = is_active(torch.from_numpy(responses), metrics.codes.active_above)
         code = Code(
             metrics.codes.rho_hat.numpy(), metrics.codes.active.numpy(), active.sum(1).numpy()
         )
@@ -107,7 +107,7 @@ class Inspection:
                 self._mistaken.append(_image(batch, int(row)))
 
     def _galleries(self) -> dict[str, Gallery]:
-        """The images of the smallest error, of about the median, and of the largest."""
+        """Galleries of the images with the smallest error, about the median error, the largest."""
         errors = np.concatenate(self._errors)
         of_sample = errors[:: self._sample.step]
         median = np.argsort(np.abs(of_sample - np.median(errors)), kind="stable")
@@ -149,7 +149,9 @@ def _shown(images: Sequence[_Image]) -> Shown:
 
 
 class _Spread:
-    """Every `step`-th image of a stream of any length: at most so many, at least half of that."""
+    """Keeps every `step`-th image of a stream of unknown length: at most `most`, at least half of
+    that.
+    """
 
     def __init__(self, most: int) -> None:
         self._most, self._seen = most, 0
@@ -166,7 +168,7 @@ class _Spread:
 
 
 class _Extremes:
-    """The images of the smallest errors, or the largest, the most extreme first."""
+    """Keeps the images with the smallest errors, or the largest, the most extreme first."""
 
     def __init__(self, most: int, largest: bool = False) -> None:
         self._most = most
@@ -183,7 +185,7 @@ class _Extremes:
 
 
 def _sample_size(network: ImageNetwork) -> int:
-    """How many images a page has room for, and memory for their codes."""
+    """The size of the sample, limited by the page and by the memory for the codes."""
     pixels = math.prod(min(side, SAMPLE_SIDE) for side in network.shape[1:])
     wide = network.classes_count if isinstance(network, Classifier) else network.code_size
     wanted = min(MOST_SAMPLED, SAMPLED_PIXELS // pixels, SAMPLED_VALUES // wide)
@@ -191,56 +193,58 @@ def _sample_size(network: ImageNetwork) -> int:
 
 
 def _held(network: ImageNetwork) -> int:
-    """How many of a network's images may be remembered."""
+    """The number of a network's images that may be kept in memory."""
     return HELD_BYTES // math.prod(network.shape) or 1
 
 
 @torch.inference_mode()
-def _answers(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
-    """What the units answer, (n, units), and what the map is made of, (n, features).
+def _responses(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
+    """The values of the units, (n, units), and the features for maps, (n, features).
 
-    Both are the code of an autoencoder; of a classifier, the answers of its first layer, and what
-    its last layer sees.
+    For an autoencoder, both are its code; for a classifier, the pre-activations of its first layer,
+    and the input of its last layer.
     """
-    answers, features = [], []
+    responses, features = [], []
     for part in inference.parts(images, network):
         x = inference.to_tensor(part, torch.device("cpu"))
         if isinstance(network, Classifier):
-            answers.append(network.filter_responses(x))
+            responses.append(network.filter_responses(x))
             features.append(network.last_features(x))
         else:
-            answers.append(network.encode(x))
-    made = torch.cat(answers).numpy()
+            responses.append(network.encode(x))
+    made = torch.cat(responses).numpy()
     return made, torch.cat(features).numpy() if features else made
 
 
-def _units(network: ImageNetwork, images: Pixels, answers: Floats) -> Units:
+def _units(network: ImageNetwork, images: Pixels, responses: Floats) -> Units:
     filters = filters_of(network, images, MOST_UNITS, SAMPLE_SIDE)
-    total = answers.shape[1]
-    answers = answers[:, : len(filters)].astype(np.float64)  # in which no difference overflows
-    there = np.where(answers == 0, np.nan, answers)
-    nothing = ~(answers != 0).any(0)
+    total = responses.shape[1]
+    responses = responses[:, : len(filters)].astype(np.float64)  # in which no difference overflows
+    there = np.where(responses == 0, np.nan, responses)
+    nothing = ~(responses != 0).any(0)
     there[:, nothing] = 0
     low, high = np.nanmin(there, 0), np.nanmax(there, 0)
     width = np.where(high > low, high - low, 1)
     bins = np.nan_to_num((there - low) / width * BINS).astype(np.int64).clip(0, BINS - 1)
-    of_unit = np.arange(answers.shape[1]) * BINS
-    counted = (bins + of_unit)[answers != 0]
-    counts = np.bincount(counted, minlength=answers.shape[1] * BINS).reshape(-1, BINS)
-    order = np.argsort(-answers, axis=0, kind="stable")[:STRONGEST].T
-    values = np.take_along_axis(answers.T, order, axis=1)
-    strongest = np.where(values > answers.min(0)[:, None], order, -1)
+    of_unit = np.arange(responses.shape[1]) * BINS
+    counted = (bins + of_unit)[responses != 0]
+    counts = np.bincount(counted, minlength=responses.shape[1] * BINS).reshape(-1, BINS)
+    order = np.argsort(-responses, axis=0, kind="stable")[:STRONGEST].T
+    values = np.take_along_axis(responses.T, order, axis=1)
+    strongest = np.where(values > responses.min(0)[:, None], order, -1)
     return Units(total, filters, counts, low, high, strongest, values)
 
 
 def _small_enough(features: Floats) -> Floats:
-    """Features whose squares are finite 32-bit floats: huge ones are scaled down, all alike."""
+    """Divides features by their maximum if their squares might overflow 32-bit floats."""
     largest = np.abs(features).max(initial=0)
     return features / largest if largest > LARGEST_MAPPED else features
 
 
 def _pca(features: Floats) -> Floats:
-    """The two directions of largest variance; each points to where its longest end is."""
+    """Projects features on the two directions of largest variance, with fixed signs: the largest
+    absolute coordinate of each is positive.
+    """
     x = torch.from_numpy(features).float()
     x = x - x.mean(0)
     few = min(6, *x.shape)
@@ -274,4 +278,4 @@ def _umap(features: Floats) -> Floats:
 
 
 MAPS: dict[str, Callable[[Floats], Floats]] = {"pca": _pca, "tsne": _tsne, "umap": _umap}
-"""The ways to lay codes out in two dimensions, by the name that users type."""
+"""Methods that map codes to two dimensions, by the name that users type."""

@@ -1,4 +1,4 @@
-"""What is measured, each figure defined once and summed up batch by batch in float64."""
+"""Metrics, each defined once and summed over batches in float64."""
 
 import math
 from collections import Counter
@@ -16,19 +16,19 @@ MOST_NATS = 700.0
 EPSILON = torch.finfo(torch.float64).eps
 
 VALUES = 1 << 22
-"""Pixels of a batch that are measured at a time."""
+"""Number of pixels of a batch that are measured at a time."""
 
 BASELINES = ("unigram", "sentence")
-"""The guesses without a model that texts are measured against."""
+"""Guesses without a model, to compare text autoencoders with."""
 
 
 def quotient(number: float, by: float) -> float:
-    """number / by; nan where that is nothing to divide by."""
+    """number / by; nan if `by` is 0."""
     return number / by if by else math.nan
 
 
 class CodeMetrics:
-    """The figures of codes, over all that `update` has seen."""
+    """Metrics of codes, over all calls of `update`."""
 
     def __init__(self, active_above: float | None) -> None:
         self.active_above = active_above
@@ -53,11 +53,13 @@ class CodeMetrics:
 
     @property
     def active(self) -> Tensor:
-        """The part of the codes in which each unit is active: (code_size,)."""
+        """The fraction of the codes in which each unit is active: (code_size,)."""
         return (self._active.double() / self._codes).cpu()
 
     def result(self) -> dict[str, float]:
-        """mean_activation, l0 and dead; the design's section 4 says what each is."""
+        """mean_activation, over all units; l0, the mean number of active units of an input; dead,
+        the fraction of units that are never active.
+        """
         return {
             "mean_activation": self.rho_hat.mean().item(),
             "l0": self.active.sum().item(),
@@ -66,14 +68,14 @@ class CodeMetrics:
 
 
 class ReconstructionMetrics:
-    """The figures of an autoencoder, over all images that `update` has seen."""
+    """Metrics of an autoencoder, over all calls of `update`."""
 
     def __init__(self, active_above: float | None) -> None:
         self.codes = CodeMetrics(active_above)
         self.images = 0
 
     def update(self, images: Tensor, reconstruction: Tensor, code: Tensor) -> Tensor:
-        """Both images (batch, ...), in [0, 1]; code (batch, code_size).
+        """Adds a batch: images and reconstruction (batch, ...), in [0, 1]; code (batch, code_size).
 
         Returns the mean squared error of each image: (batch,).
         """
@@ -89,7 +91,7 @@ class ReconstructionMetrics:
         for part in _parts(*images.shape):
             x = images[:, part].double()
             squares = (reconstruction[:, part].double() - x).square()
-            x -= self._origin[part]  # the variance is then no small difference of large sums
+            x -= self._origin[part]  # so that the variance is not a small difference of large sums
             self._squares = self._squares + squares.sum()
             self._x[part] += x.sum(0)
             self._x_squares = self._x_squares + x.square().sum()
@@ -98,7 +100,10 @@ class ReconstructionMetrics:
         return errors / images.shape[1]
 
     def result(self) -> dict[str, float]:
-        """Every figure by name; the design's section 4 says what each is."""
+        """All metrics by name: mse, per pixel; sse, per image; psnr, in dB, for a maximum of 1;
+        explained_variance, 1 - squared error / variation around the mean image; and those of the
+        code.
+        """
         if self.images == 0:
             raise DataError("there are no images to measure")
         pixels = len(self._x)
@@ -113,7 +118,7 @@ class ReconstructionMetrics:
         }
 
     def _variation(self) -> float:
-        """sum ||x - mean||^2 of all images; 0 where it is within the rounding of its sums."""
+        """sum ||x - mean||^2 of all images; 0 if it is within the rounding errors of the sums."""
         total = self._x_squares.item()
         squares = sum(self._x[part].square().sum().item() for part in _parts(1, len(self._x)))
         variation = total - squares / self.images
@@ -121,32 +126,33 @@ class ReconstructionMetrics:
 
 
 def _parts(rows: int, columns: int) -> Iterator[slice]:
-    """Columns of a matrix, as many at a time as take little memory as 64-bit floats."""
+    """Slices of the columns of a matrix that need little memory as 64-bit floats."""
     at_once = max(1, VALUES // rows)
     return (slice(first, first + at_once) for first in range(0, columns, at_once))
 
 
 def is_active(code: Tensor, active_above: float | None) -> Tensor:
-    """Which units of a code count as active: those above a line, or where there is none, not 0."""
+    """Whether each unit of a code is active: above `active_above`, or, if None, not 0."""
     return code != 0 if active_above is None else code > active_above
 
 
 class TextMetrics:
-    """The figures of a text autoencoder, over all texts that `update` has seen."""
+    """Metrics of a text autoencoder, over all calls of `update`."""
 
     def __init__(self, baselines: Mapping[str, Sequence[int]] | None = None) -> None:
-        """`baselines` are what guesses without a model would write, tokens (length,), by name."""
+        """`baselines`: the texts that guesses without a model write, tokens (length,), by name."""
         self.texts = 0
         self._baselines = {n: torch.tensor(guess) for n, guess in (baselines or {}).items()}
         self.codes: CodeMetrics | None = None
         self._sums: dict[str, float] = {}
 
     def update(self, tokens: Tensor, ended: Tensor, logits: Tensor, written: Tensor) -> Tensor:
-        """tokens: the texts, and written: what the decoder writes, token by token, both (batch,
-        length); ended: the texts with END behind each, (batch, length + 1); logits: of each of
-        those tokens by the true ones before it, (batch, length + 1, vocabulary).
+        """Adds a batch. tokens: the texts, written: the decoder's output, token by token, both
+        (batch, length); ended: the texts with END after each, (batch, length + 1); logits: for each
+        of those tokens, given the true tokens before it, (batch, length + 1, vocabulary).
 
-        Returns the part of the tokens of each text that is written in its place: (batch,).
+        Returns the fraction of the tokens of each text that are written at their position:
+        (batch,).
         """
         there = tokens != PAD
         right = ((written == tokens) & there).sum(1)
@@ -166,13 +172,14 @@ class TextMetrics:
         return self._sums.get("nats", 0.0)
 
     def update_code(self, code: Tensor, active_above: float | None) -> None:
-        """code: vectors that texts went through, (batch, code_size)."""
+        """Adds the codes of a batch, if they are vectors: (batch, code_size)."""
         self.codes = self.codes or CodeMetrics(active_above)
         self.codes.update(code)
 
     def update_shorter(self, tokens: Tensor, shorter: Tensor, logits: Tensor) -> None:
-        """tokens: the texts, (batch, length), shorter: those that they went through, (batch,
-        slots); logits: of the language model for each of their tokens, (batch, slots, vocabulary).
+        """Adds the shorter texts of a batch. tokens: the texts, (batch, length); shorter: those of
+        the bottleneck, (batch, slots); logits: of the language model for each of their tokens,
+        (batch, slots, vocabulary).
         """
         there = shorter != PAD
         copied = (shorter[:, :, None] == tokens[:, None, :]).any(2) & there
@@ -181,12 +188,13 @@ class TextMetrics:
         self._add("shorter_nats", _nats(logits, shorter))
 
     def result(self) -> dict[str, float]:
-        """Every figure by name.
+        """All metrics by name.
 
-        token_accuracy: the part of the tokens that is written in its place; cross_entropy: nats a
-        token, its end among them; perplexity: e to that. Of shorter texts: bottleneck_perplexity,
-        that of the language model; compression_ratio, their tokens over those of the texts; copied,
-        the part of their tokens that the text has, too.
+        token_accuracy: the fraction of the tokens that are written at their position;
+        cross_entropy: nats per token, including the END; perplexity: exp(cross_entropy). Of shorter
+        texts: bottleneck_perplexity, that of the language model; compression_ratio, the number of
+        their tokens divided by that of the texts; copied, the fraction of their tokens that occur
+        in the text.
         """
         if self.texts == 0:
             raise DataError("there are no texts to measure")
@@ -214,7 +222,7 @@ class TextMetrics:
 
 
 def _nats(logits: Tensor, tokens: Tensor) -> Tensor:
-    """-log p of all tokens that are not PAD, summed."""
+    """The sum of -log p over all tokens that are not PAD."""
     return F.cross_entropy(
         logits.flatten(0, 1).float(), tokens.flatten(), ignore_index=PAD, reduction="sum"
     )
@@ -225,10 +233,10 @@ def _perplexity(nats: float) -> float:
 
 
 class ClassificationMetrics:
-    """The figures of a classifier, over all images that `update` has seen.
+    """Metrics of a classifier, over all calls of `update`.
 
-    `unknown` counts those of each class that it does not know, where they are left out: None where
-    they are refused.
+    `unknown`: counts of inputs of each class that the classifier does not know, which are left out;
+    None if such inputs are refused.
     """
 
     def __init__(self, classes: int, skip_unknown: bool = False) -> None:
@@ -236,15 +244,15 @@ class ClassificationMetrics:
         self._confusion = torch.zeros(classes, classes, dtype=torch.int64)
 
     def update(self, predictions: Tensor, labels: Tensor) -> None:
-        """Both (batch,): indices of classes."""
+        """Adds a batch: indices of classes, both (batch,)."""
         classes = len(self._confusion)
         pairs = (labels * classes + predictions).cpu()
         self._confusion += torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
     def result(self) -> dict[str, object]:
-        """unknown, where they are left out; accuracy (a fraction), error (percent); of each class
-        precision, nan where it is never predicted, and recall, nan where it does not occur;
-        confusion (a row a true class).
+        """All metrics by name: unknown, if such inputs are left out; accuracy (a fraction); error
+        (percent); for each class, precision, nan if it is never predicted, and recall, nan if it
+        does not occur; confusion (one row per true class).
         """
         total = int(self._confusion.sum())
         if total == 0:

@@ -1,4 +1,4 @@
-"""Principal component analysis of images: the linear autoencoder to compare others with."""
+"""Principal component analysis of images, the best linear autoencoder, as a baseline."""
 
 import torch
 from torch import Tensor
@@ -7,18 +7,18 @@ from aectl.errors import DataError
 from aectl.inference.metrics import EPSILON
 
 LARGEST_SIDE = 16_384
-"""Of the matrix of which PCA computes the eigenvectors: 2 GB, some minutes."""
+"""Maximum side of the matrix whose eigenvectors are computed: 2 GB, some minutes."""
 
 COLUMNS = 4096
-"""Pixels of all images that PCA holds as float64 at a time."""
+"""Number of pixels of all images that are converted to float64 at a time."""
 
 
 class PCA:
-    """Principal components of images, from a single pass over them.
+    """Principal components of images, computed in a single pass over them.
 
-    Of n images of d pixels the directions are eigenvectors of the covariance, d x d, or follow from
-    those of the images' products with each other, n x n, whichever is smaller: up to d images are
-    kept as they come, and more are summed up.
+    For n images of d pixels, the directions are eigenvectors of the covariance, d x d, or computed
+    from those of the Gram matrix of the images, n x n, whichever is smaller: up to d images are
+    kept in memory; of more images, only sums are kept.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class PCA:
         self._products: Tensor | None = None
 
     def update(self, images: Tensor) -> None:
-        """images: (batch, ...). Raises DataError where there are too many, and too large ones."""
+        """Adds images: (batch, ...). Raises DataError if there are too many large images."""
         x = images.cpu().flatten(1)
         if self._images == 0:
             self._sum = x.new_zeros(x.shape[1], dtype=torch.float64)
@@ -71,8 +71,8 @@ class PCA:
 
 
 def _leading(matrix: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The largest eigenvalues of a positive semi-definite matrix, `most` of them, and their
-    eigenvectors as columns; those that are 0 but for rounding are left out.
+    """The `most` largest eigenvalues of a positive semi-definite matrix, and their eigenvectors as
+    columns, without eigenvalues that are 0 up to rounding errors.
     """
     values, vectors = torch.linalg.eigh(matrix)
     values, vectors = values[-most:], vectors[:, -most:]
@@ -81,7 +81,7 @@ def _leading(matrix: Tensor, most: int) -> tuple[Tensor, Tensor]:
 
 
 class Projection:
-    """x -> mean + V V^T (x - mean): the linear autoencoder of the smallest squared error."""
+    """x -> mean + V V^T (x - mean): the linear autoencoder with the smallest squared error."""
 
     def __init__(self, mean: Tensor, directions: Tensor) -> None:
         self.mean, self.directions = mean, directions

@@ -1,4 +1,4 @@
-"""The activations that a network can be given, by the names that users type."""
+"""Activations, by the names that users type."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ class _Clamp(torch.autograd.Function):
 
     @staticmethod
     def setup_context(*_: Any) -> None:
-        """There is nothing to keep."""
+        """Saves nothing: the gradient does not depend on x."""
 
     @staticmethod
     def backward(_: Any, gradient: Tensor) -> Tensor:
@@ -27,18 +27,18 @@ class _Clamp(torch.autograd.Function):
 
 
 def clamp(x: Tensor) -> Tensor:
-    """x held within [0, 1], with the gradient of the identity.
+    """Clamps x to [0, 1], with the gradient of the identity.
 
-    Under the squared error this gradient is the right one on both sides of a bound: an output
-    beyond the bound is pushed back where the target lies inside, and left alone where the target
-    is the bound itself. A plain clamp has no gradient there and would leave such pixels stuck.
+    With the squared error, this gradient is useful on both sides of a bound: an output beyond the
+    bound is moved back if the target is inside, and has no error if the target is the bound itself.
+    A plain clamp has no gradient there, so that such pixels would never be corrected.
     """
     held: Tensor = _Clamp.apply(x)
     return held
 
 
 def linear(x: Tensor) -> Tensor:
-    """x itself."""
+    """Returns x unchanged."""
     return x
 
 
@@ -56,8 +56,8 @@ ACTIVATIONS: dict[str, Activation] = {
 }
 
 ACTIVE_ABOVE = {"relu": 0.0, "sigmoid": 0.1, "softplus": 0.1}
-"""From which value on a unit counts as active.
+"""The value above which a unit counts as active.
 
-A rectifier is silent at exactly 0. Sigmoid and softplus never are: there a tenth is the line. A
-unit of any other activation counts as active wherever it is not 0.
+A rectifier is inactive at exactly 0. Sigmoid and softplus are never 0, so the threshold is 0.1. A
+unit with any other activation counts as active if it is not 0.
 """

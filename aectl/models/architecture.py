@@ -1,4 +1,4 @@
-"""The one place where a config becomes a network: a description that fits in a model file."""
+"""Architectures: descriptions of networks, made from configs, and stored in model files."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ MOST_CLASSES = 1_000_000
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network without its weights.
+    """The description of a network without its weights.
 
-    `config` is resolved (its `hidden` is set); `input` is the shape of the images that it takes, or
-    that of the text; `classes` is the number of classes of a classifier, else 0; `encoder`
-    describes the autoencoder whose code a classifier takes.
+    `config`: resolved (its `hidden` is set); `input`: the shape of the input images or text;
+    `classes`: the number of classes of a classifier, else 0; `encoder`: the autoencoder whose code
+    is the input of a classifier.
     """
 
     config: ModelConfig
@@ -36,24 +36,24 @@ class Architecture:
 
     @property
     def modality(self) -> str:
-        """The kind of input that it takes, one of those of its kind of model."""
+        """The kind of input, one of those of the kind of model."""
         return TEXT if isinstance(self.input, TextShape) else IMAGES
 
     @property
     def shape(self) -> Shape:
-        """(channels, height, width) of the images that it takes."""
+        """(channels, height, width) of the input images."""
         assert not isinstance(self.input, TextShape)
         return self.input
 
     @property
     def text(self) -> TextShape:
-        """The shape of the text that it takes."""
+        """The shape of the input text."""
         assert isinstance(self.input, TextShape)
         return self.input
 
     @property
     def kind(self) -> str:
-        """The model's kind, as `--model` names it."""
+        """The kind of model, as `--model` names it."""
         return self.config.model
 
     @property
@@ -64,7 +64,7 @@ class Architecture:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Those of the hidden layers, after those of the encoder on which a classifier stands."""
+        """The widths of the hidden layers, after those of the encoder of a classifier, if any."""
         return (*self.encoder.hidden, *self.hidden) if self.encoder else self.hidden
 
     @property
@@ -73,13 +73,13 @@ class Architecture:
         return self.hidden[-1]
 
     def build(self) -> "Network":
-        """The network, with fresh weights drawn from torch's random state."""
+        """Builds the network, with weights initialised from torch's random state."""
         from aectl.models import build
 
         return build.network(self)
 
     def to_json(self) -> dict[str, Any]:
-        """What a model file says of the network: the options that shape it, and its sizes."""
+        """The description of the network in a model file: its options and its sizes."""
         described: dict[str, Any] = {
             field.name: getattr(self.config, field.name)
             for field in dataclasses.fields(self.config)
@@ -103,7 +103,7 @@ class Architecture:
             raise ModelFileError("its architecture is not described")
         fields = dict(described)
         if fields.get("model", "") in encoding(IMAGES):
-            fields.setdefault("center", False)  # older files are of networks without one
+            fields.setdefault("center", False)  # in older files, networks have none
         sizes = {name: fields.pop(name, None) for name in SIZES}
         inner = fields.pop("encoder", None)
         model_fields = {field.name for field in dataclasses.fields(ModelConfig)}
@@ -124,7 +124,7 @@ class Architecture:
         return found
 
     def _check_encoder(self, encoder: "Architecture") -> None:
-        """Raises ModelFileError where this network cannot take the code of an encoder."""
+        """Raises ModelFileError if the code of the encoder cannot be the input of this network."""
         if KINDS[self.kind].has_code or not KINDS[encoder.kind].has_code:
             raise ModelFileError("only a classifier stands on an encoder, and only on one")
         if encoder.config.bottleneck == TEXT:
@@ -136,7 +136,7 @@ class Architecture:
 
 
 SIZES = ("shape", "length", "tokens", "classes")
-"""What a model file says of a network beside the options that shape it."""
+"""Fields of the description of a network in a model file, besides its options."""
 
 
 def _classes(config: ModelConfig, value: object) -> int:
@@ -157,7 +157,7 @@ def _input(modality: str, sizes: Mapping[str, object]) -> Shape | TextShape:
         if length is not None or tokens is not None:
             raise ModelFileError("it takes images, which have no tokens")
         return _shape(shape)
-    if length is None:  # as versions 1 and 2 of the format have it
+    if length is None:  # in versions 1 and 2 of the format
         *ones, length = _shape(shape)
         if ones != [1, 1]:
             raise ModelFileError(f"{shape!r} is no shape of texts (1, 1, length)")

@@ -14,11 +14,11 @@ from aectl.models.codes import Code
 
 
 class Encoder(nn.Module):
-    """preactivation = W_n ... activation(W_1 x + b_1) ... + b_n; of that, `code` makes the code.
+    """preactivation = W_n ... activation(W_1 x + b_1) ... + b_n; code = `code`(preactivation).
 
-    Where there is a `center`, (pixels,), x is what an image differs by from it (LeCun et al. 1998,
-    section 4.3). In training the parts `input_dropout` of the input and `dropout` of each inner
-    layer are dropped.
+    With a `center`, (pixels,), x is the image minus the center (LeCun et al. 1998, section 4.3). In
+    training, the fractions `input_dropout` of the input and `dropout` of each inner layer are
+    dropped.
     """
 
     center: Tensor | None
@@ -45,18 +45,18 @@ class Encoder(nn.Module):
 
     @property
     def to_code(self) -> nn.Linear:
-        """The layer that gives the preactivation of the code."""
+        """The layer that computes the pre-activation of the code."""
         layer = self.layers[-1]
         assert isinstance(layer, nn.Linear)
         return layer
 
     def seen(self, images: Tensor) -> Tensor:
-        """images -> (batch, pixels): what the first layer sees of them."""
+        """images -> (batch, pixels): the input of the first layer."""
         x = images.flatten(1)
         return x if self.center is None else x - self.center
 
     def inner(self, images: Tensor, layer: int) -> Tensor:
-        """images -> (batch, units): what the hidden layer gives, counted from 1; 0 is the input."""
+        """images -> (batch, units): the output of a hidden layer, from 1; 0 is the input."""
         x: Tensor = self.input_dropout(self.seen(images))
         for dense in self.layers[:layer]:
             x = self.dropout(self.activation(dense(x)))
@@ -74,7 +74,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's widths in reverse; `tied` layers use its weights, transposed."""
+    """Mirrors the encoder's widths; `tied` layers use its transposed weights."""
 
     def __init__(
         self,
@@ -96,13 +96,13 @@ class Decoder(nn.Module):
 
     @property
     def directions(self) -> Tensor:
-        """What each unit of the code adds to the first layer: a column a unit, (n, code_size)."""
+        """The weights of the first layer, one column per unit of the code: (n, code_size)."""
         weight: Tensor = self.layers[0].weight  # type: ignore[assignment]
         return weight
 
     @property
     def last_bias(self) -> Tensor:
-        """The bias of the last layer: a number a pixel."""
+        """The bias of the last layer, one value per pixel."""
         bias: Tensor = self.layers[-1].bias  # type: ignore[assignment]
         return bias
 
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
 
 
 class _Transposed(nn.Module):
-    """A linear layer with the transposed weights of another, and a bias of its own."""
+    """A linear layer with the transposed weights of another layer, and its own bias."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -134,13 +134,13 @@ class _Transposed(nn.Module):
 
 
 class AutoencoderBase(nn.Module):
-    """An encoder and a decoder of any kind: what every autoencoder offers."""
+    """The interface of all autoencoders: an encoder and a decoder of any kind."""
 
     encoder: nn.Module
     decoder: nn.Module
 
     one_at_a_time = False
-    """Whether it sees one input at a time at inference, as more would need much memory."""
+    """Whether inputs are processed one by one at inference, because more would need much memory."""
 
     def __init__(self, shape: Shape, output_activation: str) -> None:
         super().__init__()
@@ -155,14 +155,14 @@ class AutoencoderBase(nn.Module):
 
     @property
     def active_above(self) -> float | None:
-        """From which value on a unit of the code counts as active; None: wherever it is not 0."""
+        """The value above which a unit of the code is active; None: if it is not 0."""
         code: Code = self.encoder.code  # type: ignore[assignment]
         return code.active_above
 
     def encode(self, images: Tensor, layer: int | None = None) -> Tensor:
         """images: (batch, channels, height, width), in [0, 1] -> code: (batch, code_size).
 
-        With the number of a hidden `layer`, from 1: what that gives, flat, (batch, units).
+        With a hidden `layer`, from 1: the output of that layer, flattened, (batch, units).
         """
         if layer is None:
             code: Tensor = self.encoder(images)
@@ -179,19 +179,19 @@ class AutoencoderBase(nn.Module):
         return self.decode(self.encode(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        """The same as `reconstruct`."""
+        """Calls `reconstruct`."""
         return self.reconstruct(images)
 
     def filter_responses(self, images: Tensor) -> Tensor:
-        """images -> (batch, units): what the units answer before their activation."""
-        answers: Tensor = self.encoder.preactivation(images)  # type: ignore[operator]
-        return answers
+        """images -> (batch, units): the pre-activations of the units of the code."""
+        preactivations: Tensor = self.encoder.preactivation(images)  # type: ignore[operator]
+        return preactivations
 
 
 class Autoencoder(AutoencoderBase):
     """x_hat = output_activation(decoder(encoder(x))), all layers dense.
 
-    `hidden` are the widths from the input to the code; the decoder mirrors them.
+    `hidden`: the widths from the input to the code; the decoder mirrors them.
     """
 
     encoder: Encoder

@@ -1,4 +1,4 @@
-"""Networks of architectures: a kind of model, and a rule of sparsity, is a row of a table here."""
+"""Builds networks from architectures; kinds of model and sparsity rules are rows of tables."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def network(described: "Architecture") -> Network:
-    """The network, with fresh weights drawn from torch's random state."""
+    """Builds the network, with weights initialised from torch's random state."""
     return NETWORKS[described.kind](described)
 
 
@@ -107,4 +107,4 @@ CODES: "dict[str, Callable[[Architecture], codes.Code]]" = {
         described.config.code_activation, described.config.rate
     ),
 }
-"""The codes of the rules of sparsity that are more than an activation."""
+"""The codes of the sparsity rules that are more than an activation."""

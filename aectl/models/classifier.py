@@ -1,6 +1,6 @@
-"""The classifier: an MLP over pixels or over a trained encoder's code.
+"""The classifier: an MLP on pixels or on the code of a trained encoder.
 
-What is said of images holds for the tokens of texts too, with an encoder of texts.
+With an encoder of text, `images` are tokens of text.
 """
 
 import math
@@ -20,13 +20,13 @@ from aectl.models.text_autoencoder import VectorEncoder
 class Classifier(nn.Module):
     """logits = W_n ... dropout(activation(W_1 x + b_1)) ... + b_n, x the pixels or their code.
 
-    What is seen first is dropped with `input_dropout`: the pixels, or the code of an encoder that
-    is left as it is. Of one that is fine-tuned, each layer is dropped like any hidden layer, the
-    code included. Its code is always what it is in use.
+    `input_dropout` is applied to the pixels, or to the code of a frozen encoder. `dropout` is
+    applied to the hidden layers and, if the encoder is fine-tuned, to its layers and its code. The
+    sparsity rule of the code is always that at inference.
     """
 
     one_at_a_time = False
-    """Whether it sees one input at a time at inference, as more would need much memory."""
+    """Whether inputs are processed one by one at inference, because more would need much memory."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Classifier(nn.Module):
 
     @property
     def shape(self) -> Shape:
-        """(channels, height, width) of the images that it takes; one of text has no such shape."""
+        """(channels, height, width) of the input images; must not be used for text."""
         assert self._shape is not None
         return self._shape
 
@@ -66,7 +66,7 @@ class Classifier(nn.Module):
         return logits
 
     def last_features(self, images: Tensor) -> Tensor:
-        """images -> (batch, features): what the last layer sees of them."""
+        """images -> (batch, features): the input of the last layer."""
         x = self._features(images)
         for layer in self.layers[:-1]:
             x = self.dropout(self.activation(layer(x)))
@@ -77,12 +77,12 @@ class Classifier(nn.Module):
         return self(images).softmax(1)  # type: ignore[no-any-return]
 
     def filter_responses(self, images: Tensor) -> Tensor:
-        """images -> (batch, units): what the first layer answers before its activation."""
-        answers: Tensor = self.layers[0](self._features(images))
-        return answers
+        """images -> (batch, units): the pre-activations of the first layer."""
+        preactivations: Tensor = self.layers[0](self._features(images))
+        return preactivations
 
     def fine_tune_encoder(self, wanted: bool) -> None:
-        """Whether the encoder is trained too, with this classifier's dropout in its layers."""
+        """Sets whether the encoder is trained too, with this classifier's dropout in its layers."""
         assert self.encoder is not None
         self._fine_tuned = wanted
         self.encoder.requires_grad_(wanted)
@@ -90,7 +90,7 @@ class Classifier(nn.Module):
             self.encoder.dropout, self.encoder.input_dropout = self.dropout, self.input_dropout
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode for all that is trained."""
+        """Sets training mode for all layers that are trained."""
         super().train(mode)
         if self.encoder is not None:
             self.encoder.train(mode and self._fine_tuned)

@@ -1,8 +1,8 @@
-"""What makes a code of the encoder's answers: an activation, and the rule by which units compete.
+"""Codes from the encoder's pre-activations: an activation, and a rule by which units compete.
 
-Every rule takes `preactivation`, (batch, code_size), and returns the code in the same shape. Where
-training and use differ, it is the module's mode, `train()` or `eval()`, that decides; in use the
-code of an image never depends on the images beside it.
+Each rule takes `preactivation`, (batch, code_size), and returns the code in the same shape. If
+training and inference differ, the module's mode, `train()` or `eval()`, decides; at inference, the
+code of an image never depends on other images of the batch.
 """
 
 import torch
@@ -15,7 +15,7 @@ FIRST_THRESHOLD = 0.1
 
 
 class Code(nn.Module):
-    """code = activation(preactivation): each unit for itself."""
+    """code = activation(preactivation), element by element."""
 
     def __init__(self, activation: str = "relu") -> None:
         super().__init__()
@@ -26,8 +26,8 @@ class Code(nn.Module):
         """preactivation -> code, both (batch, code_size)."""
         return self.activation(preactivation)
 
-    def bar(self, preactivation: Tensor) -> Tensor:
-        """What a preactivation has to exceed for its unit to be active in training.
+    def threshold_for(self, preactivation: Tensor) -> Tensor:
+        """The threshold above which a pre-activation makes its unit active in training.
 
         It broadcasts to (batch, code_size).
         """
@@ -35,32 +35,32 @@ class Code(nn.Module):
 
 
 class TopK(Code):
-    """The k largest units of an image stay; the others are 0 (Makhzani & Frey 2013, section 2.1).
+    """Keeps the k largest units of an image; others are 0 (Makhzani & Frey 2013, section 2.1).
 
-    In use the alpha * k largest stay: the wider support at encoding of their section 2.2. In
-    training `kept` stay, which a schedule may lower to k step by step (section 4.2.1).
+    At inference, the alpha * k largest are kept (their section 2.2). In training, `kept` are, which
+    a schedule may lower to k step by step (section 4.2.1).
     """
 
     def __init__(self, activation: str, k: int, alpha: float = 1.0) -> None:
         super().__init__(activation)
         self.kept = k
-        self.kept_in_use = round(alpha * k)
+        self.k_at_inference = round(alpha * k)
 
     def forward(self, preactivation: Tensor) -> Tensor:
         """preactivation -> code, both (batch, code_size)."""
         code = self.activation(preactivation)
-        return _largest(code, self.kept if self.training else self.kept_in_use, 1)
+        return _largest(code, self.kept if self.training else self.k_at_inference, 1)
 
-    def bar(self, preactivation: Tensor) -> Tensor:
-        """The least preactivation that is kept, of each image: (batch, 1)."""
+    def threshold_for(self, preactivation: Tensor) -> Tensor:
+        """The smallest pre-activation of each image that is kept: (batch, 1)."""
         return preactivation.topk(self.kept, 1).values[:, -1:].relu()
 
 
 class BatchTopK(Code):
-    """The k * batch largest values of a whole batch stay (Bussmann et al. 2024, section 3).
+    """Keeps the k * batch largest values of a batch (Bussmann et al. 2024, section 3).
 
-    In use, units above `threshold` stay: the running mean of the smallest value that was kept in
-    training (their equation 7), so that an image's code is its own.
+    At inference, units above `threshold` are kept: the running mean of the smallest value that was
+    kept in training (their equation 7), so that a code does not depend on other images.
     """
 
     threshold: Tensor
@@ -79,8 +79,8 @@ class BatchTopK(Code):
         self._follow(sparse.detach())
         return sparse
 
-    def bar(self, preactivation: Tensor) -> Tensor:
-        """The least preactivation that is kept of the whole batch: (1, 1)."""
+    def threshold_for(self, preactivation: Tensor) -> Tensor:
+        """The smallest pre-activation of the batch that is kept: (1, 1)."""
         return preactivation.flatten().topk(self.kept * len(preactivation)).values[-1:, None].relu()
 
     def _follow(self, sparse: Tensor) -> None:
@@ -93,8 +93,8 @@ class BatchTopK(Code):
 class JumpReLU(Code):
     """code_j = p_j where p_j > theta_j, else 0 (Rajamanoharan et al. 2024, JumpReLU SAEs, eq. 3).
 
-    Each threshold theta_j > 0 is learnt. The jump has no gradient; a rectangle `bandwidth` wide
-    around the threshold stands in for it (their equations 11 and 12).
+    The thresholds theta_j > 0 are learnt. The gradient of the jump is approximated by a rectangular
+    kernel of width `bandwidth` around the threshold (their equations 11 and 12).
     """
 
     def __init__(self, units: int, bandwidth: float) -> None:
@@ -108,17 +108,17 @@ class JumpReLU(Code):
         slope = self._slope(preactivation, threshold)
         return preactivation * (preactivation > threshold) + threshold.detach() * slope
 
-    def bar(self, preactivation: Tensor) -> Tensor:
+    def threshold_for(self, preactivation: Tensor) -> Tensor:
         """The thresholds: (1, code_size)."""
         return self.log_threshold.detach().exp()[None]
 
     def active(self, preactivation: Tensor) -> Tensor:
-        """1 where a unit is active, else 0; the gradient reaches the thresholds alone."""
+        """1 where a unit is active, else 0, with a gradient only for the thresholds."""
         threshold = self.log_threshold.exp()
         return (preactivation > threshold) + self._slope(preactivation, threshold)
 
     def _slope(self, preactivation: Tensor, threshold: Tensor) -> Tensor:
-        """0 everywhere, and by theta it has the gradient -1 / bandwidth within the rectangle."""
+        """Zeros, with the gradient -1 / bandwidth by theta within the rectangle."""
         ramp = ((preactivation.detach() - threshold) / self.bandwidth + 0.5).clamp(0, 1)
         return ramp - ramp.detach()
 
@@ -127,8 +127,8 @@ class Gated(Code):
     """code_j = relu(exp(r_j) p_j + b_j) where p_j > 0, else 0 (Rajamanoharan et al. 2024, Gated
     SAEs, equations 6 and 7).
 
-    The preactivation decides which units are active; how active they are is scaled and shifted by
-    a unit's own `r` and `b`, which no penalty shrinks.
+    The pre-activation decides which units are active; their values are scaled and shifted by the
+    parameters `r` and `b` of each unit, which no penalty shrinks.
     """
 
     def __init__(self, units: int) -> None:
@@ -142,8 +142,8 @@ class Gated(Code):
 
 
 class WinnerTakeAll(Code):
-    """Each unit stays active for the part `rate` of a batch that excites it most, and is 0 for the
-    others (lifetime sparsity: Makhzani & Frey 2015, section 2). In use, the activation alone.
+    """Keeps the largest values of each unit over a batch, a fraction `rate`; others are 0 (lifetime
+    sparsity: Makhzani & Frey 2015, section 2). At inference, only the activation is applied.
     """
 
     def __init__(self, activation: str, rate: float) -> None:
@@ -157,7 +157,7 @@ class WinnerTakeAll(Code):
 
 
 def _largest(code: Tensor, count: int, dim: int) -> Tensor:
-    """The `count` largest values along a dimension; 0 in the place of all others."""
+    """Keeps the `count` largest values along a dimension; all others become 0."""
     if count >= code.shape[dim]:
         return code
     found = code.topk(count, dim, sorted=False)

@@ -14,9 +14,9 @@ from aectl.models.codes import Code
 
 
 class ConvEncoder(nn.Module):
-    """Stages of 3x3 convolutions that halve the image, then a dense layer onto the code.
+    """Stages of 3x3 convolutions that halve the image, then a dense layer to the code.
 
-    Where there is a `center`, (channels, height, width), they see what an image differs by from it.
+    With a `center`, (channels, height, width), the input is the image minus the center.
     """
 
     center: Tensor | None
@@ -40,7 +40,7 @@ class ConvEncoder(nn.Module):
         self.code = code
 
     def inner(self, images: Tensor, layer: int) -> Tensor:
-        """images -> (batch, channels, height, width): what the stage gives, counted from 1."""
+        """images -> (batch, channels, height, width): the output of a stage, from 1."""
         x = images if self.center is None else images - self.center
         for stage in self.stages[:layer]:
             x = self.activation(stage(x))
@@ -71,12 +71,12 @@ class ConvDecoder(nn.Module):
 
     @property
     def directions(self) -> Tensor:
-        """What each unit of the code adds to the first layer: a column a unit, (n, code_size)."""
+        """The weights of the first layer, one column per unit of the code: (n, code_size)."""
         return self.from_code.weight
 
     @property
     def last_bias(self) -> Tensor:
-        """The bias of the last stage: a number a channel."""
+        """The bias of the last stage, one value per channel."""
         bias: Tensor = self.stages[-1].bias  # type: ignore[assignment]
         return bias
 
@@ -91,7 +91,7 @@ class ConvDecoder(nn.Module):
 class ConvAutoencoder(AutoencoderBase):
     """An autoencoder of strided convolutions around a dense code.
 
-    `hidden` are the channels of each halving stage, then the width of the code.
+    `hidden`: the channels of each halving stage, then the width of the code.
     """
 
     encoder: ConvEncoder
@@ -122,6 +122,6 @@ def _stage_shapes(shape: Shape, channels: Sequence[int]) -> list[Shape]:
 
 
 def _doubling(small: Shape, large: Shape) -> nn.ConvTranspose2d:
-    """The transposed convolution that gives exactly `large`: 2n - 1 rows, and one more if even."""
+    """The transposed convolution with output shape `large`: 2n - 1 rows, or one more if even."""
     extra = (1 - large[1] % 2, 1 - large[2] % 2)
     return nn.ConvTranspose2d(small[0], large[0], 3, stride=2, padding=1, output_padding=extra)

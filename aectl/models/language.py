@@ -1,7 +1,7 @@
-"""What reads a text and what writes one: the parts of the text autoencoders.
+"""Recurrent networks that read and write text: components of the text autoencoders.
 
-A text is a row of tokens, (length,), int64, filled up with `PAD` behind its end; what fills it up
-changes nothing.
+A text is a row of tokens, (length,), int64, padded with `PAD` after its end; padding does not
+change any result.
 """
 
 import math
@@ -13,21 +13,22 @@ from torch import Tensor, nn
 from aectl.config.shapes import END, PAD, SPECIAL, START
 
 DROPOUT = 0.3
-"""Part of the vectors that a language model does not see in training."""
+"""Fraction of the embeddings' values that are dropped when a language model is trained."""
 
 
 def drawn_normal(*shape: int, over: float = 1.0) -> Tensor:
-    """A tensor drawn from the standard normal distribution, and divided by `over`.
+    """A tensor drawn from the standard normal distribution, divided by `over`.
 
-    On the meta device nothing is computed: that would load torch._dynamo, which takes seconds.
+    On the meta device nothing is computed, because that would load torch._dynamo, which takes
+    seconds.
     """
     values = torch.empty(shape)
     return values if values.is_meta else values.normal_().div_(over)
 
 
 class Embedding(nn.Module):
-    """The vectors of all tokens, by which they are read and, the same ones, by which they are
-    predicted (Press & Wolf 2017, tied weights): rows of `weight`, (vocabulary, width).
+    """The vectors of all tokens, the rows of `weight`, (vocabulary, width), which are used both to
+    read tokens and to predict them (Press & Wolf 2017, tied weights).
     """
 
     def __init__(self, vocabulary: int, width: int) -> None:
@@ -53,8 +54,8 @@ class Reader(nn.Module):
         self.backwards = nn.GRU(width, units, batch_first=True)
 
     def forward(self, embedded: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """embedded (batch, length, width), lengths (batch,) -> what both know at each token,
-        (batch, length, 2 units), and what they know at the end of the text, (batch, 2 units).
+        """embedded (batch, length, width), lengths (batch,) -> the states of both at each token,
+        (batch, length, 2 units), and their last states, (batch, 2 units).
         """
         onward = self.onwards(embedded)[0]
         backward = self.backwards(_turned(embedded, lengths))[0]
@@ -66,9 +67,9 @@ class Reader(nn.Module):
 class Writer(nn.Module):
     """A GRU that predicts a text token by token, from the tokens before and a context.
 
-    The context is what is known beside them: (batch, steps, context), a vector for each token that
-    is to be predicted, seen by the GRU and by the prediction; `start`, (batch, context), is where
-    the GRU begins.
+    The context, (batch, steps, context), is a vector for each token that is predicted, and an input
+    of the GRU and of the prediction; the first state of the GRU is computed from `start`, (batch,
+    context).
     """
 
     def __init__(self, embedding: Embedding, context: int, units: int) -> None:
@@ -80,15 +81,15 @@ class Writer(nn.Module):
         self.predict = nn.Linear(units + context, width)
 
     def forward(self, before: Tensor, context: Tensor | None, start: Tensor | None) -> Tensor:
-        """before (batch, steps, width), the tokens before each -> logits (batch, steps,
-        vocabulary).
+        """before (batch, steps, width), the vectors of the tokens before each -> logits (batch,
+        steps, vocabulary).
         """
         known = before if context is None else torch.cat([before, context], 2)
         return self._answer(self.gru(known, self._first(start))[0], context)
 
     @torch.no_grad()
     def greedy(self, context: Tensor, start: Tensor) -> Tensor:
-        """The likeliest token, one after the other -> (batch, steps), PAD behind the end."""
+        """The most probable token at each step -> (batch, steps), PAD after the end."""
         embedding = self._embedding[0]
         tokens = torch.full((len(start), 1), START, device=start.device)
         state, ended, written = self._first(start), tokens == END, []
@@ -112,7 +113,7 @@ class Writer(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """What follows in a text, from the tokens before it: a GRU."""
+    """A GRU that predicts each token of a text from the tokens before it."""
 
     def __init__(self, vocabulary: int, width: int, units: int) -> None:
         super().__init__()
@@ -121,13 +122,13 @@ class LanguageModel(nn.Module):
         self.writer = Writer(self.embedding, 0, units)
 
     def forward(self, chosen: Tensor) -> Tensor:
-        """Texts as vectors of one 1 a token, (batch, length, vocabulary) -> logits of what each
-        token is, by those before it, (batch, length, vocabulary).
+        """chosen (batch, length, vocabulary), one-hot tokens -> logits of each token, given those
+        before it, in the same shape.
         """
         return self._predicted(chosen @ self.embedding.weight)
 
     def predict(self, tokens: Tensor) -> Tensor:
-        """tokens (batch, length) -> logits of each, by those before it."""
+        """tokens (batch, length) -> logits of each token, given those before it."""
         return self._predicted(self.embedding(tokens))
 
     def _predicted(self, embedded: Tensor) -> Tensor:
@@ -143,7 +144,7 @@ def shifted(embedded: Tensor, embedding: Embedding) -> Tensor:
 
 
 def with_end(tokens: Tensor) -> Tensor:
-    """tokens (batch, length) -> (batch, length + 1), END behind the last of each."""
+    """tokens (batch, length) -> (batch, length + 1), END after the last of each."""
     longer = F.pad(tokens, (0, 1), value=PAD)
     return longer.scatter(1, lengths_of(tokens)[:, None], END)
 
@@ -154,7 +155,7 @@ def lengths_of(tokens: Tensor) -> Tensor:
 
 
 def _turned(rows: Tensor, lengths: Tensor) -> Tensor:
-    """Each row from its end to its begin; what is behind its end stays there."""
+    """Reverses each row up to its length; the padding after it stays in place."""
     places = torch.arange(rows.shape[1], device=rows.device)[None]
     source = torch.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
     return rows.gather(1, source[..., None].expand_as(rows))

@@ -1,7 +1,7 @@
-"""The `.safetensors` file that is a whole model: writing, checking and loading it.
+"""The `.safetensors` file of a model: functions to write, verify and load it.
 
-The weights are its tensors; all else stands as JSON in its metadata under the key `aectl`, and ends
-with the digest of what stands before.
+The weights are its tensors; all else is JSON in its metadata under the key `aectl`, and ends with
+the digest of the text before it.
 """
 
 import dataclasses
@@ -40,23 +40,23 @@ FIELDS = (
 )  # fmt: skip
 FILE_NAME = run_files.MODEL
 LARGEST_HEADER = 8 * 2**20
-"""Bytes in which names, shapes and metadata must find room: a longer header is not even read."""
+"""Maximum bytes of the header, with names, shapes and metadata; a longer header is not read."""
 
 LONGEST_MESSAGE = 300
 
 MOST_AXES = 8
-"""Of a tensor; NumPy could not hold one of 65."""
+"""Maximum number of dimensions of a tensor."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model file says beside its weights.
+    """The content of a model file besides its weights.
 
-    `value_range` are the values in a file that become black and white, where the format does not
-    say; `classes` are the names of a classifier's classes, `vocabulary` that of a model of text;
-    `training` holds the options, the data and the versions of the run that made it, as JSON values;
-    `weights_sha256` is the `digest` of the weights, where the file tells. `format_version` is that
-    of the file, or of one that is written now.
+    `value_range`: the values of black and white in image files whose format does not define them;
+    `classes`: the names of a classifier's classes; `vocabulary`: that of a model of text;
+    `training`: the options, the data and the versions of the training run, as JSON values;
+    `weights_sha256`: the `digest` of the weights, if the file has one; `format_version`: that of
+    the file, or the current one.
     """
 
     architecture: Architecture
@@ -69,12 +69,12 @@ class ModelCard:
 
     @property
     def shape(self) -> Shape:
-        """(channels, height, width) of the images that the model takes."""
+        """(channels, height, width) of the model's input images."""
         return self.architecture.shape
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The options of the training; none where the file does not tell them."""
+        """The options of the training; empty if the file does not contain them."""
         options: Mapping[str, Any] = self.training.get("options", {})
         return options
 
@@ -135,7 +135,7 @@ class ModelCard:
         return card
 
     def _check_guesses(self) -> None:
-        """Raises ModelFileError where a guess that texts are measured against is no text of it."""
+        """Raises ModelFileError if a baseline is not a text that the model could write."""
         text = self.architecture.input
         for name, guess in self.training.get("baselines", {}).items():
             if (
@@ -186,7 +186,7 @@ def _vocabulary(value: object, architecture: Architecture) -> Vocabulary | None:
 
 
 def _value_range(preprocessing: object) -> tuple[float, float] | None:
-    """The values that become black and white; older files tell none. Raises ModelFileError."""
+    """The values of black and white; older files have none. Raises ModelFileError."""
     if not isinstance(preprocessing, dict) or "value_range" not in preprocessing:
         return None
     given = preprocessing["value_range"]
@@ -205,16 +205,16 @@ PREPROCESSING = {
     "resize": "bilinear, antialiased",
     "transparency": "over white",
 }
-"""How `data.images` makes pixels out of a file, the same for every model of this version."""
+"""How `data.images` converts a file to pixels, the same for all models of this version."""
 
 OF_TEXTS = {"text": "UTF-8, a text a line", "tokens": "byte-pair encoding of bytes"}
-"""How a model of text makes tokens out of a file."""
+"""How a model of text converts a file to tokens."""
 
 
 def resolve(path: Path) -> Path:
-    """The model file that `path` names: itself, or the one in a run folder.
+    """The model file that `path` names: the file itself, or the one in a run folder.
 
-    Raises ModelFileError where there is none.
+    Raises ModelFileError if there is none.
     """
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
@@ -230,7 +230,7 @@ def resolve(path: Path) -> Path:
 
 
 def read_card(path: Path) -> ModelCard:
-    """What a model file says beside its weights, without loading torch. Raises ModelFileError."""
+    """Reads the card of a model file, without loading torch. Raises ModelFileError."""
     return _open(resolve(path)).card
 
 
@@ -245,7 +245,7 @@ def save(
     card: ModelCard,
     tensors: "Mapping[str, Tensor] | None" = None,
 ) -> None:
-    """Writes a model file, with other `tensors` than the network's own where they are given.
+    """Writes a model file, with `tensors` instead of the network's own, if given.
 
     Raises OutputError.
     """
@@ -258,8 +258,8 @@ def save(
 
 
 def digest(tensors: "Iterable[tuple[str, NDArray[np.float32]]]") -> str:
-    """SHA-256 of the weights: of each tensor, in the order of their names, a line with its name and
-    shape, and its values as they stand in the file.
+    """SHA-256 of the weights: for each tensor, sorted by name, a line with its name and shape, and
+    its values as they are in the file.
     """
     found = hashlib.sha256()
     for name, value in tensors:
@@ -269,17 +269,19 @@ def digest(tensors: "Iterable[tuple[str, NDArray[np.float32]]]") -> str:
 
 
 class Verified(NamedTuple):
-    """What the digests in a file speak for; a `description` of format version 1 has none."""
+    """Whether the weights and the description are verified; format version 1 has no digest of the
+    description.
+    """
 
     weights: bool
     description: bool
 
 
 def verify(path: Path) -> Verified:
-    """Computes the digests in a model file anew, without loading torch: that of the weights, and
-    that of the description, which holds the first.
+    """Verifies the digests in a model file, without loading torch: that of the weights, and that of
+    the description, which contains the first.
 
-    Raises ModelFileError where one is not that which the file tells, or it tells none.
+    Raises ModelFileError if a digest does not match, or the file has none of its weights.
     """
     from safetensors import safe_open
 
@@ -297,10 +299,9 @@ def verify(path: Path) -> Verified:
 
 
 def load(path: Path) -> "tuple[Network, ModelCard]":
-    """The network in a model file, on the CPU and ready for use, and the card beside it.
+    """Loads the network of a model file, on the CPU and in eval mode, and its card.
 
-    Raises ModelFileError where the file is no model, or its tensors are not those that its
-    description asks for.
+    Raises ModelFileError if the file is not a model, or its tensors do not match its description.
     """
     import torch
 
@@ -362,7 +363,7 @@ def _open(path: Path) -> _Opened:
 
 
 def _in_short(message: str) -> str:
-    """A message without the end of a long one, which shows more of the file than anyone reads."""
+    """Cuts a long message, which may quote much of the file."""
     return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
 
 
@@ -379,7 +380,7 @@ def _weights(path: Path) -> "dict[str, Tensor]":
 def _compare(
     path: Path, wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Raises ModelFileError where the tensors are not those that the architecture needs."""
+    """Raises ModelFileError if the tensors are not those of the architecture."""
     for name in sorted(wanted.keys() | found.keys()):
         if wanted.get(name) != found.get(name):
             raise ModelFileError(

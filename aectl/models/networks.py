@@ -1,4 +1,4 @@
-"""The networks: what they compute, and nothing of losses, devices or files."""
+"""The networks, which know nothing of losses, devices or files."""
 
 from aectl.models.autoencoder import Autoencoder
 from aectl.models.classifier import Classifier

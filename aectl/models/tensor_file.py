@@ -1,7 +1,7 @@
 """Files of tensors in the safetensors format, written and read tensor by tensor.
 
 The format: 8 bytes, the length of a JSON header (little-endian); the header; the values of all
-tensors, one behind the other. https://github.com/huggingface/safetensors#format
+tensors, one after the other. https://github.com/huggingface/safetensors#format
 """
 
 import json
@@ -33,7 +33,7 @@ MOST_DIMENSIONS = 64
 
 
 def write(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, str]) -> None:
-    """Writes a file; takes at most as much extra memory as the largest tensor.
+    """Writes a file; needs at most as much extra memory as the largest tensor.
 
     The file is the same, byte for byte, as that of the safetensors library. Raises OSError.
     """
@@ -66,7 +66,7 @@ def in_order(tensors: Mapping[str, "Tensor"]) -> list[str]:
 
 
 def values(tensor: "Tensor") -> memoryview:
-    """The values of a tensor as bytes: its own memory where that is contiguous and on the CPU."""
+    """The values of a tensor as bytes: its own memory if it is contiguous and on the CPU."""
     import torch
 
     flat = tensor.detach().cpu().contiguous().reshape(-1)
@@ -119,7 +119,7 @@ def _header(file: IO[bytes], room: int) -> tuple[dict[str, Any], int]:
 
 
 class _Place(NamedTuple):
-    """Begin and end of a tensor's data, its name, the torch name of its type, and its shape."""
+    """Start and end of a tensor's data, its name, the torch name of its type, and its shape."""
 
     begin: int
     end: int
@@ -141,7 +141,7 @@ def _place(name: str, entry: object) -> _Place:
 
 
 def _sizes(value: object) -> tuple[int, ...] | None:
-    """A list of at most MOST_DIMENSIONS integers from 0 on, as a tuple; None for anything else."""
+    """A list of at most MOST_DIMENSIONS integers >= 0, as a tuple; None for anything else."""
     if not isinstance(value, list) or len(value) > MOST_DIMENSIONS:
         return None
     return tuple(value) if all(type(one) is int and 0 <= one < 2**62 for one in value) else None

@@ -1,4 +1,4 @@
-"""The text autoencoders: through a vector, and through a shorter text."""
+"""Text autoencoders: one whose code is a vector, and one whose code is a shorter text."""
 
 import math
 from typing import NamedTuple, Self
@@ -21,19 +21,19 @@ from aectl.models.language import (
 )
 
 COPY = 6.0
-"""How strongly a slot takes one of its tokens at first: as the logit of its own vector."""
+"""Initial weight of a slot's own token in its logits, so that slots start by copying tokens."""
 
 ROUNDING = 1e-4
-"""What a product may lie above the whole number that it is."""
+"""Tolerance for a product that may exceed its exact whole number by rounding."""
 
 NEVER = -1e4
-"""The logit of a token that is not to be drawn."""
+"""The logit of tokens that must not be drawn."""
 
 
 class Bottleneck(NamedTuple):
-    """The text that a text goes through: `chosen` has a 1 for the token of each slot, with the
-    gradient of what it was drawn by, whose logarithm is `log_probabilities`; both (batch, slots,
-    vocabulary). lengths: (batch,), the slots of each text.
+    """The shorter text of the bottleneck: `chosen`, one-hot tokens of each slot, with the gradient
+    of the distribution that they were drawn from, and the `log_probabilities` of that distribution;
+    both (batch, slots, vocabulary). lengths: (batch,), the number of slots of each text.
     """
 
     chosen: Tensor
@@ -42,11 +42,12 @@ class Bottleneck(NamedTuple):
 
 
 class VectorEncoder(nn.Module):
-    """preactivation = sum_t p_t * (W s_t) / sqrt(length) + b; of that, `code` makes the code.
+    """preactivation = sum_t p_t * (W s_t) / sqrt(length) + b; code = `code`(preactivation).
 
-    s_t is what the reader knows at token t, and p_t a vector that is learnt for each place, element
-    by element: it binds the token to its place, so that both can be read off the sum (Gayler 1998,
-    multiplicative binding). The last state of the reader would have to remember all of them.
+    s_t is the state of the reader at token t, and p_t a learnt vector for each position, multiplied
+    element by element: it binds the token to its position, so that both can be recovered from the
+    sum (Gayler 1998, multiplicative binding). The last state of the reader alone would have to
+    represent all tokens.
     """
 
     def __init__(
@@ -74,12 +75,12 @@ class VectorEncoder(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Of every `1 / ratio` tokens one, any of the vocabulary: a text of slots, one drawn after the
-    other.
+    """Writes a shorter text of slots, one per `1 / ratio` tokens, drawn one after the other from
+    the whole vocabulary.
 
-    A slot looks at the token that it stands for, at what the reader knows of the whole text there,
-    and through a GRU at the slots before it, so that it can go on from them as a language does
-    (Baziotis et al. 2019, SEQ3, section 2.1). It begins by taking its token.
+    The inputs of a slot are its own token, the state of the reader there and, through a GRU, the
+    slots before it, so that the slots can form a fluent text (Baziotis et al. 2019, SEQ3, section
+    2.1). It is initialised to copy its token.
     """
 
     def __init__(self, embedding: Embedding, units: int, ratio: float, temperature: float) -> None:
@@ -113,12 +114,12 @@ class TextEncoder(nn.Module):
         return Bottleneck(torch.stack(chosen, 1), torch.stack(log_probabilities, 1), slots)
 
     def _logits(self, predicted: Tensor) -> Tensor:
-        """Those of the tokens that stand for text: (batch, vocabulary)."""
+        """Logits in which special tokens are never drawn: (batch, vocabulary)."""
         special = torch.arange(SPECIAL, device=predicted.device)
         return self.embedding.logits(predicted).index_fill(1, special, NEVER)
 
     def _chosen(self, logits: Tensor) -> Tensor:
-        """A 1 for the token that is drawn or, in use, for the likeliest: (batch, vocabulary)."""
+        """One-hot: the drawn token or, at inference, the most probable: (batch, vocabulary)."""
         if self.training:
             return drawn(logits, self.temperature)
         return F.one_hot(logits.argmax(1), logits.shape[1]).to(logits.dtype)
@@ -131,12 +132,12 @@ class TextEncoder(nn.Module):
 class ThroughVector(nn.Module):
     """A text autoencoder whose code is a vector.
 
-    At each step the writer knows q_t * code, q_t a vector that is learnt for each place, element by
-    element: what the encoder bound to a place is found there.
+    The context of the writer at step t is q_t * code, q_t a learnt vector for each position,
+    multiplied element by element: it recovers what the encoder bound to that position.
     """
 
     one_at_a_time = False
-    """Whether it sees one input at a time at inference, as more would need much memory."""
+    """Whether inputs are processed one by one at inference, because more would need much memory."""
 
     def __init__(
         self, vocabulary: int, length: int, units: int, code_size: int, code: Code
@@ -160,7 +161,7 @@ class ThroughVector(nn.Module):
 
     @property
     def active_above(self) -> float | None:
-        """From which value on a unit of the code counts as active; None: wherever it is not 0."""
+        """The value above which a unit of the code is active; None: if it is not 0."""
         return self.encoder.code.active_above
 
     def encode(self, tokens: Tensor) -> Tensor:
@@ -169,15 +170,15 @@ class ThroughVector(nn.Module):
         return code
 
     def predict(self, code: Tensor, tokens: Tensor) -> Tensor:
-        """Logits of each token, by the code and by those before it, and of the END: (batch, length
-        + 1, vocabulary).
+        """Logits of each token and of the END, given the code and the tokens before it: (batch,
+        length + 1, vocabulary).
         """
         before = shifted(self.embedding(with_end(tokens)), self.embedding)
         logits: Tensor = self.writer(before, self._context(code, before.shape[1]), code)
         return logits
 
     def decode(self, code: Tensor) -> Tensor:
-        """code (batch, code_size) -> the text it is decoded to, token by token, (batch, length)."""
+        """code (batch, code_size) -> decoded text, token by token, (batch, length)."""
         written = self.writer.greedy(self._context(code, self.length + 1), code)
         return written[:, : self.length]
 
@@ -188,12 +189,12 @@ class ThroughVector(nn.Module):
 class ThroughText(nn.Module):
     """A text autoencoder whose code is a shorter text (after Baziotis et al. 2019, SEQ3).
 
-    The writer knows, at each step, what is read of the shorter text in the slot that stands for the
-    token. The language model, which knows nothing of the rest, says how likely such a text is.
+    The context of the writer at each step is the state of a reader of the shorter text at the slot
+    of the token. The language model, which is independent of the rest, rates the shorter text.
     """
 
     one_at_a_time = False
-    """Whether it sees one input at a time at inference, as more would need much memory."""
+    """Whether inputs are processed one by one at inference, because more would need much memory."""
 
     def __init__(
         self, vocabulary: int, length: int, units: int, ratio: float, temperature: float
@@ -213,9 +214,7 @@ class ThroughText(nn.Module):
         return self.encoder.embedding
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode, in which the language model, too, passes a gradient on; but it sees all
-        that it is given.
-        """
+        """Sets training mode, in which the language model passes gradients on, without dropout."""
         super().train(mode)
         self.language_model.dropout.eval()
         return self
@@ -226,7 +225,7 @@ class ThroughText(nn.Module):
         return code
 
     def predict(self, code: Bottleneck, tokens: Tensor) -> Tensor:
-        """Logits of each token, by the shorter text and by the tokens before it, and of the END:
+        """Logits of each token and of the END, given the shorter text and the tokens before it:
         (batch, length + 1, vocabulary).
         """
         before = shifted(self.embedding(with_end(tokens)), self.embedding)
@@ -234,12 +233,12 @@ class ThroughText(nn.Module):
         return logits
 
     def decode(self, code: Bottleneck) -> Tensor:
-        """The texts that shorter ones are decoded to, token by token: (batch, length)."""
+        """Decodes shorter texts, token by token: (batch, length)."""
         written = self.writer.greedy(*self._context(code, self.length + 1))
         return written[:, : self.length]
 
     def _context(self, code: Bottleneck, steps: int) -> tuple[Tensor, Tensor]:
-        """What is known of the shorter texts at each step; nothing behind their end."""
+        """The context at each step from the shorter texts, zeros after their end; and the start."""
         states, ends = self.reader(code.chosen @ self.embedding.weight, code.lengths)
         slots = torch.arange(states.shape[1], device=states.device)
         states = states * (slots < code.lengths[:, None])[..., None]
@@ -250,7 +249,7 @@ class ThroughText(nn.Module):
 
 
 def shorter_text(code: Bottleneck) -> Tensor:
-    """The tokens of shorter texts: (batch, slots), PAD behind the end of each."""
+    """The tokens of shorter texts: (batch, slots), PAD after the end of each."""
     slots = torch.arange(code.chosen.shape[1], device=code.chosen.device)
     return code.chosen.argmax(2).masked_fill(slots >= code.lengths[:, None], PAD)
 
@@ -261,9 +260,9 @@ def _width(units: int) -> int:
 
 
 def drawn(logits: Tensor, temperature: float) -> Tensor:
-    """A 1 for a choice that is drawn by the softmax of the logits, (..., choices), else 0.
+    """One-hot vectors drawn from the softmax of the logits, (..., choices).
 
-    Its gradient is that of softmax((logits + g) / temperature), g the Gumbel noise with which it
-    was drawn (Jang et al. 2017, section 2.2, straight-through).
+    Their gradient is that of softmax((logits + g) / temperature), g the Gumbel noise of the draw
+    (Jang et al. 2017, section 2.2, straight-through).
     """
     return F.gumbel_softmax(logits, temperature, hard=True)

@@ -1,4 +1,4 @@
-"""The vocabulary of a model of text: the pieces of words that it knows."""
+"""The vocabulary of a model of text: pieces of words."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,35 +13,35 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 LARGEST = 65_536
-"""Pieces that a vocabulary may have."""
+"""Maximum number of pieces of a vocabulary."""
 
 LEAST_SEEN = 2
-"""How often a pair of pieces must occur for it to become a piece."""
+"""Minimum number of occurrences of a pair of pieces that becomes a piece."""
 
 
 ENCODED_AT_A_TIME = 1000
-"""Texts whose tokens are found together, on all cores; what that needs of memory is let go."""
+"""Number of texts that are encoded at a time, on all cores; limits the memory needed."""
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """Pieces of words, learnt by byte-pair encoding of UTF-8 (Sennrich et al. 2016; Radford et al.
-    2019, section 2.2). It knows all bytes, so that there is no word that it does not know.
+    2019, section 2.2). It contains all bytes, so that any text can be encoded.
 
-    Piece number n is token n + 3: the first three stand for no text. Each of the `merges` makes a
-    piece of two that stand before it.
+    Piece number n is token n + 3, after three special tokens. Each of the `merges` joins two
+    earlier pieces to a new one.
     """
 
     pieces: tuple[str, ...]
     merges: tuple[tuple[str, str], ...]
 
     def __len__(self) -> int:
-        """How many tokens there are."""
+        """The number of tokens, including special ones."""
         return len(self.pieces) + SPECIAL
 
     @classmethod
     def learnt(cls, texts: Iterable[str], size: int) -> "Vocabulary":
-        """The vocabulary of `size` tokens, or fewer of a short text, that suits the texts best."""
+        """Learns a vocabulary of `size` tokens, or fewer for short texts."""
         from tokenizers import models, trainers
 
         tokenizer = _pipeline(models.BPE())
@@ -69,16 +69,16 @@ class Vocabulary:
                 yield [number + SPECIAL for number in one.ids]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of some tokens; those that stand for no text are passed over.
+        """The text of some tokens; special tokens are skipped.
 
-        Bytes that are no UTF-8 become the replacement character.
+        Bytes that are not UTF-8 become the replacement character.
         """
         return self._tokenizer.decode(
             [token - SPECIAL for token in tokens if token >= SPECIAL]
         ).removeprefix(" ")
 
     def to_json(self) -> dict[str, Any]:
-        """What a model file says of it."""
+        """The description of the vocabulary in a model file."""
         return {"pieces": self.pieces, "merges": [" ".join(pair) for pair in self.merges]}
 
     @classmethod
@@ -110,7 +110,7 @@ class Vocabulary:
 
 
 def _pipeline(model: Any) -> "Tokenizer":
-    """A tokenizer that takes UTF-8 apart into words, and words by the model."""
+    """A tokenizer that splits UTF-8 into words, and words into pieces by the model."""
     from tokenizers import Tokenizer, decoders, pre_tokenizers
 
     tokenizer = Tokenizer(model)
@@ -120,7 +120,7 @@ def _pipeline(model: Any) -> "Tokenizer":
 
 
 def _is_text(piece: str) -> bool:
-    """Whether a string has no halves of characters, as JSON may give them."""
+    """Whether a string has no unpaired surrogates, which JSON may contain."""
     try:
         piece.encode()
     except UnicodeEncodeError:
@@ -129,7 +129,7 @@ def _is_text(piece: str) -> bool:
 
 
 def _alphabet() -> list[str]:
-    """The pieces that stand for a byte each."""
+    """The pieces that represent single bytes."""
     from tokenizers import pre_tokenizers
 
     return pre_tokenizers.ByteLevel.alphabet()

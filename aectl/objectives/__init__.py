@@ -1,1 +1,1 @@
-"""What training minimises: losses, penalties, corruptions."""
+"""Objectives of training: losses, penalties, corruptions."""

@@ -1,6 +1,6 @@
-"""What chance does to images in training: noise on what the network sees, and small shifts.
+"""Random changes of inputs in training: noise, small shifts, replaced tokens.
 
-Pure functions of tensors; random numbers come from torch's own state on the images' device.
+Pure functions of tensors; random numbers come from torch's random state on the images' device.
 """
 
 from collections.abc import Callable
@@ -12,26 +12,27 @@ from aectl.config.shapes import PAD
 
 
 def masked(images: Tensor, level: float) -> Tensor:
-    """Each number is 0 with probability `level` (Vincent et al. 2010, section 3.3)."""
+    """Sets each value to 0 with probability `level` (Vincent et al. 2010, section 3.3)."""
     return images * (torch.rand_like(images) >= level)
 
 
 def salt_and_pepper(images: Tensor, level: float) -> Tensor:
-    """Each number is struck with probability `level`, and then 0 or 1 with equal chances."""
-    chance = torch.rand_like(images)
-    struck = torch.where(chance < 0.5 * level, 0.0, images)
-    return torch.where(chance >= 1 - 0.5 * level, 1.0, struck)
+    """Sets each value to 0 with probability `level` / 2, and to 1 with the same probability."""
+    draws = torch.rand_like(images)
+    peppered = torch.where(draws < 0.5 * level, 0.0, images)
+    return torch.where(draws >= 1 - 0.5 * level, 1.0, peppered)
 
 
 def gaussian(images: Tensor, level: float) -> Tensor:
-    """Normal noise with the standard deviation `level` is added to each number."""
+    """Adds normal noise with the standard deviation `level` to each value."""
     return images + level * torch.randn_like(images)
 
 
 def shifted(images: Tensor, most: int) -> Tensor:
-    """Each image, (batch, channels, height, width), moved by up to `most` pixels each way.
+    """Shifts each image, (batch, channels, height, width), by up to `most` pixels.
 
-    Every whole step from -most to most is as likely, down and across alike; black moves in.
+    All whole numbers from -most to most are equally probable, vertically and horizontally; the
+    border is filled with black.
     """
     count, _, height, width = images.shape
     padded = torch.nn.functional.pad(images, (most,) * 4)
@@ -43,16 +44,16 @@ def shifted(images: Tensor, most: int) -> Tensor:
     return moved.permute(0, 3, 1, 2)
 
 
-def swapped(tokens: Tensor, part: float) -> Tensor:
-    """tokens (batch, length), a `part` of them replaced by others, drawn from the whole batch.
+def swapped(tokens: Tensor, fraction: float) -> Tensor:
+    """Replaces a `fraction` of the tokens, (batch, length), by tokens drawn from the whole batch.
 
-    PAD stays where it is, and is never drawn.
+    PAD is never replaced, and never drawn.
     """
     there = tokens != PAD
     known = tokens[there]
     others = known[torch.randint(len(known), tokens.shape, device=tokens.device)]
-    struck = (torch.rand(tokens.shape, device=tokens.device) < part) & there
-    return torch.where(struck, others, tokens)
+    replaced = (torch.rand(tokens.shape, device=tokens.device) < fraction) & there
+    return torch.where(replaced, others, tokens)
 
 
 NOISE: dict[str, Callable[[Tensor, float], Tensor]] = {

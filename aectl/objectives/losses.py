@@ -1,8 +1,8 @@
 """Losses and penalties: pure functions of tensors, each with the source of its formula.
 
 A reconstruction loss is summed over the pixels of an image, or the tokens of a text, and averaged
-over the batch, as in the papers whose penalties stand beside it: the weight of a penalty then means
-the same at every size of image.
+over the batch, as in the papers that the penalties are from: the weight of a penalty then has the
+same meaning for images of any size.
 """
 
 import math
@@ -15,7 +15,7 @@ from torch import Tensor
 from aectl.config.shapes import PAD
 
 EDGE = 1e-7
-"""How near to 0 or 1 a mean activation may come before its penalty grows no more."""
+"""Distance to 0 or 1 below which the penalty of a mean activation no longer grows."""
 
 
 def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def squared_weights(weights: Iterable[Tensor]) -> Tensor:
 
 
 def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
-    """-log p of a text, in nats: of all its tokens that are not PAD.
+    """-log p of a text, in nats, summed over the tokens that are not PAD.
 
     logits: (batch, length, vocabulary), tokens: (batch, length); a scalar, the mean over the batch.
     """
@@ -101,19 +101,19 @@ def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
 
 
 def quality(logits: Tensor, chosen: Tensor, lengths: Tensor) -> Tensor:
-    """-log p of a text that was drawn, in nats (Baziotis et al. 2019, SEQ3, section 2.3, with the
-    drawn tokens in the place of their distribution).
+    """-log p of a drawn text, in nats (Baziotis et al. 2019, SEQ3, section 2.3, with the drawn
+    tokens instead of their distribution).
 
-    logits: of a language model, (batch, length, vocabulary); chosen: a 1 for each token, in the
-    same shape; lengths: (batch,). A scalar, the mean over the batch; linear in `chosen`, through
-    which a gradient goes.
+    logits: of a language model, (batch, length, vocabulary); chosen: one-hot tokens, in the same
+    shape; lengths: (batch,). A scalar, the mean over the batch; linear in `chosen`, which gets a
+    gradient.
     """
     of_token = (logits.log_softmax(2) * chosen).sum(2)
     return -_sum_within(of_token, lengths)
 
 
 def entropy(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
-    """-sum_v p_v log p_v of what each token of a text is drawn by, in nats, summed over the text.
+    """-sum_v p_v log p_v of the distribution of each token, in nats, summed over the text.
 
     log_probabilities: (batch, length, vocabulary); lengths: (batch,). A scalar, the mean over the
     batch.
@@ -123,7 +123,7 @@ def entropy(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _sum_within(values: Tensor, lengths: Tensor) -> Tensor:
-    """The sum of those values (batch, length) that are within the lengths (batch,), a row."""
+    """The sum of the values, (batch, length), within the lengths, (batch,); the mean over rows."""
     places = torch.arange(values.shape[1], device=values.device)
     return values.where(places < lengths[:, None], 0.0).sum() / len(values)
 

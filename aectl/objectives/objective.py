@@ -1,4 +1,4 @@
-"""The one place where a config becomes a loss: `objective(network, batch) -> (loss, parts)`."""
+"""Objectives of training, made from a config: `objective(network, batch) -> (loss, parts)`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,8 +24,8 @@ QUALITY_STEPS = 1000
 
 
 class Batch(NamedTuple):
-    """inputs: images (batch, channels, height, width), in [0, 1], or the tokens of texts (batch,
-    length); labels: (batch,), or None.
+    """A training batch. inputs: images (batch, channels, height, width), in [0, 1], or the tokens
+    of texts (batch, length); labels: (batch,), or None.
     """
 
     inputs: Tensor
@@ -41,11 +41,11 @@ def objective(
     below: Callable[[Tensor], Tensor] | None = None,
     remembered: dict[str, Tensor] | None = None,
 ) -> Objective:
-    """The loss that `config` asks for, with its named parts.
+    """The loss of a config, with its named terms.
 
-    What chance does to images happens only to a network in training mode. With `below`, it is the
-    loss of a network that sees what that makes of images. What it keeps in mind from batch to batch
-    stands in `remembered`.
+    Random changes of images are made only if the network is in training mode. With `below`, the
+    input of the network is the output of that function. `remembered`: state that is kept between
+    batches.
     """
     remembered = {} if remembered is None else remembered
     compute = OBJECTIVES.get(config.model.model, reconstruction)(config, remembered)
@@ -105,7 +105,7 @@ def _is_plain(config: Config) -> bool:
 def _in_place(
     config: Config,
 ) -> Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Parts] | None]:
-    """The same loss, found without autograd; None for a network that is not plain."""
+    """The same loss, computed without autograd; it returns None for a network that is not plain."""
     known: dict[nn.Module, Fused | None] = {}
 
     rho, beta = config.loss.rho, config.loss.beta
@@ -141,7 +141,7 @@ def classification(config: Config, remembered: dict[str, Tensor]) -> Objective:
 
 
 def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
-    """A text autoencoder's objective: the cross-entropy of the text, and what its code costs."""
+    """A text autoencoder's objective: the cross-entropy of the text, and the code's penalties."""
     through = _through_text if config.model.bottleneck == "text" else _through_vector
     compute = through(config, remembered)
     return _with_swaps(compute, config.data.swap) if config.data.swap else compute
@@ -165,16 +165,16 @@ def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Objective:
 
 
 class Rise:
-    """The part of a weight that counts: in training, it rises from 0 over the first steps.
+    """A factor of a weight, which rises linearly from 0 to 1 over the first steps of training.
 
-    How many there have been stands in `remembered`.
+    The number of completed steps is kept in `remembered`.
     """
 
     def __init__(self, remembered: dict[str, Tensor], steps: int) -> None:
         self._remembered, self._steps = remembered, steps
 
     def __call__(self, network: nn.Module, loss: Tensor) -> Tensor:
-        """A scalar, up to 1; where `loss` lies."""
+        """The factor, a scalar from 0 to 1, on the device of `loss`."""
         if not network.training:
             return loss.new_ones(())
         before = self._remembered.get("steps", loss.new_zeros(()))
@@ -183,8 +183,11 @@ class Rise:
 
 
 def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
-    """The quality's weight rises over the first steps: pulled from the start, the slots say what is
-    likely before the decoder has learnt to listen to them, and it never does.
+    """The objective with a shorter text as bottleneck.
+
+    The weight of the quality rises over the first steps. With the full weight from the start, the
+    slots become probable text that is unrelated to the input, and the decoder never learns to use
+    them.
     """
     lambda_q, lambda_s = config.loss.lambda_q, config.loss.lambda_s
     rise = uncompiled(Rise(remembered, QUALITY_STEPS).__call__, config)
@@ -205,7 +208,7 @@ def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
 
 
 def language_modelling(network: LanguageModel, batch: Batch) -> tuple[Tensor, Parts]:
-    """A language model's objective: the cross-entropy of the text, each token by those before."""
+    """A language model's objective: the cross-entropy of each token, given those before it."""
     loss = losses.token_cross_entropy(network.predict(batch.inputs), batch.inputs)
     return loss, {"language_model": loss.detach()}
 
@@ -214,23 +217,23 @@ OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor]], Objective]] = {
     "classifier": classification,
     "text-autoencoder": text_reconstruction,
 }
-"""The objectives of the models that are no autoencoders of images."""
+"""The objectives of models other than autoencoders of images."""
 
 
 def _distance(loss: str, network: AutoencoderBase, decoded: Tensor, images: Tensor) -> Tensor:
-    """The reconstruction loss of what the decoder gave, before its activation."""
+    """The reconstruction loss of the decoder's output, given before its activation."""
     if loss not in losses.OF_LOGITS:
         decoded = network.output_activation(decoded)
     return losses.RECONSTRUCTION[loss](decoded, images)
 
 
 def _from_below(compute: Objective, below: Callable[[Tensor], Tensor]) -> Objective:
-    """The objective of what a function makes of the images."""
+    """The objective with the inputs replaced by a function of them."""
     return lambda network, batch: compute(network, batch._replace(inputs=below(batch.inputs)))
 
 
 def _with_weight_decay(compute: Objective, weight_decay: float) -> Objective:
-    """The objective and an L2 penalty on all weights, for an optimiser that has none itself."""
+    """The objective plus an L2 penalty on all weights, for an optimiser without weight decay."""
 
     def decayed(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
         loss, parts = compute(network, batch)
@@ -242,7 +245,7 @@ def _with_weight_decay(compute: Objective, weight_decay: float) -> Objective:
 
 
 def _with_shifts(compute: Objective, most: int) -> Objective:
-    """The objective of images that were moved at random."""
+    """The objective with randomly shifted images."""
 
     def moved(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
         if network.training:
@@ -252,12 +255,12 @@ def _with_shifts(compute: Objective, most: int) -> Objective:
     return moved
 
 
-def _with_swaps(compute: Objective, part: float) -> Objective:
-    """The objective of texts in which a part of the tokens are others, input and target alike."""
+def _with_swaps(compute: Objective, fraction: float) -> Objective:
+    """The objective with a fraction of the tokens replaced, in input and target alike."""
 
     def swapped_first(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
         if network.training:
-            batch = batch._replace(inputs=swapped(batch.inputs, part))
+            batch = batch._replace(inputs=swapped(batch.inputs, fraction))
         return compute(network, batch)
 
     return swapped_first

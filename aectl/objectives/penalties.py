@@ -1,4 +1,4 @@
-"""What a code costs beside its reconstruction: the penalties that a config asks for."""
+"""Penalties on the code, added to the reconstruction loss by the options of a config."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +18,7 @@ DEAD_AFTER = 10_000
 
 
 class Trace(NamedTuple):
-    """What a network made of a batch: `images` are the clean ones, `inputs` what it saw."""
+    """Intermediate results of a forward pass: `images` are clean, `inputs` may be corrupted."""
 
     network: Any
     images: Tensor
@@ -34,9 +34,10 @@ Distance = Callable[[AutoencoderBase, Tensor, Tensor], Tensor]
 def penalties_of(
     config: Config, distance: Distance | None, remembered: dict[str, Tensor]
 ) -> dict[str, Penalty]:
-    """The penalties that the config asks for, by the names of their columns in `metrics.csv`.
+    """The penalties of a config, by the names of their columns in `metrics.csv`.
 
-    Some need the `distance` of what the decoder gives from the images.
+    Some need the `distance` between the decoder's output and the images. `remembered`: state that
+    is kept between batches.
     """
     found: dict[str, Penalty] = {}
     sparsity, beta = config.model.sparsity, config.loss.beta
@@ -60,17 +61,17 @@ def penalties_of(
 
 
 def uncompiled(count: Callable[..., Tensor], config: Config) -> Callable[..., Tensor]:
-    """The same, kept out of what --compile compiles: a count would lie where a captured graph
-    writes again.
+    """The function, excluded from --compile: its state would be in memory that a captured graph
+    overwrites.
     """
     if not config.training.compile:
-        return count  # without a second to load the compiler
+        return count  # does not load the compiler, which takes a second
     left_out: Callable[..., Tensor] = torch.compiler.disable(count)  # type: ignore[no-untyped-call]
     return left_out
 
 
 def _active_units(trace: Trace, _: LossConfig) -> Tensor:
-    """The mean number of active units, by thresholds that learn from it (JumpReLU SAEs, eq. 9)."""
+    """The mean number of active units, differentiable by thresholds (JumpReLU SAEs, equation 9)."""
     code = trace.network.encoder.code
     assert isinstance(code, JumpReLU)
     return losses.l1_sparsity(code.active(trace.preactivation))
@@ -82,13 +83,13 @@ SPARSITY: dict[str, Callable[[Trace, LossConfig], Tensor]] = {
     "jumprelu": _active_units,
     "gated": lambda trace, _: losses.l1_sparsity(trace.preactivation.relu()),
 }
-"""The penalties of the kinds of sparsity that have one, before their weight beta."""
+"""The penalties of the sparsity rules that have one, before the weight beta."""
 
 
 def _gate(distance: Distance, trace: Trace) -> Tensor:
-    """The loss of what the gate's own values reconstruct (Gated SAEs, equation 8).
+    """The reconstruction loss of the gate's own values (Gated SAEs, equation 8).
 
-    It teaches the gate, which has no other gradient; the decoder learns nothing from it.
+    It trains the gate, which has no other gradient; the decoder gets no gradient from it.
     """
     decoder = trace.network.decoder
     frozen = {name: value.detach() for name, value in decoder.named_parameters()}
@@ -114,16 +115,16 @@ def _contraction(trace: Trace) -> Tensor:
 
 
 class Dead:
-    """Which units have been active for none of the last 10,000 images of training.
+    """Finds dead units: those that were inactive for the last 10,000 images of training.
 
-    For how many images each has been silent stands in `remembered` under a `name`.
+    The number of images for which each unit was inactive is kept in `remembered` under `name`.
     """
 
     def __init__(self, remembered: dict[str, Tensor], name: str) -> None:
         self._remembered, self._name = remembered, name
 
     def __call__(self, trace: Trace) -> Tensor:
-        """True for the dead units, (code_size,), this batch counted in."""
+        """Whether each unit is dead, (code_size,), including this batch."""
         before = self._remembered.get(self._name, torch.zeros_like(trace.code[0]))
         if trace.network.training:
             silent = (trace.code == 0).all(0)
@@ -135,10 +136,10 @@ class Dead:
 def _auxiliary(
     aux_k: int, distance: Distance, dead_units: Callable[[Trace], Tensor], trace: Trace
 ) -> Tensor:
-    """The auxiliary loss that gives dead units work (Gao et al. 2024, appendix A.2).
+    """The auxiliary loss that trains dead units (Gao et al. 2024, appendix A.2).
 
-    The `aux_k` most excited of them are added to the code, and learn to reconstruct what it leaves
-    unexplained. A scalar; 0 while no unit is dead.
+    The `aux_k` dead units with the largest pre-activations are added to the code, and are trained
+    to reconstruct its residual. A scalar; 0 while no unit is dead.
     """
     dead = dead_units(trace)
     if not dead.any():
@@ -151,15 +152,15 @@ def _auxiliary(
 
 
 def _revival(weight: float, dead_units: Callable[[Trace], Tensor], trace: Trace) -> Tensor:
-    """What pulls each dead unit up until it is active again; a scalar.
+    """The loss that reactivates dead units; a scalar.
 
-    The distance of its preactivation to the bar, as in Conerly et al. 2025 (Anthropic, Dictionary
-    learning optimization techniques), but only for the image of the batch that comes nearest: a
-    unit is to be of use for some image, not for all.
+    It is the distance of the pre-activation to the threshold, as in Conerly et al. 2025 (Anthropic,
+    Dictionary learning optimization techniques), but only for the image of the batch with the
+    smallest distance: a unit should become active for some images, not for all.
     """
     dead = dead_units(trace)
     if not dead.any():
         return trace.code.new_zeros(())
     code: Code = trace.network.encoder.code
-    gaps = code.bar(trace.preactivation.detach()) - trace.preactivation
+    gaps = code.threshold_for(trace.preactivation.detach()) - trace.preactivation
     return weight * gaps[:, dead].amin(0).relu().sum()

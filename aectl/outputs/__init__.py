@@ -1,1 +1,1 @@
-"""What a user gets to see and keep: tables, pictures, curves and reports."""
+"""Results for the user: tables, pictures, training curves and reports."""

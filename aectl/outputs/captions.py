@@ -1,13 +1,13 @@
-"""What pictures and pages call an input: as little of its path as tells it from the others."""
+"""Captions of inputs in pictures and pages: as much of a path as is needed to distinguish it."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 
 def distinguished(paths: Sequence[str]) -> list[str]:
-    """The shortest end of each path that no other path has, in whole folders and names.
+    """The shortest unique end of each path, in whole folders and names.
 
-    A mere number, as of an image in a dataset, has what it is a number of before it.
+    If the name is only a number, as for images of a dataset, the component before it is included.
     """
     parts = [path.split("/") for path in paths]
     lengths = {path: 2 if path.rpartition("/")[2].isdigit() else 1 for path in paths}

@@ -1,4 +1,4 @@
-"""The course of training as a picture."""
+"""A picture of the training curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,9 +23,9 @@ PANELS = {
 
 
 def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Draws the columns of `rows`, one row an epoch, over the epochs. Raises OutputError.
+    """Draws the columns of `rows`, one row per epoch, over the epochs. Raises OutputError.
 
-    A column is drawn over the epochs that have it.
+    A column is drawn only for the epochs that have it.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -56,7 +56,7 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def _told(rows: Sequence[Mapping[str, float]], names: list[str]) -> list[str]:
-    """The columns that say something: not the only part of a loss, which is the loss again."""
+    """The columns to draw, without a single term of the loss that is equal to the whole loss."""
     whole, *parts = names
     again = len(parts) == 1 and all(row.get(whole) == row.get(parts[0]) for row in rows)
     return [whole] if again else names

@@ -1,4 +1,4 @@
-"""The formats of a table: each turns rows into bytes, a block at a time."""
+"""File formats of tables, which convert rows to bytes, one block at a time."""
 
 import dataclasses
 import gzip
@@ -28,9 +28,9 @@ Column = Sequence[Any] | NDArray[Any]
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows: named columns of n values each (text in lists, numbers in arrays), and features.
+    """Rows of a table: named columns of n values (text in lists, numbers in arrays), and features.
 
-    features: (n, d), float32 or float16; `position` is how far the inputs were read for them.
+    features: (n, d), float32 or float16; `position`: the position in the inputs after these rows.
     """
 
     columns: dict[str, Column]
@@ -42,19 +42,19 @@ class Rows:
 
 
 class Format(Protocol):
-    """What writes a block of rows; blocks one after another in a file are the table.
+    """A format that writes blocks of rows; the table is the concatenation of its blocks.
 
-    But for an `Assembled` format, which makes the table of blocks that lie in a file each.
+    Only an `Assembled` format makes the table from blocks in separate files.
     """
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None: ...
 
 
 class Csv:
-    """Comma-separated values; a number has as few digits as give it back exactly.
+    """Comma-separated values; a number has the fewest digits that represent it exactly.
 
-    Text that a spreadsheet would compute is written as `cell` says. In the sparse layout a cell
-    holds numbers with spaces between them.
+    Text that a spreadsheet would compute is escaped by `cell`. In the sparse layout, a cell
+    contains numbers separated by spaces.
     """
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
@@ -67,9 +67,9 @@ class Csv:
 
 
 class CsvGz(Csv):
-    """CSV, compressed: a gzip member a block, so that its bytes depend on when rows were written.
+    """Compressed CSV, with one gzip member per block.
 
-    What it decompresses to is a function of the rows alone.
+    The compressed bytes depend on the sizes of the blocks, the decompressed ones only on the rows.
     """
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
@@ -80,7 +80,7 @@ class CsvGz(Csv):
 
 
 class JsonLines:
-    """A JSON object a row; what JSON has no number for is null."""
+    """JSON Lines: one object per row; numbers that are not finite are null."""
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the lines."""
@@ -88,7 +88,7 @@ class JsonLines:
 
 
 class Assembled(ABC):
-    """A format that cannot grow row by row: its blocks are Arrow files, of which it is made."""
+    """A format to which rows cannot be appended: it is assembled from blocks in Arrow files."""
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the rows as an Arrow file."""
@@ -100,7 +100,7 @@ class Assembled(ABC):
 
 
 class Parquet(Assembled):
-    """Parquet."""
+    """Parquet files."""
 
     def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
         """Writes the table; no more than a few blocks are in memory at a time."""
@@ -110,7 +110,7 @@ class Parquet(Assembled):
 
 
 class Npz(Assembled):
-    """NumPy arrays: one a column, and `features`, (n, d).
+    """NumPy arrays: one per column, and `features`, (n, d).
 
     The sparse layout is that of scipy.sparse.save_npz: a matrix in compressed rows.
     """
@@ -123,7 +123,7 @@ class Npz(Assembled):
         super().write(rows, "sparse" if layout == "sparse" else "vector", first, file)
 
     def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
-        """Writes the table; of the features no more than a block is in memory at a time."""
+        """Writes the table, with at most one block of features in memory at a time."""
         import polars
 
         def parts(name: str) -> "Iterator[Series]":
@@ -159,17 +159,17 @@ FORMATS: dict[str, Format] = {
     ".parquet": Parquet(),
     ".npz": Npz(),
 }
-"""Every format of a table by the ending of its file."""
+"""The formats of tables by the extension of the file."""
 
 THREAD_ROWS = 512
-"""Rows that a thread turns into text at a time."""
+"""Number of rows that a thread converts to text at a time."""
 
 WIDTH = "width"
-"""The column of a block that remembers how many units a sparse code has."""
+"""The column of a block with the number of units of a sparse code."""
 
 
 def format_of(path: Path) -> Format:
-    """The format that the ending of a file names. Raises OutputError where it names none."""
+    """The format for the extension of a file. Raises OutputError for an unknown one."""
     for ending in FORMATS:
         if path.name.endswith(ending):
             return FORMATS[ending]
@@ -177,14 +177,14 @@ def format_of(path: Path) -> Format:
 
 
 def _cells(name: str, column: Column) -> Column:
-    """A column as CSV has it; a path never begins as a formula does, and stays as it is."""
+    """A column as it is written in CSV; paths never start like a formula, and are unchanged."""
     if isinstance(column, np.ndarray) or name == "path":
         return column
     return [value if value is None else cell(value) for value in column]
 
 
 def _in_utf8(column: Sequence[str | None]) -> Sequence[str | None]:
-    """Text as UTF-8 can hold it: a name of a file need not be."""
+    """A column of text in valid UTF-8, which names of files need not be."""
     try:
         "".join(value for value in column if value).encode()
     except UnicodeEncodeError:
@@ -221,7 +221,7 @@ def _frame(rows: Rows, layout: str) -> "DataFrame":
 
 
 def _kind(numbers: NDArray[Any]) -> "DataType":
-    """What polars calls the type of an array's numbers."""
+    """The polars type of an array's numbers."""
     import polars
 
     return polars.Series(numbers[:0]).dtype
@@ -235,7 +235,7 @@ def _lists_as_text(frame: "DataFrame") -> "DataFrame":
 
 
 def _array(column: "Series") -> NDArray[Any]:
-    """A column for NumPy, which has no text that is missing: an empty one stands in."""
+    """A column as a NumPy array; missing text becomes an empty string."""
     import polars
 
     if column.dtype == polars.String:
@@ -251,7 +251,7 @@ def _flat(column: "Series") -> NDArray[Any]:
 def _save(
     archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], parts: Iterable[NDArray[Any]]
 ) -> None:
-    """One array of an .npz file, written part by part."""
+    """Writes one array of an .npz file, block by block."""
     parts = iter(parts)
     first = next(parts)
     header = {

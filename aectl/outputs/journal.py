@@ -12,7 +12,7 @@ from aectl.data.inputs import Position
 from aectl.errors import OutputError
 
 PIECE = 1 << 20
-"""Bytes read at a time."""
+"""Number of bytes that are read at a time."""
 
 SUM = "sum"
 """The field of a line that holds the checksum of its other fields."""

@@ -1,4 +1,4 @@
-"""The error report: one model or several side by side, as JSON, CSV or the cells of a table."""
+"""The metrics of one or several models as JSON, CSV or the cells of a table."""
 
 import csv
 import io
@@ -11,26 +11,26 @@ from typing import Any, NamedTuple
 from aectl.config import spelling
 
 Result = Mapping[str, Any]
-"""The figures of one model, with `model`, `dataset` and `n`."""
+"""The metrics of one model, with `model`, `dataset` and `n`."""
 
 DIFFERENCE = "difference"
 OF_EACH_CLASS = ("precision", "recall")
 
 
 class Group(NamedTuple):
-    """Results that differ by their seed alone stand in one column, under a common name."""
+    """Results that differ only in their seed, which are shown in one column with a common name."""
 
     name: str
     results: Sequence[Result]
 
 
 def to_json(results: Sequence[Result]) -> str:
-    """A list, an object a model; a figure that is no finite number is null."""
+    """A JSON list with one object per model; metrics that are not finite are null."""
     return json.dumps([_jsonable(result) for result in results], indent=2, allow_nan=False) + "\n"
 
 
 def to_csv(results: Sequence[Result]) -> str:
-    """A row a model; what is a list, of classes or of their figures, is JSON in its cell."""
+    """CSV with one row per model; lists, such as metrics of each class, are JSON in their cell."""
     columns = list(dict.fromkeys(name for result in results for name in result))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -46,17 +46,17 @@ def to_csv(results: Sequence[Result]) -> str:
 
 
 def _in_csv(value: object) -> object:
-    """A name as text that no spreadsheet computes; a number as it is."""
+    """A value as it is written in CSV: text that a spreadsheet would compute is escaped."""
     return spelling.cell(spelling.spelt(value)) if isinstance(value, str) else value
 
 
 def is_list(value: object) -> bool:
-    """Whether a figure is one of each class, and not one number of the model."""
+    """Whether a metric is a list with a value for each class."""
     return isinstance(value, list | tuple)
 
 
 def _jsonable(value: Any) -> Any:
-    """The same with null for every number that JSON has not, and bytes of texts spelt out."""
+    """The value with null for numbers that are not finite, and strings `spelt`."""
     if isinstance(value, Mapping):
         return {name: _jsonable(inner) for name, inner in value.items()}
     if is_list(value):
@@ -67,33 +67,33 @@ def _jsonable(value: Any) -> Any:
 
 
 def to_cells(groups: Sequence[Group]) -> list[list[str]]:
-    """A metric a row, a group a column, with the difference from the first group; as text, the
-    first row with the names of the columns.
+    """The cells of a table as text: one row per metric, one column per group, with differences from
+    the first group; the first row has the names of the columns.
 
-    Several seeds stand as mean and sample standard deviation.
+    Several seeds are shown as mean and sample standard deviation.
     """
     head = [""]
     for number, group in enumerate(groups):
         head += [group.name, DIFFERENCE] if number else [group.name]
     rows = [head]
-    for figure in dict.fromkeys(name for group in groups for name in group.results[0]):
-        if figure == "model" or any(is_list(group.results[0].get(figure)) for group in groups):
+    for metric in dict.fromkeys(name for group in groups for name in group.results[0]):
+        if metric == "model" or any(is_list(group.results[0].get(metric)) for group in groups):
             continue
-        cells = [figure]
+        cells = [metric]
         for number, group in enumerate(groups):
-            cells.append(_cell(group, figure))
+            cells.append(_cell(group, metric))
             if number:
-                cells.append(_difference(groups[0], group, figure))
+                cells.append(_difference(groups[0], group, metric))
         rows.append(cells)
     return rows
 
 
-def _values(group: Group, figure: str) -> list[Any]:
-    return [result[figure] for result in group.results if figure in result]
+def _values(group: Group, metric: str) -> list[Any]:
+    return [result[metric] for result in group.results if metric in result]
 
 
-def _cell(group: Group, figure: str) -> str:
-    values = _values(group, figure)
+def _cell(group: Group, metric: str) -> str:
+    values = _values(group, metric)
     if not values:
         return ""
     if len(values) == 1 or not isinstance(values[0], float):
@@ -103,8 +103,8 @@ def _cell(group: Group, figure: str) -> str:
     return f"{number_text(statistics.mean(values))} ± {number_text(statistics.stdev(values))}"
 
 
-def _difference(first: Group, other: Group, figure: str) -> str:
-    a, b = _values(first, figure), _values(other, figure)
+def _difference(first: Group, other: Group, metric: str) -> str:
+    a, b = _values(first, metric), _values(other, metric)
     same_data = first.results[0].get("dataset") == other.results[0].get("dataset")
     if not (a and b) or not isinstance(a[0], float) or not same_data:
         return ""

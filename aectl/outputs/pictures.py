@@ -1,4 +1,4 @@
-"""Grids of small pictures: originals above reconstructions, what hidden units look for, a walk."""
+"""Grids of small pictures: originals above reconstructions, filters, images decoded from codes."""
 
 import math
 from collections.abc import Sequence
@@ -21,23 +21,23 @@ PAPER, INK = 255, "#464646"
 WANTED_SIDE, WANTED_FILTER = 64, 40
 LARGEST_SIDE = 256
 MOST_PIXELS = 24_000_000
-"""Of all tiles of a picture together."""
+"""Maximum number of pixels in all tiles of a picture."""
 
 ASPECT = 4 / 3
-"""Width by height that a picture comes near to."""
+"""Approximate ratio of width to height of a picture."""
 
 MOST_FILTERS = 400
 MARK = 96
 SPACE, FILTER_SPACE, PAIR_SPACE = 8, 3, 3
 TEXT_SIZE, LINE = 11, 14
 LEAST_CAPTION, LARGEST_CAPTION = 56, 112
-"""Pixels of width in which a caption finds room; a longer one has several lines."""
+"""Minimum and maximum width of a caption in pixels; longer captions are broken into lines."""
 
 MOST_LINES = 3
 
 
 def save_png(path: Path, picture: Image.Image) -> None:
-    """Writes a PNG file that is marked as one of aectl. Raises OutputError."""
+    """Writes a PNG file, marked as written by aectl. Raises OutputError."""
     with replacing(path) as temporary:
         picture.save(temporary, format="png", pnginfo=png.mark())
 
@@ -48,7 +48,7 @@ def reconstruction_grid(
     captions: Sequence[str] = (),
     title: str = "",
 ) -> Image.Image:
-    """Rows of originals, and right under each its reconstruction, with a caption a pair.
+    """Draws rows of originals, each with its reconstruction and a caption below.
 
     originals: (n, channels, height, width), 0 to 255; reconstructions: the same shape, 0 to 1.
     """
@@ -64,17 +64,17 @@ def image_grid(
     title: str = "",
     columns: int | None = None,
 ) -> Image.Image:
-    """Images (n, channels, height, width), 0 to 255, in rows, each with its caption."""
+    """Draws images, (n, channels, height, width), 0 to 255, in rows, each with its caption."""
     return _sheet(_for_display(images, len(images)), captions, title, columns)
 
 
 def filter_grid(
     filters: NDArray[np.floating], dead: NDArray[np.bool_] | None = None, title: str = ""
 ) -> Image.Image:
-    """A tile a hidden unit, mid-grey where a pixel does not matter; at most 400 units.
+    """Draws one tile per hidden unit, at most 400; a value of 0 is mid-grey.
 
-    filters: (units, channels, height, width). Each is scaled to the full range on its own; those
-    of units that are `dead`, (units,), are crossed out.
+    filters: (units, channels, height, width). Each filter is scaled to the full range separately;
+    those of `dead` units, (units,), are crossed out.
     """
     tiles = filter_tiles(filters[:MOST_FILTERS])
     if dead is not None:
@@ -100,8 +100,8 @@ def errors(originals: NDArray[np.uint8], reconstructions: NDArray[np.floating]) 
 def _for_display(
     images: NDArray[np.uint8], tiles: int, wanted: int = WANTED_SIDE
 ) -> NDArray[np.uint8]:
-    """Images for a picture of so many: enlarged by whole pixels towards the `wanted` width, or
-    made smaller where they are large, or many."""
+    """Scales images for a picture of `tiles`: enlarges them by a whole number to about the `wanted`
+    width, or reduces them if they are large or many."""
     height, width = images.shape[2:]
     most = min(LARGEST_SIDE, math.isqrt(MOST_PIXELS // tiles))
     times = min(max(1, round(wanted / width)), most // max(height, width))
@@ -117,7 +117,7 @@ def _sheet(
     columns: int | None = None,
     space: int = SPACE,
 ) -> Image.Image:
-    """Tiles (n, channels, height, width) in rows on paper, each above its caption."""
+    """Draws tiles, (n, channels, height, width), in rows, each above its caption."""
     count, channels, height, width = tiles.shape
     longest = max(map(_length, captions), default=0)
     wide = max(width, min(max(longest, LEAST_CAPTION), LARGEST_CAPTION)) if captions else width
@@ -145,14 +145,14 @@ def _sheet(
 
 
 def _columns(count: int, width: int, height: int) -> int:
-    """How many cells stand in a row, so that the picture has about its aspect and full rows."""
+    """The number of columns for about the wanted aspect ratio and full rows."""
     columns = min(count, math.ceil(math.sqrt(count * ASPECT * height / width)))
     return math.ceil(count / math.ceil(count / columns))
 
 
 @cache
 def _font() -> "FreeTypeFont":
-    """DejaVu Sans, which has letters for most scripts and comes with matplotlib."""
+    """DejaVu Sans, which covers most scripts and is installed with matplotlib."""
     import matplotlib
 
     file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
@@ -160,17 +160,17 @@ def _font() -> "FreeTypeFont":
 
 
 def _length(caption: str) -> int:
-    """Pixels that the longest line of a caption takes."""
+    """The width in pixels of the longest line of a caption."""
     return max(math.ceil(_font().getlength(line)) for line in caption.split("\n"))
 
 
 def _caption(caption: str, width: int) -> list[str]:
-    """The lines of a caption; one that is too long is broken, and loses its middle at last."""
+    """Breaks a caption into lines of at most `width` pixels; shortens what does not fit."""
     return [piece for line in caption.split("\n") for piece in _broken(line, width)]
 
 
 def _broken(line: str, width: int) -> list[str]:
-    """A line as a few that are no longer than `width`, broken at signs in it where it can be."""
+    """Breaks a line into at most three of `width` pixels, if possible after punctuation."""
     pieces: list[str] = []
     while line and _font().getlength(line) > width and len(pieces) < MOST_LINES - 1:
         fitting = next(n for n in range(len(line), 0, -1) if _font().getlength(line[:n]) <= width)
@@ -182,7 +182,7 @@ def _broken(line: str, width: int) -> list[str]:
 
 
 def _elided(line: str, width: int) -> str:
-    """A line that is too long without its middle."""
+    """Replaces the middle of a line by an ellipsis if it is wider than `width`."""
     for kept in range(len(line), 0, -1):
         shown = line if kept == len(line) else f"{line[: kept // 2]}…{line[-(kept - kept // 2) :]}"
         if _font().getlength(shown) <= width:
@@ -191,7 +191,7 @@ def _elided(line: str, width: int) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """A text in lines that are no longer than `width`, where its words allow it."""
+    """Breaks a text between words into lines of at most `width` pixels."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -203,7 +203,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _crossed_out(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Tiles (n, channels, height, width), pale, and with a diagonal cross."""
+    """Tiles, (n, channels, height, width), made pale and crossed out."""
     height, width = tiles.shape[2:]
     pale = (tiles // 4 + 3 * (PAPER // 4)).astype(np.uint8)
     for step in range(max(height, width)):

@@ -1,4 +1,4 @@
-"""The folder of a training run: its name, and the files in it."""
+"""The folder of a training run, and the text files in it."""
 
 import contextlib
 import fcntl
@@ -15,9 +15,9 @@ RUNS = Path("runs")
 
 
 def make(path: Path | None, stem: str, overwrite: bool) -> Path:
-    """Makes the run folder: `path`, or the first free `runs/<stem>-<n>`.
+    """Creates the run folder: `path`, or the first free `runs/<stem>-<n>`.
 
-    Raises OutputError where it cannot be made, or holds something and `overwrite` is not set.
+    Raises OutputError if it cannot be created, or is not empty and `overwrite` is not set.
     """
     try:
         if path is None:
@@ -35,16 +35,16 @@ def make(path: Path | None, stem: str, overwrite: bool) -> Path:
 
 
 def refuse_filled(path: Path | None, overwrite: bool) -> None:
-    """Raises OutputError where a run would be written among other files."""
+    """Raises OutputError if the folder is not empty and `overwrite` is not set."""
     if path is not None and path.is_dir() and any(path.iterdir()) and not overwrite:
         raise OutputError(f"the run folder {path} is not empty; --overwrite writes into it")
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Lets no other process train into the run folder meanwhile.
+    """Locks the run folder against other processes that train into it.
 
-    Raises OutputError where one does. The system takes the lock back when a process ends.
+    Raises OutputError if it is locked. The system releases the lock when a process ends.
     """
     with writing(path):
         descriptor = os.open(path, os.O_RDONLY)
@@ -60,7 +60,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def remove_half_written(path: Path) -> None:
-    """Removes what a process that was killed while it wrote the run folder has left half written.
+    """Removes the temporary files of a process that was killed while it wrote to the run folder.
 
     Raises OSError.
     """
@@ -70,13 +70,13 @@ def remove_half_written(path: Path) -> None:
 
 
 def save_text(path: Path, text: str) -> None:
-    """Writes a text file; what is not UTF-8 in names is spelt out. Raises OutputError."""
+    """Writes a text file; names that are not UTF-8 are escaped. Raises OutputError."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def save_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Writes a row an epoch as CSV. Raises OutputError."""
+    """Writes CSV with one row per epoch. Raises OutputError."""
     save_text(path, to_csv(rows))
 
 

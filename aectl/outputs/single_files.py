@@ -1,4 +1,4 @@
-"""A folder in which each image that a model makes lies in a file of its own."""
+"""A folder with one image file per output of a model."""
 
 import errno
 from collections import Counter
@@ -15,15 +15,15 @@ from aectl.outputs.run_folder import refuse_filled
 
 OF_THE_NAME = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ,
                errno.EINVAL)  # fmt: skip
-"""Errors of the system that are due to the name of a file, and say nothing about the next."""
+"""System errors that are caused by the name of a file, so that other files can be written."""
 
 
 class SingleFiles:
-    """Writes images as .png files below a folder, under the paths of those that they are made of.
+    """Writes images as .png files below a folder, named by the paths of their inputs.
 
-    A path that leads out of the folder, or back, is taken as if it began there; two images of one
-    name are told apart by a number. Raises OutputError where the folder holds something and
-    `overwrite` is not set, or where a file cannot be written.
+    A path that is absolute or leads out of the folder is taken as relative to it; a number
+    distinguishes images with the same name. Raises OutputError if the folder is not empty and
+    `overwrite` is not set, or if a file cannot be written.
     """
 
     def __init__(self, folder: Path, overwrite: bool) -> None:
@@ -33,9 +33,9 @@ class SingleFiles:
         self._numbers: Counter[Path] = Counter()
 
     def save(self, path: str, image: NDArray[np.uint8]) -> None:
-        """Writes the image, (channels, height, width), that was made of the one at `path`.
+        """Writes an image, (channels, height, width); `path`: the path of its input.
 
-        Raises DataError where a file cannot have such a name.
+        Raises DataError if a file cannot have such a name.
         """
         if "\0" in path:
             raise DataError("a file name cannot contain a zero byte")

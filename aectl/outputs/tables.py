@@ -1,4 +1,4 @@
-"""Tables of results, written as they come; the ending of the file chooses the format."""
+"""Tables of results, written while they are computed; the file's extension sets the format."""
 
 import io
 import math
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
     from aectl.data.text.text_inputs import TextBatch
 
 BLOCK_VALUES = 1 << 22
-"""Features that are written at a time: enough that several threads share in it."""
+"""Number of features that are written at a time, enough for several threads."""
 
 BLOCK_SECONDS = 1.0
-"""After so long, what has come is written although it is no full block."""
+"""Seconds after which waiting rows are written, even if they do not fill a block."""
 
 INTERRUPTED_SECONDS = 1.0
-"""How long an interrupted run may still write the rows that it has."""
+"""Seconds that an interrupted run may still write its rows."""
 
 NOT_FINITE = "the model's output for it is not finite"
 
 BEYOND_HALF = "its code has numbers above 65,504, the limit of float16; use --dtype float32"
 
 WAITING = 32
-"""Batches that may wait to be written."""
+"""Maximum number of batches that wait to be written."""
 
 
 def check_destination(
     path: Path | None, overwrite: bool, resume: bool | None = None, layout: str = "columns"
 ) -> None:
-    """Raises OutputError where a table cannot or must not be written to `path`; None is stdout.
+    """Raises OutputError if a table cannot or must not be written to `path`; None is stdout.
 
-    `resume` None: it is of a kind that cannot be resumed.
+    `resume`: None if tables of this kind cannot be resumed.
     """
     if layout == "vector" and (path is None or isinstance(format_of(path), Csv)):
         raise OutputError("CSV has no vectors: --layout vector needs --out with another ending")
@@ -69,12 +69,11 @@ def check_destination(
 
 
 class Table:
-    """A table that is written beside the work, in a thread; a context, at whose end it is whole.
+    """A table that is written by a thread; a context manager, which completes the table on exit.
 
-    Its rows go to a file, or to `stdout` as CSV where `path` is None. Where the context ends with
-    an exception and the run has a `key`, what there is of a file is kept for `resume`: then
-    `position` is how far the inputs had been read, and `bad` are those that could not be. The
-    caller's list `bad` of all inputs that could not be read is kept along.
+    Rows are written to a file, or as CSV to `stdout` if `path` is None. If the context ends with an
+    exception and the run has a `key`, the unfinished file is kept for `resume`, with `position`,
+    the position in the inputs, and the caller's list `bad` of inputs that could not be read.
 
     Raises OutputError.
     """
@@ -110,7 +109,7 @@ class Table:
 
     @property
     def whole(self) -> bool:
-        """Whether it is resumed, was whole, and nothing was added to it."""
+        """Whether a resumed table was already complete, and no rows were added."""
         return self._part is not None and self._part.whole
 
     def __enter__(self) -> Self:
@@ -130,14 +129,14 @@ class Table:
             self._leave(error)
 
     def write(self, rows: Rows) -> None:
-        """Has some rows written, after those before."""
+        """Appends rows, which the thread writes."""
         if not len(rows):
             return
         self._put(rows)
         self.count += len(rows)
 
     def _put(self, rows: Rows | None, patience: float = math.inf) -> None:
-        """Hands rows to the thread, or gives up where it does not take them in time."""
+        """Gives rows to the thread; gives up after `patience` seconds."""
         until = time.monotonic() + patience
         while self._failure is None and time.monotonic() < until:
             try:
@@ -149,7 +148,7 @@ class Table:
             raise self._failure
 
     def _end_thread(self, patience: float = math.inf) -> None:
-        """Has all rows written that were given; raises what went wrong with them."""
+        """Waits until all rows are written; raises the thread's exception, if any."""
         until = time.monotonic() + patience
         self._put(None, patience)
         self._thread.join(None if patience == math.inf else max(0.0, until - time.monotonic()))
@@ -166,10 +165,10 @@ class Table:
             self._part.finish()
 
     def _leave(self, error: BaseException) -> None:
-        """Keeps what can be resumed, and says so in a note to the error; else nothing is left."""
+        """Keeps a table that can be resumed, with a note in the error; removes any other."""
         if self._part is None or self._path is None:
             return
-        if self._thread.is_alive():  # the process ends, and the journal is right at any moment
+        if self._thread.is_alive():  # the process ends, and the journal is always consistent
             return
         if self._part.whole or not folder_of(self._path).exists():
             return
@@ -183,9 +182,9 @@ class Table:
         )
 
     def _write_all(self) -> None:
-        """What the thread does."""
+        """The loop of the thread."""
         try:
-            import polars  # noqa: F401  (it takes long; meanwhile others import torch)
+            import polars  # noqa: F401  (slow; meanwhile the main thread imports torch)
 
             while (rows := self._gathered()) is not None:
                 self._write_block(rows)
@@ -201,11 +200,11 @@ class Table:
         text = io.BytesIO()
         self._format.write(rows, self._layout, self._first, text)
         self._first = False
-        # To the stream under the buffer, which a thread that hangs there cannot lock.
+        # To the unbuffered stream: a blocked thread would hold the lock of the buffer.
         write_all(getattr(self._stdout, "raw", self._stdout), text.getbuffer())
 
     def _gathered(self) -> Rows | None:
-        """The next rows: to a file in large blocks, to stdout what has come; None at the end."""
+        """The next rows: large blocks for a file, waiting rows for stdout; None at the end."""
         if self._ended or (rows := self._queue.get()) is None:
             return None
         parts, values = [rows], _values(rows)
@@ -230,10 +229,9 @@ def write_file(
     descending: bool = False,
     stdout: IO[bytes] | None = None,
 ) -> int:
-    """Writes rows to a file, or to `stdout` where `path` is None, all of them in the order of a
-    column where `by` names one.
+    """Writes rows to a file, or to `stdout` if `path` is None, sorted by the column `by`, if any.
 
-    Returns how many there are.
+    Returns the number of rows.
     """
     with Table(path, stdout) as table:
         for part in parts if by is None else _sorted(parts, by, descending):
@@ -251,10 +249,10 @@ def _sorted(parts: Iterable[Rows], by: str, descending: bool) -> Iterator[Rows]:
 
 
 def finite_rows(rows: Rows, on_bad: "OnBad") -> Rows:
-    """The rows whose numbers are all finite; what the others are of is told to `on_bad`.
+    """The rows whose numbers are all finite; `on_bad` is called with the paths of the others.
 
-    No table of aectl has a number that is none: JSON cannot hold it, and a mean over a column that
-    has one is none either.
+    Tables of aectl contain only finite numbers, because JSON has no others, and the mean of a
+    column with one would not be finite either.
     """
     numbers = [
         c for c in rows.columns.values() if isinstance(c, np.ndarray) and c.dtype.kind == "f"
@@ -276,15 +274,15 @@ def finite_rows(rows: Rows, on_bad: "OnBad") -> Rows:
 
 
 def _taken(column: Column, rows: NDArray[np.int64]) -> Column:
-    """Some rows of a column, in this order."""
+    """The values of a column in some rows, in their order."""
     return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
 
 
 def leading_columns(
     batch: "InputBatch | TextBatch", labelled: bool, truncated: Collection[int] | None = None
 ) -> dict[str, Column]:
-    """The columns with which each table begins: `path`; `label` where the inputs have them; where
-    `truncated` is given, the numbers of images that are cut short, 1 for those, else 0.
+    """The first columns of each table: `path`; `label` if inputs have labels; and, if `truncated`,
+    the indices of truncated images, is given, a column that is 1 for those, else 0.
     """
     columns: dict[str, Column] = {"path": batch.paths}
     if labelled:
@@ -298,7 +296,7 @@ def leading_columns(
 def of_classes(
     classes: Sequence[str], predictions: NDArray[np.int64], probabilities: NDArray[np.float32]
 ) -> dict[str, Column]:
-    """The likeliest classes of each input and their probabilities, the likeliest first: (n, k)."""
+    """Columns of the most probable classes and their probabilities, most probable first: (n, k)."""
     columns: dict[str, Column] = {}
     for rank in range(predictions.shape[1]):
         suffix = f"_{rank + 1}" if rank else ""
@@ -312,7 +310,7 @@ def _values(rows: Rows) -> int:
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:
-    """Several tables of the same columns, one below the other."""
+    """Concatenates rows with the same columns."""
     columns: dict[str, Column] = {}
     for name, column in parts[0].columns.items():
         pieces = [part.columns[name] for part in parts]

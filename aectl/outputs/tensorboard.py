@@ -1,4 +1,4 @@
-"""Logs of a training that TensorBoard shows: scalars, histograms, pictures and codes."""
+"""Training logs for TensorBoard: scalars, histograms, pictures and codes."""
 
 import contextlib
 import os
@@ -16,9 +16,9 @@ from aectl.files import writing
 
 
 class TensorBoard:
-    """Writes the logs of a run into a folder, from the epoch `first` on.
+    """Writes the logs of a run to a folder, from the epoch `first` on.
 
-    Raises ConfigError where the package is missing, OutputError where nothing can be written.
+    Raises ConfigError if the package is missing, OutputError if the logs cannot be written.
     """
 
     def __init__(self, folder: Path, first: int = 1) -> None:
@@ -33,17 +33,17 @@ class TensorBoard:
             self._writer: Any = SummaryWriter(path, purge_step=first)
 
     def epoch(self, row: Mapping[str, float], weights: Mapping[str, NDArray[Any]]) -> None:
-        """The figures of an epoch, and histograms of the weights after it."""
+        """Writes the metrics of an epoch, and histograms of the weights after it."""
         with writing(self._folder):
             for name, value in row.items():
                 if name != "epoch":
                     self._writer.add_scalar(_tag(name), value, row["epoch"])
             for name, values in weights.items():
                 self._writer.add_histogram(f"weights/{name}", values, row["epoch"])
-            self._writer.flush()  # else a run that is killed and resumed has a gap
+            self._writer.flush()  # otherwise a run that is killed and resumed would have a gap
 
     def pictures(self, pictures: Mapping[str, Image.Image], epoch: int) -> None:
-        """Pictures by name."""
+        """Writes pictures, given by name."""
         with writing(self._folder):
             for name, picture in pictures.items():
                 pixels = np.asarray(picture.convert("RGB"))
@@ -56,7 +56,7 @@ class TensorBoard:
         names: Sequence[str],
         epoch: int,
     ) -> None:
-        """Codes (n, units) for the projector, with the names and images that they are of."""
+        """Writes codes, (n, units), for the projector, with the names and images of the inputs."""
         import torch
 
         one_line = [" ".join(spelt(name).split()) or "-" for name in names]
@@ -66,14 +66,14 @@ class TensorBoard:
             )
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the remaining logs."""
         with self._opened, writing(self._folder):
             self._writer.close()
 
 
 @contextlib.contextmanager
 def _in_utf8(folder: Path) -> Iterator[str]:
-    """A path of a folder, which is made, that is UTF-8: the only ones that TensorBoard opens."""
+    """A UTF-8 path of a folder, which is created, because TensorBoard opens no other paths."""
     if spelt(str(folder)) == str(folder):
         yield str(folder)
         return
@@ -86,7 +86,7 @@ def _in_utf8(folder: Path) -> Iterator[str]:
 
 
 def _tag(name: str) -> str:
-    """`train/mse` for `train_mse`, so that figures of one kind stand together."""
+    """`train/mse` for `train_mse`, so that TensorBoard groups the metrics by split."""
     for split in ("train", "validation"):
         if name.startswith(f"{split}_"):
             return f"{split}/{name.removeprefix(f'{split}_')}"

@@ -1,4 +1,4 @@
-"""Texts to be read: those beside what a model makes of them."""
+"""Lines of text beside their reconstructions, as columns or as readable text."""
 
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def to_columns(result: "ReconstructedTexts") -> "dict[str, Column]":
-    """The texts of a batch and what became of them, as columns of a table."""
+    """The texts of a batch and their reconstructions, as columns of a table."""
     shorter = {} if result.shorter is None else {"bottleneck": result.shorter}
     return {"original": result.original, **shorter, "reconstruction": result.reconstruction}
 
 
 def to_text(columns: "Mapping[str, Column]") -> str:
-    """Columns of text to be read: a line a cell, and an empty line between the rows."""
+    """Formats columns as readable text: one line per cell, with an empty line between rows."""
     width = max(map(len, columns))
     texts = zip(*columns.values(), strict=True)
     blocks = (

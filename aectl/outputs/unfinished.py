@@ -62,7 +62,7 @@ class Part:
             self._open(resume)
 
     def _open(self, resume: bool) -> None:
-        # That the record's name is too long is to be known now, not when all rows are there.
+        # A name that is too long for the record raises an error now, not after all the work.
         with contextlib.suppress(FileNotFoundError):
             os.lstat(f"{record_of(self._path)}.{os.getpid()}.part")
         if os.path.lexists(self._folder) and not _is_ours(self._folder):
@@ -87,7 +87,7 @@ class Part:
         return isinstance(self._format, Assembled)
 
     def add(self, rows: Rows, layout: str, bad: Sequence[BadInput]) -> None:
-        """Keeps a block of rows; `bad` begins with what was bad of the inputs up to them."""
+        """Adds a block of rows; `bad` starts with the unreadable inputs up to these rows."""
         if self.whole:
             self._reopen()
         first = self.rows == 0
@@ -111,7 +111,7 @@ class Part:
         self.bad += new
 
     def finish(self) -> None:
-        """Puts the table in its place."""
+        """Moves the finished table to its path."""
         if self.whole:
             return
         self._table.close()
@@ -139,7 +139,7 @@ class Part:
         self._journal.close()  # and with it the lock
 
     def close(self) -> None:
-        """Leaves what there is, for a later run."""
+        """Closes the files of the unfinished table, for a later run."""
         if not self.whole:
             self._table.close()
             self._journal.close()
@@ -218,14 +218,14 @@ class Part:
         os.fsync(self._journal.fileno())
 
     def _lock(self) -> None:
-        with contextlib.suppress(OSError):  # some network's disks have no locks
+        with contextlib.suppress(OSError):  # some network file systems have no locks
             try:
                 fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise OutputError(f"another process is writing {self._path}") from None
 
     def _read(self) -> None:
-        """Takes up what the journal says, but for a last line that is cut short."""
+        """Reads the state from the journal; an incomplete last line is ignored."""
         text = (self._folder / JOURNAL).read_bytes()
         begun, *notes = notes_of(text, self._folder / JOURNAL) or [self._key]
         self._journal.truncate(text.rfind(b"\n") + 1)
@@ -259,7 +259,7 @@ class Part:
                 )
 
     def _has(self, before: Kept, kept: Kept) -> bool:
-        """Whether the table has the block that the journal records, byte for byte."""
+        """Whether the table contains the block that the journal records, byte for byte."""
         with contextlib.suppress(OSError):
             if self._assembled:
                 return checksum(self._block(kept.size)) == kept.crc
@@ -270,5 +270,5 @@ class Part:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder holds a journal; or nothing, where a run was killed as it began."""
+    """Whether a folder contains a journal, or is empty because a run was killed at its start."""
     return folder.is_dir() and ((folder / JOURNAL).is_file() or not any(folder.iterdir()))

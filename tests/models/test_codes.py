@@ -36,13 +36,13 @@ def largest(values, count):
 @pytest.mark.parametrize("kind", [kind for kind in RULES if kind != "wta"])
 def test_a_unit_is_active_in_training_where_it_clears_the_bar(kind):
     code, values = RULES[kind](), answers()
-    bar = code.bar(values).detach().expand_as(values)
+    threshold = code.threshold_for(values).detach().expand_as(values)
     silent = [(row, unit) for row, unit in (code(values) == 0).nonzero().tolist()]
     assert len(silent) > UNITS
     for place in silent:
         for step, active in ((0.001, True), (-0.001, False)):
             moved = values.clone()
-            moved[place] = bar[place] + step
+            moved[place] = threshold[place] + step
             assert (code(moved)[place] != 0) == active
 
 

@@ -58,8 +58,8 @@ def load(
     if not scenes:
         nothing = f"no images in {folder} from which to cut patches"
         raise DataError("\n".join([nothing, *skipped.told()]))
-    chance = np.random.default_rng(("train", "test").index(split))
-    patches = np.stack([_patch(scenes, sides, chance) for _ in range(count)])
+    generator = np.random.default_rng(("train", "test").index(split))
+    patches = np.stack([_patch(scenes, sides, generator) for _ in range(count)])
     pixels = (255 * rescaled(patches)).round().astype(np.uint8) if whiten else patches
     return ImageSet(word, pixels[:, None])
 
@@ -129,10 +129,10 @@ def _scenes(
 
 
 def _patch(
-    scenes: list[NDArray[Any]], sides: tuple[int, int], chance: np.random.Generator
+    scenes: list[NDArray[Any]], sides: tuple[int, int], generator: np.random.Generator
 ) -> NDArray[Any]:
-    scene = scenes[chance.integers(len(scenes))]
+    scene = scenes[generator.integers(len(scenes))]
     top, left = (
-        chance.integers(room - side + 1) for room, side in zip(scene.shape, sides, strict=True)
+        generator.integers(room - side + 1) for room, side in zip(scene.shape, sides, strict=True)
     )
     return scene[top : top + sides[0], left : left + sides[1]]

@@ -1,6 +1,6 @@
-"""A web page that shows what models do: one file, which needs no network and opens from disk.
+"""The report: a web page about models in one file, which needs no network.
 
-The page's data stand in it as JSON, its images as sheets of tiles; `page.js` draws them.
+The page contains its data as JSON and its images as sheets of tiles; `page.js` draws them.
 """
 
 import base64
@@ -30,23 +30,23 @@ GALLERY_SIDE = 128
 DIGITS = 4
 PNG = b"\x89PNG"
 SMALL_SHEET = 1 << 20
-"""Pixels up to which a sheet of colours is kept as it is; a larger one is slightly smoothed."""
+"""Maximum pixels of a sheet in colour that is stored without loss; larger ones are compressed."""
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A model on the page.
+    """A model's section of the page.
 
-    `facts` are lines of what it is and how it came about, `command` trains it again; `metrics` are
-    the rows of its training, where they are known; `figures` those of the error report, for the
-    images that `measured_on` names; `classes` name the rows of the confusion matrix.
+    `facts`: lines about the model and its training; `command`: the command that trains it again;
+    `metrics`: the rows of its training, if known; `results`: its metrics on the images that
+    `measured_on` names; `classes`: the names of the rows of the confusion matrix.
     """
 
     name: str
     facts: Mapping[str, str]
     command: str
     metrics: Sequence[Mapping[str, float]]
-    figures: Mapping[str, Any]
+    results: Mapping[str, Any]
     measured_on: str
     findings: Findings
     classes: Sequence[str] = ()
@@ -54,7 +54,7 @@ class Portrait:
 
 
 def to_html(title: str, portraits: Sequence[Portrait], groups: Sequence[Group] = ()) -> str:
-    """The page: the models one by one, and their figures side by side."""
+    """The page, with a section per model, and a table of their metrics."""
     sheets = _Sheets()
     data = {
         "models": [_model(portrait, sheets) for portrait in portraits],
@@ -77,14 +77,14 @@ def to_html(title: str, portraits: Sequence[Portrait], groups: Sequence[Group] =
 
 @cache
 def _plotly() -> str:
-    """Plotly's script, compressed, as text: a third of its 5 MB."""
+    """Plotly's script, compressed to a third of its 5 MB, in base64."""
     from plotly.offline import get_plotlyjs
 
     return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 6, mtime=0)).decode()
 
 
 def _json(data: object) -> str:
-    """JSON that may stand in a page: no text in it ends the element that it stands in."""
+    """JSON that is safe inside an HTML element: no string in it can end the element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -98,7 +98,7 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
         "metrics": _columns(portrait.metrics),
         "figures": {
             name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in portrait.figures.items()
+            for name, value in portrait.results.items()
             if not is_list(value)
         },
         "measuredOn": spelt(portrait.measured_on),
@@ -110,11 +110,11 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
         "galleries": {
             name: _gallery(gallery, sheets) for name, gallery in findings.galleries.items()
         },
-        "confusion": portrait.figures.get("confusion"),
+        "confusion": portrait.results.get("confusion"),
         "ofClasses": {
-            name: list(map(_finite, portrait.figures[name]))
+            name: list(map(_finite, portrait.results[name]))
             for name in OF_EACH_CLASS
-            if name in portrait.figures
+            if name in portrait.results
         },
         "classes": all_spelt(portrait.classes),
         "mistaken": findings.mistaken and sheets.of(findings.mistaken, SAMPLE_SIDE),
@@ -160,7 +160,7 @@ def _gallery(gallery: Gallery, sheets: "_Sheets") -> dict[str, Any]:
 
 
 def _rounded(values: NDArray[np.floating[Any]]) -> list[Any]:
-    """Numbers with a few digits, as nested lists; one that is not finite is null."""
+    """Rounded numbers as nested lists; a number that is not finite is null."""
     if values.ndim > 1:
         return [_rounded(row) for row in values]
     return [_finite(value) for value in values.tolist()]
@@ -174,7 +174,7 @@ def _finite(value: float | None) -> float | None:
 
 @dataclass
 class _Sheets:
-    """Images as sheets of tiles, each sheet once in the page however many models share it."""
+    """Images as sheets of tiles; a sheet that several models share is stored only once."""
 
     _numbers: dict[bytes, int] = field(default_factory=dict)
 
@@ -188,7 +188,7 @@ class _Sheets:
         }
 
     def add(self, tiles: NDArray[np.uint8], side: int) -> dict[str, int]:
-        """Tiles (n, channels, height, width), made smaller where they are larger than `side`."""
+        """Adds tiles, (n, channels, height, width), reduced to at most `side` pixels."""
         tiles = shrunk(tiles, side)
         count, channels, height, width = tiles.shape
         columns = math.ceil(math.sqrt(count))
@@ -209,7 +209,7 @@ class _Sheets:
         }  # fmt: skip
 
     def to_css(self) -> str:
-        """A class for each sheet."""
+        """CSS with a class for each sheet."""
         return "".join(
             f".sheet-{number}{{background-image:url(data:image/"
             f"{'png' if file.startswith(PNG) else 'webp'};base64,"
