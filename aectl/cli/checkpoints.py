@@ -85,15 +85,15 @@ class Checkpoints:
             if event.losses is not None:
                 return False  # the row of the epoch is yet to come
             pause = max(SECONDS, pause)
-        began = time.monotonic()
-        if not (urgent or over) and began - self._last <= pause:
+        started = time.monotonic()
+        if not (urgent or over) and started - self._last <= pause:
             return False
         checkpoint.save(self._folder, TrainingState(self._session, run.state()))
         if isinstance(event, Epoch) and not over:
             self._publish(run)
         self._last = time.monotonic()
         self._epochs, self._planned = len(run.rows), run.planned_epochs
-        self._took = self._last - began
+        self._took = self._last - started
         return True
 
     def finish(self) -> None:

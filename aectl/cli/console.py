@@ -59,7 +59,7 @@ class Console(Progress):
         self, results: Iterable[Counted], what: str, noun: str = "images", total: int | None = None
     ) -> Iterator[Counted]:
         """Yields the results, and shows a live count on a terminal, elsewhere occasional lines."""
-        left, count, began = TimeLeft(), 0, time.monotonic()
+        left, count, started = TimeLeft(), 0, time.monotonic()
         said = f"{{:,}} of {total:,} {noun}" if total else f"{{:,}} {noun}"
         with self._shown(what) as show:
             for result in results:
@@ -67,7 +67,7 @@ class Console(Progress):
                 count += len(result.batch.paths)
                 now = time.monotonic()
                 seconds = left.after(count, total, now) if total else None
-                rate = f", {count / (now - began):,.0f}/s" if now - began > RATE_SECONDS else ""
+                rate = f", {count / (now - started):,.0f}/s" if now - started > RATE_SECONDS else ""
                 show(said.format(count) + rate + (f", {clock(seconds)} left" if seconds else ""))
 
     @contextlib.contextmanager

@@ -282,7 +282,7 @@ class _Use:
             return Made(good, [])
         kept = slice(shown_at_most)
         images = to_bytes(np.concatenate(shown)[kept])
-        return Made(good, [pictures.image_grid(images, _told(names[kept]))])
+        return Made(good, [pictures.image_grid(images, _captions(names[kept]))])
 
     def _finite(self, paths: Sequence[str], made: "NDArray[np.float32]") -> list[int]:
         """The indices of the images whose pixels are all finite; others are left out."""
@@ -382,7 +382,7 @@ class _Shown:
         labels = [label for shown in self._batches for label in shown.batch.labels]
         names = [
             name if label is None else spelt_out(label)
-            for name, label in zip(_told(paths), labels, strict=False)
+            for name, label in zip(_captions(paths), labels, strict=False)
         ]
         errors = pictures.errors(originals, made)
         captions = [f"{name}\n{error}" for name, error in zip(names, errors, strict=True)]
@@ -394,7 +394,7 @@ class _Shown:
         return [pictures.reconstruction_grid(originals, made, captions, TITLE)]
 
 
-def _told(paths: Sequence[str]) -> list[str]:
+def _captions(paths: Sequence[str]) -> list[str]:
     """Captions of images: as much of their paths as is needed to distinguish them."""
     from aectl.outputs.captions import distinguished
 

@@ -28,8 +28,8 @@ class TimeLeft:
             samples.append((now, done))
         while len(samples) > 1 and samples[1][0] <= now - WINDOW_SECONDS:
             samples.popleft()
-        began, before = self._first
-        measured = now - began
+        started, before = self._first
+        measured = now - started
         fraction = (done - before) / (total - before) if total > before else 1.0
         if measured < LEAST_SECONDS or (fraction < LEAST_FRACTION and measured < ENOUGH_SECONDS):
             return None

@@ -69,7 +69,7 @@ class Config:
         if self.training.k_start:
             self._check_k_start(self.training.k_start)
         if self.training.optimizer == "lbfgs":
-            self._refuse_chance()
+            self._refuse_randomness()
         if self.loss.aux_k and self.model.model in encoding(TEXT):
             raise ConfigError(f"--aux-k cannot go with --model {self.model.model}")
         if self.training.stack:
@@ -103,11 +103,11 @@ class Config:
             if model.activation != "sigmoid":
                 raise ConfigError(f"--stack and {needing} need --activation sigmoid")
 
-    def _refuse_chance(self) -> None:
+    def _refuse_randomness(self) -> None:
         """Raises ConfigError if the loss is random."""
         if self.model.model in encoding(TEXT):
             raise ConfigError(f"--optimizer lbfgs cannot go with --model {self.model.model}")
-        chance = {
+        random = {
             "noise": self.loss.noise != "none",
             "dropout": self.model.dropout > 0,
             "input_dropout": self.model.input_dropout > 0,
@@ -115,7 +115,7 @@ class Config:
             "aux_k": self.loss.aux_k > 0,
             "revive": self.loss.revive > 0,
         }
-        for name, given in chance.items():
+        for name, given in random.items():
             if given:
                 raise ConfigError(
                     "--optimizer lbfgs needs a loss without randomness, which"
@@ -196,7 +196,7 @@ def read_toml(path: Path) -> dict[str, object]:
 
 
 def _in_utf_8(path: Path, content: bytes) -> str:
-    """The text of a file. Raises ConfigError where it is in another encoding."""
+    """The text of a file. Raises ConfigError if it is in another encoding."""
     encoding = wide(content)
     if encoding is None:
         try:

@@ -276,7 +276,7 @@ class Batches:
         for one in found:
             if one is not None and left > 0:
                 left -= 1
-                one = one._replace(passed_over=True)
+                one = one._replace(skipped=True)
             yield one
 
     def _sound(

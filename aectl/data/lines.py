@@ -22,17 +22,17 @@ class Stream(Protocol):
 
 def pieces(stream: BinaryIO | Stream, separator: bytes) -> Iterator[bytes | None]:
     """The pieces of a stream between separators, as they arrive; None before it may wait."""
-    begun: list[bytes] = []
+    open_piece: list[bytes] = []
     while chunk := _chunk(stream):
         first, *others = chunk.split(separator)
-        begun.append(first)
+        open_piece.append(first)
         if others:
-            yield b"".join(begun)
+            yield b"".join(open_piece)
             *whole, last = others
             yield from whole
-            begun = [last]
+            open_piece = [last]
         yield None
-    if rest := b"".join(begun):
+    if rest := b"".join(open_piece):
         yield rest
 
 
@@ -45,14 +45,14 @@ def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     mark, for UTF-16 without a mark, and for UTF-32.
     """
     start = _chunk(content)
-    stream: Stream = _Begun(start, content)
+    stream: Stream = _Prefixed(start, content)
     encoding = wide(start)
     if encoding and encoding != "utf-16":
         raise DataError(f"is in {name_of(encoding)}; {conversion(encoding)}")
     if encoding:
         stream = _Recoded(stream)
         start = _chunk(stream)
-        stream = _Begun(start, stream)
+        stream = _Prefixed(start, stream)
     number, waits = 0, not content.seekable()
     for raw in pieces(stream, _line_end(start)):
         number += raw is not None
@@ -71,7 +71,7 @@ def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
     if not null_separated and b"\0" in start and (encoding := wide(start)):
         raise DataError(f"the list of paths is in {name_of(encoding)}; {conversion(encoding)}")
     end = b"\0" if null_separated else _line_end(start)
-    for piece in pieces(_Begun(start, stream), end):
+    for piece in pieces(_Prefixed(start, stream), end):
         if piece is None:
             yield None
             continue
@@ -112,7 +112,7 @@ def _chunk(stream: BinaryIO | Stream) -> bytes:
     return found
 
 
-class _Begun:
+class _Prefixed:
     """A stream whose start has already been read."""
 
     def __init__(self, start: bytes, rest: BinaryIO | Stream) -> None:

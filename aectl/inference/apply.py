@@ -332,8 +332,8 @@ def measure_labels(
     if metrics.unknown and not measured:
         count = metrics.unknown.total()
         raise DataError(
-            f"the input has {count:,} labelled images or texts, and the model knows none of their"
-            f" classes: {_some(metrics.unknown)}; it knows {_some(numbers)}"
+            f"the input has {count:,} labelled inputs, and the model knows none of their classes:"
+            f" {_some(metrics.unknown)}; it knows {_some(numbers)}"
         )
 
 

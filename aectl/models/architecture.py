@@ -128,7 +128,7 @@ class Architecture:
         if KINDS[self.kind].has_code or not KINDS[encoder.kind].has_code:
             raise ModelFileError("only a classifier stands on an encoder, and only on one")
         if encoder.config.bottleneck == TEXT:
-            raise ModelFileError("its encoder gives texts, not vectors")
+            raise ModelFileError("the code of its encoder is text, not a vector")
         if encoder.input != self.input:
             raise ModelFileError(
                 f"its input is {tuple(self.input)}, and that of its encoder {tuple(encoder.input)}"
@@ -155,16 +155,16 @@ def _input(modality: str, sizes: Mapping[str, object]) -> Shape | TextShape:
     shape, length, tokens = (sizes[name] for name in ("shape", "length", "tokens"))
     if modality != TEXT:
         if length is not None or tokens is not None:
-            raise ModelFileError("it takes images, which have no tokens")
+            raise ModelFileError("its input is images, which have no tokens")
         return _shape(shape)
     if length is None:  # in versions 1 and 2 of the format
         *ones, length = _shape(shape)
         if ones != [1, 1]:
-            raise ModelFileError(f"{shape!r} is no shape of texts (1, 1, length)")
+            raise ModelFileError(f"{shape!r} is not a shape of text (1, 1, length)")
     elif shape is not None:
-        raise ModelFileError("it takes text, which has no shape of images")
+        raise ModelFileError("its input is text, which has no shape of images")
     if type(length) is not int or not 1 <= length <= LARGEST_SIDE:
-        raise ModelFileError(f"{length!r} is no length of texts")
+        raise ModelFileError(f"{length!r} is not a length of text")
     if type(tokens) is not int or not SPECIAL < tokens <= LARGEST_VOCABULARY:
         raise ModelFileError(f"a text model cannot have {tokens!r} tokens")
     return TextShape(length, tokens)
@@ -178,4 +178,4 @@ def _shape(value: object) -> Shape:
         and value[0] in (1, 3)
     ):
         return value[0], value[1], value[2]
-    raise ModelFileError(f"{value!r} is no shape of images (channels, height, width)")
+    raise ModelFileError(f"{value!r} is not a shape of images (channels, height, width)")

@@ -317,7 +317,7 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
     weights = _weights(path)
     for name, value in weights.items():
         if not value.isfinite().all():
-            raise ModelFileError(f"{path}: tensor {name!r} holds values that are no finite numbers")
+            raise ModelFileError(f"{path}: tensor {name!r} contains values that are not finite")
     network.load_state_dict(weights, assign=True)
     network.one_at_a_time = footprint.one_at_a_time(card.architecture)
     return network.eval(), card

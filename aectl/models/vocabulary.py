@@ -90,7 +90,7 @@ class Vocabulary:
             case _:
                 raise ModelFileError("its vocabulary is not described")
         if not all(isinstance(one, str) and _is_text(one) for one in (*pieces, *merges)):
-            raise ModelFileError("its vocabulary is not made of texts")
+            raise ModelFileError("its vocabulary is not a list of strings")
         if not len(_alphabet()) <= len(pieces) <= LARGEST or len(set(pieces)) < len(pieces):
             raise ModelFileError(f"its vocabulary has {len(pieces)} pieces, or one twice")
         pairs = [tuple(merge.split(" ")) for merge in merges]

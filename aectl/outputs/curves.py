@@ -32,7 +32,7 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
     there = {name for row in rows for name in row}
     shown = {title: [name for name in names if name in there] for title, names in PANELS.items()}
-    shown = {title: _told(rows, names) for title, names in shown.items() if names}
+    shown = {title: _informative(rows, names) for title, names in shown.items() if names}
     figure = Figure(figsize=(4.2 * len(shown), 3.2), layout="constrained")
     for axes, (title, names) in zip(
         figure.subplots(1, len(shown), squeeze=False)[0], shown.items(), strict=True
@@ -55,7 +55,7 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
         figure.savefig(temporary, format="png", dpi=120, metadata=dict([png.SOFTWARE]))
 
 
-def _told(rows: Sequence[Mapping[str, float]], names: list[str]) -> list[str]:
+def _informative(rows: Sequence[Mapping[str, float]], names: list[str]) -> list[str]:
     """The columns to draw, without a single term of the loss that is equal to the whole loss."""
     whole, *parts = names
     again = len(parts) == 1 and all(row.get(whole) == row.get(parts[0]) for row in rows)

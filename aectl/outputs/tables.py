@@ -64,7 +64,7 @@ def check_destination(
     if folder_of(path).exists() and not overwrite:
         way = "" if resume is None else "--resume continues it, "
         raise OutputError(
-            f"{folder_of(path)} is left of a run that was interrupted; {way}--overwrite begins anew"
+            f"{folder_of(path)} is left of an interrupted run; {way}--overwrite starts again"
         )
 
 

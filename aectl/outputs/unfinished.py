@@ -66,7 +66,7 @@ class Part:
         with contextlib.suppress(FileNotFoundError):
             os.lstat(f"{record_of(self._path)}.{os.getpid()}.part")
         if os.path.lexists(self._folder) and not _is_ours(self._folder):
-            raise OutputError(f"{self._folder} is in the way, and no table in the making")
+            raise OutputError(f"{self._folder} exists, and is not an unfinished table of aectl")
         self._folder.mkdir(exist_ok=True)
         self._journal = (self._folder / JOURNAL).open("a+b", buffering=0)
         try:
@@ -227,9 +227,9 @@ class Part:
     def _read(self) -> None:
         """Reads the state from the journal; an incomplete last line is ignored."""
         text = (self._folder / JOURNAL).read_bytes()
-        begun, *notes = notes_of(text, self._folder / JOURNAL) or [self._key]
+        existing, *notes = notes_of(text, self._folder / JOURNAL) or [self._key]
         self._journal.truncate(text.rfind(b"\n") + 1)
-        self._refuse_other(begun, self._folder)
+        self._refuse_other(existing, self._folder)
         kept = NOTHING
         for number, note in enumerate(notes, 2):
             if "made" in note:
@@ -245,16 +245,16 @@ class Part:
             kept = later
             self._take(kept)
 
-    def _refuse_other(self, begun: object, where: Path) -> None:
+    def _refuse_other(self, existing: object, where: Path) -> None:
         """Raises OutputError if the key of the existing table differs."""
-        if not isinstance(begun, dict):
+        if not isinstance(existing, dict):
             raise damaged(self._folder / JOURNAL, 1)
         for name in sorted(
-            begun.keys() | self._key.keys(), key=lambda name: (name != "verb", name)
+            existing.keys() | self._key.keys(), key=lambda name: (name != "verb", name)
         ):
-            if begun.get(name) != self._key.get(name):
+            if existing.get(name) != self._key.get(name):
                 raise OutputError(
-                    f"{where} was begun with {spelt_out(name)} {begun.get(name)!r}, not"
+                    f"{where} was started with {spelt_out(name)} {existing.get(name)!r}, not"
                     f" {self._key.get(name)!r}; --overwrite starts again"
                 )
 

@@ -192,7 +192,7 @@ def test_classes_that_a_classifier_does_not_know_are_refused_or_left_out_and_cou
 def test_of_a_folder_of_unknown_classes_alone_nothing_is_measured(aectl, classifier, zoo):
     done = aectl("eval", classifier, "--dataset", "zoo/owl", "--skip-unknown")
     assert (done.status, done.out) == (2, "")
-    assert "the input has 7 labelled images or texts, and the model knows none of" in done.err
+    assert "the input has 7 labelled inputs, and the model knows none of" in done.err
     assert "their classes: owl; it knows 0, 1, 2" in done.err
 
 

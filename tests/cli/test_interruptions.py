@@ -194,7 +194,7 @@ def test_a_whole_table_of_another_run_is_refused(
     ):
         done = aectl(*words, "--out", "t.csv", "--resume")
         assert (done.status, done.out) == (2, "")
-        assert f"t.csv was begun with {said}" in done.err
+        assert f"t.csv was started with {said}" in done.err
 
 
 def test_a_run_killed_after_its_table_was_in_place_tells_of_its_bad_inputs(

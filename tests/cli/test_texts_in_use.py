@@ -395,7 +395,7 @@ def test_texts_of_unknown_classes_alone_are_no_texts_to_measure(aectl, of_classe
     (tmp_path / "other.tsv").write_text("owl\ta fish .\nemu\ta dog .\nowl\tthe sea .\n")
     done = aectl("eval", of_classes, "--dataset", "other.tsv", "--skip-unknown")
     assert (done.status, done.out) == (2, "")
-    assert "the input has 3 labelled images or texts, and the model knows none of" in done.err
+    assert "the input has 3 labelled inputs, and the model knows none of" in done.err
     assert "their classes: owl, emu; it knows" in done.err
 
 

@@ -74,7 +74,7 @@ def test_images_are_those_of_one_process_in_the_order_of_their_inputs(files, wor
 def test_what_was_read_already_is_decoded_as_a_file_is(files):
     contents = [Found(path, content=Path(path).read_bytes()) for path in files[:60]]
     contents.insert(5, Found("lost", reason="was lost"))
-    contents.insert(6, Found("known", file=files[1], passed_over=True))
+    contents.insert(6, Found("known", file=files[1], skipped=True))
     paths, images, bad = decoded(contents)
     assert paths == [one.path for one in contents]
     assert bad[5] == "was lost"
@@ -316,7 +316,7 @@ def test_closing_while_workers_are_at_work_leaves_neither_processes_nor_open_fil
 @pytest.mark.parametrize("workers", [1, 2])
 def test_nothing_to_decode_starts_no_worker(workers):
     before = workers_of()
-    told = [Found("a", reason="is a folder"), Found("b", passed_over=True)]
+    told = [Found("a", reason="is a folder"), Found("b", skipped=True)]
     decoders = Decoders(iter(told), SHAPE, workers)
     try:
         (part,) = (part for part in decoders if part is not None)

@@ -597,7 +597,7 @@ def test_tensors_that_do_not_fit_the_description_are_refused_in_one_line(tensors
 def test_weights_that_are_no_finite_numbers_are_refused(value, tmp_path):
     bias = np.array([0, value, 0], np.float32)
     said = refusal(forged(tmp_path / "m.safetensors", tensors=swapped(BIAS, bias)))
-    assert f"'{BIAS}' holds values that are no finite numbers" in said
+    assert f"'{BIAS}' contains values that are not finite" in said
 
 
 def test_a_header_beyond_the_limit_is_refused_before_it_is_read(tmp_path):

@@ -310,7 +310,7 @@ def test_what_an_interrupted_run_left_is_not_overlooked(tmp_path, ending):
     interrupted(path, PIECES[:1])
     with pytest.raises(OutputError, match=rf"t{ending}\.part .*--resume.*--overwrite"):
         check_destination(path, overwrite=False, resume=False)
-    with pytest.raises(OutputError, match=r"interrupted; --overwrite"):
+    with pytest.raises(OutputError, match=r"interrupted run; --overwrite"):
         check_destination(path, overwrite=False)
     check_destination(path, overwrite=True)
     check_destination(path, overwrite=False, resume=True)

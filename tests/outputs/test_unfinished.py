@@ -389,7 +389,7 @@ def test_a_finished_table_of_another_run_is_refused_by_what_differs(tmp_path, en
     left(path)
     finished(part(path))
     before = path.read_bytes()
-    with pytest.raises(OutputError, match=rf"{path.name} was begun with {name} .*--overwrite"):
+    with pytest.raises(OutputError, match=rf"{path.name} was started with {name} .*--overwrite"):
         part(path, key)
     assert path.read_bytes() == before
 
@@ -526,5 +526,5 @@ def test_a_key_in_a_journal_that_holds_control_characters_is_refused_in_one_line
     left(path, key={**KEY, "a\nb": "x\ny"})
     with pytest.raises(OutputError) as refused:
         part(path)
-    assert r"was begun with a\nb 'x\ny', not None" in str(refused.value)
+    assert r"was started with a\nb 'x\ny', not None" in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1

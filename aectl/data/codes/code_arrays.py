@@ -34,9 +34,9 @@ DAMAGE = (
 def of_npz(path: Path, room: int) -> Held:
     """Reads the arrays `path` and `features`, or those of scipy.sparse.save_npz.
 
-    Raises TableError for anything else, and where they take more than `room` bytes.
+    Raises TableError for anything else, and if they need more than `room` bytes.
     """
-    with path.open("rb") as file, _damage_told(), zipfile.ZipFile(file) as archive:
+    with path.open("rb") as file, _damage_as_table_error(), zipfile.ZipFile(file) as archive:
         arrays = _Arrays(archive, room)
         names = arrays.text("path") if "path" in arrays else None
         if "indptr" not in arrays:
@@ -61,7 +61,7 @@ def _compressed_rows(arrays: "_Arrays") -> Sparse:
 
 
 class _Arrays:
-    """The arrays of an archive, read one by one; together they may have `room` bytes."""
+    """The arrays of an archive, read one by one; together they may need `room` bytes."""
 
     def __init__(self, archive: zipfile.ZipFile, room: int) -> None:
         self._archive, self._room = archive, room
@@ -100,18 +100,18 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int,
 
     See numpy.lib.format, versions 1.0 and 2.0.
     """
-    begun = file.read(8)
-    wide = begun[6:] == b"\x02\x00"
-    if begun[:6] != MAGIC or not (wide or begun[6:] == b"\x01\x00"):
+    start = file.read(8)
+    wide = start[6:] == b"\x02\x00"
+    if start[:6] != MAGIC or not (wide or start[6:] == b"\x01\x00"):
         raise TableError(f"its array {name} is not in NumPy's format")
     length = int.from_bytes(file.read(4 if wide else 2), "little")
     if length > LONGEST_HEADER:
         raise TableError(f"the header of its array {name} has {length:,} bytes")
     try:
-        told = ast.literal_eval(file.read(length).decode("latin-1").strip())
+        header = ast.literal_eval(file.read(length).decode("latin-1").strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        told = None
-    match told:
+        header = None
+    match header:
         case {"descr": str(descr), "fortran_order": bool(in_columns), "shape": tuple(shape)}:
             sizes = all(type(n) is int and 0 <= n < 2**63 for n in shape) and len(shape) <= 2
             if sizes and TYPE.fullmatch(descr):
@@ -144,7 +144,7 @@ def _filled(file: IO[bytes], size: int, name: str) -> NDArray[np.uint8]:
 
 
 @contextlib.contextmanager
-def _damage_told() -> Iterator[None]:
+def _damage_as_table_error() -> Iterator[None]:
     """Converts errors of `zipfile` to TableError."""
     try:
         yield

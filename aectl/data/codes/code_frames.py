@@ -37,7 +37,7 @@ SECONDS, BYTES_A_SECOND = 120, 5_000_000
 def of_parquet(path: Path, room: int) -> Held:
     """Reads columns f0 ... fN, or `features`, or `indices` and `values`.
 
-    Raises TableError for anything else, and where that takes more than `room` bytes of memory.
+    Raises TableError for anything else, and if they need more than `room` bytes of memory.
     """
     with subprocess.Popen(  # noqa: S603 - Python itself, with words of our own
         [sys.executable, "-P", "-c", START, json.dumps(sys.path), os.path.abspath(path), str(room)],
@@ -54,50 +54,50 @@ def of_parquet(path: Path, room: int) -> Held:
 
 
 def _received(pipe: IO[bytes], room: int) -> Held:
-    """Reads the answer of the process: a line of JSON that describes the arrays after it."""
+    """Reads the output of the process: a line of JSON that describes the arrays after it."""
     line = pipe.readline(room)
     if not line.endswith(b"\n"):
         raise TableError("it is damaged, or expands to more than its size allows")
-    told = json.loads(line)
-    if "refused" in told:
-        raise TableError(told["refused"])
+    described = json.loads(line)
+    if "refused" in described:
+        raise TableError(described["refused"])
     arrays = []
-    for kind, shape in told["arrays"]:
+    for kind, shape in described["arrays"]:
         size = math.prod(shape) * np.dtype(kind).itemsize
         content = bytearray(size)  # for torch, which warns of arrays that it may not write to
         if pipe.readinto(content) != size:  # type: ignore[attr-defined]
             raise TableError("it is damaged, or expands to more than its size allows")
         arrays.append(np.frombuffer(content, kind).reshape(shape))
     if len(arrays) == 1:
-        return Held(told["names"], arrays[0])
+        return Held(described["names"], arrays[0])
     ends, indices, values = arrays
-    return Held(told["names"], Sparse(ends, indices, values))
+    return Held(described["names"], Sparse(ends, indices, values))
 
 
 def serve(path: str, room: int) -> None:
     """Reads the file and writes its arrays to stdout: the whole work of the process."""
-    os.putenv("POLARS_MAX_THREADS", "1")  # as each thread takes memory, which is limited
+    os.putenv("POLARS_MAX_THREADS", "1")  # because each thread needs memory, which is limited
     import polars
 
     _bound_memory(room)
     try:
         held = _held(polars.read_parquet(path, use_statistics=False))
     except TableError as error:
-        _tell({"refused": str(error)}, [])
+        _send({"refused": str(error)}, [])
     except BaseException as error:  # a panic of polars is no Exception
         said = (str(error) or type(error).__name__).splitlines()[0]
-        _tell({"refused": f"it is not a Parquet file, or is damaged ({said[:200]})"}, [])
+        _send({"refused": f"it is not a Parquet file, or is damaged ({said[:200]})"}, [])
     else:
         features = held.features
         arrays = [*features[:3]] if isinstance(features, Sparse) else [features]
-        _tell({"names": held.names}, arrays)
+        _send({"names": held.names}, arrays)
 
 
-def _tell(what: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
+def _send(what: dict[str, Any], arrays: list[NDArray[Any]]) -> None:
     """Writes a line of JSON, then the arrays."""
     for array in arrays:
         if array.dtype.kind not in "fiu":
-            return _tell({"refused": f"its features are not numbers ({array.dtype})"}, [])
+            return _send({"refused": f"its features are not numbers ({array.dtype})"}, [])
     described = {**what, "arrays": [(array.dtype.str, array.shape) for array in arrays]}
     out = sys.stdout.buffer
     out.write(json.dumps(described).encode() + b"\n")
@@ -138,7 +138,7 @@ def _held(frame: "DataFrame") -> Held:
 
 
 def _flat(column: "Series") -> tuple[NDArray[Any], NDArray[Any]]:
-    """Where the lists in a column end, (n + 1,), and their values, (values,)."""
+    """The ends of the lists in a column, (n + 1,), and their values, (values,)."""
     import polars
 
     kind = column.dtype

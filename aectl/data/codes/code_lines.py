@@ -26,7 +26,7 @@ WHOLE = re.compile(r"[0-9]{1,18}")
 
 
 def unpacked(path: Path, room: int) -> bytes:
-    """Decompresses a file. Raises TableError where it gives more than `room` bytes."""
+    """Decompresses a file. Raises TableError if it gives more than `room` bytes."""
     pieces, left = [], room
     try:
         with gzip.open(path) as file:
@@ -61,7 +61,7 @@ def of_csv(content: bytes) -> Held:
 def in_order(names: Sequence[str]) -> list[str]:
     """The names of the columns f0, f1, ... in this order.
 
-    Raises TableError where one is missing or occurs twice.
+    Raises TableError if one is missing or occurs twice.
     """
     if again := [name for name in names if "_duplicated_" in name]:  # so polars calls them
         raise TableError(f"it has two columns {again[0].partition('_duplicated_')[0]}")
@@ -104,7 +104,7 @@ def joined(indices: Sequence[Sequence[int]], values: Sequence[Sequence[float]]) 
 
 
 def of_json_lines(content: bytes) -> Held:
-    """Reads an object a line: f0 ... fN, or `features`, or `indices` and `values`."""
+    """Reads one object per line: f0 ... fN, or `features`, or `indices` and `values`."""
     rows = [line for line in content.split(b"\n") if line.strip()]
     if not rows:
         raise TableError("it has no rows")

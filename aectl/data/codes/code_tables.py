@@ -17,21 +17,21 @@ from aectl.errors import DataError
 VECTOR = "features"
 
 LEAST_ROOM, ROOM_PER_BYTE = 256 << 20, 50
-"""Bytes that a file of any size may expand to, and bytes that each of its bytes may become."""
+"""Bytes that a file of any size may expand to, and further bytes for each of its bytes."""
 
 FEATURE = re.compile(r"f(0|[1-9][0-9]{0,8})")
 """The name of a column that holds one feature."""
 
 
 class TableError(Exception):
-    """A table that holds no codes; the message says why, without the table's name."""
+    """A table that does not contain codes; the message gives the reason, without its name."""
 
 
 class Sparse(NamedTuple):
     """Values in compressed rows, unchecked: row r has those from ends[r] to ends[r + 1].
 
-    ends: (n + 1,); indices, values: (values,). `units` is how many units a row has, where the
-    table says so.
+    ends: (n + 1,); indices, values: (values,). `units`: the number of units of a row, if the table
+    states it.
     """
 
     ends: NDArray[Any]
@@ -52,7 +52,7 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True)
 class Codes:
-    """The codes of n inputs, and what each is called: its path in the table, else its row.
+    """The codes of n inputs, and the name of each: its path in the table, else its row.
 
     A sparse table stays sparse in memory; `part` gives some rows of either kind.
     """
@@ -81,9 +81,9 @@ class Codes:
 def read_codes(path: Path, stdin: BinaryIO | None, units: int) -> Codes:
     """Reads the codes in a .csv, .csv.gz, .jsonl, .parquet or .npz file; `-` is CSV on stdin.
 
-    They stand in columns f0 ... fN, as vectors in a column `features`, or as the `indices` and
-    `values` of a sparse layout. Raises DataError for any other table, for one that expands beyond
-    `LEAST_ROOM` and `ROOM_PER_BYTE`, and for codes that are not `units` finite numbers a row.
+    Codes are in columns f0 ... fN, vectors in a column `features`, or the `indices` and `values` of
+    the sparse layout. Raises DataError for any other table, for one that expands beyond
+    `LEAST_ROOM` and `ROOM_PER_BYTE`, and for codes that are not `units` finite numbers per row.
     """
     try:
         held = _read(path, stdin)
@@ -119,12 +119,12 @@ def _read(path: Path, stdin: BinaryIO | None) -> Held:
 
 
 def _room(path: Path) -> int:
-    """How many bytes a file may expand to."""
+    """The number of bytes that a file may expand to."""
     return max(LEAST_ROOM, ROOM_PER_BYTE * os.stat(path).st_size)
 
 
 def _checked_names(names: Sequence[str] | None, rows: int) -> Sequence[str]:
-    """A name a row: that in the table, or else the row's number, from 0."""
+    """One name per row: that in the table, else the number of the row, from 0."""
     if names is None:
         return [str(row) for row in range(rows)]
     if len(names) != rows:
@@ -137,7 +137,7 @@ def _checked_names(names: Sequence[str] | None, rows: int) -> Sequence[str]:
 
 
 def _checked(held: "NDArray[Any] | Sparse", units: int) -> "NDArray[np.float32] | Sparse":
-    """The features as float32, once all that a library would trust is known to be true."""
+    """The features as float32, after all values that libraries would trust are checked."""
     if isinstance(held, Sparse):
         return _checked_sparse(held, units)
     if held.ndim != 2:
@@ -187,7 +187,7 @@ def _whole(array: NDArray[Any], name: str) -> NDArray[np.int64]:
 
 
 def _numbers(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Numbers as float32, and which of them it holds as finite ones."""
+    """Numbers as float32, and whether each is finite as float32."""
     if array.dtype.kind not in "fiu":
         raise TableError(f"its features are not numbers ({array.dtype})")
     with np.errstate(over="ignore", invalid="ignore"):

@@ -19,7 +19,7 @@ def rgb(ink: Channels) -> Channels:
 def over_white(colour: Channels, alpha: Channels, associated: bool = False) -> Channels:
     """Colours, (rows, columns, channels), laid over white by their alpha, (rows, columns, 1).
 
-    Associated colours are multiplied by alpha already (Porter & Duff 1984, section 4.1).
+    Associated colours are already multiplied by alpha (Porter & Duff 1984, section 4.1).
     """
     wide, opacity = colour.astype(np.uint32), alpha.astype(np.uint32)
     if associated:

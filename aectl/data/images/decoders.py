@@ -61,8 +61,8 @@ class Found(NamedTuple):
     """An input that was found.
 
     `path`: its name in a table; `file`: the file to read, or `content`: its content, if already
-    read; `reason`: why it cannot be read, if that is already known; `passed_over`: whether it is
-    skipped, not decoded; `searched`: whether it was found by a search without `include`.
+    read; `reason`: why it cannot be read, if that is already known; `skipped`: whether it is not
+    decoded; `searched`: whether it was found by a search without `include`.
     """
 
     path: str
@@ -70,7 +70,7 @@ class Found(NamedTuple):
     file: str = ""
     content: bytes | None = None
     reason: str | None = None
-    passed_over: bool = False
+    skipped: bool = False
     searched: bool = False
 
 
@@ -87,7 +87,7 @@ class Decoded(NamedTuple):
     remarks: Mapping[int, tuple[Remark, ...]]
 
 
-class _Answer(NamedTuple):
+class _Reply(NamedTuple):
     """A worker's reply to a task: unreadable images and remarks, by the indices of the images."""
 
     bad: dict[int, str]
@@ -96,11 +96,11 @@ class _Answer(NamedTuple):
 
 @dataclass
 class _Task:
-    """Some inputs, with a slot of the shared memory; `answer`: the future reply of the worker."""
+    """Some inputs, with a slot of the shared memory; `reply`: the future reply of the worker."""
 
     inputs: list[Found]
     slot: int
-    answer: "Future[_Answer]" = field(default_factory=Future)
+    reply: "Future[_Reply]" = field(default_factory=Future)
 
 
 class Decoders:
@@ -153,9 +153,9 @@ class Decoders:
                 return
             if isinstance(task, BaseException):
                 raise task
-            while not wait([task.answer], PATIENCE).done:
+            while not wait([task.reply], PATIENCE).done:
                 yield None
-            yield Decoded(task.inputs, self._pixels[task.slot], *task.answer.result())
+            yield Decoded(task.inputs, self._pixels[task.slot], *task.reply.result())
             self._free.put(task.slot)
 
     def close(self) -> None:
@@ -173,16 +173,16 @@ class Decoders:
         """The loop of a thread: takes tasks, and lets its worker decode them."""
         while task := self._take():
             try:
-                begun = time.monotonic()
-                answer = self._decode(task, worker)
-                seconds = max(1e-6, time.monotonic() - begun)
-                if not any(found.passed_over for found in task.inputs):
+                started = time.monotonic()
+                reply = self._decode(task, worker)
+                seconds = max(1e-6, time.monotonic() - started)
+                if not any(found.skipped for found in task.inputs):
                     wanted = int(TASK_SECONDS * len(task.inputs) / seconds)
                     self._task_size = max(1, min(self._memory.images, wanted))
                 task.inputs = [found._replace(content=None) for found in task.inputs]
-                task.answer.set_result(answer)
+                task.reply.set_result(reply)
             except BaseException as error:
-                task.answer.set_exception(error)
+                task.reply.set_exception(error)
                 return
 
     def _take(self) -> _Task | None:
@@ -216,18 +216,18 @@ class Decoders:
         for _ in self._processes:
             self._free.put(0)
 
-    def _decode(self, task: _Task, worker: int) -> _Answer:
+    def _decode(self, task: _Task, worker: int) -> _Reply:
         """The inputs of a task that cannot be read, with the reason, and the remarks on others."""
         bad = {
             number: found.reason or ""
             for number, found in enumerate(task.inputs)
-            if found.passed_over or found.reason is not None
+            if found.skipped or found.reason is not None
         }
         deaths: collections.Counter[int] = collections.Counter()
         while True:
             try:
-                answer = self._answer(task, worker, bad)
-                return answer._replace(bad=bad | answer.bad)
+                reply = self._ask(task, worker, bad)
+                return reply._replace(bad=bad | reply.bad)
             except _DiedError as died:
                 number = int(self._current[worker])
                 deaths[number] += 1
@@ -237,31 +237,31 @@ class Decoders:
                     raise DataError(f"the processes that decode images {died} at once") from None
                 bad[number] = f"the process that decoded it {died}"
 
-    def _answer(self, task: _Task, worker: int, pass_over: Collection[int]) -> _Answer:
+    def _ask(self, task: _Task, worker: int, skipped: Collection[int]) -> _Reply:
         """Sends a task to a worker, which is started if it does not run; returns its reply."""
-        if len(pass_over) == len(task.inputs):
-            return _Answer({}, {})
+        if len(skipped) == len(task.inputs):
+            return _Reply({}, {})
         process = self._processes[worker] or self._start(worker)
         assert process.stdin is not None
         assert process.stdout is not None
         described = {
             "slot": task.slot,
             "images": [x.file if x.content is None else len(x.content) for x in task.inputs],
-            "pass_over": [*pass_over],
+            "skipped": [*skipped],
         }
         try:
             pipe = process.stdin.raw  # type: ignore[attr-defined]
             write_all(pipe, json.dumps(described).encode() + b"\n")
             for found in task.inputs:
                 write_all(pipe, found.content or b"")
-            answer = process.stdout.readline()
+            reply = process.stdout.readline()
         except BrokenPipeError:
-            answer = b""
-        if not answer.endswith(b"\n"):
+            reply = b""
+        if not reply.endswith(b"\n"):
             self._processes[worker] = None
             raise _DiedError(_how_it_ended(process.wait()))
-        bad, remarks = json.loads(answer)
-        return _Answer(dict(bad), {n: tuple(map(Remark, said)) for n, said in remarks})
+        bad, remarks = json.loads(reply)
+        return _Reply(dict(bad), {n: tuple(map(Remark, said)) for n, said in remarks})
 
     def _start(self, worker: int) -> "subprocess.Popen[bytes]":
         self._current[worker] = NOTHING

@@ -1,4 +1,4 @@
-"""JPEG files with a depth other than 8 bits a sample, such as the 12 bits of medical images."""
+"""JPEG files with a depth other than 8 bits per sample, such as the 12 bits of medical images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,9 @@ from aectl.errors import ImageError
 
 
 def read(found: Mended, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """The image, not yet turned as EXIF says, in 8 bits of grey or RGB, and the remarks on it.
+    """The image in 8 bits of grey or RGB, before EXIF rotation, and the remarks on it.
 
-    White is the largest number of that depth. Raises ImageError where that is in doubt, or where a
+    White is the largest number of that depth. Raises ImageError if that is in doubt, or if a
     lossless file has larger numbers, which its decoder does not clip.
     """
     levels = Levels("u", found.bits, decoding.value_range)
@@ -24,7 +24,7 @@ def read(found: Mended, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, 
 
 def _values(found: Mended) -> NDArray[np.unsignedinteger]:
     """The values of a file: (height, width, components). Raises ImageError as `read` does."""
-    from imagecodecs import jpeg8_decode  # here, as it would load for every worker
+    from imagecodecs import jpeg8_decode  # here, because at the top every worker would load it
 
     values: NDArray[np.unsignedinteger] = np.atleast_3d(
         jpeg8_decode(with_bits(found.content, found.bits))

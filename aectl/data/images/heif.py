@@ -1,4 +1,4 @@
-"""HEIC and other HEIF files, as phones write them; read where the extra `heif` is installed."""
+"""HEIC and other HEIF files, as phones write them; read if the extra `heif` is installed."""
 
 import importlib.util
 import io
@@ -25,7 +25,7 @@ def is_installed() -> bool:
 
 
 def is_heif(content: bytes) -> bool:
-    """Whether the content of a file is of this kind, whatever its name."""
+    """Whether the content of a file is HEIF."""
     if content[4:8] != b"ftyp":
         return False
     size = min(int.from_bytes(content[:4]), 1024)
@@ -34,9 +34,9 @@ def is_heif(content: bytes) -> bool:
 
 
 def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """The image, turned as it is to be seen, 8 bits a channel, and the remarks on it.
+    """The upright image, 8 bits per channel, and the remarks on it.
 
-    Raises ImageError where the extra is not installed, or the image is too large.
+    Raises ImageError if the extra is not installed, or the image is too large.
     """
     try:
         import pillow_heif

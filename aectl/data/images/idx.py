@@ -1,4 +1,4 @@
-"""IDX, the file format of MNIST and its kin, plain or gzipped."""
+"""IDX, the file format of MNIST and similar datasets, plain or gzipped."""
 
 import gzip
 import math
@@ -12,12 +12,12 @@ from aectl.errors import DataError
 
 
 def present(path: Path) -> bool:
-    """Whether an IDX file is there, plain or with `.gz` after its name."""
+    """Whether an IDX file exists, plain or with the extension `.gz`."""
     return path.is_file() or _packed(path).is_file()
 
 
 def read(path: Path) -> Pixels:
-    """An IDX file of bytes: magic 0 0 8 d, d big-endian sizes, then the values.
+    """Reads an IDX file of bytes: magic 0 0 8 d, d big-endian sizes, then the values.
 
     Raises FileNotFoundError, or DataError for a file that is damaged or of another format.
     """

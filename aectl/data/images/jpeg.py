@@ -1,8 +1,8 @@
 """JPEG files: distinguishes damaged image data from harmless flaws elsewhere in the file.
 
-libjpeg warns of both in the same way, continues, and reports only its first warning. Where it
-warns, the file is rewritten without everything that does not affect the pixels; if it still warns,
-the image data are damaged. The names of the markers are those of ITU-T T.81, table B.1.
+libjpeg warns of both in the same way, continues, and reports only its first warning. If it warns,
+the file is rewritten without everything that does not affect the pixels; if it still warns, the
+image data are damaged. The names of the markers are those of ITU-T T.81, table B.1.
 """
 
 import contextlib
@@ -28,13 +28,13 @@ LOSSY_BITS, LOSSLESS_BITS = (8, 12), range(2, 17)
 """The bits of a sample that libjpeg-turbo decodes; T.81 allows no others (B.2.2)."""
 
 BITS = 4
-"""Where the bits of a sample stand in the header of a frame, marker included."""
+"""Offset of the bits per sample in the header of a frame, including the marker."""
 
 MOST_DECODED = 12
 """Maximum number of times that a file with flaws is decoded to find them."""
 
 MOST_SCANS = 500
-"""Scans of a progressive file, each of which may touch every block of the image."""
+"""Maximum number of scans of a progressive file, each of which may change all blocks."""
 
 PREFETCHED = 8
 """Bytes after the last code that libjpeg may have read ahead, and does not report as stray."""
@@ -57,8 +57,8 @@ WARNED_OF_END = re.compile(r"premature end of data segment|found marker 0xd9 ins
 class Mended(NamedTuple):
     """A file without flaws outside its image data, which may be truncated.
 
-    `bits`: bits a sample. `content` always says 8, whatever they are: Pillow then reads the other
-    headers, and `deep_jpeg` the pixels.
+    `bits`: bits per sample. The header in `content` always says 8, so that Pillow reads the other
+    headers; `deep_jpeg` reads the pixels of other depths.
     """
 
     content: bytes
@@ -88,7 +88,7 @@ def decode(
 ) -> NDArray[Any]:
     """The pixels, (height, width, channels), at the smallest scale n/8 that covers the sides given.
 
-    `colours` is GRAY, RGB or CMYK. Raises ValueError; if `strict`, also where libjpeg warns.
+    `colours`: GRAY, RGB or CMYK. Raises ValueError; if `strict`, also for warnings of libjpeg.
     """
     if not _has_scales(content):
         height = width = 0
@@ -101,8 +101,8 @@ def decode(
 def _has_scales(content: bytes) -> bool:
     """Whether the first frame header is surely that of a lossy file.
 
-    libjpeg decodes a lossless file only at its full size: simplejpeg does not know that, and at a
-    smaller scale would have it write beyond the end of the memory for the pixels.
+    libjpeg decodes a lossless file only at its full size; simplejpeg ignores that, and at a smaller
+    scale libjpeg would write beyond the end of the memory for the pixels.
     """
     at = len(START)
     with contextlib.suppress(IndexError):
@@ -120,8 +120,8 @@ def sampling(layers: list[tuple[int, int, int, int]]) -> tuple[int, int]:
     """The factors by which an image is decoded larger than needed, across and down, for its colour.
 
     `layers` are those of Pillow's header: identifier, horizontal and vertical sampling factor, ...
-    libjpeg scales a component less where it has half the samples both ways, as in 4:2:0; else, as
-    in 4:2:2 and 4:1:1, the colour of a reduced scale has even fewer samples than there are.
+    libjpeg reduces a component less if it has half the samples in both directions, as in 4:2:0;
+    otherwise, as in 4:2:2 and 4:1:1, the colours of a reduced image would lose further samples.
     """
     factors = [[layer[n] for layer in layers] for n in (1, 2)]
     across, down = (max(each) // max(1, min(each)) for each in factors)
@@ -131,7 +131,7 @@ def sampling(layers: list[tuple[int, int, int, int]]) -> tuple[int, int]:
 def mended(content: bytes, decoding: Decoding) -> Mended:
     """The file without the flaws outside its image data.
 
-    Raises ImageError where the data are damaged, or truncated and `decoding` refuses that.
+    Raises ImageError if the data are damaged, or truncated and `decoding` refuses that.
     """
     pieces, ended = _split(content)
     frame = _frame(pieces)
@@ -162,7 +162,7 @@ def mended(content: bytes, decoding: Decoding) -> Mended:
 
 
 def with_bits(content: bytes, bits: int) -> bytes:
-    """The file with `bits` as the bits a sample in its frame headers, whatever they said before."""
+    """The file with `bits` as the bits per sample in its frame headers."""
     pieces, _ = _split(content)
     return _join([_with_bits(piece, bits) for piece in pieces])
 
@@ -205,7 +205,7 @@ def _join(pieces: list[_Piece]) -> bytes:
 
 
 def _frame(pieces: list[_Piece]) -> _Frame:
-    """The header of the first frame. Raises ImageError where there is none, or no scan of it."""
+    """The header of the first frame. Raises ImageError if there is none, or no scan of it."""
     headers = [piece for piece in pieces if piece.marker in FRAMES]
     scans = sum(piece.marker == SOS for piece in pieces)
     if not headers or not scans:
@@ -228,8 +228,8 @@ def _normalised(pieces: list[_Piece], frame: _Frame) -> Iterator[_Piece]:
     """The pieces that affect the pixels or their orientation, with harmless flaws corrected.
 
     In a sequential scan the spectral selection has one possible value, and every version of JFIF
-    means the same colours. The frame header says 8 bits a sample: the codes of all depths are read
-    by the same rules (T.81, F.2.2, G.2 and H.2), and simplejpeg checks only files of 8 bits.
+    means the same colours. The frame header says 8 bits per sample, because codes of all depths are
+    read by the same rules (T.81, F.2.2, G.2 and H.2), and simplejpeg checks only files of 8 bits.
     """
     for piece in pieces:
         content = bytearray(piece.content)
@@ -238,7 +238,7 @@ def _normalised(pieces: list[_Piece], frame: _Frame) -> Iterator[_Piece]:
         elif piece.marker == APP0 and content[4:9] == b"JFIF\0" and len(content) >= 18:
             content[9:11] = 1, 1
         elif piece.marker == APP14 and content[4:9] == b"Adobe" and len(content) >= 16:
-            pass  # libjpeg looks there for what the components are
+            pass  # libjpeg reads the meaning of the components there
         elif piece.marker == COM or (APP0 <= piece.marker <= APP15 and piece.marker != APP1):
             continue
         yield _with_bits(_Piece(piece.marker, bytes(content)), 8)

@@ -17,7 +17,7 @@ DOUBTFUL, DARK = 4095, 16383
 OPTION = "train with --value-range LOW,HIGH, the values of black and of white"
 
 BLOCK = 1 << 18
-"""Values that are converted at a time, as each takes 8 bytes meanwhile."""
+"""Number of values that are converted at a time, because each needs 8 bytes meanwhile."""
 
 TABLE = 1 << 16
 """The number of 16-bit values; for a large image, the shade of each is computed only once."""
@@ -26,7 +26,7 @@ KINDS = {"b": "bits", "u": "unsigned integers", "i": "signed integers", "f": "re
 
 
 class Levels:
-    """Scales the values of one image, a part at a time, to 0 to 255.
+    """Scales the values of one image to 0 to 255, some values at a time.
 
     Unsigned integers of up to 8 bits: white is the largest number of that depth. Others: the range
     that the user `asked` for, where values outside it are clipped; else the range that the file has
@@ -42,7 +42,7 @@ class Levels:
         asked: ValueRange | None = None,
         declared: ValueRange | None = None,
     ) -> None:
-        """`kind`: that of a NumPy type, b, u, i or f. Raises ImageError."""
+        """`kind`: the kind of a NumPy type, b, u, i or f. Raises ImageError."""
         if kind not in KINDS:
             raise ImageError("has pixels that are not real numbers")
         self.identity = kind == "u" and bits == 8
@@ -81,7 +81,7 @@ class Levels:
         return made
 
     def remarks(self) -> tuple[Remark, ...]:
-        """The remarks, once all values were seen.
+        """The remarks, after all values were scaled.
 
         Raises ImageError for 16-bit images without a value above 4,095: such an image may be that
         dark, but more often it has 12 bits and should be 16 times as bright. An image that is

@@ -20,7 +20,7 @@ NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"tRNS", b"eXIf")
 """Chunks that determine what an image shows; the last one its orientation."""
 
 DEPTH, COLOUR_TYPE = 24, 25
-"""Offsets of the bits a sample and of the colour type (PNG specification, section 11.2.1)."""
+"""Offsets of the bits per sample and of the colour type (PNG specification, section 11.2.1)."""
 
 GREY = 0
 
@@ -38,16 +38,16 @@ SOFTWARE = ("Software", "aectl")
 BEHIND_HEADER = 33
 OWN = _chunk(b"tEXt", "\0".join(SOFTWARE).encode())
 OWN_BYTES = BEHIND_HEADER + len(OWN)
-"""Bytes of a file that say whether aectl wrote it."""
+"""Number of bytes of a file that are needed to see whether aectl wrote it."""
 
 
 def is_own(content: bytes) -> bool:
-    """Whether aectl wrote a PNG: its mark is the first chunk behind the header."""
+    """Whether aectl wrote a PNG: its mark is the first chunk after the header."""
     return content.startswith(OWN, BEHIND_HEADER)
 
 
 def mark() -> PngInfo:
-    """The text chunk that marks a PNG, when Pillow writes it, as a file of aectl."""
+    """The text chunk that marks a PNG written by Pillow as a file of aectl."""
     info = PngInfo()
     info.add_text(*SOFTWARE)
     return info
@@ -58,7 +58,7 @@ def sound(content: bytes) -> bytes:
     missing end. Pillow would refuse some of them, and accept some damaged pixels.
 
     PNG specification, section 5.3: each chunk is its length, its type, its data and their CRC-32.
-    Raises ImageError where something is damaged that the image needs.
+    Raises ImageError if a chunk that the image needs is damaged.
     """
     start, kind, view = len(SIGNATURE), b"", memoryview(content)
     while kind != b"IEND":
@@ -71,7 +71,7 @@ def sound(content: bytes) -> bytes:
 
 
 def _mended(content: bytes) -> bytes:
-    """The chunks that are sound, of a file that is not. Raises ImageError as `sound` does."""
+    """The intact chunks of a damaged file. Raises ImageError as `sound` does."""
     start, kind, view = len(SIGNATURE), b"", memoryview(content)
     kept = [view[:start]]
     while kind != b"IEND":
@@ -91,14 +91,14 @@ def _mended(content: bytes) -> bytes:
 
 
 def _is_damaged(chunk: memoryview) -> bool:
-    """Whether a chunk's checksum is not that of its type and data."""
+    """Whether a chunk's checksum does not match its type and data."""
     return zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big")
 
 
 def load(
     content: bytes, image: Image.Image, decoding: Decoding
 ) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """The image of a sound file, whose header is `image`, and the remarks on it.
+    """The image of an intact file, whose header is `image`, and the remarks on it.
 
     16 bits are converted to 8 bits without transparency. Raises ImageError.
     """
@@ -114,7 +114,7 @@ def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
     """An image of 16 bits: Pillow drops the lower 8 of colours, and ignores a transparent grey."""
     from imagecodecs import png_decode
 
-    logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # it warns of what it mends
+    logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # it warns of corrected flaws
     levels = Levels("u", 16, decoding.value_range)
     shown = _shown(np.atleast_3d(png_decode(content)), levels)
     return Image.fromarray(shown), levels.remarks()
@@ -123,7 +123,7 @@ def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
 def _shown(values: NDArray[np.uint16], levels: Levels) -> NDArray[np.uint8]:
     """Values, (height, width, samples), in 8 bits and over white: grey, (height, width), or RGB.
 
-    A function of its own, so that the values are freed before Pillow copies the result.
+    A separate function, so that the values are freed before Pillow copies the result.
     """
     colours = 1 if values.shape[2] < 3 else 3
     opacity = Levels("u", 16, asked=(0, 65535))

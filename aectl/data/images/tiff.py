@@ -1,4 +1,4 @@
-"""TIFF files: the first page as an image of 8 bits, whatever its depth, layout and meaning."""
+"""TIFF files: reads the first page, of any depth, layout and colours, as an image of 8 bits."""
 
 import io
 import logging
@@ -45,10 +45,10 @@ BY_PILLOW = {2: 1, 3: 1, 4: 1, 6: 8, 7: 8}
 
 MOST_PIECES = 1 << 18
 LARGEST_PIECE = 1 << 28
-"""Strips or tiles of an image, and the bytes of one."""
+"""Maximum number of strips or tiles of an image, and maximum bytes of one."""
 
 PAGES_LOOKED_AT = 16
-"""Pages that are searched for the first two which are neither preview nor mask."""
+"""Maximum number of pages that are searched for two that are neither preview nor mask."""
 
 PREVIEW_OR_MASK = 1 | 4
 """Bits of NewSubfileType: a reduced copy of another page, or a mask for one."""
@@ -58,12 +58,12 @@ BLACK_ABOVE = 255
 
 
 def is_tiff(content: bytes) -> bool:
-    """Whether it begins as a TIFF file does."""
+    """Whether the content of a file has the signature of a TIFF."""
     return content.startswith(SIGNATURES)
 
 
 def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    """The first page that is no preview, and the remarks on it.
+    """The first page that is not a preview, and the remarks on it.
 
     The image is loaded, not yet rotated: its orientation is in its EXIF data. Raises ImageError.
     """
@@ -102,7 +102,7 @@ def _read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
 
 @cache
 def _silence() -> None:
-    """Stops the libraries from warning of what they mend; once, as each time takes microseconds."""
+    """Turns off the libraries' warnings of flaws that they correct; cached to save time."""
     for library in ("tifffile", "imagecodecs"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
 
@@ -117,7 +117,7 @@ def _first_page(file: "TiffFile") -> tuple["TiffPage", tuple[Remark, ...]]:
 
 
 def _pages(file: "TiffFile") -> Iterator["TiffPage"]:
-    """The pages, until one is damaged: those before it are sound."""
+    """The pages before the first damaged one."""
     yield file.pages.first
     for number in count(1):
         try:
@@ -132,7 +132,7 @@ def _is_plain(content: bytes) -> bool:
     libtiff decodes these in half the time.
 
     TIFF 6.0, section 2: a directory is the number of its entries, each of them a tag, a type, a
-    count and a value of 4 bytes or where it lies, and the place of the next directory.
+    count and a value of 4 bytes or its offset, and the offset of the next directory.
     """
     if not content.startswith(SIGNATURES[:2]):
         return False
@@ -159,8 +159,8 @@ def _is_plain(content: bytes) -> bool:
 
 
 def _by_pillow(content: bytes, number: int, decoding: Decoding) -> Image.Image:
-    """A page that libtiff decodes; of 8 bits, in the colours that Pillow knows."""
-    from PIL import TiffImagePlugin  # here, as it would load for every worker
+    """Decodes a page of 8 bits by libtiff, in colours that Pillow supports."""
+    from PIL import TiffImagePlugin  # here, because at the top every worker would load it
 
     TiffImagePlugin.READ_LIBTIFF = True  # Pillow itself knows no subsampled colours
     image = Image.open(io.BytesIO(content), formats=["TIFF"])
@@ -191,7 +191,7 @@ def _channels(
     levels: Levels | None,
     opacity: Levels | None,
 ) -> NDArray[Any]:
-    """Colours, then alpha if any: (height, width, channels); unscaled where `levels` is None."""
+    """Colours, then alpha if any: (height, width, channels); unscaled if `levels` is None."""
     colours, alpha = samples.colours, samples.alpha
     kept = page.imagelength, page.imagewidth, colours + (opacity is not None)
     pixels = np.empty(kept, np.uint16 if levels is None else np.uint8)
@@ -217,7 +217,7 @@ class Samples(NamedTuple):
 
 
 def _samples(page: "TiffPage") -> Samples:
-    """Raises ImageError where the file does not say what its channels mean."""
+    """Raises ImageError if the file does not define the meaning of its channels."""
     count, colours = page.samplesperpixel, COLOURS.get(page.photometric)
     if 262 not in page.tags:
         raise ImageError("does not say what its values mean: it has no PhotometricInterpretation")
@@ -294,7 +294,7 @@ def _palette(page: "TiffPage") -> NDArray[np.uint8]:
 
 def _pieces(content: bytes, page: "TiffPage") -> Iterator[tuple[NDArray[Any], int, int, int]]:
     """The values of each strip or tile, (rows, columns, samples), and its first row, column and
-    sample. Raises ImageError where some are missing, or would take too much memory.
+    sample. Raises ImageError if some are missing, or would take too much memory.
     """
     if page.compression not in UNPACKED:
         raise ImageError(f"is compressed in a way that is not read ({_name(page.compression)})")
@@ -328,8 +328,8 @@ def _pieces(content: bytes, page: "TiffPage") -> Iterator[tuple[NDArray[Any], in
 def _segments(page: "TiffPage") -> Iterator[Any]:
     """The strips or tiles of a page as tifffile decodes them: values, place in the image, shape.
 
-    They are decompressed here: tifffile refuses a strip that holds more than its pixels, such as a
-    last one that is padded to the length of the others; libtiff, which most programs use, does not.
+    They are decompressed here, because tifffile refuses a strip with more data than its pixels,
+    such as a padded last strip; libtiff, which most programs use, does not.
     """
     from imagecodecs import bitorder_decode
     from tifffile import TIFF
@@ -371,7 +371,7 @@ def _shown(
     samples: Samples,
     palette: NDArray[np.uint8] | None,
 ) -> NDArray[np.uint8]:
-    """The image in grey, (height, width), or RGB, laid over white where it is transparent."""
+    """The image in grey, (height, width), or RGB, with transparency laid over white."""
     grey = samples.colours == 1 and palette is None
     if samples.alpha is None and page.photometric not in (MIN_IS_WHITE, PALETTE, CMYK):
         return pixels[..., 0] if grey else pixels

@@ -64,10 +64,10 @@ def serve(descriptor: int, worker: int, memory: Memory, decoding: Decoding) -> N
     with unchecked_by_pillow():
         for line in sys.stdin.buffer:
             task = json.loads(line)
-            answer = _decoded(
+            reply = _decoded(
                 task, slots[task["slot"]], current[worker : worker + 1], memory.shape, decoding
             )
-            sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+            sys.stdout.buffer.write(json.dumps(reply).encode() + b"\n")
             sys.stdout.buffer.flush()
 
 
@@ -80,10 +80,10 @@ def _decoded(
 ) -> tuple[list[tuple[int, str]], list[tuple[int, tuple[Remark, ...]]]]:
     """Decodes the images of a task into its slot; writes the index of each to `current`, (1,)."""
     contents = [x if isinstance(x, str) else sys.stdin.buffer.read(x) for x in task["images"]]
-    passed_over = set(task["pass_over"])
+    skipped = set(task["skipped"])
     bad, remarks = [], []
     for number, content in enumerate(contents):
-        if number in passed_over:
+        if number in skipped:
             continue
         current[0] = number
         try:

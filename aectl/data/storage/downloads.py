@@ -1,4 +1,4 @@
-"""Downloading a file that is known beforehand, within bounds of size and time."""
+"""Downloads of known files, with limits on size and time."""
 
 import contextlib
 import hashlib
@@ -17,21 +17,21 @@ from aectl.errors import OutputError
 from aectl.files import replacing
 
 IDLE_SECONDS = 10.0
-"""How long a server may be silent."""
+"""Maximum seconds without data from a server."""
 
 TOTAL_SECONDS, SLOWEST = 60.0, 100_000
-"""A download may take so many seconds, and one more for each so many bytes."""
+"""Time limit of a download: a constant in seconds, and bytes per further second."""
 
 LARGEST_UNKNOWN = 128 << 20
-"""Bytes of a file whose size is not known beforehand."""
+"""Maximum bytes of a file whose size is not known beforehand."""
 
 PIECE = 1 << 16
 
 
 def fetch(origin: Origin, data_dir: Path) -> Path:
-    """The path of a file in `data_dir`, which is downloaded unless the right one is there.
+    """The path of a file in `data_dir`; it is downloaded unless the right file is there.
 
-    Raises DownloadError where no address has the file; nothing is left behind then.
+    Raises DownloadError if no address has the file; no temporary files are left then.
     """
     path = data_dir / origin.place
     if path.is_file() and _is_right(path, origin):
@@ -60,7 +60,7 @@ def _digest(origin: Origin) -> Any:
 
 
 def _download(url: str, origin: Origin, path: Path) -> None:
-    """Raises DownloadError for what is not that file."""
+    """Raises DownloadError if the content is not that of the file."""
     most = LARGEST_UNKNOWN if origin.size is None else origin.size
     found, length = _digest(origin), 0
     with path.open("wb") as file:
@@ -78,7 +78,7 @@ def _download(url: str, origin: Origin, path: Path) -> None:
 
 
 def _pieces(url: str, seconds: float) -> Iterator[bytes]:
-    """The content behind a URL. Raises DownloadError, also after so many seconds."""
+    """Downloads the content of a URL. Raises DownloadError, also after the time limit."""
     deadline, sockets = time.monotonic() + seconds, list[socket.socket]()
     watch = threading.Timer(seconds, _cut, [sockets])
     watch.daemon = True
@@ -99,14 +99,14 @@ def _pieces(url: str, seconds: float) -> Iterator[bytes]:
 
 
 def _cut(sockets: list[socket.socket]) -> None:
-    """Ends what waits for them, however slowly the other side sends."""
+    """Shuts down sockets, which ends all waiting for data."""
     for one in sockets:
         with contextlib.suppress(OSError):
             one.shutdown(socket.SHUT_RDWR)
 
 
 def _opener(sockets: list[socket.socket]) -> urllib.request.OpenerDirector:
-    """Opens URLs, and notes the sockets that it opens."""
+    """Opens URLs, and records the sockets that it opens."""
 
     class Plain(http.client.HTTPConnection):
         def connect(self) -> None:

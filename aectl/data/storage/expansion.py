@@ -11,12 +11,12 @@ from functools import partial
 from typing import BinaryIO, Protocol, Self
 
 LARGEST_MEMBER = 128 << 20
-"""Bytes of a member of an archive; larger ones are not unpacked into memory."""
+"""Maximum bytes of a member of an archive; larger members are not unpacked into memory."""
 
 TOO_LARGE = f"has more than {LARGEST_MEMBER:,} bytes: unpack it, and name the file itself"
 
 ALLOWANCE = 128 << 20
-"""Bytes that any archive may expand to, however small it is: as many as the largest member has."""
+"""Bytes that an archive of any size may expand to, as many as the largest member may have."""
 
 CONTENT_RATIO = 1000
 """Maximum bytes of images for each byte of the archive; Deflate reaches 1,032 with zeros only."""
@@ -25,7 +25,7 @@ OVERHEAD_RATIO = 100
 """Maximum bytes of headers, skipped files and links for each byte of the archive."""
 
 DECODER_MEMORY = 256 << 20
-"""Bytes that a decompressor may need; `xz -9` makes files that need 65 MiB."""
+"""Maximum bytes that a decompressor may need; files of `xz -9` need 65 MiB."""
 
 FEED = 16 << 10
 """Compressed bytes that are read at a time; few, as those after the end of a stream are copied."""
@@ -108,7 +108,7 @@ LZMA_ALONE = tuple(b"\x5d" + (1 << power).to_bytes(4, "little") for power in ran
 """The usual properties, and a dictionary of 64 KiB to 512 MiB."""
 
 ZSTANDARD = (b"\x28\xb5\x2f\xfd", *(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60)))
-"""A frame, or one of those that hold no data but, say, an index (RFC 8878, 3.1)."""
+"""A frame, or a skippable frame, which may contain an index (RFC 8878, 3.1)."""
 
 COMPRESSIONS: dict[tuple[bytes, ...], Start] = {
     (b"\x1f\x8b",): partial(Deflate, 31),
@@ -117,7 +117,7 @@ COMPRESSIONS: dict[tuple[bytes, ...], Start] = {
     LZMA_ALONE: partial(lzma.LZMADecompressor, lzma.FORMAT_ALONE, DECODER_MEMORY),
     ZSTANDARD: zstandard,
 }
-"""Decoders by the bytes with which a compressed stream begins."""
+"""Decoders by the first bytes of a compressed stream."""
 
 FOREIGN = {
     b"\x1f\x9d": "compress (.Z)", b"\x04\x22\x4d\x18": "lz4", b"LZIP\1": "lzip", b"\x89LZO": "lzop",
@@ -144,7 +144,7 @@ class Share:
         return max(0, ALLOWANCE + self.ratio * self.budget.consumed - self.spent)
 
     def spend(self, count: int) -> None:
-        """Counts bytes. Raises ArchiveError where they are too many."""
+        """Counts bytes. Raises ArchiveError if they are too many."""
         too_many = count > self.left
         self.spent += count
         if too_many:
@@ -168,10 +168,10 @@ class Budget:
 
 
 class Expanding(io.RawIOBase):
-    """The decompressed bytes of a file that holds one compressed stream, or several in a row.
+    """The decompressed bytes of a file with one compressed stream, or several in a row.
 
-    `trailing`: whether other data follow it. Raises CutShortError, or the error
-    of the decoder where the file is damaged.
+    `trailing`: whether other data follow. Raises CutShortError, or the error of the decoder if the
+    file is damaged.
     """
 
     def __init__(self, packed: BinaryIO, start: Start, magic: tuple[bytes, ...]) -> None:
@@ -215,10 +215,10 @@ class Expanding(io.RawIOBase):
 
 
 class Stream:
-    """The bytes of an archive from its start, decompressed where it is compressed; a context.
+    """The bytes of an archive from its start, decompressed if necessary; a context manager.
 
     `offset`: the position of the next byte. Methods that read count their bytes in `budget`, and
-    raise CutShortError where the file ends too early, ArchiveError where it is damaged.
+    raise CutShortError if the file ends too early, ArchiveError if it is damaged.
     """
 
     def __init__(self, path: str, budget: Budget) -> None:
@@ -257,7 +257,7 @@ class Stream:
         return data
 
     def seek(self, offset: int) -> None:
-        """Goes to an offset; a compressed file is read from its start again to go back."""
+        """Moves to an offset; to move back, a compressed file is read again from its start."""
         if self._expanding is None:
             if offset > self._size:
                 raise CutShortError

@@ -1,22 +1,21 @@
-"""Where the files of named datasets come from, and what makes sure that they are the right ones.
+"""Origins of the files of named datasets, with sizes and digests that identify the right files.
 
-Sizes and SHA-256 as TensorFlow Datasets (url_checksums) and Keras (CIFAR) record them; for what
-neither has, the MD5 that torchvision records.
+Sizes and SHA-256 are those of TensorFlow Datasets (url_checksums) and Keras (CIFAR); for other
+files, the MD5 is that of torchvision.
 """
 
 from dataclasses import dataclass
 
 
 class DownloadError(RuntimeError):
-    """A file that cannot be had, or is another than it should be."""
+    """A file that cannot be downloaded, or is not the expected file."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A file: its `place` below the data folder, the addresses that are tried in turn, and digests.
+    """A file: its `place` below the data folder, addresses that are tried in turn, and digests.
 
-    `size` is in bytes; None where it is not known. `splits` are those that need it, all where
-    empty.
+    `size`: in bytes; None if unknown. `splits`: those that need the file; all if empty.
     """
 
     place: str
@@ -31,7 +30,7 @@ class Origin:
 
 
 def origins_of(name: str, split: str) -> list[Origin]:
-    """The files that a split of a dataset needs, by the name that torchvision has for it."""
+    """The files that a split of a dataset needs; `name` is torchvision's name of the dataset."""
     return [origin for origin in ORIGINS[name] if split in origin.splits or not origin.splits]
 
 
@@ -199,7 +198,7 @@ ORIGINS: dict[str, list[Origin]] = {
         )
     ],
 }
-"""Every dataset that is downloaded, by torchvision's name.
+"""All datasets that can be downloaded, by torchvision's name.
 
-Plain http serves what has a SHA-256: who changes it is found out.
+Plain http is used only for files with a SHA-256, which reveals changes.
 """

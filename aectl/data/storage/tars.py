@@ -24,13 +24,13 @@ BLOCK = 512
 """Bytes of a block; a tar is a sequence of blocks."""
 
 EMPTY = bytes(BLOCK)
-"""A block of zeros: a tar ends with some."""
+"""A block of zeros; such blocks end a tar."""
 
 LARGEST_HEADER = 1 << 20
-"""Bytes of a long name or of pax records; a path has at most 4,096 on Linux."""
+"""Maximum bytes of a long name or of pax records; a path has at most 4,096 on Linux."""
 
 LONGEST_NAME = 4096
-"""Characters; a member whose name is longer is refused."""
+"""Maximum characters of a member's name; members with longer names are refused."""
 
 TOO_LONG_A_NAME = f"has a name of more than {LONGEST_NAME:,} characters"
 
@@ -59,9 +59,9 @@ Pieces = list[tuple[int, int]]
 
 
 class Member(NamedTuple):
-    """A member as its headers describe it.
+    """A member, as described by its headers.
 
-    `stored`: its bytes in the archive. `size`: those of the file. `offset`: that of its first
+    `stored`: its bytes in the archive. `size`: bytes of the file. `offset`: that of its first
     header. `link`: the path that a link leads to. `pieces`: those of a sparse file, else None.
     """
 
@@ -91,8 +91,8 @@ def in_tar(archive: str, search: Search) -> Iterator[Found]:
 
 
 def members(stream: Stream) -> Iterator[Member]:
-    """Every member after the position of the stream. The caller may read the data of each
-    before it asks for the next one.
+    """All members after the position of the stream. The caller may read the data of each member
+    before it requests the next one.
 
     Blocks of zeros are skipped, so that concatenated tars are read as one. Raises ArchiveError.
     """
@@ -131,7 +131,7 @@ def clean(name: str) -> str:
 
 
 class Targets:
-    """The files that links may lead to, which are those before them in the archive; a context."""
+    """Files that later links in the archive may lead to; a context manager."""
 
     def __init__(self, archive: str, budget: Budget) -> None:
         self._archive, self._budget = archive, budget
@@ -229,7 +229,7 @@ def _is_header(block: bytes) -> bool:
 
 
 class _Header:
-    """A header block. Raises ArchiveError where its checksum is wrong."""
+    """A header block. Raises ArchiveError if its checksum is wrong."""
 
     def __init__(self, block: bytes) -> None:
         if not _is_header(block):
@@ -344,7 +344,7 @@ def _pieces(packed: bytes) -> Pieces:
 
 
 def _number(field: bytes) -> int:
-    """A number of a header: in octal digits, or in base 256 where its first bit is set."""
+    """A number of a header: in octal digits, or in base 256 if its first bit is set."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big") - (1 << (8 * len(field) - 1))
         if field[0] & 0x40:

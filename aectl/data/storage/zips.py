@@ -66,7 +66,7 @@ class MemberError(Exception):
 def in_zip(archive: str, search: Search) -> Iterator[Found]:
     """The wanted files of a zip, by their paths in the archive.
 
-    Raises BadZipFile, or ArchiveError, where the archive cannot be read.
+    Raises BadZipFile, or ArchiveError, if the archive cannot be read.
     """
     with open(archive, "rb") as file, _opened(file) as packed:
         reader = _Reader(file, packed)
@@ -122,13 +122,13 @@ class _Reader:
 
     @cached_property
     def _members(self) -> dict[str, ZipInfo]:
-        """All members, by name: links may lead to them."""
+        """All members by name, to which links may lead."""
         return {name_of(member): member for member in self._table}
 
     def read(self, member: ZipInfo) -> bytes:
         """A member's content; for a link, that of the file that it leads to.
 
-        Raises MemberError, or ArchiveError where all members together expand to too much.
+        Raises MemberError, or ArchiveError if all members together expand to too much.
         """
         if not stat.S_ISLNK(member.external_attr >> 16):
             return self._content(member, LARGEST_MEMBER, self._budget.content)
@@ -194,7 +194,7 @@ def _expanded(method: int, packed: bytes, count: int) -> bytes:
 
 
 def _lzma(packed: bytes) -> lzma.LZMADecompressor:
-    """A decoder with the properties that a member compressed by LZMA begins with (5.8.8)."""
+    """A decoder with the properties at the start of a member compressed by LZMA (5.8.8)."""
     _, _, size, properties, dictionary = struct.unpack("<BBHBI", packed[:9])
     if size != 5:
         raise ValueError("its LZMA properties are not 5 bytes")

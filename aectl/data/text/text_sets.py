@@ -55,11 +55,11 @@ class TextSet:
         In files with headings of the form ` = Title = `, such as those of WikiText, a heading
         starts a document; in other files, each line is a document.
         """
-        begins = []
+        starts = []
         for _, group in itertools.groupby(self.lines, lambda line: line.file):
             headings = [bool(HEADING.fullmatch(line.text)) for line in group]
-            begins += [True, *headings[1:]] if any(headings) else [True] * len(headings)
-        return np.cumsum(begins) - 1
+            starts += [True, *headings[1:]] if any(headings) else [True] * len(headings)
+        return np.cumsum(starts) - 1
 
     @cached_property
     def checksum(self) -> str:
