@@ -308,7 +308,7 @@ def test_another_model_than_before_is_not_mixed_in(aectl, dense, trained, paths,
     done = aectl("encode", other, "-", "--batch-size", 50, "--out", "t.csv", "--resume",
                  stdin="\n".join(paths).encode())  # fmt: skip
     assert done.status == 2
-    assert "begun with model" in done.err
+    assert "started with model" in done.err
 
 
 def test_overwrite_begins_anew(aectl, dense, scans, paths, tmp_path):
