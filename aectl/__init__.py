@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from aectl.verbs.evaluate import evaluate
     from aectl.verbs.load import load
     from aectl.verbs.reconstruct import reconstruct
+    from aectl.verbs.train import train
 
 __version__ = "0.1.0"
 
-__all__ = ["classify", "encode", "evaluate", "load", "reconstruct"]
+__all__ = ["classify", "encode", "evaluate", "load", "reconstruct", "train"]
 
 
 def __getattr__(name: str) -> Any:

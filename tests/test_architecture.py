@@ -27,7 +27,6 @@ NOT = {
     "data": {"models"},
     "objectives": {"data", "files", "progress"},
     "models": {"progress"},
-    "verbs": {"training"},
 }
 """Rooms of levels before it that a room may not import, but for OF_FILES."""
 

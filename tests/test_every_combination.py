@@ -14,7 +14,8 @@ from aectl.config.configuration import OPTIONS, SHORTHAND, read_toml
 from aectl.config.declaration import applies, declared, flag, plain_type
 from aectl.data.storage.folders import ignore
 from aectl.errors import AectlError, ConfigError
-from aectl.training.setup import Reading, new_run, prepare
+from aectl.training.reading import Reading
+from aectl.verbs.train import new_run, prepare
 
 SIDE, IMAGES = 6, 20
 PATHS = ("dataset", "load", "encoder")

@@ -14,7 +14,6 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.console import Console
-from aectl.cli.portrait import metrics_beside, of_evaluation
 from aectl.cli.session import Session, on_stdout, write_each
 from aectl.cli.stdout import for_tables, show
 from aectl.config import run_files
@@ -119,6 +118,7 @@ def evaluate(
 
     from aectl.outputs import page, run_folder, tables
     from aectl.verbs.evaluate import Evaluation
+    from aectl.verbs.report_page import metrics_beside, of_evaluation
 
     tables.check_destination(on_stdout(per_image), common.overwrite)
     session = Session(common, per_image)

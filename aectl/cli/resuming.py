@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aectl.cli.console import Console
 from aectl.config import run_files
@@ -13,8 +13,6 @@ from aectl.config.declaration import flag
 from aectl.errors import ConfigError, DataError, ModelFileError
 
 if TYPE_CHECKING:
-    from aectl.data.images.datasets import ImageSet
-    from aectl.data.text.text_sets import TextSet
     from aectl.training.run import Run
     from aectl.training.state import RunState, Session, TrainingState
 
@@ -52,7 +50,7 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
     return dataclasses.replace(state, session=session)
 
 
-def compare(session: "Session", data: "ImageSet | TextSet", console: Console) -> None:
+def compare(session: "Session", data: Any, console: Console) -> None:
     """Raises DataError if the data are not those of the original training."""
     from aectl.training.run import versions
 

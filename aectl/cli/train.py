@@ -1,39 +1,35 @@
 """`aectl train`: from options and images to a run folder."""
 
 import contextlib
-import dataclasses
 import importlib
 import os
 import shlex
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from aectl.cli import options, recipes, resuming
 from aectl.cli.console import Console, Outcome
-from aectl.cli.single_run import removed_if_empty, train_one
+from aectl.cli.signals import Signals
 from aectl.cli.stdout import show_path
 from aectl.config import run_files
-from aectl.config.configuration import Config, read_toml
+from aectl.config.configuration import read_toml
 from aectl.config.recipes import RECIPES
 from aectl.config.recipes import read as read_recipe
 from aectl.errors import ConfigError
-from aectl.models import model_file
 from aectl.verbs import machine
 
 if TYPE_CHECKING:
-    from aectl.data.images.datasets import ImageSet
+    from aectl.cli.training_view import TrainingView
     from aectl.data.inputs import InputBatch
-    from aectl.data.text.text_sets import TextSet
-    from aectl.training.initialisation import Start
+    from aectl.training.loop import Progress
     from aectl.training.run import Run
-    from aectl.training.setup import Reading
-    from aectl.training.state import Session, TrainingState
+    from aectl.training.state import TrainingState
 
 MUCH_BUSY = 0.5
 
@@ -138,7 +134,9 @@ def train(
     file = read_recipe(recipe) if recipe is not None else read_toml(config) if config else {}
 
     from aectl.outputs import run_folder
-    from aectl.training.setup import Reading
+    from aectl.training.reading import Reading
+    from aectl.verbs.train import folder_of, new_run, planned, session_of, train_all
+    from aectl.verbs.training_run import removed_if_empty, warning_of
 
     run_folder.refuse_filled(out, overwrite)
     reading = Reading(
@@ -146,15 +144,13 @@ def train(
         memory * 2**30 if memory is not None else machine.half_the_memory(),
         partial(_read_along, console), outcome.on_remark, outcome.skipped,
     )  # fmt: skip
-    plan = _planned(begun, given, file, reading, seeds)
+    plan = planned(begun, given, file, reading, seeds)
     outcome.tell_remarks()
     outcome.tell_skipped()
     if begun:
         resuming.compare(begun.session, plan.data, console)
 
     import torch
-
-    from aectl.training.setup import new_run
 
     on = machine.torch_device(on_device, threads)
     torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
@@ -168,12 +164,16 @@ def train(
         continued = resuming.restore(run, begun, given, console)
         folder = _parent(resume, f"seed-{plan.seeds[0]}") if plan.several else resume
     else:
-        folder = _make_folder(out, plan.config, overwrite)
+        folder = folder_of(out, plan.config, overwrite)
     asked = {**({"recipe": recipe} if recipe else file), **given}
-    session = _session(plan, begun, asked, continued, on.type, reading.data_dir)
+    session = session_of(plan, begun, asked, continued, on.type, reading.data_dir)
     goes_on, begun = begun is not None, None  # and with it, what memory its state takes
     with run_folder.locked(folder), removed_if_empty(folder, *([] if out else [folder.parent])):
-        _train_all(plan, run, folder, session, tensorboard, console, goes_on)
+        watch = partial(_watched, console)
+        for trained, path in train_all(plan, run, folder, session, tensorboard, watch, goes_on):
+            if warning := warning_of(trained):
+                console.warning(warning)
+            show_path(path)
     _tell_what_next(folder, plan.several, reading.data_dir, console)
     return outcome.status(len(plan.data))
 
@@ -190,115 +190,39 @@ def _tell_what_next(folder: Path, several: bool, data_dir: Path, console: Consol
     console.notice(f"next: aectl eval {runs}{where}{report}")
 
 
+@contextlib.contextmanager
+def _watched(console: Console, run: "Run") -> "Iterator[_Watcher]":
+    """Shows a training; a signal waits for the end of a step."""
+    from aectl.cli.training_view import TrainingView
+
+    with Signals() as signals, TrainingView(console, run) as view:
+        yield _Watcher(view, signals)
+
+
 @dataclass(frozen=True)
-class Plan:
-    """What is trained on what, and with which seeds; `several` where each has a folder of its own.
+class _Watcher:
+    """The terminal and the signals of a training."""
 
-    `config` is that of the first seed.
-    """
+    view: "TrainingView"
+    signals: Signals
 
-    config: Config
-    data: "ImageSet | TextSet"
-    start: "Start | None"
-    seeds: list[int]
-    several: bool
+    def epoch(self, row: dict[str, Any]) -> None:
+        self.view.epoch(row)
 
+    def progress(self, progress: "Progress") -> None:
+        self.view.progress(progress)
 
-def _planned(
-    begun: "TrainingState | None",
-    given: Mapping[str, object],
-    file: Mapping[str, object],
-    reading: "Reading",
-    seeds: int,
-) -> Plan:
-    """What the options ask for; of a training that has `begun`, what is left of it."""
-    from aectl.training.setup import prepare, prepare_again
+    @property
+    def urgent(self) -> bool:
+        return self.signals.came
 
-    if begun is None:
-        config, data = prepare(given, file, reading)
-        first = config.training.seed
-        return Plan(config, data, _start(config), [*range(first, first + seeds)], seeds > 1)
-    session, of_texts = begun.session, begun.run.vocabulary is not None
-    with contextlib.chdir(session.cwd):
-        config, data = prepare_again(given, session.options, reading, of_texts)
-        start = _start(config) if len(session.seeds) > 1 else None
-    return Plan(config, data, start, session.seeds, session.several)
-
-
-def _session(
-    plan: Plan,
-    begun: "TrainingState | None",
-    asked: dict[str, object],
-    continued: list[str],
-    device: str,
-    data_dir: Path,
-) -> "Session":
-    """What a checkpoint holds of this command, or of the one that had `begun`; options are those of
-    each run.
-    """
-    import torch
-
-    from aectl.training.run import versions
-    from aectl.training.state import Session
-
-    return Session(
-        options={},
-        asked=begun.session.asked if begun else asked,
-        continued=continued,
-        cwd=begun.session.cwd if begun else os.getcwd(),
-        data_dir=str(data_dir.absolute()),
-        data_sha256=plan.data.checksum,
-        device=device,
-        threads=torch.get_num_threads(),
-        versions=versions(),
-        seeds=plan.seeds,
-        several=plan.several,
-    )
-
-
-def _train_all(
-    plan: Plan,
-    run: "Run",
-    folder: Path,
-    session: "Session",
-    tensorboard: bool,
-    console: Console,
-    goes_on: bool,
-) -> None:
-    """Trains the first seed's `run`, and those of the other seeds, and prints where each model is.
-
-    `session` is what a checkpoint holds of the first.
-    """
-    from aectl.training.setup import new_run
-
-    for number, seed in enumerate(plan.seeds):
-        if number:
-            run = new_run(_seeded(plan.config, seed), plan.data, run.device, plan.start)
-            session = dataclasses.replace(session, seeds=plan.seeds[number:], continued=[])
-        session = dataclasses.replace(session, options=run.config.values())
-        target = folder / f"seed-{seed}" if plan.several else folder
-        train_one(run, target, session, console, tensorboard, goes_on and not number)
-        show_path(target / model_file.FILE_NAME)
-
-
-def _start(config: Config) -> "Start":
-    """The models that the options name."""
-    from aectl.training.initialisation import Start
-
-    paths = config.training
-    weights, card = model_file.load(Path(paths.load)) if paths.load else (None, None)
-    encoder = model_file.load(Path(paths.encoder)) if paths.encoder else None
-    of = card or (encoder[1] if encoder else None)
-    return Start(weights, encoder, of.vocabulary if of else None)
+    def saved(self) -> None:
+        self.signals.check()
 
 
 def _parent(folder: Path, name: str) -> Path:
     """The folder in which a run's lies, also where that is but called `.`"""
     return folder.parent if folder.name == name else folder.resolve().parent
-
-
-def _seeded(config: Config, seed: int) -> Config:
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
 
 
 def _read_along(
@@ -307,13 +231,6 @@ def _read_along(
     """The batches of a folder, counted; torch is imported while the workers decode them."""
     threading.Thread(target=importlib.import_module, args=("torch",), daemon=True).start()
     return console.counted(batches, "reading", total=files)
-
-
-def _make_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
-    from aectl.outputs import run_folder
-
-    dataset = Path(config.data.dataset.replace(":", "-")).resolve().name
-    return run_folder.make(out, f"{dataset}-{config.model.model}", overwrite)
 
 
 def _tell_of_other_programs(busy_cores: float, threads: int, console: Console) -> None:

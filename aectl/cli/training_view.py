@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aectl.cli.console import Console
 from aectl.cli.time_left import TimeLeft, clock
-from aectl.config.kinds import TEXT
-from aectl.config.shapes import TextShape
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from aectl.data.images.datasets import ImageSet
     from aectl.data.images.decode import Pixels
     from aectl.training.loop import Progress
     from aectl.training.run import Run
@@ -28,9 +25,6 @@ SILENCE_SECONDS, TICKS = 20.0, 10
 """After so long without a line, a plain one says how far training is; asked for so many times."""
 
 SHOWN = ("loss", "language_model", "quality", "sparsity", "validation_loss")
-MEASURED = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
-OF_COMPETING_UNITS = ("mse", "l0", "dead")
-OF_TEXTS = ("token_accuracy", "perplexity", "bottleneck_perplexity")
 OF = ("train", "validation")
 
 REFRESH_SECONDS = 0.1
@@ -47,16 +41,16 @@ class TrainingView:
     """Shows a run's progress on stderr; to be used in a `with` block."""
 
     def __init__(self, console: Console, run: "Run") -> None:
-        config = run.config
+        from aectl.modalities import modality_named
+
+        config, modality = run.config, modality_named(run.architecture.modality)
         widths = ", ".join(str(width) for width in run.architecture.widths)
         console.notice(
             f"{config.model.model} ({widths}) on {run.trained_inputs:,} {run.noun} of"
-            f" {config.data.dataset} ({_size(run)}),"
+            f" {config.data.dataset} ({modality.size(run.architecture)}),"
             f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )
-        measured = MEASURED.get(config.model.sparsity, OF_COMPETING_UNITS)
-        if run.architecture.modality == TEXT:
-            measured = OF_TEXTS
+        measured = modality.shown_metrics(config.model.sparsity)
         names = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
         self._shown: _LiveTable | _PlainLines = (
             _LiveTable(run, names) if console.interactive else _PlainLines(run, names, console)
@@ -266,14 +260,6 @@ def _called(name: str) -> str:
     return name.replace("mean_activation", "rho_hat")
 
 
-def _size(run: "Run") -> str:
-    """How large an image or a text is."""
-    if isinstance(run.architecture.input, TextShape):
-        length, tokens = run.architecture.input
-        return f"at most {length} of {tokens:,} tokens"
-    return "x".join(str(side) for side in run.architecture.shape)
-
-
 def _sparkline(values: list[float], room: int) -> "Text":
     """The course of positive values on a scale of their logarithm, the last one at its right."""
     from rich.text import Text
@@ -293,17 +279,20 @@ def _can_show_blocks(rich: "RichConsole") -> bool:
 def _previewed(run: "Run", rich: "RichConsole") -> "Pixels | None":
     """The images of which a preview shows the reconstructions; None where the terminal cannot."""
     if (
-        run.architecture.classes
-        or run.architecture.modality == TEXT
-        or not _can_show_blocks(rich)
+        not _can_show_blocks(rich)
         or rich.color_system not in ("truecolor", "256")
         or rich.no_color
         or rich.height < PREVIEW_HEIGHT
     ):
         return None
-    images = cast("ImageSet", run.data)
-    side = min(PREVIEW_SIDE, images.shape[2])
-    return images.spread(min(MOST_PREVIEWED, rich.width // (side + 1))).images
+    from aectl.modalities import modality_named
+
+    modality = modality_named(run.architecture.modality)
+    found = modality.preview(run, MOST_PREVIEWED)
+    if found is None:
+        return None
+    room = rich.width // (min(PREVIEW_SIDE, found.shape[2]) + 1)
+    return cast("Pixels", found if len(found) <= room else modality.preview(run, room))
 
 
 def _half_blocks(originals: "Pixels", reconstructions: "Pixels") -> "Text":

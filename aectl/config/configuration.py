@@ -14,7 +14,7 @@ from aectl.config.kinds import TEXT, encoding
 from aectl.config.sections import DataConfig, LossConfig, ModelConfig, TrainingConfig
 from aectl.config.shapes import Shape
 from aectl.config.sparsity import KL, NONE, RULES
-from aectl.config.spelling import all_spelt
+from aectl.config.spelling import all_spelt, spelt
 from aectl.errors import ConfigError
 from aectl.files import opened
 
@@ -171,6 +171,22 @@ def _declared_options() -> Iterator[tuple[str, "dataclasses.Field[Any]"]]:
 
 OPTIONS = dict(_declared_options())
 """Every option of `aectl train` that belongs to the config, by name."""
+
+
+def command(asked: Mapping[str, Any]) -> str:
+    """`aectl train` with these options, as a shell takes it."""
+    words = ["aectl", "train"]
+    for name, value in asked.items():
+        if isinstance(value, bool):
+            words.append(
+                options.flag(name) if value else options.flag(name).replace("--", "--no-", 1)
+            )
+        else:
+            parts = value if isinstance(value, list | tuple) else [value]
+            patterns = parts and all(isinstance(part, str) for part in parts)
+            for word in parts if patterns else [",".join(map(str, parts))]:
+                words += [options.flag(name), spelt(word)]
+    return shlex.join(words)
 
 
 def read_toml(path: Path) -> dict[str, object]:

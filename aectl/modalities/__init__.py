@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
+from aectl.config.configuration import Config
 from aectl.config.declaration import flag
 from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
 from aectl.config.kinds import IMAGES, TEXT
+from aectl.config.shapes import Shape, TextShape
 from aectl.data.inputs import Naming, Position
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped, of_options
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, DataError
+from aectl.models.architecture import Architecture
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
     from aectl.inference.apply import ToTensor
     from aectl.models.model_file import ModelCard
     from aectl.outputs.formats import Column
+    from aectl.training.initialisation import Start
+    from aectl.training.reading import Reading
+    from aectl.training.run import Run
+    from aectl.training.state import RunState
 
 
 def silent(message: str) -> None:
@@ -141,6 +148,14 @@ def trained_on(
     return word
 
 
+class Found(NamedTuple):
+    """What is known of the data of a training before they are read: the options that they settle,
+    and what `training_set` need not look for again."""
+
+    settled: dict[str, object]
+    splits: Any
+
+
 class Code(NamedTuple):
     """The codes of a batch, as a table has them: vectors, (n, features), or columns."""
 
@@ -171,6 +186,10 @@ class Modality(ABC):
         for name in given:
             if name in refused:
                 raise ConfigError(f"{flag(name)} has no effect with {refused[name]}")
+
+    @abstractmethod
+    def equip(self, network: Any, card: "ModelCard") -> None:
+        """Gives a network what makes its input of a file or a text, for use in Python."""
 
     @abstractmethod
     def stream(self, card: "ModelCard", request: Request) -> Stream:
@@ -219,12 +238,90 @@ class Modality(ABC):
     def columns(self, measured: Any) -> "dict[str, Column]":
         """The metrics of each input of a batch that `measure` gave, as columns of a table."""
 
+    def look(self, asked: Mapping[str, object]) -> Found:
+        """What the data that are asked for settle before they are read. Raises DataError."""
+        return Found({}, None)
+
+    def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
+        """The options of a training on the code of a model that the model settles."""
+        return {}
+
+    @abstractmethod
+    def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
+        """The options of a training that starts from a model's weights that the model settles.
+
+        Raises ConfigError for options that it cannot start with.
+        """
+
+    @abstractmethod
+    def training_set(
+        self, config: Config, reading: "Reading", found: Found, asked: Mapping[str, object]
+    ) -> tuple[Config, Any]:
+        """The training set of a config, and the config resolved for it.
+
+        Raises ConfigError or DataError.
+        """
+
+    @abstractmethod
+    def training_set_again(self, config: Config, reading: "Reading") -> Any:
+        """The training set of a resolved config. Raises ConfigError or DataError."""
+
+    @abstractmethod
+    def input_again(self, data: Any, begun: "RunState", found: Architecture) -> Shape | TextShape:
+        """The shape of the input that the network of a run that had begun must have.
+
+        Raises ModelFileError where the state lacks what it takes to read the data.
+        """
+
+    @abstractmethod
+    def run(
+        self,
+        config: Config,
+        data: Any,
+        device: "torch.device",
+        start: "Start | None" = None,
+        begun: "RunState | None" = None,
+        architecture: Architecture | None = None,
+    ) -> "Run":
+        """A run on a training set; with the architecture of one that had begun, if it had."""
+
+    @abstractmethod
+    def fill(
+        self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None
+    ) -> None:
+        """Writes what a run folder shows of a trained model: pictures or lines, and the report."""
+
+    @abstractmethod
+    def size(self, architecture: Architecture) -> str:
+        """The size of an input, for messages."""
+
+    @abstractmethod
+    def shown_metrics(self, rule: str) -> tuple[str, ...]:
+        """The metrics that are shown while a model with a rule of sparsity is trained."""
+
+    @abstractmethod
+    def remedy(self, config: Config) -> str:
+        """What keeps more units alive, for the warning about dead ones."""
+
+    def preview(self, run: "Run", count: int) -> Any | None:
+        """At most `count` inputs whose reconstructions a terminal can show as small pictures; None
+        where there are none.
+        """
+        return None
+
+
+USUAL_REMEDY = "a lower --lr, or another --code-activation,"
 
 MODALITIES = {IMAGES: "aectl.modalities.images", TEXT: "aectl.modalities.text"}
 """The modules of the modalities, loaded when they are needed."""
 
 
+def modality_named(name: str) -> Modality:
+    """The modality of a name."""
+    found: Modality = importlib.import_module(MODALITIES[name]).MODALITY
+    return found
+
+
 def modality_of(card: "ModelCard") -> Modality:
     """The modality of a model."""
-    found: Modality = importlib.import_module(MODALITIES[card.architecture.modality]).MODALITY
-    return found
+    return modality_named(card.architecture.modality)

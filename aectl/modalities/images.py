@@ -5,15 +5,27 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
 from aectl.config.kinds import IMAGES
-from aectl.data.images.datasets import is_dataset
+from aectl.config.shapes import Shape
+from aectl.data.images.datasets import ImageSet, is_dataset
 from aectl.data.images.patches import is_patches
 from aectl.data.inputs import Batches, InputBatch, Inputs, Position
-from aectl.modalities import Code, Modality, Request, Stream, selection_of, trained_on
+from aectl.modalities import (
+    USUAL_REMEDY,
+    Code,
+    Found,
+    Modality,
+    Request,
+    Stream,
+    selection_of,
+    trained_on,
+)
 from aectl.models import footprint
+from aectl.models.architecture import Architecture
 
 if TYPE_CHECKING:
     import torch
@@ -23,9 +35,18 @@ if TYPE_CHECKING:
     from aectl.inference.metrics import ReconstructionMetrics
     from aectl.models.model_file import ModelCard
     from aectl.outputs.formats import Column
+    from aectl.training.image_run import ImageRun
+    from aectl.training.initialisation import Start
+    from aectl.training.reading import Reading
+    from aectl.training.run import Run
+    from aectl.training.state import RunState
 
 BATCH_VALUES = 1 << 20
 """Pixels, in all channels, that a batch holds unless it would be too small a batch."""
+
+SHOWN = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
+OF_SPARSE_CODES = ("mse", "l0", "dead")
+"""Metrics that are shown in training, by the rule of sparsity, and for all other rules."""
 
 LEAST_BATCH, LARGEST_BATCH = 32, 256
 
@@ -99,6 +120,13 @@ class Images(Modality):
         """None: every option of a verb has an effect."""
         return {}
 
+    def equip(self, network: Any, card: "ModelCard") -> None:
+        """Gives it `image`, which decodes a file."""
+        from aectl.inference.apply import Preprocessing
+
+        network.image = Preprocessing(card.shape, Decoding(card.value_range))
+        network.vocabulary = None
+
     def stream(self, card: "ModelCard", request: Request) -> ImageStream:
         """The images of a request. Raises DataError where they do not exist."""
         return ImageStream(card, request)
@@ -133,6 +161,82 @@ class Images(Modality):
     def shown(self, reconstructed: "Reconstructed") -> "dict[str, Column]":
         """The path of each image: its reconstruction is a picture."""
         return {"path": reconstructed.batch.paths}
+
+    def look(self, asked: Mapping[str, object]) -> Found:
+        """The splits of a folder, and the fraction that is held out where it has some."""
+        from aectl.training import image_setup
+
+        splits = image_setup.splits_of(asked)
+        return Found(image_setup.settled_by_splits(splits, asked), splits)
+
+    def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
+        """The preprocessing of the model."""
+        from aectl.training import image_setup
+
+        return image_setup.settled(card)
+
+    def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
+        """The preprocessing of the model."""
+        return self.settled_by_encoder(card)
+
+    def training_set(
+        self, config: Config, reading: "Reading", found: Found, asked: Mapping[str, object]
+    ) -> "tuple[Config, ImageSet]":
+        """All images, in one shape, and the config resolved for them."""
+        from aectl.training import image_setup
+
+        return image_setup.read(config, reading, found.splits, asked)
+
+    def training_set_again(self, config: Config, reading: "Reading") -> "ImageSet":
+        """All images, in one shape."""
+        from aectl.training import image_setup
+
+        return image_setup.read_again(config, reading)
+
+    def input_again(self, data: "ImageSet", begun: "RunState", found: Architecture) -> Shape:
+        """The shape of the images."""
+        return data.shape
+
+    def run(
+        self,
+        config: Config,
+        data: "ImageSet",
+        device: "torch.device",
+        start: "Start | None" = None,
+        begun: "RunState | None" = None,
+        architecture: Architecture | None = None,
+    ) -> "Run":
+        """A run on images."""
+        from aectl.training.image_run import ImageRun
+
+        return ImageRun(config, data, device, start, architecture)
+
+    def fill(
+        self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None
+    ) -> None:
+        """Writes filters.png, reconstructions.png and report.html."""
+        from aectl.modalities import image_folder
+
+        image_folder.fill(folder, cast("ImageRun", run), card, data_dir, logs)
+
+    def size(self, architecture: Architecture) -> str:
+        """Such as 1x28x28: channels, height, width."""
+        return "x".join(str(side) for side in architecture.shape)
+
+    def shown_metrics(self, rule: str) -> tuple[str, ...]:
+        """Those of the reconstruction or of the classes, and of the code."""
+        return SHOWN.get(rule, OF_SPARSE_CODES)
+
+    def remedy(self, config: Config) -> str:
+        """Centring, if it is off."""
+        return USUAL_REMEDY if config.model.center else "--center"
+
+    def preview(self, run: "Run", count: int) -> Any | None:
+        """Images spread over the training set; None for a classifier."""
+        if run.architecture.classes:
+            return None
+        images = cast("ImageRun", run).data
+        return images.spread(count).images
 
     def metrics(self, card: "ModelCard", network: Any) -> "ReconstructionMetrics":
         """The metrics of reconstructed images."""

@@ -1,32 +1,57 @@
 """Text: the lines of files, folders and stdin, and named datasets; a sample is (length,) tokens."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from aectl.config import run_files
+from aectl.config.configuration import Config
 from aectl.config.kinds import TEXT
+from aectl.config.shapes import TextShape
 from aectl.data.inputs import Position
 from aectl.data.text.text_datasets import is_text_dataset
 from aectl.data.text.text_inputs import ENDINGS, TextBatch, TextInputs, batch_size
-from aectl.modalities import Code, Modality, Request, Stream, selection_of, trained_on
+from aectl.modalities import (
+    USUAL_REMEDY,
+    Code,
+    Found,
+    Modality,
+    Request,
+    Stream,
+    selection_of,
+    trained_on,
+)
 from aectl.models import footprint
+from aectl.models.architecture import Architecture
+from aectl.models.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from aectl.data.text.text_sets import TextSet
     from aectl.inference.apply import ToTensor
     from aectl.inference.apply_text import MeasuredTexts, ReconstructedTexts
     from aectl.inference.metrics import TextMetrics
     from aectl.models.model_file import ModelCard
     from aectl.outputs.formats import Column
+    from aectl.training.initialisation import Start
+    from aectl.training.reading import Reading
+    from aectl.training.run import Run
+    from aectl.training.state import RunState
+    from aectl.training.text_run import TextRun
 
 A_MODEL, A_CODE = "a model of text", "a code that is a text"
 OF_IMAGES = (
     "null", "max_pixels", "truncated", "layer", "separate", "each", "interpolate", "traverse",
     "from_codes", "pca", "probe", "report",
 )  # fmt: skip
+WRITTEN = 40
+"""Lines that a run folder shows with their reconstructions."""
+
 OF_VECTORS = ("normalize", "dtype", "layout")
 
 
@@ -93,6 +118,10 @@ class Text(Modality):
             refused |= dict.fromkeys(OF_VECTORS, A_CODE)
         return refused
 
+    def equip(self, network: Any, card: "ModelCard") -> None:
+        """Gives it its `vocabulary`."""
+        network.vocabulary = card.vocabulary
+
     def stream(self, card: "ModelCard", request: Request) -> TextStream:
         """The text of a request. Raises DataError where it does not exist."""
         return TextStream(card, request)
@@ -135,6 +164,83 @@ class Text(Modality):
         from aectl.outputs.text_rows import to_columns
 
         return to_columns(reconstructed)
+
+    def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
+        """The length and the vocabulary of the model."""
+        from aectl.training import text_setup
+
+        return text_setup.settled(card, asked)
+
+    def training_set(
+        self, config: Config, reading: "Reading", found: Found, asked: Mapping[str, object]
+    ) -> "tuple[Config, TextSet]":
+        """All lines, and the config resolved for them."""
+        from aectl.training import text_setup
+
+        return text_setup.read(config, reading)
+
+    def training_set_again(self, config: Config, reading: "Reading") -> "TextSet":
+        """All lines."""
+        from aectl.training import text_setup
+
+        return text_setup.read_again(config, reading)
+
+    def input_again(self, data: "TextSet", begun: "RunState", found: Architecture) -> TextShape:
+        """The length of before, and the vocabulary of the state."""
+        return TextShape(found.text.length, len(Vocabulary.from_json(begun.vocabulary)))
+
+    def run(
+        self,
+        config: Config,
+        data: "TextSet",
+        device: "torch.device",
+        start: "Start | None" = None,
+        begun: "RunState | None" = None,
+        architecture: Architecture | None = None,
+    ) -> "Run":
+        """A run on text, with the vocabulary of one that had begun, if it had."""
+        from aectl.training.text_run import TextRun
+
+        vocabulary = Vocabulary.from_json(begun.vocabulary) if begun else None
+        return TextRun(config, data, device, start, vocabulary, architecture)
+
+    def fill(
+        self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None
+    ) -> None:
+        """Writes reconstructions.txt; of a classifier, nothing."""
+        from aectl.outputs.run_folder import save_text
+
+        if not run.architecture.classes:
+            lines = "\n".join(self._written(cast("TextRun", run)))
+            save_text(folder / run_files.RECONSTRUCTIONS, lines)
+
+    def _written(self, run: "TextRun") -> "Iterator[str]":
+        """Some of the lines, held out if any are, and their reconstructions."""
+        from aectl.data.text.text_inputs import in_memory
+        from aectl.inference import apply_text
+        from aectl.inference.apply import on_device
+        from aectl.outputs.text_rows import to_columns, to_text
+
+        rows = run.held_out if len(run.held_out) else range(len(run.data))
+        lines = [run.data.lines[row] for row in rows[:: math.ceil(len(rows) / WRITTEN)]]
+        batches = in_memory(lines, run.vocabulary, run.architecture.text.length)
+        network: Any = run.network
+        to_tensor = on_device(network, run.device, apply_text.token_tensor)
+        for result in apply_text.reconstruct(network, batches, to_tensor, run.vocabulary):
+            yield to_text(to_columns(result))
+
+    def size(self, architecture: Architecture) -> str:
+        """The maximum length, and the size of the vocabulary."""
+        length, tokens = architecture.text
+        return f"at most {length} of {tokens:,} tokens"
+
+    def shown_metrics(self, rule: str) -> tuple[str, ...]:
+        """Those of the text that comes back, and of the shorter one."""
+        return ("token_accuracy", "perplexity", "bottleneck_perplexity")
+
+    def remedy(self, config: Config) -> str:
+        """As for images that are centred."""
+        return USUAL_REMEDY
 
     def metrics(self, card: "ModelCard", network: Any) -> "TextMetrics":
         """The metrics of reconstructed text, beside the baselines that the model's card has."""

@@ -21,9 +21,7 @@ from aectl.outputs.journal import BadInput
 from aectl.outputs.unfinished import Part, folder_of
 
 if TYPE_CHECKING:
-    from aectl.data.inputs import InputBatch
     from aectl.data.storage.folders import OnBad
-    from aectl.data.text.text_inputs import TextBatch
 
 BLOCK_VALUES = 1 << 22
 """Number of features that are written at a time, enough for several threads."""
@@ -279,7 +277,7 @@ def _taken(column: Column, rows: NDArray[np.int64]) -> Column:
 
 
 def leading_columns(
-    batch: "InputBatch | TextBatch", labelled: bool, truncated: Collection[int] | None = None
+    batch: Any, labelled: bool, truncated: Collection[int] | None = None
 ) -> dict[str, Column]:
     """The first columns of each table: `path`; `label` if inputs have labels; and, if `truncated`,
     the indices of truncated images, is given, a column that is 1 for those, else 0.

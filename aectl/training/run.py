@@ -18,8 +18,6 @@ from torch.optim import Optimizer
 
 import aectl
 from aectl.config.configuration import Config
-from aectl.data.images.datasets import ImageSet
-from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics
 from aectl.models.architecture import Architecture
@@ -27,7 +25,6 @@ from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import BatchTopK, TopK
 from aectl.models.model_file import ModelCard
 from aectl.models.networks import Classifier, Network
-from aectl.models.vocabulary import Vocabulary
 from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start
 from aectl.training.loop import (
@@ -65,13 +62,14 @@ class Run(ABC):
     from, none without `validation`. Raises ConfigError where config, data and start do not fit
     together. Where the state of a run is to be restored, its `architecture` stands for a start.
 
-    What a run does with images and what with texts is what its kinds differ by.
+    `data` is a training set with `classes`, `labels` if it has some, and a `checksum`; a subclass
+    knows its modality.
     """
 
     noun: str
-    """What it learns from: images, or parts of texts."""
+    """What it learns from, in the plural."""
 
-    data: ImageSet | TextSet
+    data: Any
     network: Network
     architecture: Architecture
     held_out: NDArray[np.int64]
@@ -106,8 +104,8 @@ class Run(ABC):
         """The epochs of each stage."""
 
     @property
-    def _vocabulary(self) -> Vocabulary | None:
-        """That of a run on texts."""
+    def _input_state(self) -> dict[str, Any] | None:
+        """What it takes, beside the architecture, to make the same input of the data again."""
         return None
 
     @property
@@ -240,10 +238,9 @@ class Run(ABC):
                 "the weights are no longer finite: training diverged; a smaller --lr or --clip-grad"
                 " helps"
             )
-        vocabulary = self._vocabulary
         return RunState(
             architecture=self.architecture.to_json(),
-            vocabulary=vocabulary.to_json() if vocabulary else None,
+            vocabulary=self._input_state,
             fresh=self._fresh,
             rows=self.rows,
             seconds=self.seconds,

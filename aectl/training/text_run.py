@@ -85,8 +85,8 @@ class TextRun(Run):
             begin_code(self.network.encoder, config, some.inputs)
 
     @property
-    def _vocabulary(self) -> Vocabulary:
-        return self.vocabulary
+    def _input_state(self) -> dict[str, Any]:
+        return self.vocabulary.to_json()
 
     @property
     def evaluation_batch(self) -> int:

@@ -1,7 +1,7 @@
 """Metrics of a model on inputs: the error report."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
@@ -12,6 +12,7 @@ from aectl.data.layout import layout_of
 from aectl.data.selection import of_options
 from aectl.data.storage.folders import ignore
 from aectl.errors import ConfigError, DataError
+from aectl.modalities.measurement import Measurement
 from aectl.progress import SILENT, Progress
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
@@ -22,53 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aectl.data.inputs import InputBatch, Inputs
-    from aectl.inference.apply import ToTensor
-    from aectl.modalities import Modality
     from aectl.modalities.images import ImageStream
-    from aectl.models.model_file import ModelCard
-
-
-@dataclass
-class Measurement:
-    """Measures a network: pass batches to `results`, then ask for the `metrics`.
-
-    With `skip_unknown`, inputs of classes that a classifier does not know are counted and left out.
-    `network` and `count`, the number of inputs, are those of the last results.
-    """
-
-    card: "ModelCard"
-    modality: "Modality"
-    skip_unknown: bool = False
-    progress: Progress = SILENT
-    count: int = 0
-    network: Any = None
-    collected: Any = None
-
-    def results(self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor") -> Iterator[Any]:
-        """The metrics of each input, by batch.
-
-        Raises DataError where a classifier is given inputs without labels, or with labels that it
-        does not know, and ModelFileError for results that are not finite.
-        """
-        from aectl.inference import apply as inference
-        from aectl.inference.metrics import ClassificationMetrics
-
-        self.network, self.count, classes = network, 0, self.card.classes
-        if classes:
-            self.collected = ClassificationMetrics(len(classes), self.skip_unknown)
-            found: Iterator[Any] = inference.measure_labels(
-                network, batches, to_tensor, self.collected, classes
-            )
-        else:
-            self.collected = self.modality.metrics(self.card, network)
-            found = self.modality.measure(network, batches, to_tensor, self.collected)
-        for result in found:
-            self.count += len(result.batch.paths)
-            yield result
-
-    def metrics(self) -> dict[str, Any]:
-        """The metrics of all inputs, by name. Raises DataError where there were none."""
-        return dict(self.collected.result())
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aectl.config.decoding import Decoding
+from aectl.modalities import modality_of
 from aectl.models import model_file
 
 if TYPE_CHECKING:
@@ -25,13 +25,8 @@ def load(path: "str | os.PathLike[str]") -> "Network":
 
     Raises aectl.errors.ModelFileError for a file that is no model of aectl.
     """
-    from aectl.inference import apply as inference
-
     network, card = model_file.load(Path(path))
     network.requires_grad_(False)
-    if card.vocabulary is None:
-        decoding = Decoding(card.value_range)
-        network.image = inference.Preprocessing(card.shape, decoding)  # type: ignore[assignment]
-    network.vocabulary = card.vocabulary  # type: ignore[assignment]
+    modality_of(card).equip(network, card)
     network.classes = card.classes  # type: ignore[assignment]
     return network

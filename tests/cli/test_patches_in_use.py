@@ -16,7 +16,8 @@ from aectl.config.configuration import read_toml
 from aectl.data.images import patches
 from aectl.objectives.objective import Batch, objective
 from aectl.training.image_run import ImageRun as Run
-from aectl.training.setup import Reading, prepare
+from aectl.training.reading import Reading
+from aectl.verbs.train import prepare
 
 EXERCISE = (
     "--hidden", "25", "--sparse", "--rho", "0.01", "--beta", "3", "--weight-decay", "1e-4",

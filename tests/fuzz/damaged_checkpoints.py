@@ -23,10 +23,11 @@ from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
 from aectl.models import tensor_file
 from aectl.training import checkpoint
+from aectl.training.reading import Reading
 from aectl.training.run import versions
-from aectl.training.setup import Reading, new_run, prepare, prepare_again
 from aectl.training.state import Session, TrainingState
 from aectl.verbs import machine
+from aectl.verbs.train import new_run, prepare, prepare_again
 
 READING = Reading(Path("none"), ignore)
 TEXTS = "".join(f"{who} sees {n}\n" for who in ("he", "she") for n in range(30))
@@ -133,12 +134,12 @@ def go_on(path: Path) -> None:
         checkpoint.path_in(run_folder).write_bytes(path.read_bytes())
         console = Console(quiet=True)
         state = resuming.load(run_folder, {}, others=False)
-        session, of_texts = state.session, state.run.vocabulary is not None
+        session = state.session
         try:
             os.chdir(session.cwd)
         except OSError as error:
             raise DataError(str(error)) from None  # as the command line says it
-        config, data = prepare_again({}, session.options, READING, of_texts)
+        config, data = prepare_again({}, session.options, READING, state.run)
         if config.training.compile:
             return  # half a minute of the C++ compiler, whatever else is in the file
         resuming.compare(session, data, console)

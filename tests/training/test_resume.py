@@ -17,10 +17,11 @@ from aectl.data.text.text_sets import TextSet
 from aectl.errors import DivergedError, ModelFileError
 from aectl.models import tensor_file
 from aectl.training import checkpoint, loop
+from aectl.training.reading import Reading
 from aectl.training.run import Epoch
-from aectl.training.setup import Reading, prepare_again
 from aectl.training.state import LoopState, RunState, Session, TrainingState
 from aectl.training.text_run import TextRun
+from aectl.verbs.train import prepare_again
 
 TIMES = ("seconds", "images_per_second", "parts_per_second")
 KINDS = {
@@ -250,8 +251,10 @@ def test_a_state_that_training_could_not_continue_with_is_refused(kind, damage, 
 
 @pytest.mark.parametrize("name", ["epochs", "hidden"])
 def test_options_of_a_checkpoint_that_are_not_resolved_are_refused(name):
-    options = dict(run_of("dense").config.values())
+    run = run_of("dense")
+    next(keepable(run))
+    options = dict(run.config.values())
     del options[name]
     reading = Reading(Path(), lambda path, reason: None)
     with pytest.raises(ModelFileError, match="leave --epochs or --hidden open"):
-        prepare_again({}, options, reading, of_texts=False)
+        prepare_again({}, options, reading, run.state())

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import aectl as package
 from aectl.cli.app import COMMANDS
@@ -65,6 +67,47 @@ def test_classify_gives_the_classes_that_the_command_writes(aectl, classifier, s
     assert predicted == [[row["prediction"], row["prediction_2"]] for row in rows]
 
 
+def test_train_gives_the_weights_of_the_command_and_prints_nothing(aectl, tmp_path, capfdbinary):
+    options = ["--dataset", "digits", "--epochs", "2", "--hidden", "8", "--sparse"]
+    assert aectl("train", *options, "--out", "a").status == 0
+    threads, rows = torch.get_num_threads(), []
+    trained = package.train(
+        "b", dataset="digits", epochs=2, hidden=[8], sparse=True, on_epoch=rows.append
+    )
+    assert capfdbinary.readouterr() == (b"", b"")
+    assert trained.model == Path("b/model.safetensors")
+    ours, theirs = (load_file(tmp_path / name / "model.safetensors") for name in "ba")
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert trained.metrics == rows
+    assert torch.get_num_threads() == threads
+    assert {path.name for path in Path("a").iterdir()} == {
+        path.name for path in Path("b").iterdir()
+    }
+
+
+def test_train_takes_text_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("lines.txt").write_text("the cat sat\n" * 30)
+    trained = package.train(
+        model="text-autoencoder", dataset="lines.txt", epochs=1, hidden="4,3", vocabulary=300
+    )
+    assert trained.folder.parent == Path("runs")
+    (batch,) = package.encode(trained.model, "lines.txt")
+    assert batch.code.shape == (30, 3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"dataset": "no such folder"}, {"rho": 2}, {"sparse": 1}, {"datset": "digits"}, {"k": 3}],
+)
+def test_train_refuses_wrong_options_and_leaves_nothing(tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ConfigError, DataError)):
+        package.train("run", **options)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [
@@ -82,12 +125,14 @@ def test_wrong_use_is_an_exception_of_the_package(dense, scans, call, error):
 
 
 def test_each_argument_has_the_name_of_an_option_of_its_command():
-    for name in ("encode", "classify", "evaluate", "reconstruct"):
+    for name in ("encode", "classify", "evaluate", "reconstruct", "train"):
         command = COMMANDS["eval" if name == "evaluate" else name]
         options = set(inspect.signature(command).parameters)
         own = set(inspect.signature(getattr(package, name)).parameters) - {"model", "options"}
-        called_back = {"on_bad", "on_remark", "skipped", "notice", "warning", "stdin"}
-        given = own | (InputOptions.__annotations__.keys() - called_back)
+        called_back = {"on_bad", "on_remark", "skipped", "notice", "warning", "stdin", "on_epoch"}
+        own -= called_back
+        of_inputs = InputOptions.__annotations__.keys() - called_back
+        given = own if name == "train" else own | of_inputs
         if name == "reconstruct":  # which shows neither labels nor paths
             given -= {"label_from_folder", "relative_to", "absolute"}
         if name == "evaluate":  # whose inputs are given by --dataset, and labels found by need

@@ -1,29 +1,31 @@
-"""A model's section of a report page: its description, its metrics and its training."""
+"""What a run folder shows of a model of images: pictures, and the page of report.html."""
 
 import contextlib
-import csv
-import io
-import shlex
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aectl.config import run_files
-from aectl.config.declaration import flag
-from aectl.config.spelling import spelt
 from aectl.errors import DataError
-from aectl.files import opened
-from aectl.models import model_file
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
     from aectl.data.images.datasets import ImageSet
     from aectl.inference.inspection import Inspection
+    from aectl.modalities.measurement import Measurement
     from aectl.models.model_file import ModelCard
     from aectl.outputs.page import Portrait
+    from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.image_run import ImageRun
-    from aectl.verbs.evaluate import Evaluation, Measurement
 
+PICTURED, PROJECTED = 40, 1000
+SAMPLED = 10_000
+SAMPLED_BYTES = 1 << 28
 MOST_MEASURED = 10_000
 BATCH = 1000
 
@@ -38,14 +40,32 @@ FACTS = {
 """Facts about the training in a model's card, and their titles on the page."""
 
 
+def fill(
+    folder: Path,
+    run: "ImageRun",
+    card: "ModelCard",
+    data_dir: Path,
+    logs: "TensorBoard | None",
+) -> None:
+    """Writes the pictures and the report of a trained model, and logs them, if that is wanted."""
+    from aectl.outputs import run_folder
+
+    drawn = _draw(folder, run.network, run.data)
+    page = report(run, card, folder.resolve().name, data_dir)
+    run_folder.save_text(folder / run_files.REPORT, page)
+    if logs:
+        logs.pictures(drawn, len(run.rows))
+        _log_codes(run, logs)
+
+
 def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str:
     """The page of a finished run, measured on images that it was not trained on, if any."""
     from aectl.data.inputs import in_memory
     from aectl.inference import apply as inference
     from aectl.inference.inspection import Inspection
     from aectl.modalities import modality_of
+    from aectl.modalities.measurement import Measurement
     from aectl.outputs import page
-    from aectl.verbs.evaluate import Measurement
 
     images, named = _unseen(run, data_dir)
     measurement = Measurement(card, modality_of(card))
@@ -69,18 +89,6 @@ def _unseen(run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":
     if len(run.held_out):
         return run.data.part(run.held_out), f"{word}, held out from training"
     return run.data, f"{word}, on which it was trained"
-
-
-def of_evaluation(
-    evaluation: "Evaluation",
-    inspection: "Inspection",
-    metrics: Sequence[Mapping[str, float]],
-    methods: Sequence[str],
-) -> "Portrait":
-    """A model's section of a page, measured on the inputs of a command."""
-    use = evaluation.use
-    named = " ".join(map(use.stream.called, use.stream.words))
-    return portrait(str(use.path), named, evaluation.measurement, inspection, metrics, methods)
 
 
 def portrait(
@@ -136,28 +144,51 @@ def facts(card: "ModelCard") -> dict[str, str]:
     return {title: text for title, text in lines.items() if text}
 
 
-def command(asked: Mapping[str, Any]) -> str:
-    """`aectl train` with these options, quoted for a shell."""
-    words = ["aectl", "train"]
-    for name, value in asked.items():
-        if isinstance(value, bool):
-            words.append(flag(name) if value else flag(name).replace("--", "--no-", 1))
-        else:
-            parts = value if isinstance(value, list | tuple) else [value]
-            patterns = parts and all(isinstance(part, str) for part in parts)
-            for word in parts if patterns else [",".join(map(str, parts))]:
-                words += [flag(name), spelt(word)]
-    return shlex.join(words)
+def _log_codes(run: "ImageRun", logs: "TensorBoard") -> None:
+    """Puts the codes of some images into the logs; a classifier has none."""
+    from aectl.inference import apply as inference
+    from aectl.models.networks import Classifier
+
+    if isinstance(run.network, Classifier):
+        return
+    shown = run.data.spread(PROJECTED)
+    names = [shown.label(row) or shown.path(row) for row in range(len(shown))]
+    codes = inference.codes_of(run.network, shown.images)
+    logs.codes(codes, shown.images, names, len(run.rows))
 
 
-def metrics_beside(model: Path) -> list[dict[str, float]]:
-    """The rows of the `metrics.csv` in a model's folder; none if it is absent or not readable."""
-    path = model_file.resolve(model).with_name(run_files.METRICS)
-    try:
-        with io.TextIOWrapper(opened(path), encoding="utf-8", newline="") as file:
-            return [
-                {name: float(value) for name, value in row.items() if value}
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, TypeError, AttributeError, csv.Error):
-        return []
+def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
+    """Draws what the units look for and, for an autoencoder, reconstructions; by name."""
+    from aectl.inference import apply as inference
+    from aectl.inference.filters import filters_of
+    from aectl.models.networks import Classifier
+    from aectl.outputs import pictures
+
+    few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
+    sample = images.spread(min(SAMPLED, few_enough)).images
+    filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
+    dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
+    drawn = {"filters": pictures.filter_grid(filters, dead, _told_of(len(filters), dead))}
+    if not isinstance(network, Classifier):
+        shown = images.spread(PICTURED)
+        made = inference.reconstruct_images(network, shown.images)
+        title = f"{len(shown)} of the training images, each above its reconstruction and its mse"
+        errors = pictures.errors(shown.images, made)
+        grid = pictures.reconstruction_grid(shown.images, made, errors, title)
+        drawn["reconstructions"] = grid
+    else:
+        (folder / run_files.PICTURES).unlink(missing_ok=True)  # of an earlier run
+    for name, picture in drawn.items():
+        pictures.save_png(folder / f"{name}.png", picture)
+    return drawn
+
+
+def _told_of(shown: int, dead: "NDArray[np.bool_] | None") -> str:
+    """What the picture of the filters says of itself; `dead` is of all units, (units,)."""
+    if dead is None:
+        return f"what {shown:,} units of the first layer look for"
+    some = (
+        f"the first {shown:,} of {len(dead):,} units" if shown < len(dead) else f"{shown:,} units"
+    )
+    crossed = f"; {dead.sum():,} dead, crossed out" if dead.any() else ""
+    return f"what {some} of the code look for{crossed}"

@@ -1,0 +1,49 @@
+"""How a training set is read."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aectl.config.configuration import Config
+from aectl.config.declaration import flag
+from aectl.config.decoding import OnRemark
+from aectl.data.images.training_folder import Watch, unseen
+from aectl.data.selection import Selection, Skipped, of_options
+from aectl.data.storage.folders import OnBad, ignore
+from aectl.errors import ConfigError
+
+PATTERNS = ("ext", "include", "exclude")
+"""The options that choose among the files of a folder."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a training set is read.
+
+    Files of a folder are decoded by `workers` processes into `memory` (bytes), or beyond that a
+    temporary file; `watch` sees them. Files that cannot be read are passed to `on_bad`, remarks on
+    others to `on_remark`, and searches record what they skip in `skipped`.
+    """
+
+    data_dir: Path
+    on_bad: OnBad
+    workers: int = 1
+    memory: float = math.inf
+    watch: Watch = unseen
+    on_remark: OnRemark = ignore
+    skipped: Skipped = field(default_factory=Skipped)
+
+
+def selection_of(config: Config, usual: tuple[str, ...] = ()) -> Selection:
+    """The files of a folder that a config chooses, with the `usual` extensions if it names none."""
+    return of_options(config.values(), usual)
+
+
+def refuse_patterns(config: Config) -> None:
+    """Raises ConfigError where files are chosen, and the data is no folder."""
+    for name in PATTERNS:
+        if getattr(config.data, name):
+            raise ConfigError(
+                f"{flag(name)} chooses among the files of a folder, which"
+                f" {config.data.dataset} is not"
+            )

@@ -1,0 +1,73 @@
+"""Training sets of text, and the config that is resolved for them."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from aectl.config.configuration import OPTIONS, Config
+from aectl.config.declaration import flag
+from aectl.data.images.datasets import is_dataset
+from aectl.data.inputs import STDIN
+from aectl.data.text import text_sets
+from aectl.data.text.text_datasets import is_text_dataset
+from aectl.data.text.text_inputs import ENDINGS, Account
+from aectl.data.text.text_sets import TextSet
+from aectl.errors import ConfigError
+from aectl.models.model_file import ModelCard, read_card
+from aectl.training.reading import Reading, refuse_patterns, selection_of
+
+log = logging.getLogger(__name__)
+
+OF_IMAGES_ALONE = (
+    "size", "channels", "shift", "labels", "patches", "value_range", "max_pixels", "truncated",
+)  # fmt: skip
+
+
+def settled(card: ModelCard, asked: Mapping[str, object]) -> dict[str, object]:
+    """The length and the vocabulary of a model as options, for a training that starts from it.
+
+    Raises ConfigError for another vocabulary, which its weights do not fit.
+    """
+    size = card.options.get("vocabulary")
+    if asked.get("vocabulary", size) != size:
+        raise ConfigError("--vocabulary cannot go with --load: the model has a vocabulary already")
+    vocabulary = {} if size is None else {"vocabulary": size}
+    return {"length": card.architecture.text.length, **vocabulary}
+
+
+def read(config: Config, reading: Reading) -> tuple[Config, TextSet]:
+    """The training set, and the config resolved for it. Raises ConfigError or DataError."""
+    encoder, width = config.training.encoder, 0
+    if encoder:
+        width = read_card(Path(encoder)).architecture.code_size
+        for name in OF_IMAGES_ALONE:
+            if getattr(config.data, name) != OPTIONS[name].default:
+                raise ConfigError(f"{flag(name)} has no effect on texts, which {encoder} encodes")
+    found = read_again(config, reading)
+    if is_text_dataset(found.name):
+        name = found.name.removesuffix(":train")
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=name))
+    return config.resolved(None, width, found.parts(config.data.length)), found
+
+
+def read_again(config: Config, reading: Reading) -> TextSet:
+    """The training set; empty lines are counted in a message. Raises ConfigError or DataError."""
+    account = Account()
+    word = config.data.dataset
+    if word == STDIN:
+        raise ConfigError("training reads its texts again; write those on stdin to a file")
+    if is_dataset(word):
+        raise ConfigError(
+            "a model of text needs --dataset with text: wikitext-2, or a file or folder;"
+            f" {word} is a dataset of images"
+        )
+    if not Path(word).is_dir():
+        refuse_patterns(config)
+    found = text_sets.load(
+        word, reading.data_dir, reading.on_bad, account, selection_of(config, ENDINGS),
+        reading.skipped,
+    )  # fmt: skip
+    if account.empty:
+        log.info("empty lines of %s, skipped: %s", found.name, f"{account.empty:,}")
+    return found

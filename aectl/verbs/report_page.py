@@ -1,0 +1,43 @@
+"""What the page of `eval --report` shows of a model, and what belongs to it in its run folder."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aectl.config import run_files
+from aectl.files import opened
+from aectl.models import model_file
+
+if TYPE_CHECKING:
+    from aectl.inference.inspection import Inspection
+    from aectl.outputs.page import Portrait
+    from aectl.verbs.evaluate import Evaluation
+
+
+def of_evaluation(
+    evaluation: "Evaluation",
+    inspection: "Inspection",
+    metrics: Sequence[Mapping[str, float]],
+    methods: Sequence[str],
+) -> "Portrait":
+    """What a page shows of a model that has been measured on the inputs of a command."""
+    from aectl.modalities.image_folder import portrait
+
+    use = evaluation.use
+    named = " ".join(map(use.stream.called, use.stream.words))
+    return portrait(str(use.path), named, evaluation.measurement, inspection, metrics, methods)
+
+
+def metrics_beside(model: Path) -> list[dict[str, float]]:
+    """The rows of the `metrics.csv` in a model's folder; none where it is not one of ours."""
+    path = model_file.resolve(model).with_name(run_files.METRICS)
+    try:
+        with io.TextIOWrapper(opened(path), encoding="utf-8", newline="") as file:
+            return [
+                {name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error):
+        return []

@@ -1,0 +1,163 @@
+"""One training from its first step to a filled run folder."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aectl.config import run_files
+from aectl.config.configuration import OPTIONS, command
+from aectl.config.spelling import spelt_out
+from aectl.files import writing
+from aectl.modalities import modality_named, modality_of
+from aectl.models import model_file
+from aectl.outputs import run_folder
+from aectl.verbs.checkpoints import Checkpoints
+
+if TYPE_CHECKING:
+    from aectl.config.configuration import Config
+    from aectl.models.model_file import ModelCard
+    from aectl.outputs.tensorboard import TensorBoard
+    from aectl.training.loop import Progress
+    from aectl.training.run import Run
+    from aectl.training.state import Session
+
+MUCH_DEAD = 0.5
+
+
+class Watcher(Protocol):
+    """Whoever watches a training, and may end it."""
+
+    def epoch(self, row: "dict[str, Any]") -> None:
+        """Takes the metrics of a completed epoch."""
+
+    def progress(self, progress: "Progress") -> None:
+        """Takes the position within an epoch."""
+
+    @property
+    def urgent(self) -> bool:
+        """Whether the training is to be saved at once, as it will be ended."""
+
+    def saved(self) -> None:
+        """Called when the training has been saved; may end it by an exception."""
+
+
+def train_one(
+    run: "Run",
+    folder: Path,
+    session: "Session",
+    watched: "contextlib.AbstractContextManager[Watcher]",
+    tensorboard: bool,
+    goes_on: bool,
+) -> None:
+    """Trains, and fills the run folder; with `tensorboard`, logs for that are among its files."""
+    with writing(folder):
+        folder.mkdir(exist_ok=True)
+        run_folder.remove_half_written(folder)
+        if not goes_on:
+            (folder / run_files.CONFIG).unlink(missing_ok=True)  # of an earlier run
+    checkpoints = Checkpoints(folder, session, goes_on, partial(_save, folder, session))
+    logging = _logs(folder, run, tensorboard)
+    with removed_if_empty(folder), checkpoints.explained(), logging as logs:
+        _train(run, checkpoints, watched, logs)
+        _fill(folder, run, session, logs)
+    checkpoints.finish()
+
+
+def _save(folder: Path, session: "Session", run: "Run") -> None:
+    """Writes the model as it is by now, its options and its metrics."""
+    card = run.card()
+    training = {"command": _command(session, run.config), **card.training}
+    if session.continued:
+        training["continued"] = session.continued
+    card = dataclasses.replace(card, training=training)
+    model_file.save(folder / model_file.FILE_NAME, run.network, card, run.best_weights)
+    run_folder.save_text(folder / run_files.CONFIG, _log(card) + run.config.to_toml())
+    run_folder.save_metrics(folder / run_files.METRICS, run.rows)
+
+
+def _command(session: "Session", config: "Config") -> str:
+    """What trains the very model again, unless training went on with other options."""
+    settled = {"dataset": config.data.dataset, "seed": config.training.seed}
+    unusual = {name: value for name, value in settled.items() if value != OPTIONS[name].default}
+    return command({**session.asked, **unusual})
+
+
+@contextlib.contextmanager
+def _logs(folder: Path, run: "Run", wanted: bool) -> "Iterator[TensorBoard | None]":
+    """The logs for TensorBoard, if they are wanted; a run that is resumed goes on with its own."""
+    if not wanted:
+        yield None
+        return
+    from aectl.outputs.tensorboard import TensorBoard
+
+    logs = TensorBoard(folder / run_files.TENSORBOARD, len(run.rows) + 1)
+    try:
+        yield logs
+    finally:
+        logs.close()
+
+
+def _train(
+    run: "Run",
+    checkpoints: Checkpoints,
+    watched: "contextlib.AbstractContextManager[Watcher]",
+    logs: "TensorBoard | None",
+) -> None:
+    """Trains, and keeps the state; whoever watches can end it after a step."""
+    from aectl.training.run import Epoch
+
+    with watched as watcher:
+        for event in run.epochs():
+            if isinstance(event, Epoch):
+                watcher.epoch(event.row)
+                if logs:
+                    logs.epoch(event.row, run.weights())
+            else:
+                watcher.progress(event)
+            if checkpoints.after(run, event, urgent=watcher.urgent):
+                watcher.saved()
+
+
+@contextlib.contextmanager
+def removed_if_empty(*folders: Path) -> Iterator[None]:
+    """Takes the folders away where the block fails and has left nothing in them."""
+    try:
+        yield
+    except BaseException:
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def warning_of(run: "Run") -> str | None:
+    """A warning where most of the units of a trained code are dead; else None."""
+    row = run.rows[-1]
+    dead = row.get("train_dead", row.get("validation_dead", 0.0))
+    if dead <= MUCH_DEAD:
+        return None
+    remedy = modality_named(run.architecture.modality).remedy(run.config)
+    return (
+        f"{dead:.0%} of the code's units are active for no image; {remedy} keeps more of them alive"
+    )
+
+
+def _fill(folder: Path, run: "Run", session: "Session", logs: "TensorBoard | None") -> None:
+    """Writes everything that a run folder holds, the model first."""
+    from aectl.outputs import curves
+
+    _save(folder, session, run)
+    curves.save_curves(folder / run_files.CURVES, run.rows)
+    card = model_file.read_card(folder)
+    modality_of(card).fill(folder, run, card, Path(session.data_dir), logs)
+
+
+def _log(card: "ModelCard") -> str:
+    """How a run came about, as comments."""
+    said = {k: v for k, v in card.training.items() if k not in ("options", "baselines")}
+    versions = said.pop("versions")
+    said["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return "".join(f"# {spelt_out(f'{name}: {value}')}\n" for name, value in said.items()) + "\n"
