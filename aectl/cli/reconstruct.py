@@ -12,7 +12,7 @@ import typer
 from aectl.cli import options
 from aectl.cli.session import Session, load_autoencoder
 from aectl.cli.stdout import for_tables, show, show_path
-from aectl.config.kinds import WITH_A_CODE
+from aectl.config.kinds import with_a_code
 from aectl.config.spelling import spelt_out
 from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
@@ -129,7 +129,7 @@ def reconstruct(
     _check([interpolate, traverse, from_codes], bool(inputs), separate, each)
     from aectl.verbs.use import read_card
 
-    card = read_card(model, "reconstruct", WITH_A_CODE)
+    card = read_card(model, "reconstruct", with_a_code())
     session = Session(common, out)
     found = session.use(model, card, inputs)
     found.refuse({

@@ -65,10 +65,25 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
-NAMES = tuple(KINDS)
-WITH_A_CODE = tuple(name for name, kind in KINDS.items() if kind.has_code)
-OF_CLASSES = tuple(name for name, kind in KINDS.items() if not kind.has_code)
-BOTTLENECKS = tuple(dict.fromkeys(way for kind in KINDS.values() for way in kind.bottlenecks))
+
+def names() -> tuple[str, ...]:
+    """The names of all kinds."""
+    return tuple(KINDS)
+
+
+def with_a_code() -> tuple[str, ...]:
+    """The kinds that encode and reconstruct."""
+    return tuple(name for name, kind in KINDS.items() if kind.has_code)
+
+
+def of_classes() -> tuple[str, ...]:
+    """The kinds that predict classes."""
+    return tuple(name for name, kind in KINDS.items() if not kind.has_code)
+
+
+def bottlenecks() -> tuple[str, ...]:
+    """What may lie between encoder and decoder, of all kinds for which there is a choice."""
+    return tuple(dict.fromkeys(way for kind in KINDS.values() for way in kind.bottlenecks))
 
 
 def reading(modality: str) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ class DataConfig(Section):
         "Number of labelled images to train a classifier on, drawn at random, equally many of each "
         "class.",
         at_least=1,
-        when=("model", kinds.OF_CLASSES),
+        when=("model", kinds.of_classes()),
         unset="all",
     )
     shift: int = option(
@@ -155,7 +155,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The kind of network, its widths and its activations."""
 
-    model: str = option("autoencoder", "Kind of model to train.", choices=kinds.NAMES)
+    model: str = option("autoencoder", "Kind of model to train.", choices=kinds.names())
     hidden: tuple[int, ...] | None = option(
         None,
         "Widths of the layers from the input to the code, such as 1000,500,250,30; the decoder "
@@ -172,7 +172,7 @@ class ModelConfig(Section):
         "vector",
         "Bottleneck of a text autoencoder: vector (a code), or text (a shorter text, whose tokens "
         "are sampled by the straight-through Gumbel-softmax).",
-        choices=kinds.BOTTLENECKS,
+        choices=kinds.bottlenecks(),
         when=("model", kinds.encoding(TEXT)),
     )
     ratio: float = option(
@@ -201,7 +201,7 @@ class ModelConfig(Section):
         "input), batch-topk (of a batch), wta (of a unit over a batch). Learnt thresholds, with a "
         "penalty weighted by --beta: jumprelu and gated.",
         choices=tuple(RULES),
-        when=("model", kinds.WITH_A_CODE),
+        when=("model", kinds.with_a_code()),
     )
     k: int | None = option(
         None,
@@ -238,7 +238,7 @@ class ModelConfig(Section):
         "relu",
         "Activation of the code.",
         choices=ACTIVATIONS,
-        when=("model", kinds.WITH_A_CODE),
+        when=("model", kinds.with_a_code()),
         instead=(
             *(("sparsity", name, RULES[name].activation) for name in with_trait("activation")),
             *(("model", name, "tanh") for name in kinds.encoding(TEXT)),
@@ -517,7 +517,7 @@ class TrainingConfig(Section):
     encoder: str | None = option(
         None,
         "Trained autoencoder whose code is the input of the classifier, instead of pixels.",
-        when=("model", kinds.OF_CLASSES),
+        when=("model", kinds.of_classes()),
         unset="none",
         is_path=True,
     )

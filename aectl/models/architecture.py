@@ -37,7 +37,7 @@ class Architecture:
     @property
     def modality(self) -> str:
         """The kind of input, one of those of the kind of model."""
-        return TEXT if isinstance(self.input, TextShape) else IMAGES
+        return self.encoder.modality if self.encoder else KINDS[self.kind].modalities[0]
 
     @property
     def shape(self) -> Shape:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from aectl.config.kinds import OF_CLASSES
+from aectl.config.kinds import of_classes
 from aectl.errors import ConfigError
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
@@ -75,7 +75,7 @@ def classify(
     """
     path = Path(model)
     use = Use(
-        path, read_card(path, "classify", OF_CLASSES), request(inputs, options), device, threads
+        path, read_card(path, "classify", of_classes()), request(inputs, options), device, threads
     )
     use.refuse({})
     classes = len(use.card.classes)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
-from aectl.config.kinds import WITH_A_CODE
+from aectl.config.kinds import with_a_code
 from aectl.errors import ConfigError
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
@@ -97,7 +97,7 @@ def encode(
     """
     path = Path(model)
     use = Use(
-        path, read_card(path, "encode", WITH_A_CODE), request(inputs, options), device, threads
+        path, read_card(path, "encode", with_a_code()), request(inputs, options), device, threads
     )
     given = {
         "layer": layer is not None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from aectl.config.kinds import WITH_A_CODE
+from aectl.config.kinds import with_a_code
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def reconstruct(
     ConfigError for options that do not go together, and DataError for inputs that do not exist.
     """
     path = Path(model)
-    card = read_card(path, "reconstruct", WITH_A_CODE)
+    card = read_card(path, "reconstruct", with_a_code())
     use = Use(path, card, request(inputs, options), device, threads)
     use.refuse({})
     return Reconstruction(use, count)

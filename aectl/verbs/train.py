@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aectl.config.configuration import Config, coerced
 from aectl.config.decoding import OnRemark
-from aectl.config.kinds import KINDS, TEXT, WITH_A_CODE
+from aectl.config.kinds import KINDS, TEXT
 from aectl.config.sections import LossConfig
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
@@ -310,7 +310,7 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
     settled: dict[str, object] = {}
     if isinstance(encoder := asked.get("encoder"), str):
         card = model_file.read_card(Path(encoder))
-        if card.architecture.kind not in WITH_A_CODE:
+        if not KINDS[card.architecture.kind].has_code:
             raise ModelFileError(
                 f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
             )

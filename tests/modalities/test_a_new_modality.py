@@ -1,0 +1,63 @@
+"""A modality of one's own, in one file, is trained and used by every command."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+ADDED = HERE / "numbers_in_text.py"
+ROWS = np.random.default_rng(0).integers(0, 2, (40, 1)) * np.array([200, 100, 0, 50, 25, 125])
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with the rows and a model of them."""
+    folder = tmp_path_factory.mktemp("numbers")
+    np.savetxt(folder / "rows.txt", ROWS, "%d")
+    run(folder, "train", "--model", "number-autoencoder", "--dataset", "rows.txt", "--hidden", "2",
+        "--code-activation", "linear",
+        "--epochs", "300", "--out", "model", "-q")  # fmt: skip
+    return folder
+
+
+def run(folder, *arguments):
+    program = "import numbers_in_text; from aectl.cli import program; program()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": f"{HERE}:{HERE.parents[1]}", "HOME": str(folder), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_takes_less_than_150_lines():
+    assert len(ADDED.read_text().splitlines()) < 150
+
+
+def test_it_is_trained_and_encoded(place):
+    rows = list(csv.DictReader(run(place, "encode", "model", "rows.txt").splitlines()))
+    assert [row["path"] for row in rows] == [f"rows.txt:{n}" for n in range(1, 41)]
+    assert list(rows[0]) == ["path", "f0", "f1"]
+    of_ones = {row["f0"] for row, numbers in zip(rows, ROWS, strict=True) if numbers.any()}
+    assert len(of_ones) == 1, "equal rows have equal codes"
+
+
+def test_it_is_measured(place):
+    (report,) = json.loads(run(place, "eval", "model", "--json"))
+    assert (report["dataset"], report["n"]) == ("rows.txt", 40)
+    assert report["mse"] < 0.01 * np.var(ROWS / 255), "two kinds of rows take two units"
+
+
+def test_it_is_reconstructed_as_rows(place):
+    rows = list(csv.DictReader(run(place, "reconstruct", "model", "rows.txt").splitlines()))
+    assert [row["original"] for row in rows] == [" ".join(map(str, row)) for row in ROWS]
+    made = np.array([row["reconstruction"].split() for row in rows], int)
+    np.testing.assert_allclose(made, ROWS, atol=20)
