@@ -1,6 +1,7 @@
 """The directions in which rooms may import each other, held by reading the code, file by file."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,14 @@ WITH_OLD_DOCSTRINGS = (
 """Rooms and files that are being rewritten, some of whose docstrings still begin with "What"."""
 
 MOST_ROOMS = 14
+
+OF_ONE = re.compile(r"text|^data/images/|^training/(image_|token_set)|^inference/metrics")
+"""Modules of one modality, by their paths."""
+
+OF_TEXT = re.compile(
+    r"(vocabulary|tokens?|TEXT|Text[A-Z]\w*|is_text\w*|ThroughText|ThroughVector|IMAGES)$"
+)
+"""Names by which a condition asks for a modality."""
 
 
 def room(path: Path) -> str:
@@ -180,6 +189,34 @@ def test_only_the_command_line_knows_typer_and_rich():
     for path in MODULES:
         names = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))}
         assert room(path) in ("cli", "__main__") or not names & {"typer", "rich"}, path
+
+
+def conditions(tree: ast.AST) -> list[ast.expr]:
+    """What the code decides by."""
+    found: list[ast.expr] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
+            found.append(node.test)
+        elif isinstance(node, ast.comprehension):
+            found += node.ifs
+        elif isinstance(node, ast.Match):
+            found.append(node.subject)
+    return found
+
+
+@each_module
+def test_no_shared_module_decides_by_a_modality(path):
+    """In the rooms above the models, but for the modules of one modality."""
+    inside = path.relative_to(PACKAGE)
+    if room(path) in ("errors", "files", "config", "models", "modalities") or OF_ONE.search(
+        str(inside)
+    ):
+        return
+    for condition in conditions(ast.parse(path.read_text())):
+        nodes = list(ast.walk(condition))
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        assert not {name for name in names if OF_TEXT.match(name)}, ast.unparse(condition)
 
 
 def test_no_module_reads_or_writes_pickles():

@@ -10,7 +10,7 @@ from typing import Any
 
 from aectl.config import declaration as options
 from aectl.config.encodings import conversion, narrow, wide
-from aectl.config.kinds import TEXT, encoding
+from aectl.config.kinds import KINDS, TEXT
 from aectl.config.sections import DataConfig, LossConfig, ModelConfig, TrainingConfig
 from aectl.config.shapes import Shape
 from aectl.config.sparsity import KL, NONE, RULES
@@ -70,7 +70,7 @@ class Config:
             self._check_k_start(self.training.k_start)
         if self.training.optimizer == "lbfgs":
             self._refuse_randomness()
-        if self.loss.aux_k and self.model.model in encoding(TEXT):
+        if self.loss.aux_k and not KINDS[self.model.model].auxiliary:
             raise ConfigError(f"--aux-k cannot go with --model {self.model.model}")
         if self.training.stack:
             self._refuse_unlike_layers()
@@ -105,7 +105,7 @@ class Config:
 
     def _refuse_randomness(self) -> None:
         """Raises ConfigError if the loss is random."""
-        if self.model.model in encoding(TEXT):
+        if not KINDS[self.model.model].full_batch:
             raise ConfigError(f"--optimizer lbfgs cannot go with --model {self.model.model}")
         random = {
             "noise": self.loss.noise != "none",

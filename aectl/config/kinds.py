@@ -19,15 +19,20 @@ the code is narrower, if one is given."""
 class Kind:
     """A kind of model.
 
-    `modalities`: the possible kinds of input. `has_code`: whether it encodes and reconstructs;
-    otherwise it predicts classes. `convolutional`: whether all widths but the last are numbers of
-    channels. `fewest_widths`: the minimum number of hidden layers. `usual_widths`: their default
-    widths; if these depend only on the bottleneck, `bottlenecks` holds them instead.
+    - `modalities`: the possible kinds of input.
+    - `has_code`: whether it encodes and reconstructs; otherwise it predicts classes.
+    - `convolutional`: whether all widths but the last are numbers of channels.
+    - `full_batch`: whether `--optimizer lbfgs` can train it; `auxiliary`: whether `--aux-k` can.
+    - `fewest_widths`: the minimum number of hidden layers.
+    - `usual_widths`: their default widths; if these depend only on the bottleneck, `bottlenecks`
+      holds them instead.
     """
 
     modalities: tuple[str, ...]
     has_code: bool
     convolutional: bool = False
+    full_batch: bool = True
+    auxiliary: bool = True
     fewest_widths: int = 1
     usual_widths: Widths | None = None
     bottlenecks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -61,7 +66,11 @@ KINDS: dict[str, Kind] = {
         usual_widths=lambda width, _: (min(2 * width, WIDEST_CLASSIFIER),) * 2,
     ),
     "text-autoencoder": Kind(
-        (TEXT,), has_code=True, bottlenecks={VECTOR: (256, 256), TEXT: (256,)}
+        (TEXT,),
+        has_code=True,
+        full_batch=False,
+        auxiliary=False,
+        bottlenecks={VECTOR: (256, 256), TEXT: (256,)},
     ),
 }
 

@@ -114,7 +114,7 @@ class Text(Modality):
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
         """Options of images and, where the code is a text, those of vectors."""
         refused = dict.fromkeys(OF_IMAGES, A_MODEL)
-        if card.architecture.config.bottleneck == TEXT:
+        if not card.architecture.code_is_vector:
             refused |= dict.fromkeys(OF_VECTORS, A_CODE)
         return refused
 
@@ -142,7 +142,7 @@ class Text(Modality):
 
     def code(self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]) -> Code:
         """Vectors, (count, features), or the shorter texts in a column `bottleneck`."""
-        if card.architecture.config.bottleneck != TEXT:
+        if card.architecture.code_is_vector:
             return Code(vectors(code)[:count], {})
         from aectl.models.text_autoencoder import shorter_text
 

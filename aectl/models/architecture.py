@@ -52,6 +52,11 @@ class Architecture:
         return self.input
 
     @property
+    def code_is_vector(self) -> bool:
+        """Whether its code is a vector, and not a shorter text."""
+        return self.config.bottleneck != TEXT
+
+    @property
     def kind(self) -> str:
         """The kind of model, as `--model` names it."""
         return self.config.model
@@ -127,7 +132,7 @@ class Architecture:
         """Raises ModelFileError if the code of the encoder cannot be the input of this network."""
         if KINDS[self.kind].has_code or not KINDS[encoder.kind].has_code:
             raise ModelFileError("only a classifier stands on an encoder, and only on one")
-        if encoder.config.bottleneck == TEXT:
+        if not encoder.code_is_vector:
             raise ModelFileError("the code of its encoder is text, not a vector")
         if encoder.input != self.input:
             raise ModelFileError(

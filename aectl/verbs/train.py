@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aectl.config.configuration import Config, coerced
 from aectl.config.decoding import OnRemark
-from aectl.config.kinds import KINDS, TEXT
+from aectl.config.kinds import KINDS
 from aectl.config.sections import LossConfig
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
@@ -314,7 +314,7 @@ def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
             raise ModelFileError(
                 f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
             )
-        if card.architecture.config.bottleneck == TEXT:
+        if not card.architecture.code_is_vector:
             raise ModelFileError(f"--encoder needs a code that is a vector; {encoder} gives texts")
         settled |= {"model": "classifier", "dataset": card.dataset}
         settled |= modality_of(card).settled_by_encoder(card)
