@@ -8,7 +8,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,7 @@ from aectl.cli.help import manual
 from aectl.cli.info import info
 from aectl.cli.recipes import recipes
 from aectl.cli.reconstruct import reconstruct
-from aectl.cli.signals import Terminated, handle
+from aectl.cli.signals import outcome_of, take
 from aectl.cli.train import train
 from aectl.config.declaration import close_options
 from aectl.errors import AectlError
@@ -77,7 +77,7 @@ def _options(
         typer.echo(FIRST_STEPS, nl=False)
 
 
-def main() -> int:
+def run() -> int:
     """Runs `aectl`; returns its exit status."""
     # Threads that spin for a long time while they wait make torch a hundred times slower as soon as
     # another process needs one of the cores. GNU's OpenMP reads this when torch is loaded.
@@ -85,8 +85,11 @@ def main() -> int:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed when the process started
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    take()
     try:
         status = app(standalone_mode=False)
+        if missed := take():  # typer has made a status of it, before the command began
+            return _fail(*outcome_of(missed))
         return status if isinstance(status, int) else 0
     except typer.TyperException as error:
         wrong: Any = error
@@ -100,21 +103,11 @@ def main() -> int:
         logging.getLogger("aectl").handlers.clear()
 
 
-def program() -> NoReturn:
-    """Runs `aectl` and ends the process at once, because torch takes half a second to clean up."""
-    handle()
-    status = main()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(status)
-
-
 def explained(command: Callable[..., int]) -> Callable[..., int]:
     """Wraps a command, so that each exception becomes a message and an exit status."""
 
     @functools.wraps(command)
-    def run(*arguments: Any, **values: Any) -> int:
+    def caught(*arguments: Any, **values: Any) -> int:
         try:
             status = command(*arguments, **values)
             sys.stdout.flush()
@@ -122,9 +115,9 @@ def explained(command: Callable[..., int]) -> Callable[..., int]:
         except BrokenPipeError:
             return _close_pipe(paths_on_stdin="-" in (values.get("inputs") or ()))
         except KeyboardInterrupt as error:
-            ended = isinstance(error, Terminated)
-            said = "\n".join(["terminated" if ended else "interrupted", *_notes(error)])
-            return _fail(said, 143 if ended else 130)
+            take()
+            said, status = outcome_of(error)
+            return _fail("\n".join([said, *_notes(error)]), status)
         except typer.TyperException:
             raise
         except Exception as error:
@@ -132,7 +125,7 @@ def explained(command: Callable[..., int]) -> Callable[..., int]:
                 raise
             return _fail("\n".join([_message(error), *_notes(error)]), 2)
 
-    return run
+    return caught
 
 
 def _notes(error: BaseException) -> list[str]:

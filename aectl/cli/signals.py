@@ -16,6 +16,21 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM."""
 
 
+_raised: list[KeyboardInterrupt] = []
+
+
+def take() -> KeyboardInterrupt | None:
+    """The last exception of a signal since the last call, if any: who catches it takes it."""
+    last = _raised[-1] if _raised else None
+    _raised.clear()
+    return last
+
+
+def outcome_of(error: BaseException | None) -> tuple[str, int]:
+    """The message and the exit status for the exception of a signal."""
+    return ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
+
+
 def handle() -> None:
     """Makes SIGINT and SIGTERM raise KeyboardInterrupt and Terminated, so that no file is left
     incomplete; a signal that is ignored, as under nohup, stays ignored.
@@ -35,7 +50,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         again.daemon = True
         again.start()
     else:
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        raised = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        _raised.append(raised)
+        raise raised
 
 
 def _within_import(frame: FrameType | None) -> bool:

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
 
-from aectl.cli import signals
+from aectl.cli import main, signals
+from aectl.cli.app import app
 
 MODULE = """
 import os, signal, time
@@ -27,6 +29,7 @@ def _handlers():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    signals.take()
 
 
 @pytest.mark.parametrize("within", ["command", "training", "second signal in training"])
@@ -68,3 +71,46 @@ def test_a_signal_that_is_ignored_stays_so():
     signals.handle()
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     os.kill(os.getpid(), signal.SIGINT)
+
+
+OUTCOMES = {"SIGINT": (130, "aectl: interrupted\n"), "SIGTERM": (143, "aectl: terminated\n")}
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_a_signal_before_a_command_has_begun_is_told_as_any_other(capfd, monkeypatch, name):
+    """As while typer reads the arguments: it makes the same status of both signals."""
+
+    @app.command("stopped")
+    def stopped() -> None:
+        os.kill(os.getpid(), getattr(signal, name))
+        time.sleep(5)
+
+    monkeypatch.setattr(sys, "argv", ["aectl", "stopped"])
+    signals.handle()
+    try:
+        status = main()
+    finally:
+        app.registered_commands.pop()
+    assert (status, capfd.readouterr().err) == OUTCOMES[name]
+
+
+SIGNALLED = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "aectl.cli.app":
+            os.kill(os.getpid(), signal.{name})
+sys.meta_path.insert(0, Finder())
+sys.argv = ["aectl", "encode", "none", "-"]
+from aectl.cli import program
+program()
+"""
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_a_signal_while_the_commands_are_imported_is_told_as_any_other(tmp_path, name):
+    code = SIGNALLED.format(name=name)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == OUTCOMES[name]

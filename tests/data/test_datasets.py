@@ -98,7 +98,7 @@ def test_the_splits_of_mnist_are_kept_apart(tmp_path):
 def test_mnist_is_read_without_torch_or_torchvision(tmp_path):
     write_mnist(tmp_path, IMAGES, LABELS, endings=(".gz", ""))
     script = (
-        "import sys; from pathlib import Path; from aectl.data import datasets;"
+        "import sys; from pathlib import Path; from aectl.data.images import datasets;"
         "print(len(datasets.load('mnist', Path(sys.argv[1]))),"
         " 'torch' in sys.modules, 'torchvision' in sys.modules)"
     )
