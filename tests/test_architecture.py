@@ -192,7 +192,7 @@ def test_only_the_command_line_knows_typer_and_rich():
 
 
 def conditions(tree: ast.AST) -> list[ast.expr]:
-    """What the code decides by."""
+    """The conditions by which the code decides."""
     found: list[ast.expr] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):

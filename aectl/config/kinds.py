@@ -91,7 +91,7 @@ def of_classes() -> tuple[str, ...]:
 
 
 def bottlenecks() -> tuple[str, ...]:
-    """What may lie between encoder and decoder, of all kinds for which there is a choice."""
+    """The bottlenecks between encoder and decoder that some kind can have."""
     return tuple(dict.fromkeys(way for kind in KINDS.values() for way in kind.bottlenecks))
 
 
