@@ -60,15 +60,6 @@ TORCH_FREE_FILES = [
 MACHINE = PACKAGE / "verbs" / "machine.py"
 """The one module beside the command line that knows the surroundings."""
 
-WITH_OLD_DOCSTRINGS = (
-    "training",
-    "verbs",
-    "modalities",
-    "cli/train.py",
-    "cli/single_run.py",
-    "cli/training_view.py",
-)
-"""Rooms and files that are being rewritten, some of whose docstrings still begin with "What"."""
 
 MOST_ROOMS = 14
 
@@ -230,9 +221,6 @@ def test_no_module_reads_or_writes_pickles():
 @each_module
 def test_no_docstring_begins_with_what(path):
     """A docstring names the thing, or says what is done to it; comments after names count too."""
-    name = path.relative_to(PACKAGE)
-    if name.parts[0] in WITH_OLD_DOCSTRINGS or str(name) in WITH_OLD_DOCSTRINGS:
-        return
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             assert not str(node.value.value).lstrip().startswith("What"), f"line {node.lineno}"

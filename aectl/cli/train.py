@@ -179,7 +179,7 @@ def train(
 
 
 def _tell_what_next(folder: Path, several: bool, data_dir: Path, console: Console) -> None:
-    """What there is to look at, and the next command to try."""
+    """Names the report and the next command to try."""
     known = {str(machine.data_dir(None)), os.environ.get("AECTL_DATA_DIR")}
     where = "" if str(data_dir) in known else f" --data-dir {shlex.quote(str(data_dir))}"
     runs = f"{shlex.quote(str(folder))}{'/seed-*' if several else ''}"

@@ -149,7 +149,7 @@ def trained_on(
 
 
 class Found(NamedTuple):
-    """What is known of the data of a training before they are read: the options that they settle,
+    """Properties of training data that are known before they are read: the options they determine,
     and what `training_set` need not look for again."""
 
     settled: dict[str, object]
@@ -219,7 +219,7 @@ class Modality(ABC):
 
     @abstractmethod
     def shown(self, reconstructed: Any) -> "dict[str, Column]":
-        """What `reconstruct` gave for a batch, as columns of a table."""
+        """A result of `reconstruct`, as columns of a table."""
 
     @abstractmethod
     def metrics(self, card: "ModelCard", network: Any) -> Any:
@@ -239,7 +239,7 @@ class Modality(ABC):
         """The metrics of each input of a batch that `measure` gave, as columns of a table."""
 
     def look(self, asked: Mapping[str, object]) -> Found:
-        """What the data that are asked for settle before they are read. Raises DataError."""
+        """Properties of the training data, before they are read. Raises DataError."""
         return Found({}, None)
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
@@ -301,7 +301,7 @@ class Modality(ABC):
 
     @abstractmethod
     def remedy(self, config: Config) -> str:
-        """What keeps more units alive, for the warning about dead ones."""
+        """The advice in the warning about dead units."""
 
     def preview(self, run: "Run", count: int) -> Any | None:
         """At most `count` inputs whose reconstructions a terminal can show as small pictures; None

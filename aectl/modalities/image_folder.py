@@ -1,4 +1,4 @@
-"""What a run folder shows of a model of images: pictures, and the page of report.html."""
+"""The pictures and the report page in the run folder of a model of images."""
 
 import contextlib
 import math
@@ -184,7 +184,7 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
 
 
 def _told_of(shown: int, dead: "NDArray[np.bool_] | None") -> str:
-    """What the picture of the filters says of itself; `dead` is of all units, (units,)."""
+    """The caption of the picture of filters; `dead` is of all units, (units,)."""
     if dead is None:
         return f"what {shown:,} units of the first layer look for"
     some = (

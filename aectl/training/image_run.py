@@ -82,12 +82,12 @@ class ImageRun(Run):
         return _figures(self.network, self._held_out if len(self._held_out) else self._sample)
 
     def card(self) -> ModelCard:
-        """What the model file says of this run."""
+        """The description of this run in a model file."""
         return dataclasses.replace(super().card(), value_range=self.config.data.value_range)
 
     @torch.inference_mode()
     def reconstructions(self, images: Pixels) -> Pixels:
-        """What the autoencoder makes of images by now, both (n, channels, height, width), 0 to 255.
+        """Current reconstructions of images, both (n, channels, height, width), 0 to 255.
 
         For use while `epochs()` waits after an epoch.
         """

@@ -21,7 +21,7 @@ PROGRESS_SECONDS = 0.2
 CPU = torch.device("cpu")
 
 PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
-"""What torch calls the precisions of matrix products that users type."""
+"""Names in torch of the precisions of matrix products that users type."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Progress:
 
 
 class TrainingSet(Protocol):
-    """What is trained on, whatever it is made of."""
+    """A training set of any modality."""
 
     def __len__(self) -> int: ...
 

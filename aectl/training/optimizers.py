@@ -44,7 +44,7 @@ def constrain(network: nn.Module, config: TrainingConfig, optimizer: Optimizer) 
 
 
 def state_of(optimizer: Optimizer) -> list[OptimizerState]:
-    """What an optimiser holds of each parameter; of one of several parts, the state of each."""
+    """The state of an optimiser for each parameter; for one of several parts, of each part."""
     return [part.state_dict()["state"] for part in _parts(optimizer)]
 
 
@@ -218,7 +218,7 @@ SLOTS: dict[type[Optimizer], set[str]] = {
     SGD: {"momentum_buffer"},
     _OfMatrices: {"momentum_buffer"},
 }
-"""What each optimiser holds of a parameter once it has stepped."""
+"""The entries of each optimiser's state for a parameter after its first step."""
 
 VECTORS = {"d", "prev_flat_grad", "old_dirs", "old_stps"}
 NUMBERS = {"func_evals", "n_iter", "t", "H_diag", "prev_loss", "ro", "al"}

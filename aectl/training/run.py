@@ -67,7 +67,7 @@ class Run(ABC):
     """
 
     noun: str
-    """What it learns from, in the plural."""
+    """Plural noun for its training inputs."""
 
     data: Any
     network: Network
@@ -92,11 +92,11 @@ class Run(ABC):
 
     @abstractmethod
     def _stages(self) -> "Iterator[Stage]":
-        """What is trained alone before the whole, in this order."""
+        """The stages that are trained alone before the whole network, in this order."""
 
     @abstractmethod
     def _figures(self) -> dict[str, float]:
-        """What is measured after an epoch: of what is held out, or of a sample of the others."""
+        """The metrics after an epoch: of held-out inputs, or of a sample of the others."""
 
     @property
     @abstractmethod
@@ -105,7 +105,7 @@ class Run(ABC):
 
     @property
     def _input_state(self) -> dict[str, Any] | None:
-        """What it takes, beside the architecture, to make the same input of the data again."""
+        """The state, beside the architecture, that makes the same input of the data again."""
         return None
 
     @property
@@ -286,7 +286,7 @@ class Run(ABC):
         return {name: parameter.detach().cpu().numpy() for name, parameter in named}
 
     def card(self) -> ModelCard:
-        """What the model file says of this run."""
+        """The description of this run in a model file."""
         return ModelCard(
             self.architecture,
             self.data.classes if self.architecture.classes else (),
@@ -349,7 +349,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained alone before the whole, `number` from 1; `begin` puts its weights in place.
+    """A part that is trained alone before the whole, `number` from 1; `begin` initialises it.
 
     `objective` makes its objective of what that shall remember from batch to batch.
     """

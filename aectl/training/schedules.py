@@ -1,4 +1,4 @@
-"""What changes in the course of training: the learning rate, and how many units stay active."""
+"""Schedules of training: the learning rate, and the number of units that stay active."""
 
 import itertools
 import math

@@ -10,7 +10,7 @@ from torch import Tensor
 
 Tensors: TypeAlias = dict[str, Tensor]
 OptimizerState: TypeAlias = dict[int, dict[str, Tensor | float | list[Tensor | None] | None]]
-"""What an optimiser holds of each parameter, by the number of the parameter."""
+"""The state of an optimiser for each parameter, by the number of the parameter."""
 
 DEVICES, MOST_THREADS = ("cpu", "cuda", "mps"), 1024
 

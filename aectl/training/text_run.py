@@ -118,7 +118,7 @@ class TextRun(Run):
         return metrics.result()
 
     def card(self) -> ModelCard:
-        """What the model file says of this run."""
+        """The description of this run in a model file."""
         card = super().card()
         told: dict[str, Any] = {"texts": len(self.data) - len(self.held_out)}
         if not self.architecture.classes:

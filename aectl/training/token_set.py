@@ -71,7 +71,7 @@ class TokenSet:
         return dataclasses.replace(self, rows=self.rows[order])
 
     def most_frequent(self) -> dict[str, list[int]]:
-        """What guesses without a model would write, (length,) each, by the names of BASELINES: the
+        """The predictions without a model, (length,) each, by the names of BASELINES: the
         most frequent token everywhere, and at each place the one that is most frequent there.
         """
         tokens = self._batch(self.rows[:, 0], self.rows[:, 1] * self.length).inputs.cpu()

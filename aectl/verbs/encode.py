@@ -25,7 +25,7 @@ class EncodedBatch(NamedTuple):
 
     @property
     def paths(self) -> list[str]:
-        """What each input is called."""
+        """The path of each input."""
         return self.batch.paths  # type: ignore[no-any-return]
 
     @property

@@ -42,7 +42,7 @@ class Evaluation:
         self.measurement = Measurement(use.card, use.modality, self.skip_unknown, self.progress)
 
     def report(self, known: "dict[tuple[object, ...], float] | None" = None) -> dict[str, Any]:
-        """What has been measured, as an object of `eval --json`.
+        """The metrics as an object of `eval --json`.
 
         Errors of PCA are taken from `known`, and added to it.
         """
@@ -88,7 +88,7 @@ class Evaluation:
         return inference.probe_error(train, test, self.progress)
 
     def fitted_on(self) -> str:
-        """What PCA and the probe are fitted on, as an INPUT."""
+        """The training set of PCA and the probe, as an INPUT."""
         trained = self._trained_on()
         return " ".join(map(trained.called, trained.words))
 
@@ -96,7 +96,7 @@ class Evaluation:
         return cast("ImageStream", self.use.stream).inputs
 
     def _trained_on(self) -> "Inputs":
-        """What the model was trained on, found as the inputs are."""
+        """The training set of the model, found as the inputs are."""
         card, inputs = self.use.card, self._inputs()
         word = card.dataset
         if datasets.is_dataset(word):

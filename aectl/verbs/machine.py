@@ -1,4 +1,4 @@
-"""What the machine has: cores, memory, devices, and how busy others keep it."""
+"""The machine: its cores, memory and devices, and the load of other programs."""
 
 import contextlib
 import os

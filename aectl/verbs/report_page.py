@@ -1,4 +1,4 @@
-"""What the page of `eval --report` shows of a model, and what belongs to it in its run folder."""
+"""A model's section of the page of `eval --report`, and its metrics in the run folder."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ def of_evaluation(
     metrics: Sequence[Mapping[str, float]],
     methods: Sequence[str],
 ) -> "Portrait":
-    """What a page shows of a model that has been measured on the inputs of a command."""
+    """The section of a model that has been measured on the inputs of a command."""
     from aectl.modalities.image_folder import portrait
 
     use = evaluation.use

@@ -187,7 +187,7 @@ def start_of(config: Config) -> "Start":
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained on what, and with which seeds; `several` where each has a folder of its own.
+    """A config, its training set and seeds; `several` if each seed has a folder of its own.
 
     `config` is that of the first seed.
     """
@@ -206,7 +206,7 @@ def planned(
     reading: Reading,
     seeds: int,
 ) -> Plan:
-    """What the options ask for; of a training that has `begun`, what is left of it."""
+    """The plan of the options; of a training that has `begun`, the rest of it."""
     if begun is None:
         config, data = prepare(given, file, reading)
         first = config.training.seed
@@ -226,7 +226,7 @@ def session_of(
     device: str,
     data_dir: Path,
 ) -> "Session":
-    """What a checkpoint holds of this command, or of the one that had `begun`; options are those of
+    """The record of this command in a checkpoint, or of the one that had `begun`; options are set for
     each run.
     """
     import torch
@@ -299,7 +299,7 @@ def _architecture(begun: "RunState") -> Architecture:
 
 
 def _modality(config: Config) -> Modality:
-    """What a model of a config is to learn from: that of its encoder, or of its kind."""
+    """The modality of a model of a config: that of its encoder, or of its kind."""
     if config.training.encoder:
         return modality_of(model_file.read_card(Path(config.training.encoder)))
     return modality_named(KINDS[config.model.model].modalities[0])

@@ -79,7 +79,7 @@ def _save(folder: Path, session: "Session", run: "Run") -> None:
 
 
 def _command(session: "Session", config: "Config") -> str:
-    """What trains the very model again, unless training went on with other options."""
+    """The command that trains the same model, unless training continued with other options."""
     settled = {"dataset": config.data.dataset, "seed": config.training.seed}
     unusual = {name: value for name, value in settled.items() if value != OPTIONS[name].default}
     return command({**session.asked, **unusual})

@@ -162,7 +162,7 @@ class Use:
         self.modality.refuse(asked, self.card)
 
     def key(self) -> dict[str, object]:
-        """What decides the rows of a table on the side of the inputs."""
+        """The properties of the inputs on which the rows of a table depend."""
         return {"labelled": self.stream.labelled, "batch_size": self.stream.batch_size}
 
     def leading_columns(self, batch: Any) -> "dict[str, Column]":
