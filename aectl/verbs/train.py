@@ -226,8 +226,8 @@ def session_of(
     device: str,
     data_dir: Path,
 ) -> "Session":
-    """The record of this command in a checkpoint, or of the one that had `begun`; options are set for
-    each run.
+    """The record in a checkpoint of this command, or of the one that had `begun`; options are set
+    for each run.
     """
     import torch
 
