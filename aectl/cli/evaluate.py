@@ -283,7 +283,7 @@ def _check(
     if per_image and on_stdout(per_image) is None and any(as_json_or_csv):
         raise ConfigError("--per-image -, --json and --csv all use stdout; give --per-image a file")
     if sort and not per_image:
-        raise ConfigError("--sort orders the table of --per-image; name one")
+        raise ConfigError("--sort needs --per-image FILE, the table that it sorts")
     if per_image and len(models) > 1:
         raise ConfigError("--per-image measures one model; several are given")
     if dataset and "-" in dataset and (twice or len(models) > 1):
@@ -299,7 +299,7 @@ def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
             raise ConfigError("--map needs --report FILE, the page that it draws in")
         return
     if path.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"{path}: the page is a .html file")
+        raise OutputError(f"{path}: the report must be a .html file")
     refuse_existing(path, overwrite)
 
 

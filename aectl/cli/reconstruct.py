@@ -145,7 +145,7 @@ def reconstruct(
         out = DEFAULT_OUT
     for path in _pictures(out, separate):
         if path.suffix.lower() != ".png":
-            raise OutputError(f"{path}: the picture is a .png file")
+            raise OutputError(f"{path}: the picture must be a .png file")
         refuse_existing(path, common.overwrite)
     use = _Use(session, model, card, each)
     if interpolate is not None:

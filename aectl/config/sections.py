@@ -294,7 +294,9 @@ class ModelConfig(Section):
         if self.sparsity == "gated" and self._kind.bottlenecks:
             raise ConfigError(f"--sparsity gated cannot go with --model {self.model}")
         if self.sparsity != NONE and self.bottleneck == TEXT:
-            raise ConfigError("--sparsity is of a vector; --bottleneck text has --lambda-s")
+            raise ConfigError(
+                "--sparsity needs --bottleneck vector; --bottleneck text has --lambda-s"
+            )
         self._check_width_count()
 
     @property

@@ -69,7 +69,7 @@ def stratified(
     few = [classes[k] for k in np.flatnonzero((sizes > 0) & (shares == 0)).tolist()]
     if few:
         log.info(
-            "classes with too few images for --validation; none of theirs are held out: %s",
+            "classes with too few images for --validation; no images of these are held out: %s",
             ", ".join(few[:MOST_NAMED]) + (", ..." if len(few) > MOST_NAMED else ""),
         )
     return np.setdiff1d(order, held), np.sort(held)

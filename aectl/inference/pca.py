@@ -36,8 +36,8 @@ class PCA:
         side = min(self._images, x.shape[1])
         if side > LARGEST_SIDE:
             raise DataError(
-                f"--pca takes at most {LARGEST_SIDE:,} images of more than so many pixels; these"
-                f" have {x.shape[1]:,}: leave it out, or use fewer images"
+                f"--pca takes at most {LARGEST_SIDE:,} images if they have more pixels than"
+                f" that; these have {x.shape[1]:,}: leave it out, or use fewer images"
             )
         self._kept.append(x)
         if self._images > x.shape[1]:

@@ -119,7 +119,7 @@ class Architecture:
             **{name: options.coerce(OPTIONS[name], value) for name, value in fields.items()}
         )
         if config != config.resolved(1):
-            raise ModelFileError("its architecture leaves its hidden or k open")
+            raise ModelFileError("its architecture does not set hidden or k")
         encoder = None if inner is None else cls.from_json(inner, depth + 1)
         kind = KINDS[config.model]
         modality = encoder.modality if encoder else kind.modalities[0]
@@ -131,7 +131,7 @@ class Architecture:
     def _check_encoder(self, encoder: "Architecture") -> None:
         """Raises ModelFileError if the code of the encoder cannot be the input of this network."""
         if KINDS[self.kind].has_code or not KINDS[encoder.kind].has_code:
-            raise ModelFileError("only a classifier stands on an encoder, and only on one")
+            raise ModelFileError("only a classifier can have an encoder, and only one")
         if not encoder.code_is_vector:
             raise ModelFileError("the code of its encoder is text, not a vector")
         if encoder.input != self.input:

@@ -118,7 +118,7 @@ class ModelCard:
         try:
             architecture = Architecture.from_json(described.get("architecture"))
         except ConfigError as error:
-            raise ModelFileError(f"its architecture is not one: {error}") from None
+            raise ModelFileError(f"its architecture is invalid: {error}") from None
         card = cls(
             architecture,
             _classes(described.get("classes"), architecture.classes),
@@ -143,7 +143,9 @@ class ModelCard:
                 or len(guess) != text.length
                 or max(guess, default=0) >= text.tokens
             ):
-                raise ModelFileError(f"training.baselines.{metadata.shown(name)} is no text of it")
+                raise ModelFileError(
+                    f"training.baselines.{metadata.shown(name)} is not a text of it"
+                )
 
 
 def _version(value: object) -> int:
@@ -345,11 +347,11 @@ def _open(path: Path) -> _Opened:
             shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
             types = {part.get_dtype() for part in slices.values()}
     except (SafetensorError, ValueError):
-        raise ModelFileError(f"{path} is not a model: no .safetensors file") from None
+        raise ModelFileError(f"{path} is not a model: not a .safetensors file") from None
     except OSError as error:
         raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from None
     if KEY not in told:
-        raise ModelFileError(f"{path} is a .safetensors file, but no model of aectl")
+        raise ModelFileError(f"{path} is a .safetensors file, but not a model of aectl")
     try:
         card = ModelCard.from_json(metadata.parse(told[KEY]))
     except ModelFileError as error:
@@ -358,7 +360,7 @@ def _open(path: Path) -> _Opened:
         raise ModelFileError(f"{path}: its weights are {', '.join(sorted(types))}, not F32")
     for name, shape in shapes.items():
         if len(shape) > MOST_AXES:
-            raise ModelFileError(f"{path}: tensor {name!r} has {len(shape)} axes")
+            raise ModelFileError(f"{path}: tensor {name!r} has {len(shape)} dimensions")
     return _Opened(card, shapes, told[KEY])
 
 

@@ -92,7 +92,7 @@ class Vocabulary:
         if not all(isinstance(one, str) and _is_text(one) for one in (*pieces, *merges)):
             raise ModelFileError("its vocabulary is not a list of strings")
         if not len(_alphabet()) <= len(pieces) <= LARGEST or len(set(pieces)) < len(pieces):
-            raise ModelFileError(f"its vocabulary has {len(pieces)} pieces, or one twice")
+            raise ModelFileError(f"its vocabulary has {len(pieces)} pieces, or has one twice")
         pairs = [tuple(merge.split(" ")) for merge in merges]
         known = set(pieces)
         if not known.issuperset(_alphabet()) or not all(

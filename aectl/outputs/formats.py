@@ -173,7 +173,7 @@ def format_of(path: Path) -> Format:
     for ending in FORMATS:
         if path.name.endswith(ending):
             return FORMATS[ending]
-    raise OutputError(f"{path}: the ending of a table is one of {', '.join(FORMATS)}")
+    raise OutputError(f"{path}: the extension of a table must be one of {', '.join(FORMATS)}")
 
 
 def _cells(name: str, column: Column) -> Column:

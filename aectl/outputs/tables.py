@@ -48,7 +48,7 @@ def check_destination(
     `resume`: None if tables of this kind cannot be resumed.
     """
     if layout == "vector" and (path is None or isinstance(format_of(path), Csv)):
-        raise OutputError("CSV has no vectors: --layout vector needs --out with another ending")
+        raise OutputError("CSV has no vectors: --layout vector needs --out with another extension")
     if path is None:
         if resume:
             raise OutputError("--resume continues a file: name it with --out")

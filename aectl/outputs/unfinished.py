@@ -167,7 +167,7 @@ class Part:
             key, kept = told["key"], kept_of(told["kept"], NOTHING)
         except FileNotFoundError:
             raise OutputError(
-                f"{self._path} exists, and no record of its run does; --overwrite replaces it"
+                f"{self._path} exists, but there is no record of its run; --overwrite replaces it"
             ) from None
         except (ValueError, KeyError, TypeError, RecursionError):
             raise OutputError(f"{record} is damaged; --overwrite writes the table again") from None

@@ -199,6 +199,6 @@ def test_images_that_memory_may_not_hold_train_the_same_model_from_a_file(aectl,
     options = ("train", "--dataset", scans, "--epochs", 2, "--validation", 0.2)
     aectl(*options, "--out", tmp_path / "within")
     beyond = aectl(*options, "--memory", 0, "--out", tmp_path / "beyond")
-    assert "lie in a temporary file" in beyond.err
+    assert "are kept in a temporary file" in beyond.err
     within, other = (load_file(tmp_path / x / "model.safetensors") for x in ("within", "beyond"))
     assert all(np.array_equal(within[name], other[name]) for name in within)

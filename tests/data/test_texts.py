@@ -153,7 +153,7 @@ def test_a_line_with_zero_bytes_is_no_text(tmp_path, on_bad, bad):
     _, lines = read(["-"], on_bad, tmp_path, b"o\0ne\ntw\0o\n\0\nthree\n")
     assert [line.text for line in lines] == ["three"]
     assert [path for path, _ in bad] == ["stdin:1", "stdin:2", "stdin:3"]
-    assert bad[0][1] == "is no text: it holds zero bytes"
+    assert bad[0][1] == "is not text: it holds zero bytes"
 
 
 def test_a_line_of_any_length_is_read_in_time_that_grows_with_it(tmp_path, on_bad):

@@ -296,7 +296,7 @@ def test_a_disk_without_room_for_the_images_is_told(tmp_path):
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limit[1]))
     try:
-        with pytest.raises(DataError, match=r"no room for .* TMPDIR names another"):
+        with pytest.raises(DataError, match=r"no space for .* TMPDIR names another"):
             load_folder(str(tmp_path), refuse, (480, 640), memory=0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)

@@ -279,11 +279,11 @@ def test_the_card_is_read_without_torch(tmp_path):
 
 
 NO_FILES = {
-    "a text file": (b"weights: 1, 2, 3\n", "no .safetensors file"),
-    "an empty file": (b"", "no .safetensors file"),
-    "a pickle": (b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00}\x94.", "no .safetensors file"),
-    "a header longer than the file": (b"\xff" * 8 + b"{}", "no .safetensors file"),
-    "a header that is no JSON": (b"\x02" + b"\0" * 7 + b"{!", "no .safetensors file"),
+    "a text file": (b"weights: 1, 2, 3\n", "not a .safetensors file"),
+    "an empty file": (b"", "not a .safetensors file"),
+    "a pickle": (b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00}\x94.", "not a .safetensors file"),
+    "a header longer than the file": (b"\xff" * 8 + b"{}", "not a .safetensors file"),
+    "a header that is no JSON": (b"\x02" + b"\0" * 7 + b"{!", "not a .safetensors file"),
 }
 
 
@@ -302,7 +302,7 @@ def test_a_truncated_file_is_refused_in_one_line(left, tmp_path):
     whole = forged(tmp_path / "whole.safetensors").read_bytes()
     path = tmp_path / "m.safetensors"
     path.write_bytes(whole[:left])
-    assert refusal(path) == f"{path} is not a model: no .safetensors file"
+    assert refusal(path) == f"{path} is not a model: not a .safetensors file"
 
 
 def test_a_missing_file_and_a_folder_without_a_model_are_refused_by_name(tmp_path):
@@ -314,7 +314,7 @@ def test_a_safetensors_file_of_somebody_else_is_refused_in_one_line(tmp_path):
     path = tmp_path / "m.safetensors"
     for metadata in (None, {"format": "pt"}):
         save_file({"w": np.zeros(3, np.float32)}, path, metadata)
-        assert refusal(path) == f"{path} is a .safetensors file, but no model of aectl"
+        assert refusal(path) == f"{path} is a .safetensors file, but not a model of aectl"
 
 
 CONV = {
@@ -366,7 +366,7 @@ DESCRIPTIONS = {
     "a width that is true": (changed("architecture", "hidden", to=[True, 3]), "--hidden"),
     "a width that is a list": (changed("architecture", "hidden", to=[[6], 3]), "--hidden"),
     "widths that break the line": (changed("architecture", "hidden", to="6\n\x1b[2Jx"), "--hidden"),
-    "a k left open": (changed("architecture", "sparsity", to="topk"), "k open"),
+    "a k left open": (changed("architecture", "sparsity", to="topk"), "not set hidden or k"),
     "a k of 0": (changed("architecture", "k", to=0), "--k"),
     "a k of more units than there are": (changed("architecture", "k", to=10**6), "--k"),
     "an alpha beyond all numbers of units": (changed("architecture", "alpha", to=1e308), "--alpha"),
@@ -555,7 +555,7 @@ def test_a_tensor_of_more_axes_than_numpy_has_is_refused(tmp_path):
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
     for use in (read_card, verify, load):
-        with pytest.raises(ModelFileError, match="has 65 axes"):
+        with pytest.raises(ModelFileError, match="has 65 dimensions"):
             use(path)
 
 

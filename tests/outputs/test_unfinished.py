@@ -487,7 +487,7 @@ def test_a_record_that_is_damaged_is_refused_in_a_line(tmp_path, record):
 def test_a_table_that_nothing_tells_of_is_not_called_whole(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("path,f0\na,1\n")
-    with pytest.raises(OutputError, match=r"no record of its run does; --overwrite"):
+    with pytest.raises(OutputError, match=r"no record of its run; --overwrite"):
         part(path)
     assert path.read_text() == "path,f0\na,1\n"
 

@@ -192,7 +192,7 @@ class _Store:
             return np.empty((self._count, *shape), np.uint8)
         folder = tempfile.gettempdir()
         log.info(
-            "%s images take %s, more than --memory: they lie in a temporary file in %s",
+            "%s images take %s, more than --memory: they are kept in a temporary file in %s",
             f"{self._count:,}", _mebibytes(size), folder,
         )  # fmt: skip
         try:
@@ -204,7 +204,7 @@ class _Store:
                 return np.memmap(file, np.uint8, "r+", shape=(self._count, *shape))
         except OSError as error:
             raise DataError(
-                f"{folder} has no room for {_mebibytes(size)} of images"
+                f"{folder} has no space for {_mebibytes(size)} of images"
                 f" ({error.strerror}); TMPDIR names another folder, --size makes them smaller"
             ) from error
 

@@ -347,7 +347,7 @@ def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:
     """
     text = raw.decode("utf-8")
     if "\0" in text:
-        raise DataError("is no text: it holds zero bytes")
+        raise DataError("is not text: it holds zero bytes")
     if name.lower().endswith(LABELLED) and text.strip():
         label, tab, text = text.partition("\t")
         if not tab:
