@@ -43,7 +43,7 @@ WRONG = {
     "encode {dense} nowhere.png": "nowhere.png",
     "encode {dense} {empty}": "no images",
     "encode {dense} mnits": "'mnist'",
-    "encode {dense} digits --out {text}": "ending",
+    "encode {dense} digits --out {text}": "extension",
     "encode {dense} digits --out {table}": "--overwrite",
     "encode {dense} digits --out a.csv --errors a.csv": "--errors",
     "encode {dense} digits --errors nowhere/a.csv": "nowhere",
