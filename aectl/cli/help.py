@@ -61,7 +61,8 @@ def _list_topics() -> int:
     width = max(map(len, pages()))
     for topic, page in pages().items():
         summary = page.partition("\n")[0].partition(": ")[2]
-        show(f"aectl help {topic:<{width}}  {summary}\n")
+        show(f"{topic:<{width}}  {summary}\n")
+    show("\naectl help TOPIC shows a page.\n")
     return 0
 
 
