@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aectl.config.configuration import Config, coerced
 from aectl.config.decoding import OnRemark
 from aectl.config.kinds import KINDS
-from aectl.config.sections import LossConfig
+from aectl.config.sections import LossConfig, ModelConfig
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, modality_named, modality_of
@@ -128,12 +128,11 @@ def prepare(
     """
     asked = {**coerced(file), **coerced(given)}
     settled = _settled_by_models(asked)
-    config = Config.from_options(given, file, settled)
-    modality = _modality(config)
-    found = modality.look({**settled, **asked, "dataset": config.data.dataset})
-    if found.settled:
-        config = Config.from_options(given, file, settled | found.settled)
-    return modality.training_set(config, reading, found, {**settled, **asked})
+    asked = {**settled, **asked}
+    modality = _modality(asked.get("model"), asked.get("encoder"))
+    found = modality.look(asked)
+    config = Config.from_options(given, file, settled | found.settled)
+    return modality.training_set(config, reading, found, asked)
 
 
 def prepare_again(
@@ -163,7 +162,8 @@ def new_run(
     the state does not fit them.
     """
     if begun is None:
-        return _modality(config).run(config, data, device, start)
+        modality = _modality(config.model.model, config.training.encoder)
+        return modality.run(config, data, device, start)
     found = _architecture(begun)
     modality = modality_named(found.modality)
     classes = len(data.classes) if found.classes else 0
@@ -298,11 +298,15 @@ def _architecture(begun: "RunState") -> Architecture:
         raise ModelFileError(f"the architecture in the checkpoint is invalid: {error}") from None
 
 
-def _modality(config: Config) -> Modality:
-    """The modality of a model of a config: that of its encoder, or of its kind."""
-    if config.training.encoder:
-        return modality_of(model_file.read_card(Path(config.training.encoder)))
-    return modality_named(KINDS[config.model.model].modalities[0])
+def _modality(kind: object, encoder: object) -> Modality:
+    """The modality of a model of a kind, or that of the encoder on which it stands.
+
+    A kind that does not exist, which the config refuses, has that of the default.
+    """
+    if isinstance(encoder, str):
+        return modality_of(model_file.read_card(Path(encoder)))
+    known = KINDS.get(str(kind)) or KINDS[ModelConfig.model]
+    return modality_named(known.modalities[0])
 
 
 def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
