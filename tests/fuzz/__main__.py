@@ -26,7 +26,7 @@ from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
 from damaged_journals import damaged_journal, resume
-from damaged_models import ARCHITECTURES, damaged_model, written
+from damaged_models import damaged_model, load_all
 from watch import SECONDS, Tally, watched
 
 NAMES = {"codes": name_of, "archives": archive_name}
@@ -53,10 +53,8 @@ def main() -> None:
     made, use, within = ways[given.what]
     path = Path(tempfile.mkdtemp()) / "file"
     print(path, flush=True)
-    if given.what == "models":  # what is loaded only once is no file's fault
-        for number in range(len(ARCHITECTURES)):
-            path.write_bytes(written(number))
-            typed_models.use(path)
+    if given.what == "models":
+        load_all(path)
     tally = Tally()
     for number in range(given.seed, given.seed + given.count):
         if named := NAMES.get(given.what):

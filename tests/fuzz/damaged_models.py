@@ -111,6 +111,13 @@ def with_a_huge_header(content: bytes, chance: Random) -> bytes:
     return chance.choice((2**20, 2**40, 2**63, 2**64 - 1)).to_bytes(8, "little") + content[8:]
 
 
+def load_all(path: Path) -> None:
+    """Uses a sound model of each kind: modules that are loaded only once are no file's fault."""
+    for number in range(len(ARCHITECTURES)):
+        path.write_bytes(written(number))
+        typed_models.use(path)
+
+
 def damaged_model(number: int) -> bytes:
     """The damaged model file of this number; every other one is sound but for types."""
     chance = Random(number)

@@ -10,7 +10,7 @@ from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
 from damaged_images import damaged_image, read_image
 from damaged_journals import damaged_journal, resume
-from damaged_models import damaged_model
+from damaged_models import damaged_model, load_all
 from watch import SECONDS, Tally, watched
 
 from aectl.errors import ImageError
@@ -26,6 +26,8 @@ WAYS = {
 def test_damaged_files_are_read_or_refused_in_a_line_soon_and_in_little_memory(what, tmp_path):
     count, damaged, use, within = WAYS[what]
     tally, path = Tally(), tmp_path / "file"
+    if what == "models":
+        load_all(path)
     for number in range(count):
         path.write_bytes(damaged(number))
         tally.add(number, watched(use, path, within))
