@@ -17,7 +17,6 @@ from aectl.verbs import machine
 
 if TYPE_CHECKING:
     from aectl.models.autoencoder import AutoencoderBase
-    from aectl.models.networks import Classifier
     from aectl.outputs.formats import Rows
     from aectl.outputs.tables import Table
     from aectl.verbs.use import InputOptions, Use
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
 def load_autoencoder(path: Path) -> "AutoencoderBase":
     """The autoencoder in a model file whose card has been read. Raises ModelFileError."""
     return cast("AutoencoderBase", model_file.load(path)[0])
-
-
-def load_classifier(path: Path) -> "Classifier":
-    """The classifier in a model file whose card has been read. Raises ModelFileError."""
-    return cast("Classifier", model_file.load(path)[0])
 
 
 def write_each(path: Path, rows: "Iterable[Rows]", by: str | None, descending: bool = False) -> int:
@@ -80,7 +74,7 @@ class Session:
             "data_dir": machine.data_dir(common.data_dir),
             "stdin": stdin(),
             "null": common.null,
-            "ext": (common.ext or "").replace(",", " ").split(),
+            "ext": common.ext,
             "include": common.include or (),
             "exclude": common.exclude or (),
             "max_pixels": common.max_pixels,

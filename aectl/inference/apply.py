@@ -104,8 +104,6 @@ def _of_length_one(code: Tensor) -> Tensor:
     return torch.nn.functional.normalize(scaled)
 
 
-CODE = Features()
-
 ToTensor = Callable[[Any], Tensor]
 """Converts a batch to the input of a network, padded to the same number of rows each time."""
 

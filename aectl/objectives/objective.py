@@ -53,7 +53,9 @@ def objective(
         compute = _from_below(compute, below)
     if config.training.optimizer == "lbfgs" and config.training.weight_decay:
         compute = _with_weight_decay(compute, config.training.weight_decay)
-    return _with_shifts(compute, config.data.shift) if config.data.shift else compute
+    if not config.data.shift:
+        return compute
+    return _with_changed_inputs(compute, partial(shifted, most=config.data.shift))
 
 
 def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
@@ -144,7 +146,9 @@ def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Object
     """A text autoencoder's objective: the cross-entropy of the text, and the code's penalties."""
     through = _through_text if config.model.bottleneck == "text" else _through_vector
     compute = through(config, remembered)
-    return _with_swaps(compute, config.data.swap) if config.data.swap else compute
+    if not config.data.swap:
+        return compute
+    return _with_changed_inputs(compute, partial(swapped, fraction=config.data.swap))
 
 
 def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Objective:
@@ -244,23 +248,12 @@ def _with_weight_decay(compute: Objective, weight_decay: float) -> Objective:
     return decayed
 
 
-def _with_shifts(compute: Objective, most: int) -> Objective:
-    """The objective with randomly shifted images."""
+def _with_changed_inputs(compute: Objective, change: Callable[[Tensor], Tensor]) -> Objective:
+    """The objective with inputs that are changed at random in training, the target along with them."""
 
-    def moved(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
+    def changed(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
         if network.training:
-            batch = batch._replace(inputs=shifted(batch.inputs, most))
+            batch = batch._replace(inputs=change(batch.inputs))
         return compute(network, batch)
 
-    return moved
-
-
-def _with_swaps(compute: Objective, fraction: float) -> Objective:
-    """The objective with a fraction of the tokens replaced, in input and target alike."""
-
-    def swapped_first(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
-        if network.training:
-            batch = batch._replace(inputs=swapped(batch.inputs, fraction))
-        return compute(network, batch)
-
-    return swapped_first
+    return changed

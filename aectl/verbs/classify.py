@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.kinds import of_classes
 from aectl.errors import ConfigError
-from aectl.verbs.use import InputOptions, Use, read_card, request
+from aectl.verbs.use import InputOptions, Use, use_of
 
 if TYPE_CHECKING:
     import os
@@ -73,10 +72,7 @@ def classify(
     Raises ModelFileError for a file that is no classifier, ConfigError for options that do not go
     together, and DataError for inputs that do not exist.
     """
-    path = Path(model)
-    use = Use(
-        path, read_card(path, "classify", of_classes()), request(inputs, options), device, threads
-    )
+    use = use_of(model, "classify", of_classes(), inputs, options, device, threads)
     use.refuse({})
     classes = len(use.card.classes)
     if top_k > classes:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from aectl.config.kinds import with_a_code
 from aectl.errors import ConfigError
-from aectl.verbs.use import InputOptions, Use, read_card, request
+from aectl.verbs.use import InputOptions, Use, use_of
 
 if TYPE_CHECKING:
     import os
@@ -95,10 +94,7 @@ def encode(
     Raises ModelFileError for a file that is no such model, ConfigError for options that do not go
     together, and DataError for inputs that do not exist.
     """
-    path = Path(model)
-    use = Use(
-        path, read_card(path, "encode", with_a_code()), request(inputs, options), device, threads
-    )
+    use = use_of(model, "encode", with_a_code(), inputs, options, device, threads)
     given = {
         "layer": layer is not None,
         "normalize": normalize != "none",

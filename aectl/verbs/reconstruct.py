@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.kinds import with_a_code
-from aectl.verbs.use import InputOptions, Use, read_card, request
+from aectl.verbs.use import InputOptions, Use, use_of
 
 if TYPE_CHECKING:
     import os
@@ -58,8 +57,6 @@ def reconstruct(
     Raises ModelFileError for a file that is no autoencoder or whose output is not finite,
     ConfigError for options that do not go together, and DataError for inputs that do not exist.
     """
-    path = Path(model)
-    card = read_card(path, "reconstruct", with_a_code())
-    use = Use(path, card, request(inputs, options), device, threads)
+    use = use_of(model, "reconstruct", with_a_code(), inputs, options, device, threads)
     use.refuse({})
     return Reconstruction(use, count)

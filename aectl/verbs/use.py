@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
 from aectl.config.kinds import KINDS
 from aectl.data.inputs import Naming, Position
-from aectl.data.selection import Selection, Skipped
+from aectl.data.selection import Skipped, of_options
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, Request, Stream, modality_of, silent
@@ -32,7 +32,7 @@ class InputOptions(TypedDict, total=False):
 
     - `data_dir`: folder of the named datasets.
     - `stdin`: the stream that the input `-` reads; `null`: whether NUL separates its paths.
-    - `ext`, `include`, `exclude`: which files of folders and archives are read.
+    - `ext` ("png,jpg"), `include`, `exclude`: which files of folders and archives are read.
     - `label_from_folder`: take the label of an input from the folder in which it lies.
     - `relative_to`, `absolute`: how paths are written.
     - `max_pixels`, `truncated` ("refuse" or "keep"): which image files are read.
@@ -45,7 +45,7 @@ class InputOptions(TypedDict, total=False):
     data_dir: str | os.PathLike[str]
     stdin: BinaryIO | None
     null: bool
-    ext: Sequence[str]
+    ext: str | None
     include: Sequence[str]
     exclude: Sequence[str]
     label_from_folder: bool
@@ -73,11 +73,7 @@ def request(words: str | Sequence[str] | None, options: InputOptions) -> Request
         options.get("stdin"),
         options.get("null", False),
         options.get("label_from_folder", False),
-        Selection(
-            tuple(options.get("ext") or ()),
-            tuple(options.get("include") or ()),
-            tuple(options.get("exclude") or ()),
-        ),
+        of_options(options),
         naming(options.get("relative_to"), options.get("absolute", False)),
         options.get("batch_size"),
         options.get("workers") or machine.cores(),
@@ -124,6 +120,21 @@ def _refuse_too_large(path: Path, architecture: Architecture) -> None:
             f"{path} needs {needed / 2**30:,.1f} GiB of memory for a single input; this machine has"
             f" {machine.memory() / 2**30:,.1f} GiB: use a larger machine or a smaller model"
         )
+
+
+def use_of(
+    model: "str | os.PathLike[str]",
+    verb: str,
+    kinds: tuple[str, ...],
+    inputs: str | Sequence[str] | None,
+    options: InputOptions,
+    device: str,
+    threads: int | None,
+) -> "Use":
+    """A model of one of the kinds that `verb` takes, and inputs. Raises as its two parts do."""
+    path = Path(model)
+    card = read_card(path, verb, kinds)
+    return Use(path, card, request(inputs, options), device, threads)
 
 
 @dataclass(frozen=True)
