@@ -249,7 +249,7 @@ def _with_weight_decay(compute: Objective, weight_decay: float) -> Objective:
 
 
 def _with_changed_inputs(compute: Objective, change: Callable[[Tensor], Tensor]) -> Objective:
-    """The objective with inputs that are changed at random in training, the target along with them."""
+    """The objective with inputs changed at random in training, the target along with them."""
 
     def changed(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
         if network.training:
