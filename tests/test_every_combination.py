@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aectl.config.configuration import OPTIONS, SHORTHAND, read_toml
+from aectl.config.all_options import OPTIONS, SHORTHAND
 from aectl.config.declaration import applies, declared, flag, plain_type
+from aectl.config.written_options import read_toml
 from aectl.data.storage.folders import ignore
 from aectl.errors import AectlError, ConfigError
 from aectl.training.reading import Reading

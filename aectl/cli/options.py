@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from aectl.config import declaration as options
-from aectl.config.configuration import SECTIONS, SHORTHAND
+from aectl.config.all_options import SECTIONS, SHORTHAND
 from aectl.config.decoding import MAX_PIXELS
 
 RUN = "How it runs"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from aectl.cli.console import Console
 from aectl.config import run_files
-from aectl.config.configuration import Config, read_toml
+from aectl.config.configuration import Config
 from aectl.config.declaration import flag
+from aectl.config.written_options import read_toml
 from aectl.errors import ConfigError, DataError, ModelFileError
 
 if TYPE_CHECKING:

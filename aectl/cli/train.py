@@ -18,9 +18,9 @@ from aectl.cli.console import Console, Outcome
 from aectl.cli.signals import Signals
 from aectl.cli.stdout import show_path
 from aectl.config import run_files
-from aectl.config.configuration import read_toml
 from aectl.config.recipes import RECIPES
 from aectl.config.recipes import read as read_recipe
+from aectl.config.written_options import read_toml
 from aectl.errors import ConfigError
 from aectl.verbs import machine
 

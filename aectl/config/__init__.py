@@ -1,1 +1,1 @@
-"""Options and what they define: declarations, kinds, rules, sections, recipes; no torch."""
+"""Options and what they define: declarations, kinds of model, sparsity rules, recipes; no torch."""

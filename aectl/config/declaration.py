@@ -57,6 +57,14 @@ def option(default: Any, help: str, **known: Any) -> Any:
     return dataclasses.field(default=default, metadata={"option": Option(help, **known)})
 
 
+class Section:
+    """A frozen dataclass of options that checks each of them when it is made."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            check(field, getattr(self, field.name))
+
+
 def flag(name: str) -> str:
     """`bottleneck_factor` as the user types it: `--bottleneck-factor`."""
     return "--" + name.replace("_", "-")

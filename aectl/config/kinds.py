@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 IMAGES, TEXT = "images", "text"
 """The modalities: kinds of input."""
 
-VECTOR = "vector"
+VECTOR, SHORTER_TEXT = "vector", "text"
+"""The bottlenecks: the code of a text autoencoder is a vector, or a shorter text."""
 
 WIDEST_CLASSIFIER = 2048
 
-Widths = Callable[[int, float | None], tuple[int, ...]]
+Widths = Callable[[int, float], tuple[int, ...]]
 """Gives the default widths of the hidden layers from the width of the input and the factor by which
-the code is narrower, if one is given."""
+the code is narrower."""
 
 
 @dataclass(frozen=True)
@@ -22,26 +23,36 @@ class Kind:
     - `modalities`: the possible kinds of input.
     - `has_code`: whether it encodes and reconstructs; otherwise it predicts classes.
     - `convolutional`: whether all widths but the last are numbers of channels.
+    - `dropout`: whether its layers can have dropout.
+    - `mirrored`: whether each layer of the decoder has a counterpart in the encoder, so that it can
+      use its weights (`--tied`), and can be trained with it alone (`--stack`).
     - `full_batch`: whether `--optimizer lbfgs` can train it; `auxiliary`: whether `--aux-k` can.
     - `fewest_widths`: the minimum number of hidden layers.
-    - `usual_widths`: their default widths; if these depend only on the bottleneck, `bottlenecks`
-      holds them instead.
+    - `usual_widths`: their default widths, `widths_text` in words; if these depend only on the
+      bottleneck, `bottlenecks` holds them instead. `factor`: the default factor by which the code
+      is narrower than the input.
+    - `defaults`: the defaults of options that differ from those of other kinds.
     """
 
     modalities: tuple[str, ...]
     has_code: bool
     convolutional: bool = False
+    dropout: bool = False
+    mirrored: bool = False
     full_batch: bool = True
     auxiliary: bool = True
     fewest_widths: int = 1
     usual_widths: Widths | None = None
+    widths_text: str = ""
+    factor: float = 1.0
     bottlenecks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
 
     def widths(self, width: int, factor: float | None, bottleneck: str) -> tuple[int, ...]:
         """The default widths of the hidden layers, for an input of `width` numbers."""
         if self.usual_widths is None:
             return self.bottlenecks[bottleneck]
-        return self.usual_widths(width, factor)
+        return self.usual_widths(width, factor or self.factor)
 
 
 def _code(width: int, factor: float) -> int:
@@ -50,29 +61,45 @@ def _code(width: int, factor: float) -> int:
 
 KINDS: dict[str, Kind] = {
     "autoencoder": Kind(
-        (IMAGES,), has_code=True, usual_widths=lambda width, factor: (_code(width, factor or 2),)
+        (IMAGES,),
+        has_code=True,
+        dropout=True,
+        mirrored=True,
+        usual_widths=lambda width, factor: (_code(width, factor),),
+        widths_text="half the input's width",
+        factor=2.0,
     ),
     "conv-autoencoder": Kind(
         (IMAGES,),
         has_code=True,
         convolutional=True,
         fewest_widths=2,
-        usual_widths=lambda width, factor: (32, 64, _code(width, factor or 8)),
+        usual_widths=lambda width, factor: (32, 64, _code(width, factor)),
+        widths_text="32, 64 and an eighth of it",
+        factor=8.0,
     ),
     "classifier": Kind(
         (IMAGES, TEXT),
         has_code=False,
+        dropout=True,
         fewest_widths=0,
         usual_widths=lambda width, _: (min(2 * width, WIDEST_CLASSIFIER),) * 2,
+        widths_text=f"two layers of twice the input's width, at most {WIDEST_CLASSIFIER:,}",
+        defaults={"dropout": 0.5, "lr": 0.001},
     ),
     "text-autoencoder": Kind(
         (TEXT,),
         has_code=True,
         full_batch=False,
         auxiliary=False,
-        bottlenecks={VECTOR: (256, 256), TEXT: (256,)},
+        bottlenecks={VECTOR: (256, 256), SHORTER_TEXT: (256,)},
+        widths_text="256, 256 (--bottleneck text: 256)",
+        defaults={"code_activation": "tanh", "clip_grad": 20.0},
     ),
 }
+
+USUAL = "autoencoder"
+"""The default kind."""
 
 
 def names() -> tuple[str, ...]:
@@ -103,3 +130,34 @@ def reading(modality: str) -> tuple[str, ...]:
 def encoding(modality: str) -> tuple[str, ...]:
     """The kinds of model that encode a modality."""
     return tuple(name for name in reading(modality) if KINDS[name].has_code)
+
+
+def with_trait(trait: str) -> tuple[str, ...]:
+    """The kinds of model that have a trait, such as "dropout"."""
+    return tuple(name for name, kind in KINDS.items() if getattr(kind, trait))
+
+
+def defaults(option: str) -> tuple[tuple[str, str, object], ...]:
+    """The defaults of an option that differ between kinds of model, as `Option.instead`."""
+    return tuple(
+        ("model", name, kind.defaults[option])
+        for name, kind in KINDS.items()
+        if option in kind.defaults
+    )
+
+
+def widths_text() -> str:
+    """The default widths of the hidden layers of every kind, in words."""
+    told = {name: kind.widths_text for name, kind in KINDS.items() if kind.widths_text}
+    return "; ".join(text if name == USUAL else f"{name}: {text}" for name, text in told.items())
+
+
+def factors_text() -> str:
+    """The default factors by which codes are narrower than the input, in words."""
+    usual = KINDS[USUAL].factor
+    others = [
+        f"{KINDS[name].factor:g} with --model {name}"
+        for name in encoding(IMAGES)
+        if KINDS[name].factor != usual
+    ]
+    return "; ".join([f"{usual:g}", *others])

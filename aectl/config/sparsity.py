@@ -19,6 +19,7 @@ class Rule:
     - `auxiliary`: dead units can be trained to reconstruct the residual of the active ones.
     - `equal_start`: all units are initialised with the same probability of being active.
     - `smooth`: the code has a derivative everywhere.
+    - `frozen_decoder`: its penalty decodes with weights of the decoder that it does not train.
     - `unit_norm`: its penalty is on activations, which would shrink if decoder columns grew.
     """
 
@@ -32,6 +33,7 @@ class Rule:
     auxiliary: bool = False
     equal_start: bool = True
     smooth: bool = False
+    frozen_decoder: bool = False
     unit_norm: bool = False
 
 
@@ -54,7 +56,10 @@ RULES: dict[str, Rule] = {
         needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, auxiliary=True,
         unit_norm=True,
     ),
-    "gated": Rule(needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, unit_norm=True),
+    "gated": Rule(
+        needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, frozen_decoder=True,
+        unit_norm=True,
+    ),
     "wta": Rule(),
 }  # fmt: skip
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aectl.config import declaration as options
-from aectl.config.configuration import OPTIONS
+from aectl.config.all_options import OPTIONS
 from aectl.config.kinds import IMAGES, KINDS, TEXT, encoding
-from aectl.config.sections import ModelConfig
+from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import SPECIAL, Shape, TextShape
 from aectl.errors import ModelFileError
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aectl.config import declaration as options
-from aectl.config.configuration import OPTIONS
+from aectl.config.all_options import OPTIONS
 from aectl.config.spelling import all_spelt, as_given
 from aectl.errors import ConfigError, ModelFileError
 
@@ -149,7 +149,7 @@ OF_TRAINING: dict[str, tuple[str, Callable[[object], bool]]] = {
     "baselines": ("an object of lists of tokens", _are_tokens_by_name),
 }
 """The fields of `training`: the type of each, in words and as a test. Its options are those of
-`config.OPTIONS`."""
+`config.all_options.OPTIONS`."""
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

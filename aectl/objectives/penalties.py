@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aectl.config.configuration import Config
-from aectl.config.sections import LossConfig
+from aectl.config.loss_options import LossConfig
 from aectl.models.autoencoder import AutoencoderBase, Encoder
 from aectl.models.codes import Code, JumpReLU
 from aectl.objectives import losses

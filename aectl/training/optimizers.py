@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aectl.config.sections import TrainingConfig
+from aectl.config.training_options import TrainingConfig
 from aectl.training.state import OptimizerState
 
 MOST_STEPS = 50

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from aectl.config.sections import TrainingConfig
+from aectl.config.training_options import TrainingConfig
 from aectl.models.codes import BatchTopK, TopK
 
 

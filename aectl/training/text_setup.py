@@ -5,7 +5,8 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from aectl.config.configuration import OPTIONS, Config
+from aectl.config.all_options import OPTIONS
+from aectl.config.configuration import Config
 from aectl.config.declaration import flag
 from aectl.data.images.datasets import is_dataset
 from aectl.data.inputs import STDIN

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aectl.config.configuration import Config, coerced
+from aectl.config.configuration import Config
 from aectl.config.decoding import OnRemark
 from aectl.config.kinds import KINDS
-from aectl.config.sections import LossConfig, ModelConfig
+from aectl.config.loss_options import LossConfig
+from aectl.config.model_options import ModelConfig
+from aectl.config.precedence import coerced
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, modality_named, modality_of

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aectl.config import run_files
-from aectl.config.configuration import OPTIONS, command
+from aectl.config.all_options import OPTIONS
 from aectl.config.spelling import spelt_out
+from aectl.config.written_options import command, to_toml
 from aectl.files import writing
 from aectl.modalities import modality_named, modality_of
 from aectl.models import model_file
@@ -74,7 +75,7 @@ def _save(folder: Path, session: "Session", run: "Run") -> None:
         training["continued"] = session.continued
     card = dataclasses.replace(card, training=training)
     model_file.save(folder / model_file.FILE_NAME, run.network, card, run.best_weights)
-    run_folder.save_text(folder / run_files.CONFIG, _log(card) + run.config.to_toml())
+    run_folder.save_text(folder / run_files.CONFIG, _log(card) + to_toml(run.config.values()))
     run_folder.save_metrics(folder / run_files.METRICS, run.rows)
 
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from aectl.cli import main
-from aectl.config.sections import ModelConfig
+from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import TextShape
 from aectl.inference import apply_text as text_inference
 from aectl.inference import inspection

@@ -8,7 +8,7 @@ import polars
 import pytest
 import torch
 
-from aectl.config.sections import ModelConfig
+from aectl.config.model_options import ModelConfig
 from aectl.inference.apply import Features
 from aectl.models import model_file
 from aectl.models.architecture import Architecture

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.config.configuration import Config, read_toml
+from aectl.config.configuration import Config
+from aectl.config.written_options import read_toml, to_toml
 from aectl.models import model_file
 
 PHOTOS, RUN = os.fsdecode(b"caf\xe9"), Path(os.fsdecode(b"run\xe9"))
@@ -80,6 +81,6 @@ def test_the_command_in_the_model_file_trains_the_same_model(aectl, run):
 )
 def test_an_option_s_text_comes_back_from_a_file_of_options(name, tmp_path):
     written = Config.from_options({"dataset": name, "include": (name,)})
-    (tmp_path / "options.toml").write_text(written.to_toml(), "utf-8")
+    (tmp_path / "options.toml").write_text(to_toml(written.values()), "utf-8")
     read = Config.from_options(read_toml(tmp_path / "options.toml"))
     assert (read.data.dataset, read.data.include) == (name, (name,))

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.optimize import minimize
 
 import aectl as package
-from aectl.config.configuration import read_toml
+from aectl.config.written_options import read_toml
 from aectl.data.images import patches
 from aectl.objectives.objective import Batch, objective
 from aectl.training.image_run import ImageRun as Run

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from aectl.config import declaration as options
-from aectl.config.configuration import OPTIONS, SECTIONS
+from aectl.config.all_options import OPTIONS, SECTIONS
 from aectl.errors import ConfigError
 
 

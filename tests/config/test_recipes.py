@@ -4,7 +4,8 @@ from importlib import resources
 
 import pytest
 
-from aectl.config.configuration import OPTIONS, Config
+from aectl.config.all_options import OPTIONS
+from aectl.config.configuration import Config
 from aectl.config.recipes import RECIPES, read
 from aectl.errors import ConfigError
 

@@ -12,7 +12,7 @@ import torch
 import typed_models
 from damage import DAMAGES
 
-from aectl.config.sections import ModelConfig
+from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import TextShape
 from aectl.models import model_file
 from aectl.models.architecture import Architecture

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import special
 
-from aectl.config.configuration import OPTIONS
+from aectl.config.all_options import OPTIONS
 from aectl.models.activations import ACTIVATIONS, ACTIVE_ABOVE, clamp
 
 FORMULAS = {

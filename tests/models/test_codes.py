@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from aectl.config.configuration import OPTIONS, Config
+from aectl.config.all_options import OPTIONS
+from aectl.config.configuration import Config
 from aectl.models import codes
 from aectl.models.architecture import Architecture
 from aectl.models.codes import BatchTopK, Code, Gated, JumpReLU, TopK, WinnerTakeAll

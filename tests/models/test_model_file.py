@@ -19,7 +19,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from aectl.config.sections import ModelConfig
+from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import TextShape
 from aectl.errors import ModelFileError, OutputError
 from aectl.models.architecture import Architecture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aectl.config.configuration import OPTIONS
+from aectl.config.all_options import OPTIONS
 from aectl.objectives import corruptions
 
 

@@ -8,7 +8,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 from sklearn.metrics import log_loss
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 
-from aectl.config.configuration import OPTIONS
+from aectl.config.all_options import OPTIONS
 from aectl.objectives import losses
 
 PENALTIES = {

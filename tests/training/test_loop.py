@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from aectl.config.configuration import OPTIONS
+from aectl.config.all_options import OPTIONS
 from aectl.errors import DivergedError
 from aectl.models.networks import Autoencoder
 from aectl.training.loop import PRECISIONS, MemorySet, mean_losses, train_epochs

@@ -11,7 +11,8 @@ from scipy.linalg import polar
 from scipy.optimize import minimize, rosen, rosen_der
 from torch import nn
 
-from aectl.config.configuration import OPTIONS, Config
+from aectl.config.all_options import OPTIONS
+from aectl.config.configuration import Config
 from aectl.models.codes import TopK
 from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder
 from aectl.training.optimizers import COLUMNS, OPTIMIZERS, build_optimizer, constrain, orthonormal

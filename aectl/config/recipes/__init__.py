@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from aectl.config import declaration as options
-from aectl.config.configuration import read_toml
+from aectl.config.written_options import read_toml
 from aectl.errors import ConfigError
 
 

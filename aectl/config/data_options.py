@@ -1,0 +1,132 @@
+"""The options of `aectl train` that name the training data, and how it is read."""
+
+from dataclasses import dataclass
+
+from aectl.config import declaration as options
+from aectl.config import kinds
+from aectl.config.declaration import Section, option
+from aectl.config.decoding import MAX_PIXELS, REFUSE, TRUNCATED
+from aectl.config.kinds import IMAGES, SHORTER_TEXT, TEXT
+from aectl.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DataConfig(Section):
+    """The training data, and how it is read."""
+
+    dataset: str = option(
+        "mnist",
+        "A dataset's name, a folder of images, or patches:FOLDER: patches of a folder's images in "
+        "grey, whitened and scaled (raw-patches:FOLDER: as they are). text-autoencoder: "
+        "wikitext-2, or a file or folder of text, .txt or .tsv.",
+        is_path=True,
+    )
+    patches: int | None = option(
+        None,
+        "Number of patches drawn from the images of patches:FOLDER.",
+        at_least=1, at_most=10_000_000,
+        unset="10,000 of 8x8 pixels",
+    )  # fmt: skip
+    size: tuple[int, ...] | None = option(
+        None,
+        "Resize images to HEIGHTxWIDTH pixels.",
+        lengths=(1, 2), at_least=1, at_most=4096, form=f"{options.SIDES}, or one number for both",
+        when=("model", kinds.reading(IMAGES)),
+        unset="the dataset's own; at most 32x32 for a folder",
+    )  # fmt: skip
+    channels: int | None = option(
+        None,
+        "Channels of an image: 1 (grey) or 3 (colour).",
+        choices=(1, 3),
+        when=("model", kinds.reading(IMAGES)),
+        unset="the dataset's own",
+    )  # fmt: skip
+    value_range: tuple[float, float] | None = option(
+        None,
+        "Values of black and white in image files whose format does not define them; stored in the "
+        "model.",
+        lengths=(2, 2), form="LOW,HIGH",
+        when=("model", kinds.reading(IMAGES)),
+        unset="those of the format",
+    )  # fmt: skip
+    max_pixels: int = option(
+        MAX_PIXELS,
+        "Maximum number of pixels of an image file; larger images are left out.",
+        at_least=1,
+        when=("model", kinds.reading(IMAGES)),
+    )
+    truncated: str = option(
+        REFUSE,
+        "Truncated JPEGs: leave them out (refuse), or use the readable part (keep).",
+        choices=TRUNCATED,
+        when=("model", kinds.reading(IMAGES)),
+    )
+    validation: float = option(
+        0.0,
+        "Fraction of the training set that is held out for validation; text is held out by whole "
+        "documents.",
+        at_least=0,
+        below=1,
+    )
+    ext: str | None = option(
+        None,
+        "In a folder, use the files with these extensions, such as png,jpg.",
+        unset="those of images; for text, .txt and .tsv",
+    )
+    include: tuple[str, ...] | None = option(
+        None,
+        "In a folder, use the files that match this pattern, such as 'good/*.png', whatever their "
+        "extension; may be given several times.",
+        unset="those with the extension of an image; for text, .txt and .tsv",
+    )
+    exclude: tuple[str, ...] | None = option(
+        None,
+        "In a folder, skip the files and folders that match this pattern; may be given several "
+        "times.",
+        unset="none",
+    )
+    labels: int | None = option(
+        None,
+        "Number of labelled images to train a classifier on, drawn at random, equally many of each "
+        "class.",
+        at_least=1,
+        when=("model", kinds.of_classes()),
+        unset="all",
+    )
+    shift: int = option(
+        0,
+        "Maximum random shift of training images, in pixels, horizontally and vertically.",
+        at_least=0, at_most=1000,
+        when=("model", kinds.reading(IMAGES)),
+    )  # fmt: skip
+    length: int = option(
+        20,
+        "Maximum number of tokens (pieces of words) per text; training uses random pieces of "
+        "longer lines.",
+        at_least=1, at_most=4096,
+        when=("model", kinds.encoding(TEXT)),
+    )  # fmt: skip
+    vocabulary: int = option(
+        2000,
+        "Size of the vocabulary learnt from the training text; it includes all single bytes.",
+        at_least=300, at_most=65_536,
+        when=("model", kinds.encoding(TEXT)),
+    )  # fmt: skip
+    swap: float = option(
+        0.2,
+        "Fraction of the training tokens that are replaced by random others, in input and target "
+        "alike.",
+        at_least=0, at_most=1,
+        when=("model", kinds.encoding(TEXT)),
+        instead=(("bottleneck", SHORTER_TEXT, 0.0),),
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.value_range and not self.value_range[0] < self.value_range[1]:
+            low, high = map(options.text, self.value_range)
+            raise ConfigError(
+                f"--value-range must be LOW,HIGH with LOW below HIGH; {low},{high} given"
+            )
+        if self.patches and "patches:" not in self.dataset:
+            raise ConfigError("--patches has no effect without --dataset patches:FOLDER")

@@ -1,0 +1,82 @@
+"""The options of `aectl train` that define the loss."""
+
+from dataclasses import dataclass
+
+from aectl.config import kinds
+from aectl.config.declaration import Section, option
+from aectl.config.kinds import IMAGES, SHORTER_TEXT
+from aectl.config.sparsity import KL, RULES, with_trait
+
+
+@dataclass(frozen=True)
+class LossConfig(Section):
+    """The loss that training minimises."""
+
+    loss: str = option(
+        "mse",
+        "Reconstruction loss per image: mse (half the squared error, summed over pixels), bce "
+        "(cross-entropy, summed) or softmax-kl (KL divergence between the softmaxes of input and "
+        "output).",
+        choices=("mse", "bce", "softmax-kl"),
+        when=("model", kinds.encoding(IMAGES)),
+    )
+    rho: float = option(
+        0.05, "Target mean activation of each unit.", above=0, below=1, when=("sparsity", (KL,))
+    )
+    beta: float = option(
+        RULES[KL].beta,
+        "Weight of the sparsity penalty.",
+        at_least=0,
+        when=("sparsity", with_trait("beta")),
+        instead=tuple(("sparsity", name, RULES[name].beta) for name in with_trait("beta")),
+    )
+    aux_k: int = option(
+        0,
+        "Number of dead units that are trained to reconstruct the residual of the active ones.",
+        at_least=0,
+        when=("sparsity", with_trait("auxiliary")),
+    )
+    revive: float = option(
+        0.0,
+        "Weight of the loss that reactivates dead units, using the input with the largest "
+        "pre-activation.",
+        at_least=0,
+        when=("sparsity", with_trait("can_die")),
+        instead=(
+            ("optimizer", "lbfgs", 0.0),
+            *(("sparsity", name, 0.001) for name in with_trait("can_die")),
+        ),
+    )
+    noise: str = option(
+        "none",
+        "Noise added to the input, not to the target: masking (sets pixels to 0), "
+        "salt-and-pepper (to 0 or 1) or gaussian.",
+        choices=("none", "masking", "salt-and-pepper", "gaussian"),
+        when=("model", kinds.encoding(IMAGES)),
+    )
+    noise_level: float = option(
+        0.25,
+        "Fraction of the pixels that noise changes; for gaussian noise, its standard deviation.",
+        above=0, at_most=1,
+        when=("noise", ("masking", "salt-and-pepper", "gaussian")),
+    )  # fmt: skip
+    lambda_q: float = option(
+        0.3,
+        "Weight of the quality of the shorter text: its negative log-likelihood under a "
+        "language model, which is trained first. It rises from 0 over the first 1,000 steps.",
+        at_least=0,
+        when=("bottleneck", (SHORTER_TEXT,)),
+    )
+    lambda_s: float = option(
+        0.0,
+        "Weight of the sparsity of the shorter text: the entropy of the distribution that each "
+        "token is sampled from.",
+        at_least=0,
+        when=("bottleneck", (SHORTER_TEXT,)),
+    )
+    contractive: float = option(
+        0.0,
+        "Weight of the contractive penalty, the squared Frobenius norm of d code / d input.",
+        at_least=0,
+        when=("model", kinds.encoding(IMAGES)),
+    )

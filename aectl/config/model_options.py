@@ -1,0 +1,196 @@
+"""The options of `aectl train` that describe the network."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from aectl.config import kinds
+from aectl.config.declaration import Section, option
+from aectl.config.kinds import IMAGES, KINDS, SHORTER_TEXT, TEXT, VECTOR
+from aectl.config.sparsity import KL, NONE, RULES, with_trait
+from aectl.errors import ConfigError
+
+ACTIVATIONS = (
+    "relu", "leaky-relu", "gelu", "silu", "elu", "softplus", "tanh", "sigmoid", "linear",
+)  # fmt: skip
+
+USUAL_ACTIVITY = 0.05
+
+
+@dataclass(frozen=True)
+class ModelConfig(Section):
+    """The kind of network, its widths and its activations."""
+
+    model: str = option(kinds.USUAL, "Kind of model to train.", choices=kinds.names())
+    hidden: tuple[int, ...] | None = option(
+        None,
+        "Widths of the layers from the input to the code, such as 1000,500,250,30; the decoder "
+        "mirrors them. conv-autoencoder: the channels of each stage, which halves the sides, then "
+        "the code's width. classifier: its hidden layers ('' for none: logistic regression). "
+        "text-autoencoder: the units of the recurrent layers, then, with --bottleneck vector, the "
+        "code's width.",
+        lengths=(0, 32), at_least=1, at_most=1_000_000,
+        unset=kinds.widths_text(),
+    )  # fmt: skip
+    bottleneck: str = option(
+        VECTOR,
+        "Bottleneck of a text autoencoder: vector (a code), or text (a shorter text, whose tokens "
+        "are sampled by the straight-through Gumbel-softmax).",
+        choices=kinds.bottlenecks(),
+        when=("model", kinds.encoding(TEXT)),
+    )
+    ratio: float = option(
+        0.5,
+        "Length of the shorter text divided by the length of the input.",
+        at_least=0.0001, at_most=1,
+        when=("bottleneck", (SHORTER_TEXT,)),
+    )  # fmt: skip
+    temperature: float = option(
+        1.0,
+        "Temperature of the softmax that gives the gradient of a sampled token.",
+        above=0,
+        when=("bottleneck", (SHORTER_TEXT,)),
+    )
+    bottleneck_factor: float | None = option(
+        None,
+        "Width of the input divided by the width of the code, if --hidden is not given.",
+        at_least=0.01,
+        when=("model", kinds.encoding(IMAGES)),
+        unset=kinds.factors_text(),
+    )
+    sparsity: str = option(
+        NONE,
+        "Sparsity rule of the code. Penalties, weighted by --beta: kl (sum_j KL(rho || rho_hat_j)) "
+        "and l1 (sum_j |code_j|). Rules that keep only the largest activations: topk (of an "
+        "input), batch-topk (of a batch), wta (of a unit over a batch). Learnt thresholds, with a "
+        "penalty weighted by --beta: jumprelu and gated.",
+        choices=tuple(RULES),
+        when=("model", kinds.with_a_code()),
+    )
+    k: int | None = option(
+        None,
+        "Number of units of the code that stay active per image or text.",
+        at_least=1,
+        when=("sparsity", with_trait("keeps_k")),
+        unset="a twentieth of the code's units",
+    )
+    alpha: float = option(
+        1.0,
+        "At inference, alpha * k units stay active instead of k.",
+        at_least=1, at_most=1_000_000,
+        when=("sparsity", ("topk",)),
+    )  # fmt: skip
+    rate: float = option(
+        0.05,
+        "Fraction of a batch for which each unit stays active in training.",
+        above=0, at_most=1,
+        when=("sparsity", ("wta",)),
+    )  # fmt: skip
+    bandwidth: float = option(
+        0.1,
+        "Width of the rectangular kernel that approximates the gradient of the jump.",
+        above=0,
+        when=("sparsity", ("jumprelu",)),
+    )
+    activation: str = option(
+        "relu",
+        "Activation of the hidden layers other than the code.",
+        choices=ACTIVATIONS,
+        when=("model", kinds.reading(IMAGES)),
+    )
+    code_activation: str = option(
+        "relu",
+        "Activation of the code.",
+        choices=ACTIVATIONS,
+        when=("model", kinds.with_a_code()),
+        instead=(
+            *(("sparsity", name, RULES[name].activation) for name in with_trait("activation")),
+            *kinds.defaults("code_activation"),
+        ),
+    )
+    output_activation: str = option(
+        "clamp",
+        "Activation of the reconstruction; clamp limits it to [0, 1].",
+        choices=("clamp", "sigmoid", "linear"),
+        when=("model", kinds.encoding(IMAGES)),
+        instead=(("loss", "bce", "sigmoid"), ("loss", "softmax-kl", "linear")),
+    )
+    center: bool = option(
+        True,
+        "Subtract the mean of the training images from the input, and initialise the output bias "
+        "with that mean. Without this, most units die on bright images.",
+        when=("model", kinds.encoding(IMAGES)),
+        instead=(("sparsity", KL, False),),
+    )
+    tied: bool = option(
+        False,
+        "Use the transposed weights of the encoder as those of the decoder.",
+        when=("model", kinds.with_trait("mirrored")),
+    )
+    dropout: float = option(
+        0.0,
+        "Fraction of each hidden layer that is dropped in training.",
+        at_least=0, below=1,
+        when=("model", kinds.with_trait("dropout")),
+        instead=kinds.defaults("dropout"),
+    )  # fmt: skip
+    input_dropout: float = option(
+        0.0,
+        "Fraction of the input that is dropped in training; the rest is scaled up.",
+        at_least=0, below=1,
+        when=("model", kinds.with_trait("dropout")),
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = RULES[self.sparsity]
+        if rule.needs_it and self.code_activation != rule.activation:
+            because = f": {rule.because}" if rule.because else ""
+            raise ConfigError(
+                f"--sparsity {self.sparsity} needs --code-activation {rule.activation}{because}"
+            )
+        if rule.frozen_decoder and self.tied:
+            raise ConfigError(
+                f"--sparsity {self.sparsity} cannot go with --tied: its decoder needs its own"
+                " weights"
+            )
+        if self.hidden and (self.k or 0) > self.hidden[-1]:
+            raise ConfigError(f"--k is {self.k}, and the code has {self.hidden[-1]} units")
+        if rule.frozen_decoder and self._kind.bottlenecks:
+            raise ConfigError(f"--sparsity {self.sparsity} cannot go with --model {self.model}")
+        if self.sparsity != NONE and not self.code_is_vector:
+            raise ConfigError(
+                "--sparsity needs --bottleneck vector; --bottleneck text has --lambda-s"
+            )
+        self._check_width_count()
+
+    @property
+    def code_is_vector(self) -> bool:
+        """Whether the code is a vector, and not a shorter text."""
+        return self.bottleneck == VECTOR
+
+    @property
+    def _kind(self) -> kinds.Kind:
+        return KINDS[self.model]
+
+    def _check_width_count(self) -> None:
+        """Raises ConfigError if `hidden` has too few or too many widths."""
+        exactly = self._kind.bottlenecks.get(self.bottleneck)
+        least = self._kind.fewest_widths if exactly is None else len(exactly)
+        most = math.inf if exactly is None else len(exactly)
+        if self.hidden is not None and not least <= len(self.hidden) <= most:
+            wanted = f"at least {least}" if most > least else f"exactly {least}"
+            through = f" --bottleneck {self.bottleneck}" if exactly else ""
+            raise ConfigError(
+                f"--hidden must name {wanted} width{'s' * (least > 1)} for --model"
+                f" {self.model}{through}; {len(self.hidden)} given"
+            )
+
+    def resolved(self, width: int) -> "ModelConfig":
+        """With `hidden` and `k` filled in for an input of `width` numbers."""
+        usual = self._kind.widths(width, self.bottleneck_factor, self.bottleneck)
+        widths = self.hidden if self.hidden is not None else usual
+        k = self.k
+        if k is None and RULES[self.sparsity].keeps_k:
+            k = max(1, round(USUAL_ACTIVITY * widths[-1]))
+        return dataclasses.replace(self, hidden=widths, k=k, bottleneck_factor=None)

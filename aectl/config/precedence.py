@@ -1,0 +1,111 @@
+"""Options from several layers: those given, over those of a file, over those of a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aectl.config import declaration as options
+from aectl.config.all_options import OPTIONS, SHORTHAND
+from aectl.config.sparsity import NONE
+from aectl.errors import ConfigError
+
+WIDTHS = ("hidden", "bottleneck_factor")
+"""Two options for the same value, of which only one may be given."""
+
+
+def combined(*layers: Mapping[str, object]) -> dict[str, Any]:
+    """The values of all options, from layers in order of priority, highest first.
+
+    An option that has no effect without another option is refused if that is not set. In a layer
+    beneath another, it is dropped instead, if a layer above made it ineffective; so is a value that
+    was only the default of an option that a layer above changed.
+
+    Raises ConfigError, naming the option.
+    """
+    asked: dict[str, object] = {}
+    for layer in map(coerced, layers):
+        _refuse_two_widths(layer)
+        asked = {**_still_of_use(layer, asked), **asked}
+    values = _filled(asked)
+    _refuse_idle(asked, values)
+    return values
+
+
+def coerced(given: Mapping[str, object]) -> dict[str, object]:
+    """The options in the types of their fields, shorthands expanded. Raises ConfigError."""
+    result: dict[str, object] = {}
+    for name, value in given.items():
+        if name in SHORTHAND:
+            target, stands_for = SHORTHAND[name]
+            if not isinstance(value, bool):
+                raise ConfigError(f"{options.flag(name)} must be true or false; {value!r} given")
+            if value and given.get(target, stands_for) == NONE:
+                raise ConfigError(f"{options.flag(name)} and {options.flag(target)} none disagree")
+            if value:
+                result.setdefault(target, stands_for)
+        elif name in OPTIONS:
+            result[name] = options.coerce(OPTIONS[name], value)
+        else:
+            raise ConfigError(f"no option '{name}'{options.near_miss(name, OPTIONS)}")
+    return result
+
+
+def _filled(given: Mapping[str, object]) -> dict[str, Any]:
+    """The given options, and the defaults of all others."""
+    values: dict[str, Any] = dict(given)
+    for field in OPTIONS.values():
+        for other, _, _ in options.declared(field).instead:
+            values.setdefault(other, OPTIONS[other].default)
+    for name, field in OPTIONS.items():
+        if name not in values:
+            values[name] = options.default(field, values)
+    return values
+
+
+def _still_of_use(beneath: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """The options of the file without those that the given ones override or make ineffective."""
+    alone = _filled(beneath)
+    kept = {name: value for name, value in beneath.items() if name not in given}
+    for one, other in (WIDTHS, WIDTHS[::-1]):
+        if one in given:
+            kept.pop(other, None)
+    if given.get("model", alone["model"]) != alone["model"]:
+        kept.pop("hidden", None)
+    while True:
+        values = _filled({**kept, **given})
+        idle = [name for name in kept if _outdated(name, alone, values)]
+        if not idle:
+            return kept
+        for name in idle:
+            del kept[name]
+
+
+def _outdated(name: str, alone: Mapping[str, object], values: Mapping[str, object]) -> bool:
+    """Whether an option of the file has become ineffective, or was only a default that changed."""
+    field = OPTIONS[name]
+    if options.applies(field, alone) and not options.applies(field, values):
+        return True
+    usual = options.default(field, alone)
+    return bool(alone[name] == usual and usual != options.default(field, values))
+
+
+def _refuse_two_widths(given: Mapping[str, object]) -> None:
+    if all(name in given for name in WIDTHS):
+        raise ConfigError(f"give either {' or '.join(map(options.flag, WIDTHS))}, not both")
+
+
+def _refuse_idle(given: Mapping[str, object], values: Mapping[str, object]) -> None:
+    for name in given:
+        if options.applies(OPTIONS[name], values):
+            continue
+        condition = options.declared(OPTIONS[name]).when
+        assert condition is not None
+        other, wanted = condition
+        needed = f"{options.flag(other)} {' or '.join(str(value) for value in wanted)}".strip()
+        short = [
+            flag
+            for flag, target in SHORTHAND.items()
+            if (other, wanted) == (target[0], (target[1],))
+        ]
+        if short:
+            needed = f"{options.flag(short[0])} ({needed})"
+        raise ConfigError(f"{options.flag(name)} has no effect without {needed}")

@@ -1,0 +1,155 @@
+"""The options of `aectl train` that define the optimiser, its schedule and the initial weights."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from aectl.config import kinds
+from aectl.config.declaration import Section, option
+from aectl.config.kinds import IMAGES, SHORTER_TEXT
+from aectl.config.sparsity import KL, with_trait
+
+OF_BATCHES = ("adam", "adamw", "sgd", "muon")
+"""The optimisers that need no full batch."""
+
+LEAST_STEPS, LEAST_LM_STEPS = 2_000, 800
+FULL_BATCH_STEPS = 100
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Section):
+    """The optimiser, its schedule, and what training starts from."""
+
+    epochs: int | None = option(
+        None,
+        "Number of passes over the training set.",
+        at_least=1,
+        unset="10; more for a small set, so that there are 2,000 steps; 100 with --optimizer lbfgs",
+    )
+    optimizer: str = option(
+        "adam",
+        "Optimiser. muon orthogonalises the updates of weight matrices, and uses adamw for other "
+        "weights. lbfgs uses all images in each step; an epoch is one step.",
+        choices=(*OF_BATCHES, "lbfgs"),
+    )
+    batch_size: int = option(
+        128,
+        "Number of images, or pieces of text, per step.",
+        at_least=1,
+        when=("optimizer", OF_BATCHES),
+    )
+    lr: float = option(
+        0.003,
+        "Maximum learning rate.",
+        above=0,
+        instead=(
+            ("optimizer", "lbfgs", 1.0),
+            ("sparsity", KL, 0.01),
+            ("optimizer", "sgd", 0.03),
+            *kinds.defaults("lr"),
+        ),
+    )
+    momentum: float = option(
+        0.9, "Momentum of sgd.", at_least=0, below=1, when=("optimizer", ("sgd",))
+    )
+    weight_decay: float = option(
+        0.0,
+        "Weight decay, without biases. adam, sgd and lbfgs: L2 penalty; adamw and muon: decoupled.",
+        at_least=0,
+    )
+    clip_grad: float | None = option(
+        None,
+        "Maximum gradient norm; larger gradients are rescaled.",
+        above=0,
+        when=("optimizer", OF_BATCHES),
+        instead=(
+            ("optimizer", "lbfgs", None),
+            *kinds.defaults("clip_grad"),
+        ),
+        unset="none",
+    )
+    precision: str = option(
+        "fp32",
+        "Precision of matrix products in training; tf32 and bf16 are faster and less exact, on "
+        "hardware that supports them.",
+        choices=("fp32", "tf32", "bf16"),
+    )
+    compile: bool = option(
+        False,
+        "Compile the training step with torch.compile: it takes some seconds, then steps are "
+        "faster on a GPU, and with --contractive on a CPU.",
+        when=("optimizer", OF_BATCHES),
+    )
+    schedule: str = option(
+        "cosine",
+        "Schedule of the learning rate after the warm-up.",
+        choices=("cosine", "constant"),
+        when=("optimizer", OF_BATCHES),
+    )
+    warmup: float = option(
+        0.05,
+        "Fraction of training over which the learning rate rises from 0.",
+        at_least=0, below=1,
+        when=("optimizer", OF_BATCHES),
+    )  # fmt: skip
+    k_start: int | None = option(
+        None,
+        "Number of active units at the start; it falls to --k over the first half of training.",
+        at_least=1,
+        when=("sparsity", with_trait("keeps_k")),
+        unset="--k",
+    )
+    decoder_columns: str = option(
+        "free",
+        "Constraint on the columns of the decoder's first layer, one per unit of the code, after "
+        "each step: free (none), unit-norm or orthonormal.",
+        choices=("free", "unit-norm", "orthonormal"),
+        when=("model", kinds.encoding(IMAGES)),
+        instead=tuple(("sparsity", name, "unit-norm") for name in with_trait("unit_norm")),
+    )
+    lm_epochs: int | None = option(
+        None,
+        "Number of epochs that the language model is trained for, before the autoencoder.",
+        at_least=1,
+        when=("bottleneck", (SHORTER_TEXT,)),
+        unset="6; more for a small set, so that there are 800 steps",
+    )
+    stack: int = option(
+        0,
+        "Number of epochs that each layer is first trained for alone, as an autoencoder of the "
+        "output of the layer below.",
+        at_least=0,
+        when=("model", kinds.with_trait("mirrored")),
+    )
+    keep: str = option(
+        "last",
+        "Weights to save: those of the last epoch, or of the epoch with the lowest validation "
+        "loss (best).",
+        choices=("last", "best"),
+        when=("validation", ()),
+    )
+    seed: int = option(0, "Seed of every random choice.", at_least=0, at_most=2**32 - 1)
+    load: str | None = option(
+        None, "Model whose weights training is initialised with.", unset="none", is_path=True
+    )
+    encoder: str | None = option(
+        None,
+        "Trained autoencoder whose code is the input of the classifier, instead of pixels.",
+        when=("model", kinds.of_classes()),
+        unset="none",
+        is_path=True,
+    )
+    fine_tune: bool = option(False, "Train the encoder too.", when=("encoder", ()))
+
+    def resolved(self, inputs: int, language_model: bool) -> "TrainingConfig":
+        """With `epochs` filled in for a number of training `inputs` and, if a language model is
+        trained first, `lm_epochs`.
+        """
+        steps = math.ceil(inputs / self.batch_size)
+        usual = max(10, math.ceil(LEAST_STEPS / steps))
+        if self.optimizer == "lbfgs":
+            usual = FULL_BATCH_STEPS
+        first = self.lm_epochs
+        if language_model:
+            first = first or max(6, math.ceil(LEAST_LM_STEPS / steps))
+        return dataclasses.replace(self, epochs=self.epochs or usual, lm_epochs=first)
