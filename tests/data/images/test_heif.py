@@ -14,7 +14,7 @@ from aectl.data.selection import EVERY_IMAGE
 from aectl.errors import ImageError
 
 pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
-CASES = Path(__file__).parents[3] / "shared" / "cases" / "images"
+CASES = Path(__file__).parents[4] / "shared" / "cases" / "images"
 
 
 def shades(mode="RGB"):

@@ -27,7 +27,7 @@ from aectl.data.inputs import Inputs
 from aectl.data.selection import Selection
 from aectl.data.storage.archives import find_in_archive
 
-CASES = Path(__file__).parents[3] / "shared" / "cases" / "archives"
+CASES = Path(__file__).parents[4] / "shared" / "cases" / "archives"
 NAMES = ["cats/a.png", "dogs/b.png", "root.png"]
 
 

@@ -13,7 +13,7 @@ from aectl.config.decoding import Decoding, Remark
 from aectl.data.images.decode import decode, decode_bytes, native_shape, upright_size
 from aectl.errors import ImageError
 
-CASES = Path(__file__).parents[3] / "shared" / "cases" / "images"
+CASES = Path(__file__).parents[4] / "shared" / "cases" / "images"
 SHAPE = (3, 66, 90)
 SOS, DHT = b"\xff\xda", b"\xff\xc4"
 ICC = b"ICC_PROFILE\0"

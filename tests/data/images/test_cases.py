@@ -10,7 +10,7 @@ from aectl.config.decoding import Decoding
 from aectl.data.images.decode import decode
 from aectl.errors import ImageError
 
-CASES = Path(__file__).parents[3] / "shared" / "cases" / "images"
+CASES = Path(__file__).parents[4] / "shared" / "cases" / "images"
 
 REFUSED = {
     "a.ico": "not an image",
