@@ -9,21 +9,14 @@ from typing import Protocol, TypeVar
 TICK_SECONDS = 0.2
 
 
-class Named(Protocol):
-    """A batch of inputs of any kind."""
+class OfInputs(Protocol):
+    """A batch of inputs of any kind, or a result for one."""
 
     @property
     def paths(self) -> list[str]: ...
 
 
-class OfBatch(Protocol):
-    """Any result of a batch of inputs."""
-
-    @property
-    def batch(self) -> Named: ...
-
-
-Counted = TypeVar("Counted", bound=OfBatch)
+Counted = TypeVar("Counted", bound=OfInputs)
 Made = TypeVar("Made")
 
 

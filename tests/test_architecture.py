@@ -61,7 +61,10 @@ MACHINE = PACKAGE / "verbs" / "machine.py"
 """The one module beside the command line that knows the surroundings."""
 
 
-MOST_ROOMS = 14
+MOST_ROOMS, MOST_LINES = 14, 60
+
+LONG = {"cli/train.py"}
+"""Files whose functions may be longer."""
 
 OF_ONE = re.compile(r"text|^data/images/|^training/(image_|token_set)|^inference/metrics")
 """Modules of one modality, by their paths."""
@@ -208,6 +211,16 @@ def test_no_shared_module_decides_by_a_modality(path):
         names = {node.id for node in nodes if isinstance(node, ast.Name)}
         names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         assert not {name for name in names if OF_TEXT.match(name)}, ast.unparse(condition)
+
+
+@each_module
+def test_no_function_is_longer_than_a_screen(path):
+    """With its signature and its docstring."""
+    if str(path.relative_to(PACKAGE)) in LONG:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < MOST_LINES, node.name
 
 
 def test_no_module_reads_or_writes_pickles():

@@ -7,18 +7,18 @@ import typer
 from aectl.cli import options
 from aectl.cli.session import Session
 
+TopK = Annotated[
+    int,
+    typer.Option(metavar="N", help="Number of classes per row, the most probable first.", min=1),
+]
+
 
 @options.with_common_options
 def classify(
     common: options.Common,
     model: options.Model,
     inputs: options.Input = None,
-    top_k: Annotated[
-        int,
-        typer.Option(
-            metavar="N", help="Number of classes per row, the most probable first.", min=1
-        ),
-    ] = 1,
+    top_k: TopK = 1,
     label_from_folder: options.LabelFromFolder = False,
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,

@@ -64,7 +64,7 @@ class Console(Progress):
         with self._shown(what) as show:
             for result in results:
                 yield result
-                count += len(result.batch.paths)
+                count += len(result.paths)
                 now = time.monotonic()
                 seconds = left.after(count, total, now) if total else None
                 rate = f", {count / (now - started):,.0f}/s" if now - started > RATE_SECONDS else ""

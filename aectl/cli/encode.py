@@ -7,40 +7,43 @@ import typer
 from aectl.cli import options
 from aectl.cli.session import Session
 
+Layer = Annotated[
+    int | None,
+    typer.Option(
+        "--layer", metavar="N", min=1,
+        help="Write the output of the Nth layer of the encoder.",
+        show_default="the last, the code",
+    ),
+]  # fmt: skip
+Normalize = Annotated[
+    Literal["none", "l2"],
+    typer.Option("--normalize", help="l2: scale each row to length 1."),
+]
+Dtype = Annotated[
+    Literal["float32", "float16"],
+    typer.Option(
+        "--dtype", help="Number format; float16 takes half the space and is less precise."
+    ),
+]
+Layout = Annotated[
+    Literal["columns", "vector", "sparse"],
+    typer.Option(
+        "--layout",
+        help="columns: one column per feature; vector: one column with a vector; sparse: two "
+        "columns with the indices and the values of the units that are not 0.",
+    ),
+]
+
 
 @options.with_common_options
 def encode(
     common: options.Common,
     model: options.Model,
     inputs: options.Input = None,
-    layer: Annotated[
-        int | None,
-        typer.Option(
-            "--layer",
-            metavar="N",
-            help="Write the output of the Nth layer of the encoder.",
-            min=1,
-            show_default="the last, the code",
-        ),
-    ] = None,
-    normalize: Annotated[
-        Literal["none", "l2"],
-        typer.Option("--normalize", help="l2: scale each row to length 1."),
-    ] = "none",
-    dtype: Annotated[
-        Literal["float32", "float16"],
-        typer.Option(
-            "--dtype", help="Number format; float16 takes half the space and is less precise."
-        ),
-    ] = "float32",
-    layout: Annotated[
-        Literal["columns", "vector", "sparse"],
-        typer.Option(
-            "--layout",
-            help="columns: one column per feature; vector: one column with a vector; sparse: two "
-            "columns with the indices and the values of the units that are not 0.",
-        ),
-    ] = "columns",
+    layer: Layer = None,
+    normalize: Normalize = "none",
+    dtype: Dtype = "float32",
+    layout: Layout = "columns",
     label_from_folder: options.LabelFromFolder = False,
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,

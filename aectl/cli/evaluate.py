@@ -1,37 +1,84 @@
 """`aectl eval`: the metrics of one or several models."""
 
 import collections
-import contextlib
-import math
-import os
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from aectl.cli import options
-from aectl.cli.console import Console
+from aectl.cli.metrics_view import show_metrics
 from aectl.cli.session import Session, on_stdout, write_each
-from aectl.cli.stdout import for_tables, show
 from aectl.config import run_files
-from aectl.config.kinds import KINDS
 from aectl.errors import ConfigError, ModelFileError, OutputError
 from aectl.files import refuse_existing
 
 if TYPE_CHECKING:
-    from aectl.inference.inspection import Inspection
     from aectl.models.model_file import ModelCard
-    from aectl.outputs.metrics_table import Group
+    from aectl.outputs.page import Portrait
     from aectl.verbs.evaluate import Evaluation
-
-CLASSES_NAMED = 10
+    from aectl.verbs.use import Use
 
 Models = Annotated[
     list[Path],
     typer.Argument(metavar="MODEL", help="Model files or run folders to compare."),
+]
+Dataset = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--dataset", metavar="INPUT",
+        help="Inputs to measure on: a dataset, file, folder or -, as INPUT of the other "
+        "commands; may be given several times.",
+        show_default="the test split of the training dataset",
+    ),
+]  # fmt: skip
+Probe = Annotated[
+    bool,
+    typer.Option(
+        "--probe",
+        help="Report the error of a linear classifier on the features, trained on the train split.",
+    ),
+]
+Pca = Annotated[
+    bool,
+    typer.Option(
+        "--pca",
+        help="Report the error of PCA with as many components as the code has units, fitted on "
+        "the train split.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per model.")]
+InCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")]
+PerImage = Annotated[
+    Path | None,
+    typer.Option(
+        "--per-image", metavar="FILE",
+        help="Write a table with the mse of each image, or the token_accuracy of each text; "
+        "with -, CSV on stdout, and the metrics on stderr.",
+    ),
+]  # fmt: skip
+Sort = Annotated[bool, typer.Option("--sort", help="With --per-image: the worst inputs first.")]
+Report = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", metavar="FILE", help="Write a web page that shows the models, a .html file."
+    ),
+]
+Map = Annotated[
+    Literal["pca", "tsne", "umap"],
+    typer.Option(
+        "--map",
+        help="With --report: also draw a map of the codes by this method; tsne takes seconds, "
+        "umap needs umap-learn.",
+    ),
+]
+SkipUnknown = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unknown",
+        help="For a classifier, leave out inputs of classes that it was not trained on; their "
+        "number is reported as unknown.",
+    ),
 ]
 
 
@@ -39,70 +86,16 @@ Models = Annotated[
 def evaluate(
     common: options.Common,
     models: Models,
-    dataset: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--dataset",
-            metavar="INPUT",
-            help="Inputs to measure on: a dataset, file, folder or -, as INPUT of the other "
-            "commands; may be given several times.",
-            show_default="the test split of the training dataset",
-        ),
-    ] = None,
-    probe: Annotated[
-        bool,
-        typer.Option(
-            "--probe",
-            help="Report the error of a linear classifier on the features, trained on the train "
-            "split.",
-        ),
-    ] = False,
-    pca: Annotated[
-        bool,
-        typer.Option(
-            "--pca",
-            help="Report the error of PCA with as many components as the code has units, fitted on "
-            "the train split.",
-        ),
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON, one object per model.")
-    ] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")] = False,
-    per_image: Annotated[
-        Path | None,
-        typer.Option(
-            "--per-image",
-            metavar="FILE",
-            help="Write a table with the mse of each image, or the token_accuracy of each text; "
-            "with -, CSV on stdout, and the metrics on stderr.",
-        ),
-    ] = None,
-    sort: Annotated[
-        bool, typer.Option("--sort", help="With --per-image: the worst inputs first.")
-    ] = False,
-    report_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--report", metavar="FILE", help="Write a web page that shows the models, a .html file."
-        ),
-    ] = None,
-    map_by: Annotated[
-        Literal["pca", "tsne", "umap"],
-        typer.Option(
-            "--map",
-            help="With --report: also draw a map of the codes by this method; tsne takes seconds, "
-            "umap needs umap-learn.",
-        ),
-    ] = "pca",
-    skip_unknown: Annotated[
-        bool,
-        typer.Option(
-            "--skip-unknown",
-            help="For a classifier, leave out inputs of classes that it was not trained on; their "
-            "number is reported as unknown.",
-        ),
-    ] = False,
+    dataset: Dataset = None,
+    probe: Probe = False,
+    pca: Pca = False,
+    as_json: Json = False,
+    as_csv: InCsv = False,
+    per_image: PerImage = None,
+    sort: Sort = False,
+    report_file: Report = None,
+    map_by: Map = "pca",
+    skip_unknown: SkipUnknown = False,
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,
 ) -> int:
@@ -117,152 +110,87 @@ def evaluate(
     _check_report(report_file, map_by, common.overwrite)
 
     from aectl.outputs import page, run_folder, tables
-    from aectl.verbs.evaluate import Evaluation
-    from aectl.verbs.report_page import metrics_beside, of_evaluation
+    from aectl.outputs.metrics_table import grouped
+    from aectl.verbs.evaluate import Evaluation, refuse_useless
 
     tables.check_destination(on_stdout(per_image), common.overwrite)
     session = Session(common, per_image)
     cards = [_card(path, first=path == models[0]) for path in models]
-    _check_kinds(cards, per_image, skip_unknown)
-    evaluations: list[Evaluation] = []
+    if per_image and cards[0].classes:
+        raise ConfigError("--per-image measures autoencoders; classify writes one row per input")
+    uses: list[Use] = []
     for path, card in zip(models, cards, strict=True):
+        labelled = bool(probe or report_file or per_image or card.classes)
         how = session.input_options(
-            label_from_folder=bool(probe or report_file or per_image or card.classes),
-            relative_to=relative_to,
-            absolute=absolute,
+            label_from_folder=labelled, relative_to=relative_to, absolute=absolute
         )
-        use = session.use(path, card, dataset, how, told=not evaluations)
-        use.refuse({"pca": pca, "probe": probe, "report": report_file is not None})
-        _ = use.stream  # inputs that do not exist are refused before any is measured
-        evaluations.append(Evaluation(use, pca, probe, skip_unknown, session.console))
-    results, portraits, known = [], list[page.Portrait](), dict[tuple[object, ...], float]()
-    fitted: set[str] = set()
-    for evaluation in evaluations:
-        inspection = _measured(session, evaluation, per_image, sort, report_file is not None)
-        if not evaluation.measurement.count:
-            return session.status(evaluation.use, 0)
-        if (pca or probe) and not evaluation.use.card.classes:
-            _tell_what_is_fitted(session.console, evaluation, fitted)
-        results.append(evaluation.report(known))
-        if inspection:
-            metrics = metrics_beside(evaluation.use.path)
-            portraits.append(of_evaluation(evaluation, inspection, metrics, [map_by]))
+        uses.append(session.use(path, card, dataset, how, told=not uses))
+    inspected = report_file is not None
+    refuse_useless(uses, pca, probe, skip_unknown, inspected)
+    asked = pca, probe, skip_unknown, inspected, session.console
+    results, portraits = _measured(
+        session, [Evaluation(use, *asked) for use in uses], per_image, sort, map_by
+    )
+    groups = grouped([card.options for card in cards], results)
     if report_file:
         title = str(models[0]) if len(models) == 1 else "aectl report"
-        text = page.to_html(title, portraits, _grouped(cards, results))
-        run_folder.save_text(report_file, text)
-    _show(session.console, results, cards, as_json, as_csv, per_image)
-    return session.status(evaluations[0].use, results[0]["n"])
-
-
-def _tell_what_is_fitted(console: Console, evaluation: "Evaluation", told: set[str]) -> None:
-    """Prints the data that the baselines are fitted on, unless it is in `told`; adds it there."""
-    asked = [
-        name for name, given in (("PCA", evaluation.pca), ("the probe", evaluation.probe)) if given
-    ]
-    if (on := evaluation.fitted_on()) not in told:
-        told.add(on)
-        console.notice(f"fitted on {on}: {' and '.join(asked)}")
-
-
-def _check_kinds(cards: "Sequence[ModelCard]", per_image: Path | None, skip_unknown: bool) -> None:
-    """Raises ConfigError for options that have no effect with the models."""
-    if per_image and cards[0].classes:
-        raise ConfigError(
-            "--per-image measures autoencoders; aectl classify writes one row per input"
-        )
-    if skip_unknown and not any(card.classes for card in cards):
-        raise ConfigError("--skip-unknown has no effect without a classifier; leave it out")
-    if len({card.architecture.modality for card in cards}) > 1:
-        raise ConfigError("models of different kinds of input cannot be measured side by side")
+        run_folder.save_text(report_file, page.to_html(title, portraits, groups))
+    beside = per_image is not None and on_stdout(per_image) is None
+    style = "json" if as_json else "csv" if as_csv else "table"
+    show_metrics(session.console, results, groups, cards[0].classes, style, beside)
+    return session.status(uses[0], results[0]["n"])
 
 
 def _measured(
-    session: Session, evaluation: "Evaluation", per_input: Path | None, sort: bool, inspected: bool
-) -> "Inspection | None":
-    """Measures all inputs, and writes the table `per_input`; collects the contents of a report."""
-    from aectl.inference.inspection import Inspection
-    from aectl.outputs.formats import Rows
+    session: Session,
+    evaluations: "list[Evaluation]",
+    per_input: Path | None,
+    sort: bool,
+    map_by: str,
+) -> "tuple[list[dict[str, Any]], list[Portrait]]":
+    """The metrics of each model, and its section of the report, if any.
 
-    use, measurement = evaluation.use, evaluation.measurement
-    inspection: Inspection | None = None
+    Raises DataError if there are no inputs.
+    """
+    from aectl.outputs import page
+    from aectl.verbs.report_page import of_evaluation
 
-    def seen(results: "Iterator[Any]") -> "Iterator[Any]":
-        nonlocal inspection
-        for result in session.console.counted(results, "measuring", use.modality.noun):
-            if inspected:
-                inspection = inspection or Inspection(measurement.network, use.card.classes)
-                inspection.add(result)
-            yield result
+    results, portraits, known = [], list[page.Portrait](), dict[tuple[object, ...], float]()
+    fitted_on = set[str]()
+    for evaluation in evaluations:
+        _measure(session, evaluation, per_input, sort)
+        if not evaluation.measurement.count:
+            session.status(evaluation.use, 0)
+        if evaluation.fitted and (on := evaluation.baselines.fitted_on()) not in fitted_on:
+            fitted_on.add(on)
+            session.console.notice(f"fitted on {on}: {' and '.join(evaluation.fitted)}")
+        results.append(evaluation.report(known))
+        if evaluation.inspection:
+            portraits.append(of_evaluation(evaluation, evaluation.inspection, [map_by]))
+            evaluation.inspection = None
+    return results, portraits
 
-    with use.results(measurement.results) as results:
-        measured = seen(results)
+
+def _measure(
+    session: Session, evaluation: "Evaluation", per_input: Path | None, sort: bool
+) -> None:
+    """Measures all inputs, and writes the table `per_input`, if any."""
+    modality = evaluation.use.modality
+    with evaluation.results() as results:
+        measured = session.console.counted(results, "measuring", modality.noun)
         if per_input:
-            by, descending = use.modality.worst_first
-            rows = (
-                Rows({**use.leading_columns(result.batch), **use.modality.columns(result)})
-                for result in measured
-            )
+            by, descending = modality.worst_first
+            rows = map(evaluation.rows, measured)
             write_each(per_input, rows, by if sort else None, descending)
         collections.deque(measured, maxlen=0)
-    return inspection
-
-
-def _show(
-    console: Console,
-    results: list[dict[str, Any]],
-    cards: "Sequence[ModelCard]",
-    as_json: bool,
-    as_csv: bool,
-    per_image: Path | None,
-) -> None:
-    """Writes the metrics to stdout, or to stderr if a table is written to stdout."""
-    from aectl.cli.side_by_side import to_table
-    from aectl.outputs import metrics_table
-
-    for unknown in {result["unknown"] for result in results if result.get("unknown")}:
-        console.warning(f"inputs left out, of classes that the model does not know: {unknown:,}")
-    _tell_of_nan(console, results)
-    if as_json:
-        show(metrics_table.to_json(results))
-    elif as_csv:
-        for_tables().write(metrics_table.to_csv(results).encode("utf-8", "surrogateescape"))
-    else:
-        aside = per_image is not None and on_stdout(per_image) is None
-        width = shutil.get_terminal_size((120, 24)).columns
-        colour = sys.stdout.isatty() and not aside
-        table = to_table(_grouped(cards, results), cards[0].classes, width, colour)
-        if aside:
-            console.notice(table.rstrip("\n"))
-        else:
-            show(table)
-
-
-NAN = {"precision": "that are never predicted", "recall": "of which there are no inputs"}
-"""Metrics of a class that may be undefined, and the classes for which they are."""
-
-
-def _tell_of_nan(console: Console, results: list[dict[str, Any]]) -> None:
-    """Prints the classes for which a metric is undefined, once for all models."""
-    for metric, which in NAN.items():
-        undefined = {
-            name: None
-            for result in results
-            for name, value in zip(result.get("classes", ()), result.get(metric, ()), strict=True)
-            if math.isnan(value)
-        }
-        if undefined:
-            named = ", ".join(list(undefined)[:CLASSES_NAMED])
-            more = ", ..." if len(undefined) > CLASSES_NAMED else ""
-            console.notice(f"{metric} is nan for classes {which}: {named}{more}")
 
 
 def _card(path: Path, first: bool) -> "ModelCard":
     """The card of a model. Raises ModelFileError, which names --dataset after the first model."""
-    from aectl.verbs.use import read_card
+    from aectl.verbs.evaluate import read_any_card
 
     try:
-        return read_card(path, "eval", tuple(KINDS))
+        return read_any_card(path)
     except ModelFileError as error:
         if first or path.suffix == ".safetensors" or (path / run_files.CHECKPOINT_FOLDER).is_dir():
             raise
@@ -301,29 +229,3 @@ def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
     if path.suffix.lower() not in (".html", ".htm"):
         raise OutputError(f"{path}: the report must be a .html file")
     refuse_existing(path, overwrite)
-
-
-def _grouped(cards: "Sequence[ModelCard]", results: list[dict[str, Any]]) -> "list[Group]":
-    """Groups the results of models whose options differ only in the seed."""
-    from aectl.outputs.metrics_table import Group
-
-    groups: dict[str, dict[object, dict[str, Any]]] = {}
-    for number, (card, result) in enumerate(zip(cards, results, strict=True)):
-        trained = dict(card.options)
-        seed = trained.pop("seed", None)
-        alike = groups.setdefault(repr(sorted(trained.items())), {})
-        if seed in alike:  # a repeated training is not a further seed
-            alike = groups.setdefault(f"model {number}", {})
-        alike[seed] = result
-    return [
-        Group(_name([result["model"] for result in alike.values()]), list(alike.values()))
-        for alike in groups.values()
-    ]
-
-
-def _name(models: list[str]) -> str:
-    if len(models) == 1:
-        return models[0]
-    with contextlib.suppress(ValueError):
-        return f"{os.path.commonpath(models) or models[0]} ({len(models)} seeds)"
-    return f"{models[0]} ... ({len(models)} seeds)"

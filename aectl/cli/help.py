@@ -26,17 +26,20 @@ def pages() -> dict[str, str]:
     }
 
 
+Topic = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TOPIC",
+        help="The page to show.",
+        show_default="a list of all topics",
+        autocompletion=lambda: list(pages()),
+    ),
+]
+
+
 def manual(
     context: typer.Context,
-    topic: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TOPIC",
-            help="The page to show.",
-            show_default="a list of all topics",
-            autocompletion=lambda: list(pages()),
-        ),
-    ] = None,
+    topic: Topic = None,
     debug: options.Debug = False,
 ) -> int:
     """Show a page of the manual, or the list of its topics.

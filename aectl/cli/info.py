@@ -11,17 +11,20 @@ from aectl.cli.stdout import show
 from aectl.config.spelling import all_spelt, spelt_out
 from aectl.models import model_file
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Check the weights and the description against the digests saved with them.",
+    ),
+]
+
 
 def info(
     model: options.Model,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Check the weights and the description against the digests saved with them.",
-        ),
-    ] = False,
+    as_json: Json = False,
+    verify: Verify = False,
     debug: options.Debug = False,
 ) -> int:
     """Show a model's architecture, its training data and its options.

@@ -4,7 +4,7 @@ import hashlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack
 
 from aectl import __version__
 from aectl.cli.console import Console, Outcome
@@ -16,15 +16,9 @@ from aectl.models.model_file import ModelCard
 from aectl.verbs import machine
 
 if TYPE_CHECKING:
-    from aectl.models.autoencoder import AutoencoderBase
     from aectl.outputs.formats import Rows
     from aectl.outputs.tables import Table
     from aectl.verbs.use import InputOptions, Use
-
-
-def load_autoencoder(path: Path) -> "AutoencoderBase":
-    """The autoencoder in a model file whose card has been read. Raises ModelFileError."""
-    return cast("AutoencoderBase", model_file.load(path)[0])
 
 
 def write_each(path: Path, rows: "Iterable[Rows]", by: str | None, descending: bool = False) -> int:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +15,11 @@ from aectl.config.shapes import Shape
 from aectl.data.images.decode import Pixels, decode
 from aectl.data.inputs import InputBatch
 from aectl.errors import DataError, ModelFileError
-from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics, is_active
-from aectl.inference.pca import PCA
+from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics
+from aectl.inference.results import Classified, Measured, Reconstructed, Result, rows_of_batch
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import Classifier, Network
-from aectl.progress import SILENT, Progress
 
-Floats = NDArray[np.float32]
 AnyNetwork = Network | AutoencoderBase
 
 VECTOR = 32
@@ -30,52 +27,12 @@ VECTOR = 32
 
 CLASSES_NAMED = 20
 
-PART = 250
-"""Number of images that are processed at a time if they do not come in batches."""
 
-
-class Encoded(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class PaddedCode(Result):
     """A batch with its codes, including the rows that pad the batch."""
 
-    batch: Any
     code: Any
-
-
-class Reconstructed(NamedTuple):
-    """A batch with its reconstruction: (n, channels, height, width), the output of the network."""
-
-    batch: InputBatch
-    reconstruction: Floats
-
-    def first(self, count: int) -> "Reconstructed":
-        """The result for the first `count` images."""
-        batch = self.batch._replace(
-            paths=self.batch.paths[:count],
-            images=self.batch.images[:count],
-            labels=self.batch.labels[:count],
-        )
-        return Reconstructed(batch, self.reconstruction[:count])
-
-
-class Classified(NamedTuple):
-    """The k most probable classes of each input, most probable first: both (n, k)."""
-
-    batch: Any
-    predictions: NDArray[np.int64]
-    probabilities: Floats
-
-
-@dataclass
-class Measured:
-    """A measured batch: the `mse` of each image, (n,).
-
-    `classified`: the class that a classifier predicts for each input, and its probability, both
-    (n,).
-    """
-
-    batch: InputBatch
-    mse: Floats | None = None
-    classified: tuple[NDArray[np.int64], Floats] | None = None
 
 
 @dataclass(frozen=True)
@@ -170,13 +127,13 @@ def decoded(network: AutoencoderBase, code: Tensor) -> Tensor:
 @torch.inference_mode()
 def encode(
     network: Any, batches: Iterable[Any], to_tensor: ToTensor, layer: int | None = None
-) -> Iterator[Encoded]:
+) -> Iterator[PaddedCode]:
     """Yields each batch with its codes, or with the outputs of a hidden layer; the last rows may be
     those of padding.
     """
     of_layer = {} if layer is None else {"layer": layer}
     for batch in batches:
-        yield Encoded(batch, network.encode(to_tensor(batch), **of_layer))
+        yield PaddedCode(batch, network.encode(to_tensor(batch), **of_layer))
 
 
 @torch.inference_mode()
@@ -193,83 +150,6 @@ def reconstruct(
         reconstruction = decoded(network, code)[kept]
         refuse_overflow(code[kept], reconstruction)
         yield Reconstructed(batch, reconstruction.cpu().numpy())
-
-
-@torch.inference_mode()
-def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
-    """Reconstructs uint8 images, (n, channels, height, width), in [0, 1], on the CPU."""
-    cpu = torch.device("cpu")
-    network.to(cpu).eval()
-    inputs = (to_tensor(part, cpu) for part in parts(images, network))
-    made = torch.cat([decoded(network, network.encode(part)) for part in inputs])
-    refuse_overflow(made)
-    return made.numpy()
-
-
-@torch.inference_mode()
-def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
-    """codes (n, code_size) -> images (n, channels, height, width), on the CPU.
-
-    Images of very large codes may contain values that are not finite.
-    """
-    network.cpu().eval()
-    made = [decoded(network, torch.from_numpy(part)) for part in parts(codes, network)]
-    return torch.cat(made).numpy()
-
-
-@torch.inference_mode()
-def codes_of(network: AutoencoderBase, images: Pixels) -> Floats:
-    """uint8 images (n, channels, height, width) -> codes (n, code_size), on the CPU."""
-    cpu = torch.device("cpu")
-    network.to(cpu).eval()
-    return torch.cat(
-        [network.encode(to_tensor(part, cpu)) for part in parts(images, network)]
-    ).numpy()
-
-
-def interpolate(network: AutoencoderBase, ends: Pixels, steps: int) -> Floats:
-    """Decodes the codes on the straight line between the codes of two images.
-
-    ends: (2, channels, height, width), 0 to 255 -> (steps, channels, height, width). Raises
-    ModelFileError if the result is not finite.
-    """
-    first, last = codes_of(network, ends)
-    way = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    made = decode_codes(network, (1 - way) * first + way * last)
-    refuse_overflow(made)
-    return made
-
-
-def traverse(network: AutoencoderBase, images: Pixels, unit: int, values: Floats) -> Floats:
-    """Decodes the codes of images with one unit set to each of the values.
-
-    images: (n, channels, height, width), values: (steps,) -> (n * steps, channels, height, width),
-    those of the first image first. Raises ModelFileError if the result is not finite.
-    """
-    codes = codes_of(network, images).repeat(len(values), axis=0)
-    codes[:, unit] = np.tile(values, len(images))
-    made = decode_codes(network, codes)
-    refuse_overflow(made)
-    return made
-
-
-@torch.inference_mode()
-def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
-    """Whether each unit of the code is inactive for all images: (code_size,); on the CPU."""
-    cpu = torch.device("cpu")
-    network.to(cpu).eval()
-    dead = np.ones(network.code_size, bool)
-    for part in parts(images, network):
-        code = network.encode(to_tensor(part, cpu))
-        dead &= (~is_active(code, network.active_above).any(0)).numpy()
-    return dead
-
-
-def parts(images: NDArray[Any], network: AnyNetwork) -> Iterator[NDArray[Any]]:
-    """Splits images or codes into blocks for which the network needs little memory."""
-    size = 1 if network.one_at_a_time else PART
-    for first in range(0, len(images), size):
-        yield images[first : first + size]
 
 
 @torch.inference_mode()
@@ -352,62 +232,13 @@ def _of_known_classes(
             " --skip-unknown leaves such inputs out"
         )
     metrics.unknown.update(label for label in batch.labels if label not in numbers)
-    return batch._replace(
-        **{
-            name: column[known] if isinstance(column, np.ndarray) else [column[n] for n in known]
-            for name, column in batch._asdict().items()
-            if isinstance(column, list | np.ndarray)
-        }
-    )
+    return rows_of_batch(batch, known)
 
 
 def _some(classes: Iterable[str]) -> str:
     """The names of the first classes, for a message."""
     names = list(classes)
     return ", ".join(names[:CLASSES_NAMED]) + ", ..." * (len(names) > CLASSES_NAMED)
-
-
-@torch.inference_mode()
-def pca_mse(
-    train: Iterable[InputBatch],
-    test: Iterable[InputBatch],
-    components: int,
-    progress: Progress = SILENT,
-) -> float:
-    """Mean squared error per pixel, on `test`, of PCA with `components` fitted on `train`."""
-    pca = PCA()
-    for batch in progress.counted(train, "reading for PCA"):
-        SILENT.awaited(partial(pca.update, torch.from_numpy(batch.images)), "")
-    projection = progress.awaited(partial(pca.fit, components), "fitting PCA")
-    squares, values = 0.0, 0
-    for batch in progress.counted(test, "measuring PCA"):
-        x = torch.from_numpy(batch.images)
-        made = SILENT.awaited(partial(projection.reconstruct, x), "")
-        squares += (made - x).square().sum().item()
-        values += x.numel()
-    return squares / values / 255**2
-
-
-def probe_error(
-    train: tuple[Floats, NDArray[np.int64]],
-    test: tuple[Floats, NDArray[np.int64]],
-    progress: Progress = SILENT,
-) -> float:
-    """Percentage of test images that a linear classifier on their features gets wrong.
-
-    Each pair is features (n, features) and labels (n,). The classifier is scikit-learn's
-    multinomial logistic regression, on features divided by the standard deviation of the train
-    split. Raises DataError for features that are not finite.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    features, labels = train
-    if not (np.isfinite(features).all() and np.isfinite(test[0]).all()):
-        raise DataError("--probe: the codes are not finite numbers")
-    scale = features.std(dtype=np.float64) or 1.0
-    probe = LogisticRegression(max_iter=1000, tol=1e-3)
-    progress.awaited(partial(probe.fit, features / scale, labels), "fitting the probe")
-    return float(100 * (1 - probe.score(test[0] / scale, test[1])))
 
 
 @dataclass(frozen=True)

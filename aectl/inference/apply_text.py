@@ -1,56 +1,22 @@
 """Uses of a trained text autoencoder, each a generator over batches of text."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from aectl.config.shapes import TextShape
 from aectl.data.text.text_inputs import TextBatch
 from aectl.inference.apply import ToTensor, refuse_overflow
 from aectl.inference.metrics import TextMetrics
+from aectl.inference.results import MeasuredTexts, ReconstructedTexts
 from aectl.models import footprint
 from aectl.models.language import with_end
 from aectl.models.networks import TextNetwork, ThroughVector
 from aectl.models.text_autoencoder import Bottleneck, shorter_text
 from aectl.models.vocabulary import Vocabulary
-
-Floats = NDArray[np.float32]
-
-
-class ReconstructedTexts(NamedTuple):
-    """The texts of a batch and their reconstructions, n each; `shorter`: texts of the bottleneck.
-
-    A text with more tokens than the model reads is cut in `original`.
-    """
-
-    batch: TextBatch
-    original: list[str]
-    shorter: list[str] | None
-    reconstruction: list[str]
-
-    def first(self, count: int) -> "ReconstructedTexts":
-        """The result for the first `count` texts."""
-        shorter = None if self.shorter is None else self.shorter[:count]
-        batch = self.batch._replace(
-            paths=self.batch.paths[:count],
-            texts=self.batch.texts[:count],
-            labels=self.batch.labels[:count],
-            tokens=self.batch.tokens[:count],
-        )
-        return ReconstructedTexts(
-            batch, self.original[:count], shorter, self.reconstruction[:count]
-        )
-
-
-class MeasuredTexts(NamedTuple):
-    """A measured batch: the `token_accuracy` of each text, (n,)."""
-
-    batch: TextBatch
-    token_accuracy: Floats
 
 
 @torch.inference_mode()

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from aectl.data.images.decode import Pixels
-from aectl.inference.apply import Floats, to_tensor
+from aectl.inference.apply import to_tensor
+from aectl.inference.results import Floats
 from aectl.models.networks import ImageNetwork
 
 FILTER_VALUES = 1 << 23

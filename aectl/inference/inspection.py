@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from aectl.data.images.decode import Pixels, to_bytes
 from aectl.data.inputs import InputBatch
 from aectl.errors import ConfigError
-from aectl.inference import apply as inference
-from aectl.inference.apply import Floats, Measured
+from aectl.inference import arrays
+from aectl.inference.apply import refuse_overflow, to_tensor
 from aectl.inference.filters import filters_of
 from aectl.inference.findings import SAMPLE_SIDE, Code, Findings, Gallery, Mistake, Shown, Units
 from aectl.inference.metrics import ReconstructionMetrics, is_active
+from aectl.inference.results import Floats, Measured
 from aectl.models.networks import Classifier, ImageNetwork
 
 MOST_SAMPLED, LEAST_SAMPLED = 3000, 100
@@ -57,7 +58,7 @@ class Inspection:
 
     def add(self, measured: Measured) -> None:
         """Adds a measured batch."""
-        self._images += len(measured.batch.paths)
+        self._images += len(measured.paths)
         self._sample.add(measured.batch)
         if measured.mse is not None:
             self._errors.append(measured.mse)
@@ -78,7 +79,7 @@ class Inspection:
         sample, network = _shown(self._sample.kept), self._network
         network.cpu().eval()
         responses, features = _responses(network, sample.images)
-        inference.refuse_overflow(responses, features)
+        refuse_overflow(responses, features)
         features = _small_enough(features)
         maps = {name: MAPS[name](features) for name in dict.fromkeys(("pca", *methods))}
         units = _units(network, sample.images, responses)
@@ -124,7 +125,7 @@ class Inspection:
         made = np.empty_like(shown.images)
         for place in range(len(made)):  # as floats, one at a time
             some = slice(place, place + 1)
-            made[some] = to_bytes(inference.reconstruct_images(self._network, shown.images[some]))
+            made[some] = to_bytes(arrays.reconstruct_images(self._network, shown.images[some]))
         return Gallery(shown, made, mse)
 
 
@@ -205,8 +206,8 @@ def _responses(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
     and the input of its last layer.
     """
     responses, features = [], []
-    for part in inference.parts(images, network):
-        x = inference.to_tensor(part, torch.device("cpu"))
+    for block in arrays.blocks(images, network):
+        x = to_tensor(block, torch.device("cpu"))
         if isinstance(network, Classifier):
             responses.append(network.filter_responses(x))
             features.append(network.last_features(x))

@@ -1,16 +1,42 @@
 """Principal component analysis of images, the best linear autoencoder, as a baseline."""
 
+from collections.abc import Iterable
+from functools import partial
+
 import torch
 from torch import Tensor
 
+from aectl.data.inputs import InputBatch
 from aectl.errors import DataError
 from aectl.inference.metrics import EPSILON
+from aectl.progress import SILENT, Progress
 
 LARGEST_SIDE = 16_384
 """Maximum side of the matrix whose eigenvectors are computed: 2 GB, some minutes."""
 
 COLUMNS = 4096
 """Number of pixels of all images that are converted to float64 at a time."""
+
+
+@torch.inference_mode()
+def pca_mse(
+    train: Iterable[InputBatch],
+    test: Iterable[InputBatch],
+    components: int,
+    progress: Progress = SILENT,
+) -> float:
+    """Mean squared error per pixel, on `test`, of PCA with `components` fitted on `train`."""
+    pca = PCA()
+    for batch in progress.counted(train, "reading for PCA"):
+        SILENT.awaited(partial(pca.update, torch.from_numpy(batch.images)), "")
+    projection = progress.awaited(partial(pca.fit, components), "fitting PCA")
+    squares, values = 0.0, 0
+    for batch in progress.counted(test, "measuring PCA"):
+        x = torch.from_numpy(batch.images)
+        made = SILENT.awaited(partial(projection.reconstruct, x), "")
+        squares += (made - x).square().sum().item()
+        values += x.numel()
+    return squares / values / 255**2
 
 
 class PCA:

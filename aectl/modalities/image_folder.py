@@ -146,20 +146,20 @@ def facts(card: "ModelCard") -> dict[str, str]:
 
 def _log_codes(run: "ImageRun", logs: "TensorBoard") -> None:
     """Puts the codes of some images into the logs; a classifier has none."""
-    from aectl.inference import apply as inference
+    from aectl.inference import arrays
     from aectl.models.networks import Classifier
 
     if isinstance(run.network, Classifier):
         return
     shown = run.data.spread(PROJECTED)
     names = [shown.label(row) or shown.path(row) for row in range(len(shown))]
-    codes = inference.codes_of(run.network, shown.images)
+    codes = arrays.codes_of(run.network, shown.images)
     logs.codes(codes, shown.images, names, len(run.rows))
 
 
 def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     """Draws what the units look for and, for an autoencoder, reconstructions; by name."""
-    from aectl.inference import apply as inference
+    from aectl.inference import arrays
     from aectl.inference.filters import filters_of
     from aectl.models.networks import Classifier
     from aectl.outputs import pictures
@@ -167,11 +167,11 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
     sample = images.spread(min(SAMPLED, few_enough)).images
     filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
-    dead = None if isinstance(network, Classifier) else inference.dead_units(network, sample)
+    dead = None if isinstance(network, Classifier) else arrays.dead_units(network, sample)
     drawn = {"filters": pictures.filter_grid(filters, dead, _told_of(len(filters), dead))}
     if not isinstance(network, Classifier):
         shown = images.spread(PICTURED)
-        made = inference.reconstruct_images(network, shown.images)
+        made = arrays.reconstruct_images(network, shown.images)
         title = f"{len(shown)} of the training images, each above its reconstruction and its mse"
         errors = pictures.errors(shown.images, made)
         grid = pictures.reconstruction_grid(shown.images, made, errors, title)

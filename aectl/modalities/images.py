@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from aectl.inference.apply import Measured, Reconstructed, ToTensor
+    from aectl.inference.apply import ToTensor
     from aectl.inference.metrics import ReconstructionMetrics
+    from aectl.inference.results import Measured, Reconstructed
     from aectl.models.model_file import ModelCard
     from aectl.outputs.formats import Column
     from aectl.training.image_run import ImageRun
@@ -160,7 +161,7 @@ class Images(Modality):
 
     def shown(self, reconstructed: "Reconstructed") -> "dict[str, Column]":
         """The path of each image: its reconstruction is a picture."""
-        return {"path": reconstructed.batch.paths}
+        return {"path": reconstructed.paths}
 
     def look(self, asked: Mapping[str, object]) -> Found:
         """The splits of a folder, and the fraction that is held out where it has some."""

@@ -47,7 +47,7 @@ class Measurement:
             self.collected = self.modality.metrics(self.card, network)
             found = self.modality.measure(network, batches, to_tensor, self.collected)
         for result in found:
-            self.count += len(result.batch.paths)
+            self.count += len(result.paths)
             yield result
 
     def metrics(self) -> dict[str, Any]:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from aectl.data.text.text_sets import TextSet
     from aectl.inference.apply import ToTensor
-    from aectl.inference.apply_text import MeasuredTexts, ReconstructedTexts
     from aectl.inference.metrics import TextMetrics
+    from aectl.inference.results import MeasuredTexts, ReconstructedTexts
     from aectl.models.model_file import ModelCard
     from aectl.outputs.formats import Column
     from aectl.training.initialisation import Start

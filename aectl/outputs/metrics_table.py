@@ -1,9 +1,11 @@
 """The metrics of one or several models as JSON, CSV or the cells of a table."""
 
+import contextlib
 import csv
 import io
 import json
 import math
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +24,30 @@ class Group(NamedTuple):
 
     name: str
     results: Sequence[Result]
+
+
+def grouped(options: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> list[Group]:
+    """Groups the results of models whose options of training differ only in the seed."""
+    groups: dict[str, dict[object, Result]] = {}
+    for number, (given, result) in enumerate(zip(options, results, strict=True)):
+        trained = dict(given)
+        seed = trained.pop("seed", None)
+        alike = groups.setdefault(repr(sorted(trained.items())), {})
+        if seed in alike:  # a repeated training is not a further seed
+            alike = groups.setdefault(f"model {number}", {})
+        alike[seed] = result
+    return [
+        Group(_name([result["model"] for result in alike.values()]), list(alike.values()))
+        for alike in groups.values()
+    ]
+
+
+def _name(models: list[str]) -> str:
+    if len(models) == 1:
+        return models[0]
+    with contextlib.suppress(ValueError):
+        return f"{os.path.commonpath(models) or models[0]} ({len(models)} seeds)"
+    return f"{models[0]} ... ({len(models)} seeds)"
 
 
 def to_json(results: Sequence[Result]) -> str:

@@ -2,12 +2,14 @@
 
 import errno
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.images.decode import to_pil
+from aectl.data.storage.folders import OnBad
 from aectl.errors import DataError, OutputError
 from aectl.files import writing
 from aectl.outputs.pictures import save_png
@@ -52,6 +54,20 @@ class SingleFiles:
                 raise DataError(f"cannot write {file}: {cause.strerror}") from None
             raise
         self._made.add(file)
+
+    def save_all(self, paths: Sequence[str], images: NDArray[np.uint8], on_bad: OnBad) -> int:
+        """Writes images, (n, channels, height, width); returns how many were written.
+
+        Those whose files cannot have such names are passed to `on_bad`.
+        """
+        written = 0
+        for path, image in zip(paths, images, strict=True):
+            try:
+                self.save(path, image)
+                written += 1
+            except DataError as error:
+                on_bad(path, str(error))
+        return written
 
     def _file(self, path: str) -> Path:
         parts = [part.replace(":", "-") for part in PurePosixPath(path).parts]

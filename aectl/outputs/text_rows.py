@@ -7,7 +7,7 @@ from aectl.config.spelling import spelt_out
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aectl.inference.apply_text import ReconstructedTexts
+    from aectl.inference.results import ReconstructedTexts
     from aectl.outputs.formats import Column
 
 

@@ -11,7 +11,8 @@ from aectl.verbs.use import InputOptions, Use, use_of
 if TYPE_CHECKING:
     import os
 
-    from aectl.inference.apply import Classified, ToTensor
+    from aectl.inference.apply import ToTensor
+    from aectl.inference.results import Classified
     from aectl.outputs.formats import Rows
 
 

@@ -1,36 +1,19 @@
 """Codes of inputs."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.kinds import with_a_code
 from aectl.errors import ConfigError
+from aectl.inference.results import Encoded
 from aectl.verbs.use import InputOptions, Use, use_of
 
 if TYPE_CHECKING:
     import os
 
     from aectl.inference.apply import ToTensor
-    from aectl.outputs.formats import Column, Rows
-
-
-class EncodedBatch(NamedTuple):
-    """The codes of some inputs: `code`, (n, features), or else `columns` of n values each."""
-
-    batch: Any
-    code: Any | None
-    columns: "Mapping[str, Column]"
-
-    @property
-    def paths(self) -> list[str]:
-        """The path of each input."""
-        return self.batch.paths  # type: ignore[no-any-return]
-
-    @property
-    def labels(self) -> list[str | None]:
-        """The label of each input, None where it is not known."""
-        return self.batch.labels  # type: ignore[no-any-return]
+    from aectl.outputs.formats import Rows
 
 
 @dataclass(frozen=True)
@@ -42,7 +25,7 @@ class Encoding:
     normalize: str
     dtype: str
 
-    def __iter__(self) -> Iterator[EncodedBatch]:
+    def __iter__(self) -> Iterator[Encoded]:
         with self.use.results(self.compute) as results:
             yield from results
 
@@ -51,7 +34,7 @@ class Encoding:
         how = {"layer": self.layer, "normalize": self.normalize, "dtype": self.dtype}
         return {**how, **self.use.key()}
 
-    def rows(self, result: EncodedBatch) -> "Rows":
+    def rows(self, result: Encoded) -> "Rows":
         """The rows of a table for a batch."""
         from aectl.outputs.formats import Rows
 
@@ -60,16 +43,17 @@ class Encoding:
 
     def compute(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
-    ) -> Iterator[EncodedBatch]:
+    ) -> Iterator[Encoded]:
         """The codes of some batches."""
         from aectl.inference import apply as inference
 
         depth = len(self.use.card.architecture.hidden)
         layer = None if self.layer == depth else self.layer
         features = inference.Features(layer, self.normalize, self.dtype)
-        for batch, code in inference.encode(network, batches, to_tensor, features.layer):
-            made = self.use.modality.code(self.use.card, code, len(batch.paths), features.of)
-            yield EncodedBatch(batch, made.vectors, made.columns)
+        for padded in inference.encode(network, batches, to_tensor, features.layer):
+            count = len(padded.paths)
+            made = self.use.modality.code(self.use.card, padded.code, count, features.of)
+            yield Encoded(padded.batch, made.vectors, made.columns)
 
 
 def encode(

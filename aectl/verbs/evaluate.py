@@ -1,45 +1,77 @@
-"""Metrics of a model on inputs: the error report."""
+"""Metrics of a model on inputs."""
 
-import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.kinds import KINDS
-from aectl.data.images import datasets
-from aectl.data.layout import layout_of
-from aectl.data.selection import of_options
-from aectl.data.storage.folders import ignore
 from aectl.errors import ConfigError, DataError
 from aectl.modalities.measurement import Measurement
 from aectl.progress import SILENT, Progress
+from aectl.verbs.baselines import Baselines
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
 if TYPE_CHECKING:
     import os
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from aectl.data.inputs import InputBatch, Inputs
-    from aectl.modalities.images import ImageStream
+    from aectl.inference.inspection import Inspection
+    from aectl.models.model_file import ModelCard
+    from aectl.outputs.formats import Rows
 
 
 @dataclass
 class Evaluation:
-    """The metrics of a model on the inputs of a use of it."""
+    """The metrics of a model on the inputs of a use of it: take all `results`, then the `report`.
+
+    With `inspected`, the contents of a report page are collected in `inspection`.
+    """
 
     use: Use
     pca: bool = False
     probe: bool = False
     skip_unknown: bool = False
+    inspected: bool = False
     progress: Progress = SILENT
     measurement: Measurement = field(init=False)
+    inspection: "Inspection | None" = None
 
     def __post_init__(self) -> None:
         use = self.use
         self.measurement = Measurement(use.card, use.modality, self.skip_unknown, self.progress)
+
+    @contextmanager
+    def results(self) -> Iterator[Iterator[Any]]:
+        """The metrics of each input, by batch; reading ends with the context."""
+        with self.use.results(self.measurement.results) as results:
+            yield map(self._inspect, results) if self.inspected else results
+
+    def _inspect(self, result: Any) -> Any:
+        from aectl.inference.inspection import Inspection
+
+        if self.inspection is None:
+            self.inspection = Inspection(self.measurement.network, self.use.card.classes)
+        self.inspection.add(result)
+        return result
+
+    def rows(self, result: Any) -> "Rows":
+        """The rows of a table with the metrics of each input of a batch."""
+        from aectl.outputs.formats import Rows
+
+        columns = self.use.leading_columns(result.batch)
+        return Rows({**columns, **self.use.modality.columns(result)})
+
+    @property
+    def baselines(self) -> Baselines:
+        """PCA and the linear classifier."""
+        return Baselines(self.use, self.progress)
+
+    @property
+    def fitted(self) -> list[str]:
+        """The baselines that the report contains; for a classifier, none."""
+        asked = {"PCA": self.pca, "the probe": self.probe}
+        return [name for name, given in asked.items() if given and not self.use.card.classes]
 
     def report(self, known: "dict[tuple[object, ...], float] | None" = None) -> dict[str, Any]:
         """The metrics as an object of `eval --json`.
@@ -54,80 +86,31 @@ class Evaluation:
             **({"classes": classes} if classes else {}),
             **self.measurement.metrics(),
         }
-        if self.pca and not classes:
-            known = {} if known is None else known
-            of = (use.card.dataset, *use.stream.words, use.card.shape, self._units)
-            if of not in known:
-                known[of] = self._pca_mse()
-            found["pca_mse"] = known[of]
-        if self.probe and not classes:
-            found["probe_error"] = self._probe_error()
+        if "PCA" in self.fitted:
+            found["pca_mse"] = self.baselines.pca_mse({} if known is None else known)
+        if "the probe" in self.fitted:
+            found["probe_error"] = self.baselines.probe_error(self.measurement.network)
         return found
 
-    @property
-    def _units(self) -> int:
-        return self.use.card.architecture.code_size
 
-    def _pca_mse(self) -> float:
-        """`mse` of PCA with as many components as the code has units, fitted on the train split."""
-        from aectl.inference import apply as inference
+def read_any_card(path: "str | os.PathLike[str]") -> "ModelCard":
+    """The card of a model of any kind. Raises ModelFileError."""
+    return read_card(Path(path), "eval", tuple(KINDS))
 
-        trained_on, inputs = self._trained_on(), self._inputs()
-        return inference.pca_mse(
-            self._batches(trained_on), self._batches(inputs), self._units, self.progress
-        )
 
-    def _probe_error(self) -> float:
-        """Percent that a linear classifier on the code gets wrong, fitted on the train split.
-
-        Raises DataError for inputs without labels.
-        """
-        from aectl.inference import apply as inference
-
-        train, test = self._features(self._trained_on()), self._features(self._inputs())
-        return inference.probe_error(train, test, self.progress)
-
-    def fitted_on(self) -> str:
-        """The training set of PCA and the probe, as an INPUT."""
-        trained = self._trained_on()
-        return " ".join(map(trained.called, trained.words))
-
-    def _inputs(self) -> "Inputs":
-        return cast("ImageStream", self.use.stream).inputs
-
-    def _trained_on(self) -> "Inputs":
-        """The training set of the model, found as the inputs are."""
-        card, inputs = self.use.card, self._inputs()
-        word = card.dataset
-        if datasets.is_dataset(word):
-            return dataclasses.replace(inputs, words=[word.partition(":")[0]], split="train")
-        selection = of_options(card.options)
-        layout = layout_of(word, selection)
-        return dataclasses.replace(
-            inputs, words=[layout.training if layout else word], split="train", selection=selection
-        )
-
-    def _batches(self, inputs: "Inputs") -> "Iterator[InputBatch]":
-        card, size = self.use.card, self.use.stream.batch_size
-        with inputs.batches(card.shape, size, ignore) as batches:
-            yield from batches
-
-    def _features(self, inputs: "Inputs") -> "tuple[NDArray[np.float32], NDArray[Any]]":
-        import numpy as np
-
-        from aectl.inference import apply as inference
-
-        network = self.measurement.network
-        to_tensor = inference.on_device(network, self.use.torch_device())
-        codes: list[NDArray[np.float32]] = []
-        labels: list[str | None] = []
-        encoded = inference.encode(network, self._batches(inputs), to_tensor)
-        for batch, code in self.progress.counted(encoded, "encoding for the probe"):
-            codes.append(code[: len(batch.paths)].cpu().numpy())
-            labels += batch.labels
-        if None in labels or len(set(labels)) < 2:
-            raise DataError("--probe needs images of two classes or more, with their labels")
-        return np.concatenate(codes), np.array(labels)
+def refuse_useless(
+    uses: Sequence[Use], pca: bool, probe: bool, skip_unknown: bool, report: bool = False
+) -> None:
+    """Raises ConfigError for options that have no effect with the models that are measured, and
+    DataError for inputs that do not exist.
+    """
+    if skip_unknown and not any(use.card.classes for use in uses):
+        raise ConfigError("--skip-unknown has no effect without a classifier; leave it out")
+    if len({use.card.architecture.modality for use in uses}) > 1:
+        raise ConfigError("models of different kinds of input cannot be measured side by side")
+    for use in uses:
+        use.refuse({"pca": pca, "probe": probe, "report": report})
+        _ = use.stream
 
 
 def evaluate(
@@ -155,15 +138,13 @@ def evaluate(
     together, and DataError for inputs that do not exist or cannot be measured.
     """
     path = Path(model)
-    card = read_card(path, "eval", tuple(KINDS))
-    if card.classes:
+    card = read_any_card(path)
+    if card.classes or probe:
         options = {"label_from_folder": True, **options}
     use = Use(path, card, request(inputs, options), device, threads)
-    use.refuse({"pca": pca, "probe": probe})
-    if skip_unknown and not card.classes:
-        raise ConfigError("--skip-unknown has no effect without a classifier; leave it out")
+    refuse_useless([use], pca, probe, skip_unknown)
     evaluation = Evaluation(use, pca, probe, skip_unknown)
-    with use.results(evaluation.measurement.results) as results:
+    with evaluation.results() as results:
         for _ in results:
             pass
     if not evaluation.measurement.count:

@@ -1,6 +1,7 @@
 """Reconstructions of inputs."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -23,16 +24,20 @@ class Reconstruction:
     count: int | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        with self.use.results(self.compute, most=self.count) as results:
+        with self.results() as results:
             yield from results
+
+    def results(self) -> AbstractContextManager[Iterator[Any]]:
+        """The same batches; reading ends with the context."""
+        return self.use.results(self.compute, most=self.count)
 
     def compute(self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor") -> Iterator[Any]:
         """The reconstructions of the first inputs of some batches."""
         left = self.count
         for result in self.use.modality.reconstruct(self.use.card, network, batches, to_tensor):
-            if left is None or left > len(result.batch.paths):
+            if left is None or left > len(result.paths):
                 yield result
-                left = None if left is None else left - len(result.batch.paths)
+                left = None if left is None else left - len(result.paths)
             else:
                 yield result.first(left)
                 return

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 def of_evaluation(
     evaluation: "Evaluation",
     inspection: "Inspection",
-    metrics: Sequence[Mapping[str, float]],
     methods: Sequence[str],
 ) -> "Portrait":
-    """The section of a model that has been measured on the inputs of a command."""
+    """The section of a model that has been measured on some inputs, with maps by `methods`."""
     from aectl.modalities.image_folder import portrait
 
     use = evaluation.use
     named = " ".join(map(use.stream.called, use.stream.words))
+    metrics = _metrics_beside(use.path)
     return portrait(str(use.path), named, evaluation.measurement, inspection, metrics, methods)
 
 
-def metrics_beside(model: Path) -> list[dict[str, float]]:
+def _metrics_beside(model: Path) -> list[dict[str, float]]:
     """The rows of the `metrics.csv` in a model's folder; none where it is not one of ours."""
     path = model_file.resolve(model).with_name(run_files.METRICS)
     try:

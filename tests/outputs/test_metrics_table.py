@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from aectl.cli.side_by_side import to_table
+from aectl.cli.metrics_view import to_table
 from aectl.outputs.metrics_table import Group, to_csv, to_json
 
 DENSE = {

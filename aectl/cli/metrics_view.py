@@ -1,9 +1,14 @@
-"""The metrics of models as a table on a terminal."""
+"""The metrics of models as the user sees them: a table, JSON or CSV, and notices about them."""
 
 import io
+import math
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+from aectl.cli.console import Console
+from aectl.cli.stdout import for_tables, show
 from aectl.config.spelling import spelt_out
 from aectl.outputs.metrics_table import (
     DIFFERENCE,
@@ -12,9 +17,56 @@ from aectl.outputs.metrics_table import (
     Result,
     number_text,
     to_cells,
+    to_csv,
+    to_json,
 )
 
-CLASSES_SHOWN = 20
+CLASSES_SHOWN, CLASSES_NAMED = 20, 10
+
+NAN = {"precision": "that are never predicted", "recall": "of which there are no inputs"}
+"""Metrics of a class that may be undefined, and the classes for which they are."""
+
+
+def show_metrics(
+    console: Console,
+    results: Sequence[Result],
+    groups: Sequence[Group],
+    classes: Sequence[str],
+    style: str,
+    beside: bool,
+) -> None:
+    """Writes the metrics to stdout as a "table", "json" or "csv"; the table to stderr if another
+    one, which they are `beside`, is written to stdout.
+    """
+    for unknown in {result["unknown"] for result in results if result.get("unknown")}:
+        console.warning(f"inputs left out, of classes that the model does not know: {unknown:,}")
+    _tell_of_nan(console, results)
+    if style == "json":
+        show(to_json(results))
+    elif style == "csv":
+        for_tables().write(to_csv(results).encode("utf-8", "surrogateescape"))
+    else:
+        width = shutil.get_terminal_size((120, 24)).columns
+        table = to_table(groups, classes, width, colour=sys.stdout.isatty() and not beside)
+        if beside:
+            console.notice(table.rstrip("\n"))
+        else:
+            show(table)
+
+
+def _tell_of_nan(console: Console, results: Sequence[Result]) -> None:
+    """Prints the classes for which a metric is undefined, once for all models."""
+    for metric, which in NAN.items():
+        undefined = {
+            name: None
+            for result in results
+            for name, value in zip(result.get("classes", ()), result.get(metric, ()), strict=True)
+            if math.isnan(value)
+        }
+        if undefined:
+            named = ", ".join(list(undefined)[:CLASSES_NAMED])
+            more = ", ..." if len(undefined) > CLASSES_NAMED else ""
+            console.notice(f"{metric} is nan for classes {which}: {named}{more}")
 
 
 def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour: bool) -> str:
