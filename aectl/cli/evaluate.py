@@ -14,7 +14,7 @@ from aectl.errors import ConfigError, ModelFileError, OutputError
 from aectl.files import refuse_existing
 
 if TYPE_CHECKING:
-    from aectl.models.model_file import ModelCard
+    from aectl.models.model_card import ModelCard
     from aectl.outputs.page import Portrait
     from aectl.verbs.evaluate import Evaluation
     from aectl.verbs.use import Use

@@ -12,7 +12,7 @@ from aectl.cli.options import Common
 from aectl.cli.stdout import for_tables
 from aectl.errors import OutputError
 from aectl.models import model_file
-from aectl.models.model_file import ModelCard
+from aectl.models.model_card import ModelCard
 from aectl.verbs import machine
 
 if TYPE_CHECKING:

@@ -13,6 +13,10 @@ class TextShape(NamedTuple):
     tokens: int
 
 
+InputShape = Shape | TextShape
+"""The shape of an input, of any modality."""
+
+
 PAD, START, END = 0, 1, 2
 """Special tokens: padding at the end of a row, the start of a text, and its end."""
 

@@ -16,6 +16,7 @@ from aectl.models import footprint
 from aectl.models.language import with_end
 from aectl.models.networks import TextNetwork, ThroughVector
 from aectl.models.text_autoencoder import Bottleneck, shorter_text
+from aectl.models.text_spec import TextSpec
 from aectl.models.vocabulary import Vocabulary
 
 
@@ -63,8 +64,8 @@ def measure_tokens(
     If the logits of the texts need much memory, they are measured one by one. Returns the fraction
     of the tokens of each text that are reconstructed at their position: (count,).
     """
-    of_a_text = footprint.logits_bytes(TextShape(tokens.shape[1], len(network.embedding.weight)))
-    if footprint.ROWS * of_a_text > footprint.ROOM:
+    shape = TextShape(tokens.shape[1], len(network.embedding.weight))
+    if footprint.too_much(footprint.FLOAT * TextSpec().measuring_floats(shape)):
         each = torch.split(tokens[:count], 1)
         return torch.cat([_measure_at_once(network, one, metrics, 1) for one in each])
     return _measure_at_once(network, tokens, metrics, count)

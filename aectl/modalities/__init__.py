@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aectl.inference.apply import ToTensor
-    from aectl.models.model_file import ModelCard
+    from aectl.models.model_card import ModelCard
     from aectl.outputs.formats import Column
     from aectl.training.initialisation import Start
     from aectl.training.reading import Reading

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aectl.data.images.datasets import ImageSet
     from aectl.inference.inspection import Inspection
     from aectl.modalities.measurement import Measurement
-    from aectl.models.model_file import ModelCard
+    from aectl.models.model_card import ModelCard
     from aectl.outputs.page import Portrait
     from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.image_run import ImageRun

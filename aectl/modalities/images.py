@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aectl.inference.apply import ToTensor
     from aectl.inference.metrics import ReconstructionMetrics
     from aectl.inference.results import Measured, Reconstructed
-    from aectl.models.model_file import ModelCard
+    from aectl.models.model_card import ModelCard
     from aectl.outputs.formats import Column
     from aectl.training.image_run import ImageRun
     from aectl.training.initialisation import Start

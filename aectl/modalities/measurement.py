@@ -9,7 +9,7 @@ from aectl.progress import SILENT, Progress
 if TYPE_CHECKING:
     from aectl.inference.apply import ToTensor
     from aectl.modalities import Modality
-    from aectl.models.model_file import ModelCard
+    from aectl.models.model_card import ModelCard
 
 
 @dataclass

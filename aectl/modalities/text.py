@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from aectl.inference.apply import ToTensor
     from aectl.inference.metrics import TextMetrics
     from aectl.inference.results import MeasuredTexts, ReconstructedTexts
-    from aectl.models.model_file import ModelCard
+    from aectl.models.model_card import ModelCard
     from aectl.outputs.formats import Column
     from aectl.training.initialisation import Start
     from aectl.training.reading import Reading

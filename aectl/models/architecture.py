@@ -3,21 +3,25 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from aectl.config import declaration as options
 from aectl.config.all_options import OPTIONS
-from aectl.config.kinds import IMAGES, KINDS, TEXT, encoding
+from aectl.config.kinds import IMAGES, KINDS, TEXT
 from aectl.config.model_options import ModelConfig
-from aectl.config.shapes import SPECIAL, Shape, TextShape
+from aectl.config.shapes import InputShape, Shape, TextShape
 from aectl.errors import ModelFileError
+from aectl.models.image_spec import ImageSpec
+from aectl.models.input_spec import InputSpec
+from aectl.models.text_spec import TextSpec
 
-if TYPE_CHECKING:
-    from aectl.models.networks import Network
-
-LARGEST_SIDE = 4096
-LARGEST_VOCABULARY = 1 << 17
 MOST_CLASSES = 1_000_000
+
+INPUT_SPECS: dict[str, InputSpec[Any]] = {IMAGES: ImageSpec(), TEXT: TextSpec()}
+"""The inputs of networks by their modality."""
+
+SIZES = ("shape", "length", "tokens", "classes")
+"""Fields of the description of a network in a model file, besides its options."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Architecture:
     """
 
     config: ModelConfig
-    input: Shape | TextShape
+    input: InputShape
     classes: int = 0
     encoder: "Architecture | None" = None
 
@@ -40,21 +44,24 @@ class Architecture:
         return self.encoder.modality if self.encoder else KINDS[self.kind].modalities[0]
 
     @property
+    def input_spec(self) -> InputSpec[Any]:
+        """The properties of its inputs that depend on their modality."""
+        return INPUT_SPECS[self.modality]
+
+    @property
     def shape(self) -> Shape:
-        """(channels, height, width) of the input images."""
-        assert not isinstance(self.input, TextShape)
-        return self.input
+        """(channels, height, width) of the input; only of a network of images."""
+        return cast(Shape, self.input)
 
     @property
     def text(self) -> TextShape:
-        """The shape of the input text."""
-        assert isinstance(self.input, TextShape)
-        return self.input
+        """The shape of the input; only of a network of text."""
+        return cast(TextShape, self.input)
 
     @property
     def code_is_vector(self) -> bool:
         """Whether its code is a vector, and not a shorter text."""
-        return self.config.bottleneck != TEXT
+        return self.config.code_is_vector
 
     @property
     def kind(self) -> str:
@@ -77,12 +84,6 @@ class Architecture:
         """The number of units of an autoencoder's code."""
         return self.hidden[-1]
 
-    def build(self) -> "Network":
-        """Builds the network, with weights initialised from torch's random state."""
-        from aectl.models import build
-
-        return build.network(self)
-
     def to_json(self) -> dict[str, Any]:
         """The description of the network in a model file: its options and its sizes."""
         described: dict[str, Any] = {
@@ -91,10 +92,7 @@ class Architecture:
             if getattr(self.config, field.name) is not None
             and options.applies(field, vars(self.config))
         }
-        if isinstance(self.input, TextShape):
-            described |= self.input._asdict()
-        else:
-            described["shape"] = self.input
+        described |= self.input_spec.sizes(self.input)
         if self.classes:
             described["classes"] = self.classes
         if self.encoder:
@@ -107,7 +105,7 @@ class Architecture:
         if not isinstance(described, Mapping) or depth > 1:
             raise ModelFileError("its architecture is not described")
         fields = dict(described)
-        if fields.get("model", "") in encoding(IMAGES):
+        if options.applies(OPTIONS["center"], {"model": fields.get("model")}):
             fields.setdefault("center", False)  # in older files, networks have none
         sizes = {name: fields.pop(name, None) for name in SIZES}
         inner = fields.pop("encoder", None)
@@ -123,7 +121,8 @@ class Architecture:
         encoder = None if inner is None else cls.from_json(inner, depth + 1)
         kind = KINDS[config.model]
         modality = encoder.modality if encoder else kind.modalities[0]
-        found = cls(config, _input(modality, sizes), _classes(config, sizes["classes"]), encoder)
+        shape = INPUT_SPECS[modality].shape(sizes)
+        found = cls(config, shape, _classes(config, sizes["classes"]), encoder)
         if encoder:
             found._check_encoder(encoder)
         return found
@@ -140,10 +139,6 @@ class Architecture:
             )
 
 
-SIZES = ("shape", "length", "tokens", "classes")
-"""Fields of the description of a network in a model file, besides its options."""
-
-
 def _classes(config: ModelConfig, value: object) -> int:
     count = 0 if value is None else value
     if (
@@ -153,34 +148,3 @@ def _classes(config: ModelConfig, value: object) -> int:
     ):
         raise ModelFileError(f"a {config.model} cannot have {value!r} classes")
     return count
-
-
-def _input(modality: str, sizes: Mapping[str, object]) -> Shape | TextShape:
-    """The shape of the input of a network of a modality. Raises ModelFileError."""
-    shape, length, tokens = (sizes[name] for name in ("shape", "length", "tokens"))
-    if modality != TEXT:
-        if length is not None or tokens is not None:
-            raise ModelFileError("its input is images, which have no tokens")
-        return _shape(shape)
-    if length is None:  # in versions 1 and 2 of the format
-        *ones, length = _shape(shape)
-        if ones != [1, 1]:
-            raise ModelFileError(f"{shape!r} is not a shape of text (1, 1, length)")
-    elif shape is not None:
-        raise ModelFileError("its input is text, which has no shape of images")
-    if type(length) is not int or not 1 <= length <= LARGEST_SIDE:
-        raise ModelFileError(f"{length!r} is not a length of text")
-    if type(tokens) is not int or not SPECIAL < tokens <= LARGEST_VOCABULARY:
-        raise ModelFileError(f"a text model cannot have {tokens!r} tokens")
-    return TextShape(length, tokens)
-
-
-def _shape(value: object) -> Shape:
-    if (
-        isinstance(value, list | tuple)
-        and len(value) == 3
-        and all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in value)
-        and value[0] in (1, 3)
-    ):
-        return value[0], value[1], value[2]
-    raise ModelFileError(f"{value!r} is not a shape of images (channels, height, width)")

@@ -1,10 +1,10 @@
 """Builds networks from architectures; kinds of model and sparsity rules are rows of tables."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
-from aectl.config.shapes import TextShape
 from aectl.models import codes
+from aectl.models.architecture import Architecture
 from aectl.models.networks import (
     Autoencoder,
     Classifier,
@@ -14,16 +14,13 @@ from aectl.models.networks import (
     ThroughVector,
 )
 
-if TYPE_CHECKING:
-    from aectl.models.architecture import Architecture
 
-
-def network(described: "Architecture") -> Network:
+def build_network(described: Architecture) -> Network:
     """Builds the network, with weights initialised from torch's random state."""
     return NETWORKS[described.kind](described)
 
 
-def _autoencoder(described: "Architecture") -> Network:
+def _autoencoder(described: Architecture) -> Network:
     config = described.config
     return Autoencoder(
         described.shape, described.hidden, config.activation, _code(described),
@@ -32,7 +29,7 @@ def _autoencoder(described: "Architecture") -> Network:
     )  # fmt: skip
 
 
-def _conv_autoencoder(described: "Architecture") -> Network:
+def _conv_autoencoder(described: Architecture) -> Network:
     config = described.config
     return ConvAutoencoder(
         described.shape, described.hidden, config.activation, _code(described),
@@ -40,33 +37,31 @@ def _conv_autoencoder(described: "Architecture") -> Network:
     )  # fmt: skip
 
 
-def _classifier(described: "Architecture") -> Network:
+def _classifier(described: Architecture) -> Network:
     config = described.config
-    below = network(described.encoder) if described.encoder else None
-    assert not isinstance(below, Classifier | ThroughText)
-    shape = None if isinstance(described.input, TextShape) else described.input
+    encoder: Any = build_network(described.encoder).encoder if described.encoder else None
     return Classifier(
-        shape, described.hidden, described.classes, config.activation, config.dropout,
-        config.input_dropout, below.encoder if below else None,
+        described.input, described.hidden, described.classes, config.activation, config.dropout,
+        config.input_dropout, encoder,
     )  # fmt: skip
 
 
-def _text_autoencoder(described: "Architecture") -> Network:
+def _text_autoencoder(described: Architecture) -> Network:
     length, tokens = described.text
     return BOTTLENECKS[described.config.bottleneck](described, length, tokens)
 
 
-def _through_vector(described: "Architecture", length: int, tokens: int) -> Network:
+def _through_vector(described: Architecture, length: int, tokens: int) -> Network:
     code = _code(described)
     return ThroughVector(tokens, length, described.hidden[0], described.code_size, code)
 
 
-def _through_text(described: "Architecture", length: int, tokens: int) -> Network:
+def _through_text(described: Architecture, length: int, tokens: int) -> Network:
     config = described.config
     return ThroughText(tokens, length, described.hidden[0], config.ratio, config.temperature)
 
 
-NETWORKS: "dict[str, Callable[[Architecture], Network]]" = {
+NETWORKS: dict[str, Callable[[Architecture], Network]] = {
     "autoencoder": _autoencoder,
     "conv-autoencoder": _conv_autoencoder,
     "classifier": _classifier,
@@ -74,31 +69,31 @@ NETWORKS: "dict[str, Callable[[Architecture], Network]]" = {
 }
 """The networks by the names of the kinds of model."""
 
-BOTTLENECKS: "dict[str, Callable[[Architecture, int, int], Network]]" = {
+BOTTLENECKS: dict[str, Callable[[Architecture, int, int], Network]] = {
     "vector": _through_vector,
     "text": _through_text,
 }
 """The text autoencoders by the names of their bottlenecks."""
 
 
-def _code(described: "Architecture") -> codes.Code:
+def _code(described: Architecture) -> codes.Code:
     make = CODES.get(described.config.sparsity)
     return make(described) if make else codes.Code(described.config.code_activation)
 
 
-def _topk(described: "Architecture") -> codes.Code:
+def _topk(described: Architecture) -> codes.Code:
     config = described.config
     assert config.k is not None
     return codes.TopK(config.code_activation, config.k, config.alpha)
 
 
-def _batch_topk(described: "Architecture") -> codes.Code:
+def _batch_topk(described: Architecture) -> codes.Code:
     config = described.config
     assert config.k is not None
     return codes.BatchTopK(config.code_activation, config.k)
 
 
-CODES: "dict[str, Callable[[Architecture], codes.Code]]" = {
+CODES: dict[str, Callable[[Architecture], codes.Code]] = {
     "topk": _topk,
     "batch-topk": _batch_topk,
     "jumprelu": lambda described: codes.JumpReLU(described.code_size, described.config.bandwidth),

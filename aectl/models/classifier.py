@@ -6,11 +6,11 @@ With an encoder of text, `images` are tokens of text.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Self
+from typing import Self, cast
 
 from torch import Tensor, nn
 
-from aectl.config.shapes import Shape
+from aectl.config.shapes import InputShape, Shape
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
@@ -30,7 +30,7 @@ class Classifier(nn.Module):
 
     def __init__(
         self,
-        shape: Shape | None,
+        shape: InputShape,
         hidden: Sequence[int],
         classes: int,
         activation: str = "relu",
@@ -42,11 +42,7 @@ class Classifier(nn.Module):
         self._shape = shape
         self.classes_count = classes
         self.encoder = encoder
-        if encoder is None:
-            assert shape is not None
-            features = math.prod(shape)
-        else:
-            features = encoder.code_size
+        features = math.prod(shape) if encoder is None else encoder.code_size
         widths = [features, *hidden, classes]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.activation = ACTIVATIONS[activation]
@@ -57,8 +53,7 @@ class Classifier(nn.Module):
     @property
     def shape(self) -> Shape:
         """(channels, height, width) of the input images; must not be used for text."""
-        assert self._shape is not None
-        return self._shape
+        return cast(Shape, self._shape)
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width), in [0, 1] -> logits: (batch, classes)."""

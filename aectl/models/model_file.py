@@ -6,22 +6,17 @@ the digest of the text before it.
 
 import dataclasses
 import hashlib
-import math
 import os
-import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aectl.config import run_files
-from aectl.config.shapes import Shape, TextShape
-from aectl.errors import ConfigError, ModelFileError
+from aectl.errors import ModelFileError
 from aectl.files import opened, replacing
 from aectl.models import footprint, metadata, tensor_file
-from aectl.models.architecture import Architecture
-from aectl.models.vocabulary import Vocabulary
+from aectl.models.model_card import FORMAT_VERSION, ModelCard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,14 +25,7 @@ if TYPE_CHECKING:
 
     from aectl.models.networks import Network
 
-FORMAT_VERSION = 3
-"""Version 1 had no digest of the description; 1 and 2 gave text a shape of images."""
-
 KEY = "aectl"
-FIELDS = (
-    "format_version", "kind", "architecture", "preprocessing", "classes", "training", "vocabulary",
-    "weights_sha256", metadata.DIGEST,
-)  # fmt: skip
 FILE_NAME = run_files.MODEL
 LARGEST_HEADER = 8 * 2**20
 """Maximum bytes of the header, with names, shapes and metadata; a longer header is not read."""
@@ -46,171 +34,6 @@ LONGEST_MESSAGE = 300
 
 MOST_AXES = 8
 """Maximum number of dimensions of a tensor."""
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """The content of a model file besides its weights.
-
-    `value_range`: the values of black and white in image files whose format does not define them;
-    `classes`: the names of a classifier's classes; `vocabulary`: that of a model of text;
-    `training`: the options, the data and the versions of the training run, as JSON values;
-    `weights_sha256`: the `digest` of the weights, if the file has one; `format_version`: that of
-    the file, or the current one.
-    """
-
-    architecture: Architecture
-    classes: tuple[str, ...] = ()
-    training: Mapping[str, Any] = field(default_factory=dict)
-    weights_sha256: str | None = None
-    vocabulary: Vocabulary | None = None
-    value_range: tuple[float, float] | None = None
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def shape(self) -> Shape:
-        """(channels, height, width) of the model's input images."""
-        return self.architecture.shape
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The options of the training; empty if the file does not contain them."""
-        options: Mapping[str, Any] = self.training.get("options", {})
-        return options
-
-    @property
-    def dataset(self) -> str:
-        """The dataset or the folder that the model was trained on."""
-        word: str = self.options.get("dataset", "")
-        return word
-
-    def to_json(self) -> dict[str, Any]:
-        """The content of the metadata's key `aectl`."""
-        vocabulary = {"vocabulary": self.vocabulary.to_json()} if self.vocabulary else {}
-        digest = {"weights_sha256": self.weights_sha256} if self.weights_sha256 else {}
-        return {
-            "format_version": self.format_version,
-            "kind": self.architecture.kind,
-            "architecture": self.architecture.to_json(),
-            "preprocessing": self._preprocessing(),
-            "classes": self.classes,
-            "training": self.training,
-            **vocabulary,
-            **digest,
-        }
-
-    def _preprocessing(self) -> dict[str, Any]:
-        if isinstance(self.architecture.input, TextShape):
-            return {"length": self.architecture.input.length, **OF_TEXTS}
-        channels, height, width = self.shape
-        values = {} if self.value_range is None else {"value_range": list(self.value_range)}
-        sides = {"channels": channels, "height": height, "width": width}
-        return {**sides, **PREPROCESSING, **values}
-
-    @classmethod
-    def from_json(cls, described: object) -> "ModelCard":
-        """The inverse of `to_json`. Raises ModelFileError for anything else."""
-        if not isinstance(described, dict):
-            raise ModelFileError("its description is not a JSON object")
-        version = _version(described.get("format_version"))
-        metadata.only(described, FIELDS, "its description")
-        _sha256(described.get(metadata.DIGEST))
-        try:
-            architecture = Architecture.from_json(described.get("architecture"))
-        except ConfigError as error:
-            raise ModelFileError(f"its architecture is invalid: {error}") from None
-        card = cls(
-            architecture,
-            _classes(described.get("classes"), architecture.classes),
-            metadata.training(described.get("training")),
-            _sha256(described.get("weights_sha256")),
-            _vocabulary(described.get("vocabulary"), architecture),
-            _value_range(described.get("preprocessing")),
-            version,
-        )
-        card._check_guesses()
-        for name in ("kind", "preprocessing"):
-            if described.get(name) != card.to_json()[name]:
-                raise ModelFileError(f"its {name} does not fit its architecture")
-        return card
-
-    def _check_guesses(self) -> None:
-        """Raises ModelFileError if a baseline is not a text that the model could write."""
-        text = self.architecture.input
-        for name, guess in self.training.get("baselines", {}).items():
-            if (
-                not isinstance(text, TextShape)
-                or len(guess) != text.length
-                or max(guess, default=0) >= text.tokens
-            ):
-                raise ModelFileError(
-                    f"training.baselines.{metadata.shown(name)} is not a text of it"
-                )
-
-
-def _version(value: object) -> int:
-    if type(value) is not int or value < 1:
-        raise ModelFileError(f"its format version is {metadata.shown(value)}")
-    if value > FORMAT_VERSION:
-        raise ModelFileError(
-            f"it has format version {value}, and this aectl reads up to"
-            f" {FORMAT_VERSION}: update aectl to read it"
-        )
-    return value
-
-
-def _classes(value: object, count: int) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ModelFileError("its classes are not a list of names")
-    if len(value) != count:
-        raise ModelFileError(f"it names {len(value)} classes for {count} outputs")
-    if len(set(value)) != count:
-        raise ModelFileError("two of its classes have the same name")
-    return tuple(value)
-
-
-def _sha256(value: object) -> str | None:
-    if value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
-        return value
-    raise ModelFileError(f"{metadata.shown(value)} is not a SHA-256 digest")
-
-
-def _vocabulary(value: object, architecture: Architecture) -> Vocabulary | None:
-    if not isinstance(architecture.input, TextShape):
-        if value is not None:
-            raise ModelFileError("it has a vocabulary, but is not a text model")
-        return None
-    vocabulary = Vocabulary.from_json(value)
-    tokens = architecture.input.tokens
-    if len(vocabulary) != tokens:
-        raise ModelFileError(f"its vocabulary has {len(vocabulary)} tokens, its network {tokens}")
-    return vocabulary
-
-
-def _value_range(preprocessing: object) -> tuple[float, float] | None:
-    """The values of black and white; older files have none. Raises ModelFileError."""
-    if not isinstance(preprocessing, dict) or "value_range" not in preprocessing:
-        return None
-    given = preprocessing["value_range"]
-    if (
-        not isinstance(given, list)
-        or len(given) != 2
-        or not all(type(value) is float and math.isfinite(value) for value in given)
-        or not given[0] < given[1]
-    ):
-        raise ModelFileError(f"its value range is {given!r}, not two increasing numbers")
-    return given[0], given[1]
-
-
-PREPROCESSING = {
-    "scaling": "0..255 to 0..1",
-    "resize": "bilinear, antialiased",
-    "transparency": "over white",
-}
-"""How `data.images` converts a file to pixels, the same for all models of this version."""
-
-OF_TEXTS = {"text": "UTF-8, a text a line", "tokens": "byte-pair encoding of bytes"}
-"""How a model of text converts a file to tokens."""
 
 
 def resolve(path: Path) -> Path:
@@ -307,11 +130,13 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
     """
     import torch
 
+    from aectl.models.build import build_network
+
     path = resolve(path)
     card, shapes, _ = _open(path)
     try:
         with torch.device("meta"):
-            network = card.architecture.build()
+            network = build_network(card.architecture)
     except RuntimeError as error:
         raise ModelFileError(f"{path}: its architecture cannot be built: {error}") from None
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}

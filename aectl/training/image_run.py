@@ -14,7 +14,7 @@ from aectl.data.splits import few_labels, held_out
 from aectl.errors import ConfigError
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models.architecture import Architecture
-from aectl.models.model_file import ModelCard
+from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier, ImageNetwork
 from aectl.objectives.objective import objective
 from aectl.training.initialisation import Start, begin

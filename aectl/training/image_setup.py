@@ -18,7 +18,8 @@ from aectl.data.storage.folders import find_files
 from aectl.data.text.text_datasets import is_text_dataset
 from aectl.data.text.text_inputs import ENDINGS
 from aectl.errors import ConfigError, DataError, DatasetUnavailableError, UnknownInputError
-from aectl.models.model_file import ModelCard, read_card
+from aectl.models.model_card import ModelCard
+from aectl.models.model_file import read_card
 from aectl.training.reading import Reading, refuse_patterns, selection_of
 
 log = logging.getLogger(__name__)

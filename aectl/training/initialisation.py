@@ -11,7 +11,7 @@ from aectl.config.sparsity import KL, RULES
 from aectl.errors import ModelFileError
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
-from aectl.models.model_file import ModelCard
+from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder, ImageNetwork, Network
 from aectl.models.text_autoencoder import VectorEncoder
 from aectl.models.vocabulary import Vocabulary

@@ -22,8 +22,9 @@ from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import AutoencoderBase
+from aectl.models.build import build_network
 from aectl.models.codes import BatchTopK, TopK
-from aectl.models.model_file import ModelCard
+from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, Network
 from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start
@@ -80,7 +81,7 @@ class Run(ABC):
         self.config, self.device = config, device
         _refuse_too_large(self.architecture)
         torch.manual_seed(config.training.seed)
-        self.network = self.architecture.build()
+        self.network = build_network(self.architecture)
         self._generator = torch.Generator().manual_seed(config.training.seed)
         self.network.to(device)
         self._fresh = start.weights is None
@@ -423,7 +424,7 @@ def restoring() -> Iterator[None]:
 def _refuse_too_large(architecture: Architecture) -> None:
     """Raises ConfigError for a network whose weights and gradients no memory here can hold."""
     with torch.device("meta"):
-        weights = sum(parameter.numel() for parameter in architecture.build().parameters())
+        weights = sum(parameter.numel() for parameter in build_network(architecture).parameters())
     if 2 * 4 * weights > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         raise ConfigError(
             f"a network of {weights:,} weights is larger than this machine's memory; a smaller"

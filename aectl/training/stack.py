@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
 from aectl.models.networks import Autoencoder
 
 
@@ -31,7 +32,7 @@ def layers_of(whole: Autoencoder, architecture: Architecture) -> Iterator[Layer]
     whole.eval()
     for number in range(1, len(architecture.hidden) + 1):
         alone = _alone(architecture, number)
-        network = alone.build().to(device)
+        network = build_network(alone).to(device)
         assert isinstance(network, Autoencoder)
         network.encoder.layers[0] = whole.encoder.layers[number - 1]
         network.decoder.layers[0] = whole.decoder.layers[-number]

@@ -19,7 +19,7 @@ from aectl.errors import ConfigError
 from aectl.inference.apply_text import measure_tokens
 from aectl.inference.metrics import TextMetrics
 from aectl.models.architecture import Architecture
-from aectl.models.model_file import ModelCard
+from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, TextNetwork, ThroughText, ThroughVector
 from aectl.models.vocabulary import Vocabulary
 from aectl.objectives.objective import language_modelling

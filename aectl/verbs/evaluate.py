@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
 
     from aectl.inference.inspection import Inspection
-    from aectl.models.model_file import ModelCard
+    from aectl.models.model_card import ModelCard
     from aectl.outputs.formats import Rows
 
 

@@ -19,7 +19,7 @@ from aectl.verbs.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     from aectl.config.configuration import Config
-    from aectl.models.model_file import ModelCard
+    from aectl.models.model_card import ModelCard
     from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.loop import Progress
     from aectl.training.run import Run

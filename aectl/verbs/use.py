@@ -17,7 +17,7 @@ from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, Request, Stream, modality_of, silent
 from aectl.models import footprint, model_file
 from aectl.models.architecture import Architecture
-from aectl.models.model_file import ModelCard
+from aectl.models.model_card import ModelCard
 from aectl.verbs import machine
 
 if TYPE_CHECKING:

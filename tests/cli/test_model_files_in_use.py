@@ -22,7 +22,8 @@ from aectl.inference.metrics import TextMetrics
 from aectl.models import footprint, model_file
 from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import AutoencoderBase
-from aectl.models.model_file import ModelCard
+from aectl.models.build import build_network
+from aectl.models.model_card import ModelCard
 from aectl.models.vocabulary import Vocabulary
 from aectl.verbs import machine
 
@@ -90,7 +91,9 @@ OF_TEXT = Architecture(
 def of_architecture(architecture, path):
     torch.manual_seed(0)
     vocabulary = WORDS if architecture.modality == "text" else None
-    model_file.save(path, architecture.build(), ModelCard(architecture, vocabulary=vocabulary))
+    model_file.save(
+        path, build_network(architecture), ModelCard(architecture, vocabulary=vocabulary)
+    )
     return path
 
 

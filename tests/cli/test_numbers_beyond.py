@@ -12,6 +12,8 @@ from aectl.config.model_options import ModelConfig
 from aectl.inference.apply import Features
 from aectl.models import model_file
 from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
+from aectl.models.model_card import ModelCard
 
 FORMATS = [".csv", ".jsonl", ".parquet", ".npz"]
 
@@ -86,11 +88,11 @@ ACTIVATIONS = ["linear", "clamp", "sigmoid"]
 @pytest.mark.parametrize("output", ACTIVATIONS)
 def test_codes_that_a_model_cannot_decode_are_left_out_and_named(aectl, tmp_path, output):
     architecture = Architecture(ModelConfig(hidden=(2,), output_activation=output), (1, 8, 8))
-    network = architecture.build()
+    network = build_network(architecture)
     with torch.no_grad():
         network.decoder.layers[0].weight.fill_(2)
     model = tmp_path / "m.safetensors"
-    model_file.save(model, network, model_file.ModelCard(architecture))
+    model_file.save(model, network, ModelCard(architecture))
     codes = np.array([[0.5, 0.5], [3e38, 3e38], [0, 0]], np.float32)
     np.savez(tmp_path / "codes.npz", features=codes, path=np.array(["a", "huge", "c"]))
     done = aectl("reconstruct", model, "--from-codes", "codes.npz", "--each", "made")
@@ -123,12 +125,12 @@ def test_an_overflow_that_the_output_activation_would_hide_is_told(
 ):
     config = ModelConfig(hidden=(2,), output_activation=output, center=False)
     architecture = Architecture(config, (1, 8, 8))
-    network = architecture.build()
+    network = build_network(architecture)
     with torch.no_grad():
         for layer in (network.encoder.to_code, network.decoder.layers[0]):
             layer.weight.fill_(1e36)  # times all pixels it is finite, times such a code it is not
     model = tmp_path / "m.safetensors"
-    model_file.save(model, network, model_file.ModelCard(architecture))
+    model_file.save(model, network, ModelCard(architecture))
     verb, *options = command
     inputs = ["--dataset", scans / "000.png"] if verb == "eval" else [scans / "000.png"]
     done = aectl(verb, model, *inputs, *options)

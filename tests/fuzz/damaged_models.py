@@ -16,7 +16,8 @@ from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import TextShape
 from aectl.models import model_file
 from aectl.models.architecture import Architecture
-from aectl.models.model_file import ModelCard
+from aectl.models.build import build_network
+from aectl.models.model_card import ModelCard
 from aectl.models.vocabulary import Vocabulary
 
 SHAPE = (1, 6, 5)
@@ -62,7 +63,7 @@ def written(number: int) -> bytes:
         path = Path(folder) / "m.safetensors"
         vocabulary = WORDS if architecture.modality == "text" else None
         card = ModelCard(architecture, classes, TRAINING, vocabulary=vocabulary)
-        model_file.save(path, architecture.build(), card)
+        model_file.save(path, build_network(architecture), card)
         return path.read_bytes()
 
 

@@ -8,6 +8,7 @@ from aectl.config.all_options import OPTIONS
 from aectl.config.configuration import Config
 from aectl.models import codes
 from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
 from aectl.models.codes import BatchTopK, Code, Gated, JumpReLU, TopK, WinnerTakeAll
 
 UNITS = 20
@@ -157,5 +158,5 @@ def test_every_kind_of_sparsity_has_its_rule():
     }  # fmt: skip
     for kind in OPTIONS["sparsity"].metadata["option"].choices:
         config = Config.from_options({"sparsity": kind}).model.resolved(40)
-        network = Architecture(config, (1, 5, 8)).build()
+        network = build_network(Architecture(config, (1, 5, 8)))
         assert type(network.encoder.code) is kinds.get(kind, Code)

@@ -23,9 +23,10 @@ from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import TextShape
 from aectl.errors import ModelFileError, OutputError
 from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
+from aectl.models.model_card import ModelCard
 from aectl.models.model_file import (
     LARGEST_HEADER,
-    ModelCard,
     load,
     read_card,
     resolve,
@@ -84,7 +85,7 @@ def saved(path, kind):
     torch.manual_seed(0)
     architecture = ARCHITECTURES[kind]
     classes = ("a cat", "großer Hund", 'd"\n')[: architecture.classes]
-    network, card = architecture.build(), ModelCard(architecture, classes, TRAINING)
+    network, card = build_network(architecture), ModelCard(architecture, classes, TRAINING)
     save(path, network, card)
     return network, card
 
@@ -511,7 +512,7 @@ def test_bytes_that_are_no_utf8_are_spelt_out_where_a_model_is_saved(tmp_path):
     name = b"caf\xe9".decode("utf-8", "surrogateescape")
     architecture = ARCHITECTURES["classifier"]
     card = ModelCard(architecture, (name, "b", "c"), {"command": name})
-    save(tmp_path / "m.safetensors", architecture.build(), card)
+    save(tmp_path / "m.safetensors", build_network(architecture), card)
     again = read_card(tmp_path / "m.safetensors")
     assert again.classes == ("file:caf%E9", "b", "c")
     assert again.training == {"command": "file:caf%E9"}
@@ -656,7 +657,7 @@ def saved_of_texts(path, kind):
     torch.manual_seed(0)
     architecture = OF_TEXTS[kind]
     card = ModelCard(architecture, ("a", "b")[: architecture.classes], TRAINING, None, WORDS)
-    network = architecture.build()
+    network = build_network(architecture)
     save(path, network, card)
     return network, card
 

@@ -8,6 +8,7 @@ from torch.distributions import Bernoulli, kl_divergence
 
 from aectl.config.configuration import Config
 from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
 from aectl.models.codes import Code, Gated, JumpReLU, TopK
 from aectl.models.networks import Autoencoder, Classifier
 from aectl.objectives.objective import Batch, objective
@@ -294,7 +295,7 @@ def test_the_gradient_of_the_whole_cost_is_the_numeric_one(options):
         options["output_activation"] = "sigmoid"
     config = Config.from_options(options)
     torch.manual_seed(0)
-    network = Architecture(config.model, (1, 3, 3)).build().double()
+    network = build_network(Architecture(config.model, (1, 3, 3))).double()
     batch, compute = Batch(images(8).double(), None), objective(config)
     parameters = list(network.parameters())
     at = torch.nn.utils.parameters_to_vector(parameters).detach()

@@ -15,7 +15,7 @@ from aectl.data.images import datasets
 from aectl.data.images.datasets import ImageSet
 from aectl.data.splits import stratified
 from aectl.errors import ConfigError, DivergedError, ModelFileError
-from aectl.models.model_file import ModelCard
+from aectl.models.model_card import ModelCard
 from aectl.training.image_run import ImageRun as Run
 from aectl.training.initialisation import Start
 from aectl.training.loop import Progress

@@ -6,6 +6,7 @@ import torch
 
 from aectl.config.configuration import Config
 from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
 from aectl.models.codes import Code, TopK
 from aectl.training.stack import layers_of
 
@@ -16,7 +17,7 @@ def stacked(**options):
     torch.manual_seed(0)
     config = Config.from_options({"hidden": (9, 7, 6), **options}).model.resolved(20)
     architecture = Architecture(config, SHAPE)
-    whole = architecture.build()
+    whole = build_network(architecture)
     return whole, list(layers_of(whole, architecture))
 
 

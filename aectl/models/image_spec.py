@@ -1,0 +1,100 @@
+"""Images, as networks take them."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from aectl.config.kinds import KINDS
+from aectl.config.model_options import ModelConfig
+from aectl.config.shapes import Shape
+from aectl.errors import ModelFileError
+from aectl.models.input_spec import InputSpec
+from aectl.models.metadata import shown
+from aectl.models.vocabulary import Vocabulary
+
+LARGEST_SIDE = 4096
+
+PREPROCESSING = {
+    "scaling": "0..255 to 0..1",
+    "resize": "bilinear, antialiased",
+    "transparency": "over white",
+}
+"""How `data.images` converts a file to pixels, the same for all models of this version."""
+
+
+class ImageSpec(InputSpec[Shape]):
+    """Images of shape (channels, height, width)."""
+
+    def shape(self, sizes: Mapping[str, object]) -> Shape:
+        """Reads the field `shape`."""
+        if sizes["length"] is not None or sizes["tokens"] is not None:
+            raise ModelFileError("its input is images, which have no tokens")
+        return image_shape(sizes["shape"])
+
+    def sizes(self, shape: Shape) -> dict[str, Any]:
+        """The field `shape`."""
+        return {"shape": shape}
+
+    def preprocessing(
+        self, shape: Shape, value_range: tuple[float, float] | None
+    ) -> dict[str, Any]:
+        """The shape, the scaling and, if the model has one, its range of values."""
+        channels, height, width = shape
+        values = {} if value_range is None else {"value_range": list(value_range)}
+        sides = {"channels": channels, "height": height, "width": width}
+        return {**sides, **PREPROCESSING, **values}
+
+    def vocabulary(self, described: object, shape: Shape) -> None:
+        """None."""
+        if described is not None:
+            raise ModelFileError("it has a vocabulary, but is not a text model")
+
+    def described_vocabulary(self, vocabulary: Vocabulary | None) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def check_baselines(self, baselines: Mapping[str, Sequence[int]], shape: Shape) -> None:
+        """Refuses all: a model file holds baselines of text only."""
+        for name in baselines:
+            raise ModelFileError(f"training.baselines.{shown(name)} is not a text of it")
+
+    def activation_floats(
+        self, config: ModelConfig, shape: Shape, encoded: int | None, classes: int
+    ) -> int:
+        """The image, its reconstruction, and the largest layer."""
+        widths = _widths(config, shape, encoded, classes)
+        layer = max((a + 2 * b for a, b in pairwise(widths)), default=0)
+        return 2 * math.prod(shape) + layer
+
+    def measuring_floats(self, shape: Shape) -> int:
+        """The first image as 32-bit floats, and the sum of all as 64-bit floats."""
+        return 3 * math.prod(shape)
+
+
+def image_shape(value: object) -> Shape:
+    """The shape of images in a description. Raises ModelFileError if it is none."""
+    if (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in value)
+        and value[0] in (1, 3)
+    ):
+        return value[0], value[1], value[2]
+    raise ModelFileError(f"{value!r} is not a shape of images (channels, height, width)")
+
+
+def _widths(config: ModelConfig, shape: Shape, encoded: int | None, classes: int) -> Iterator[int]:
+    """Number of outputs of each layer, after that of the input; the decoder mirrors the encoder."""
+    channels, height, width = shape
+    hidden = config.hidden or ()
+    yield channels * height * width if encoded is None else encoded
+    if KINDS[config.model].convolutional:
+        for count in hidden[:-1]:
+            height, width = (height + 1) // 2, (width + 1) // 2
+            yield count * height * width
+        yield hidden[-1]
+    else:
+        yield from hidden
+    if classes:
+        yield classes

@@ -1,0 +1,56 @@
+"""The interface of inputs, as networks take them: their description in files, and their memory."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from aectl.config.model_options import ModelConfig
+from aectl.models.vocabulary import Vocabulary
+
+S = TypeVar("S")
+
+
+class InputSpec(ABC, Generic[S]):
+    """The inputs of a modality, with shapes of type S.
+
+    All that reads a description raises ModelFileError for an invalid one.
+    """
+
+    @abstractmethod
+    def shape(self, sizes: Mapping[str, object]) -> S:
+        """The shape in the description of an architecture; absent `sizes` are None."""
+
+    @abstractmethod
+    def sizes(self, shape: S) -> dict[str, Any]:
+        """The fields of a description that `shape` reads."""
+
+    @abstractmethod
+    def preprocessing(self, shape: S, value_range: tuple[float, float] | None) -> dict[str, Any]:
+        """The conversion of a file to an input, as a model file records it."""
+
+    @abstractmethod
+    def vocabulary(self, described: object, shape: S) -> Vocabulary | None:
+        """The vocabulary in a model file, if the inputs have one; `described` is None without."""
+
+    @abstractmethod
+    def described_vocabulary(self, vocabulary: Vocabulary | None) -> dict[str, Any]:
+        """The field of a model file that `vocabulary` reads, if the inputs have one."""
+
+    @abstractmethod
+    def check_baselines(self, baselines: Mapping[str, Sequence[int]], shape: S) -> None:
+        """Raises ModelFileError if a baseline in a model file is no output of the model."""
+
+    @abstractmethod
+    def activation_floats(
+        self, config: ModelConfig, shape: S, encoded: int | None, classes: int
+    ) -> int:
+        """Upper bound of the floats for encoding and decoding one input: the input, and the input,
+        pre-activations and output of the largest layer.
+
+        With an encoder before the network, whose own floats are not included, `encoded` is the
+        width of its code.
+        """
+
+    @abstractmethod
+    def measuring_floats(self, shape: S) -> int:
+        """Floats for measuring the reconstruction of one input, in addition to the activations."""

@@ -1,0 +1,144 @@
+"""The card of a model: all that its file contains besides the weights, as JSON."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aectl.config.shapes import Shape
+from aectl.errors import ConfigError, ModelFileError
+from aectl.models import metadata
+from aectl.models.architecture import Architecture
+from aectl.models.vocabulary import Vocabulary
+
+FORMAT_VERSION = 3
+"""Version 1 had no digest of the description; 1 and 2 gave text a shape of images."""
+
+FIELDS = (
+    "format_version", "kind", "architecture", "preprocessing", "classes", "training", "vocabulary",
+    "weights_sha256", metadata.DIGEST,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The content of a model file besides its weights.
+
+    `value_range`: the values of black and white in image files whose format does not define them;
+    `classes`: the names of a classifier's classes; `vocabulary`: that of a model of text;
+    `training`: the options, the data and the versions of the training run, as JSON values;
+    `weights_sha256`: the `digest` of the weights, if the file has one; `format_version`: that of
+    the file, or the current one.
+    """
+
+    architecture: Architecture
+    classes: tuple[str, ...] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    weights_sha256: str | None = None
+    vocabulary: Vocabulary | None = None
+    value_range: tuple[float, float] | None = None
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def shape(self) -> Shape:
+        """(channels, height, width) of the model's input images."""
+        return self.architecture.shape
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options of the training; empty if the file does not contain them."""
+        options: Mapping[str, Any] = self.training.get("options", {})
+        return options
+
+    @property
+    def dataset(self) -> str:
+        """The dataset or the folder that the model was trained on."""
+        word: str = self.options.get("dataset", "")
+        return word
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the metadata's key `aectl`."""
+        spec, shape = self.architecture.input_spec, self.architecture.input
+        digest = {"weights_sha256": self.weights_sha256} if self.weights_sha256 else {}
+        return {
+            "format_version": self.format_version,
+            "kind": self.architecture.kind,
+            "architecture": self.architecture.to_json(),
+            "preprocessing": spec.preprocessing(shape, self.value_range),
+            "classes": self.classes,
+            "training": self.training,
+            **spec.described_vocabulary(self.vocabulary),
+            **digest,
+        }
+
+    @classmethod
+    def from_json(cls, described: object) -> "ModelCard":
+        """The inverse of `to_json`. Raises ModelFileError for anything else."""
+        if not isinstance(described, dict):
+            raise ModelFileError("its description is not a JSON object")
+        version = _version(described.get("format_version"))
+        metadata.only(described, FIELDS, "its description")
+        _sha256(described.get(metadata.DIGEST))
+        try:
+            architecture = Architecture.from_json(described.get("architecture"))
+        except ConfigError as error:
+            raise ModelFileError(f"its architecture is invalid: {error}") from None
+        spec = architecture.input_spec
+        card = cls(
+            architecture,
+            _classes(described.get("classes"), architecture.classes),
+            metadata.training(described.get("training")),
+            _sha256(described.get("weights_sha256")),
+            spec.vocabulary(described.get("vocabulary"), architecture.input),
+            _value_range(described.get("preprocessing")),
+            version,
+        )
+        spec.check_baselines(card.training.get("baselines", {}), architecture.input)
+        wanted = card.to_json()
+        for name in ("kind", "preprocessing"):
+            if described.get(name) != wanted[name]:
+                raise ModelFileError(f"its {name} does not fit its architecture")
+        return card
+
+
+def _version(value: object) -> int:
+    if type(value) is not int or value < 1:
+        raise ModelFileError(f"its format version is {metadata.shown(value)}")
+    if value > FORMAT_VERSION:
+        raise ModelFileError(
+            f"it has format version {value}, and this aectl reads up to"
+            f" {FORMAT_VERSION}: update aectl to read it"
+        )
+    return value
+
+
+def _classes(value: object, count: int) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ModelFileError("its classes are not a list of names")
+    if len(value) != count:
+        raise ModelFileError(f"it names {len(value)} classes for {count} outputs")
+    if len(set(value)) != count:
+        raise ModelFileError("two of its classes have the same name")
+    return tuple(value)
+
+
+def _sha256(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
+        return value
+    raise ModelFileError(f"{metadata.shown(value)} is not a SHA-256 digest")
+
+
+def _value_range(preprocessing: object) -> tuple[float, float] | None:
+    """The values of black and white; older files have none. Raises ModelFileError."""
+    if not isinstance(preprocessing, dict) or "value_range" not in preprocessing:
+        return None
+    given = preprocessing["value_range"]
+    if (
+        not isinstance(given, list)
+        or len(given) != 2
+        or not all(type(value) is float and math.isfinite(value) for value in given)
+        or not given[0] < given[1]
+    ):
+        raise ModelFileError(f"its value range is {given!r}, not two increasing numbers")
+    return given[0], given[1]
