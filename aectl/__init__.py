@@ -1,12 +1,14 @@
 """Train autoencoders and put them to work.
 
->>> model = aectl.load("model.safetensors")
->>> model.reconstruct(model.image("photo.jpg")[None])
->>> for batch in aectl.encode("model.safetensors", "photos/"):
-...     print(batch.paths, batch.code.shape)
+>>> trained = aectl.train("run", dataset="digits", hidden=[8], epochs=1)
+>>> for result in aectl.encode(trained.model, "photos/"):
+...     print(result.paths, result.code.shape)
+['photos/0.png', 'photos/1.png', 'photos/2.png'] (3, 8)
 
-Each function has the name of a command, its arguments have those of the options, and its result is
-a value; nothing is printed. They are loaded when they are first used.
+Each function has the name of a command (`evaluate` that of `aectl eval`), its arguments have those
+of the options, and its result is a value; nothing is printed. `encode`, `classify` and
+`reconstruct` return iterables: each item is the result for a batch of inputs, with their `paths`
+and `labels`, computed when it is asked for. The functions are loaded when they are first used.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""Options shared by several commands, and the options of `train`, made from the config's fields."""
+"""Options shared by several commands."""
 
 import dataclasses
 import functools
@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from aectl.config import declaration as options
-from aectl.config.all_options import SECTIONS, SHORTHAND
 from aectl.config.decoding import MAX_PIXELS
 
 RUN = "How it runs"
@@ -182,16 +180,6 @@ Debug = Annotated[
 
 TOGETHER = "; to train on several folders, put links to them in one folder"
 
-METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
-METAVARS_OF = {
-    "value_range": "LOW,HIGH",
-    "size": options.SIDES,
-    "ext": "NAME,...",
-    "include": "PATTERN",
-    "exclude": "PATTERN",
-}
-PANELS = {"data": "Data", "model": "Model", "loss": "Loss", "training": "Training"}
-
 
 @dataclass(frozen=True)
 class Common:
@@ -236,23 +224,11 @@ class Command(TyperCommand):
 def with_common_options(command: Callable[..., int]) -> Callable[..., int]:
     """Adds the common options to a command; its first parameter receives them."""
     fields = dataclasses.fields(Common)
-    made = [_keyword(field.name, field.type, field.default) for field in fields]
-    return _with_parameters(command, made, lambda given: Common(**given), at_end=True)
+    made = [keyword(field.name, field.type, field.default) for field in fields]
+    return with_parameters(command, made, lambda given: Common(**given), at_end=True)
 
 
-def with_config_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Adds an option to a command for each field of the config.
-
-    The command's first parameter receives the options that the user gave, by name.
-    """
-    return _with_parameters(
-        command,
-        _config_parameters(),
-        lambda values: {name: value for name, value in values.items() if value not in (None, [])},
-    )
-
-
-def _with_parameters(
+def with_parameters(
     command: Callable[..., int],
     made: list[inspect.Parameter],
     gather: Callable[[dict[str, Any]], object],
@@ -275,67 +251,7 @@ def _with_parameters(
     return wrapper
 
 
-def _config_parameters() -> list[inspect.Parameter]:
-    made = []
-    for section, kind in SECTIONS.items():
-        for name, field in kind.__dataclass_fields__.items():
-            made.append(_parameter(field, PANELS[section]))
-            for short, (target, value) in SHORTHAND.items():
-                if target == name:
-                    made.append(_shorthand(short, target, value, PANELS[section]))
-    return made
-
-
-def _parameter(field: Any, panel: str) -> inspect.Parameter:
-    known = options.declared(field)
-    kind = options.plain_type(field)
-    typed = {tuple: list[str] if options.element_type(field) is str else str}.get(kind, kind)
-    choices = [str(choice) for choice in known.choices]
-    flag = options.flag(field.name)
-    info = typer.Option(
-        f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
-        metavar=METAVARS_OF.get(field.name, METAVARS.get(kind)),
-        help=_help(field),
-        autocompletion=(lambda: choices) if choices else None,
-        show_default=False,
-        rich_help_panel=panel,
-    )
-    return _keyword(field.name, Annotated[typed | None, info])
-
-
-def _shorthand(name: str, target: str, value: str, panel: str) -> inspect.Parameter:
-    info = typer.Option(
-        options.flag(name),
-        help=f"The same as {options.flag(target)} {value}.",
-        show_default=False,
-        rich_help_panel=panel,
-    )
-    return _keyword(name, Annotated[bool | None, info])
-
-
-def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+def keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    """An option, as a parameter of a command."""
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
-
-
-def _help(field: Any) -> str:
-    """The option's help sentence, its range and its default."""
-    known = options.declared(field)
-    parts = [known.help]
-    choices = [str(choice) for choice in known.choices]
-    if not all(choice in known.help for choice in choices):
-        parts.append(f"One of {', '.join(choices)}.")
-    if allowed := known.range_text():
-        parts.append(f"({allowed})")
-    return " ".join(parts) + f" \\[default: {_default_text(field)}]"
-
-
-def _default_text(field: Any) -> str:
-    known = options.declared(field)
-    parts = [known.unset or options.text(field.default)]
-    parts += [
-        f"{options.text(stand_in)} with {options.flag(other)} {value}"
-        for other, value, stand_in in known.instead
-        if stand_in != field.default
-    ]
-    return "; ".join(parts)

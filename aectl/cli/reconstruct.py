@@ -197,7 +197,7 @@ def _results(
 def _write_rows(session: Session, use: "Use", out: Path | None, count: int | None) -> int:
     """Writes each input and its reconstruction: as text on a terminal, elsewhere as a table."""
     from aectl.outputs import text_rows as texts
-    from aectl.outputs.formats import Rows
+    from aectl.outputs.rows import Rows
     from aectl.outputs.tables import Table, check_destination
     from aectl.verbs.reconstruct import Reconstruction
 

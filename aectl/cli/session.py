@@ -16,7 +16,7 @@ from aectl.models.model_card import ModelCard
 from aectl.verbs import machine
 
 if TYPE_CHECKING:
-    from aectl.outputs.formats import Rows
+    from aectl.outputs.rows import Rows
     from aectl.outputs.tables import Table
     from aectl.verbs.use import InputOptions, Use
 
@@ -112,7 +112,7 @@ class Session:
         """Writes the rows of all results to the file of --out, or to stdout; returns the exit
         status. `how`: options that change the rows, besides the key of the results.
         """
-        from aectl.outputs.tables import finite_rows
+        from aectl.outputs.rows import finite_rows
 
         use = results.use
         with (

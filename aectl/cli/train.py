@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aectl.cli import options, recipes, resuming
+from aectl.cli.config_options import with_config_options
 from aectl.cli.console import Console, Outcome
 from aectl.cli.signals import Signals
 from aectl.cli.stdout import show_path
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 MUCH_BUSY = 0.5
 
 
-@options.with_config_options
+@with_config_options
 def train(
     given: dict[str, object],
     recipe: Annotated[

@@ -1,22 +1,16 @@
 """Training as the user sees it: a live table on a terminal, a plain line now and then elsewhere."""
 
 import math
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from aectl.cli.console import Console
-from aectl.cli.time_left import TimeLeft, clock
+from aectl.cli.live_table import LiveTable
+from aectl.cli.training_progress import Course, called
 
 if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
-    from rich.console import RenderableType
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    from aectl.data.images.decode import Pixels
     from aectl.training.loop import Progress
     from aectl.training.run import Run
 
@@ -26,15 +20,6 @@ SILENCE_SECONDS, TICKS = 20.0, 10
 
 SHOWN = ("loss", "language_model", "quality", "sparsity", "validation_loss")
 OF = ("train", "validation")
-
-REFRESH_SECONDS = 0.1
-PREVIEW_SECONDS = 0.5
-ROWS = 8
-BARS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH, UNBOUNDED = 48, 10_000
-PREVIEW_SIDE, MOST_PREVIEWED = 16, 8
-PREVIEW_HEIGHT = 34
-"""Lines that a terminal needs to show reconstructions below the table."""
 
 
 class TrainingView:
@@ -52,8 +37,8 @@ class TrainingView:
         )
         measured = modality.shown_metrics(config.model.sparsity)
         names = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
-        self._shown: _LiveTable | _PlainLines = (
-            _LiveTable(run, names) if console.interactive else _PlainLines(run, names, console)
+        self._shown: LiveTable | _PlainLines = (
+            LiveTable(run, names) if console.interactive else _PlainLines(run, names, console)
         )
 
     def __enter__(self) -> "TrainingView":
@@ -72,39 +57,6 @@ class TrainingView:
         self._shown.epoch(row)
 
 
-class _Course:
-    """How far a run is, and how fast it goes."""
-
-    def __init__(self, run: "Run") -> None:
-        self._run, self._left = run, TimeLeft()
-        self.at: Progress | None = None
-        self.left: float | None = None
-
-    def progress(self, at: "Progress") -> None:
-        self.at = at
-        self.left = self._left.after(self.done, self._run.planned_epochs, time.monotonic())
-
-    @property
-    def done(self) -> float:
-        """The epochs that are over, with the part of the one under way."""
-        part = self.at.step / self.at.steps if self.at and self.at.losses is None else 0.0
-        return len(self._run.rows) + part
-
-    @property
-    def speed(self) -> str:
-        """Of the current epoch; empty at its start."""
-        at = self.at
-        if at is None or not at.step or not at.seconds:
-            return ""
-        speed = at.step / at.steps * self._run.trained_inputs / at.seconds
-        return f"{speed:,.0f} {self._run.noun}/s"
-
-    @property
-    def time_left(self) -> str:
-        """Empty while it is not known."""
-        return "" if self.left is None else f"{clock(self.left)} left"
-
-
 class _PlainLines:
     """A line for every tenth of the epochs, and one after so many seconds without any.
 
@@ -113,7 +65,7 @@ class _PlainLines:
 
     def __init__(self, run: "Run", names: tuple[str, ...], console: Console) -> None:
         self._run, self._names, self._console = run, names, console
-        self._course, self._line = _Course(run), ""
+        self._course, self._line = Course(run), ""
         self._every = math.ceil(run.planned_epochs / LINES)
         self._last, self._over = time.monotonic(), threading.Event()
         self._watch = threading.Thread(target=self._break_silence, daemon=True)
@@ -138,7 +90,7 @@ class _PlainLines:
         due = row["epoch"] % self._every == 0 or row["epoch"] in (1, planned)
         if due or time.monotonic() - self._last > SILENCE_SECONDS / 2:
             figures = "  ".join(
-                f"{_called(name)} {row[name]:.4g}" for name in self._names if name in row
+                f"{called(name)} {row[name]:.4g}" for name in self._names if name in row
             )
             self._say(f"epoch {row['epoch']}/{planned}  {figures}  {row['seconds']:.2g} s")
 
@@ -150,170 +102,3 @@ class _PlainLines:
     def _say(self, line: str) -> None:
         self._last = time.monotonic()
         self._console.notice(line)
-
-
-class _LiveTable:
-    """The last epochs as a table, how far training is, the course of the loss, and, where the
-    terminal can show it, a few images above what the network makes of them."""
-
-    def __init__(self, run: "Run", names: tuple[str, ...]) -> None:
-        from rich.console import Console as RichConsole
-        from rich.live import Live
-
-        self._run, self._names = run, names
-        self._rich = RichConsole(file=sys.stderr, highlight=False)
-        self._live = Live(console=self._rich, auto_refresh=False, redirect_stdout=False)
-        self._refreshed, self._previewed = 0.0, 0.0
-        self._course, self._shows_bar = _Course(run), False
-        self._previews = _previewed(run, self._rich)
-        self._preview: RenderableType | None = None
-
-    def start(self) -> None:
-        self._live.start()
-
-    def stop(self) -> None:
-        """Leaves what is there to be read, without what was only of use meanwhile."""
-        self._shows_bar = False
-        self._live.update(self._drawn(), refresh=True)
-        self._live.stop()
-
-    def progress(self, progress: "Progress") -> None:
-        self._shows_bar = True
-        self._course.progress(progress)
-        self._refresh()
-
-    def epoch(self, row: Mapping[str, Any]) -> None:
-        last = row["epoch"] == self._run.planned_epochs
-        now = time.monotonic()
-        if self._previews is not None and (last or now - self._previewed > PREVIEW_SECONDS):
-            self._previewed = now
-            made = self._run.reconstructions(self._previews)  # type: ignore[attr-defined]
-            self._preview = _half_blocks(self._previews, made)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        now = time.monotonic()
-        if now - self._refreshed > REFRESH_SECONDS:
-            self._refreshed = now
-            self._live.update(self._drawn(), refresh=True)
-
-    def _drawn(self) -> "RenderableType":
-        from rich.console import Group
-
-        return Group(*self._parts())
-
-    def _parts(self) -> "Iterator[RenderableType]":
-        rows = self._run.rows
-        if rows:
-            yield self._table(rows[-ROWS:])
-            if len(rows) > 1 and _can_show_blocks(self._rich):
-                yield _sparkline([row["loss"] for row in rows], self._rich.width - 6)
-        if self._shows_bar:
-            yield self._bar()
-        if self._preview is not None:
-            yield self._preview
-
-    def _table(self, rows: "list[dict[str, float]]") -> "RenderableType":
-        """As many columns as the terminal has room for, the first ones first."""
-        names = [name for name in self._names if any(name in row for row in rows)]
-        for columns in range(len(names) + 3, 1, -1):
-            table = _table(rows, names, columns, self._run.noun)
-            unbounded = self._rich.options.update(max_width=UNBOUNDED)
-            if self._rich.measure(table, options=unbounded).maximum <= self._rich.width:
-                break
-        return table
-
-    def _bar(self) -> "RenderableType":
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-
-        course, line = self._course, Table.grid(padding=(0, 2))
-        planned = self._run.planned_epochs
-        line.add_row(
-            f"epoch {min(int(course.done) + 1, planned):,}/{planned:,}",
-            ProgressBar(total=planned, completed=course.done, width=24),
-            course.speed,
-            course.time_left,
-        )
-        return line
-
-
-def _table(
-    rows: "list[dict[str, float]]", names: list[str], columns: int, noun: str
-) -> "RichTable":
-    """The first `columns` of the epoch, the named figures, the speed and the seconds."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ["epoch", *map(_called, names), f"{noun}/s", "s"][:columns]:
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in rows:
-        figures = [f"{row[name]:.4g}" if name in row else "" for name in names]
-        speed = f"{row[f'{noun}_per_second']:,.0f}"
-        cells = [f"{row['epoch']:,}", *figures, speed, f"{row['seconds']:.2g}"]
-        table.add_row(*cells[:columns])
-    return table
-
-
-def _called(name: str) -> str:
-    """A column of `metrics.csv` as the terminal has room for it."""
-    return name.replace("mean_activation", "rho_hat")
-
-
-def _sparkline(values: list[float], room: int) -> "Text":
-    """The course of positive values on a scale of their logarithm, the last one at its right."""
-    from rich.text import Text
-
-    width = max(1, min(len(values), SPARK_WIDTH, room))
-    ends = [round(len(values) * (place + 1) / width) for place in range(width)]
-    heights = [math.log(max(values[end - 1], 1e-30)) for end in ends]
-    low, high = min(heights), max(heights)
-    steps = [round((height - low) / (high - low or 1) * (len(BARS) - 1)) for height in heights]
-    return Text("loss ", "dim") + Text("".join(BARS[step] for step in steps), "cyan")
-
-
-def _can_show_blocks(rich: "RichConsole") -> bool:
-    return rich.encoding.lower().startswith("utf")
-
-
-def _previewed(run: "Run", rich: "RichConsole") -> "Pixels | None":
-    """The images of which a preview shows the reconstructions; None where the terminal cannot."""
-    if (
-        not _can_show_blocks(rich)
-        or rich.color_system not in ("truecolor", "256")
-        or rich.no_color
-        or rich.height < PREVIEW_HEIGHT
-    ):
-        return None
-    from aectl.modalities import modality_named
-
-    modality = modality_named(run.architecture.modality)
-    found = modality.preview(run, MOST_PREVIEWED)
-    if found is None:
-        return None
-    room = rich.width // (min(PREVIEW_SIDE, found.shape[2]) + 1)
-    return cast("Pixels", found if len(found) <= room else modality.preview(run, room))
-
-
-def _half_blocks(originals: "Pixels", reconstructions: "Pixels") -> "Text":
-    """A row of originals and a row of reconstructions, two pixels a character."""
-    from rich.color import Color
-    from rich.style import Style
-    from rich.text import Text
-
-    from aectl.data.images.decode import shrunk
-
-    text = Text("\n")
-    for images in (shrunk(originals, PREVIEW_SIDE), shrunk(reconstructions, PREVIEW_SIDE)):
-        height = images.shape[2] // 2 * 2
-        colours = images[:, [0, 0, 0] if images.shape[1] == 1 else [0, 1, 2], :height]
-        for top in range(0, height, 2):
-            for image in colours.transpose(0, 2, 3, 1).tolist():
-                for upper, lower in zip(image[top], image[top + 1], strict=True):
-                    style = Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
-                    text.append("▀", style)
-                text.append(" ")
-            text.append("\n")
-        text.append("\n")
-    text.rstrip()
-    return text

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from aectl.inference.apply import ToTensor
     from aectl.models.model_card import ModelCard
-    from aectl.outputs.formats import Column
+    from aectl.outputs.rows import Column
     from aectl.training.initialisation import Start
     from aectl.training.reading import Reading
     from aectl.training.run import Run

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from aectl.inference.metrics import ReconstructionMetrics
     from aectl.inference.results import Measured, Reconstructed
     from aectl.models.model_card import ModelCard
-    from aectl.outputs.formats import Column
+    from aectl.outputs.rows import Column
     from aectl.training.image_run import ImageRun
     from aectl.training.initialisation import Start
     from aectl.training.reading import Reading
@@ -142,7 +142,7 @@ class Images(Modality):
         self, batch: InputBatch, labelled: bool, request: Request
     ) -> "dict[str, Column]":
         """`path`; `label` if any image has one; `truncated` if truncated files are kept."""
-        from aectl.outputs.tables import leading_columns
+        from aectl.outputs.rows import leading_columns
 
         truncated = batch.truncated if request.truncated == KEEP else None
         return leading_columns(batch, labelled, truncated)

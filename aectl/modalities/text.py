@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from aectl.inference.metrics import TextMetrics
     from aectl.inference.results import MeasuredTexts, ReconstructedTexts
     from aectl.models.model_card import ModelCard
-    from aectl.outputs.formats import Column
+    from aectl.outputs.rows import Column
     from aectl.training.initialisation import Start
     from aectl.training.reading import Reading
     from aectl.training.run import Run
@@ -136,7 +136,7 @@ class Text(Modality):
         self, batch: TextBatch, labelled: bool, request: Request
     ) -> "dict[str, Column]":
         """`path`, such as `notes.txt:17`; `label` if any text has one."""
-        from aectl.outputs.tables import leading_columns
+        from aectl.outputs.rows import leading_columns
 
         return leading_columns(batch, labelled)
 

@@ -7,7 +7,6 @@ import itertools
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -17,28 +16,10 @@ from numpy.typing import NDArray
 from aectl.config.spelling import cell, spelt
 from aectl.errors import OutputError
 from aectl.files import write_all
+from aectl.outputs.rows import Column, Rows
 
 if TYPE_CHECKING:
     from polars import DataFrame, DataType, Series
-
-    from aectl.data.inputs import Position
-
-Column = Sequence[Any] | NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a table: named columns of n values (text in lists, numbers in arrays), and features.
-
-    features: (n, d), float32 or float16; `position`: the position in the inputs after these rows.
-    """
-
-    columns: dict[str, Column]
-    features: NDArray[Any] | None = None
-    position: "Position | None" = None
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
 
 
 class Format(Protocol):

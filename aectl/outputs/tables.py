@@ -5,23 +5,18 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import IO, Any, Self
 
 from aectl.data.inputs import Position
 from aectl.errors import OutputError
 from aectl.files import refuse_existing, write_all, writing
-from aectl.outputs.formats import Column, Csv, Rows, format_of
+from aectl.outputs.formats import Csv, format_of
 from aectl.outputs.journal import BadInput
+from aectl.outputs.rows import Rows, joined, size_of, sorted_rows
 from aectl.outputs.unfinished import Part, folder_of
-
-if TYPE_CHECKING:
-    from aectl.data.storage.folders import OnBad
 
 BLOCK_VALUES = 1 << 22
 """Number of features that are written at a time, enough for several threads."""
@@ -31,10 +26,6 @@ BLOCK_SECONDS = 1.0
 
 INTERRUPTED_SECONDS = 1.0
 """Seconds that an interrupted run may still write its rows."""
-
-NOT_FINITE = "the model's output for it is not finite"
-
-BEYOND_HALF = "its code has numbers above 65,504, the limit of float16; use --dtype float32"
 
 WAITING = 32
 """Maximum number of batches that wait to be written."""
@@ -205,7 +196,7 @@ class Table:
         """The next rows: large blocks for a file, waiting rows for stdout; None at the end."""
         if self._ended or (rows := self._queue.get()) is None:
             return None
-        parts, values = [rows], _values(rows)
+        parts, values = [rows], size_of(rows)
         until = time.monotonic() + (0 if self._path is None else BLOCK_SECONDS)
         while values < BLOCK_VALUES:
             try:
@@ -216,8 +207,8 @@ class Table:
                 self._ended = True
                 break
             parts.append(rows)
-            values += _values(rows)
-        return _joined(parts)
+            values += size_of(rows)
+        return joined(parts)
 
 
 def write_file(
@@ -232,89 +223,6 @@ def write_file(
     Returns the number of rows.
     """
     with Table(path, stdout) as table:
-        for part in parts if by is None else _sorted(parts, by, descending):
+        for part in parts if by is None else sorted_rows(parts, by, descending):
             table.write(part)
     return table.count
-
-
-def _sorted(parts: Iterable[Rows], by: str, descending: bool) -> Iterator[Rows]:
-    if not (all_parts := list(parts)):
-        return
-    rows = _joined(all_parts)
-    values = np.asarray(rows.columns[by])
-    order = np.argsort(-values if descending else values, kind="stable")
-    yield Rows({name: _taken(column, order) for name, column in rows.columns.items()})
-
-
-def finite_rows(rows: Rows, on_bad: "OnBad") -> Rows:
-    """The rows whose numbers are all finite; `on_bad` is called with the paths of the others.
-
-    Tables of aectl contain only finite numbers, because JSON has no others, and the mean of a
-    column with one would not be finite either.
-    """
-    numbers = [
-        c for c in rows.columns.values() if isinstance(c, np.ndarray) and c.dtype.kind == "f"
-    ]
-    if rows.features is not None:
-        numbers.append(rows.features)
-    sound = np.ones(len(rows), bool)
-    for array in numbers:
-        sound &= np.isfinite(array).reshape(len(rows), -1).all(1)
-    if sound.all():
-        return rows
-    half = rows.features is not None and rows.features.dtype == np.float16
-    for number in np.flatnonzero(~sound).tolist():
-        on_bad(rows.columns["path"][number], BEYOND_HALF if half else NOT_FINITE)
-    kept = np.flatnonzero(sound)
-    columns = {name: _taken(column, kept) for name, column in rows.columns.items()}
-    features = None if rows.features is None else rows.features[kept]
-    return Rows(columns, features, rows.position)
-
-
-def _taken(column: Column, rows: NDArray[np.int64]) -> Column:
-    """The values of a column in some rows, in their order."""
-    return column[rows] if isinstance(column, np.ndarray) else [column[row] for row in rows]
-
-
-def leading_columns(
-    batch: Any, labelled: bool, truncated: Collection[int] | None = None
-) -> dict[str, Column]:
-    """The first columns of each table: `path`; `label` if inputs have labels; and, if `truncated`,
-    the indices of truncated images, is given, a column that is 1 for those, else 0.
-    """
-    columns: dict[str, Column] = {"path": batch.paths}
-    if labelled:
-        columns["label"] = batch.labels
-    if truncated is not None:
-        rows = range(len(batch.paths))
-        columns["truncated"] = np.array([row in truncated for row in rows], np.uint8)
-    return columns
-
-
-def of_classes(
-    classes: Sequence[str], predictions: NDArray[np.int64], probabilities: NDArray[np.float32]
-) -> dict[str, Column]:
-    """Columns of the most probable classes and their probabilities, most probable first: (n, k)."""
-    columns: dict[str, Column] = {}
-    for rank in range(predictions.shape[1]):
-        suffix = f"_{rank + 1}" if rank else ""
-        columns["prediction" + suffix] = [classes[i] for i in predictions[:, rank]]
-        columns["probability" + suffix] = probabilities[:, rank]
-    return columns
-
-
-def _values(rows: Rows) -> int:
-    return len(rows) if rows.features is None else rows.features.size
-
-
-def _joined(parts: Sequence[Rows]) -> Rows:
-    """Concatenates rows with the same columns."""
-    columns: dict[str, Column] = {}
-    for name, column in parts[0].columns.items():
-        pieces = [part.columns[name] for part in parts]
-        if isinstance(column, np.ndarray):
-            columns[name] = np.concatenate(pieces)
-        else:
-            columns[name] = [value for piece in pieces for value in piece]
-    features = [part.features for part in parts if part.features is not None]
-    return Rows(columns, np.concatenate(features) if features else None, parts[-1].position)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aectl.inference.results import ReconstructedTexts
-    from aectl.outputs.formats import Column
+    from aectl.outputs.rows import Column
 
 
 def to_columns(result: "ReconstructedTexts") -> "dict[str, Column]":

@@ -13,7 +13,7 @@ from aectl.config.spelling import spelt_out
 from aectl.data.inputs import Position
 from aectl.errors import OutputError
 from aectl.files import replacing, to_disk, write_all
-from aectl.outputs.formats import Assembled, Format, Rows
+from aectl.outputs.formats import Assembled, Format
 from aectl.outputs.journal import (
     NOTHING,
     PIECE,
@@ -24,6 +24,7 @@ from aectl.outputs.journal import (
     kept_of,
     notes_of,
 )
+from aectl.outputs.rows import Rows
 
 JOURNAL, ROWS, TABLE = "journal.jsonl", "rows", "table"
 

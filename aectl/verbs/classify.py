@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from aectl.inference.apply import ToTensor
     from aectl.inference.results import Classified
-    from aectl.outputs.formats import Rows
+    from aectl.outputs.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Classification:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, to which the numbers of predictions refer."""
+        """The names of the classes, which `predictions` are indices of."""
         return self.use.card.classes
 
     def key(self) -> dict[str, object]:
@@ -46,8 +46,7 @@ class Classification:
 
     def rows(self, result: "Classified") -> "Rows":
         """The rows of a table for a batch."""
-        from aectl.outputs.formats import Rows
-        from aectl.outputs.tables import of_classes
+        from aectl.outputs.rows import Rows, of_classes
 
         columns = self.use.leading_columns(result.batch)
         columns |= of_classes(self.classes, result.predictions, result.probabilities)
@@ -65,13 +64,25 @@ def classify(
 ) -> Classification:
     """Classifies inputs: one or several files, folders, archives or datasets.
 
-    Without `inputs`, it classifies the test split of what the model was trained on.
+    >>> found = aectl.classify("classifier.safetensors", "photos/", top_k=2)
+    >>> for result in found:
+    ...     print(result.paths[0], result.probabilities.shape)
+    ...     print(found.classes[result.predictions[0, 0]] in "0123456789")
+    photos/0.png (3, 2)
+    True
 
-    Returns an iterable of batches: `batch.paths`, `batch.labels`, and the `top_k` likeliest classes
-    of each input, the likeliest first, as `predictions` and `probabilities`, both (n, top_k).
+    `model` is a .safetensors file or a run folder. Without `inputs`, it classifies the test split
+    of what the model was trained on. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the
+    number of CPU threads. Further `options` are those of `InputOptions`.
+
+    Returns an iterable with the names of all `classes`. Each item is the result for n inputs,
+    computed when it is asked for: `paths` and `labels`, n each, and the `top_k` most probable
+    classes of each input, the most probable first: `predictions`, indices of `classes`, and
+    `probabilities`, both (n, top_k).
 
     Raises ModelFileError for a file that is no classifier, ConfigError for options that do not go
-    together, and DataError for inputs that do not exist.
+    together, and DataError for inputs that do not exist; inputs that cannot be read are left out
+    and passed to `on_bad`.
     """
     use = use_of(model, "classify", of_classes(), inputs, options, device, threads)
     use.refuse({})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import os
 
     from aectl.inference.apply import ToTensor
-    from aectl.outputs.formats import Rows
+    from aectl.outputs.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Encoding:
 
     def rows(self, result: Encoded) -> "Rows":
         """The rows of a table for a batch."""
-        from aectl.outputs.formats import Rows
+        from aectl.outputs.rows import Rows
 
         columns = self.use.leading_columns(result.batch)
         return Rows({**columns, **result.columns}, result.code, result.batch.position)
@@ -69,14 +69,23 @@ def encode(
 ) -> Encoding:
     """Encodes inputs with an autoencoder: one or several files, folders, archives or datasets.
 
-    `layer`, counted from 1, gives the output of a hidden layer of the encoder instead of the code;
-    `normalize` "l2" scales each row to length 1; `dtype` is "float32" or "float16". Without
-    `inputs`, it encodes the test split of what the model was trained on.
+    >>> for result in aectl.encode("model.safetensors", "photos/"):
+    ...     print(result.paths[0], result.code.shape)
+    photos/0.png (3, 32)
 
-    Returns an iterable of batches: `paths`, `labels`, and `code`, (n, features).
+    `model` is a .safetensors file or a run folder. Without `inputs`, it encodes the test split of
+    what the model was trained on. `layer`, counted from 1, gives the output of a hidden layer of
+    the encoder instead of the code; `normalize` "l2" scales each row to length 1; `dtype` is
+    "float32" or "float16"; `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of
+    CPU threads. Further `options` are those of `InputOptions`.
 
-    Raises ModelFileError for a file that is no such model, ConfigError for options that do not go
-    together, and DataError for inputs that do not exist.
+    Returns an iterable. Each item is the result for n inputs, computed when it is asked for:
+    `paths` and `labels`, n each, and `code`, (n, features). If the code of a model of text is a
+    text, `code` is None and `columns["bottleneck"]` has n texts.
+
+    Raises ModelFileError for a file that is no autoencoder, ConfigError for options that do not go
+    together, and DataError for inputs that do not exist; inputs that cannot be read are left out
+    and passed to `on_bad`.
     """
     use = use_of(model, "encode", with_a_code(), inputs, options, device, threads)
     given = {

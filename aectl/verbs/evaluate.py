@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aectl.inference.inspection import Inspection
     from aectl.models.model_card import ModelCard
-    from aectl.outputs.formats import Rows
+    from aectl.outputs.rows import Rows
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Evaluation:
 
     def rows(self, result: Any) -> "Rows":
         """The rows of a table with the metrics of each input of a batch."""
-        from aectl.outputs.formats import Rows
+        from aectl.outputs.rows import Rows
 
         columns = self.use.leading_columns(result.batch)
         return Rows({**columns, **self.use.modality.columns(result)})
@@ -126,16 +126,23 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures a model on inputs: files, folders, archives or datasets.
 
-    `pca` adds the error of PCA with as many components, `probe` that of a linear classifier on the
-    codes, both fitted on the train split of what the model was trained on. `skip_unknown` leaves
-    out inputs of classes that a classifier does not know. Without `inputs`, it measures on the test
-    split of what the model was trained on.
+    >>> metrics = aectl.evaluate("model.safetensors", "photos/")
+    >>> metrics["n"], metrics["mse"] < 0.05
+    (3, True)
 
-    Returns the metrics by the names of `eval --json`, beside `model`, `dataset` and `n`, the number
-    of inputs.
+    `model` is a .safetensors file or a run folder. Without `inputs`, it measures on the test split
+    of what the model was trained on. `pca` adds the error of PCA with as many components, `probe`
+    that of a linear classifier on the codes, both fitted on the train split of what the model was
+    trained on. `skip_unknown` leaves out inputs of classes that a classifier does not know.
+    `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further
+    `options` are those of `InputOptions`.
 
-    Raises ModelFileError for a file that is no model, ConfigError for options that do not go
-    together, and DataError for inputs that do not exist or cannot be measured.
+    Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
+    `model`, `dataset` and `n`, the number of inputs.
+
+    Raises ModelFileError for a file that is no model or whose output is not finite, ConfigError for
+    options that do not go together, and DataError for inputs that do not exist or cannot be
+    measured; inputs that cannot be read are left out and passed to `on_bad`.
     """
     path = Path(model)
     card = read_any_card(path)

@@ -96,7 +96,7 @@ def decoded(use: "Use", codes: "Codes", most: int | None = None) -> Generator[De
     Those whose pixels are not all finite are passed to the `on_bad` of the request.
     """
     from aectl.inference.arrays import BLOCK, decode_codes
-    from aectl.outputs.tables import NOT_FINITE
+    from aectl.outputs.rows import NOT_FINITE
 
     network = use.network()
     end = min(most or len(codes), len(codes))

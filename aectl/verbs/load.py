@@ -13,15 +13,20 @@ if TYPE_CHECKING:
 
 
 def load(path: "str | os.PathLike[str]") -> "Network":
-    """The network in a model file or a run folder: a torch module, on the CPU, ready for use.
+    """The network in a model file or a run folder: a torch module, on the CPU, in eval mode.
 
-    Its parameters ask for no gradient; `requires_grad_()` lets it be trained on.
+    >>> model = aectl.load("model.safetensors")
+    >>> image = model.image("photos/0.png")
+    >>> image.shape, model.encode(image[None]).shape, model.reconstruct(image[None]).shape
+    (torch.Size([1, 8, 8]), torch.Size([1, 32]), torch.Size([1, 1, 8, 8]))
+
+    Its parameters have no gradient; `requires_grad_()` lets you train it.
 
     An autoencoder has `encode`, `decode` and `reconstruct`, a classifier `probabilities`, all on
     float32 tensors of shape (batch, channels, height, width) in [0, 1]. `image(path)` gives such
     a tensor, (channels, height, width), with the preprocessing of the model; `classes` are the
     names of a classifier's classes. A text autoencoder takes rows of tokens, (batch, length), int64
-    and 0 behind the end of each: its `vocabulary` encodes texts and decodes tokens.
+    and 0 after the end of each: its `vocabulary` encodes text and decodes tokens.
 
     Raises aectl.errors.ModelFileError for a file that is no model of aectl.
     """

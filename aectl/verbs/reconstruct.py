@@ -54,13 +54,23 @@ def reconstruct(
 ) -> Reconstruction:
     """Reconstructs the first `count` inputs, or all: files, folders, archives or datasets.
 
-    Without `inputs`, it reconstructs the test split of what the model was trained on.
+    >>> for result in aectl.reconstruct("model.safetensors", "photos/", count=2):
+    ...     print(result.paths, result.reconstruction.shape)
+    ['photos/0.png', 'photos/1.png'] (2, 1, 8, 8)
 
-    Returns an iterable of batches: `batch.paths`, and `reconstruction`: images, float32 (n,
-    channels, height, width), or n texts.
+    `model` is a .safetensors file or a run folder. Without `inputs`, it reconstructs the test split
+    of what the model was trained on. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the
+    number of CPU threads. Further `options` are those of `InputOptions`.
+
+    Returns an iterable. Each item is the result for n inputs, computed when it is asked for:
+    `paths` and `labels`, n each, and `reconstruction`. For images, that is float32 (n, channels,
+    height, width), in [0, 1] unless the output activation is linear, and `originals` are the images
+    as the model takes them, of the same shape, 0 to 255. For text, `reconstruction`, `original` and
+    `shorter` (texts of the bottleneck, or None) are lists of n texts.
 
     Raises ModelFileError for a file that is no autoencoder or whose output is not finite,
-    ConfigError for options that do not go together, and DataError for inputs that do not exist.
+    ConfigError for options that do not go together, and DataError for inputs that do not exist;
+    inputs that cannot be read are left out and passed to `on_bad`.
     """
     use = use_of(model, "reconstruct", with_a_code(), inputs, options, device, threads)
     use.refuse({})

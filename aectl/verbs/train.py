@@ -75,14 +75,16 @@ def train(
     on_remark: OnRemark = ignore,
     **options: Any,
 ) -> Trained:
-    """Trains a model, and fills a run folder: `out`, or a new one below `runs`.
+    """Trains a model, and fills a run folder: `out`, or a new one in `runs`.
 
-    `options` are those of `aectl train`, such as dataset="photos/", sparse=True, rho=0.05, with
-    underscores in their names. `memory` is in GiB. `on_epoch(row)` is called after each epoch with
-    its metrics, `on_bad(path, reason)` for each file that cannot be read.
+    >>> trained = aectl.train("small", dataset="digits", hidden=[8], sparse=True, epochs=2)
+    >>> print(trained.model, [row["epoch"] for row in trained.metrics])
+    small/model.safetensors [1, 2]
 
-    The weights are those that the command gives on the same machine. While it trains, torch has
-    one CPU thread if the network is small, or `threads`; denormal numbers are flushed to 0.
+    `options` are those of `aectl train`, with underscores in their names; `memory` is in GiB.
+    `on_epoch(row)` is called after each epoch with its metrics, `on_bad(path, reason)` for each
+    file that cannot be read. The weights are those that the command gives on the same machine. In
+    training, torch has one CPU thread if the network is small; denormal numbers are flushed to 0.
 
     Raises ConfigError for options that do not go together, DataError for data that cannot be used,
     DivergedError for a loss that is not finite, and OutputError where the folder cannot be written.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from aectl.inference.apply import ToTensor
-    from aectl.outputs.formats import Column
+    from aectl.outputs.rows import Column
 
 
 class InputOptions(TypedDict, total=False):

@@ -126,7 +126,7 @@ WRITING = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from aectl.outputs.formats import Rows
+from aectl.outputs.rows import Rows
 from aectl.outputs.tables import Table
 found = np.load(sys.argv[1])
 features, paths = found["features"], [str(path) for path in found["path"]]

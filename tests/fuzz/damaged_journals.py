@@ -13,7 +13,8 @@ from damage import DAMAGES
 from damaged_models import STRANGE, change
 
 from aectl.data.inputs import Position
-from aectl.outputs.formats import Rows, format_of
+from aectl.outputs.formats import format_of
+from aectl.outputs.rows import Rows
 from aectl.outputs.unfinished import JOURNAL, Part, folder_of
 
 KEY = {"verb": "encode", "model": "5f2e"}

@@ -22,7 +22,7 @@ from aectl.inference.metrics import ReconstructionMetrics
 from aectl.modalities import MODALITIES, Code, Modality, Stream, trained_on
 from aectl.models import build
 from aectl.models.architecture import INPUT_SPECS
-from aectl.outputs.tables import leading_columns
+from aectl.outputs.rows import leading_columns
 
 MODALITIES[NUMBERS] = __name__
 INPUT_SPECS[NUMBERS] = INPUT_SPECS["images"]

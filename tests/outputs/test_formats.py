@@ -15,7 +15,8 @@ import pytest
 import scipy.sparse
 
 from aectl.errors import OutputError
-from aectl.outputs.formats import FORMATS, Rows, format_of
+from aectl.outputs.formats import FORMATS, format_of
+from aectl.outputs.rows import Rows
 
 
 def floats(dtype, width):

@@ -19,8 +19,9 @@ import pytest
 from aectl.data.inputs import InputBatch, Position
 from aectl.errors import OutputError
 from aectl.outputs import tables
-from aectl.outputs.formats import FORMATS, Rows
-from aectl.outputs.tables import Table, check_destination, leading_columns
+from aectl.outputs.formats import FORMATS
+from aectl.outputs.rows import Rows, leading_columns
+from aectl.outputs.tables import Table, check_destination
 from aectl.outputs.unfinished import folder_of
 
 DEADLINE = 30.0

@@ -12,7 +12,8 @@ import pytest
 
 from aectl.data.inputs import Position
 from aectl.errors import OutputError
-from aectl.outputs.formats import Rows, format_of
+from aectl.outputs.formats import format_of
+from aectl.outputs.rows import Rows
 from aectl.outputs.unfinished import Part, folder_of, record_of
 
 KEY = {"aectl": "0.3", "model": "5f2e", "layer": None, "layout": "columns", "batch_size": 256}

@@ -1,7 +1,9 @@
 """The functions of the package against what the commands write, and what importing it loads."""
 
+import doctest
 import inspect
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +142,45 @@ def test_each_argument_has_the_name_of_an_option_of_its_command():
         assert given <= options
 
 
+@pytest.mark.parametrize("name", [None, *package.__all__])
+def test_the_example_in_each_docstring_runs(name, dense, classifier, scans, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(dense / "model.safetensors", "model.safetensors")
+    shutil.copy(classifier / "model.safetensors", "classifier.safetensors")
+    Path("photos").mkdir()
+    for number in range(3):
+        shutil.copy(scans / f"{number:03}.png", f"photos/{number}.png")
+    text = package.__doc__ if name is None else inspect.getdoc(getattr(package, name))
+    example = doctest.DocTestParser().get_doctest(text, {"aectl": package}, str(name), None, 0)
+    assert doctest.DocTestRunner().run(example) == (0, len(example.examples))
+    assert example.examples
+
+
+@pytest.mark.parametrize("verb", ["encode", "classify", "reconstruct"])
+def test_results_of_every_function_have_the_paths_and_labels_of_their_rows(
+    verb, dense, classifier, scans
+):
+    model = classifier if verb == "classify" else dense
+    results = list(getattr(package, verb)(model, str(scans), label_from_folder=True))
+    assert len(results) == 2
+    paths = [path for result in results for path in result.paths]
+    assert paths == [str(path) for path in sorted(scans.iterdir())]
+    assert [label for result in results for label in result.labels] == [scans.name] * 360
+
+
+def test_results_of_text_have_the_paths_and_labels_of_their_rows(trained, tmp_path):
+    lines = tmp_path / "lines.txt"
+    lines.write_text("the cat sat\n" * 30)
+    model = trained(
+        "--model", "text-autoencoder", "--dataset", str(lines), "--epochs", "1", "--hidden", "4,3",
+        "--vocabulary", "300",
+    )  # fmt: skip
+    (result,) = package.reconstruct(model, str(lines), count=2)
+    assert result.paths == [f"{lines}:1", f"{lines}:2"]
+    assert result.labels == [None, None]
+    assert result.original == ["the cat sat"] * 2
+
+
 def test_importing_the_package_loads_nothing_heavy():
     code = "import aectl, sys; print(*sorted(name.partition('.')[0] for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -159,9 +200,9 @@ def test_evaluate_gives_the_metrics_that_the_command_prints(aectl, kind, request
 def test_reconstruct_gives_the_pictures_that_the_command_writes(aectl, dense, scans, tmp_path):
     aectl("reconstruct", dense, scans, "--each", "made", "--count", "300")
     results = list(package.reconstruct(dense, str(scans), count=300))
-    assert sum(len(result.batch.paths) for result in results) == 300
+    assert sum(len(result.paths) for result in results) == 300
     for result in results:
-        for path, image in zip(result.batch.paths, result.reconstruction, strict=True):
+        for path, image in zip(result.paths, result.reconstruction, strict=True):
             written = np.asarray(Image.open(next((tmp_path / "made").rglob(Path(path).name))))
             assert np.array_equal(written, np.round(image[0] * 255))
 

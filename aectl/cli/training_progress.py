@@ -1,0 +1,48 @@
+"""How far a training is, as every form of its display states it."""
+
+import time
+from typing import TYPE_CHECKING
+
+from aectl.cli.time_left import TimeLeft, clock
+
+if TYPE_CHECKING:
+    from aectl.training.loop import Progress
+    from aectl.training.run import Run
+
+
+class Course:
+    """How far a run is, and how fast it goes."""
+
+    def __init__(self, run: "Run") -> None:
+        self._run, self._left = run, TimeLeft()
+        self.at: Progress | None = None
+        self.left: float | None = None
+
+    def progress(self, at: "Progress") -> None:
+        self.at = at
+        self.left = self._left.after(self.done, self._run.planned_epochs, time.monotonic())
+
+    @property
+    def done(self) -> float:
+        """The epochs that are over, with the part of the one under way."""
+        part = self.at.step / self.at.steps if self.at and self.at.losses is None else 0.0
+        return len(self._run.rows) + part
+
+    @property
+    def speed(self) -> str:
+        """Of the current epoch; empty at its start."""
+        at = self.at
+        if at is None or not at.step or not at.seconds:
+            return ""
+        speed = at.step / at.steps * self._run.trained_inputs / at.seconds
+        return f"{speed:,.0f} {self._run.noun}/s"
+
+    @property
+    def time_left(self) -> str:
+        """Empty while it is not known."""
+        return "" if self.left is None else f"{clock(self.left)} left"
+
+
+def called(name: str) -> str:
+    """A column of `metrics.csv` as the terminal has room for it."""
+    return name.replace("mean_activation", "rho_hat")
