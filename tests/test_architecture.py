@@ -62,7 +62,7 @@ MACHINE = PACKAGE / "verbs" / "machine.py"
 """The one module beside the command line that knows the surroundings."""
 
 
-MOST_ROOMS, MOST_LINES = 14, 60
+MOST_ROOMS, MOST_LINES, MOST_FILES_OF_RHO = 14, 60, 6
 
 LONG = {"cli/train.py"}
 """Files whose functions may be longer."""
@@ -157,10 +157,43 @@ def test_no_module_is_part_of_a_cycle_of_imports():
 
 
 def test_no_two_modules_have_the_same_name():
-    names = [path.stem for path in MODULES if not path.stem.startswith("__")]
-    commands = {path.stem for path in (PACKAGE / "cli").iterdir()}
-    twice = {name for name in names if names.count(name) > 1}
-    assert twice <= commands | {"images", "text"}
+    """But for a command of the command line and the public function that it calls."""
+    found: dict[str, list[str]] = {}
+    for path in MODULES:
+        if not path.stem.startswith("__"):
+            found.setdefault(path.stem, []).append(room(path))
+    twice = {name: rooms for name, rooms in found.items() if len(rooms) > 1}
+    assert not {name for name, rooms in twice.items() if sorted(rooms) != ["cli", "verbs"]}
+
+
+def test_no_two_public_classes_have_the_same_name():
+    """Classes, and other types with a name, such as `Activation = Callable[...]`; but for the
+    declarations of options in the command line, which are named after their options."""
+    names: list[str] = []
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                names.append(node.name)
+            if isinstance(node, ast.Assign) and room(path) != "cli":
+                names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    public = [name for name in names if re.fullmatch(r"[A-Z]+[a-z]\w*", name)]
+    assert not {name for name in public if public.count(name) > 1}
+
+
+def spells(path: Path, name: str) -> bool:
+    """Whether the code of a module, apart from help and docstrings, has an identifier."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if name in (getattr(node, key, None) for key in ("id", "attr", "arg", "name", "value")):
+            return True
+    return False
+
+
+def test_an_option_goes_from_its_declaration_to_the_loss_in_few_hops():
+    """Counts the whole package: the initial bias of sparse units and the report know rho too."""
+    files = [path for path in MODULES if spells(path, "rho")]
+    assert PACKAGE / "config" / "loss_options.py" in files
+    assert LOSSES in files
+    assert len(files) <= MOST_FILES_OF_RHO
 
 
 @each_module

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from aectl.data.images.decode import Pixels
-    from aectl.training.loop import Progress
+    from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
 
 REFRESH_SECONDS = 0.1
@@ -53,7 +53,7 @@ class LiveTable:
         self._live.update(self._drawn(), refresh=True)
         self._live.stop()
 
-    def progress(self, progress: "Progress") -> None:
+    def progress(self, progress: "TrainingProgress") -> None:
         self._shows_bar = True
         self._course.progress(progress)
         self._refresh()

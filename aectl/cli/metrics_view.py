@@ -14,7 +14,7 @@ from aectl.outputs.metrics_table import (
     DIFFERENCE,
     OF_EACH_CLASS,
     Group,
-    Result,
+    ModelMetrics,
     number_text,
     to_cells,
     to_csv,
@@ -29,7 +29,7 @@ NAN = {"precision": "that are never predicted", "recall": "of which there are no
 
 def show_metrics(
     console: Console,
-    results: Sequence[Result],
+    results: Sequence[ModelMetrics],
     groups: Sequence[Group],
     classes: Sequence[str],
     style: str,
@@ -54,7 +54,7 @@ def show_metrics(
             show(table)
 
 
-def _tell_of_nan(console: Console, results: Sequence[Result]) -> None:
+def _tell_of_nan(console: Console, results: Sequence[ModelMetrics]) -> None:
     """Prints the classes for which a metric is undefined, once for all models."""
     for metric, which in NAN.items():
         undefined = {
@@ -98,7 +98,7 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
 
 
-def _confusion_table(result: Result, classes: Sequence[str]) -> Any:
+def _confusion_table(result: ModelMetrics, classes: Sequence[str]) -> Any:
     from rich.table import Table
     from rich.text import Text
 

@@ -15,7 +15,7 @@ from aectl.errors import ConfigError, DataError, ModelFileError
 
 if TYPE_CHECKING:
     from aectl.training.run import Run
-    from aectl.training.state import RunState, Session, TrainingState
+    from aectl.training.state import RunState, TrainingCommand, TrainingState
 
 MAY_CHANGE = ("lr", "clip_grad", "epochs")
 """Options that may be changed with --resume, to repair a diverged training or to extend one."""
@@ -51,7 +51,7 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
     return dataclasses.replace(state, session=session)
 
 
-def compare(session: "Session", data: Any, console: Console) -> None:
+def compare(session: "TrainingCommand", data: Any, console: Console) -> None:
     """Raises DataError if the data are not those of the original training."""
     from aectl.training.run import versions
 
@@ -91,7 +91,7 @@ def restore(
     return [*state.session.continued, f"after {done} epochs: {changes}"]
 
 
-def _refuse_other_run(run: Path, session: "Session") -> None:
+def _refuse_other_run(run: Path, session: "TrainingCommand") -> None:
     """Raises ModelFileError if config.toml and the checkpoint are of different runs."""
     path = run / run_files.CONFIG
     if not path.is_file():

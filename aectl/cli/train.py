@@ -28,7 +28,7 @@ from aectl.verbs import machine
 if TYPE_CHECKING:
     from aectl.cli.training_view import TrainingView
     from aectl.data.inputs import InputBatch
-    from aectl.training.loop import Progress
+    from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
     from aectl.training.state import TrainingState
 
@@ -210,7 +210,7 @@ class _Watcher:
     def epoch(self, row: dict[str, Any]) -> None:
         self.view.epoch(row)
 
-    def progress(self, progress: "Progress") -> None:
+    def progress(self, progress: "TrainingProgress") -> None:
         self.view.progress(progress)
 
     @property

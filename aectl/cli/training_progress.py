@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from aectl.cli.time_left import TimeLeft, clock
 
 if TYPE_CHECKING:
-    from aectl.training.loop import Progress
+    from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
 
 
@@ -15,10 +15,10 @@ class Course:
 
     def __init__(self, run: "Run") -> None:
         self._run, self._left = run, TimeLeft()
-        self.at: Progress | None = None
+        self.at: TrainingProgress | None = None
         self.left: float | None = None
 
-    def progress(self, at: "Progress") -> None:
+    def progress(self, at: "TrainingProgress") -> None:
         self.at = at
         self.left = self._left.after(self.done, self._run.planned_epochs, time.monotonic())
 

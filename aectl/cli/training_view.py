@@ -11,7 +11,7 @@ from aectl.cli.live_table import LiveTable
 from aectl.cli.training_progress import Course, called
 
 if TYPE_CHECKING:
-    from aectl.training.loop import Progress
+    from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
 
 LINES = 10
@@ -48,7 +48,7 @@ class TrainingView:
     def __exit__(self, *failure: object) -> None:
         self._shown.stop()
 
-    def progress(self, progress: "Progress") -> None:
+    def progress(self, progress: "TrainingProgress") -> None:
         """Shows how far training is."""
         self._shown.progress(progress)
 
@@ -77,7 +77,7 @@ class _PlainLines:
         self._over.set()
         self._watch.join()
 
-    def progress(self, at: "Progress") -> None:
+    def progress(self, at: "TrainingProgress") -> None:
         self._course.progress(at)
         planned, course = self._run.planned_epochs, self._course
         epoch = min(int(course.done) + 1, planned)

@@ -12,7 +12,7 @@ from aectl.errors import DataError
 CHUNK = 1 << 16
 
 
-class Stream(Protocol):
+class ByteSource(Protocol):
     """A source of bytes."""
 
     def read1(self, size: int, /) -> bytes | None:
@@ -20,7 +20,7 @@ class Stream(Protocol):
         ...
 
 
-def pieces(stream: BinaryIO | Stream, separator: bytes) -> Iterator[bytes | None]:
+def pieces(stream: BinaryIO | ByteSource, separator: bytes) -> Iterator[bytes | None]:
     """The pieces of a stream between separators, as they arrive; None before it may wait."""
     open_piece: list[bytes] = []
     while chunk := _chunk(stream):
@@ -45,7 +45,7 @@ def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     mark, for UTF-16 without a mark, and for UTF-32.
     """
     start = _chunk(content)
-    stream: Stream = _Prefixed(start, content)
+    stream: ByteSource = _Prefixed(start, content)
     encoding = wide(start)
     if encoding and encoding != "utf-16":
         raise DataError(f"is in {name_of(encoding)}; {conversion(encoding)}")
@@ -103,7 +103,7 @@ def _meant(path: str) -> str:
     return path
 
 
-def _chunk(stream: BinaryIO | Stream) -> bytes:
+def _chunk(stream: BinaryIO | ByteSource) -> bytes:
     """The next bytes of a stream; none at its end."""
     read = getattr(stream, "read1", None) or stream.read  # type: ignore[union-attr]
     while (chunk := read(CHUNK)) is None:  # a stream that does not block, and has nothing yet
@@ -115,7 +115,7 @@ def _chunk(stream: BinaryIO | Stream) -> bytes:
 class _Prefixed:
     """A stream whose start has already been read."""
 
-    def __init__(self, start: bytes, rest: BinaryIO | Stream) -> None:
+    def __init__(self, start: bytes, rest: BinaryIO | ByteSource) -> None:
         self._start, self._rest = start, rest
 
     def read1(self, _: int) -> bytes:
@@ -126,7 +126,7 @@ class _Prefixed:
 class _Recoded:
     """A stream of UTF-16, converted to UTF-8."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: ByteSource) -> None:
         self._stream, self._decoder = stream, codecs.getincrementaldecoder("utf-16")()
 
     def read1(self, _: int) -> bytes:

@@ -11,14 +11,16 @@ from aectl.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 """Row numbers of images, in ascending order."""
 
 MOST_NAMED = 10
 """Maximum number of classes that a notice names."""
 
 
-def split(count: int, fraction: float, seed: int, noun: str = "images") -> tuple[Rows, Rows]:
+def split(
+    count: int, fraction: float, seed: int, noun: str = "images"
+) -> tuple[RowNumbers, RowNumbers]:
     """Splits `count` images, or other things (`noun`), at random into training rows and a held-out
     fraction.
 
@@ -33,7 +35,7 @@ def split(count: int, fraction: float, seed: int, noun: str = "images") -> tuple
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def held_out(images: ImageSet, fraction: float, seed: int) -> tuple[Rows, Rows]:
+def held_out(images: ImageSet, fraction: float, seed: int) -> tuple[RowNumbers, RowNumbers]:
     """The training rows and the held-out rows: the set's own validation set if it has one, else a
     random fraction, the same in each class.
 
@@ -47,8 +49,8 @@ def held_out(images: ImageSet, fraction: float, seed: int) -> tuple[Rows, Rows]:
 
 
 def stratified(
-    labels: Rows, classes: Sequence[str], fraction: float, seed: int
-) -> tuple[Rows, Rows]:
+    labels: RowNumbers, classes: Sequence[str], fraction: float, seed: int
+) -> tuple[RowNumbers, RowNumbers]:
     """Splits the rows at random into training rows and a held-out fraction, the same (rounded) in
     each class, with at least one training row each. `labels`: (n,), indices into `classes`.
 
@@ -75,12 +77,12 @@ def stratified(
     return np.setdiff1d(order, held), np.sort(held)
 
 
-def _shares(exact: NDArray[np.floating], room: Rows, wanted: int) -> Rows:
+def _shares(exact: NDArray[np.floating], room: RowNumbers, wanted: int) -> RowNumbers:
     """Whole numbers near the `exact` ones, each at most its `room`, with the sum `wanted`.
 
     The largest remainders are rounded up (Hamilton's method), up to `room`.
     """
-    shares: Rows = np.minimum(np.floor(exact).astype(np.int64), room)
+    shares: RowNumbers = np.minimum(np.floor(exact).astype(np.int64), room)
     while (missing := wanted - shares.sum()) > 0:
         open_ones = np.flatnonzero(shares < room)
         behind = open_ones[np.argsort((shares - exact)[open_ones], kind="stable")]
@@ -88,7 +90,7 @@ def _shares(exact: NDArray[np.floating], room: Rows, wanted: int) -> Rows:
     return shares
 
 
-def few_labels(images: ImageSet, rows: Rows, count: int, seed: int) -> Rows:
+def few_labels(images: ImageSet, rows: RowNumbers, count: int, seed: int) -> RowNumbers:
     """Draws `count` of the rows at random, equally many of each class.
 
     If `count` is not a multiple of the number of classes, randomly drawn classes get one more.

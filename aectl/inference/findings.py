@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]
-Pixels = NDArray[np.uint8]
+from aectl.data.images.decode import Pixels
+
+AnyFloats = NDArray[np.floating[Any]]
 
 SAMPLE_SIDE = 64
 """Maximum side in pixels of the sample's images in a report."""
@@ -29,7 +30,7 @@ class Gallery:
 
     shown: Shown
     reconstructions: Pixels
-    mse: Floats
+    mse: AnyFloats
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,23 @@ class Units:
     """
 
     total: int
-    filters: Floats
+    filters: AnyFloats
     counts: NDArray[np.int64]
-    low: Floats
-    high: Floats
+    low: AnyFloats
+    high: AnyFloats
     strongest: NDArray[np.int64]
-    values: Floats
+    values: AnyFloats
 
 
 @dataclass(frozen=True)
-class Code:
+class CodeStatistics:
     """Statistics of the code. Over all images: rho_hat, the mean activation of each unit, and
     `active`, the fraction of images for which it is active, both (code_size,); over the sample: l0,
     the number of active units of each image, (n,).
     """
 
-    rho_hat: Floats
-    active: Floats
+    rho_hat: AnyFloats
+    active: AnyFloats
     l0: NDArray[np.int64]
 
 
@@ -85,8 +86,8 @@ class Findings:
     images: int
     sample: Shown
     units: Units
-    maps: Mapping[str, Floats]
-    code: Code | None = None
+    maps: Mapping[str, AnyFloats]
+    code: CodeStatistics | None = None
     galleries: Mapping[str, Gallery] = field(default_factory=dict)
     mistaken: Shown | None = None
     mistakes: Sequence[Mistake] = ()

@@ -15,7 +15,15 @@ from aectl.errors import ConfigError
 from aectl.inference import arrays
 from aectl.inference.apply import refuse_overflow, to_tensor
 from aectl.inference.filters import filters_of
-from aectl.inference.findings import SAMPLE_SIDE, Code, Findings, Gallery, Mistake, Shown, Units
+from aectl.inference.findings import (
+    SAMPLE_SIDE,
+    CodeStatistics,
+    Findings,
+    Gallery,
+    Mistake,
+    Shown,
+    Units,
+)
 from aectl.inference.metrics import ReconstructionMetrics, is_active
 from aectl.inference.results import Floats, Measured
 from aectl.models.networks import Classifier, ImageNetwork
@@ -89,7 +97,7 @@ class Inspection:
                 self._images, sample, units, maps, mistaken=mistaken, mistakes=self._mistakes
             )
         active = is_active(torch.from_numpy(responses), metrics.codes.active_above)
-        code = Code(
+        code = CodeStatistics(
             metrics.codes.rho_hat.numpy(), metrics.codes.active.numpy(), active.sum(1).numpy()
         )
         return Findings(self._images, sample, units, maps, code, self._galleries())

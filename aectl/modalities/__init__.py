@@ -40,7 +40,7 @@ def silent(message: str) -> None:
     """For messages that nobody wants to see."""
 
 
-class Batch(Protocol):
+class StreamBatch(Protocol):
     """Some inputs: their paths and labels, n each; `size` is how many a full batch has; `position`
     is the position in the inputs after the last one."""
 
@@ -81,7 +81,7 @@ class Request:
     warning: Callable[[str], None] = silent
 
 
-class Stream(ABC):
+class InputStream(ABC):
     """The inputs of a request, in their order, as batches for one model."""
 
     words: Sequence[str]
@@ -148,7 +148,7 @@ def trained_on(
     return word
 
 
-class Found(NamedTuple):
+class DatasetInfo(NamedTuple):
     """Properties of training data that are known before they are read: the options they determine,
     and what `training_set` need not look for again."""
 
@@ -156,7 +156,7 @@ class Found(NamedTuple):
     splits: Any
 
 
-class Code(NamedTuple):
+class EncodedRows(NamedTuple):
     """The codes of a batch, as a table has them: vectors, (n, features), or columns."""
 
     vectors: Any | None
@@ -192,7 +192,7 @@ class Modality(ABC):
         """Gives a network what makes its input of a file or a text, for use in Python."""
 
     @abstractmethod
-    def stream(self, card: "ModelCard", request: Request) -> Stream:
+    def stream(self, card: "ModelCard", request: Request) -> InputStream:
         """The inputs of a request. Raises DataError where they do not exist."""
 
     @abstractmethod
@@ -204,7 +204,9 @@ class Modality(ABC):
         """The first columns of a table: the path, the label if any input has one, and remarks."""
 
     @abstractmethod
-    def code(self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]) -> Code:
+    def code(
+        self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]
+    ) -> EncodedRows:
         """The first `count` codes that a network gave for a batch; `vectors` makes those of a
         tensor what a table is to have."""
 
@@ -238,9 +240,9 @@ class Modality(ABC):
     def columns(self, measured: Any) -> "dict[str, Column]":
         """The metrics of each input of a batch that `measure` gave, as columns of a table."""
 
-    def look(self, asked: Mapping[str, object]) -> Found:
+    def look(self, asked: Mapping[str, object]) -> DatasetInfo:
         """Properties of the training data, before they are read. Raises DataError."""
-        return Found({}, None)
+        return DatasetInfo({}, None)
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
         """The options of a training on the code of a model that the model settles."""
@@ -255,7 +257,7 @@ class Modality(ABC):
 
     @abstractmethod
     def training_set(
-        self, config: Config, reading: "Reading", found: Found, asked: Mapping[str, object]
+        self, config: Config, reading: "Reading", found: DatasetInfo, asked: Mapping[str, object]
     ) -> tuple[Config, Any]:
         """The training set of a config, and the config resolved for it.
 

@@ -16,11 +16,11 @@ from aectl.data.images.patches import is_patches
 from aectl.data.inputs import Batches, InputBatch, Inputs, Position
 from aectl.modalities import (
     USUAL_REMEDY,
-    Code,
-    Found,
+    DatasetInfo,
+    EncodedRows,
+    InputStream,
     Modality,
     Request,
-    Stream,
     selection_of,
     trained_on,
 )
@@ -52,7 +52,7 @@ OF_SPARSE_CODES = ("mse", "l0", "dead")
 LEAST_BATCH, LARGEST_BATCH = 32, 256
 
 
-class ImageStream(Stream):
+class ImageStream(InputStream):
     """Images in the shape that a model takes."""
 
     def __init__(self, card: "ModelCard", request: Request) -> None:
@@ -147,9 +147,11 @@ class Images(Modality):
         truncated = batch.truncated if request.truncated == KEEP else None
         return leading_columns(batch, labelled, truncated)
 
-    def code(self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]) -> Code:
+    def code(
+        self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]
+    ) -> EncodedRows:
         """Vectors, (count, features)."""
-        return Code(vectors(code)[:count], {})
+        return EncodedRows(vectors(code)[:count], {})
 
     def reconstruct(
         self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
@@ -163,12 +165,12 @@ class Images(Modality):
         """The path of each image: its reconstruction is a picture."""
         return {"path": reconstructed.paths}
 
-    def look(self, asked: Mapping[str, object]) -> Found:
+    def look(self, asked: Mapping[str, object]) -> DatasetInfo:
         """The splits of a folder, and the fraction that is held out where it has some."""
         from aectl.training import image_setup
 
         splits = image_setup.splits_of(asked)
-        return Found(image_setup.settled_by_splits(splits, asked), splits)
+        return DatasetInfo(image_setup.settled_by_splits(splits, asked), splits)
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
         """The preprocessing of the model."""
@@ -181,7 +183,7 @@ class Images(Modality):
         return self.settled_by_encoder(card)
 
     def training_set(
-        self, config: Config, reading: "Reading", found: Found, asked: Mapping[str, object]
+        self, config: Config, reading: "Reading", found: DatasetInfo, asked: Mapping[str, object]
     ) -> "tuple[Config, ImageSet]":
         """All images, in one shape, and the config resolved for them."""
         from aectl.training import image_setup

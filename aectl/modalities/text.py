@@ -16,11 +16,11 @@ from aectl.data.text.text_datasets import is_text_dataset
 from aectl.data.text.text_inputs import ENDINGS, TextBatch, TextInputs, batch_size
 from aectl.modalities import (
     USUAL_REMEDY,
-    Code,
-    Found,
+    DatasetInfo,
+    EncodedRows,
+    InputStream,
     Modality,
     Request,
-    Stream,
     selection_of,
     trained_on,
 )
@@ -55,7 +55,7 @@ WRITTEN = 40
 OF_VECTORS = ("normalize", "dtype", "layout")
 
 
-class TextStream(Stream):
+class TextStream(InputStream):
     """Lines of text as the tokens that a model takes."""
 
     def __init__(self, card: "ModelCard", request: Request) -> None:
@@ -140,15 +140,17 @@ class Text(Modality):
 
         return leading_columns(batch, labelled)
 
-    def code(self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]) -> Code:
+    def code(
+        self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]
+    ) -> EncodedRows:
         """Vectors, (count, features), or the shorter texts in a column `bottleneck`."""
         if card.architecture.code_is_vector:
-            return Code(vectors(code)[:count], {})
+            return EncodedRows(vectors(code)[:count], {})
         from aectl.models.text_autoencoder import shorter_text
 
         assert card.vocabulary is not None
         rows = shorter_text(code)[:count].tolist()
-        return Code(None, {"bottleneck": [card.vocabulary.decode(row) for row in rows]})
+        return EncodedRows(None, {"bottleneck": [card.vocabulary.decode(row) for row in rows]})
 
     def reconstruct(
         self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
@@ -172,7 +174,7 @@ class Text(Modality):
         return text_setup.settled(card, asked)
 
     def training_set(
-        self, config: Config, reading: "Reading", found: Found, asked: Mapping[str, object]
+        self, config: Config, reading: "Reading", found: DatasetInfo, asked: Mapping[str, object]
     ) -> "tuple[Config, TextSet]":
         """All lines, and the config resolved for them."""
         from aectl.training import text_setup

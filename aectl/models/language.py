@@ -132,12 +132,12 @@ class LanguageModel(nn.Module):
         return self._predicted(self.embedding(tokens))
 
     def _predicted(self, embedded: Tensor) -> Tensor:
-        before = self.dropout(shifted(embedded, self.embedding))
+        before = self.dropout(shifted_right(embedded, self.embedding))
         logits: Tensor = self.writer(before, None, None)
         return logits
 
 
-def shifted(embedded: Tensor, embedding: Embedding) -> Tensor:
+def shifted_right(embedded: Tensor, embedding: Embedding) -> Tensor:
     """The vectors of the tokens before each: (batch, length, width), START first."""
     start = embedding.weight[START].expand(len(embedded), 1, -1)
     return torch.cat([start, embedded[:, :-1]], 1)

@@ -16,7 +16,7 @@ from aectl.models.language import (
     Writer,
     drawn_normal,
     lengths_of,
-    shifted,
+    shifted_right,
     with_end,
 )
 
@@ -173,7 +173,7 @@ class ThroughVector(nn.Module):
         """Logits of each token and of the END, given the code and the tokens before it: (batch,
         length + 1, vocabulary).
         """
-        before = shifted(self.embedding(with_end(tokens)), self.embedding)
+        before = shifted_right(self.embedding(with_end(tokens)), self.embedding)
         logits: Tensor = self.writer(before, self._context(code, before.shape[1]), code)
         return logits
 
@@ -228,7 +228,7 @@ class ThroughText(nn.Module):
         """Logits of each token and of the END, given the shorter text and the tokens before it:
         (batch, length + 1, vocabulary).
         """
-        before = shifted(self.embedding(with_end(tokens)), self.embedding)
+        before = shifted_right(self.embedding(with_end(tokens)), self.embedding)
         logits: Tensor = self.writer(before, *self._context(code, before.shape[1]))
         return logits
 

@@ -43,7 +43,7 @@ IN_PLACE: dict[Activation, InPlace] = {
 }
 """Activations whose derivative can be computed from their output."""
 
-Penalty = Callable[[Tensor], tuple[Tensor, Tensor]]
+DifferentiatedPenalty = Callable[[Tensor], tuple[Tensor, Tensor]]
 """A penalty on the mean activation of each unit of the code, (code_size,), and its gradient."""
 
 
@@ -101,7 +101,9 @@ class Fused:
         self._calls = 0
 
     @torch.no_grad()
-    def __call__(self, inputs: Tensor, images: Tensor, penalty: Penalty | None) -> Losses:
+    def __call__(
+        self, inputs: Tensor, images: Tensor, penalty: DifferentiatedPenalty | None
+    ) -> Losses:
         """The losses of a batch: `inputs` of the network, which may be noisy, and clean `images`.
 
         Both (batch, channels, height, width). `backward` of the loss must be called before the next

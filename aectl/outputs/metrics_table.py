@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from aectl.config import spelling
 
-Result = Mapping[str, Any]
+ModelMetrics = Mapping[str, Any]
 """The metrics of one model, with `model`, `dataset` and `n`."""
 
 DIFFERENCE = "difference"
@@ -23,12 +23,12 @@ class Group(NamedTuple):
     """Results that differ only in their seed, which are shown in one column with a common name."""
 
     name: str
-    results: Sequence[Result]
+    results: Sequence[ModelMetrics]
 
 
-def grouped(options: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> list[Group]:
+def grouped(options: Sequence[Mapping[str, Any]], results: Sequence[ModelMetrics]) -> list[Group]:
     """Groups the results of models whose options of training differ only in the seed."""
-    groups: dict[str, dict[object, Result]] = {}
+    groups: dict[str, dict[object, ModelMetrics]] = {}
     for number, (given, result) in enumerate(zip(options, results, strict=True)):
         trained = dict(given)
         seed = trained.pop("seed", None)
@@ -50,12 +50,12 @@ def _name(models: list[str]) -> str:
     return f"{models[0]} ... ({len(models)} seeds)"
 
 
-def to_json(results: Sequence[Result]) -> str:
+def to_json(results: Sequence[ModelMetrics]) -> str:
     """A JSON list with one object per model; metrics that are not finite are null."""
     return json.dumps([_jsonable(result) for result in results], indent=2, allow_nan=False) + "\n"
 
 
-def to_csv(results: Sequence[Result]) -> str:
+def to_csv(results: Sequence[ModelMetrics]) -> str:
     """CSV with one row per model; lists, such as metrics of each class, are JSON in their cell."""
     columns = list(dict.fromkeys(name for result in results for name in result))
     text = io.StringIO()

@@ -25,7 +25,7 @@ PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """How far training is; `losses`, its means over the epoch, stand at an epoch's end alone.
 
     `seconds` have been spent on the epoch so far.
@@ -37,7 +37,7 @@ class Progress:
     losses: dict[str, float] | None = None
     seconds: float = 0.0
 
-    def after(self, epochs: int) -> "Progress":
+    def after(self, epochs: int) -> "TrainingProgress":
         """The same, counted on from so many epochs before."""
         return dataclasses.replace(self, epoch=self.epoch + epochs)
 
@@ -113,7 +113,7 @@ class Means:
 
 
 @dataclass
-class Position:
+class TrainingPosition:
     """Where training is: so many epochs are over, and so many steps of the next.
 
     `order` is the random state from which that epoch's order was drawn, `lr` the learning rate of
@@ -138,10 +138,10 @@ def train_epochs(
     epochs: int,
     batch_size: int,
     generator: torch.Generator,
-    position: Position | None = None,
+    position: TrainingPosition | None = None,
     precision: str = "fp32",
     clip_grad: float | None = None,
-) -> Iterator[Progress]:
+) -> Iterator[TrainingProgress]:
     """Trains `network` from `position` on until `epochs` are over.
 
     Yields at the start, now and then, and at the end of each epoch; `position` then says where
@@ -149,8 +149,8 @@ def train_epochs(
     Raises DivergedError where the loss is no finite number.
     """
     steps = math.ceil(len(inputs) / batch_size)
-    at = position or Position()
-    yield Progress(at.epochs + 1, at.step, steps, seconds=at.seconds)
+    at = position or TrainingPosition()
+    yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
     while at.epochs < epochs:
         network.train()
         if at.step and at.order is not None:
@@ -171,16 +171,16 @@ def train_epochs(
                 schedule.step()
                 if pause and at.step < steps:
                     at.seconds += now - began
-                    yield Progress(at.epochs + 1, at.step, steps, seconds=at.seconds)
+                    yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
                     began = last = time.monotonic()
         losses = at.sums.means()
         _refuse_divergence(losses["loss"], at, schedule)
         seconds = at.seconds + time.monotonic() - began
         at.epochs, at.step, at.order, at.sums, at.seconds = at.epochs + 1, 0, None, Means(), 0.0
-        yield Progress(at.epochs, steps, steps, losses, seconds)
+        yield TrainingProgress(at.epochs, steps, steps, losses, seconds)
 
 
-def _refuse_divergence(loss: float, at: Position, schedule: LRScheduler) -> None:
+def _refuse_divergence(loss: float, at: TrainingPosition, schedule: LRScheduler) -> None:
     if not math.isfinite(loss):
         raise DivergedError(
             f"the loss is {loss} at step {at.step:,} of epoch {at.epochs + 1}, with a learning rate"

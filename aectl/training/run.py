@@ -30,8 +30,8 @@ from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start
 from aectl.training.loop import (
     Means,
-    Position,
-    Progress,
+    TrainingPosition,
+    TrainingProgress,
     TrainingSet,
     compiled,
     mean_losses,
@@ -149,7 +149,7 @@ class Run(ABC):
     def _steps_an_epoch(self) -> int:
         return math.ceil(len(self._training) / self._batch_size)
 
-    def epochs(self) -> Iterator[Progress | Epoch]:
+    def epochs(self) -> Iterator[TrainingProgress | Epoch]:
         """Trains, and yields how far it is and what each epoch came to.
 
         What is trained alone before the whole comes first. Raises DivergedError where the loss is
@@ -173,7 +173,7 @@ class Run(ABC):
             self.network.load_state_dict(self._kept)
         self.network.eval()
 
-    def _before(self) -> Iterator[Progress | Epoch]:
+    def _before(self) -> Iterator[TrainingProgress | Epoch]:
         """Trains each stage alone."""
         over = 0
         for stage, epochs in zip(self._stages(), self.stage_epochs, strict=True):
@@ -190,7 +190,7 @@ class Run(ABC):
 
     def _trained(
         self, part: "_Part", compute: Objective, epochs: int
-    ) -> Iterator[Progress | Epoch]:
+    ) -> Iterator[TrainingProgress | Epoch]:
         """Trains a network for so many epochs; their rows hold the losses and the time."""
         config, inputs, network = self.config.training, self._training, part.network
         if config.compile:
@@ -220,7 +220,7 @@ class Run(ABC):
             time = {"seconds": progress.seconds, f"{self.noun}_per_second": speed}
             yield Epoch({"epoch": progress.epoch, "lr": part.at.lr} | progress.losses | time)
 
-    def _told(self, event: Progress | Epoch) -> Progress | Epoch:
+    def _told(self, event: TrainingProgress | Epoch) -> TrainingProgress | Epoch:
         """The same; an epoch's row is kept, and the time that it took."""
         if isinstance(event, Epoch):
             self.rows.append(event.row)
@@ -368,7 +368,7 @@ class _Part:
     layer: int
     network: nn.Module
     remembered: dict[str, Tensor]
-    at: Position = field(default_factory=Position)
+    at: TrainingPosition = field(default_factory=TrainingPosition)
     optimizer: Optimizer | None = None
 
     def state(self, generator: torch.Generator, device: torch.device) -> dict[str, Any]:
@@ -401,7 +401,7 @@ class _Part:
                 self.remembered[name] = counted.to(device)
             loop = state.loop
             sums = {name: value.view(()).to(device) for name, value in loop.sums.items()}
-            self.at = Position(
+            self.at = TrainingPosition(
                 loop.epochs, loop.step, state.order,
                 Means(sums, loop.inputs), loop.seconds, loop.lr,
             )  # fmt: skip

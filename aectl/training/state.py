@@ -67,7 +67,7 @@ class RunState:
 
 
 @dataclass(frozen=True)
-class Session:
+class TrainingCommand:
     """The command that a run belongs to.
 
     `options` are those of the config, all resolved, and `asked` those that were given; paths hold
@@ -102,7 +102,7 @@ class Session:
 class TrainingState:
     """The whole content of a checkpoint."""
 
-    session: Session
+    session: TrainingCommand
     run: RunState
 
 

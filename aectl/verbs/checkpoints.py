@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from aectl.errors import DivergedError
 
 if TYPE_CHECKING:
-    from aectl.training.loop import Progress
+    from aectl.training.loop import TrainingProgress
     from aectl.training.run import Epoch, Run
-    from aectl.training.state import Session
+    from aectl.training.state import TrainingCommand
 
 SECONDS = 300.0
 """Seconds after which the state is saved in the middle of an epoch, too."""
@@ -32,7 +32,7 @@ class Checkpoints:
     def __init__(
         self,
         folder: Path,
-        session: "Session",
+        session: "TrainingCommand",
         goes_on: bool,
         publish: "Callable[[Run], None]",
     ) -> None:
@@ -68,7 +68,7 @@ class Checkpoints:
                 )
             raise
 
-    def after(self, run: "Run", event: "Progress | Epoch", urgent: bool) -> bool:
+    def after(self, run: "Run", event: "TrainingProgress | Epoch", urgent: bool) -> bool:
         """Saves the state after an event of `run.epochs()`, if it is time or `urgent`, and at the
         end of training.
 

@@ -32,7 +32,7 @@ class Grid(NamedTuple):
     columns: int
 
 
-class Decoded(NamedTuple):
+class DecodedCodes(NamedTuple):
     """Images that n codes of a table decode to: (n, channels, height, width), in [0, 1]."""
 
     paths: list[str]
@@ -90,7 +90,7 @@ def traversed(use: "Use", unit: int, steps: int, rows: int) -> Grid:
     return Grid(len(found), images, captions, title, steps + 1)
 
 
-def decoded(use: "Use", codes: "Codes", most: int | None = None) -> Generator[Decoded]:
+def decoded(use: "Use", codes: "Codes", most: int | None = None) -> Generator[DecodedCodes]:
     """Yields the images that the codes of a table, at most so many, decode to.
 
     Those whose pixels are not all finite are passed to the `on_bad` of the request.
@@ -108,7 +108,7 @@ def decoded(use: "Use", codes: "Codes", most: int | None = None) -> Generator[De
         for number in np.flatnonzero(~finite).tolist():
             use.request.on_bad(names[number], NOT_FINITE)
         kept = [names[number] for number in np.flatnonzero(finite).tolist()]
-        yield Decoded(kept, [None] * len(kept), made[finite])
+        yield DecodedCodes(kept, [None] * len(kept), made[finite])
 
 
 def _some(use: "Use", most: int) -> Pixels:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import torch
 
     from aectl.training.initialisation import Start
-    from aectl.training.loop import Progress
+    from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
-    from aectl.training.state import RunState, Session, TrainingState
+    from aectl.training.state import RunState, TrainingCommand, TrainingState
     from aectl.verbs.training_run import Watcher
 
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
@@ -54,7 +54,7 @@ class _Silent:
     def epoch(self, row: dict[str, Any]) -> None:
         self._on_epoch(dict(row))
 
-    def progress(self, progress: "Progress") -> None:
+    def progress(self, progress: "TrainingProgress") -> None:
         pass
 
     def saved(self) -> None:
@@ -229,16 +229,16 @@ def session_of(
     continued: list[str],
     device: str,
     data_dir: Path,
-) -> "Session":
+) -> "TrainingCommand":
     """The record in a checkpoint of this command, or of the one that had `begun`; options are set
     for each run.
     """
     import torch
 
     from aectl.training.run import versions
-    from aectl.training.state import Session
+    from aectl.training.state import TrainingCommand
 
-    return Session(
+    return TrainingCommand(
         options={},
         asked=begun.session.asked if begun else asked,
         continued=continued,
@@ -268,7 +268,7 @@ def train_all(
     plan: Plan,
     run: "Run",
     folder: Path,
-    session: "Session",
+    session: "TrainingCommand",
     tensorboard: bool,
     watch: "Callable[[Run], AbstractContextManager[Watcher]]",
     goes_on: bool,

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from aectl.config.configuration import Config
     from aectl.models.model_card import ModelCard
     from aectl.outputs.tensorboard import TensorBoard
-    from aectl.training.loop import Progress
+    from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
-    from aectl.training.state import Session
+    from aectl.training.state import TrainingCommand
 
 MUCH_DEAD = 0.5
 
@@ -34,7 +34,7 @@ class Watcher(Protocol):
     def epoch(self, row: "dict[str, Any]") -> None:
         """Takes the metrics of a completed epoch."""
 
-    def progress(self, progress: "Progress") -> None:
+    def progress(self, progress: "TrainingProgress") -> None:
         """Takes the position within an epoch."""
 
     @property
@@ -48,7 +48,7 @@ class Watcher(Protocol):
 def train_one(
     run: "Run",
     folder: Path,
-    session: "Session",
+    session: "TrainingCommand",
     watched: "contextlib.AbstractContextManager[Watcher]",
     tensorboard: bool,
     goes_on: bool,
@@ -67,7 +67,7 @@ def train_one(
     checkpoints.finish()
 
 
-def _save(folder: Path, session: "Session", run: "Run") -> None:
+def _save(folder: Path, session: "TrainingCommand", run: "Run") -> None:
     """Writes the model as it is by now, its options and its metrics."""
     card = run.card()
     training = {"command": _command(session, run.config), **card.training}
@@ -79,7 +79,7 @@ def _save(folder: Path, session: "Session", run: "Run") -> None:
     run_folder.save_metrics(folder / run_files.METRICS, run.rows)
 
 
-def _command(session: "Session", config: "Config") -> str:
+def _command(session: "TrainingCommand", config: "Config") -> str:
     """The command that trains the same model, unless training continued with other options."""
     settled = {"dataset": config.data.dataset, "seed": config.training.seed}
     unusual = {name: value for name, value in settled.items() if value != OPTIONS[name].default}
@@ -146,7 +146,7 @@ def warning_of(run: "Run") -> str | None:
     )
 
 
-def _fill(folder: Path, run: "Run", session: "Session", logs: "TensorBoard | None") -> None:
+def _fill(folder: Path, run: "Run", session: "TrainingCommand", logs: "TensorBoard | None") -> None:
     """Writes everything that a run folder holds, the model first."""
     from aectl.outputs import curves
 

@@ -14,7 +14,7 @@ from aectl.data.inputs import Naming, Position
 from aectl.data.selection import Skipped, of_options
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
-from aectl.modalities import Modality, Request, Stream, modality_of, silent
+from aectl.modalities import InputStream, Modality, Request, modality_of, silent
 from aectl.models import footprint, model_file
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
@@ -157,7 +157,7 @@ class Use:
         return modality_of(self.card)
 
     @cached_property
-    def stream(self) -> Stream:
+    def stream(self) -> InputStream:
         """The inputs. Raises DataError where they do not exist."""
         return self.modality.stream(self.card, self.request)
 

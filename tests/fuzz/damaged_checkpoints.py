@@ -25,7 +25,7 @@ from aectl.models import tensor_file
 from aectl.training import checkpoint
 from aectl.training.reading import Reading
 from aectl.training.run import versions
-from aectl.training.state import Session, TrainingState
+from aectl.training.state import TrainingCommand, TrainingState
 from aectl.verbs import machine
 from aectl.verbs.train import new_run, prepare, prepare_again
 
@@ -63,7 +63,7 @@ def written(number: int) -> bytes:
         last = event
     if getattr(last, "losses", None) is not None:
         next(events)  # its row
-    session = Session(
+    session = TrainingCommand(
         options=config.values(), asked=dict(options), continued=[], cwd=os.fspath(folder()),
         data_dir="none", data_sha256=data.checksum, device="cpu", threads=1,
         versions=versions(), seeds=[0], several=False,

@@ -19,7 +19,7 @@ from aectl.data.inputs import InputBatch, Position
 from aectl.errors import DataError
 from aectl.inference import apply
 from aectl.inference.metrics import ReconstructionMetrics
-from aectl.modalities import MODALITIES, Code, Modality, Stream, trained_on
+from aectl.modalities import MODALITIES, EncodedRows, InputStream, Modality, trained_on
 from aectl.models import build
 from aectl.models.architecture import INPUT_SPECS
 from aectl.outputs.rows import leading_columns
@@ -44,7 +44,7 @@ def set_of(path):
     return ImageSet(path, np.stack(rows)[:, None, None], None, (), paths, None)
 
 
-class NumberStream(Stream):
+class NumberStream(InputStream):
     batch_size, labelled = 8, False
 
     def __init__(self, card, request):
@@ -94,7 +94,7 @@ class Numbers(Modality):
         return leading_columns(batch, labelled)
 
     def code(self, card, code, count, vectors):
-        return Code(vectors(code)[:count], {})
+        return EncodedRows(vectors(code)[:count], {})
 
     def reconstruct(self, card, network, batches, to_tensor):
         return apply.reconstruct(network, batches, to_tensor)

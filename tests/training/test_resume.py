@@ -19,7 +19,7 @@ from aectl.models import tensor_file
 from aectl.training import checkpoint, loop
 from aectl.training.reading import Reading
 from aectl.training.run import Epoch
-from aectl.training.state import LoopState, RunState, Session, TrainingState
+from aectl.training.state import LoopState, RunState, TrainingCommand, TrainingState
 from aectl.training.text_run import TextRun
 from aectl.verbs.train import prepare_again
 
@@ -40,7 +40,7 @@ KINDS = {
     "text": {"model": "text-autoencoder", "sparsity": "topk", "k": 2},
     "through text": {"model": "text-autoencoder", "bottleneck": "text", "lm_epochs": 1},
 }
-SESSION = Session(
+SESSION = TrainingCommand(
     options={"dataset": "digits"}, asked={"epochs": 2, "hidden": [3]}, continued=["caf\u00e9"],
     cwd="/tmp/\udcff", data_dir="/data", data_sha256="0" * 64, device="cpu", threads=1,
     versions={"torch": "2"}, seeds=[0, 1], several=True,
@@ -189,7 +189,9 @@ def test_the_digest_of_the_data_changes_with_a_pixel_and_with_a_label():
     assert dataclasses.replace(images, labels=labels).checksum != before
 
 
-FIELDS = [(kind, field.name) for kind in (Session, RunState, LoopState) for field in fields(kind)]
+FIELDS = [
+    (kind, field.name) for kind in (TrainingCommand, RunState, LoopState) for field in fields(kind)
+]
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +209,7 @@ def sound(tmp_path_factory):
 @pytest.mark.parametrize(("kind", "name"), FIELDS, ids=lambda one: getattr(one, "__name__", one))
 def test_a_field_that_is_missing_or_wrong_is_named(kind, name, wrong, sound, tmp_path):
     described, tensors = copy.deepcopy(sound[0]), sound[1]
-    record = described["state"]["session" if kind is Session else "run"]
+    record = described["state"]["session" if kind is TrainingCommand else "run"]
     record = record["loop"] if kind is LoopState else record
     if wrong == "absent":
         del record[name]

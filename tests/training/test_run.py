@@ -18,7 +18,7 @@ from aectl.errors import ConfigError, DivergedError, ModelFileError
 from aectl.models.model_card import ModelCard
 from aectl.training.image_run import ImageRun as Run
 from aectl.training.initialisation import Start
-from aectl.training.loop import Progress
+from aectl.training.loop import TrainingProgress
 from aectl.training.run import Epoch
 from aectl.training.stack import layers_of
 
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_one_others
 
 def test_a_run_yields_the_end_of_every_epoch_with_its_row():
     events = list(prepared(epochs=3, batch_size=50).epochs())
-    ends = [e for e in events if isinstance(e, Progress) and e.losses is not None]
+    ends = [e for e in events if isinstance(e, TrainingProgress) and e.losses is not None]
     rows = [e.row for e in events if isinstance(e, Epoch)]
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert [(end.epoch, end.step, end.steps) for end in ends] == [(1, 3, 3), (2, 3, 3), (3, 3, 3)]
@@ -298,7 +298,7 @@ def test_a_deep_net_starts_better_from_layers_that_were_trained_alone():
 
 def test_progress_of_a_stacked_run_counts_on():
     events = prepared(hidden="16,9", stack=1, epochs=2, batch_size=50).epochs()
-    ends = [event.epoch for event in events if isinstance(event, Progress) and event.losses]
+    ends = [event.epoch for event in events if isinstance(event, TrainingProgress) and event.losses]
     assert ends == [1, 2, 3, 4]
 
 

@@ -97,7 +97,7 @@ def zstandard() -> Decompressor:
     return ZstdDecompressor()
 
 
-Start = Callable[[], Decompressor]
+NewDecompressor = Callable[[], Decompressor]
 
 BZIP2 = tuple(
     b"BZh%d" % level + first for level in range(1, 10) for first in (b"1AY&SY", b"\x17rE8P\x90")
@@ -110,7 +110,7 @@ LZMA_ALONE = tuple(b"\x5d" + (1 << power).to_bytes(4, "little") for power in ran
 ZSTANDARD = (b"\x28\xb5\x2f\xfd", *(bytes((low, 0x2A, 0x4D, 0x18)) for low in range(0x50, 0x60)))
 """A frame, or a skippable frame, which may contain an index (RFC 8878, 3.1)."""
 
-COMPRESSIONS: dict[tuple[bytes, ...], Start] = {
+COMPRESSIONS: dict[tuple[bytes, ...], NewDecompressor] = {
     (b"\x1f\x8b",): partial(Deflate, 31),
     BZIP2: bz2.BZ2Decompressor,
     (b"\xfd7zXZ\0",): partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, DECODER_MEMORY),
@@ -174,7 +174,7 @@ class Expanding(io.RawIOBase):
     file is damaged.
     """
 
-    def __init__(self, packed: BinaryIO, start: Start, magic: tuple[bytes, ...]) -> None:
+    def __init__(self, packed: BinaryIO, start: NewDecompressor, magic: tuple[bytes, ...]) -> None:
         super().__init__()
         self._packed, self._start, self._magic = packed, start, magic
         self._decoder, self._waiting = start(), b""
@@ -214,7 +214,7 @@ class Expanding(io.RawIOBase):
         return True
 
 
-class Stream:
+class ArchiveStream:
     """The bytes of an archive from its start, decompressed if necessary; a context manager.
 
     `offset`: the position of the next byte. Methods that read count their bytes in `budget`, and

@@ -15,9 +15,9 @@ from aectl.data.storage.expansion import (
     LARGEST_MEMBER,
     TOO_LARGE,
     ArchiveError,
+    ArchiveStream,
     Budget,
     CutShortError,
-    Stream,
 )
 
 BLOCK = 512
@@ -80,7 +80,7 @@ def in_tar(archive: str, search: Search) -> Iterator[Found]:
     Raises ArchiveError, or the error of the decompressor, where the archive is damaged.
     """
     budget = Budget()
-    with Stream(archive, budget) as stream, Targets(archive, budget) as targets:
+    with ArchiveStream(archive, budget) as stream, Targets(archive, budget) as targets:
         for member in members(stream):
             if member.kind in FILES:
                 targets.add(member)
@@ -90,7 +90,7 @@ def in_tar(archive: str, search: Search) -> Iterator[Found]:
             yield Found("", reason="is followed by data of another kind, which were not read")
 
 
-def members(stream: Stream) -> Iterator[Member]:
+def members(stream: ArchiveStream) -> Iterator[Member]:
     """All members after the position of the stream. The caller may read the data of each member
     before it requests the next one.
 
@@ -105,7 +105,7 @@ def members(stream: Stream) -> Iterator[Member]:
         raise ArchiveError("is empty")
 
 
-def read(stream: Stream, member: Member) -> bytes:
+def read(stream: ArchiveStream, member: Member) -> bytes:
     """The content of a file; the stream must be at the start of its data."""
     if member.pieces is None:
         return stream.content(member.size)
@@ -136,7 +136,7 @@ class Targets:
     def __init__(self, archive: str, budget: Budget) -> None:
         self._archive, self._budget = archive, budget
         self._offsets: dict[str, int] = {}
-        self._stream: Stream | None = None
+        self._stream: ArchiveStream | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -159,14 +159,14 @@ class Targets:
             return Found(link.name, reason=reason)
         self._offsets[link.name] = offset
         if self._stream is None:
-            self._stream = Stream(self._archive, self._budget)
+            self._stream = ArchiveStream(self._archive, self._budget)
         self._stream.seek(offset)
         target = next(members(self._stream))
         self._budget.overhead.spend(target.size)
         return _found(self._stream, target, self)._replace(path=link.name)
 
 
-def _found(stream: Stream, member: Member, targets: Targets) -> Found:
+def _found(stream: ArchiveStream, member: Member, targets: Targets) -> Found:
     if len(member.name) > LONGEST_NAME:
         return Found(member.name[-LONGEST_NAME:], reason=TOO_LONG_A_NAME)
     if member.kind in LINKS:
@@ -179,7 +179,7 @@ def _found(stream: Stream, member: Member, targets: Targets) -> Found:
     return Found(member.name, content=read(stream, member))
 
 
-def _next_member(stream: Stream) -> Member | None:
+def _next_member(stream: ArchiveStream) -> Member | None:
     """The next member, with the stream at the start of its data; None at the end of the archive."""
     offset, extended = stream.offset, dict[bytes, bytes]()
     block = _after_zeros(stream)
@@ -202,7 +202,7 @@ def _next_member(stream: Stream) -> Member | None:
     return None
 
 
-def _after_zeros(stream: Stream) -> bytes:
+def _after_zeros(stream: ArchiveStream) -> bytes:
     """The next block that is not all zeros; no bytes at the end of the archive."""
     zeros = 0
     while (block := stream.overhead(BLOCK)) == EMPTY:
@@ -252,7 +252,9 @@ class _Header:
         return _pieces(self._block[386:482]), bool(self._block[482]), _number(self._block[483:495])
 
 
-def _member(stream: Stream, header: _Header, extended: dict[bytes, bytes], offset: int) -> Member:
+def _member(
+    stream: ArchiveStream, header: _Header, extended: dict[bytes, bytes], offset: int
+) -> Member:
     raw = extended.get(b"path", header.name)
     kind = FILE if header.kind in (b"\0", b"7") else header.kind
     if kind == FILE and raw.endswith(b"/"):  # as tar wrote folders before 1988
@@ -280,7 +282,7 @@ def _member(stream: Stream, header: _Header, extended: dict[bytes, bytes], offse
     return Member(name, kind, max(0, stored), size, offset, clean(link), pieces)
 
 
-def _extension(stream: Stream, header: _Header) -> bytes:
+def _extension(stream: ArchiveStream, header: _Header) -> bytes:
     """The data of a member that only describes the next one, such as a long name."""
     if header.stored > LARGEST_HEADER:
         raise ArchiveError(f"has a header of more than {LARGEST_HEADER:,} bytes")
@@ -308,7 +310,7 @@ def _records(data: bytes) -> dict[bytes, bytes]:
     return {key: b",".join(values) for key, values in records.items()}
 
 
-def _pax_sparse(stream: Stream, extended: dict[bytes, bytes]) -> tuple[Pieces, int, int]:
+def _pax_sparse(stream: ArchiveStream, extended: dict[bytes, bytes]) -> tuple[Pieces, int, int]:
     """Pieces and size of a sparse file in pax format 0.0, 0.1 or 1.0, and the bytes of its map."""
     mapped = 0
     if extended.get(b"GNU.sparse.major") == b"1":
@@ -323,7 +325,7 @@ def _pax_sparse(stream: Stream, extended: dict[bytes, bytes]) -> tuple[Pieces, i
     return list(zip(numbers[::2], numbers[1::2], strict=False)), _decimal(size), mapped
 
 
-def _sparse_map(stream: Stream) -> tuple[list[int], int]:
+def _sparse_map(stream: ArchiveStream) -> tuple[list[int], int]:
     """The numbers in the blocks before a sparse file's data, and how many bytes they take."""
     blocks = [stream.overhead(BLOCK)]
     wanted = 1 + 2 * _decimal(blocks[0].partition(b"\n")[0])

@@ -26,14 +26,14 @@ from aectl.data.storage.expansion import (
     ArchiveError,
     Budget,
     Deflate,
+    NewDecompressor,
     Share,
-    Start,
     zstandard,
 )
 from aectl.data.storage.tars import LONGEST_NAME, TOO_LONG_A_NAME, clean
 
 STORED, LZMA = 0, 14
-DECOMPRESSORS: dict[int, Start] = {
+DECOMPRESSORS: dict[int, NewDecompressor] = {
     8: partial(Deflate, -15),
     12: bz2.BZ2Decompressor,
     93: zstandard,

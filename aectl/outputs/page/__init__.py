@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from aectl.config.spelling import all_spelt, spelt
 from aectl.data.images.decode import shrunk, to_pil
-from aectl.inference.findings import SAMPLE_SIDE, Code, Findings, Gallery, Shown, Units
+from aectl.inference.findings import SAMPLE_SIDE, CodeStatistics, Findings, Gallery, Shown, Units
 from aectl.outputs import pictures
 from aectl.outputs.captions import distinguished
 from aectl.outputs.curves import PANELS
@@ -39,7 +39,8 @@ class Portrait:
 
     `facts`: lines about the model and its training; `command`: the command that trains it again;
     `metrics`: the rows of its training, if known; `results`: its metrics on the images that
-    `measured_on` names; `classes`: the names of the rows of the confusion matrix.
+    `measured_on` names; `classes`: the names of the rows of the confusion matrix;
+    `target_activation`: the mean activation that the sparsity penalty aims at, if it aims at one.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Portrait:
     measured_on: str
     findings: Findings
     classes: Sequence[str] = ()
-    rho: float | None = None
+    target_activation: float | None = None
 
 
 def to_html(title: str, portraits: Sequence[Portrait], groups: Sequence[Group] = ()) -> str:
@@ -106,7 +107,7 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
         "sample": sheets.of(findings.sample, SAMPLE_SIDE),
         "maps": {name: _rounded(points) for name, points in findings.maps.items()},
         "units": _units(findings.units, sheets),
-        "code": findings.code and _code(findings.code, portrait.rho),
+        "code": findings.code and _code(findings.code, portrait.target_activation),
         "galleries": {
             name: _gallery(gallery, sheets) for name, gallery in findings.galleries.items()
         },
@@ -142,12 +143,12 @@ def _units(units: Units, sheets: "_Sheets") -> dict[str, Any]:
     }
 
 
-def _code(code: Code, rho: float | None) -> dict[str, Any]:
+def _code(code: CodeStatistics, target: float | None) -> dict[str, Any]:
     return {
         "rhoHat": _rounded(code.rho_hat),
         "active": _rounded(code.active),
         "l0": code.l0.tolist(),
-        "rho": rho,
+        "target": target,
     }
 
 

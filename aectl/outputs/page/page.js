@@ -355,16 +355,16 @@ function codeStatistics(model) {
   fill("code",
     make("h2", {}, "The code"),
     make("p", {}, `${code.rhoHat.length} units with a mean activation of ${number(mean)}` +
-      (code.rho === null ? "" : `, against rho = ${number(code.rho)}`) + `; ${dead} dead.`),
+      (code.target === null ? "" : `, against rho = ${number(code.target)}`) + `; ${dead} dead.`),
     make("div", { class: "plots" },
       chart("mean activation of each unit (rho_hat), the largest first", means),
       chart("active units an image (l0), of the sample", actives)));
   const sorted = [...code.rhoHat].sort((a, b) => b - a);
-  const line = code.rho === null ? [] : [{
-    type: "line", xref: "paper", x0: 0, x1: 1, y0: code.rho, y1: code.rho, line: { color: COLOURS[2], width: 2, dash: "dash" },
+  const line = code.target === null ? [] : [{
+    type: "line", xref: "paper", x0: 0, x1: 1, y0: code.target, y1: code.target, line: { color: COLOURS[2], width: 2, dash: "dash" },
   }];
-  const note = code.rho === null ? [] : [{
-    xref: "paper", x: 1, xanchor: "right", y: code.rho, yanchor: "bottom", text: "rho", showarrow: false, font: { color: COLOURS[2] },
+  const note = code.target === null ? [] : [{
+    xref: "paper", x: 1, xanchor: "right", y: code.target, yanchor: "bottom", text: "rho", showarrow: false, font: { color: COLOURS[2] },
   }];
   plot(means, [{ y: sorted, mode: "lines", fill: "tozeroy", hovertemplate: "%{y:.3g}<extra></extra>", line: { color: COLOURS[0] } }], {
     xaxis: { title: { text: "units" } }, yaxis: { rangemode: "tozero" }, shapes: line, annotations: note,
