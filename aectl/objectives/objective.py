@@ -1,4 +1,4 @@
-"""Objectives of training, made from a config: `objective(network, batch) -> (loss, parts)`."""
+"""Objectives of training, made from a config: a network with its loss, as one module."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,20 +32,46 @@ class Batch(NamedTuple):
     labels: Tensor | None
 
 
-Parts = dict[str, Tensor]
-Objective = Callable[[Any, Batch], tuple[Tensor, Parts]]
+class Losses(NamedTuple):
+    """loss: a scalar, whose gradient trains; terms: its terms, without gradients, by the names of
+    their columns in `metrics.csv`.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+
+
+Compute = Callable[[Any, Batch], Losses]
+"""Gives the losses of a network for a batch."""
+
+
+class Objective(nn.Module):
+    """A network with its loss: the module that is trained.
+
+    Its `forward` is called once a step and contains all use of the weights, so that
+    DistributedDataParallel, torch.compile and CUDA graphs can wrap it.
+    """
+
+    def __init__(self, network: nn.Module, compute: Compute) -> None:
+        super().__init__()
+        self.network = network
+        self._compute = compute
+
+    def forward(self, batch: Batch) -> Losses:
+        """The losses of a batch; in training mode, with its random changes."""
+        return self._compute(self.network, batch)
 
 
 def objective(
     config: Config,
+    network: nn.Module,
     below: Callable[[Tensor], Tensor] | None = None,
     remembered: dict[str, Tensor] | None = None,
 ) -> Objective:
-    """The loss of a config, with its named terms.
+    """The network with the loss of a config.
 
-    Random changes of images are made only if the network is in training mode. With `below`, the
-    input of the network is the output of that function. `remembered`: state that is kept between
-    batches.
+    Random changes of images are made only in training mode. With `below`, the input of the network
+    is the output of that function. `remembered`: state that is kept between batches.
     """
     remembered = {} if remembered is None else remembered
     compute = OBJECTIVES.get(config.model.model, reconstruction)(config, remembered)
@@ -53,19 +79,19 @@ def objective(
         compute = _from_below(compute, below)
     if config.training.optimizer == "lbfgs" and config.training.weight_decay:
         compute = _with_weight_decay(compute, config.training.weight_decay)
-    if not config.data.shift:
-        return compute
-    return _with_changed_inputs(compute, partial(shifted, most=config.data.shift))
+    if config.data.shift:
+        compute = _with_changed_inputs(compute, partial(shifted, most=config.data.shift))
+    return Objective(network, compute)
 
 
-def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
+def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
     """An autoencoder's objective: the reconstruction loss, and the penalties on its code."""
     corrupt = NOISE.get(config.loss.noise)
     distance = partial(_distance, config.loss.loss)
     penalties = penalties_of(config, distance, remembered)
     in_place = _in_place(config) if _is_plain(config) else None
 
-    def compute(network: AutoencoderBase, batch: Batch) -> tuple[Tensor, Parts]:
+    def compute(network: AutoencoderBase, batch: Batch) -> Losses:
         inputs = batch.inputs
         if corrupt is not None and network.training:
             inputs = corrupt(inputs, config.loss.noise_level)
@@ -76,21 +102,21 @@ def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
         preactivation = network.encoder.preactivation(inputs)  # type: ignore[operator]
         code = network.encoder.code(preactivation)  # type: ignore[operator]
         loss = distance(network, network.decoder(code), batch.inputs)
-        parts = {"reconstruction": loss.detach()}
+        terms = {"reconstruction": loss.detach()}
         trace = Trace(network, batch.inputs, inputs, preactivation, code)
-        return _with_penalties(loss, parts, penalties, trace)
+        return _with_penalties(loss, terms, penalties, trace)
 
     return compute
 
 
 def _with_penalties(
-    loss: Tensor, parts: Parts, penalties: dict[str, Penalty], trace: Trace
-) -> tuple[Tensor, Parts]:
+    loss: Tensor, terms: dict[str, Tensor], penalties: dict[str, Penalty], trace: Trace
+) -> Losses:
     for name, penalty in penalties.items():
         value = penalty(trace)
         loss = loss + value
-        parts[name] = value.detach()
-    return loss, parts
+        terms[name] = value.detach()
+    return Losses(loss, terms)
 
 
 def _is_plain(config: Config) -> bool:
@@ -106,7 +132,7 @@ def _is_plain(config: Config) -> bool:
 
 def _in_place(
     config: Config,
-) -> Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Parts] | None]:
+) -> Callable[[nn.Module, Tensor, Tensor], Losses | None]:
     """The same loss, computed without autograd; it returns None for a network that is not plain."""
     known: dict[nn.Module, Fused | None] = {}
 
@@ -116,33 +142,33 @@ def _in_place(
         value = losses.kl_sparsity(rho_hat[None], rho)
         return beta * value, beta * losses.kl_sparsity_slope(rho_hat, rho)
 
-    def compute(network: nn.Module, inputs: Tensor, images: Tensor) -> tuple[Tensor, Parts] | None:
+    def compute(network: nn.Module, inputs: Tensor, images: Tensor) -> Losses | None:
         if network not in known:
             known[network] = Fused(network) if fits(network) else None
         fused = known[network]
         if fused is None:
             return None
         found = fused(inputs, images, penalty if config.model.sparsity == KL else None)
-        parts = {"reconstruction": found.reconstruction}
+        terms = {"reconstruction": found.reconstruction}
         if found.penalty is not None:
-            parts["sparsity"] = found.penalty
-        return found.loss, parts
+            terms["sparsity"] = found.penalty
+        return Losses(found.loss, terms)
 
     return compute
 
 
-def classification(config: Config, remembered: dict[str, Tensor]) -> Objective:
+def classification(config: Config, remembered: dict[str, Tensor]) -> Compute:
     """A classifier's objective: the cross-entropy of the labels, mean over the batch."""
 
-    def compute(network: Classifier, batch: Batch) -> tuple[Tensor, Parts]:
+    def compute(network: Classifier, batch: Batch) -> Losses:
         assert batch.labels is not None
         loss = F.cross_entropy(network(batch.inputs), batch.labels)
-        return loss, {"cross_entropy": loss.detach()}
+        return Losses(loss, {"cross_entropy": loss.detach()})
 
     return compute
 
 
-def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Objective:
+def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
     """A text autoencoder's objective: the cross-entropy of the text, and the code's penalties."""
     through = _through_text if config.model.bottleneck == "text" else _through_vector
     compute = through(config, remembered)
@@ -151,18 +177,18 @@ def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Object
     return _with_changed_inputs(compute, partial(swapped, fraction=config.data.swap))
 
 
-def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Objective:
+def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Compute:
     penalties = penalties_of(config, None, remembered)
 
-    def compute(network: ThroughVector, batch: Batch) -> tuple[Tensor, Parts]:
+    def compute(network: ThroughVector, batch: Batch) -> Losses:
         preactivation = network.encoder.preactivation(batch.inputs)
         code = network.encoder.code(preactivation)
         loss = losses.token_cross_entropy(
             network.predict(code, batch.inputs), with_end(batch.inputs)
         )
-        parts = {"reconstruction": loss.detach()}
+        terms = {"reconstruction": loss.detach()}
         return _with_penalties(
-            loss, parts, penalties, Trace(network, batch.inputs, batch.inputs, preactivation, code)
+            loss, terms, penalties, Trace(network, batch.inputs, batch.inputs, preactivation, code)
         )
 
     return compute
@@ -186,7 +212,7 @@ class Rise:
         return (before / self._steps).clamp(max=1)
 
 
-def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
+def _through_text(config: Config, remembered: dict[str, Tensor]) -> Compute:
     """The objective with a shorter text as bottleneck.
 
     The weight of the quality rises over the first steps. With the full weight from the start, the
@@ -196,28 +222,28 @@ def _through_text(config: Config, remembered: dict[str, Tensor]) -> Objective:
     lambda_q, lambda_s = config.loss.lambda_q, config.loss.lambda_s
     rise = uncompiled(Rise(remembered, QUALITY_STEPS).__call__, config)
 
-    def compute(network: ThroughText, batch: Batch) -> tuple[Tensor, Parts]:
+    def compute(network: ThroughText, batch: Batch) -> Losses:
         code = network.encode(batch.inputs)
         loss = losses.token_cross_entropy(
             network.predict(code, batch.inputs), with_end(batch.inputs)
         )
-        parts = {"reconstruction": loss.detach()}
+        terms = {"reconstruction": loss.detach()}
         likely = network.language_model(code.chosen)
         quality = lambda_q * rise(network, loss) * losses.quality(likely, code.chosen, code.lengths)
         sparsity = lambda_s * losses.entropy(code.log_probabilities, code.lengths)
-        parts |= {"quality": quality.detach(), "sparsity": sparsity.detach()}
-        return loss + quality + sparsity, parts
+        terms |= {"quality": quality.detach(), "sparsity": sparsity.detach()}
+        return Losses(loss + quality + sparsity, terms)
 
     return compute
 
 
-def language_modelling(network: LanguageModel, batch: Batch) -> tuple[Tensor, Parts]:
+def language_modelling(network: LanguageModel, batch: Batch) -> Losses:
     """A language model's objective: the cross-entropy of each token, given those before it."""
     loss = losses.token_cross_entropy(network.predict(batch.inputs), batch.inputs)
-    return loss, {"language_model": loss.detach()}
+    return Losses(loss, {"language_model": loss.detach()})
 
 
-OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor]], Objective]] = {
+OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor]], Compute]] = {
     "classifier": classification,
     "text-autoencoder": text_reconstruction,
 }
@@ -231,27 +257,27 @@ def _distance(loss: str, network: AutoencoderBase, decoded: Tensor, images: Tens
     return losses.RECONSTRUCTION[loss](decoded, images)
 
 
-def _from_below(compute: Objective, below: Callable[[Tensor], Tensor]) -> Objective:
+def _from_below(compute: Compute, below: Callable[[Tensor], Tensor]) -> Compute:
     """The objective with the inputs replaced by a function of them."""
     return lambda network, batch: compute(network, batch._replace(inputs=below(batch.inputs)))
 
 
-def _with_weight_decay(compute: Objective, weight_decay: float) -> Objective:
+def _with_weight_decay(compute: Compute, weight_decay: float) -> Compute:
     """The objective plus an L2 penalty on all weights, for an optimiser without weight decay."""
 
-    def decayed(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
-        loss, parts = compute(network, batch)
+    def decayed(network: Any, batch: Batch) -> Losses:
+        loss, terms = compute(network, batch)
         weights = [p for p in network.parameters() if p.ndim > 1 and p.requires_grad]
         penalty = weight_decay * losses.squared_weights(weights)
-        return loss + penalty, {**parts, "weight_decay": penalty.detach()}
+        return Losses(loss + penalty, {**terms, "weight_decay": penalty.detach()})
 
     return decayed
 
 
-def _with_changed_inputs(compute: Objective, change: Callable[[Tensor], Tensor]) -> Objective:
+def _with_changed_inputs(compute: Compute, change: Callable[[Tensor], Tensor]) -> Compute:
     """The objective with inputs changed at random in training, the target along with them."""
 
-    def changed(network: Any, batch: Batch) -> tuple[Tensor, Parts]:
+    def changed(network: Any, batch: Batch) -> Losses:
         if network.training:
             batch = batch._replace(inputs=change(batch.inputs))
         return compute(network, batch)

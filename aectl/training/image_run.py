@@ -73,8 +73,7 @@ class ImageRun(Run):
         for layer in layers_of(self.network, self.architecture):
             yield Stage(
                 layer.number,
-                layer.network,
-                partial(objective, self.config, layer.below),
+                partial(objective, self.config, layer.network, layer.below),
                 partial(_begin_layer, layer, self.config, sample),
             )
 

@@ -1,4 +1,4 @@
-"""The loop: fetch a batch, ask the objective for the loss, step, yield progress."""
+"""The loop: fetch a batch, call the objective, step, yield progress."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from aectl.errors import ConfigError, DivergedError
-from aectl.objectives.objective import Batch, Objective
+from aectl.objectives.objective import Batch, Losses, Objective
 
 PROGRESS_SECONDS = 0.2
 
@@ -129,8 +129,7 @@ class TrainingPosition:
 
 
 def train_epochs(
-    network: nn.Module,
-    objective: Objective,
+    objective: nn.Module,
     inputs: TrainingSet,
     optimizer: Optimizer,
     schedule: LRScheduler,
@@ -142,7 +141,7 @@ def train_epochs(
     precision: str = "fp32",
     clip_grad: float | None = None,
 ) -> Iterator[TrainingProgress]:
-    """Trains `network` from `position` on until `epochs` are over.
+    """Trains an `Objective`, or a module that wraps one, from `position` on to the end of `epochs`.
 
     Yields at the start, now and then, and at the end of each epoch; `position` then says where
     training is. `precision` is a name of `PRECISIONS`; the gradient's norm is held to `clip_grad`.
@@ -152,7 +151,7 @@ def train_epochs(
     at = position or TrainingPosition()
     yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
     while at.epochs < epochs:
-        network.train()
+        objective.train()
         if at.step and at.order is not None:
             generator.set_state(at.order)
         else:
@@ -161,7 +160,7 @@ def train_epochs(
         began = last = time.monotonic()
         with _matrix_products(precision):
             for batch in inputs.shuffled(batch_size, generator, at.step):
-                found = _step(network, objective, batch, optimizer, clip_grad)
+                found = step(objective, batch, optimizer, clip_grad)
                 at.step += 1
                 at.sums.add(found, len(batch.inputs))
                 now = time.monotonic()
@@ -189,23 +188,26 @@ def _refuse_divergence(loss: float, at: TrainingPosition, schedule: LRScheduler)
         )
 
 
-def compiled(compute: Objective) -> Objective:
-    """The same objective through torch.compile; on CUDA, as graphs that are captured once.
+class Compiled(nn.Module):
+    """An objective through torch.compile; on CUDA, as graphs that are captured once.
 
     Raises ConfigError, when called, where this machine cannot compile.
     """
-    from torch._dynamo.exc import TorchDynamoException  # a second to import
 
-    faster = torch.compile(compute, mode="reduce-overhead")
+    def __init__(self, objective: Objective) -> None:
+        super().__init__()
+        self.objective = objective
+        self._faster = torch.compile(objective.forward, mode="reduce-overhead")
 
-    def call(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, batch: Batch) -> Losses:
+        """The losses of a batch."""
+        from torch._dynamo.exc import TorchDynamoException  # a second to import
+
         try:
-            return faster(network, batch)
+            return self._faster(batch)
         except TorchDynamoException as error:
             reason = str(error).splitlines()[0]
             raise ConfigError(f"--compile does not work on this machine: {reason}") from error
-
-    return call
 
 
 @contextlib.contextmanager
@@ -218,37 +220,34 @@ def _matrix_products(precision: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _step(
-    network: nn.Module,
-    objective: Objective,
+def step(
+    objective: nn.Module,
     batch: Batch,
     optimizer: Optimizer,
-    clip_grad: float | None,
+    clip_grad: float | None = None,
 ) -> dict[str, Tensor]:
-    """One step; returns the loss and its parts before it."""
+    """Makes one step; gives the loss and its terms before it."""
     found: list[dict[str, Tensor]] = []
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss, parts = objective(network, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses: Losses = objective(batch)
+        losses.loss.backward()  # type: ignore[no-untyped-call]
         if clip_grad is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), clip_grad)
-        found.append({"loss": loss.detach(), **parts})
-        return loss
+            nn.utils.clip_grad_norm_(objective.parameters(), clip_grad)
+        found.append({"loss": losses.loss.detach(), **losses.terms})
+        return losses.loss
 
     optimizer.step(closure)  # type: ignore[arg-type]
     return found[0]
 
 
 @torch.no_grad()
-def mean_losses(
-    network: nn.Module, objective: Objective, inputs: TrainingSet, batch_size: int
-) -> dict[str, float]:
-    """The objective and its parts over a set that is not trained on."""
-    network.eval()
+def mean_losses(objective: nn.Module, inputs: TrainingSet, batch_size: int) -> dict[str, float]:
+    """The loss and its terms over a set that is not trained on."""
+    objective.eval()
     sums = Means()
     for batch in inputs.in_order(batch_size):
-        loss, parts = objective(network, batch)
-        sums.add({"loss": loss, **parts}, len(batch.inputs))
+        loss, terms = objective(batch)
+        sums.add({"loss": loss, **terms}, len(batch.inputs))
     return sums.means()

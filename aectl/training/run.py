@@ -29,11 +29,11 @@ from aectl.models.networks import Classifier, Network
 from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start
 from aectl.training.loop import (
+    Compiled,
     Means,
     TrainingPosition,
     TrainingProgress,
     TrainingSet,
-    compiled,
     mean_losses,
     train_epochs,
 )
@@ -159,11 +159,11 @@ class Run(ABC):
         assert config.epochs is not None
         yield from self._before()
         remembered: dict[str, Tensor] = {}
-        compute = objective(self.config, remembered=remembered)
-        part = _Part(0, self.network, remembered)
-        for event in self._trained(part, compute, config.epochs):
+        whole = objective(self.config, self.network, remembered=remembered)
+        part = _Part(0, whole, remembered)
+        for event in self._trained(part, config.epochs):
             if isinstance(event, Epoch):
-                event.row.update(self._measure(compute))
+                event.row.update(self._measure(whole))
                 if config.keep == "best" and event.row["validation_loss"] < self._best:
                     self._best = event.row["validation_loss"]
                     weights = self.network.state_dict()
@@ -181,20 +181,16 @@ class Run(ABC):
                 if self._fresh:
                     stage.begin()
                 remembered: dict[str, Tensor] = {}
-                part = _Part(stage.number, stage.network, remembered)
-                for event in self._trained(part, stage.objective(remembered), epochs):
+                part = _Part(stage.number, stage.objective(remembered), remembered)
+                for event in self._trained(part, epochs):
                     if isinstance(event, Epoch):
                         event.row["layer"] = stage.number
                     yield self._told(event.after(over))
             over += epochs
 
-    def _trained(
-        self, part: "_Part", compute: Objective, epochs: int
-    ) -> Iterator[TrainingProgress | Epoch]:
+    def _trained(self, part: "_Part", epochs: int) -> Iterator[TrainingProgress | Epoch]:
         """Trains a network for so many epochs; their rows hold the losses and the time."""
         config, inputs, network = self.config.training, self._training, part.network
-        if config.compile:
-            compute = compiled(compute)
         part.optimizer = build_optimizer(network, config)
         if isinstance(network, AutoencoderBase):
             constrain(network, config, part.optimizer)
@@ -208,8 +204,9 @@ class Run(ABC):
         for code in network.modules():
             if config.k_start and isinstance(code, TopK | BatchTopK):
                 lower_k(code, config.k_start, part.optimizer, steps, done)
+        trained = Compiled(part.objective) if config.compile else part.objective
         for progress in train_epochs(
-            network, compute, inputs, part.optimizer, schedule, epochs=epochs,
+            trained, inputs, part.optimizer, schedule, epochs=epochs,
             batch_size=self._batch_size, generator=self._generator, position=part.at,
             precision=config.precision, clip_grad=config.clip_grad,
         ):  # fmt: skip
@@ -317,12 +314,12 @@ class Run(ABC):
             return {"unfinished": f"{len(self.rows)} of {self.planned_epochs} epochs"}
         return {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
 
-    def _measure(self, compute: Objective) -> dict[str, float]:
+    def _measure(self, whole: Objective) -> dict[str, float]:
         """The loss of what is held out, if anything is, and the figures after an epoch."""
         name, measured = "train", dict[str, float]()
         if len(self._held_out):
             name = "validation"
-            losses = mean_losses(self.network, compute, self._held_out, self.evaluation_batch)
+            losses = mean_losses(whole, self._held_out, self.evaluation_batch)
             measured["validation_loss"] = losses["loss"]
         figures = self._figures()
         return measured | {f"{name}_{figure}": value for figure, value in figures.items()}
@@ -352,11 +349,10 @@ def versions() -> dict[str, str]:
 class Stage:
     """A part that is trained alone before the whole, `number` from 1; `begin` initialises it.
 
-    `objective` makes its objective of what that shall remember from batch to batch.
+    `objective` makes its network with its loss, given the state that is kept between batches.
     """
 
     number: int
-    network: nn.Module
     objective: Callable[[dict[str, Tensor]], Objective]
     begin: Callable[[], None]
 
@@ -366,10 +362,15 @@ class _Part:
     """A part of a run: the training of one stage alone (from 1), or that of the whole (0)."""
 
     layer: int
-    network: nn.Module
+    objective: Objective
     remembered: dict[str, Tensor]
     at: TrainingPosition = field(default_factory=TrainingPosition)
     optimizer: Optimizer | None = None
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that is trained."""
+        return self.objective.network
 
     def state(self, generator: torch.Generator, device: torch.device) -> dict[str, Any]:
         """The fields of a RunState that `go_on_from` needs."""

@@ -22,7 +22,7 @@ from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, TextNetwork, ThroughText, ThroughVector
 from aectl.models.vocabulary import Vocabulary
-from aectl.objectives.objective import language_modelling
+from aectl.objectives.objective import Objective, language_modelling
 from aectl.training.initialisation import Start, begin_code, copy_weights, stand_on_encoder
 from aectl.training.run import Run, Stage, mean_error
 from aectl.training.token_set import TokenSet
@@ -105,7 +105,8 @@ class TextRun(Run):
             return
         assert isinstance(self.network, ThroughText)
         model = self.network.language_model
-        yield Stage(1, model, lambda _: language_modelling, partial(_unfreeze, model))
+        learns = Objective(model, language_modelling)
+        yield Stage(1, lambda _: learns, partial(_unfreeze, model))
         model.requires_grad_(False)
 
     def _figures(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 NAMES = (
     "train",
+    "fused",
     "startup",
     "growth",
     "folder",

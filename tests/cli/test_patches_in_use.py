@@ -94,12 +94,15 @@ def test_training_reaches_the_cost_that_scipy_s_lbfgs_reaches(aectl, scenes):
     assert losses == sorted(losses, reverse=True)
     config, images = prepare({}, read_toml_of("r"), Reading(scenes, print))
     start = Run(config, images, torch.device("cpu")).network.double()
-    batch, compute = Batch(torch.from_numpy(images.images).double() / 255, None), objective(config)
+    batch, compute = (
+        Batch(torch.from_numpy(images.images).double() / 255, None),
+        objective(config, start),
+    )
     parameters = list(start.parameters())
 
     def cost(vector):
         torch.nn.utils.vector_to_parameters(torch.from_numpy(vector), parameters)
-        value = compute(start, batch)[0]
+        value = compute(batch)[0]
         gradient = torch.autograd.grad(value, parameters)
         return value.item(), torch.nn.utils.parameters_to_vector(gradient).numpy()
 

@@ -60,12 +60,12 @@ def test_loss_and_gradient_are_those_of_the_formula(hidden, activation, code, ou
     network.encoder.center.uniform_()
     assert fits(network)
     penalty = {"sparsity": "kl", "rho": RHO, "beta": BETA} if sparsity == "kl" else {}
-    compute = objective(Config.from_options(penalty))
+    compute = objective(Config.from_options(penalty), network)
     for seed, count in enumerate((7, 7, 3, 7)):
         batch = batch_of(count, seed)
         loss, expected = wanted(network, batch.inputs, sparsity)
         network.zero_grad()
-        found, parts = compute(network, batch)
+        found, parts = compute(batch)
         found.backward()
         assert found.item() == pytest.approx(loss, rel=1e-12)
         assert sum(part.item() for part in parts.values()) == pytest.approx(loss, rel=1e-12)
@@ -77,7 +77,7 @@ def test_a_corrupted_input_is_to_give_the_clean_image():
     network, batch = network_of(), batch_of(5)
     noise = {"noise": "masking", "noise_level": 0.5}
     torch.manual_seed(1)
-    loss, _ = objective(Config.from_options(noise))(network, batch)
+    loss, _ = objective(Config.from_options(noise), network)(batch)
     loss.backward()
     found = gradients(network)
     torch.manual_seed(1)
@@ -91,14 +91,27 @@ def test_a_corrupted_input_is_to_give_the_clean_image():
 
 def test_a_scaled_loss_scales_the_gradient():
     network, batch = network_of(code="sigmoid"), batch_of(5)
-    compute = objective(Config.from_options({"sparsity": "kl"}))
+    compute = objective(Config.from_options({"sparsity": "kl"}), network)
     found = {}
     for scale in (1.0, -2.5):
         network.zero_grad()
-        (scale * compute(network, batch)[0]).backward()
+        (scale * compute(batch)[0]).backward()
         found[scale] = gradients(network)
     for once, scaled in zip(found[1.0], found[-2.5], strict=True):
         torch.testing.assert_close(scaled, -2.5 * once)
+
+
+def test_hooks_see_the_gradients_and_a_second_batch_is_added_to_them():
+    network, batch = network_of(code="sigmoid"), batch_of(5)
+    compute, seen = objective(Config.from_options({"sparsity": "kl"}), network), []
+    for parameter in network.parameters():
+        parameter.register_hook(lambda gradient: seen.append(gradient.clone()))
+    compute(batch)[0].backward()
+    once = gradients(network)
+    assert {gradient.shape for gradient in seen} == {gradient.shape for gradient in once}
+    compute(batch)[0].backward()
+    for first, both in zip(once, gradients(network), strict=True):
+        torch.testing.assert_close(both, 2 * first)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +135,8 @@ def test_a_network_that_is_not_so_plain_does_not_fit(network):
 
 def test_a_second_batch_before_the_gradient_of_the_first_is_noticed():
     network = network_of()
-    compute = objective(Config.from_options({}))
-    first, _ = compute(network, batch_of(5))
-    compute(network, batch_of(5, 1))
+    compute = objective(Config.from_options({}), network)
+    first, _ = compute(batch_of(5))
+    compute(batch_of(5, 1))
     with pytest.raises(AssertionError, match="another batch"):
         first.backward()

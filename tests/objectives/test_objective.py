@@ -24,7 +24,7 @@ def dense(**options):
 
 
 def computed(network, batch, **options):
-    return objective(Config.from_options(options))(network, batch)
+    return objective(Config.from_options(options), network)(batch)
 
 
 def test_without_a_penalty_the_loss_is_half_the_squared_error_of_the_reconstruction():
@@ -228,12 +228,11 @@ def dead_and_alive():
 def test_dead_units_learn_what_the_active_ones_leave_unexplained():
     """Gao et al. 2024, appendix A.2: 1/32 of the error that is left with the dead units' help."""
     network, x = dead_and_alive(), images(1000)
-    compute = objective(Config.from_options(
-        {"sparsity": "topk", "k": 2, "aux_k": 1, "revive": 0, "output_activation": "linear"}
-    ))  # fmt: skip
+    options = {"sparsity": "topk", "k": 2, "aux_k": 1, "revive": 0, "output_activation": "linear"}
+    compute = objective(Config.from_options(options), network)
     for _ in range(9):
-        assert compute(network, Batch(x, None))[1]["auxiliary"].item() == 0
-    loss, parts = compute(network, Batch(x, None))
+        assert compute(Batch(x, None))[1]["auxiliary"].item() == 0
+    loss, parts = compute(Batch(x, None))
     left = x - network.reconstruct(x)
     third = network.encoder.preactivation(x)[:, 2].relu()
     help_of_third = torch.outer(third, network.decoder.layers[0].weight[:, 2]).view(x.shape)
@@ -247,11 +246,11 @@ def test_dead_units_learn_what_the_active_ones_leave_unexplained():
 
 def test_a_dead_unit_is_pulled_to_the_bar_of_the_image_that_comes_nearest():
     network, x = dead_and_alive(), images(1000)
-    compute = objective(Config.from_options({"sparsity": "topk", "k": 2, "revive": 0.5}))
+    compute = objective(Config.from_options({"sparsity": "topk", "k": 2, "revive": 0.5}), network)
     for _ in range(9):
-        assert compute(network, Batch(x, None))[1]["revival"].item() == 0
+        assert compute(Batch(x, None))[1]["revival"].item() == 0
     network.zero_grad()
-    loss, parts = compute(network, Batch(x, None))
+    loss, parts = compute(Batch(x, None))
     answers = network.encoder.preactivation(x).detach()
     gaps = answers[:, :2].amin(1, keepdim=True) - answers[:, 2:]
     assert parts["revival"].item() == pytest.approx(0.5 * gaps.amin(0).sum().item(), rel=1e-5)
@@ -263,10 +262,10 @@ def test_a_dead_unit_is_pulled_to_the_bar_of_the_image_that_comes_nearest():
 
 def test_units_are_counted_as_dead_by_training_images_alone():
     network, batch = dead_and_alive(), Batch(images(4000), None)
-    compute = objective(Config.from_options({"sparsity": "topk", "k": 2, "aux_k": 1}))
+    compute = objective(Config.from_options({"sparsity": "topk", "k": 2, "aux_k": 1}), network)
     seen = []
     for training in (True, False, False, True, True):
-        seen.append(compute(network.train(training), batch)[1]["auxiliary"].item() > 0)
+        seen.append(compute.train(training)(batch)[1]["auxiliary"].item() > 0)
     assert seen == [False, False, False, False, True]
 
 
@@ -296,13 +295,13 @@ def test_the_gradient_of_the_whole_cost_is_the_numeric_one(options):
     config = Config.from_options(options)
     torch.manual_seed(0)
     network = build_network(Architecture(config.model, (1, 3, 3))).double()
-    batch, compute = Batch(images(8).double(), None), objective(config)
+    batch, compute = Batch(images(8).double(), None), objective(config, network)
     parameters = list(network.parameters())
     at = torch.nn.utils.parameters_to_vector(parameters).detach()
 
     def cost(vector):
         torch.nn.utils.vector_to_parameters(vector, parameters)
-        return compute(network, batch)[0]
+        return compute(batch)[0]
 
     gradient = torch.nn.utils.parameters_to_vector(torch.autograd.grad(cost(at), parameters))
     step = 2e-5

@@ -10,6 +10,7 @@ from torch import nn
 from aectl.config.all_options import OPTIONS
 from aectl.errors import DivergedError
 from aectl.models.networks import Autoencoder
+from aectl.objectives.objective import Losses, Objective
 from aectl.training.loop import PRECISIONS, MemorySet, mean_losses, train_epochs
 
 
@@ -32,7 +33,7 @@ def small(seed=0, **options):
 
 def half_square(network, batch):
     loss = 0.5 * (network(batch.inputs) - batch.inputs).square().sum() / len(batch.inputs)
-    return loss, {"per pixel": loss.detach() / 8}
+    return Losses(loss, {"per pixel": loss.detach() / 8})
 
 
 def trained(network, images, compute=half_square, *, lr=0.01, epochs=2, batch_size=16, seed=0):
@@ -40,7 +41,7 @@ def trained(network, images, compute=half_square, *, lr=0.01, epochs=2, batch_si
     optimizer = torch.optim.SGD(network.parameters(), lr)
     return list(
         train_epochs(
-            network, compute, images, optimizer,
+            Objective(network, compute), images, optimizer,
             torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
             epochs=epochs, batch_size=batch_size,
             generator=torch.Generator().manual_seed(seed),
@@ -54,7 +55,7 @@ def orders(count, batch_size, epochs, seed=0):
 
     def note(network, batch):
         fetched.append((batch.inputs * 255).round().int().flatten().tolist())
-        return network.weight.sum(), {}
+        return Losses(network.weight.sum(), {})
 
     trained(nn.Linear(1, 1), numbered(count), note, epochs=epochs, batch_size=batch_size, seed=seed)
     return fetched
@@ -125,12 +126,12 @@ def test_matrix_products_have_the_wanted_precision_in_training_alone(name, of_to
 
     def note(network, batch):
         seen.append(torch.get_float32_matmul_precision())
-        return network.weight.sum(), {}
+        return Losses(network.weight.sum(), {})
 
     optimizer = torch.optim.SGD((network := nn.Linear(1, 1)).parameters(), 0.1)
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
     for _ in train_epochs(
-        network, note, numbered(5), optimizer, rates, epochs=2, batch_size=3,
+        Objective(network, note), numbered(5), optimizer, rates, epochs=2, batch_size=3,
         generator=torch.Generator(), precision=name,
     ):  # fmt: skip
         seen.append(torch.get_float32_matmul_precision())
@@ -177,11 +178,11 @@ def test_every_epoch_trains_in_training_mode_even_if_the_network_was_measured_be
     optimizer = torch.optim.SGD(network.parameters(), 0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
     for progress in train_epochs(
-        network, note, images, optimizer, schedule,
+        Objective(network, note), images, optimizer, schedule,
         epochs=2, batch_size=50, generator=torch.Generator(),
     ):  # fmt: skip
         if progress.losses is not None:
-            mean_losses(network, half_square, images, 50)
+            mean_losses(Objective(network, half_square), images, 50)
             assert not network.training
     assert modes == [True, True]
 
@@ -192,14 +193,14 @@ def test_mean_losses_neither_drop_nor_depend_on_the_batch_size(batch_size):
     x = images.images.double() / 255
     off = network.eval().double()(x) - x
     expected = 0.5 * off.square().sum().item() / 50
-    found = mean_losses(network.float().train(), half_square, images, batch_size)
+    found = mean_losses(Objective(network.float().train(), half_square), images, batch_size)
     assert found["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_mean_losses_leave_the_weights_alone():
     network = small()
     before = [p.detach().clone() for p in network.parameters()]
-    mean_losses(network, half_square, random_set(), 16)
+    mean_losses(Objective(network, half_square), random_set(), 16)
     assert all(p.grad is None for p in network.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
 
@@ -208,7 +209,7 @@ def test_a_loss_that_is_no_finite_number_ends_training_and_names_epoch_step_and_
     steps = iter(range(1, 100))
 
     def infinite_in_the_seventh(network, batch):
-        return network.weight.sum() * (np.inf if next(steps) == 7 else 1), {}
+        return Losses(network.weight.sum() * (np.inf if next(steps) == 7 else 1), {})
 
     with pytest.raises(DivergedError, match=r"at step 3 of epoch 2, .* rate of 0\.02.*--lr"):
         trained(nn.Linear(1, 1), numbered(50), infinite_in_the_seventh, lr=0.02, batch_size=16)
@@ -225,7 +226,7 @@ def test_a_gradient_that_is_too_long_is_scaled_down():
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
     list(
         train_epochs(
-            network, half_square, images, optimizer, rates, epochs=1, batch_size=50,
+            Objective(network, half_square), images, optimizer, rates, epochs=1, batch_size=50,
             generator=torch.Generator(), clip_grad=length / 4,
         )
     )  # fmt: skip
