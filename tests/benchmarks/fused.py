@@ -15,6 +15,7 @@ import torch
 
 from aectl.config.configuration import Config
 from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
 from aectl.objectives.objective import Batch, objective
 from aectl.training.loop import step
 from aectl.training.optimizers import build_optimizer
@@ -26,7 +27,7 @@ ROUNDS, STEPS = 40, 20
 def steps(options: dict[str, object], batches: list[Batch]) -> Callable[[], object]:
     config = Config.from_options(options).resolved(SHAPE, PIXELS, BATCH * STEPS)
     torch.manual_seed(0)
-    network = Architecture(config.model, SHAPE).build().train()
+    network = build_network(Architecture(config.model, SHAPE)).train()
     trained = objective(config, network)
     optimizer = build_optimizer(network, config.training)
     return lambda: [step(trained, batch, optimizer) for batch in batches]

@@ -13,6 +13,7 @@ from aectl.config.shapes import SPECIAL, TextShape
 from aectl.config.sparsity import RULES
 from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
 from aectl.models.language import LanguageModel
 from aectl.objectives.objective import Batch, Objective, language_modelling, objective
 
@@ -62,7 +63,7 @@ def made(options: dict[str, object]) -> tuple[Objective, list[Batch]]:
     torch.manual_seed(0)
     texts = TEXT in kind.modalities and kind.has_code
     described = Architecture(config.model, TOKENS if texts else SHAPE, 0 if kind.has_code else 4)
-    network = described.build()
+    network = build_network(described)
     count = 8000 if RULES[config.model.sparsity].can_die and not texts else 6
     if texts:
         inputs = torch.randint(SPECIAL, TOKENS.tokens, (2, count, TOKENS.length))
