@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.codes.code_tables import VECTOR, Held, Sparse, TableError
+from aectl.data.codes.table_content import VECTOR, Held, Sparse, TableError
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.codes.code_lines import in_order
-from aectl.data.codes.code_tables import VECTOR, Held, Sparse, TableError
+from aectl.data.codes.table_content import VECTOR, Held, Sparse, TableError
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.codes.code_tables import FEATURE, VECTOR, Held, Sparse, TableError
+from aectl.data.codes.table_content import FEATURE, VECTOR, Held, Sparse, TableError
 
 if TYPE_CHECKING:
     from polars import DataFrame

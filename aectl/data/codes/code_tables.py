@@ -1,53 +1,22 @@
 """Codes from a table that `encode` or another program wrote, checked before anything uses them."""
 
 import os
-import re
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.spelling import from_table
+from aectl.data.codes import code_arrays, code_frames, code_lines
+from aectl.data.codes.table_content import Held, Sparse, TableError
 from aectl.errors import DataError
-
-VECTOR = "features"
 
 LEAST_ROOM, ROOM_PER_BYTE = 256 << 20, 50
 """Bytes that a file of any size may expand to, and further bytes for each of its bytes."""
-
-FEATURE = re.compile(r"f(0|[1-9][0-9]{0,8})")
-"""The name of a column that holds one feature."""
-
-
-class TableError(Exception):
-    """A table that does not contain codes; the message gives the reason, without its name."""
-
-
-class Sparse(NamedTuple):
-    """Values in compressed rows, unchecked: row r has those from ends[r] to ends[r + 1].
-
-    ends: (n + 1,); indices, values: (values,). `units`: the number of units of a row, if the table
-    states it.
-    """
-
-    ends: NDArray[Any]
-    indices: NDArray[Any]
-    values: NDArray[Any]
-    units: int | None = None
-
-
-class Held(NamedTuple):
-    """The content of a table, unchecked: the names of its rows, if any, and their features.
-
-    A dense array of features is (n, units).
-    """
-
-    names: Sequence[str] | None
-    features: "NDArray[Any] | Sparse"
 
 
 @dataclass(frozen=True)
@@ -98,8 +67,6 @@ def read_codes(path: Path, stdin: BinaryIO | None, units: int) -> Codes:
 
 
 def _read(path: Path, stdin: BinaryIO | None) -> Held:
-    from aectl.data.codes import code_arrays, code_frames, code_lines
-
     if str(path) == "-":
         assert stdin is not None
         return code_lines.of_csv(stdin.read())
