@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import logging
 import os
 import select
@@ -29,11 +30,11 @@ from aectl.errors import AectlError
 
 app = typer.Typer(
     name="aectl",
+    cls=options.Program,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train autoencoders and use them: one command trains, and the model is one file."
-    " The manual: aectl help.",
+    help="Train autoencoders and use them. The manual: aectl help.",
 )
 FIRST_STEPS = """\
 aectl trains autoencoders and uses them. Three commands to start with:
@@ -88,7 +89,7 @@ def run() -> int:
     take()
     try:
         status = app(standalone_mode=False)
-        if missed := take():  # typer has made a status of it, before the command began
+        if missed := take():  # before the command; typer turned it into a status
             return _fail(*outcome_of(missed))
         return status if isinstance(status, int) else 0
     except typer.TyperException as error:
@@ -190,4 +191,6 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "help": manual,
 }
 for name, command in COMMANDS.items():
-    app.command(name, cls=options.Command)(explained(command))
+    paragraphs = (inspect.getdoc(command) or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    app.command(name, cls=options.Command, help=text)(explained(command))

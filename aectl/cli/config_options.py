@@ -84,11 +84,12 @@ def _help(field: Any) -> str:
 
 
 def _default_text(field: Any) -> str:
+    """The default, and those that stand in for it with some values of other options."""
     known = options.declared(field)
+    values: dict[tuple[str, str], list[str]] = {}
+    for other, value, stand_in in known.instead:
+        if stand_in != field.default:
+            values.setdefault((options.text(stand_in), options.flag(other)), []).append(str(value))
     parts = [known.unset or options.text(field.default)]
-    parts += [
-        f"{options.text(stand_in)} with {options.flag(other)} {value}"
-        for other, value, stand_in in known.instead
-        if stand_in != field.default
-    ]
+    parts += [f"{text} with {flag} {' or '.join(of)}" for (text, flag), of in values.items()]
     return "; ".join(parts)

@@ -50,8 +50,9 @@ def encode(
     out: options.Out = None,
     resume: options.Resume = False,
 ) -> int:
-    """Write the code of each image or line of text: a table of paths, labels where known, and
-    features f0 ... fN.
+    """Write the code of each image or line of text as a table.
+
+    Its columns are the path, the label where known, and the features f0 ... fN.
 
     Example: find photos -name '*.jpg' | aectl encode runs/mnist-autoencoder-1 - > features.csv
     """

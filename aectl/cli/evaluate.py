@@ -99,8 +99,10 @@ def evaluate(
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,
 ) -> int:
-    """Measure models: reconstruction error, sparsity of the code, or accuracy of a classifier; for
-    text, the accuracy of reconstructed tokens.
+    """Measure one or several models.
+
+    For autoencoders, it reports the reconstruction error and the sparsity of the code; for text,
+    the accuracy of reconstructed tokens; for classifiers, the accuracy.
 
     Models that differ only in their seed are shown as mean and standard deviation.
 
@@ -124,7 +126,7 @@ def evaluate(
         how = session.input_options(
             label_from_folder=labelled, relative_to=relative_to, absolute=absolute
         )
-        uses.append(session.use(path, card, dataset, how, told=not uses))
+        uses.append(session.use(path, card, dataset, how, reported=not uses))
     inspected = report_file is not None
     refuse_useless(uses, pca, probe, skip_unknown, inspected)
     asked = pca, probe, skip_unknown, inspected, session.console

@@ -29,8 +29,8 @@ PREVIEW_HEIGHT = 34
 
 
 class LiveTable:
-    """The last epochs as a table, how far training is, the course of the loss, and, where the
-    terminal can show it, a few images above what the network makes of them."""
+    """The last epochs as a table, how far training is, a sparkline of the loss, and, where the
+    terminal can show it, a few images above their reconstructions."""
 
     def __init__(self, run: "Run", names: tuple[str, ...]) -> None:
         from rich.console import Console as RichConsole
@@ -117,22 +117,22 @@ class LiveTable:
 def _table(
     rows: "list[dict[str, float]]", names: list[str], columns: int, noun: str
 ) -> "RichTable":
-    """The first `columns` of the epoch, the named figures, the speed and the seconds."""
+    """The first `columns` of the epoch, the named metrics, the speed and the seconds."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ["epoch", *map(called, names), f"{noun}/s", "s"][:columns]:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
-        figures = [f"{row[name]:.4g}" if name in row else "" for name in names]
+        metrics = [f"{row[name]:.4g}" if name in row else "" for name in names]
         speed = f"{row[f'{noun}_per_second']:,.0f}"
-        cells = [f"{row['epoch']:,}", *figures, speed, f"{row['seconds']:.2g}"]
+        cells = [f"{row['epoch']:,}", *metrics, speed, f"{row['seconds']:.2g}"]
         table.add_row(*cells[:columns])
     return table
 
 
 def _sparkline(values: list[float], room: int) -> "Text":
-    """The course of positive values on a scale of their logarithm, the last one at its right."""
+    """A sparkline of positive values on a logarithmic scale, the last one at its right."""
     from rich.text import Text
 
     width = max(1, min(len(values), SPARK_WIDTH, room))

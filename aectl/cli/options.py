@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from aectl.config.decoding import MAX_PIXELS
 
@@ -204,11 +204,23 @@ class Common:
     debug: Debug = False
 
 
+def without_types(parameters: list[Any]) -> list[Any]:
+    """The parameters of a command, with no type in the help of switches such as --quiet."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    return parameters
+
+
 class Command(TyperCommand):
     """A command that refuses an option given twice, instead of silently using the second value.
 
     For a switch, such as --quiet, the last one counts.
     """
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options and arguments, `--help` among them."""
+        return without_types(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises typer's UsageError."""
@@ -219,6 +231,14 @@ class Command(TyperCommand):
                 several = TOGETHER if option.name == "dataset" else ""
                 ctx.fail(f"{option.opts[0]} takes one value, and is given several times{several}")
         return super().parse_args(ctx, args)
+
+
+class Program(TyperGroup):
+    """The program: a group of commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options, `--help` among them."""
+        return without_types(super().get_params(ctx))
 
 
 def with_common_options(command: Callable[..., int]) -> Callable[..., int]:

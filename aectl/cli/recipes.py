@@ -6,8 +6,7 @@ from aectl.config.recipes import RECIPES, Recipe
 
 
 def recipes(debug: options.Debug = False) -> int:
-    """List the recipes of `aectl train --recipe`: the published result, the reproduced one and the
-    training time.
+    """List the recipes of train --recipe, with published and reproduced results.
 
     Example: aectl train --recipe deep-30
     """
@@ -28,6 +27,7 @@ def _described(name: str, recipe: Recipe) -> list[str]:
     else:
         following = [other for other, known in RECIPES.items() if known.encoder == name]
         lines.append(f"the first step of {' and '.join(following)}")
-    lines.append(f"about {recipe.minutes:g} minutes on 4 CPU cores")
-    encoder = f" --encoder MODEL  (the one of {recipe.encoder})" if recipe.encoder else ""
+    minutes = f"{recipe.minutes:g} minute" + "s" * (recipe.minutes != 1)
+    lines.append(f"about {minutes} of training on 4 CPU cores")
+    encoder = f" --encoder MODEL  (a run of {recipe.encoder})" if recipe.encoder else ""
     return [*lines, f"aectl train --recipe {name}{encoder}"]

@@ -89,14 +89,14 @@ class Session:
         card: ModelCard,
         words: list[str] | None,
         options: "InputOptions | None" = None,
-        told: bool = True,
+        reported: bool = True,
     ) -> "Use":
-        """A model and the inputs that words name; unreadable inputs are reported if `told`."""
+        """A model and the inputs that words name; unreadable inputs are reported if `reported`."""
         from aectl.data.storage.folders import ignore
         from aectl.verbs.use import Use, request
 
         common, how = self.common, self.input_options() if options is None else options
-        if not told:
+        if not reported:
             how = {**how, "on_bad": ignore, "on_remark": ignore}
         return Use(path, card, request(words, how), common.device, common.threads)
 

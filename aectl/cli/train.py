@@ -43,15 +43,17 @@ def train(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="Options that reproduce a published result; those given here win over them. "
-            "help lists them, as aectl recipes does.",
+            help="Options that reproduce a published result; options given here take precedence. "
+            "--recipe help lists them, as aectl recipes does.",
             autocompletion=lambda: list(RECIPES),
         ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
-            "--config", metavar="FILE", help="TOML file of options; those given here win over it."
+            "--config",
+            metavar="FILE",
+            help="TOML file of options; options given here take precedence.",
         ),
     ] = None,
     out: Annotated[
@@ -79,7 +81,7 @@ def train(
         int,
         typer.Option(
             metavar="N",
-            help="Train so many times, with the seeds --seed, --seed + 1, ..., each in a folder "
+            help="Number of trainings, with the seeds --seed, --seed + 1, ..., each in a folder "
             "seed-N of the run folder.",
             min=1,
             max=1000,
@@ -89,7 +91,7 @@ def train(
         bool,
         typer.Option(
             "--tensorboard",
-            help="Write figures, weights, pictures and codes for TensorBoard into the run folder.",
+            help="Write metrics, weights, pictures and codes for TensorBoard to the run folder.",
         ),
     ] = False,
     data_dir: options.DataDir = None,
@@ -100,8 +102,8 @@ def train(
         typer.Option(
             "--memory",
             metavar="GIB",
-            help="How much of a folder's images, decoded, memory may hold; a set that takes more"
-            " lies in a temporary file.",
+            help="Maximum memory for a folder's decoded images; larger data go to a temporary"
+            " file.",
             min=0,
             show_default="half of the machine's",
             rich_help_panel=options.RUN,
@@ -112,7 +114,7 @@ def train(
     plain: options.Plain = False,
     debug: options.Debug = False,
 ) -> int:
-    """Train a model. Prints the path of its file; the run folder holds a report to look at too.
+    """Train a model, and print the path of its file; the run folder also has a report.
 
     Example: aectl train --sparse --rho 0.05
     """

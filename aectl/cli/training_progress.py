@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Course:
-    """How far a run is, and how fast it goes."""
+    """The progress, the speed and the time left of a run."""
 
     def __init__(self, run: "Run") -> None:
         self._run, self._left = run, TimeLeft()
@@ -24,9 +24,9 @@ class Course:
 
     @property
     def done(self) -> float:
-        """The epochs that are over, with the part of the one under way."""
-        part = self.at.step / self.at.steps if self.at and self.at.losses is None else 0.0
-        return len(self._run.rows) + part
+        """Completed epochs, with the completed fraction of the current one."""
+        fraction = self.at.step / self.at.steps if self.at and self.at.losses is None else 0.0
+        return len(self._run.rows) + fraction
 
     @property
     def speed(self) -> str:
@@ -44,5 +44,5 @@ class Course:
 
 
 def called(name: str) -> str:
-    """A column of `metrics.csv` as the terminal has room for it."""
+    """The short name of a column of `metrics.csv`, for a terminal."""
     return name.replace("mean_activation", "rho_hat")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LINES = 10
 SILENCE_SECONDS, TICKS = 20.0, 10
-"""After so long without a line, a plain one says how far training is; asked for so many times."""
+"""Seconds without a line after which a plain one states the progress, and checks in that time."""
 
 SHOWN = ("loss", "language_model", "quality", "sparsity", "validation_loss")
 OF = ("train", "validation")
@@ -58,7 +58,7 @@ class TrainingView:
 
 
 class _PlainLines:
-    """A line for every tenth of the epochs, and one after so many seconds without any.
+    """A line for every tenth of the epochs, and one after SILENCE_SECONDS without any.
 
     The latter is written by a thread of its own, however long a step or a measurement takes.
     """
@@ -89,10 +89,10 @@ class _PlainLines:
         planned = self._run.planned_epochs
         due = row["epoch"] % self._every == 0 or row["epoch"] in (1, planned)
         if due or time.monotonic() - self._last > SILENCE_SECONDS / 2:
-            figures = "  ".join(
+            metrics = "  ".join(
                 f"{called(name)} {row[name]:.4g}" for name in self._names if name in row
             )
-            self._say(f"epoch {row['epoch']}/{planned}  {figures}  {row['seconds']:.2g} s")
+            self._say(f"epoch {row['epoch']}/{planned}  {metrics}  {row['seconds']:.2g} s")
 
     def _break_silence(self) -> None:
         while not self._over.wait(SILENCE_SECONDS / TICKS):

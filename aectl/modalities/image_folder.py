@@ -158,7 +158,7 @@ def _log_codes(run: "ImageRun", logs: "TensorBoard") -> None:
 
 
 def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
-    """Draws what the units look for and, for an autoencoder, reconstructions; by name."""
+    """Draws the filters and, for an autoencoder, reconstructions; by name."""
     from aectl.inference import arrays
     from aectl.inference.filters import filters_of
     from aectl.models.networks import Classifier
@@ -168,7 +168,7 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     sample = images.spread(min(SAMPLED, few_enough)).images
     filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
     dead = None if isinstance(network, Classifier) else arrays.dead_units(network, sample)
-    drawn = {"filters": pictures.filter_grid(filters, dead, _told_of(len(filters), dead))}
+    drawn = {"filters": pictures.filter_grid(filters, dead, _caption(len(filters), dead))}
     if not isinstance(network, Classifier):
         shown = images.spread(PICTURED)
         made = arrays.reconstruct_images(network, shown.images)
@@ -183,12 +183,12 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     return drawn
 
 
-def _told_of(shown: int, dead: "NDArray[np.bool_] | None") -> str:
+def _caption(shown: int, dead: "NDArray[np.bool_] | None") -> str:
     """The caption of the picture of filters; `dead` is of all units, (units,)."""
     if dead is None:
-        return f"what {shown:,} units of the first layer look for"
+        return f"filters of {shown:,} units of the first layer"
     some = (
         f"the first {shown:,} of {len(dead):,} units" if shown < len(dead) else f"{shown:,} units"
     )
     crossed = f"; {dead.sum():,} dead, crossed out" if dead.any() else ""
-    return f"what {some} of the code look for{crossed}"
+    return f"filters of {some} of the code{crossed}"

@@ -36,8 +36,8 @@ class Kept(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """The line of the journal, with its checksum."""
-        told = self._asdict()
-        return {**told, SUM: _sum(told)}
+        fields = self._asdict()
+        return {**fields, SUM: _sum(fields)}
 
 
 NOTHING = Kept(0, 0, 0, Position(0, ""), [])
@@ -70,8 +70,8 @@ def kept_of(note: Mapping[str, Any], before: Kept) -> Kept:
 
     Raises KeyError, TypeError or ValueError for a damaged line.
     """
-    told = {name: value for name, value in note.items() if name != SUM}
-    if note[SUM] != _sum(told):
+    fields = {name: value for name, value in note.items() if name != SUM}
+    if note[SUM] != _sum(fields):
         raise ValueError
     match note["position"]:
         case [int(inputs), str(digest)]:
@@ -90,8 +90,8 @@ def kept_of(note: Mapping[str, Any], before: Kept) -> Kept:
     return Kept(rows, size, crc, position, bad)
 
 
-def _sum(told: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(told).encode())
+def _sum(fields: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(fields).encode())
 
 
 def checksum(path: Path, first: int = 0, last: int | None = None, crc: int = 0) -> int:

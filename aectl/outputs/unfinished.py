@@ -164,8 +164,8 @@ class Part:
         """The record of a finished table. Raises OutputError if the table was changed."""
         record = record_of(self._path)
         try:
-            told = json.loads(record.read_bytes())
-            key, kept = told["key"], kept_of(told["kept"], NOTHING)
+            record_of_run = json.loads(record.read_bytes())
+            key, kept = record_of_run["key"], kept_of(record_of_run["kept"], NOTHING)
         except FileNotFoundError:
             raise OutputError(
                 f"{self._path} exists, but there is no record of its run; --overwrite replaces it"

@@ -91,7 +91,7 @@ def traversed(use: "Use", unit: int, steps: int, rows: int) -> Grid:
 
 
 def decoded(use: "Use", codes: "Codes", most: int | None = None) -> Generator[DecodedCodes]:
-    """Yields the images that the codes of a table, at most so many, decode to.
+    """Yields the images that the codes of a table, at most `most`, decode to.
 
     Those whose pixels are not all finite are passed to the `on_bad` of the request.
     """

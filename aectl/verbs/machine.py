@@ -43,7 +43,7 @@ def half_the_memory() -> int:
 
 
 class OtherPrograms:
-    """How much other programs compute from now on, where the system tells (Linux)."""
+    """How much other programs compute from now on, where the system reports it (Linux)."""
 
     def __init__(self) -> None:
         self._since, self._before = time.monotonic(), _others_seconds()

@@ -131,7 +131,10 @@ def use_of(
     device: str,
     threads: int | None,
 ) -> "Use":
-    """A model of one of the kinds that `verb` takes, and inputs. Raises as its two parts do."""
+    """A model of one of the kinds that `verb` takes, and inputs.
+
+    Raises ModelFileError or ConfigError.
+    """
     path = Path(model)
     card = read_card(path, verb, kinds)
     return Use(path, card, request(inputs, options), device, threads)

@@ -71,6 +71,21 @@ def test_the_page_of_commands_names_each_option_of_each_command(name):
     assert own <= options(real)
 
 
+@each_command
+def test_the_help_of_a_command_wraps_where_the_terminal_does_and_shows_no_type_of_switches(
+    aectl, name
+):
+    assert "\n" not in GROUP.commands[name].help.replace("\n\n", "")
+    for shown in (aectl(name, "--help").out, aectl("--help").out):
+        assert "--help" in shown
+        assert "<bool>" not in shown
+
+
+def test_a_default_that_several_values_of_an_option_have_is_named_once(aectl):
+    text = " ".join(aectl("train", "--help").out.replace("│", " ").split())
+    assert "[default: 3; 0.1 with --sparsity l1 or jumprelu or gated]" in text
+
+
 def test_the_page_of_commands_names_the_options_of_the_program_itself():
     installed = {"--install-completion", "--show-completion"}
     assert named(section("aectl")) == options(GROUP) | installed

@@ -170,7 +170,7 @@ def test_a_mistake_of_a_classifier_shows_its_images(browser, classifier):
     with opened(browser, path) as page:
         cell = page.locator("#confusion td button").first
         cell.click()
-        label, rest = cell.get_attribute("aria-label").split(" taken for ")
+        label, rest = cell.get_attribute("aria-label").split(" predicted as ")
         prediction, count = rest.split(": ")
         assert model["confusion"][int(label)][int(prediction)] == int(count)
         assert page.locator("#confusion figure").count() == min(12, int(count))
@@ -212,7 +212,7 @@ def test_names_and_labels_with_markup_stand_as_they_are(browser, aectl, tmp_path
         with opened(browser, path) as page:
             assert page.locator("h1").inner_text() == path.parent.name
             assert page.locator("main b, main i, main img, main script").count() == len(
-                page.locator(".figure b").all()
+                page.locator(".result b").all()
             )
             legend = page.locator("#map .legendtext").all_text_contents()
             assert sorted(legend) == sorted(labels)
@@ -256,8 +256,8 @@ def test_a_report_is_of_images_that_were_not_trained_on(aectl, trained, scans, t
 
 def test_the_figures_of_a_run_s_page_are_those_of_eval(aectl, sparse):
     told = json.loads(aectl("eval", sparse.parent, "--json").out)[0]
-    figures = data_of(sparse)["models"][0]["figures"]
-    assert figures == {name: pytest.approx(told[name], rel=1e-5) for name in figures}
+    results = data_of(sparse)["models"][0]["results"]
+    assert results == {name: pytest.approx(told[name], rel=1e-5) for name in results}
 
 
 def test_the_page_of_mnist_stays_below_8_megabytes(aectl, tmp_path):
@@ -317,8 +317,8 @@ def one_colour(aectl, tmp_path):
 
 
 def test_figures_that_are_no_numbers_stand_on_the_page_too(aectl, one_colour):
-    figures = data_of(one_colour / "report.html")["models"][0]["figures"]
-    assert (figures["psnr"], figures["explained_variance"]) == ("inf", "nan")
+    results = data_of(one_colour / "report.html")["models"][0]["results"]
+    assert (results["psnr"], results["explained_variance"]) == ("inf", "nan")
 
 
 def test_a_page_of_dead_units_can_be_looked_at(browser, one_colour):
@@ -401,7 +401,7 @@ def test_a_page_draws_itself_whatever_a_model_says_of_its_training(
             page.locator("nav button").nth(number).click()
             assert page.locator("#about h2").inner_text() == name
             assert page.locator("#map .point").count() == 10
-        assert page.locator("main b:not(.figure b), main i").count() == 0
+        assert page.locator("main b:not(.result b), main i").count() == 0
 
 
 @browser_needed

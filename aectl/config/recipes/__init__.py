@@ -31,7 +31,7 @@ RECIPES: dict[str, Recipe] = {
         4,
     ),
     "k-sparse": Recipe(
-        "Makhzani & Frey 2013: 1000 units, tied, k = 25; at inference all positive units",
+        "Makhzani & Frey 2013: 1000 units, tied, k = 25; all positive units at inference",
         "",
         "",
         3,

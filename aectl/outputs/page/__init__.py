@@ -97,7 +97,7 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
         "facts": all_spelt(list(portrait.facts.items())),
         "command": spelt(portrait.command),
         "metrics": _columns(portrait.metrics),
-        "figures": {
+        "results": {
             name: str(value) if isinstance(value, float) and not math.isfinite(value) else value
             for name, value in portrait.results.items()
             if not is_list(value)

@@ -136,13 +136,13 @@ function about(model) {
     },
   }, "copy");
   const command = make("div", { class: "command" }, make("code", {}, model.command), copy);
-  const figures = Object.entries(model.figures).map(([name, value]) =>
-    make("div", { class: "figure" }, make("b", {}, typeof value === "string" ? value : number(value)), make("span", {}, name)));
+  const results = Object.entries(model.results).map(([name, value]) =>
+    make("div", { class: "result" }, make("b", {}, typeof value === "string" ? value : number(value)), make("span", {}, name)));
   const facts = model.facts.map(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
   fill("about",
     ...(page.models.length > 1 ? [make("h2", {}, model.name)] : []),
     make("p", {}, model.measuredOn),
-    make("div", { class: "figures" }, ...figures),
+    make("div", { class: "results" }, ...results),
     ...(model.command ? [command] : []),
     make("dl", {}, ...facts.flat()));
 }
@@ -155,23 +155,23 @@ function comparison() {
   const line = (row) => make("tr", {}, ...row.map((text, column) => cell(column ? "td" : "th", column)(text)));
   fill("comparison",
     make("h2", {}, "Side by side"),
-    make("p", {}, "Differences are from the first column; several seeds stand as mean ± standard deviation."),
+    make("p", {}, "Differences are from the first column; several seeds are shown as mean ± standard deviation."),
     make("div", { class: "wide" }, make("table", {},
       make("thead", {}, make("tr", {}, ...head.map((text) => make("th", {}, text)))),
       make("tbody", {}, ...rows.map(line)))));
 }
 
-/* The columns that say something: not the only part of a loss, which is the loss again. */
-function told(metrics, names) {
-  const [whole, ...parts] = names.filter((name) => name in metrics);
-  const again = parts.length === 1 && String(metrics[whole]) === String(metrics[parts[0]]);
-  return whole === undefined ? [] : again ? [whole] : [whole, ...parts];
+/* The columns to show: not the only term of a loss, which is equal to the loss. */
+function shown(metrics, names) {
+  const [whole, ...terms] = names.filter((name) => name in metrics);
+  const again = terms.length === 1 && String(metrics[whole]) === String(metrics[terms[0]]);
+  return whole === undefined ? [] : again ? [whole] : [whole, ...terms];
 }
 
 function curves() {
   const models = page.models.filter((model) => (model.metrics.epoch || []).length);
   const plots = Object.entries(page.panels).map(([title, names]) => {
-    const traces = models.flatMap((model) => told(model.metrics, names).map((name, place) => ({
+    const traces = models.flatMap((model) => shown(model.metrics, names).map((name, place) => ({
       x: model.metrics.epoch, y: model.metrics[name],
       name: plain(models.length > 1 ? `${model.name} ${name}` : name),
       mode: model.metrics.epoch.length > 1 ? "lines" : "markers",
@@ -243,7 +243,7 @@ function confusion(model) {
   const heading = make("h3", {}, "");
   const show = (label, prediction) => {
     const found = model.mistakes.filter(([, a, b]) => a === label && b === prediction);
-    heading.textContent = `${model.classes[label]}, taken for ${model.classes[prediction]}: ` +
+    heading.textContent = `${model.classes[label]}, predicted as ${model.classes[prediction]}: ` +
       `${found.length} of ${model.confusion[label][prediction]}`;
     mistakes.replaceChildren(...found.map(([place, , , probability]) => {
       const sheet = model.mistaken, width = widthOf(sheet, 84);
@@ -259,7 +259,7 @@ function confusion(model) {
     const inside = count && label !== prediction
       ? make("button", {
           onclick: () => show(label, prediction),
-          "aria-label": `${model.classes[label]} taken for ${model.classes[prediction]}: ${count}`,
+          "aria-label": `${model.classes[label]} predicted as ${model.classes[prediction]}: ${count}`,
         }, number(count))
       : make("span", {}, count ? number(count) : "");
     const cell = make("td", {}, inside);
@@ -274,7 +274,7 @@ function confusion(model) {
     name(model.classes[label]), ...cells(row, label), ...ofClasses.map(([, values]) => share(values[label]))));
   fill("confusion",
     make("h2", {}, "Confusion"),
-    make("p", {}, "A row is a true class, a column a prediction. Click a mistake to see its images, with the probability that was given to the wrong class."),
+    make("p", {}, "A row is a true class, a column a prediction. Click a mistake to see its images, with the probability of the wrong class."),
     make("div", { class: "wide" }, make("table", { class: `confusion ${model.classes.length > 20 ? "many" : ""}` }, head, ...rows)),
     heading, mistakes);
   const worst = model.mistakes.map(([, a, b]) => [model.confusion[a][b], a, b]).sort((a, b) => b[0] - a[0])[0];
@@ -299,7 +299,7 @@ function units(model) {
     "by number": () => 0,
     ...(code && {
       "by mean activation": (a, b) => code.rhoHat[b] - code.rhoHat[a],
-      "by how often active": (a, b) => code.active[b] - code.active[a],
+      "by fraction of images": (a, b) => code.active[b] - code.active[a],
     }),
     "by largest activation": (a, b) => found.high[b] - found.high[a],
   };
@@ -312,15 +312,15 @@ function units(model) {
     for (const button of buttons) button.setAttribute("aria-pressed", button === buttons[unit]);
     const lines = code
       ? `mean activation ${number(code.rhoHat[unit])}, active for ${percent(code.active[unit])} of the images`
-      : `answers between ${number(found.low[unit])} and ${number(found.high[unit])}`;
+      : `pre-activations between ${number(found.low[unit])} and ${number(found.high[unit])}`;
     const box = make("div", { class: "plot" });
     const strong = found.strongest[unit].map((place, rank) => [place, found.values[unit][rank]]).filter(([place]) => place >= 0);
     for (const old of detail.querySelectorAll(".js-plotly-plot")) drawn.delete(old);
     detail.replaceChildren(
       make("div", { class: "row" }, tile(filters, unit, widthOf(filters, 84)),
         make("div", { style: "flex: 1; min-width: 120px" }, make("h2", {}, `unit ${unit}`), make("p", { style: "margin: 0" }, lines))),
-      make("h3", {}, "how strongly it answers"), box,
-      make("h3", {}, strong.length ? "the images that activate it most" : "no image activates it"),
+      make("h3", {}, code ? "activations other than 0" : "pre-activations"), box,
+      make("h3", {}, strong.length ? "images with the largest activations" : "no image activates it"),
       make("div", { class: "row strongest" }, ...strong.map(([place, value]) => {
         const text = make("figcaption", {}, number(value));
         return make("figure", {
@@ -336,10 +336,10 @@ function units(model) {
   }
 
   fill("units",
-    make("h2", {}, "What the units look for"),
+    make("h2", {}, "Filters"),
     make("p", {}, `${found.total > buttons.length ? `The first ${buttons.length} of ${number(found.total)} units` : `${found.total} units`}: ` +
-      "bright where a pixel excites the unit, dark where it quiets it" + (code ? "; dead units are crossed out" : "") +
-      ". Click one for its activations other than 0, and the images of the sample that activate it most."),
+      "a bright pixel increases the activation of the unit, a dark one decreases it" + (code ? "; dead units are crossed out" : "") +
+      ". Click one for its activations, and the images of the sample with the largest ones."),
     make("div", { class: "controls" }, sort),
     make("div", { class: "units" }, grid, detail));
   arrange(orders["by number"]);
@@ -358,7 +358,7 @@ function codeStatistics(model) {
       (code.target === null ? "" : `, against rho = ${number(code.target)}`) + `; ${dead} dead.`),
     make("div", { class: "plots" },
       chart("mean activation of each unit (rho_hat), the largest first", means),
-      chart("active units an image (l0), of the sample", actives)));
+      chart("active units per image (l0), of the sample", actives)));
   const sorted = [...code.rhoHat].sort((a, b) => b - a);
   const line = code.target === null ? [] : [{
     type: "line", xref: "paper", x0: 0, x1: 1, y0: code.target, y1: code.target, line: { color: COLOURS[2], width: 2, dash: "dash" },
