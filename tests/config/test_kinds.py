@@ -1,0 +1,65 @@
+"""The table of the kinds of model: default widths, and the kinds that have a trait."""
+
+import pytest
+
+from aectl.config import kinds
+from aectl.config.configuration import Config
+from aectl.config.kinds import KINDS
+from aectl.models.build import BOTTLENECKS, NETWORKS
+
+DENSE, CONV, CLASSIFIER, TEXT = KINDS
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "factor", "widths"),
+    [
+        (DENSE, 784, None, (392,)), (DENSE, 784, 8.0, (98,)), (DENSE, 1, None, (1,)),
+        (DENSE, 3, 1e9, (1,)), (CONV, 784, None, (32, 64, 98)), (CONV, 784, 2.0, (32, 64, 392)),
+        (CLASSIFIER, 784, None, (1568, 1568)), (CLASSIFIER, 5000, None, (2048, 2048)),
+        (CLASSIFIER, 1, 9.0, (2, 2)),
+    ],
+)  # fmt: skip
+def test_default_widths_follow_the_width_of_the_input(kind, width, factor, widths):
+    assert KINDS[kind].widths(width, factor, kinds.VECTOR) == widths
+
+
+@pytest.mark.parametrize(("bottleneck", "widths"), [("vector", (256, 256)), ("text", (256,))])
+def test_those_of_text_follow_the_bottleneck_alone(bottleneck, widths):
+    for width in (1, 5000):
+        assert KINDS[TEXT].widths(width, None, bottleneck) == widths
+
+
+def test_the_words_of_the_help_are_the_widths():
+    assert kinds.widths_text() == (
+        "half the input's width; conv-autoencoder: 32, 64 and an eighth of it; classifier: two"
+        " layers of twice the input's width, at most 2,048; text-autoencoder: 256, 256"
+        " (--bottleneck text: 256)"
+    )
+    assert kinds.factors_text() == "2; 8 with --model conv-autoencoder"
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (kinds.with_a_code(), (DENSE, CONV, TEXT)), (kinds.of_classes(), (CLASSIFIER,)),
+        (kinds.reading("images"), (DENSE, CONV, CLASSIFIER)),
+        (kinds.reading("text"), (CLASSIFIER, TEXT)), (kinds.encoding("text"), (TEXT,)),
+        (kinds.encoding("images"), (DENSE, CONV)), (kinds.bottlenecks(), ("vector", "text")),
+        (kinds.with_trait("dropout"), (DENSE, CLASSIFIER)),
+        (kinds.defaults("dropout"), (("model", CLASSIFIER, 0.5),)), (kinds.defaults("seed"), ()),
+    ],
+)  # fmt: skip
+def test_the_kinds_with_a_trait(found, wanted):
+    assert found == wanted
+
+
+def test_every_kind_and_every_bottleneck_has_a_network():
+    assert tuple(NETWORKS) == kinds.names()
+    assert tuple(BOTTLENECKS) == kinds.bottlenecks()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_default_of_a_kind_is_in_its_config(kind):
+    config = Config.from_options({"model": kind})
+    values = vars(config.data) | vars(config.model) | vars(config.loss) | vars(config.training)
+    assert KINDS[kind].defaults.items() <= values.items()
