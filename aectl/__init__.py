@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aectl.verbs.reconstruct import reconstruct
     from aectl.verbs.train import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["classify", "encode", "evaluate", "load", "reconstruct", "train"]
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack
 
-from aectl import __version__
 from aectl.cli.console import Console, Outcome
 from aectl.cli.options import Common
 from aectl.cli.stdout import for_tables
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
     from aectl.outputs.rows import Rows
     from aectl.outputs.tables import Table
     from aectl.verbs.use import InputOptions, Use
+
+ROWS_SINCE = "0.1.0"
+"""The version of aectl since which the rows of tables are the same, so that a table which an older
+version began can be continued."""
 
 
 def write_each(path: Path, rows: "Iterable[Rows]", by: str | None, descending: bool = False) -> int:
@@ -135,7 +138,7 @@ class Session:
 
         model = hashlib.sha256(model_file.resolve(path).read_bytes()).hexdigest()
         key = {
-            "aectl": __version__,
+            "aectl": ROWS_SINCE,
             "verb": verb,
             "model": model,
             "device": self.common.device,
