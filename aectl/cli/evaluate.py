@@ -1,6 +1,7 @@
 """`aectl eval`: the metrics of one or several models."""
 
 import collections
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from aectl.models.model_card import ModelCard
     from aectl.outputs.page import Portrait
     from aectl.verbs.evaluate import Evaluation
-    from aectl.verbs.use import Use
+    from aectl.verbs.use import InputOptions, Use
 
 Models = Annotated[
     list[Path],
@@ -120,14 +121,10 @@ def evaluate(
     cards = [_card(path, first=path == models[0]) for path in models]
     if per_image and cards[0].classes:
         raise ConfigError("--per-image measures autoencoders; classify writes one row per input")
-    uses: list[Use] = []
-    for path, card in zip(models, cards, strict=True):
-        labelled = bool(probe or report_file or per_image or card.classes)
-        how = session.input_options(
-            label_from_folder=labelled, relative_to=relative_to, absolute=absolute
-        )
-        uses.append(session.use(path, card, dataset, how, reported=not uses))
     inspected = report_file is not None
+    how = session.input_options(relative_to=relative_to, absolute=absolute)
+    how["label_from_folder"] = bool(probe or inspected or per_image)
+    uses = _uses(session, models, cards, dataset, how)
     refuse_useless(uses, pca, probe, skip_unknown, inspected)
     asked = pca, probe, skip_unknown, inspected, session.console
     results, portraits = _measured(
@@ -141,6 +138,22 @@ def evaluate(
     style = "json" if as_json else "csv" if as_csv else "table"
     show_metrics(session.console, results, groups, cards[0].classes, style, beside)
     return session.status(uses[0], results[0]["n"])
+
+
+def _uses(
+    session: Session,
+    models: list[Path],
+    cards: "Sequence[ModelCard]",
+    dataset: list[str] | None,
+    how: "InputOptions",
+) -> "list[Use]":
+    """Each model with the inputs; unreadable ones are reported once. Classifiers need labels."""
+    uses: list[Use] = []
+    for path, card in zip(models, cards, strict=True):
+        labelled = how["label_from_folder"] or bool(card.classes)
+        options: InputOptions = {**how, "label_from_folder": labelled}
+        uses.append(session.use(path, card, dataset, options, reported=not uses))
+    return uses
 
 
 def _measured(
@@ -162,7 +175,7 @@ def _measured(
     for evaluation in evaluations:
         _measure(session, evaluation, per_input, sort)
         if not evaluation.measurement.count:
-            session.status(evaluation.use, 0)
+            session.status(evaluation.use, 0)  # raises DataError
         if evaluation.fitted and (on := evaluation.baselines.fitted_on()) not in fitted_on:
             fitted_on.add(on)
             session.console.notice(f"fitted on {on}: {' and '.join(evaluation.fitted)}")

@@ -122,9 +122,15 @@ def reconstruct(
         model, "reconstruct", with_a_code(), inputs, session.input_options(), common.device,
         common.threads,
     )  # fmt: skip
-    options_of_images = (separate, each, interpolate, traverse, from_codes)
-    names = ("separate", "each", "interpolate", "traverse", "from_codes")
-    use.refuse({n: v not in (None, False) for n, v in zip(names, options_of_images, strict=True)})
+    use.refuse(
+        {
+            "separate": separate,
+            "each": each is not None,
+            "interpolate": interpolate is not None,
+            "traverse": traverse is not None,
+            "from_codes": from_codes is not None,
+        }
+    )
     if not use.modality.pictured:
         return _write_rows(session, use, out, count)
     paths = _pictures(out or (None if each else DEFAULT_OUT), separate, common.overwrite)
@@ -164,13 +170,11 @@ def _save_results(
     with _results(use, count or (None if each else pictured), from_codes) as results:
         for result in session.console.counted(results, "reconstructing"):
             shown.add(result)
-            read += (
-                len(result.paths)
-                if files is None
-                else files.save_all(
-                    result.paths, to_bytes(result.reconstruction), session.outcome.on_bad
-                )
-            )
+            if files is None:
+                read += len(result.paths)
+            else:
+                images = to_bytes(result.reconstruction)
+                read += files.save_all(result.paths, images, session.outcome.on_bad)
     if read:
         _save(paths, shown.drawn(separate=len(paths) > 1))
     if each is not None:
