@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aectl.cli.metrics_view import to_table
-from aectl.outputs.metrics_table import Group, to_csv, to_json
+from aectl.outputs.metrics_table import Group, grouped, to_csv, to_json
 
 DENSE = {
     "model": "runs/dense", "dataset": "mnist:test", "n": 10000, "mse": 0.0123456789,
@@ -190,3 +190,20 @@ def test_no_name_and_no_figure_is_cut_off_on_a_terminal_of_80_columns(models):
 def test_no_name_in_csv_is_a_formula():
     written = to_csv([{"model": "=m.safetensors", "dataset": "@set", "n": 1, "mse": -0.5}])
     assert written.splitlines()[1] == "'=m.safetensors,'@set,1,-0.5"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ([{"k": 1, "seed": 0}, {"seed": 1, "k": 1}], ["runs (2 seeds)"]),
+        ([{"k": 1, "seed": 0}, {"k": 2, "seed": 0}], ["runs/0", "runs/1"]),
+        ([{"seed": 0}, {"seed": 0}], ["runs/0", "runs/1"]),  # a repeated training, not a seed
+        ([{"seed": 0}, {"seed": 0}, {"seed": 1}], ["runs (2 seeds)", "runs/1"]),
+        ([{"k": 1, "seed": 0}, {"k": 2}, {"k": 1, "seed": 2}], ["runs (2 seeds)", "runs/1"]),
+    ],
+)
+def test_models_that_differ_only_in_their_seed_are_a_group(options, names):
+    results = [{"model": f"runs/{number}", "mse": 0.5} for number in range(len(options))]
+    groups = grouped(options, results)
+    assert [group.name for group in groups] == names
+    assert sum(len(group.results) for group in groups) == len(options)
