@@ -54,7 +54,7 @@ TORCH_FREE_FILES = [
     for name in (
         "__init__.py", "architecture.py", "footprint.py", "image_spec.py", "input_spec.py",
         "metadata.py", "model_card.py", "model_file.py", "tensor_file.py", "text_spec.py",
-        "vocabulary.py",
+        "training_record.py", "vocabulary.py",
     )
 ]  # fmt: skip
 

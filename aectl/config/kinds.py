@@ -102,11 +102,6 @@ USUAL = "autoencoder"
 """The default kind."""
 
 
-def names() -> tuple[str, ...]:
-    """The names of all kinds."""
-    return tuple(KINDS)
-
-
 def with_a_code() -> tuple[str, ...]:
     """The kinds that encode and reconstruct."""
     return tuple(name for name, kind in KINDS.items() if kind.has_code)

@@ -21,7 +21,7 @@ USUAL_ACTIVITY = 0.05
 class ModelConfig(Section):
     """The kind of network, its widths and its activations."""
 
-    model: str = option(kinds.USUAL, "Kind of model to train.", choices=kinds.names())
+    model: str = option(kinds.USUAL, "Kind of model to train.", choices=tuple(KINDS))
     hidden: tuple[int, ...] | None = option(
         None,
         "Widths of the layers from the input to the code, such as 1000,500,250,30; the decoder "

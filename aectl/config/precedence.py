@@ -24,7 +24,7 @@ def combined(*layers: Mapping[str, object]) -> dict[str, Any]:
     asked: dict[str, object] = {}
     for layer in map(coerced, layers):
         _refuse_two_widths(layer)
-        asked = {**_still_of_use(layer, asked), **asked}
+        asked = {**_effective(layer, asked), **asked}
     values = _filled(asked)
     _refuse_idle(asked, values)
     return values
@@ -61,8 +61,8 @@ def _filled(given: Mapping[str, object]) -> dict[str, Any]:
     return values
 
 
-def _still_of_use(beneath: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
-    """The options of the file without those that the given ones override or make ineffective."""
+def _effective(beneath: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """The options of a layer without those that the given ones override or make ineffective."""
     alone = _filled(beneath)
     kept = {name: value for name, value in beneath.items() if name not in given}
     for one, other in (WIDTHS, WIDTHS[::-1]):
@@ -80,7 +80,7 @@ def _still_of_use(beneath: Mapping[str, object], given: Mapping[str, object]) ->
 
 
 def _outdated(name: str, alone: Mapping[str, object], values: Mapping[str, object]) -> bool:
-    """Whether an option of the file has become ineffective, or was only a default that changed."""
+    """Whether an option of a layer has become ineffective, or was only a default that changed."""
     field = OPTIONS[name]
     if options.applies(field, alone) and not options.applies(field, values):
         return True

@@ -13,6 +13,7 @@ from aectl.config.shapes import InputShape, Shape, TextShape
 from aectl.errors import ModelFileError
 from aectl.models.image_spec import ImageSpec
 from aectl.models.input_spec import InputSpec
+from aectl.models.metadata import refuse_unknown
 from aectl.models.text_spec import TextSpec
 
 MOST_CLASSES = 1_000_000
@@ -110,9 +111,7 @@ class Architecture:
         sizes = {name: fields.pop(name, None) for name in SIZES}
         inner = fields.pop("encoder", None)
         model_fields = {field.name for field in dataclasses.fields(ModelConfig)}
-        if not fields.keys() <= model_fields:
-            unknown = sorted(map(repr, fields.keys() - model_fields))
-            raise ModelFileError(f"its architecture has unknown fields: {', '.join(unknown)}")
+        refuse_unknown(fields, model_fields, "its architecture")
         config = ModelConfig(
             **{name: options.coerce(OPTIONS[name], value) for name, value in fields.items()}
         )

@@ -50,14 +50,14 @@ class Encoder(nn.Module):
         assert isinstance(layer, nn.Linear)
         return layer
 
-    def seen(self, images: Tensor) -> Tensor:
+    def _centered(self, images: Tensor) -> Tensor:
         """images -> (batch, pixels): the input of the first layer."""
         x = images.flatten(1)
         return x if self.center is None else x - self.center
 
     def inner(self, images: Tensor, layer: int) -> Tensor:
         """images -> (batch, units): the output of a hidden layer, from 1; 0 is the input."""
-        x: Tensor = self.input_dropout(self.seen(images))
+        x: Tensor = self.input_dropout(self._centered(images))
         for dense in self.layers[:layer]:
             x = self.dropout(self.activation(dense(x)))
         return x

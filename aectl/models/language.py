@@ -85,7 +85,7 @@ class Writer(nn.Module):
         steps, vocabulary).
         """
         known = before if context is None else torch.cat([before, context], 2)
-        return self._answer(self.gru(known, self._first(start))[0], context)
+        return self._logits(self.gru(known, self._first(start))[0], context)
 
     @torch.no_grad()
     def greedy(self, context: Tensor, start: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Writer(nn.Module):
         for step in range(context.shape[1]):
             here = context[:, step : step + 1]
             out, state = self.gru(torch.cat([embedding(tokens), here], 2), state)
-            tokens = self._answer(out, here)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
+            tokens = self._logits(out, here)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
             ended = ended | (tokens == END)
             written.append(tokens.masked_fill(ended, PAD))
         return torch.cat(written, 1)
@@ -107,7 +107,7 @@ class Writer(nn.Module):
         first: Tensor = self.begin(start).tanh()[None]
         return first
 
-    def _answer(self, out: Tensor, context: Tensor | None) -> Tensor:
+    def _logits(self, out: Tensor, context: Tensor | None) -> Tensor:
         known = out if context is None else torch.cat([out, context], 2)
         return self._embedding[0].logits(self.predict(known))
 

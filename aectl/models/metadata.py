@@ -1,20 +1,17 @@
 """Strict reading of the JSON in a model file, so that no later code has to check it again.
 
-Every value is bounded, and unknown fields are refused. Only in the record of the training, which
-does not affect the results, unknown fields are kept; known ones must have their type.
+Every value is bounded, and the text ends with its own digest.
 """
 
 import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from aectl.config import declaration as options
-from aectl.config.all_options import OPTIONS
-from aectl.config.spelling import all_spelt, as_given
-from aectl.errors import ConfigError, ModelFileError
+from aectl.config.spelling import all_spelt
+from aectl.errors import ModelFileError
 
 LONGEST_TEXT = 1_000_000
 """Characters of a string."""
@@ -51,7 +48,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def write(described: Mapping[str, Any]) -> str:
-    """The JSON that `parse` reads, with its digest at the end.
+    """The JSON that `parse` reads, of at least one field, with its digest at the end.
 
     Names that are not UTF-8, which Python holds with surrogates, are `spelt`.
     """
@@ -68,88 +65,16 @@ def is_as_written(text: str) -> bool:
     return hashlib.sha256(f"{text[: end.start()]}}}".encode()).hexdigest() == end[1]
 
 
-def only(described: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+def refuse_unknown(described: Mapping[str, Any], known: Collection[str], what: str) -> None:
     """Raises ModelFileError for unknown fields of an object, which the message calls `what`."""
     if unknown := sorted(map(repr, described.keys() - set(known))):
         raise ModelFileError(f"{what} has unknown fields: {', '.join(unknown)}")
-
-
-def training(value: object) -> dict[str, Any]:
-    """The record of the training, checked, with the names in its options `as_given`.
-
-    Raises ModelFileError for a field of the wrong type.
-    """
-    if not isinstance(value, dict):
-        raise ModelFileError("it has no record of how it was trained")
-    for name, (wanted, fits) in OF_TRAINING.items():
-        if name in value and not fits(value[name]):
-            raise ModelFileError(f"training.{name} must be {wanted}; {shown(value[name])} given")
-    asked = {name: _as_given(given) for name, given in value.get("options", {}).items()}
-    for name, given in asked.items():
-        if name in OPTIONS:
-            try:
-                options.coerce(OPTIONS[name], given)
-            except ConfigError as error:
-                raise ModelFileError(f"training.options: {error}") from None
-    return {**value, "options": asked} if asked else value
-
-
-def _as_given(value: object) -> object:
-    """The value of an option, with names that are not UTF-8 as Python has them."""
-    if isinstance(value, str):
-        return as_given(value)
-    return [_as_given(part) for part in value] if isinstance(value, list) else value
 
 
 def shown(value: object) -> str:
     """The repr of a value for a message, shortened if it is long."""
     said = repr(value)
     return said if len(said) <= 80 else f"{said[:80]}..."
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _is_duration(value: object) -> bool:
-    return type(value) in (int, float) and value >= 0  # type: ignore[operator]
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _are_texts_by_name(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def _are_tokens_by_name(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(row, list) and all(map(_is_count, row)) for row in value.values()
-    )
-
-
-A_TEXT, A_COUNT = ("a string", _is_text), ("a whole number of at least 0", _is_count)
-OF_TRAINING: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "command": A_TEXT,
-    "options": ("an object", _is_object),
-    "images": A_COUNT,
-    "parts": A_COUNT,
-    "texts": A_COUNT,
-    "data_sha256": A_TEXT,
-    "seconds": ("a number of at least 0", _is_duration),
-    "finished": A_TEXT,
-    "device": A_TEXT,
-    "threads": A_COUNT,
-    "versions": ("an object of strings", _are_texts_by_name),
-    "baselines": ("an object of lists of tokens", _are_tokens_by_name),
-}
-"""The fields of `training`: the type of each, in words and as a test. Its options are those of
-`config.all_options.OPTIONS`."""
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aectl.config.shapes import Shape
 from aectl.errors import ConfigError, ModelFileError
-from aectl.models import metadata
+from aectl.models import metadata, training_record
 from aectl.models.architecture import Architecture
 from aectl.models.vocabulary import Vocabulary
 
@@ -78,7 +78,7 @@ class ModelCard:
         if not isinstance(described, dict):
             raise ModelFileError("its description is not a JSON object")
         version = _version(described.get("format_version"))
-        metadata.only(described, FIELDS, "its description")
+        metadata.refuse_unknown(described, FIELDS, "its description")
         _sha256(described.get(metadata.DIGEST))
         try:
             architecture = Architecture.from_json(described.get("architecture"))
@@ -88,7 +88,7 @@ class ModelCard:
         card = cls(
             architecture,
             _classes(described.get("classes"), architecture.classes),
-            metadata.training(described.get("training")),
+            training_record.checked(described.get("training")),
             _sha256(described.get("weights_sha256")),
             spec.vocabulary(described.get("vocabulary"), architecture.input),
             _value_range(described.get("preprocessing")),

@@ -99,13 +99,13 @@ class TextEncoder(nn.Module):
         embedded = self.embedding(tokens)
         states = self.reader(embedded, lengths)[0]
         places = self._places(tokens.shape[1], tokens.device)
-        seen, own = states[:, places], self.copy * embedded[:, places]
+        read, own = states[:, places], self.copy * embedded[:, places]
         before = self.embedding.weight[START].expand(len(tokens), -1)
         state = states.new_zeros(len(tokens), self.cell.hidden_size)
         chosen, log_probabilities = [], []
         for slot in range(len(places)):
-            state = self.cell(torch.cat([before, seen[:, slot]], 1), state)
-            known = torch.cat([state, seen[:, slot]], 1)
+            state = self.cell(torch.cat([before, read[:, slot]], 1), state)
+            known = torch.cat([state, read[:, slot]], 1)
             logits = self._logits(self.choose(known) + own[:, slot])
             chosen.append(self._chosen(logits))
             log_probabilities.append(logits.log_softmax(1))

@@ -54,7 +54,7 @@ def test_the_kinds_with_a_trait(found, wanted):
 
 
 def test_every_kind_and_every_bottleneck_has_a_network():
-    assert tuple(NETWORKS) == kinds.names()
+    assert tuple(NETWORKS) == tuple(KINDS)
     assert tuple(BOTTLENECKS) == kinds.bottlenecks()
 
 
