@@ -25,7 +25,7 @@ def classify(
     out: options.Out = None,
     resume: options.Resume = False,
 ) -> int:
-    """Write the predicted class of each image or line of text as a table.
+    """Write the predicted class of each image or line of text, with its probability, as a table.
 
     Example: aectl classify runs/mnist-classifier-1 scans/ --top-k 3 --out labels.csv
     """

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from aectl.cli import options
-from aectl.cli.metrics_view import show_metrics
 from aectl.cli.session import Session, on_stdout, write_each
 from aectl.config import run_files
 from aectl.errors import ConfigError, ModelFileError, OutputError
@@ -112,6 +111,7 @@ def evaluate(
     _check(models, dataset, per_image, sort, [as_json, as_csv], pca or probe)
     _check_report(report_file, map_by, common.overwrite)
 
+    from aectl.cli.metrics_view import show_metrics
     from aectl.outputs import page, run_folder, tables
     from aectl.outputs.metrics_table import grouped
     from aectl.verbs.evaluate import Evaluation, refuse_useless

@@ -164,6 +164,8 @@ sys.argv = ["aectl", *{arguments}]
 from aectl.cli import main
 assert main() == {status}
 loaded = {{"torch", "torchvision", "sklearn", "matplotlib", "polars"}} & sys.modules.keys()
+if "--help" in sys.argv:
+    loaded |= {{"numpy", "statistics", "aectl.outputs", "aectl.training"}} & sys.modules.keys()
 assert not loaded, loaded
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
