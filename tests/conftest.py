@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 import warm
-from PIL import Image
-from sklearn.datasets import load_digits
 
 from aectl.cli import main
 
 MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+os.environ["OMP_NUM_THREADS"] = "1"
+"""Small networks gain nothing from threads, and several test processes share the cores."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,6 +61,8 @@ def _one_cache_of_fonts(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(autouse=True)
 def _exact() -> None:
     """A test finds the smallest numbers as they are, though another has trained before it."""
+    import torch
+
     torch.set_flush_denormal(False)
 
 
@@ -73,9 +75,26 @@ def _signals() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    """Small networks gain nothing from threads, and several test processes share the cores."""
+    import torch
+
     torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_core() -> None:
+    """A test process has one core, so that a command starts one process that decodes images."""
+    if CORES:
+        number = int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}").removeprefix("gw"))
+        os.sched_setaffinity(0, {CORES[number % len(CORES)]})
+
+
+@pytest.fixture
+def all_cores() -> Iterator[None]:
+    """As many cores as the tests were started with."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES)
+    yield
+    os.sched_setaffinity(0, before)
 
 
 @pytest.fixture
@@ -145,6 +164,10 @@ def classifier(trained: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="session")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the digits' test split as PNG files, made without aectl."""
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
     folder = tmp_path_factory.mktemp("scans")
     pixels = np.round(load_digits().images[-360:] * (255 / 16)).astype(np.uint8)
     for number, image in enumerate(pixels):

@@ -1,6 +1,7 @@
 """The directions in which rooms may import each other, held by reading the code, file by file."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -79,6 +80,11 @@ OF_TEXT = re.compile(
 """Names by which a condition asks for a modality."""
 
 
+@functools.cache
+def code(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
@@ -104,7 +110,7 @@ def imports(tree: ast.AST) -> set[str]:
 
 
 def top_level_imports(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text())
+    tree = code(path)
     return set().union(
         *(imports(node) for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
     )
@@ -140,7 +146,7 @@ def test_a_module_imports_only_rooms_below_its_own(path):
     level = next(number for number, rooms in enumerate(LEVELS) if own in rooms)
     allowed = set().union({own}, *LEVELS[:level]) - NOT.get(own, set())
     allowed |= OF_FILES.get(str(path.relative_to(PACKAGE)), set())
-    names = {name for name in imports(ast.parse(path.read_text())) if name.startswith("aectl")}
+    names = {name for name in imports(code(path)) if name.startswith("aectl")}
     used = {name.split(".")[1] for name in names if "." in name} - {"__version__"}
     assert used <= allowed
 
@@ -221,7 +227,7 @@ def test_rooms_before_the_core_load_no_heavy_library_at_import(path):
 def test_the_core_neither_prints_nor_exits_nor_reads_the_environment(path):
     if room(path) in ("cli", "__main__") or path == MACHINE:
         return
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(code(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in ("print", "exit", "input")
         if isinstance(node, ast.Attribute):
@@ -230,7 +236,7 @@ def test_the_core_neither_prints_nor_exits_nor_reads_the_environment(path):
 
 def test_only_the_command_line_knows_typer_and_rich():
     for path in MODULES:
-        names = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))}
+        names = {name.split(".")[0] for name in imports(code(path))}
         assert room(path) in ("cli", "__main__") or not names & {"typer", "rich"}, path
 
 
@@ -252,7 +258,7 @@ def test_no_shared_module_decides_by_a_modality(path):
     """But for the modules of one modality."""
     if room(path) == "modalities" or OF_ONE.search(str(path.relative_to(PACKAGE))):
         return
-    for condition in conditions(ast.parse(path.read_text())):
+    for condition in conditions(code(path)):
         nodes = list(ast.walk(condition))
         names = {node.id for node in nodes if isinstance(node, ast.Name)}
         names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
@@ -271,7 +277,7 @@ def test_no_function_is_longer_than_a_screen(path):
 
 def test_no_module_reads_or_writes_pickles():
     for path in MODULES:
-        names = imports(ast.parse(path.read_text()))
+        names = imports(code(path))
         assert not names & {"pickle", "joblib", "shelve", "marshal"}
         assert "torch.load" not in path.read_text()
         assert "torch.save" not in path.read_text()
@@ -280,6 +286,6 @@ def test_no_module_reads_or_writes_pickles():
 @each_module
 def test_no_docstring_begins_with_what(path):
     """A docstring names the thing, or says what is done to it; comments after names count too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(code(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             assert not str(node.value.value).lstrip().startswith("What"), f"line {node.lineno}"

@@ -1,11 +1,12 @@
 """`aectl` in processes that have loaded torch already: a start takes each of them two seconds.
 
-A server loads aectl's modules, uses none of them, and forks for each command. A command has the
-arguments, folder, environment and streams that its caller sends. The caller is a `Command`, or this
-file, run as a program, where it stands for `aectl` in a script.
+A server loads aectl's modules and what they import, uses none of them, and forks for each command.
+A command has the arguments, folder, environment and streams that its caller sends. The caller is a
+`Process`, or this file, run as a program, where it stands for `aectl` in a script.
 """
 
 import array
+import ast
 import contextlib
 import functools
 import importlib
@@ -22,6 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+COMMANDS_OWN = ("polars", "torch._dynamo", "torch.utils.tensorboard", "torchvision")
+"""Modules that a command loads itself: they begin threads, or few commands need them."""
 MOST = 1 << 17
 """Bytes of the arguments and the environment of a command."""
 
@@ -47,26 +50,21 @@ def end():
         shutil.rmtree(folder)
 
 
-class Command:
-    """A running `aectl`, as `subprocess.Popen` shows it; its streams are pipes."""
+class Process:
+    """A running `aectl`, as `subprocess.Popen` shows it, with three streams of its caller's."""
 
-    def __init__(self, *arguments, folder):
-        pipes = [os.pipe() for _ in STREAMS]
-        theirs = pipes[0][0], pipes[1][1], pipes[2][1]
-        self.stdin = os.fdopen(pipes[0][1], "wb")
-        self.stdout, self.stderr = (os.fdopen(pipe[0], "rb") for pipe in pipes[1:])
-        path, words = str(server()[1] / "socket"), list(map(str, arguments))
-        self.pid, self._server = begin(path, words, str(folder), dict(os.environ), theirs)
+    def __init__(self, arguments, folder, environment, streams):
+        path = str(server()[1] / "socket")
+        self.pid, self._server = begin(path, arguments, folder, environment, streams)
         self.returncode = None
-        for stream in theirs:
-            os.close(stream)
 
     def send_signal(self, number):
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def kill(self):
-        self.send_signal(signal.SIGKILL)
+        if self.returncode is None:
+            self.send_signal(signal.SIGKILL)
 
     def wait(self, timeout=None):
         if self.returncode is None:
@@ -74,6 +72,19 @@ class Command:
             self.returncode = int(self._server.recv(MOST))
             self._server.close()
         return self.returncode
+
+
+class Command(Process):
+    """A running `aectl` whose streams are pipes."""
+
+    def __init__(self, *arguments, folder):
+        pipes = [os.pipe() for _ in STREAMS]
+        theirs = pipes[0][0], pipes[1][1], pipes[2][1]
+        self.stdin = os.fdopen(pipes[0][1], "wb")
+        self.stdout, self.stderr = (os.fdopen(pipe[0], "rb") for pipe in pipes[1:])
+        super().__init__(list(map(str, arguments)), str(folder), dict(os.environ), theirs)
+        for stream in theirs:
+            os.close(stream)
 
     def communicate(self, text=b"", timeout=None):
         with ThreadPoolExecutor() as threads:
@@ -103,10 +114,15 @@ def begin(path, arguments, folder, environment, streams):
 
 def serve(path):
     """Serves until stdin is closed."""
-    for file in sorted((Path(__file__).parents[1] / "aectl").rglob("*.py")):
+    root = Path(__file__).parents[1]
+    files = sorted((root / "aectl").rglob("*.py"))
+    for file in files:
         if file.stem not in ("__main__", "__init__"):
-            within = file.relative_to(Path(__file__).parents[1]).with_suffix("")
-            importlib.import_module(".".join(within.parts))
+            importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts))
+    for name in {name for file in files for name in imported_later(file)}:
+        with contextlib.suppress(ImportError):  # of an extra, or the name is no module's
+            if not name.startswith(COMMANDS_OWN):
+                importlib.import_module(name)
     from aectl.cli import program
 
     assert len(os.listdir("/proc/self/task")) == 1, "a fork loses the other threads"
@@ -126,6 +142,18 @@ def serve(path):
     with contextlib.suppress(ChildProcessError):
         while os.wait():  # so that their processor time counts
             pass
+
+
+def imported_later(file):
+    """The modules that the functions of a file import when they are called."""
+    for function in ast.walk(ast.parse(file.read_text())):
+        if isinstance(function, ast.FunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Import):
+                    yield from (alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    yield node.module
+                    yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def attend(caller, program):

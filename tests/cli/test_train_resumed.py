@@ -21,6 +21,7 @@ from aectl.training.checkpoint import load
 TRAIN = ("train", "--dataset", "digits", "--hidden", "64,16", "--dropout", "0.1")
 LONG = (*TRAIN, "--epochs", "2000", "--out", "run")
 SHORT = (*TRAIN, "--epochs", "30")
+OPTIONS = SHORT[3:]
 
 
 def checkpoint(run: Path) -> Path:
@@ -51,15 +52,15 @@ def stopped(tmp_path) -> Path:
     return tmp_path / "run"
 
 
-def test_a_killed_training_goes_on_to_the_weights_of_one_in_one_go(aectl, stopped, tmp_path):
+def test_a_killed_training_goes_on_to_the_weights_of_one_in_one_go(aectl, trained, stopped):
     for half in (".filters.png.123.part", "checkpoint/.checkpoint.safetensors.123.part"):
         (stopped / half).write_bytes(b"half")
     done = aectl("train", "--resume", stopped)
     assert (done.status, done.out) == (0, f"{stopped}/model.safetensors\n")
     assert "continuing after" in done.err
-    assert aectl(*SHORT, "-q", "--out", "whole").status == 0
-    assert same(stopped, tmp_path / "whole")
-    assert names(stopped) == names(tmp_path / "whole")
+    whole = trained(*OPTIONS)
+    assert same(stopped, whole)
+    assert names(stopped) == names(whole)
     again = aectl("train", "--resume", stopped)
     assert (again.status, again.out) == (2, "")
     assert "is finished (30 epochs); --epochs N trains it longer" in again.err
@@ -228,19 +229,19 @@ def test_a_run_folder_that_is_deleted_while_training_is_told(tmp_path):
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
         out, err = process.communicate(timeout=DEADLINE)
     assert (process.returncode, out) == (2, b"")
-    assert b"cannot write run/checkpoint" in err
+    assert re.search(rb"cannot write run/(checkpoint|model)", err)
     assert b"Traceback" not in err
 
 
-def test_the_log_of_a_run_names_data_device_time_and_versions(aectl, tmp_path):
-    assert aectl(*SHORT, "-q", "--out", "run").status == 0
-    said = json.loads(aectl("info", "--json", "run").out)["training"]
+def test_the_log_of_a_run_names_data_device_time_and_versions(aectl, trained, tmp_path):
+    run = trained(*OPTIONS)
+    said = json.loads(aectl("info", "--json", run).out)["training"]
     assert said["device"] == "cpu"
     assert said["threads"] == 1
     assert len(said["data_sha256"]) == 64
     assert said["finished"].endswith("+00:00")
-    log = (tmp_path / "run/config.toml").read_text()
+    log = (run / "config.toml").read_text()
     assert f"# data_sha256: {said['data_sha256']}" in log
     assert f"torch {said['versions']['torch']}" in log
-    assert aectl("train", "-q", "--config", "run/config.toml", "--out", "again").status == 0
-    assert same(tmp_path / "run", tmp_path / "again")
+    assert aectl("train", "-q", "--config", run / "config.toml", "--out", "again").status == 0
+    assert same(run, tmp_path / "again")

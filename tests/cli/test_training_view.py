@@ -1,5 +1,6 @@
 """What a terminal shows of a training, as a terminal of its own sees it."""
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -13,6 +14,7 @@ import time
 
 import pyte
 import pytest
+import warm
 
 DEADLINE = 120
 TRAIN = ("train", "--dataset", "digits", "--hidden", "12", "--epochs", "30", "--out", "run")
@@ -28,12 +30,7 @@ def in_terminal(*arguments, folder, columns=80, lines=40, stop=None, **environme
     known = {name: value for name, value in os.environ.items() if name not in cleared}
     settings = {"TERM": "xterm-256color", "LANG": "C.UTF-8", **known, **environment}
     settings["TERM"] = environment.get("TERM", "xterm-256color")
-    command = [sys.executable, "-m", "aectl", *map(str, arguments)]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=settings,
-        start_new_session=True,
-    ) as process:  # fmt: skip
-        os.close(theirs)
+    with command_in(theirs, list(map(str, arguments)), folder, settings) as process:
         seen, until = b"", time.monotonic() + DEADLINE
         while time.monotonic() < until:
             try:
@@ -45,6 +42,24 @@ def in_terminal(*arguments, folder, columns=80, lines=40, stop=None, **environme
                 stop = None
         os.close(ours)
         return process.wait(DEADLINE), seen
+
+
+@contextlib.contextmanager
+def command_in(terminal, words, folder, settings):
+    """A command whose streams are the terminal; warmed, unless Python is to begin otherwise."""
+    if "PYTHONUTF8" in settings:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "aectl", *words], cwd=folder, env=settings,
+            stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        )  # fmt: skip
+    else:
+        process = warm.Process(words, str(folder), settings, (terminal,) * 3)
+    os.close(terminal)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def screen_of(seen, columns=80, lines=40):
@@ -139,15 +154,16 @@ def test_an_interruption_leaves_the_terminal_as_it_was(tmp_path):
 
 
 def test_stdout_stays_clean_while_stderr_is_a_terminal(tmp_path):
-    command = f"{sys.executable} -m aectl {' '.join(TRAIN)} > out"
     theirs, ours = pty.openpty()[::-1]
-    with subprocess.Popen(["sh", "-c", command], stderr=theirs, cwd=tmp_path) as process:
-        os.close(theirs)
-        while True:
-            try:
-                os.read(ours, 65536)
-            except OSError:
-                break
-        assert process.wait(DEADLINE) == 0
+    with open(os.devnull) as nothing, (tmp_path / "out").open("w") as out:
+        streams = nothing.fileno(), out.fileno(), theirs
+        process = warm.Process(TRAIN, str(tmp_path), dict(os.environ), streams)
+    os.close(theirs)
+    while True:
+        try:
+            os.read(ours, 65536)
+        except OSError:
+            break
     os.close(ours)
+    assert process.wait(DEADLINE) == 0
     assert (tmp_path / "out").read_bytes() == b"run/model.safetensors\n"

@@ -55,6 +55,20 @@ def sparse(trained):
     return trained("--sparse", "--hidden", "20", "--epochs", "5") / "report.html"
 
 
+@pytest.fixture(scope="module")
+def shared(browser, trained):
+    """The page of a sparse run on a large, light screen, for the tests that change it little."""
+    path = trained("--sparse", "--hidden", "20", "--epochs", "5") / "report.html"
+    with opened(browser, path) as page:
+        yield page
+
+
+@pytest.fixture
+def page(shared):
+    shared.mouse.move(0, 0)
+    return shared
+
+
 def data_of(path):
     """What stands in a page as JSON."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text())
@@ -85,82 +99,89 @@ def drawn_marks(plot):
 
 
 @browser_needed
-def test_every_plot_of_a_sparse_run_is_drawn(browser, sparse):
-    with opened(browser, sparse) as page:
-        plots = page.locator(".plot").all()
-        assert len(plots) == 3 + 1 + 2 + 1  # curves, a unit's histogram, the code, the map
-        for plot in plots:
-            assert drawn_marks(plot) > 0
-        assert page.locator("#map .point").count() == 360
-        titles = "buttons => buttons.map(button => button.dataset.title)"
-        assert "Share" not in " ".join(page.locator(".modebar-btn").evaluate_all(titles))
-        assert page.locator("#galleries .pair").count() == 36
-        assert page.locator("#units .grid .tile").count() == 20
+def test_every_plot_of_a_sparse_run_is_drawn(page):
+    plots = page.locator(".plot").all()
+    assert len(plots) == 3 + 1 + 2 + 1  # curves, a unit's histogram, the code, the map
+    for plot in plots:
+        assert drawn_marks(plot) > 0
+    assert page.locator("#map .point").count() == 360
+    titles = "buttons => buttons.map(button => button.dataset.title)"
+    assert "Share" not in " ".join(page.locator(".modebar-btn").evaluate_all(titles))
+    assert page.locator("#galleries .pair").count() == 36
+    assert page.locator("#units .grid .tile").count() == 20
 
 
 @browser_needed
-def test_a_click_on_a_unit_shows_the_images_that_activate_it(browser, sparse):
+def test_a_click_on_a_unit_shows_the_images_that_activate_it(page, sparse):
     model = data_of(sparse)["models"][0]
-    with opened(browser, sparse) as page:
-        page.locator("[data-unit='7']").click()
-        assert page.locator(".detail h2").inner_text() == "unit 7"
-        tiles = page.locator(".detail .strongest .tile")
-        assert tiles.count() == 12
-        place, columns = model["units"]["strongest"][7][0], model["sample"]["columns"]
-        position = tiles.first.evaluate("tile => tile.style.backgroundPosition")
-        x, y = (float(part.rstrip("%")) for part in position.split())
-        steps = columns - 1, model["sample"]["rows"] - 1
-        assert (round(x / 100 * steps[0]), round(y / 100 * steps[1])) == (
-            place % columns, place // columns,
-        )  # fmt: skip
+    page.locator("[data-unit='7']").click()
+    assert page.locator(".detail h2").inner_text() == "unit 7"
+    tiles = page.locator(".detail .strongest .tile")
+    assert tiles.count() == 12
+    place, columns = model["units"]["strongest"][7][0], model["sample"]["columns"]
+    position = tiles.first.evaluate("tile => tile.style.backgroundPosition")
+    x, y = (float(part.rstrip("%")) for part in position.split())
+    steps = columns - 1, model["sample"]["rows"] - 1
+    assert (round(x / 100 * steps[0]), round(y / 100 * steps[1])) == (
+        place % columns, place // columns,
+    )  # fmt: skip
 
 
 @browser_needed
-def test_the_pointer_over_the_map_shows_the_image_there(browser, sparse):
-    with opened(browser, sparse) as page:
-        assert page.locator("#tip").is_hidden()
-        point_at(page, page.locator("#map .point").first)
-        assert page.locator("#tip .tile").bounding_box()["width"] > 50
-        assert "digits:test/" in page.locator("#tip").inner_text()
+def test_the_pointer_over_the_map_shows_the_image_there(page):
+    assert page.locator("#tip").is_hidden()
+    point_at(page, page.locator("#map .point").first)
+    assert page.locator("#tip .tile").bounding_box()["width"] > 50
+    assert "digits:test/" in page.locator("#tip").inner_text()
 
 
 @browser_needed
-def test_the_slider_moves_between_original_and_reconstruction(browser, sparse):
-    with opened(browser, sparse) as page:
-        first = page.locator("#galleries .stack").first
-        slider = page.locator("#galleries input")
-        shots = []
-        for value in (0, 100):
-            slider.fill(str(value))
-            shots.append(first.screenshot())
-        assert shots[0] != shots[1]
+def test_the_slider_moves_between_original_and_reconstruction(page):
+    first = page.locator("#galleries .stack").first
+    slider = page.locator("#galleries input")
+    shots = []
+    for value in (0, 100):
+        slider.fill(str(value))
+        shots.append(first.screenshot())
+    assert shots[0] != shots[1]
+
+
+def assert_fits_and_has_scheme(page, width, scheme):
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for box in page.locator("main > section").all():
+        assert box.evaluate("section => section.scrollWidth <= section.clientWidth")
+    assert (shade(page) > 200) == (scheme == "light")
+    ink = page.locator("#curves .xtick text").first.evaluate("t => getComputedStyle(t).fill")
+    assert (np.mean([int(part) for part in re.findall(r"\d+", ink)[:3]]) < 100) == (
+        scheme == "light"
+    )
+
+
+def change_scheme(page, scheme):
+    """Waits until the plots have changed their colours."""
+    tick = page.locator("#curves .xtick text").first
+    before = tick.evaluate("text => getComputedStyle(text).fill")
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(
+        "([text, before]) => getComputedStyle(text).fill != before",
+        arg=[tick.element_handle(), before],
+    )
 
 
 @browser_needed
-@pytest.mark.parametrize("width", [400, 1400])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_overflows_and_the_scheme_applies(browser, sparse, width, scheme):
-    with opened(browser, sparse, width, scheme) as page:
-        assert page.evaluate("document.documentElement.scrollWidth") == width
-        for box in page.locator("main > section").all():
-            assert box.evaluate("section => section.scrollWidth <= section.clientWidth")
-        assert (shade(page) > 200) == (scheme == "light")
-        ink = page.locator("#curves .xtick text").first.evaluate("t => getComputedStyle(t).fill")
-        assert (np.mean([int(part) for part in re.findall(r"\d+", ink)[:3]]) < 100) == (
-            scheme == "light"
-        )
+def test_on_a_large_screen_nothing_overflows_and_schemes_apply_and_recolour_the_plots(page):
+    assert_fits_and_has_scheme(page, 1400, "light")
+    change_scheme(page, "dark")
+    assert_fits_and_has_scheme(page, 1400, "dark")
+    change_scheme(page, "light")
 
 
 @browser_needed
-def test_a_change_of_scheme_recolours_the_plots(browser, sparse):
-    with opened(browser, sparse) as page:
-        tick = page.locator("#curves .xtick text").first
-        before = tick.evaluate("text => getComputedStyle(text).fill")
-        page.emulate_media(color_scheme="dark")
-        page.wait_for_function(
-            "([text, before]) => getComputedStyle(text).fill != before",
-            arg=[tick.element_handle(), before],
-        )
+def test_on_a_small_screen_nothing_overflows_and_schemes_apply(browser, sparse):
+    with opened(browser, sparse, 400, "dark") as page:
+        assert_fits_and_has_scheme(page, 400, "dark")
+        change_scheme(page, "light")
+        assert_fits_and_has_scheme(page, 400, "light")
 
 
 @browser_needed

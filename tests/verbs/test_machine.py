@@ -10,7 +10,7 @@ import torch
 
 from aectl.verbs import machine
 
-BIG = ("--hidden", "2000", "--batch-size", "512", "--epochs", "1")
+BIG = ("--hidden", "1000", "--batch-size", "1024", "--epochs", "1")
 on_linux = pytest.mark.skipif(not machine.STAT.exists(), reason="the system does not tell")
 
 
@@ -24,7 +24,7 @@ def busy_program():
 
 
 @pytest.fixture
-def all_threads():
+def all_threads(all_cores):
     """As many threads as cores, which is what training takes of itself."""
     if machine.cores() == 1:
         pytest.skip("there is but one core")
@@ -34,7 +34,7 @@ def all_threads():
 
 
 @on_linux
-def test_a_busy_program_is_noticed():
+def test_a_busy_program_is_noticed(all_cores):
     with busy_program():
         others = machine.OtherPrograms()
         time.sleep(0.5)
