@@ -13,6 +13,12 @@ from typing import Any
 from aectl.config.spelling import as_given
 from aectl.errors import ConfigError
 
+CLOSE = 0.75
+"""Minimum similarity of a suggested option, from 0 to 1."""
+
+SIDES = "HEIGHTxWIDTH"
+"""The form of a size, as help and messages show it."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -106,22 +112,16 @@ def plain_type(field: "dataclasses.Field[Any]") -> Any:
     return typing.get_origin(hint) or hint
 
 
+def element_type(field: "dataclasses.Field[Any]") -> Any:
+    """The type of the values in an option that is a tuple; None for any other."""
+    return next(iter(typing.get_args(_hint(field))), None)
+
+
 def _hint(field: "dataclasses.Field[Any]") -> Any:
     hint = field.type
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
     return hint
-
-
-CLOSE = 0.75
-"""Minimum similarity of a suggested option, from 0 to 1."""
-
-SIDES = "HEIGHTxWIDTH"
-
-
-def element_type(field: "dataclasses.Field[Any]") -> Any:
-    """The type of the values in an option that is a tuple; None for any other."""
-    return next(iter(typing.get_args(_hint(field))), None)
 
 
 def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:

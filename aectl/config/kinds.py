@@ -1,4 +1,7 @@
-"""The kinds of model that `--model` names, with their traits: a new kind is a new row."""
+"""The kinds of model that `--model` names, with their traits: a new kind is a new row.
+
+Its network is a row of `models.build.NETWORKS`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

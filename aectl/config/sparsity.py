@@ -1,6 +1,7 @@
 """The rules of sparsity that `--sparsity` names, with their traits: a new rule is a new row.
 
-The code of a rule is in `models.codes`, its penalty, if it has one, in `objectives.penalties`.
+If its code is more than an activation, it is a class of `models.codes` and a row of
+`models.build.CODES`; if it has a penalty, that is a row of `objectives.penalties.SPARSITY`.
 """
 
 from dataclasses import dataclass, fields
