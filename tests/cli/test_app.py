@@ -1,6 +1,5 @@
 """Exit statuses, pipes, and errors that say what is wrong in a line or two."""
 
-import os
 import re
 import subprocess
 import sys
@@ -169,21 +168,6 @@ if "--help" in sys.argv:
 assert not loaded, loaded
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-
-
-def test_training_on_the_digits_and_encoding_files_load_no_torchvision(dense, scans, tmp_path):
-    code = f"""
-import sys
-from aectl.cli import main
-for words in (["train", "-q", "--dataset", "digits", "--epochs", "1", "--out", "run"],
-              ["encode", {str(dense)!r}, {str(scans)!r}]):
-    sys.argv = ["aectl", *words]
-    assert main() == 0
-assert "torchvision" not in sys.modules
-"""
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path, env=os.environ
-    )
 
 
 def test_a_closed_pipe_leaves_the_stdin_of_a_loop_alone(dense, tmp_path):

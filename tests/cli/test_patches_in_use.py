@@ -118,7 +118,7 @@ def read_toml_of(run):
 
 def test_whitened_patches_give_filters_with_an_orientation(aectl, scenes):
     """An edge filter has most of its energy in one direction of the plane of frequencies."""
-    options = (*EXERCISE, "--epochs", "200")
+    options = (*EXERCISE, "--patches", "4000", "--epochs", "200")
     aectl("train", "-q", "--dataset", "patches:scenes", *options, "--out", "run")
     weights = package.load("run").encoder.layers[0].weight.detach().view(25, 8, 8).numpy()
     lengths = np.linalg.norm(weights, axis=(1, 2))

@@ -14,28 +14,38 @@ ADDED = HERE / "numbers_in_text.py"
 ROWS = np.random.default_rng(0).integers(0, 2, (40, 1)) * np.array([200, 100, 0, 50, 25, 125])
 
 
+COMMANDS = (
+    ("train", "--model", "number-autoencoder", "--dataset", "rows.txt", "--hidden", "2",
+     "--code-activation", "linear", "--epochs", "300", "--out", "model", "-q"),
+    ("encode", "model", "rows.txt", "--out", "codes.csv"),
+    ("reconstruct", "model", "rows.txt", "--out", "made.csv"),
+    ("eval", "model", "--json"),
+)  # fmt: skip
+PROGRAM = """
+import sys
+import numbers_in_text
+from aectl.cli import main
+for words in eval(sys.argv[1]):
+    sys.argv = ["aectl", *words]
+    assert main() == 0
+"""
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with the rows and a model of them."""
+    """A folder with the rows, and what the commands have made of them in a process of their own."""
     folder = tmp_path_factory.mktemp("numbers")
     np.savetxt(folder / "rows.txt", ROWS, "%d")
-    run(folder, "train", "--model", "number-autoencoder", "--dataset", "rows.txt", "--hidden", "2",
-        "--code-activation", "linear",
-        "--epochs", "300", "--out", "model", "-q")  # fmt: skip
-    return folder
-
-
-def run(folder, *arguments):
-    program = "import numbers_in_text; from aectl.cli import program; program()"
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-c", PROGRAM, repr(COMMANDS)],
         cwd=folder,
         env={"PYTHONPATH": f"{HERE}:{HERE.parents[1]}", "HOME": str(folder), "PATH": ""},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    (folder / "told").write_text(done.stdout)
+    return folder
 
 
 def test_it_takes_less_than_150_lines():
@@ -43,7 +53,7 @@ def test_it_takes_less_than_150_lines():
 
 
 def test_it_is_trained_and_encoded(place):
-    rows = list(csv.DictReader(run(place, "encode", "model", "rows.txt").splitlines()))
+    rows = list(csv.DictReader((place / "codes.csv").read_text().splitlines()))
     assert [row["path"] for row in rows] == [f"rows.txt:{n}" for n in range(1, 41)]
     assert list(rows[0]) == ["path", "f0", "f1"]
     of_ones = {row["f0"] for row, numbers in zip(rows, ROWS, strict=True) if numbers.any()}
@@ -51,13 +61,15 @@ def test_it_is_trained_and_encoded(place):
 
 
 def test_it_is_measured(place):
-    (report,) = json.loads(run(place, "eval", "model", "--json"))
+    model, told = (place / "told").read_text().split("\n", 1)
+    assert model == "model/model.safetensors"
+    (report,) = json.loads(told)
     assert (report["dataset"], report["n"]) == ("rows.txt", 40)
     assert report["mse"] < 0.01 * np.var(ROWS / 255), "two kinds of rows take two units"
 
 
 def test_it_is_reconstructed_as_rows(place):
-    rows = list(csv.DictReader(run(place, "reconstruct", "model", "rows.txt").splitlines()))
+    rows = list(csv.DictReader((place / "made.csv").read_text().splitlines()))
     assert [row["original"] for row in rows] == [" ".join(map(str, row)) for row in ROWS]
     made = np.array([row["reconstruction"].split() for row in rows], int)
     np.testing.assert_allclose(made, ROWS, atol=20)

@@ -69,6 +69,14 @@ def page(shared):
     return shared
 
 
+@pytest.fixture(scope="module")
+def classifier_page(browser, trained):
+    """The page of the classifier, for the tests that change it little."""
+    folder = trained("--epochs", "20", "--model", "classifier", "--hidden", "64")
+    with opened(browser, folder / "report.html") as page:
+        yield page
+
+
 def data_of(path):
     """What stands in a page as JSON."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text())
@@ -185,18 +193,16 @@ def test_on_a_small_screen_nothing_overflows_and_schemes_apply(browser, sparse):
 
 
 @browser_needed
-def test_a_mistake_of_a_classifier_shows_its_images(browser, classifier):
-    path = classifier / "report.html"
-    model = data_of(path)["models"][0]
-    with opened(browser, path) as page:
-        cell = page.locator("#confusion td button").first
-        cell.click()
-        label, rest = cell.get_attribute("aria-label").split(" predicted as ")
-        prediction, count = rest.split(": ")
-        assert model["confusion"][int(label)][int(prediction)] == int(count)
-        assert page.locator("#confusion figure").count() == min(12, int(count))
-        assert page.locator("#galleries").is_hidden()
-        assert page.locator("#map .point").count() == 360
+def test_a_mistake_of_a_classifier_shows_its_images(classifier_page, classifier):
+    page, model = classifier_page, data_of(classifier / "report.html")["models"][0]
+    cell = page.locator("#confusion td button").first
+    cell.click()
+    label, rest = cell.get_attribute("aria-label").split(" predicted as ")
+    prediction, count = rest.split(": ")
+    assert model["confusion"][int(label)][int(prediction)] == int(count)
+    assert page.locator("#confusion figure").count() == min(12, int(count))
+    assert page.locator("#galleries").is_hidden()
+    assert page.locator("#map .point").count() == 360
 
 
 @browser_needed
@@ -384,15 +390,14 @@ def test_a_plot_s_title_stands_clear_of_its_icons_and_the_asked_map_is_shown(
 
 
 @browser_needed
-def test_a_page_of_a_classifier_has_its_precision_and_recall(browser, aectl, classifier):
+def test_a_page_of_a_classifier_has_its_precision_and_recall(aectl, classifier_page, classifier):
     found = json.loads(aectl("eval", classifier, "--json").out)[0]
-    with opened(browser, classifier / "report.html") as page:
-        rows = page.locator("#confusion tr")
-        assert rows.first.inner_text().split()[-2:] == ["precision", "recall"]
-        for row, name in zip(rows.all()[1:], found["classes"], strict=True):
-            shown = [float(word) for word in row.inner_text().replace("%", "").split()[-2:]]
-            wanted = [100 * found[of][int(name)] for of in ("precision", "recall")]
-            assert shown == pytest.approx(wanted, rel=0.01)
+    rows = classifier_page.locator("#confusion tr")
+    assert rows.first.inner_text().split()[-2:] == ["precision", "recall"]
+    for row, name in zip(rows.all()[1:], found["classes"], strict=True):
+        shown = [float(word) for word in row.inner_text().replace("%", "").split()[-2:]]
+        wanted = [100 * found[of][int(name)] for of in ("precision", "recall")]
+        assert shown == pytest.approx(wanted, rel=0.01)
 
 
 SAID = {

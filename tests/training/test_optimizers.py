@@ -278,16 +278,20 @@ TRAININGS = [
 LOADS = """
 import sys
 from aectl.cli import main
+model, images = sys.argv[2:]
 for number, options in enumerate(eval(sys.argv[1])):
     sys.argv = ["aectl", "train", "-q", "--dataset", "digits", "--hidden", "8", "--epochs", "2",
                 "--out", f"run-{number}", *options]
     assert main() == 0
-print([name for name in sys.modules if name.startswith("torch._dynamo")])
+sys.argv = ["aectl", "encode", "-q", model, images, "--out", "codes.csv"]
+assert main() == 0
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "torchvision"))])
 """
 
 
-def test_training_loads_no_compiler(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", LOADS, repr(TRAININGS)], cwd=tmp_path, capture_output=True, text=True
-    )
+def test_training_on_the_digits_and_encoding_files_load_no_compiler_and_no_torchvision(
+    dense, scans, tmp_path
+):
+    command = [sys.executable, "-c", LOADS, repr(TRAININGS), str(dense), str(scans)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
