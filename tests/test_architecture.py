@@ -65,9 +65,6 @@ MACHINE = PACKAGE / "verbs" / "machine.py"
 
 MOST_ROOMS, MOST_LINES, MOST_FILES_OF_RHO = 14, 60, 6
 
-LONG = {"cli/train.py"}
-"""Files whose functions may be longer."""
-
 OF_ONE = re.compile(
     r"text|^models/(image_spec|language|vocabulary)|^data/images/|^training/(image_|token_set)"
     r"|^inference/metrics"
@@ -268,8 +265,6 @@ def test_no_shared_module_decides_by_a_modality(path):
 @each_module
 def test_no_function_is_longer_than_a_screen(path):
     """With its signature and its docstring."""
-    if str(path.relative_to(PACKAGE)) in LONG:
-        return
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < MOST_LINES, node.name

@@ -15,6 +15,7 @@ METAVARS_OF = {
     "value_range": "LOW,HIGH",
     "size": options.SIDES,
     "ext": "NAME,...",
+    "dataset": "INPUT",
     "include": "PATTERN",
     "exclude": "PATTERN",
 }

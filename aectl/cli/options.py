@@ -178,8 +178,6 @@ Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)
 ]
 
-TOGETHER = "; to train on several folders, put links to them in one folder"
-
 
 @dataclass(frozen=True)
 class Common:
@@ -228,8 +226,7 @@ class Command(TyperCommand):
         for option in order:
             once = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
             if once and sum(option is other for other in order) > 1:
-                several = TOGETHER if option.name == "dataset" else ""
-                ctx.fail(f"{option.opts[0]} takes one value, and is given several times{several}")
+                ctx.fail(f"{option.opts[0]} takes one value, and is given several times")
         return super().parse_args(ctx, args)
 
 

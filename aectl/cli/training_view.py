@@ -32,7 +32,7 @@ class TrainingView:
         widths = ", ".join(str(width) for width in run.architecture.widths)
         console.notice(
             f"{config.model.model} ({widths}) on {run.trained_inputs:,} {run.noun} of"
-            f" {config.data.dataset} ({modality.size(run.architecture)}),"
+            f" {' '.join(config.data.dataset)} ({modality.size(run.architecture)}),"
             f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )
         measured = modality.shown_metrics(config.model.sparsity)

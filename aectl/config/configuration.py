@@ -122,11 +122,11 @@ class Config:
         )
 
     def values(self) -> dict[str, Any]:
-        """All options that have an effect in this config, by name."""
+        """All options that have an effect in this config, by name; a single path as a string."""
         sections = (getattr(self, section) for section in SECTIONS)
         flat = {name: value for section in sections for name, value in vars(section).items()}
         return {
-            name: value
+            name: options.shortest(OPTIONS[name], value)
             for name, value in flat.items()
             if value is not None and options.applies(OPTIONS[name], flat)
         }

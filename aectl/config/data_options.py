@@ -14,11 +14,12 @@ from aectl.errors import ConfigError
 class DataConfig(Section):
     """The training data, and how it is read."""
 
-    dataset: str = option(
-        "mnist",
-        "A dataset's name, a folder of images, or patches:FOLDER: patches of a folder's images in "
-        "grey, whitened and scaled (raw-patches:FOLDER: as they are). text-autoencoder: "
-        "wikitext-2, or a file or folder of text, .txt or .tsv.",
+    dataset: tuple[str, ...] = option(
+        ("mnist",),
+        "A dataset's name, a folder, an archive or a file of images, - for paths on stdin, or "
+        "patches:FOLDER: patches of a folder's images in grey, whitened and scaled "
+        "(raw-patches:FOLDER: as they are). text-autoencoder: wikitext-2, a file or folder of "
+        "text, .txt or .tsv, or - for lines on stdin. May be given several times.",
         is_path=True,
     )
     patches: int | None = option(
@@ -128,5 +129,7 @@ class DataConfig(Section):
             raise ConfigError(
                 f"--value-range must be LOW,HIGH with LOW below HIGH; {low},{high} given"
             )
-        if self.patches and "patches:" not in self.dataset:
+        if not self.dataset:
+            raise ConfigError("--dataset names no data")
+        if self.patches and not any("patches:" in word for word in self.dataset):
             raise ConfigError("--patches has no effect without --dataset patches:FOLDER")

@@ -132,7 +132,8 @@ def coerce(field: "dataclasses.Field[Any]", value: object) -> Any:
     wanted = plain_type(field)
     if wanted is tuple:
         if element_type(field) is str:
-            return _texts(field.name, value)
+            texts = _texts(field.name, value)
+            return tuple(map(_from_home, texts)) if declared(field).is_path else texts
         if element_type(field) is float:
             return _fractions(field.name, value)
         return _numbers(field, value)
@@ -204,6 +205,12 @@ def _fractions(name: str, value: object) -> tuple[float, ...]:
             f"{flag(name)} must be numbers such as -0.5,2.5; {value!r} given"
         ) from None
     return numbers
+
+
+def shortest(field: "dataclasses.Field[Any]", value: Any) -> Any:
+    """A value as files hold it: one path of an option that takes several without its list."""
+    paths = plain_type(field) is tuple and declared(field).is_path
+    return value[0] if paths and len(value) == 1 else value
 
 
 def check(field: "dataclasses.Field[Any]", value: Any) -> None:

@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
@@ -14,18 +15,19 @@ from aectl.config.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.config.shapes import Shape
 from aectl.config.spelling import MARK, from_table, guarded
 from aectl.data import lines
-from aectl.data.endings import is_archive
 from aectl.data.images import datasets, patches
-from aectl.data.images.datasets import ImageSet
+from aectl.data.images.datasets import DATASETS, ImageSet
 from aectl.data.images.decode import Pixels
 from aectl.data.images.decoders import Decoded, Decoders, Found
 from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.sources import Kind, Names, Source, file_source
 from aectl.data.storage.archives import find_in_archive
 from aectl.data.storage.folders import OnBad, class_of, find_files, ignore, label_of, name_of
-from aectl.errors import DataError, UnknownInputError
+from aectl.errors import DataError
 
-STDIN = "-"
+IMAGES = Names(DATASETS, patches.WHITENED)
+"""The words that name datasets of images."""
 
 NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"
 
@@ -116,18 +118,21 @@ class Inputs:
     loose_labels: bool = True
 
     def __post_init__(self) -> None:
-        for word in self.words:
-            _refuse_unknown(word)
+        _ = self.sources
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The sources that the words name. Raises UnknownInputError or DataError."""
+        return IMAGES.sources(self.words, self.stdin)
 
     @property
     def labelled(self) -> bool:
         """Whether any input is of a kind that has labels."""
-        return self.labels_from_folders or any(map(datasets.is_dataset, self.words))
+        return self.labels_from_folders or any(one.kind is Kind.DATASET for one in self.sources)
 
-    def called(self, word: str) -> str:
-        """The name of an input for messages: a dataset with its split, else the word itself."""
-        whole = ":" in word or not datasets.is_dataset(word)
-        return word if whole else f"{word}:{self.split}"
+    def called(self) -> list[str]:
+        """The words for messages, datasets with their split."""
+        return [source.called(self.split) for source in self.sources]
 
     def batches(
         self,
@@ -147,33 +152,32 @@ class Inputs:
         """
         return Batches(self, shape, size, on_bad, after, on_remark)
 
-    def found(self, word: str) -> Iterator[Found | None]:
-        """The files that a word names; None before a file that may have to be waited for."""
-        if word == STDIN:
-            assert self.stdin is not None
-            for path in lines.paths(self.stdin, self.null_separated):
-                if path is None:
-                    yield None
-                elif "\0" in path:
-                    yield Found(path, reason=NOT_SEPARATED)
-                else:
-                    there = os.path.lexists(path) if path.startswith(MARK) else True
-                    yield from self._named(path if there else from_table(path))
-        elif os.path.isdir(word):
-            labelled = self.labels_from_folders and self.loose_labels
-            layout = layout_of(word, self.selection) if labelled else None
-            yield from self._described(find_files(word, self.selection, self.skipped), word, layout)
-        else:
-            yield from self._named(word)
-
-    def _named(self, path: str) -> Iterator[Found]:
-        """A file that was named by itself, or the members of an archive."""
-        if is_archive(path):
+    def found(self, source: Source) -> Iterator[Found | None]:
+        """The files of a source; None before a file that may have to be waited for."""
+        path, labelled = source.word, self.labels_from_folders and self.loose_labels
+        if source.kind is Kind.STDIN:
+            yield from self._listed()
+        elif source.kind is Kind.FOLDER:
+            layout = layout_of(path, self.selection) if labelled else None
+            found = find_files(path, self.selection, self.skipped)
+            yield from self._described(found, path, layout)
+        elif source.kind is Kind.ARCHIVE:
             yield from self._described(find_in_archive(path, self.selection, self.skipped), path)
         else:
-            named = self.labels_from_folders and self.loose_labels
-            label = name_of(os.path.dirname(path)) if named else None
+            label = name_of(os.path.dirname(path)) if labelled else None
             yield Found(self.naming(path), label, file=path)
+
+    def _listed(self) -> Iterator[Found | None]:
+        """The files of the paths on stdin."""
+        assert self.stdin is not None
+        for path in lines.paths(self.stdin, self.null_separated):
+            if path is None:
+                yield None
+            elif "\0" in path:
+                yield Found(path, reason=NOT_SEPARATED)
+            else:
+                there = os.path.lexists(path) if path.startswith(MARK) else True
+                yield from self.found(file_source(path if there else from_table(path)))
 
     def _described(
         self, found: Iterator[Found], root: str, layout: Layout | None = None
@@ -207,8 +211,8 @@ class Batches:
         self._after, self._on_remark = after, on_remark
         self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
         self._decoders: Decoders | None = None
-        groups = itertools.groupby(inputs.words, _in_memory)
-        self._groups = ((in_memory, list(words)) for in_memory, words in groups)
+        groups = itertools.groupby(inputs.sources, lambda source: source.in_memory)
+        self._groups = ((in_memory, list(sources)) for in_memory, sources in groups)
         self._group = self._next_group()
 
     def __enter__(self) -> Self:
@@ -243,27 +247,27 @@ class Batches:
 
     def _next_group(self) -> Iterator[Decoded | None] | None:
         """Decoded images of the next datasets, or of the files before the next dataset."""
-        in_memory, words = next(self._groups, (False, []))
-        if not words:
+        in_memory, sources = next(self._groups, (False, []))
+        if not sources:
             return None
         if in_memory:
-            return itertools.chain.from_iterable(map(self._of_dataset, words))
-        found = itertools.chain.from_iterable(map(self._inputs.found, words))
+            return itertools.chain.from_iterable(map(self._of_dataset, sources))
+        found = itertools.chain.from_iterable(map(self._inputs.found, sources))
         self._decoders = Decoders(
             self._marked(found), self._shape, self._inputs.workers, self._inputs.decoding
         )
         return iter(self._decoders)
 
-    def _of_dataset(self, word: str) -> Iterator[Decoded]:
+    def _of_dataset(self, source: Source) -> Iterator[Decoded]:
         split = self._inputs.split
-        if patches.is_patches(word):
+        if source.kind is Kind.PATCHES:
             images = patches.load(
-                word, self._on_bad, self._shape[1:], split=split,
+                source.word, self._on_bad, self._shape[1:], split=split,
                 decoding=self._inputs.decoding, on_remark=self._on_remark,
                 selection=self._inputs.selection, skipped=self._inputs.skipped,
             )  # fmt: skip
         else:
-            images = datasets.load(word, self._inputs.data_dir, split=split)
+            images = datasets.load(source.word, self._inputs.data_dir, split=split)
         images = images.fitted(self._shape)
         for first in range(0, len(images), self._size):
             part = range(first, min(first + self._size, len(images)))
@@ -344,15 +348,3 @@ def _without_links(path: str) -> str:
     """The path of a file, with links in its folder resolved."""
     folder, name = os.path.split(path)
     return os.path.join(os.path.realpath(folder), name)
-
-
-def _in_memory(word: str) -> bool:
-    """Whether a word names images that are loaded into memory as a whole."""
-    return datasets.is_dataset(word) or patches.is_patches(word)
-
-
-def _refuse_unknown(word: str) -> None:
-    """Raises UnknownInputError for a word that is neither a dataset, a path, nor `-`."""
-    if word == STDIN or _in_memory(word) or os.path.lexists(word):
-        return
-    raise UnknownInputError(f"no dataset, file or folder '{word}'{datasets.near_miss(word)}")

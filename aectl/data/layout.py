@@ -13,13 +13,16 @@ VALIDATION = ("val", "valid", "validation", "validate", "dev")
 TEST = ("test", "testing", "eval", "evaluation")
 """The names of the sub-folders, in lower case."""
 
+BESIDE = "files beside these folders"
+MOST_NAMED = 3
+
 DEEPEST = 8
 """Maximum depth at which splits are searched for in nested folders, each the only one in its
 parent."""
 
 
 class Layout(NamedTuple):
-    """The paths of the splits of a folder; `others` are the names of the folders beside them."""
+    """The paths of the splits of a folder; `others` names what lies beside them and is not read."""
 
     training: str
     validation: str | None
@@ -36,7 +39,8 @@ def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layo
     """The splits of a folder; None unless it has a training set, alone or beside another split.
 
     If all wanted files are in one sub-folder, that one may hold the splits. With `to_train`, raises
-    DataError if all sub-folders are validation or test sets, because these are not classes.
+    DataError if all sub-folders are validation or test sets, or several have splits of their own,
+    because these are not classes.
     """
     alone: Layout | None = None
     for _ in range(DEEPEST):
@@ -44,13 +48,16 @@ def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layo
         found = [_first(names, kinds) for kinds in (TRAINING, VALIDATION, TEST)]
         training, validation, test = (name and os.path.join(folder, name) for name in found)
         if training and (validation or test):
-            return Layout(training, validation, test, [name for name in names if name not in found])
+            others = [name for name in names if name not in found]
+            return Layout(training, validation, test, others + [BESIDE] * files)
         unlearnt = names and all(name.lower() in VALIDATION + TEST for name in names)
         if to_train and unlearnt and alone is None:
             raise DataError(
                 f"{folder} holds {' and '.join(names)}, and no train: name the folder to train on,"
                 f" such as {os.path.join(folder, names[0])}"
             )
+        if to_train:
+            _refuse_several(folder, names)
         only = None if files else _only_one(folder, names, selection)
         if only is None:
             break
@@ -58,6 +65,27 @@ def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layo
         if only == found[0]:
             alone = Layout(folder, None, None, [name for name in names if name != only])
     return alone
+
+
+def _refuse_several(folder: str, names: list[str]) -> None:
+    """Raises DataError if sub-folders have splits of their own, because these are not classes."""
+    having = [name for name in names if _has_splits(os.path.join(folder, name))]
+    if len(having) > 1:
+        named = ", ".join(having[:MOST_NAMED]) + ", ..." * (len(having) > MOST_NAMED)
+        raise DataError(
+            f"{folder} holds folders with training and test sets of their own ({named}): name the"
+            f" folders to train on, such as --dataset {os.path.join(folder, having[0])}; --dataset"
+            " may be given several times"
+        )
+
+
+def _has_splits(folder: str) -> bool:
+    """Whether a folder has a training set beside another split, by the usual names."""
+
+    def has(names: tuple[str, ...]) -> bool:
+        return any(os.path.isdir(os.path.join(folder, name)) for name in names)
+
+    return has(TRAINING) and has(VALIDATION + TEST)
 
 
 def _content(folder: str, selection: Selection) -> tuple[list[str], bool]:

@@ -4,6 +4,7 @@ import codecs
 import os
 import select
 from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO, Protocol
 
 from aectl.config.encodings import conversion, name_of, wide
@@ -34,6 +35,11 @@ def pieces(stream: BinaryIO | ByteSource, separator: bytes) -> Iterator[bytes | 
         yield None
     if rest := b"".join(open_piece):
         yield rest
+
+
+def whole(stream: BinaryIO) -> bytes:
+    """All bytes of a stream."""
+    return b"".join(iter(partial(_chunk, stream), b""))
 
 
 def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:

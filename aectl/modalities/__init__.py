@@ -19,8 +19,9 @@ from aectl.config.shapes import Shape, TextShape
 from aectl.data.inputs import Naming, Position
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped, of_options
+from aectl.data.sources import Kind, Names
 from aectl.data.storage.folders import OnBad, ignore
-from aectl.errors import ConfigError, DataError
+from aectl.errors import ConfigError, DataError, UnknownInputError
 from aectl.models.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -89,8 +90,8 @@ class InputStream(ABC):
     labelled: bool
 
     @abstractmethod
-    def called(self, word: str) -> str:
-        """A word of the request, a dataset with its split."""
+    def called(self) -> list[str]:
+        """The words of the request, datasets with their split."""
 
     @abstractmethod
     def batches(
@@ -120,26 +121,32 @@ def selection_of(card: "ModelCard", request: Request, usual: tuple[str, ...] = (
 
 
 def trained_on(
-    card: "ModelCard",
-    request: Request,
-    is_named: Callable[[str], bool],
-    exists: Callable[[str], bool],
-    usual: tuple[str, ...] = (),
-) -> str:
-    """The dataset, the folder or the file that a model was trained on, as a word of a request.
+    card: "ModelCard", request: Request, names: Names, usual: tuple[str, ...] = ()
+) -> list[str]:
+    """The data that a model was trained on, as words of a request.
 
-    Of a folder with splits, one that was not learnt from. Raises DataError where it is not there.
+    Datasets are named without their splits; of a folder with splits, one that was not trained on.
+    Raises DataError where data is not there.
     """
-    word = card.dataset
-    if not word:
+    if not card.trained_on:
         raise DataError("the model does not say what it was trained on; name an INPUT")
-    if is_named(word):
-        return word.partition(":")[0]
-    if not exists(word):
+    selection = of_options(card.options, usual)
+    return [_measured_on(word, request, names, selection) for word in card.trained_on]
+
+
+def _measured_on(word: str, request: Request, names: Names, selection: Selection) -> str:
+    """The word for inputs like those that a model was trained on, if possible other ones."""
+    try:
+        source = names.source(word)
+    except UnknownInputError:
         raise DataError(
             f"the model was trained on {word}, which is not found from here; name an INPUT"
-        )
-    layout = layout_of(word, of_options(card.options, usual))
+        ) from None
+    if source.kind is Kind.STDIN:
+        raise DataError("the model was trained on what stdin listed; name an INPUT")
+    if source.in_memory:
+        return source.name if source.kind is Kind.DATASET else word
+    layout = layout_of(word, selection) if source.kind is Kind.FOLDER else None
     unseen = layout and (layout.test or layout.validation)
     if unseen:
         request.notice(f"measured on {unseen}")

@@ -80,15 +80,17 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
 def _unseen(run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":
     """The test split of a dataset, else the held-out images, else the training images."""
     from aectl.data.images import datasets
+    from aectl.data.inputs import IMAGES
+    from aectl.data.sources import DatasetName
 
-    word = run.config.data.dataset
-    if datasets.is_dataset(word):
+    words = run.config.data.dataset
+    if len(words) == 1 and IMAGES.has(words[0]):
         with contextlib.suppress(DataError):
-            test = datasets.load(word.partition(":")[0], data_dir, download=False)
+            test = datasets.load(DatasetName.of(words[0]).name, data_dir, download=False)
             return test.fitted(run.data.shape), test.name
     if len(run.held_out):
-        return run.data.part(run.held_out), f"{word}, held out from training"
-    return run.data, f"{word}, on which it was trained"
+        return run.data.part(run.held_out), f"{' '.join(words)}, held out from training"
+    return run.data, f"{' '.join(words)}, on which it was trained"
 
 
 def portrait(
@@ -135,7 +137,7 @@ def facts(card: "ModelCard") -> dict[str, str]:
     lines = {
         "network": f"{network.kind}{below}, "
         + " - ".join([f"{channels}x{height}x{width}", *inner, last]),
-        "trained on": card.dataset,
+        "trained on": " ".join(card.trained_on),
         "epochs, seed": f"{options.get('epochs', '?')}, {options.get('seed', '?')}",
         **{title: str(said.get(name, "")) for name, title in FACTS.items()},
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),

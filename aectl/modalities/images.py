@@ -1,19 +1,18 @@
 """Images: files, folders, archives, named datasets; a sample is uint8 (channels, height, width)."""
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
-from aectl.config.kinds import IMAGES
 from aectl.config.shapes import Shape
-from aectl.data.images.datasets import ImageSet, is_dataset
-from aectl.data.images.patches import is_patches
-from aectl.data.inputs import Batches, InputBatch, Inputs, Position
+from aectl.data.images.datasets import ImageSet
+from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs, Position
+from aectl.data.selection import of_options
 from aectl.modalities import (
     USUAL_REMEDY,
     DatasetInfo,
@@ -58,10 +57,7 @@ class ImageStream(InputStream):
     def __init__(self, card: "ModelCard", request: Request) -> None:
         self._shape, self._request = card.shape, request
         self.batch_size = batch_size(card, request.batch_size)
-        for word in request.words or ():
-            if is_dataset(word) and Path(word).is_dir():
-                request.warning(f"{word} is read as a dataset; the folder is ./{word}")
-        words = request.words or _trained_on(card, request)
+        words = request.words or trained_on(card, request, IMAGES)
         self.inputs = Inputs(
             words,
             request.data_dir,
@@ -74,11 +70,14 @@ class ImageStream(InputStream):
             decoding=Decoding(card.value_range, request.max_pixels, request.truncated),
             skipped=request.skipped,
         )
+        for source in self.inputs.sources if request.words else ():
+            if source.hides:
+                request.warning(f"{source.word} is read as a dataset; the folder is {source.hides}")
         self.words, self.labelled = self.inputs.words, self.inputs.labelled
 
-    def called(self, word: str) -> str:
-        """A word of the request, a dataset with its split."""
-        return self.inputs.called(word)
+    def called(self) -> list[str]:
+        """The words of the request, datasets with their split."""
+        return self.inputs.called()
 
     def batches(
         self, after: Position | None = None, most: int | None = None
@@ -104,16 +103,10 @@ def batch_size(card: "ModelCard", asked: int | None) -> int:
     return asked or max(LEAST_BATCH, min(LARGEST_BATCH, fitting))
 
 
-def _trained_on(card: "ModelCard", request: Request) -> list[str]:
-    if is_patches(card.dataset):
-        return [card.dataset]
-    return [trained_on(card, request, is_dataset, os.path.isdir)]
-
-
 class Images(Modality):
     """Images."""
 
-    name = noun = IMAGES
+    name = noun = kinds.IMAGES
     worst_first = "mse", True
     pictured = True
 
@@ -169,8 +162,9 @@ class Images(Modality):
         """The splits of a folder, and the fraction that is held out where it has some."""
         from aectl.training import image_setup
 
-        splits = image_setup.splits_of(asked)
-        return DatasetInfo(image_setup.settled_by_splits(splits, asked), splits)
+        words, selection = cast("tuple[str, ...]", asked.get("dataset", ())), of_options(asked)
+        splits = image_setup.splits_of(words, selection)
+        return DatasetInfo(image_setup.settled_by_splits(splits, selection), splits)
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
         """The preprocessing of the model."""

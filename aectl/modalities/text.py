@@ -1,7 +1,6 @@
 """Text: the lines of files, folders and stdin, and named datasets; a sample is (length,) tokens."""
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -12,7 +11,7 @@ from aectl.config.configuration import Config
 from aectl.config.kinds import TEXT
 from aectl.config.shapes import TextShape
 from aectl.data.inputs import Position
-from aectl.data.text.text_datasets import is_text_dataset
+from aectl.data.text import text_inputs as inputs
 from aectl.data.text.text_inputs import ENDINGS, TextBatch, TextInputs, batch_size
 from aectl.modalities import (
     USUAL_REMEDY,
@@ -66,7 +65,7 @@ class TextStream(InputStream):
         usual = request.batch_size or batch_size(*card.architecture.text)
         self.batch_size = 1 if one_by_one else usual
         self.inputs = TextInputs(
-            request.words or [trained_on(card, request, is_text_dataset, os.path.exists, ENDINGS)],
+            request.words or trained_on(card, request, inputs.TEXT, ENDINGS),
             request.data_dir,
             request.stdin,
             request.label_from_folder,
@@ -76,9 +75,9 @@ class TextStream(InputStream):
         )
         self.words, self.labelled = self.inputs.words, self.inputs.labelled
 
-    def called(self, word: str) -> str:
-        """A word of the request, a dataset with its split."""
-        return self.inputs.called(word)
+    def called(self) -> list[str]:
+        """The words of the request, datasets with their split."""
+        return self.inputs.called()
 
     def batches(
         self, after: Position | None = None, most: int | None = None
@@ -92,7 +91,7 @@ class TextStream(InputStream):
 
     def described(self) -> str:
         """The words of the request, datasets with their split."""
-        return " ".join(map(self.called, self.words))
+        return " ".join(self.called())
 
     def notices(self) -> list[str]:
         """How many lines were longer than the model takes, and how many were empty."""

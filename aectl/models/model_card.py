@@ -52,10 +52,10 @@ class ModelCard:
         return options
 
     @property
-    def dataset(self) -> str:
-        """The dataset or the folder that the model was trained on."""
-        word: str = self.options.get("dataset", "")
-        return word
+    def trained_on(self) -> tuple[str, ...]:
+        """The words that name the training data; empty if the file does not contain them."""
+        words = self.options.get("dataset", ())
+        return tuple(filter(None, [words] if isinstance(words, str) else words))
 
     def to_json(self) -> dict[str, Any]:
         """The content of the metadata's key `aectl`."""

@@ -1,23 +1,25 @@
 """Training sets of images, and the config that is resolved for them."""
 
 import dataclasses
+import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from aectl.config.configuration import Config
 from aectl.config.decoding import Decoding
 from aectl.config.shapes import Shape
-from aectl.data.images import datasets, patches
-from aectl.data.images.datasets import ImageSet, is_dataset
-from aectl.data.images.training_folder import load_folder
+from aectl.data.images import datasets, patches, training_images
+from aectl.data.images.datasets import ImageSet
+from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.layout import Layout, layout_of
-from aectl.data.selection import of_options
+from aectl.data.lines import whole
+from aectl.data.selection import Selection
+from aectl.data.sources import Kind, Source
 from aectl.data.storage.folders import find_files
-from aectl.data.text.text_datasets import is_text_dataset
-from aectl.data.text.text_inputs import ENDINGS
-from aectl.errors import ConfigError, DataError, DatasetUnavailableError, UnknownInputError
+from aectl.data.text.text_inputs import ENDINGS, TEXT
+from aectl.errors import ConfigError, DatasetUnavailableError
 from aectl.models.model_card import ModelCard
 from aectl.models.model_file import read_card
 from aectl.training.reading import Reading, refuse_patterns, selection_of
@@ -34,43 +36,53 @@ def settled(card: ModelCard) -> dict[str, object]:
     return {"channels": channels, "size": tuple(sides), **values}
 
 
-def splits_of(asked: Mapping[str, object]) -> Layout | None:
-    """The splits of the folder that is asked for, if it has some.
+def splits_of(words: Iterable[str], selection: Selection) -> list[Layout | None]:
+    """The splits of each folder among the training data, if it has some.
 
-    Raises DataError as `layout_of` does to train.
+    Raises UnknownInputError for a word that names nothing, and DataError as `layout_of` does.
     """
-    word = asked.get("dataset")
-    if not isinstance(word, str) or not os.path.isdir(word) or is_dataset(word):
-        return None
-    return layout_of(word, of_options(asked), to_train=True)
+    return [
+        layout_of(source.word, selection, to_train=True) if source.kind is Kind.FOLDER else None
+        for source in map(_source, words)
+    ]
 
 
-def settled_by_splits(layout: Layout | None, asked: Mapping[str, object]) -> dict[str, object]:
-    """The fraction that a folder's own validation set has of its images, if it has one."""
-    if layout is None or layout.validation is None:
-        return {}
-    selection = of_options(asked)
-    learnt, held = (
-        sum(one.reason is None for one in find_files(part, selection))
-        for part in (layout.training, layout.validation)
-    )
+def _source(word: str) -> Source:
+    """The source that a word names. Raises ConfigError for text, UnknownInputError for nothing."""
+    is_text = word.lower().endswith(ENDINGS) and not os.path.isdir(word)
+    if TEXT.has(word) or is_text:
+        raise ConfigError(f"{word} is text, which --model text-autoencoder learns from")
+    return IMAGES.source(word)
+
+
+def settled_by_splits(layouts: Iterable[Layout | None], selection: Selection) -> dict[str, object]:
+    """The fraction that the validation sets of folders have of their images, if they have some."""
+    counts = [
+        [sum(one.reason is None for one in find_files(split, selection)) for split in splits]
+        for splits in ([x for x in one[:2] if x] for one in layouts if one)
+        if len(splits) == 2
+    ]
+    learnt, held = map(sum, zip(*counts, strict=True)) if counts else (0, 0)
     return {"validation": held / (learnt + held)} if learnt and held else {}
 
 
 def read(
-    config: Config, reading: Reading, layout: Layout | None, asked: Mapping[str, object]
+    config: Config,
+    reading: Reading,
+    layouts: Sequence[Layout | None],
+    asked: Mapping[str, object],
 ) -> tuple[Config, ImageSet]:
     """The training set, and the config resolved for it.
 
     Where no dataset was asked for and MNIST cannot be had, the bundled digits stand in. Raises
     ConfigError or DataError.
     """
-    images = _images(config, reading, layout, may_stand_in="dataset" not in asked)
-    config = _with_data(config, dataset=images.name.removesuffix(":train"))
+    images = _images(config, reading, layouts, may_stand_in="dataset" not in asked)
+    config = _with_data(config, dataset=_words(config, images))
     if images.held_out is not None:
         fraction = len(images.held_out) / len(images)
         if config.data.validation != fraction and "validation" in asked:
-            log.info("--validation is ignored: the folder has its own validation set")
+            log.info("--validation is ignored: the data have their own validation set")
         config = _with_data(config, validation=fraction)
     shape = _shape(config, images)
     features = shape[0] * shape[1] * shape[2]
@@ -87,7 +99,7 @@ def read(
 
 def read_again(config: Config, reading: Reading) -> ImageSet:
     """The training set of a config that was resolved for it. Raises DataError."""
-    images = _images(config, reading, splits_of(config.values()))
+    images = _images(config, reading, splits_of(config.data.dataset, selection_of(config)))
     return images.fitted(_shape(config, images))
 
 
@@ -97,19 +109,26 @@ def _with_data(config: Config, **values: object) -> Config:
 
 
 def _images(
-    config: Config, reading: Reading, layout: Layout | None, may_stand_in: bool = False
+    config: Config,
+    reading: Reading,
+    layouts: Sequence[Layout | None],
+    may_stand_in: bool = False,
 ) -> ImageSet:
-    word, data_dir = config.data.dataset, reading.data_dir
-    if patches.is_patches(word):
+    sources, data_dir = [_source(word) for word in config.data.dataset], reading.data_dir
+    refuse_patterns(config, sources)
+    for source in sources:
+        if source.hides:
+            log.info("%s is read as a dataset; the folder is %s", source.word, source.hides)
+    if len(sources) > 1 or not sources[0].in_memory:
+        return _of_several(config, reading, sources, layouts)
+    word = sources[0].word
+    if sources[0].kind is Kind.PATCHES:
         sides = _sides(config.data.size) if config.data.size else patches.SIDES
         count = config.data.patches or patches.COUNT
         return patches.load(
             word, reading.on_bad, sides, count, "train", _decoding(config), reading.on_remark,
             selection_of(config), reading.skipped,
         )  # fmt: skip
-    if not is_dataset(word):
-        return _of_folder(config, reading, layout)
-    refuse_patterns(config)
     try:
         return datasets.load(word, data_dir, split="train")
     except DatasetUnavailableError:
@@ -126,21 +145,35 @@ def _images(
         return stand_in
 
 
-def _of_folder(config: Config, reading: Reading, layout: Layout | None) -> ImageSet:
-    word, data = config.data.dataset, config.data
-    if Path(word).is_dir():
-        sides = _sides(data.size) if data.size else None
-        return load_folder(
-            word, reading.on_bad, sides, data.channels, layout=layout,
-            workers=reading.workers, memory=reading.memory, watch=reading.watch,
-            decoding=_decoding(config), on_remark=reading.on_remark, skipped=reading.skipped,
-            selection=selection_of(config),
-        )  # fmt: skip
-    if is_text_dataset(word) or word.lower().endswith(ENDINGS):
-        raise ConfigError(f"{word} is text, which --model text-autoencoder learns from")
-    if os.path.lexists(word):
-        raise DataError(f"{word} is a file; --dataset takes a dataset's name or a folder")
-    raise UnknownInputError(f"no dataset or folder '{word}'{datasets.near_miss(word)}")
+def _of_several(
+    config: Config,
+    reading: Reading,
+    sources: Sequence[Source],
+    layouts: Sequence[Layout | None],
+) -> ImageSet:
+    """The images of files, folders, archives and datasets."""
+    for source in sources:
+        if source.kind is Kind.PATCHES:
+            raise ConfigError(f"{source.word} cannot go with other data")
+    data, listed = config.data, any(source.kind is Kind.STDIN for source in sources)
+    inputs = Inputs(
+        data.dataset, reading.data_dir,
+        io.BytesIO(whole(reading.stdin)) if listed and reading.stdin else None,
+        null_separated=reading.null, labels_from_folders=True, selection=selection_of(config),
+        workers=reading.workers, split="train", decoding=_decoding(config),
+        skipped=reading.skipped, loose_labels=False,
+    )  # fmt: skip
+    sides = _sides(data.size) if data.size else None
+    return training_images.load(
+        inputs, layouts, reading.on_bad, sides, data.channels,
+        memory=reading.memory, watch=reading.watch, on_remark=reading.on_remark,
+    )  # fmt: skip
+
+
+def _words(config: Config, images: ImageSet) -> tuple[str, ...]:
+    """The words that name the training data; datasets without the split train, which is usual."""
+    words = config.data.dataset if len(config.data.dataset) > 1 else (images.name,)
+    return tuple(word.removesuffix(":train") if IMAGES.has(word) else word for word in words)
 
 
 def _decoding(config: Config) -> Decoding:

@@ -1,14 +1,17 @@
 """How a training set is read."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
 from aectl.config.decoding import OnRemark
-from aectl.data.images.training_folder import Watch, unseen
+from aectl.data.images.training_images import Watch, unseen
 from aectl.data.selection import Selection, Skipped, of_options
+from aectl.data.sources import SEARCHED, Source
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError
 
@@ -20,9 +23,10 @@ PATTERNS = ("ext", "include", "exclude")
 class Reading:
     """How a training set is read.
 
-    Files of a folder are decoded by `workers` processes into `memory` (bytes), or beyond that a
-    temporary file; `watch` sees them. Files that cannot be read are passed to `on_bad`, remarks on
-    others to `on_remark`, and searches record what they skip in `skipped`.
+    Files are decoded by `workers` processes into `memory` (bytes), or beyond that a temporary file;
+    `watch` sees them. Files that cannot be read are passed to `on_bad`, remarks on others to
+    `on_remark`, and searches record what they skip in `skipped`. `-` reads `stdin`, which lists
+    paths that are separated by line ends, or by NUL characters if `null`.
     """
 
     data_dir: Path
@@ -32,6 +36,8 @@ class Reading:
     watch: Watch = unseen
     on_remark: OnRemark = ignore
     skipped: Skipped = field(default_factory=Skipped)
+    stdin: BinaryIO | None = None
+    null: bool = False
 
 
 def selection_of(config: Config, usual: tuple[str, ...] = ()) -> Selection:
@@ -39,11 +45,13 @@ def selection_of(config: Config, usual: tuple[str, ...] = ()) -> Selection:
     return of_options(config.values(), usual)
 
 
-def refuse_patterns(config: Config) -> None:
-    """Raises ConfigError where files are chosen, and the data is no folder."""
+def refuse_patterns(config: Config, sources: Iterable[Source]) -> None:
+    """Raises ConfigError if options choose files, and none of the sources may hold several."""
+    if any(source.kind in SEARCHED for source in sources):
+        return
     for name in PATTERNS:
         if getattr(config.data, name):
             raise ConfigError(
                 f"{flag(name)} chooses among the files of a folder, which"
-                f" {config.data.dataset} is not"
+                f" {' '.join(config.data.dataset)} is not"
             )

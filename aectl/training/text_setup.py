@@ -8,11 +8,9 @@ from pathlib import Path
 from aectl.config.all_options import OPTIONS
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
-from aectl.data.images.datasets import is_dataset
-from aectl.data.inputs import STDIN
+from aectl.data.inputs import IMAGES
 from aectl.data.text import text_sets
-from aectl.data.text.text_datasets import is_text_dataset
-from aectl.data.text.text_inputs import ENDINGS, Account
+from aectl.data.text.text_inputs import ENDINGS, TEXT, Account, TextInputs
 from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError
 from aectl.models.model_card import ModelCard
@@ -47,29 +45,27 @@ def read(config: Config, reading: Reading) -> tuple[Config, TextSet]:
             if getattr(config.data, name) != OPTIONS[name].default:
                 raise ConfigError(f"{flag(name)} has no effect on texts, which {encoder} encodes")
     found = read_again(config, reading)
-    if is_text_dataset(found.name):
-        name = found.name.removesuffix(":train")
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=name))
+    words = tuple(word.removesuffix(":train") if TEXT.has(word) else word for word in found.words)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=words))
     return config.resolved(None, width, found.parts(config.data.length)), found
 
 
 def read_again(config: Config, reading: Reading) -> TextSet:
     """The training set; empty lines are counted in a message. Raises ConfigError or DataError."""
     account = Account()
-    word = config.data.dataset
-    if word == STDIN:
-        raise ConfigError("training reads its texts again; write those on stdin to a file")
-    if is_dataset(word):
-        raise ConfigError(
-            "a model of text needs --dataset with text: wikitext-2, or a file or folder;"
-            f" {word} is a dataset of images"
-        )
-    if not Path(word).is_dir():
-        refuse_patterns(config)
-    found = text_sets.load(
-        word, reading.data_dir, reading.on_bad, account, selection_of(config, ENDINGS),
-        reading.skipped,
+    for word in config.data.dataset:
+        if IMAGES.has(word):
+            raise ConfigError(
+                "a model of text needs --dataset with text: wikitext-2, or a file or folder;"
+                f" {word} is a dataset of images"
+            )
+    inputs = TextInputs(
+        config.data.dataset, reading.data_dir, reading.stdin, labels_from_folders=True,
+        selection=selection_of(config, ENDINGS), split="train", account=account,
+        skipped=reading.skipped, loose_labels=False,
     )  # fmt: skip
+    refuse_patterns(config, inputs.sources)
+    found = text_sets.load(inputs, reading.on_bad)
     if account.empty:
         log.info("empty lines of %s, skipped: %s", found.name, f"{account.empty:,}")
     return found

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from aectl.data.images import datasets
+from aectl.data.inputs import IMAGES
 from aectl.data.layout import layout_of
-from aectl.data.selection import of_options
+from aectl.data.selection import Selection, of_options
+from aectl.data.sources import Kind
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
 from aectl.progress import SILENT, Progress
@@ -31,7 +32,7 @@ class Baselines:
     def fitted_on(self) -> str:
         """The training data, as an INPUT."""
         trained = self._trained_on()
-        return " ".join(map(trained.called, trained.words))
+        return " ".join(trained.called())
 
     def pca_mse(self, known: dict[tuple[object, ...], float]) -> float:
         """`mse` of PCA with as many components as the code has units.
@@ -41,7 +42,7 @@ class Baselines:
         from aectl.inference.pca import pca_mse
 
         card, units = self.use.card, self.use.card.architecture.code_size
-        data = (card.dataset, *self.use.stream.words, card.shape, units)
+        data = (card.trained_on, *self.use.stream.words, card.shape, units)
         if data not in known:
             train, test = self._batches(self._trained_on()), self._batches(self._inputs())
             known[data] = pca_mse(train, test, units, self.progress)
@@ -63,14 +64,9 @@ class Baselines:
     def _trained_on(self) -> "Inputs":
         """The training set of the model, found as the inputs are."""
         card, inputs = self.use.card, self._inputs()
-        word = card.dataset
-        if datasets.is_dataset(word):
-            return dataclasses.replace(inputs, words=[word.partition(":")[0]], split="train")
         selection = of_options(card.options)
-        layout = layout_of(word, selection)
-        return dataclasses.replace(
-            inputs, words=[layout.training if layout else word], split="train", selection=selection
-        )
+        words = [_training_split(word, selection) for word in card.trained_on]
+        return dataclasses.replace(inputs, words=words, split="train", selection=selection)
 
     def _batches(self, inputs: "Inputs") -> "Iterator[InputBatch]":
         card, size = self.use.card, self.use.stream.batch_size
@@ -95,3 +91,11 @@ class Baselines:
         if None in labels or len(set(labels)) < 2:
             raise DataError("--probe needs images of two classes or more, with their labels")
         return np.concatenate(codes), np.array(labels)
+
+
+def _training_split(word: str, selection: Selection) -> str:
+    """The word for the training set of the data that a word names."""
+    source = IMAGES.source(word)
+    if source.kind is Kind.FOLDER and (layout := layout_of(word, selection)):
+        return layout.training
+    return source.name if source.kind is Kind.DATASET else word

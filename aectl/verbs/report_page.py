@@ -25,7 +25,7 @@ def of_evaluation(
     from aectl.modalities.image_folder import portrait
 
     use = evaluation.use
-    named = " ".join(map(use.stream.called, use.stream.words))
+    named = " ".join(use.stream.called())
     metrics = _metrics_beside(use.path)
     return portrait(str(use.path), named, evaluation.measurement, inspection, metrics, methods)
 

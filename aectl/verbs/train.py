@@ -1,38 +1,36 @@
-"""Training: from options to runs, and from runs to run folders."""
+"""Training: from the options to runs, and from runs to run folders."""
 
 import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from aectl.config.configuration import Config
 from aectl.config.decoding import OnRemark
-from aectl.config.kinds import KINDS
-from aectl.config.loss_options import LossConfig
-from aectl.config.model_options import ModelConfig
-from aectl.config.precedence import coerced
+from aectl.config.recipes import read as read_recipe
+from aectl.config.written_options import read_toml
+from aectl.data.sources import STDIN
 from aectl.data.storage.folders import OnBad, ignore
-from aectl.errors import ConfigError, ModelFileError
-from aectl.modalities import Modality, modality_named, modality_of
+from aectl.errors import ConfigError
+from aectl.modalities import silent
 from aectl.models import model_file
-from aectl.models.architecture import SIZES, Architecture
-from aectl.training.reading import PATTERNS, Reading
-from aectl.verbs import machine
+from aectl.outputs import run_folder
+from aectl.training.reading import Reading
+from aectl.verbs import machine, resuming
+from aectl.verbs.planning import Plan, new_run, planned
 
 if TYPE_CHECKING:
-    import torch
-
-    from aectl.training.initialisation import Start
     from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
-    from aectl.training.state import RunState, TrainingCommand, TrainingState
+    from aectl.training.state import TrainingCommand, TrainingState
     from aectl.verbs.training_run import Watcher
 
-OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
+MUCH_BUSY = 0.5
+"""Cores that other programs keep busy before a notice says so."""
 
 
 class Trained(NamedTuple):
@@ -41,6 +39,114 @@ class Trained(NamedTuple):
     model: Path
     folder: Path
     metrics: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """The training that a user asks for; the fields have the names of the options of `aectl train`.
+
+    `options` are those of the config, and `file` those of a TOML file; `notice` and `warning` take
+    messages. Without `data_dir`, a training that is resumed has that of before.
+    """
+
+    options: Mapping[str, object]
+    file: Mapping[str, object] = field(default_factory=dict)
+    recipe: str | None = None
+    out: Path | None = None
+    overwrite: bool = False
+    resume: Path | None = None
+    seeds: int = 1
+    tensorboard: bool = False
+    data_dir: Path | None = None
+    device: str = "auto"
+    threads: int | None = None
+    notice: Callable[[str], None] = silent
+    warning: Callable[[str], None] = silent
+
+
+class Training:
+    """A training whose data are read; `results` trains.
+
+    `data` is the training set, `folder` the run folder, or that of the run folders of several
+    seeds, once it is made.
+    """
+
+    folder: Path
+
+    def __init__(self, task: Task, reading: Reading) -> None:
+        """Reads the training data; raises as `prepare`, and `resuming.load` do."""
+        self._task, self._others = task, machine.OtherPrograms()
+        self._begun: TrainingState | None = None
+        data_dir = machine.data_dir(task.data_dir)
+        if task.resume:
+            others = task.file or task.recipe or task.out or task.overwrite or task.seeds > 1
+            self._begun = resuming.load(task.resume, task.options, bool(others))
+            if task.data_dir is None:
+                data_dir = Path(self._begun.session.data_dir)
+        file = read_recipe(task.recipe) if task.recipe else task.file
+        self._asked = {**({"recipe": task.recipe} if task.recipe else file), **task.options}
+        run_folder.refuse_filled(task.out, task.overwrite)
+        self.data_dir = data_dir.absolute() if task.resume else data_dir
+        reading = dataclasses.replace(reading, data_dir=self.data_dir)
+        self._plan = planned(self._begun, task.options, file, reading, task.seeds)
+        self.data, self.several = self._plan.data, self._plan.several
+
+    def results(
+        self, watch: "Callable[[Run], AbstractContextManager[Watcher]]"
+    ) -> "Iterator[tuple[Run, Path]]":
+        """Trains, with each seed in turn; gives each run with the path of its model.
+
+        `watch` makes whoever watches a run. Raises DataError if the data are not those of the
+        training that is resumed, DivergedError, and OutputError.
+        """
+        import torch
+
+        from aectl.verbs.training_run import removed_if_empty
+
+        task, plan, begun = self._task, self._plan, self._begun
+        threads = task.threads
+        if begun:
+            resuming.compare(begun.session, plan.data, task.warning)
+            threads = threads or begun.session.threads
+        device = begun.session.device if begun and task.device == "auto" else task.device
+        on = machine.torch_device(device, threads)
+        torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
+        run = new_run(plan.config, plan.data, on, plan.start, begun.run if begun else None)
+        if threads is None and run.small:
+            torch.set_num_threads(1)
+        if threads is None and on.type == "cpu":
+            self._tell_of_other_programs(torch.get_num_threads())
+        continued: list[str] = []
+        if begun:
+            continued = resuming.restore(run, begun, task.options, task.notice)
+        self.folder = self._folder()
+        session = session_of(plan, begun, self._asked, continued, on.type, self.data_dir)
+        goes_on, begun, self._begun = begun is not None, None, None  # with what memory they take
+        parent = [] if task.out or task.resume else [self.folder.parent]
+        with run_folder.locked(self.folder), removed_if_empty(self.folder, *parent):
+            yield from _train_all(plan, run, self.folder, session, task.tensorboard, watch, goes_on)
+
+    def _folder(self) -> Path:
+        """The folder of before, or a new one."""
+        task, plan = self._task, self._plan
+        if task.resume:
+            name = f"seed-{plan.seeds[0]}"
+            return _parent(task.resume, name) if plan.several else task.resume
+        return folder_of(task.out, plan.config, task.overwrite)
+
+    def _tell_of_other_programs(self, threads: int) -> None:
+        """Threads wait for each other at every product, so for any that has no core to run on."""
+        busy = self._others.busy_cores()
+        if threads > 1 and threads + busy > machine.cores() + MUCH_BUSY:
+            self._task.notice(
+                f"other programs keep {busy:.1f} of {machine.cores()} cores busy: training on"
+                " several threads may crawl; --threads 1 does not"
+            )
+
+
+def _parent(folder: Path, name: str) -> Path:
+    """The folder in which a run's lies, also where that is but called `.`"""
+    return folder.parent if folder.name == name else folder.resolve().parent
 
 
 class _Silent:
@@ -65,14 +171,22 @@ def train(
     out: "str | os.PathLike[str] | None" = None,
     *,
     overwrite: bool = False,
+    recipe: str | None = None,
+    config: "str | os.PathLike[str] | None" = None,
+    resume: "str | os.PathLike[str] | None" = None,
+    tensorboard: bool = False,
     data_dir: "str | os.PathLike[str] | None" = None,
     device: str = "auto",
     workers: int | None = None,
     memory: float | None = None,
     threads: int | None = None,
+    stdin: BinaryIO | None = None,
+    null: bool = False,
     on_epoch: Callable[[dict[str, Any]], object] = dict,
     on_bad: OnBad = ignore,
     on_remark: OnRemark = ignore,
+    notice: Callable[[str], None] = silent,
+    warning: Callable[[str], None] = silent,
     **options: Any,
 ) -> Trained:
     """Trains a model, and fills a run folder: `out`, or a new one in `runs`.
@@ -81,145 +195,47 @@ def train(
     >>> print(trained.model, [row["epoch"] for row in trained.metrics])
     small/model.safetensors [1, 2]
 
-    `options` are those of `aectl train`, with underscores in their names; `memory` is in GiB.
-    `on_epoch(row)` is called after each epoch with its metrics, `on_bad(path, reason)` for each
-    file that cannot be read. The weights are those that the command gives on the same machine. In
-    training, torch has one CPU thread if the network is small; denormal numbers are flushed to 0.
+    `options` are those of `aectl train`, with underscores in their names; those of a `recipe`, or
+    of a TOML file `config`, are beneath them. `resume` is the folder of a run to continue. `memory`
+    is in GiB. The dataset "-" reads `stdin`. `on_epoch(row)` is called after each epoch with its
+    metrics, `on_bad(path, reason)` for each file that cannot be read, `notice` and `warning` with
+    messages. The weights are those that the command gives on the same machine. In training, torch
+    has one CPU thread if the network is small; denormal numbers are flushed to 0.
 
     Raises ConfigError for options that do not go together, DataError for data that cannot be used,
-    DivergedError for a loss that is not finite, and OutputError where the folder cannot be written.
+    ModelFileError for a run that cannot be resumed, DivergedError for a loss that is not finite,
+    and OutputError where the folder cannot be written.
     """
     import torch
 
-    from aectl.outputs import run_folder
-    from aectl.verbs.training_run import removed_if_empty
-
-    folder = None if out is None else Path(out)
-    run_folder.refuse_filled(folder, overwrite)
     room = machine.half_the_memory() if memory is None else memory * 2**30
     reading = Reading(
-        Path(data_dir or machine.data_dir()), on_bad, workers or machine.cores(), room,
-        on_remark=on_remark,
+        Path(), on_bad, workers or machine.cores(), room, on_remark=on_remark, stdin=stdin,
+        null=null,
     )  # fmt: skip
-    plan = planned(None, options, {}, reading, 1)
-    before = torch.get_num_threads()
-    on = machine.torch_device(device, threads)
-    torch.set_flush_denormal(True)
+    task = Task(
+        options, from_file(recipe, _path(config)), recipe, _path(out), overwrite, _path(resume),
+        tensorboard=tensorboard, data_dir=_path(data_dir), device=device, threads=threads,
+        notice=notice, warning=warning,
+    )  # fmt: skip
+    training, before = Training(task, reading), torch.get_num_threads()
     try:
-        run = new_run(plan.config, plan.data, on, plan.start)
-        if threads is None and run.small:
-            torch.set_num_threads(1)
-        folder = folder_of(folder, plan.config, overwrite)
-        session = session_of(plan, None, dict(options), [], on.type, reading.data_dir)
-
-        def watch(run: "Run") -> "AbstractContextManager[Watcher]":
-            return contextlib.nullcontext(_Silent(on_epoch))
-
-        with run_folder.locked(folder), removed_if_empty(folder):
-            ((_, model),) = train_all(plan, run, folder, session, False, watch, goes_on=False)
+        ((run, model),) = training.results(lambda _: contextlib.nullcontext(_Silent(on_epoch)))
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)
-    return Trained(model, folder, run.rows)
+    return Trained(model, training.folder, run.rows)
 
 
-def prepare(
-    given: Mapping[str, object], file: Mapping[str, object], reading: Reading
-) -> tuple[Config, Any]:
-    """The resolved config of the `given` options over those of a `file`, and its training set.
-
-    Raises ConfigError, DataError or ModelFileError.
-    """
-    asked = {**coerced(file), **coerced(given)}
-    settled = _settled_by_models(asked)
-    asked = {**settled, **asked}
-    modality = _modality(asked.get("model"), asked.get("encoder"))
-    found = modality.look(asked)
-    config = Config.from_options(given, file, settled | found.settled)
-    return modality.training_set(config, reading, found, asked)
+def _path(given: "str | os.PathLike[str] | None") -> Path | None:
+    return None if given is None else Path(given)
 
 
-def prepare_again(
-    given: Mapping[str, object], options: Mapping[str, object], reading: Reading, begun: "RunState"
-) -> tuple[Config, Any]:
-    """The config of a run that had `begun` with these options, all resolved, and its training set.
-
-    No model that it started from is needed. Raises ConfigError, DataError or ModelFileError.
-    """
-    config = Config.from_options(given, options)
-    if config.training.epochs is None or config.model.hidden is None:
-        raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
-    modality = modality_named(_architecture(begun).modality)
-    return config, modality.training_set_again(config, reading)
-
-
-def new_run(
-    config: Config,
-    data: Any,
-    device: "torch.device",
-    start: "Start | None",
-    begun: "RunState | None" = None,
-) -> "Run":
-    """A run on a training set; one that had `begun` is yet to be restored from that state.
-
-    Raises ConfigError where config, data and start do not fit together, and ModelFileError where
-    the state does not fit them.
-    """
-    if begun is None:
-        modality = _modality(config.model.model, config.training.encoder)
-        return modality.run(config, data, device, start)
-    found = _architecture(begun)
-    modality = modality_named(found.modality)
-    classes = len(data.classes) if found.classes else 0
-    of_data = modality.input_again(data, begun, found)
-    wanted = Architecture(config.model, of_data, classes, found.encoder)
-    if wanted.to_json() != found.to_json():
-        raise ModelFileError("the architecture in the checkpoint does not fit its options and data")
-    return modality.run(config, data, device, start, begun, found)
-
-
-def start_of(config: Config) -> "Start":
-    """The models that a config starts from. Raises ModelFileError."""
-    from aectl.training.initialisation import Start
-
-    paths = config.training
-    weights, card = model_file.load(Path(paths.load)) if paths.load else (None, None)
-    encoder = model_file.load(Path(paths.encoder)) if paths.encoder else None
-    of = card or (encoder[1] if encoder else None)
-    return Start(weights, encoder, of.vocabulary if of else None)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A config, its training set and seeds; `several` if each seed has a folder of its own.
-
-    `config` is that of the first seed.
-    """
-
-    config: Config
-    data: Any
-    start: "Start | None"
-    seeds: list[int]
-    several: bool
-
-
-def planned(
-    begun: "TrainingState | None",
-    given: Mapping[str, object],
-    file: Mapping[str, object],
-    reading: Reading,
-    seeds: int,
-) -> Plan:
-    """The plan of the options; of a training that has `begun`, the rest of it."""
-    if begun is None:
-        config, data = prepare(given, file, reading)
-        first = config.training.seed
-        return Plan(config, data, start_of(config), [*range(first, first + seeds)], seeds > 1)
-    session = begun.session
-    with contextlib.chdir(session.cwd):
-        config, data = prepare_again(given, session.options, reading, begun.run)
-        start = start_of(config) if len(session.seeds) > 1 else None
-    return Plan(config, data, start, session.seeds, session.several)
+def from_file(recipe: str | None, config: Path | None) -> dict[str, object]:
+    """The options of a TOML file, if one is given. Raises ConfigError for a recipe beside it."""
+    if recipe is not None and config is not None:
+        raise ConfigError("give either --recipe or --config, not both")
+    return read_toml(config) if config is not None else {}
 
 
 def session_of(
@@ -260,11 +276,13 @@ def folder_of(out: Path | None, config: Config, overwrite: bool) -> Path:
     """
     from aectl.outputs import run_folder
 
-    dataset = Path(config.data.dataset.replace(":", "-")).resolve().name
-    return run_folder.make(out, f"{dataset}-{config.model.model}", overwrite)
+    first, *others = config.data.dataset
+    data = "stdin" if first == STDIN else Path(first.replace(":", "-")).resolve().name
+    more = f"+{len(others)}" if others else ""
+    return run_folder.make(out, f"{data}{more}-{config.model.model}", overwrite)
 
 
-def train_all(
+def _train_all(
     plan: Plan,
     run: "Run",
     folder: Path,
@@ -292,53 +310,3 @@ def train_all(
 
 def _seeded(config: Config, seed: int) -> Config:
     return dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
-
-
-def _architecture(begun: "RunState") -> Architecture:
-    """The architecture of a run that had begun. Raises ModelFileError."""
-    try:
-        return Architecture.from_json(begun.architecture)
-    except ConfigError as error:
-        raise ModelFileError(f"the architecture in the checkpoint is invalid: {error}") from None
-
-
-def _modality(kind: object, encoder: object) -> Modality:
-    """The modality of a model of a kind, or that of the encoder on which it stands.
-
-    A kind that does not exist, which the config refuses, has that of the default.
-    """
-    if isinstance(encoder, str):
-        return modality_of(model_file.read_card(Path(encoder)))
-    known = KINDS.get(str(kind)) or KINDS[ModelConfig.model]
-    return modality_named(known.modalities[0])
-
-
-def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
-    """The options that --load and --encoder settle: the network's own, its data, its loss."""
-    settled: dict[str, object] = {}
-    if isinstance(encoder := asked.get("encoder"), str):
-        card = model_file.read_card(Path(encoder))
-        if not KINDS[card.architecture.kind].has_code:
-            raise ModelFileError(
-                f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
-            )
-        if not card.architecture.code_is_vector:
-            raise ModelFileError(f"--encoder needs a code that is a vector; {encoder} gives texts")
-        settled |= {"model": "classifier", "dataset": card.dataset}
-        settled |= modality_of(card).settled_by_encoder(card)
-    if isinstance(load := asked.get("load"), str):
-        card = model_file.read_card(Path(load))
-        if card.architecture.encoder:
-            raise ConfigError(
-                "--load cannot start from a classifier that stands on an encoder; train a new one"
-                " with --encoder"
-            )
-        described = card.architecture.to_json()
-        settled |= {k: v for k, v in described.items() if k not in SIZES}
-        settled["dataset"] = card.dataset
-        settled |= modality_of(card).settled_by_start(card, asked)
-        trained = card.options
-        settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
-        if "dataset" not in asked:
-            settled |= {name: trained[name] for name in PATTERNS if name in trained}
-    return settled

@@ -236,7 +236,6 @@ def test_a_category_of_mvtec_learns_neither_from_its_masks_nor_from_its_test_ima
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("train", "--dataset", "digits", "--dataset", "mnist"),
         ("train", "--epochs", "1", "--epochs=2"),
         ("train", "--out", "a", "-o", "b"),
         ("encode", "model", "--out", "a.csv", "--out", "b.csv"),

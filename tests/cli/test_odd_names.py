@@ -64,7 +64,7 @@ def test_the_class_names_and_the_dataset_have_one_spelling(aectl, run):
     spelt = "file:caf%E9"
     assert config["dataset"] == described["training"]["options"]["dataset"] == spelt
     assert (measured["model"], measured["dataset"]) == ("file:run%E9", spelt)
-    assert model_file.read_card(run).dataset == PHOTOS
+    assert model_file.read_card(run).trained_on == (PHOTOS,)
     assert f"--dataset {spelt} " in described["training"]["command"]
 
 
@@ -83,4 +83,4 @@ def test_an_option_s_text_comes_back_from_a_file_of_options(name, tmp_path):
     written = Config.from_options({"dataset": name, "include": (name,)})
     (tmp_path / "options.toml").write_text(to_toml(written.values()), "utf-8")
     read = Config.from_options(read_toml(tmp_path / "options.toml"))
-    assert (read.data.dataset, read.data.include) == (name, (name,))
+    assert (read.data.dataset, read.data.include) == ((name,), (name,))

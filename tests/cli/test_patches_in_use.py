@@ -17,7 +17,7 @@ from aectl.data.images import patches
 from aectl.objectives.objective import Batch, objective
 from aectl.training.image_run import ImageRun as Run
 from aectl.training.reading import Reading
-from aectl.verbs.train import prepare
+from aectl.verbs.planning import prepare
 
 EXERCISE = (
     "--hidden", "25", "--sparse", "--rho", "0.01", "--beta", "3", "--weight-decay", "1e-4",

@@ -21,7 +21,7 @@ def test_a_recipe_is_a_config_and_names_what_it_is_trained_on(name):
     options = read(name)
     config = Config.from_options({"encoder": "model"} if RECIPES[name].encoder else {}, options)
     assert options.keys() <= OPTIONS.keys()
-    assert config.data.dataset == options.get("dataset", "mnist")
+    assert config.data.dataset == options.get("dataset", ("mnist",))
     assert ("dataset" in options) == (not RECIPES[name].encoder)
 
 

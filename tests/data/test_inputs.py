@@ -308,7 +308,8 @@ def test_labels_come_from_subfolders_where_they_are_wanted(here):
 )
 def test_inputs_are_labelled_where_one_of_them_is(here, words, from_folders, labelled):
     picture(here / "photos" / "sea" / "a.png", 1)
-    assert of(*words, labels_from_folders=from_folders).labelled is labelled
+    inputs = of(*words, labels_from_folders=from_folders, stdin=io.BytesIO())
+    assert inputs.labelled is labelled
 
 
 def test_what_is_ready_does_not_wait_for_ever_for_a_full_batch(here):

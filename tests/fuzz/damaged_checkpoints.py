@@ -27,7 +27,7 @@ from aectl.training.reading import Reading
 from aectl.training.run import versions
 from aectl.training.state import TrainingCommand, TrainingState
 from aectl.verbs import machine
-from aectl.verbs.train import new_run, prepare, prepare_again
+from aectl.verbs.planning import new_run, prepare, prepare_again
 
 READING = Reading(Path("none"), ignore)
 TEXTS = "".join(f"{who} sees {n}\n" for who in ("he", "she") for n in range(30))

@@ -119,11 +119,11 @@ class Numbers(Modality):
         return {}
 
     def training_set(self, config, reading, found, asked):
-        rows = set_of(config.data.dataset)
+        rows = set_of(*config.data.dataset)
         return config.resolved(None, rows.shape[2], len(rows)), rows
 
     def training_set_again(self, config, reading):
-        return set_of(config.data.dataset)
+        return set_of(*config.data.dataset)
 
     def input_again(self, data, begun, found):
         return data.shape

@@ -241,7 +241,7 @@ def test_a_file_of_version_1_written_by_hand_is_read(tmp_path):
     network, card = load(forged(tmp_path / "m.safetensors"))
     without = dataclasses.replace(DENSE, center=False)  # of which the file says nothing
     assert card == ModelCard(Architecture(without, SHAPE), (), TRAINING, format_version=1)
-    assert card.dataset == "digits"
+    assert card.trained_on == ("digits",)
     assert all((value == 0.5).all() for value in network.state_dict().values())
 
 
@@ -538,7 +538,7 @@ def test_a_file_of_each_format_version_stays_readable(name):
         assert made.shape == (1, 2 if "classifier" in name else 3)
     else:
         assert network(torch.zeros(1, *card.shape)).shape[0] == 1
-        assert card.dataset == "digits"
+        assert card.trained_on == ("digits",)
 
 
 def test_each_format_version_describes_the_same_network():

@@ -21,7 +21,7 @@ from aectl.training.reading import Reading
 from aectl.training.run import Epoch
 from aectl.training.state import LoopState, RunState, TrainingCommand, TrainingState
 from aectl.training.text_run import TextRun
-from aectl.verbs.train import prepare_again
+from aectl.verbs.planning import prepare_again
 
 TIMES = ("seconds", "images_per_second", "parts_per_second")
 KINDS = {
@@ -76,7 +76,7 @@ def of_text(**options):
             **options,
         }
     )
-    texts = TextSet("x", tuple(Line("x", n, line) for n, line in enumerate(LINES)))
+    texts = TextSet(("x",), tuple(Line("x", n, line) for n, line in enumerate(LINES)))
     return TextRun(config.resolved(None, 0, len(LINES)), texts, torch.device("cpu"))
 
 

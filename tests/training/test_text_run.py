@@ -25,7 +25,7 @@ def run_of(lines=LINES, **options):
     usual = {"length": 8, "vocabulary": 300, "swap": 0.0, "batch_size": 50, "lr": 0.02}
     usual["hidden"] = "24" if options.get("bottleneck") == "text" else "24,24"
     config = Config.from_options({"model": "text-autoencoder", "dataset": "x", **usual, **options})
-    texts = TextSet("x", tuple(Line("x", n, line) for n, line in enumerate(lines)))
+    texts = TextSet(("x",), tuple(Line("x", n, line) for n, line in enumerate(lines)))
     config = config.resolved(None, 0, texts.parts(config.data.length))
     torch.set_num_threads(1)
     return TextRun(config, texts, torch.device("cpu"))

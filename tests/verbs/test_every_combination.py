@@ -16,7 +16,7 @@ from aectl.config.written_options import read_toml
 from aectl.data.storage.folders import ignore
 from aectl.errors import AectlError, ConfigError
 from aectl.training.reading import Reading
-from aectl.verbs.train import new_run, prepare
+from aectl.verbs.planning import new_run, prepare
 
 SIDE, IMAGES = 6, 20
 PATHS = ("dataset", "load", "encoder")

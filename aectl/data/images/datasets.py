@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.config import declaration as options
+from aectl.config.declaration import near_miss
 from aectl.config.shapes import Shape
 from aectl.data.images import idx
 from aectl.data.images.decode import Pixels, fit_all
+from aectl.data.sources import DatasetName
 from aectl.data.storage.origins import origins_of
 from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
 
@@ -100,16 +101,6 @@ class Dataset:
     splits: tuple[str, ...] = ("train", "test")
 
 
-def is_dataset(word: str) -> bool:
-    """Whether a word, with or without a split, names a dataset."""
-    return word.partition(":")[0] in DATASETS
-
-
-def near_miss(word: str) -> str:
-    """`; did you mean 'mnist'?` if a word, with or without a split, is close to a name."""
-    return options.near_miss(word.partition(":")[0], DATASETS)
-
-
 def load(word: str, data_dir: Path, *, split: str = "test", download: bool = True) -> ImageSet:
     """Loads the dataset that `word` names: `mnist:train`, or `mnist` for the default `split`.
 
@@ -118,10 +109,9 @@ def load(word: str, data_dir: Path, *, split: str = "test", download: bool = Tru
     Raises UnknownInputError for a name, split or image that does not exist, DatasetUnavailableError
     if the data are not in `data_dir` and cannot be downloaded.
     """
-    whole, _, place = word.partition("/")
-    name, _, named_split = whole.partition(":")
+    name, named_split, place = DatasetName.of(word)
     if name not in DATASETS:
-        raise UnknownInputError(f"no dataset '{name}'{near_miss(word)}")
+        raise UnknownInputError(f"no dataset '{name}'{near_miss(name, DATASETS)}")
     dataset = DATASETS[name]
     split = named_split or split
     if split not in dataset.splits:

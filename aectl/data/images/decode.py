@@ -97,13 +97,14 @@ def native_shape(path: str | Path, decoding: Decoding = USUAL_DECODING) -> Shape
         raise _explained(error) from error
 
 
-def upright_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the image in a file after EXIF rotation, from its header alone.
+def upright_size(source: str | Path | bytes) -> tuple[int, int]:
+    """(height, width) of the image in a file, or at the start of its content, after EXIF rotation,
+    from its header alone.
 
     Raises ImageError.
     """
     try:
-        with unchecked_by_pillow(), opened(path) as file:
+        with unchecked_by_pillow(), _stream(source) as file:
             image = _header(file)
             turned = image.format != "TIFF" and _orientation(image) >= 5
             return image.size if turned else image.size[::-1]
@@ -125,10 +126,14 @@ def _header(file: BinaryIO) -> Image.Image:
         return Image.open(io.BytesIO(jpeg.with_bits(content, 8)), formats=["JPEG"])
 
 
-def is_own(path: str | Path) -> bool:
-    """Whether a file is a picture that aectl wrote."""
+def _stream(source: str | Path | bytes) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else opened(source)
+
+
+def is_own(source: str | Path | bytes) -> bool:
+    """Whether a file, or the start of its content, is that of a picture that aectl wrote."""
     try:
-        with opened(path) as file:
+        with _stream(source) as file:
             return png.is_own(file.read(png.OWN_BYTES))
     except OSError:
         return False

@@ -24,12 +24,6 @@ DEVIATIONS = 3
 LOW, HIGH = 0.1, 0.9
 
 
-def is_patches(word: str) -> bool:
-    """Whether a word such as `patches:photos` names patches of a folder's images."""
-    kind, colon, folder = word.partition(":")
-    return kind in WHITENED and bool(colon and folder)
-
-
 def load(
     word: str,
     on_bad: OnBad,

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from aectl.data.sources import DatasetName
 from aectl.data.storage.origins import DownloadError, Origin
 from aectl.errors import DatasetUnavailableError, UnknownInputError
 from aectl.files import replacing
@@ -17,18 +18,13 @@ LARGEST = 64 << 20
 PIECE = 1 << 16
 
 
-def is_text_dataset(word: str) -> bool:
-    """Whether a word, with or without a split, names a dataset of text."""
-    return word.partition(":")[0] in TEXTS
-
-
 def find(word: str, data_dir: Path, split: str) -> Path:
     """The file of a dataset such as `wikitext-2:valid`; `split` if the word names none.
 
     It is downloaded if it is not in `data_dir`. Raises UnknownInputError for a split that does not
     exist, DatasetUnavailableError if the download fails.
     """
-    name, _, named = word.partition(":")
+    name, named, _ = DatasetName.of(word)
     dataset = TEXTS[name]
     split = named or split
     if split not in dataset.members:

@@ -6,22 +6,23 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.config import declaration as options
 from aectl.config.encodings import conversion, narrow, wide
 from aectl.config.shapes import PAD
-from aectl.data.inputs import STDIN, Naming, Position
+from aectl.data.inputs import Naming, Position
 from aectl.data.layout import layout_of
 from aectl.data.lines import numbered
 from aectl.data.selection import Selection, Skipped
+from aectl.data.sources import Kind, Names, Source
 from aectl.data.storage.folders import OnBad, class_of, find_files, label_of
-from aectl.data.text.text_datasets import TEXTS, find, is_text_dataset
-from aectl.errors import Alike, DataError, UnknownInputError
+from aectl.data.text.text_datasets import TEXTS, find
+from aectl.errors import Alike, DataError
 from aectl.files import opened
 from aectl.models.vocabulary import Vocabulary
 
@@ -31,6 +32,9 @@ ENDINGS = (".txt", LABELLED)
 """Extensions of text files; in a .tsv file, each line is a label, a tab, and the text."""
 
 EVERY_TEXT = Selection(ENDINGS)
+
+TEXT = Names(TEXTS)
+"""The words that name datasets of text."""
 
 OF_STDIN = "stdin"
 """The name of stdin in a table."""
@@ -117,28 +121,29 @@ class TextInputs:
     loose_labels: bool = True
 
     def __post_init__(self) -> None:
-        for word in self.words:
-            if word != STDIN and not is_text_dataset(word) and not os.path.lexists(word):
-                raise UnknownInputError(
-                    f"no dataset, file or folder '{word}'"
-                    f"{options.near_miss(word.partition(':')[0], TEXTS)}"
-                )
+        _ = self.sources
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The sources that the words name. Raises UnknownInputError or DataError."""
+        return TEXT.sources(self.words, self.stdin)
 
     @property
     def labelled(self) -> bool:
         """Whether any input is of a kind that has labels."""
-        return any(map(self._has_labels, self.words))
+        return any(map(self._has_labels, self.sources))
 
-    def _has_labels(self, word: str) -> bool:
-        if not os.path.isdir(word):
-            labelled = self.labels_from_folders and self.loose_labels and os.path.isfile(word)
-            return labelled or word.lower().endswith(LABELLED)
-        found = find_files(word, self.selection)
+    def _has_labels(self, source: Source) -> bool:
+        if source.kind is not Kind.FOLDER:
+            labelled = self.labels_from_folders and self.loose_labels
+            named = labelled and source.kind in (Kind.FILE, Kind.ARCHIVE)
+            return named or source.word.lower().endswith(LABELLED)
+        found = find_files(source.word, self.selection)
         return self.labels_from_folders or any(f.path.lower().endswith(LABELLED) for f in found)
 
-    def called(self, word: str) -> str:
-        """The name of an input for messages: a dataset with its split, else the word itself."""
-        return word if ":" in word or not is_text_dataset(word) else f"{word}:{self.split}"
+    def called(self) -> list[str]:
+        """The words for messages, datasets with their split."""
+        return [source.called(self.split) for source in self.sources]
 
     def lines(self, on_bad: OnBad) -> Iterator[Line | None]:
         """All lines, in the order of the inputs; None before a line that may have to be waited for.
@@ -175,19 +180,19 @@ class TextInputs:
 
     def _files(self, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
         """For each file its name, the label of its lines, and its content."""
-        for word in self.words:
-            if word == STDIN:
+        for source in self.sources:
+            if source.kind is Kind.STDIN:
                 assert self.stdin is not None
                 yield OF_STDIN, None, self.stdin
-            elif is_text_dataset(word):
-                path = find(word, self.data_dir, self.split)
+            elif source.kind is Kind.DATASET:
+                path = find(source.word, self.data_dir, self.split)
                 with path.open("rb") as file:
-                    yield self.called(word), None, file
+                    yield source.called(self.split), None, file
             else:
-                yield from self._below(word, on_bad)
+                yield from self._below(source, on_bad)
 
-    def _below(self, word: str, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        is_folder = os.path.isdir(word)
+    def _below(self, source: Source, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
+        word, is_folder = source.word, source.kind is Kind.FOLDER
         labelled = is_folder and self.labels_from_folders and self.loose_labels
         layout = layout_of(word, self.selection) if labelled else None
         found = find_files(word, self.selection, self.skipped) if is_folder else None

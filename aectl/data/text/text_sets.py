@@ -1,5 +1,6 @@
 """Training sets of text, in memory."""
 
+import dataclasses
 import hashlib
 import itertools
 import logging
@@ -8,15 +9,15 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.layout import layout_of
-from aectl.data.selection import Selection, Skipped
+from aectl.data.selection import Selection
+from aectl.data.sources import Kind, Source
 from aectl.data.storage.folders import OnBad
-from aectl.data.text.text_inputs import EVERY_TEXT, Account, Line, TextInputs
+from aectl.data.text.text_inputs import Line, TextInputs
 from aectl.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,13 @@ HEADING = re.compile(r"= [^=](.*[^=])? =")
 class TextSet:
     """A training set of lines of text."""
 
-    name: str
+    words: tuple[str, ...]
     lines: tuple[Line, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the set for messages."""
+        return " ".join(self.words)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -70,29 +76,30 @@ class TextSet:
         return found.hexdigest()
 
 
-def load(
-    word: str,
-    data_dir: Path,
-    on_bad: OnBad,
-    account: Account,
-    selection: Selection = EVERY_TEXT,
-    skipped: Skipped | None = None,
-) -> TextSet:
-    """Loads all lines of a dataset, a file or a folder, to train on.
+def load(inputs: TextInputs, on_bad: OnBad) -> TextSet:
+    """Loads all lines of the inputs, to train on.
 
-    If all files of a folder are in sub-folders, these are the classes. In a folder with `train/`
-    beside `val/` or `test/`, only `train/` is used. Raises DataError if there is no readable text.
+    In a folder with `train/` beside `val/` or `test/`, only `train/` is used. Raises DataError if
+    there is no readable text.
     """
-    layout = layout_of(word, selection, to_train=True)
-    part = layout.training if layout else word
-    if part != word:
-        log.info("%s is the training set; other folders of %s are ignored", part, word)
-    inputs = TextInputs(
-        [part], data_dir, labels_from_folders=os.path.isdir(word), split="train", account=account,
-        selection=selection, skipped=skipped or Skipped(), loose_labels=False,
-    )  # fmt: skip
-    lines = tuple(line for line in inputs.lines(on_bad) if line is not None)
+    words = [_to_train_on(source, inputs.selection) for source in inputs.sources]
+    whole = dataclasses.replace(inputs, words=words)
+    lines = tuple(line for line in whole.lines(on_bad) if line is not None)
     if not lines:
-        looked = f" (looked for {selection})" if os.path.isdir(word) else ""
-        raise DataError(f"there is no text in {word}{looked}")
-    return TextSet(word if part != word else inputs.called(word), lines)
+        folder = any(source.kind is Kind.FOLDER for source in inputs.sources)
+        looked = f" (looked for {inputs.selection})" if folder else ""
+        raise DataError(f"there is no text in {' '.join(inputs.words)}{looked}")
+    return TextSet(tuple(inputs.called()), lines)
+
+
+def _to_train_on(source: Source, selection: Selection) -> str:
+    """The word of a source, or the training set of a folder with splits."""
+    layout = (
+        layout_of(source.word, selection, to_train=True) if source.kind is Kind.FOLDER else None
+    )
+    if layout is None:
+        return source.word
+    log.info(
+        "%s is the training set; other folders of %s are ignored", layout.training, source.word
+    )
+    return layout.training

@@ -125,12 +125,3 @@ def test_a_folder_without_images_or_none_at_all_is_an_error(tmp_path):
         patches.load(f"patches:{tmp_path}", refuse)
     with pytest.raises(UnknownInputError, match="no folder"):
         patches.load(f"patches:{tmp_path}/none", refuse)
-
-
-@pytest.mark.parametrize(
-    ("word", "asked"),
-    [("patches:a", True), ("raw-patches:a/b", True), ("patches", False), ("patches:", False),
-     ("mnist:train", False), ("a/patches:b", False)],
-)  # fmt: skip
-def test_the_word_before_the_folder_asks_for_patches(word, asked):
-    assert patches.is_patches(word) == asked

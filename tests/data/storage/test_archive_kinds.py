@@ -131,7 +131,8 @@ ENDINGS = {
 def test_an_archive_is_known_by_its_ending(tmp_path, compress, ending):
     archive = tmp_path / f"set{ending}"
     archive.write_bytes(compress(TAR))
-    found = Inputs([str(archive)], tmp_path).found(str(archive))
+    inputs = Inputs([str(archive)], tmp_path)
+    found = inputs.found(*inputs.sources)
     assert [(one.path, one.content) for one in found] == [
         (f"{archive}/{name}", content) for name, content in WHOLE
     ]

@@ -1,15 +1,17 @@
-"""A folder as a training set: its shape, its classes, and what is left out."""
+"""Files as a training set: its shape, its classes, and what is left out."""
 
 import os
 import resource
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aectl.data.images.decode import upright_size
-from aectl.data.images.training_folder import BATCH, load_folder
+from aectl.data.images.training_images import BATCH, load
+from aectl.data.inputs import Inputs
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE
 from aectl.errors import DataError
@@ -18,6 +20,11 @@ from aectl.errors import DataError
 def picture(path, value=0, size=(6, 4)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L", size, value).save(path, format="PNG")
+
+
+def load_folder(folder, on_bad, sides=None, channels=None, *, layout=None, workers=1, **how):
+    inputs = Inputs([folder], Path(), labels_from_folders=True, loose_labels=False, workers=workers)
+    return load(inputs, [layout], on_bad, sides, channels, **how)
 
 
 def refuse(path, reason):

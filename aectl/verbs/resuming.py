@@ -2,11 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aectl.cli.console import Console
 from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
@@ -51,7 +50,7 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
     return dataclasses.replace(state, session=session)
 
 
-def compare(session: "TrainingCommand", data: Any, console: Console) -> None:
+def compare(session: "TrainingCommand", data: Any, warning: Callable[[str], None]) -> None:
     """Raises DataError if the data are not those of the original training."""
     from aectl.training.run import versions
 
@@ -62,16 +61,19 @@ def compare(session: "TrainingCommand", data: Any, console: Console) -> None:
         )
     for name, version in versions().items():
         if session.versions.get(name) != version:
-            console.warning(
+            warning(
                 f"training was started with {name} {session.versions.get(name)} and continues with"
                 f" {version}: the weights may differ from those of an uninterrupted run"
             )
 
 
 def restore(
-    run: "Run", state: "TrainingState", given: Mapping[str, object], console: Console
+    run: "Run",
+    state: "TrainingState",
+    given: Mapping[str, object],
+    notice: Callable[[str], None],
 ) -> list[str]:
-    """Restores the state and prints how training continues.
+    """Restores the state; a notice says how training continues.
 
     Returns one line for each time that training was continued with other options.
     """
@@ -79,11 +81,11 @@ def restore(
     done = len(run.rows)
     said = f"continuing after {done} of {run.planned_epochs} epochs"
     if not given:
-        console.notice(said)
+        notice(said)
         return state.session.continued
     training = run.config.training
     course = f"the {training.schedule} schedule" if training.optimizer != "lbfgs" else "the rate"
-    console.notice(
+    notice(
         f"{said}: {course} is that of {training.epochs} epochs, and the learning rate continues"
         f" at {run.next_lr:.3g}"
     )

@@ -1,0 +1,297 @@
+"""The images of inputs as a training set, decoded once."""
+
+import contextlib
+import dataclasses
+import logging
+import math
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.config.decoding import OnRemark
+from aectl.config.shapes import Shape
+from aectl.data.images import datasets
+from aectl.data.images.datasets import ImageSet
+from aectl.data.images.decode import Pixels, is_own, upright_size
+from aectl.data.images.decoders import Found
+from aectl.data.inputs import InputBatch, Inputs, Naming
+from aectl.data.layout import Layout
+from aectl.data.sources import Source
+from aectl.data.storage.folders import OnBad, ignore
+from aectl.errors import ConfigError, DataError, ImageError
+
+log = logging.getLogger(__name__)
+
+LARGEST_DEFAULT_SIDE = 32
+BATCH = 256
+
+LOOKED_AT = 300
+"""Maximum number of images, evenly distributed over a folder, that determine the default size."""
+
+MOST_NAMED = 20
+"""Maximum number of classes, or folders, that a line names."""
+
+
+Watch = Callable[[Iterable[InputBatch], int], Iterable[InputBatch]]
+"""Shows progress while it passes the batches on; the second argument is the number of files."""
+
+
+def unseen(batches: Iterable[InputBatch], files: int) -> Iterable[InputBatch]:
+    """Passes the batches on without showing progress."""
+    return batches
+
+
+def load(
+    inputs: Inputs,
+    layouts: Sequence[Layout | None],
+    on_bad: OnBad,
+    sides: tuple[int, int] | None = None,
+    channels: int | None = None,
+    *,
+    memory: float = math.inf,
+    watch: Watch = unseen,
+    on_remark: OnRemark = ignore,
+) -> ImageSet:
+    """Loads all images of the inputs, in one shape.
+
+    If all images have labels, or are in sub-folders of the folders and archives, these are the
+    classes. `layouts` are those of the sources: of a folder with splits, the training set is used
+    for training, and the validation set is held out. `sides`, (height, width), default to the
+    medians over the files, or to 32 pixels if a median is larger; those of datasets to their own;
+    `channels` to 3 if any image has colour, else to 1. Images that need more than `memory` bytes
+    are kept in a temporary file. The inputs are read twice, so that their `stdin` must be seekable.
+
+    Raises ConfigError if the inputs differ in their default sizes, DataError if no image can be
+    read, or there is no space for them.
+    """
+    whole, named = _split_up(inputs, layouts), " ".join(inputs.words)
+    listed = _Listed()
+    for source in _from_start(whole).sources:
+        listed.add(whole, source)
+    if not listed.count:
+        nothing = f"no images in {named} (looked for {inputs.selection})"
+        raise DataError("\n".join([nothing, *inputs.skipped.told()]))
+    shape = channels or 3, *(sides or listed.sides())
+    images = _Store(listed.count, shape, memory, maybe_grey=channels is None)
+    paths: list[str] = []
+    labels: list[str | None] = []
+    with _from_start(whole).batches(shape, BATCH, on_bad, on_remark=on_remark) as batches:
+        for batch in watch(batches, listed.count):
+            if len(paths) + len(batch.paths) > listed.count:
+                raise DataError(f"{named} has grown while it was read")
+            images.add(batch.images)
+            paths += batch.paths
+            labels += batch.labels
+    if not paths:
+        nothing = f"none of the {listed.count} images in {named} can be read"
+        raise DataError("\n".join([nothing, *inputs.skipped.told()]))
+    classes = tuple(sorted({name for name in labels if name is not None}))
+    labelled = None not in labels and len(classes) > 1
+    rows = _rows_below([one.validation for one in layouts if one and one.validation], paths)
+    log.info("%s", _described(inputs, layouts, labels if labelled else None, len(paths), rows))
+    index = {name: number for number, name in enumerate(classes)}
+    return ImageSet(
+        named,
+        images.filled,
+        np.array([index[name] for name in labels if name], np.int64) if labelled else None,
+        classes if labelled else (),
+        tuple(paths),
+        rows,
+    )
+
+
+def _split_up(inputs: Inputs, layouts: Sequence[Layout | None]) -> Inputs:
+    """The inputs with the training and validation sets of folders in place of the folders."""
+    words = [
+        split
+        for word, layout in zip(inputs.words, layouts, strict=True)
+        for split in (layout[:2] if layout else (word,))
+        if split
+    ]
+    return dataclasses.replace(inputs, words=words)
+
+
+def _from_start(inputs: Inputs) -> Inputs:
+    """The inputs, to be read from the start of stdin."""
+    if inputs.stdin is not None:
+        inputs.stdin.seek(0)
+    return inputs
+
+
+Sides = tuple[int, int]
+"""Height and width."""
+
+
+class _Listed:
+    """The images of inputs, counted before they are decoded, and their sizes.
+
+    `_files` holds files, and the sizes of the members of archives.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._files: list[Found | Sides | None] = []
+        self._datasets: dict[str, Sides] = {}
+
+    def add(self, inputs: Inputs, source: Source) -> None:
+        """Counts the images of a source."""
+        if source.in_memory:
+            found = datasets.load(source.word, inputs.data_dir, split=inputs.split)
+            self._datasets[source.called(inputs.split)] = found.shape[1:]
+            self.count += len(found)
+            return
+        for one in inputs.found(source):
+            if one is not None and one.reason is None:
+                self.count += 1
+                content = one.content
+                self._files.append(one if content is None else _sides_of(content, one.searched))
+
+    def sides(self) -> Sides:
+        """The default height and width. Raises ConfigError if the datasets and the files differ."""
+        sides = dict(self._datasets)
+        if self._files:
+            sides["the files"] = _median_sides(self._files)
+        if len(set(sides.values())) > 1:
+            sizes = ", ".join(f"{name} {high}x{wide}" for name, (high, wide) in sides.items())
+            raise ConfigError(f"the images have several sizes ({sizes}): choose one by --size")
+        return next(iter(sides.values()))
+
+
+def _rows_below(folders: Sequence[str], paths: list[str]) -> NDArray[np.int64] | None:
+    """The rows of the images below some folders; None if there are none, or no others."""
+    starts = tuple(f"{Naming()(folder)}/" for folder in folders)
+    below = np.array([path.startswith(starts) for path in paths])
+    return np.flatnonzero(below) if below.any() and not below.all() else None
+
+
+def _described(
+    inputs: Inputs,
+    layouts: Sequence[Layout | None],
+    labels: list[str | None] | None,
+    count: int,
+    held_out: NDArray[np.int64] | None,
+) -> str:
+    """The classes of each split of the inputs, with their numbers of images, in words."""
+    held = set() if held_out is None else set(held_out.tolist())
+    learnt = [row for row in range(count) if row not in held]
+    split = [layout for layout in layouts if layout]
+    named = [
+        layout.training if layout else called
+        for layout, called in zip(layouts, inputs.called(), strict=True)
+    ]
+    parts = [f"{', '.join(named)}: {_counted(learnt, labels)}"]
+    if held:
+        validation = ", ".join(one.validation for one in split if one.validation)
+        parts.append(f"{validation}, held out: {_counted(sorted(held), labels)}")
+    if test := [one.test for one in split if one.test]:
+        parts.append(f"{', '.join(test)} {'is' if len(test) == 1 else 'are'} kept for tests")
+    if others := [name for one in split for name in one.others]:
+        parts.append(f"not read: {', '.join(others[:MOST_NAMED])}")
+    return "; ".join(parts)
+
+
+def _counted(rows: list[int], labels: list[str | None] | None) -> str:
+    if labels is None:
+        return f"{_number(len(rows), 'image')}, no classes"
+    counts = Counter(str(labels[row]) for row in rows)
+    named = [f"{name} {number:,}" for name, number in sorted(counts.items())[:MOST_NAMED]]
+    more = f" and {len(counts) - len(named):,} more" if len(counts) > len(named) else ""
+    of = f"{_number(len(rows), 'image')} of {_number(len(counts), 'class')}"
+    return f"{of} ({', '.join(named)}{more})"
+
+
+def _number(count: int, noun: str) -> str:
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
+class _Store:
+    """An array for `count` images that is filled step by step; with `maybe_grey`, it has only one
+    channel until an image has colour.
+    """
+
+    def __init__(self, count: int, shape: Shape, memory: float, maybe_grey: bool) -> None:
+        self._count, self._memory, self._added = count, memory, 0
+        self._images = self._room((1, *shape[1:]) if maybe_grey else shape)
+
+    def add(self, images: Pixels) -> None:
+        """Adds images: (n, channels, height, width)."""
+        kept = self._images.shape[1]
+        if kept < images.shape[1]:
+            if (images[:, :1] == images).all():
+                images = images[:, :1]
+            else:
+                grey = self.filled
+                self._images = self._room((images.shape[1], *images.shape[2:]))
+                self.filled[:] = grey
+        self._images[self._added : self._added + len(images)] = images
+        self._added += len(images)
+
+    @property
+    def filled(self) -> Pixels:
+        """The images added so far."""
+        return self._images[: self._added]
+
+    def _room(self, shape: Shape) -> Pixels:
+        size = self._count * math.prod(shape)
+        if size <= self._memory:
+            return np.empty((self._count, *shape), np.uint8)
+        folder = tempfile.gettempdir()
+        log.info(
+            "%s images take %s, more than --memory: they are kept in a temporary file in %s",
+            f"{self._count:,}", _mebibytes(size), folder,
+        )  # fmt: skip
+        try:
+            with tempfile.TemporaryFile() as file:
+                if hasattr(os, "posix_fallocate"):  # otherwise a full disk would end the process
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
+                return np.memmap(file, np.uint8, "r+", shape=(self._count, *shape))
+        except OSError as error:
+            raise DataError(
+                f"{folder} has no space for {_mebibytes(size)} of images"
+                f" ({error.strerror}); TMPDIR names another folder, --size makes them smaller"
+            ) from error
+
+
+def _mebibytes(size: int) -> str:
+    return f"{math.ceil(size / 2**20):,} MiB"
+
+
+def _sides_of(source: str | bytes, searched: bool) -> Sides | None:
+    """The size of an image, from its header; None if it cannot be read or aectl wrote it."""
+    with contextlib.suppress(ImageError):
+        if not (searched and is_own(source)):
+            return upright_size(source)
+    return None
+
+
+def _median_sides(files: Sequence[Found | Sides | None]) -> Sides:
+    """The medians of the heights and widths of some of the files, or 32 pixels if one is larger.
+
+    Of an even number of files, the upper median is used. Only headers are read.
+    """
+    count = min(len(files), LOOKED_AT)
+    looked_at = [files[number * len(files) // count] for number in range(count)]
+    sizes = [
+        size
+        for one in looked_at
+        if (size := _sides_of(one.file, one.searched) if isinstance(one, Found) else one)
+    ]
+    if not sizes:
+        return LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE
+    height, width = (sorted(sides)[len(sides) // 2] for sides in zip(*sizes, strict=True))
+    if len(set(sizes)) == 1 and max(height, width) <= LARGEST_DEFAULT_SIDE:
+        return height, width
+    fits = max(height, width) <= LARGEST_DEFAULT_SIDE
+    chosen = (height, width) if fits else (LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE)
+    log.info(
+        "images are resized to %sx%s: the median of %s is %sx%s; --size chooses another size",
+        *chosen, f"{len(sizes):,} images", height, width,
+    )  # fmt: skip
+    return chosen

@@ -1,0 +1,109 @@
+"""Sources: what a word of INPUT or --dataset means, decided here and nowhere else."""
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from aectl.config.declaration import near_miss
+from aectl.data.endings import is_archive
+from aectl.errors import DataError, UnknownInputError
+
+STDIN = "-"
+
+
+class Kind(Enum):
+    """The kinds of sources."""
+
+    STDIN = "stdin"
+    DATASET = "dataset"
+    PATCHES = "patches of the images in a folder"
+    FOLDER = "folder"
+    ARCHIVE = "archive"
+    FILE = "file"
+
+
+SEARCHED = (Kind.STDIN, Kind.PATCHES, Kind.FOLDER, Kind.ARCHIVE)
+"""Kinds of sources that may hold several files, among which options choose."""
+
+
+class DatasetName(NamedTuple):
+    """A word such as `mnist:test/17`; a split or a place that it does not have is empty."""
+
+    name: str
+    split: str
+    place: str
+
+    @classmethod
+    def of(cls, word: str) -> "DatasetName":
+        """The name in a word."""
+        whole, _, place = word.partition("/")
+        name, _, split = whole.partition(":")
+        return cls(name, split, place)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A word, interpreted. `name`: of a dataset, or the word in front of the folder of patches."""
+
+    word: str
+    kind: Kind
+    name: str = ""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether it is loaded as a whole."""
+        return self.kind in (Kind.DATASET, Kind.PATCHES)
+
+    @property
+    def hides(self) -> str | None:
+        """The folder of the same name that is not read; None if there is none."""
+        return f"./{self.word}" if self.in_memory and os.path.isdir(self.word) else None
+
+    def called(self, split: str) -> str:
+        """The word, with the split if it names a dataset without one."""
+        alone = self.kind is Kind.DATASET and ":" not in self.word
+        return f"{self.word}:{split}" if alone else self.word
+
+
+@dataclass(frozen=True)
+class Names:
+    """The words that name datasets of a modality; `patches` are those in front of a folder."""
+
+    datasets: Collection[str]
+    patches: Collection[str] = ()
+
+    def has(self, word: str) -> bool:
+        """Whether a word, with or without a split, names a dataset."""
+        return word.partition(":")[0] in self.datasets
+
+    def source(self, word: str) -> Source:
+        """The source that a word names. Raises UnknownInputError if it names nothing."""
+        name, _, rest = word.partition(":")
+        if word == STDIN:
+            return Source(word, Kind.STDIN)
+        if name in self.patches and rest:
+            return Source(word, Kind.PATCHES, name)
+        if self.has(word):
+            return Source(word, Kind.DATASET, name)
+        if os.path.isdir(word):
+            return Source(word, Kind.FOLDER)
+        if not os.path.lexists(word):
+            close = near_miss(name, self.datasets)
+            raise UnknownInputError(f"no dataset, file or folder '{word}'{close}")
+        return file_source(word)
+
+    def sources(self, words: Iterable[str], stdin: object) -> list[Source]:
+        """The sources that words name. Raises UnknownInputError for a word that names nothing, and
+        DataError for `-` without a stream `stdin`.
+        """
+        found = [self.source(word) for word in words]
+        if stdin is None and any(source.kind is Kind.STDIN for source in found):
+            raise DataError(f"{STDIN} reads stdin, which is closed")
+        return found
+
+
+def file_source(path: str) -> Source:
+    """The source of a path that is not a folder."""
+    return Source(path, Kind.ARCHIVE if is_archive(path) else Kind.FILE)

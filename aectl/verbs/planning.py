@@ -1,0 +1,177 @@
+"""From the options of a training to its config, its training set and its networks."""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aectl.config.configuration import Config
+from aectl.config.kinds import KINDS
+from aectl.config.loss_options import LossConfig
+from aectl.config.model_options import ModelConfig
+from aectl.config.precedence import coerced
+from aectl.errors import ConfigError, ModelFileError
+from aectl.modalities import Modality, modality_named, modality_of
+from aectl.models import model_file
+from aectl.models.architecture import SIZES, Architecture
+from aectl.training.reading import PATTERNS, Reading
+
+if TYPE_CHECKING:
+    import torch
+
+    from aectl.training.initialisation import Start
+    from aectl.training.run import Run
+    from aectl.training.state import RunState, TrainingState
+
+OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
+
+
+def prepare(
+    given: Mapping[str, object], file: Mapping[str, object], reading: Reading
+) -> tuple[Config, Any]:
+    """The resolved config of the `given` options over those of a `file`, and its training set.
+
+    Raises ConfigError, DataError or ModelFileError.
+    """
+    asked = {**coerced(file), **coerced(given)}
+    settled = _settled_by_models(asked)
+    asked = {**settled, **asked}
+    modality = _modality(asked.get("model"), asked.get("encoder"))
+    found = modality.look(asked)
+    config = Config.from_options(given, file, settled | found.settled)
+    return modality.training_set(config, reading, found, asked)
+
+
+def prepare_again(
+    given: Mapping[str, object], options: Mapping[str, object], reading: Reading, begun: "RunState"
+) -> tuple[Config, Any]:
+    """The config of a run that had `begun` with these options, all resolved, and its training set.
+
+    No model that it started from is needed. Raises ConfigError, DataError or ModelFileError.
+    """
+    config = Config.from_options(given, options)
+    if config.training.epochs is None or config.model.hidden is None:
+        raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
+    modality = modality_named(_architecture(begun).modality)
+    return config, modality.training_set_again(config, reading)
+
+
+def new_run(
+    config: Config,
+    data: Any,
+    device: "torch.device",
+    start: "Start | None",
+    begun: "RunState | None" = None,
+) -> "Run":
+    """A run on a training set; one that had `begun` is yet to be restored from that state.
+
+    Raises ConfigError where config, data and start do not fit together, and ModelFileError where
+    the state does not fit them.
+    """
+    if begun is None:
+        modality = _modality(config.model.model, config.training.encoder)
+        return modality.run(config, data, device, start)
+    found = _architecture(begun)
+    modality = modality_named(found.modality)
+    classes = len(data.classes) if found.classes else 0
+    of_data = modality.input_again(data, begun, found)
+    wanted = Architecture(config.model, of_data, classes, found.encoder)
+    if wanted.to_json() != found.to_json():
+        raise ModelFileError("the architecture in the checkpoint does not fit its options and data")
+    return modality.run(config, data, device, start, begun, found)
+
+
+def start_of(config: Config) -> "Start":
+    """The models that a config starts from. Raises ModelFileError."""
+    from aectl.training.initialisation import Start
+
+    paths = config.training
+    weights, card = model_file.load(Path(paths.load)) if paths.load else (None, None)
+    encoder = model_file.load(Path(paths.encoder)) if paths.encoder else None
+    of = card or (encoder[1] if encoder else None)
+    return Start(weights, encoder, of.vocabulary if of else None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A config, its training set and seeds; `several` if each seed has a folder of its own.
+
+    `config` is that of the first seed.
+    """
+
+    config: Config
+    data: Any
+    start: "Start | None"
+    seeds: list[int]
+    several: bool
+
+
+def planned(
+    begun: "TrainingState | None",
+    given: Mapping[str, object],
+    file: Mapping[str, object],
+    reading: Reading,
+    seeds: int,
+) -> Plan:
+    """The plan of the options; of a training that has `begun`, the rest of it."""
+    if begun is None:
+        config, data = prepare(given, file, reading)
+        first = config.training.seed
+        return Plan(config, data, start_of(config), [*range(first, first + seeds)], seeds > 1)
+    session = begun.session
+    with contextlib.chdir(session.cwd):
+        config, data = prepare_again(given, session.options, reading, begun.run)
+        start = start_of(config) if len(session.seeds) > 1 else None
+    return Plan(config, data, start, session.seeds, session.several)
+
+
+def _architecture(begun: "RunState") -> Architecture:
+    """The architecture of a run that had begun. Raises ModelFileError."""
+    try:
+        return Architecture.from_json(begun.architecture)
+    except ConfigError as error:
+        raise ModelFileError(f"the architecture in the checkpoint is invalid: {error}") from None
+
+
+def _modality(kind: object, encoder: object) -> Modality:
+    """The modality of a model of a kind, or that of the encoder on which it stands.
+
+    A kind that does not exist, which the config refuses, has that of the default.
+    """
+    if isinstance(encoder, str):
+        return modality_of(model_file.read_card(Path(encoder)))
+    known = KINDS.get(str(kind)) or KINDS[ModelConfig.model]
+    return modality_named(known.modalities[0])
+
+
+def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
+    """The options that --load and --encoder settle: the network's own, its data, its loss."""
+    settled: dict[str, object] = {}
+    if isinstance(encoder := asked.get("encoder"), str):
+        card = model_file.read_card(Path(encoder))
+        if not KINDS[card.architecture.kind].has_code:
+            raise ModelFileError(
+                f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
+            )
+        if not card.architecture.code_is_vector:
+            raise ModelFileError(f"--encoder needs a code that is a vector; {encoder} gives texts")
+        settled |= {"model": "classifier", "dataset": card.trained_on}
+        settled |= modality_of(card).settled_by_encoder(card)
+    if isinstance(load := asked.get("load"), str):
+        card = model_file.read_card(Path(load))
+        if card.architecture.encoder:
+            raise ConfigError(
+                "--load cannot start from a classifier that stands on an encoder; train a new one"
+                " with --encoder"
+            )
+        described = card.architecture.to_json()
+        settled |= {k: v for k, v in described.items() if k not in SIZES}
+        settled["dataset"] = card.trained_on
+        settled |= modality_of(card).settled_by_start(card, asked)
+        trained = card.options
+        settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
+        if "dataset" not in asked:
+            settled |= {name: trained[name] for name in PATTERNS if name in trained}
+    return settled

@@ -1,0 +1,72 @@
+"""What a word of INPUT or --dataset means."""
+
+import io
+import os
+
+import pytest
+
+from aectl.data.sources import DatasetName, Kind, Names
+from aectl.errors import DataError, UnknownInputError
+
+NAMES = Names({"mnist", "digits"}, {"patches"})
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos", "digits", "set.zip"):
+        (tmp_path / name).mkdir()
+    for name in ("a.png", "set.tar.gz", "SET.TAR", "mnist:x", "caf\udce9.png"):
+        (tmp_path / name).write_bytes(b"")
+    os.symlink("nowhere", "broken.png")
+    os.symlink("photos", "link")
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    {
+        "-": Kind.STDIN, "mnist": Kind.DATASET, "mnist:test": Kind.DATASET,
+        "mnist:test/17": Kind.DATASET, "mnist:x": Kind.DATASET, "digits": Kind.DATASET,
+        "./digits": Kind.FOLDER, "digits/": Kind.FOLDER, "photos": Kind.FOLDER, "link": Kind.FOLDER,
+        "set.zip": Kind.FOLDER, "a.png": Kind.FILE, "broken.png": Kind.FILE,
+        "caf\udce9.png": Kind.FILE, "./mnist:x": Kind.FILE, "set.tar.gz": Kind.ARCHIVE,
+        "SET.TAR": Kind.ARCHIVE, "patches:photos": Kind.PATCHES, "patches:a/b:c": Kind.PATCHES,
+    }.items(),
+)  # fmt: skip
+def test_a_word_names_one_source(word, kind):
+    source = NAMES.source(word)
+    assert (source.word, source.kind) == (word, kind)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("word", ["nothing", "patches:", "patches", "a/patches:b", "mnis:test", ""])
+def test_other_words_name_nothing(word):
+    with pytest.raises(UnknownInputError, match=f"no dataset, file or folder '{word}'"):
+        NAMES.source(word)
+
+
+def test_a_name_that_is_nearly_one_is_told():
+    with pytest.raises(UnknownInputError, match="did you mean 'mnist'"):
+        NAMES.source("minst:train")
+
+
+@pytest.mark.usefixtures("here")
+def test_the_folder_that_a_dataset_hides_is_known():
+    assert NAMES.source("digits").hides == "./digits"
+    assert [NAMES.source(word).hides for word in ("mnist", "photos", "./digits")] == [None] * 3
+
+
+def test_stdin_must_be_there_where_it_is_named():
+    assert NAMES.sources(["-"], io.BytesIO())[0].kind is Kind.STDIN
+    with pytest.raises(DataError, match="stdin, which is closed"):
+        NAMES.sources(["mnist", "-"], None)
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [("mnist", ("mnist", "", "")), ("mnist:test", ("mnist", "test", "")),
+     ("mnist:test/17", ("mnist", "test", "17")), ("mnist/17", ("mnist", "", "17"))],
+)  # fmt: skip
+def test_the_name_of_a_dataset_has_three_parts(word, parts):
+    assert DatasetName.of(word) == parts
