@@ -57,7 +57,7 @@ def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layo
                 f" such as {os.path.join(folder, names[0])}"
             )
         if to_train:
-            _refuse_several(folder, names)
+            _refuse_several(folder, names, selection)
         only = None if files else _only_one(folder, names, selection)
         if only is None:
             break
@@ -67,9 +67,13 @@ def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layo
     return alone
 
 
-def _refuse_several(folder: str, names: list[str]) -> None:
+def _refuse_several(folder: str, names: list[str], selection: Selection) -> None:
     """Raises DataError if sub-folders have splits of their own, because these are not classes."""
-    having = [name for name in names if _has_splits(os.path.join(folder, name))]
+    having = [
+        name
+        for name in names
+        if _has_splits(os.path.join(folder, name)) and holds_wanted(folder, name, selection)
+    ]
     if len(having) > 1:
         named = ", ".join(having[:MOST_NAMED]) + ", ..." * (len(having) > MOST_NAMED)
         raise DataError(
