@@ -21,7 +21,7 @@ from aectl.data.images.decode import Pixels
 from aectl.data.images.decoders import Decoded, Decoders, Found
 from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
-from aectl.data.sources import Kind, Names, Source, file_source
+from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
 from aectl.data.storage.folders import OnBad, class_of, find_files, ignore, label_of, name_of
 from aectl.errors import DataError
@@ -128,7 +128,9 @@ class Inputs:
     @property
     def labelled(self) -> bool:
         """Whether any input is of a kind that has labels."""
-        return self.labels_from_folders or any(one.kind is Kind.DATASET for one in self.sources)
+        return self.labels_from_folders or any(
+            one.kind is SourceKind.DATASET for one in self.sources
+        )
 
     def called(self) -> list[str]:
         """The words for messages, datasets with their split."""
@@ -155,13 +157,13 @@ class Inputs:
     def found(self, source: Source) -> Iterator[Found | None]:
         """The files of a source; None before a file that may have to be waited for."""
         path, labelled = source.word, self.labels_from_folders and self.loose_labels
-        if source.kind is Kind.STDIN:
+        if source.kind is SourceKind.STDIN:
             yield from self._listed()
-        elif source.kind is Kind.FOLDER:
+        elif source.kind is SourceKind.FOLDER:
             layout = layout_of(path, self.selection) if labelled else None
             found = find_files(path, self.selection, self.skipped)
             yield from self._described(found, path, layout)
-        elif source.kind is Kind.ARCHIVE:
+        elif source.kind is SourceKind.ARCHIVE:
             yield from self._described(find_in_archive(path, self.selection, self.skipped), path)
         else:
             label = name_of(os.path.dirname(path)) if labelled else None
@@ -260,7 +262,7 @@ class Batches:
 
     def _of_dataset(self, source: Source) -> Iterator[Decoded]:
         split = self._inputs.split
-        if source.kind is Kind.PATCHES:
+        if source.kind is SourceKind.PATCHES:
             images = patches.load(
                 source.word, self._on_bad, self._shape[1:], split=split,
                 decoding=self._inputs.decoding, on_remark=self._on_remark,

@@ -13,7 +13,7 @@ from aectl.errors import DataError, UnknownInputError
 STDIN = "-"
 
 
-class Kind(Enum):
+class SourceKind(Enum):
     """The kinds of sources."""
 
     STDIN = "stdin"
@@ -24,7 +24,7 @@ class Kind(Enum):
     FILE = "file"
 
 
-SEARCHED = (Kind.STDIN, Kind.PATCHES, Kind.FOLDER, Kind.ARCHIVE)
+SEARCHED = (SourceKind.STDIN, SourceKind.PATCHES, SourceKind.FOLDER, SourceKind.ARCHIVE)
 """Kinds of sources that may hold several files, among which options choose."""
 
 
@@ -48,13 +48,13 @@ class Source:
     """A word, interpreted. `name`: of a dataset, or the word in front of the folder of patches."""
 
     word: str
-    kind: Kind
+    kind: SourceKind
     name: str = ""
 
     @property
     def in_memory(self) -> bool:
         """Whether it is loaded as a whole."""
-        return self.kind in (Kind.DATASET, Kind.PATCHES)
+        return self.kind in (SourceKind.DATASET, SourceKind.PATCHES)
 
     @property
     def hides(self) -> str | None:
@@ -63,7 +63,7 @@ class Source:
 
     def called(self, split: str) -> str:
         """The word, with the split if it names a dataset without one."""
-        alone = self.kind is Kind.DATASET and ":" not in self.word
+        alone = self.kind is SourceKind.DATASET and ":" not in self.word
         return f"{self.word}:{split}" if alone else self.word
 
 
@@ -82,13 +82,13 @@ class Names:
         """The source that a word names. Raises UnknownInputError if it names nothing."""
         name, _, rest = word.partition(":")
         if word == STDIN:
-            return Source(word, Kind.STDIN)
+            return Source(word, SourceKind.STDIN)
         if name in self.patches and rest:
-            return Source(word, Kind.PATCHES, name)
+            return Source(word, SourceKind.PATCHES, name)
         if self.has(word):
-            return Source(word, Kind.DATASET, name)
+            return Source(word, SourceKind.DATASET, name)
         if os.path.isdir(word):
-            return Source(word, Kind.FOLDER)
+            return Source(word, SourceKind.FOLDER)
         if not os.path.lexists(word):
             close = near_miss(name, self.datasets)
             raise UnknownInputError(f"no dataset, file or folder '{word}'{close}")
@@ -99,11 +99,11 @@ class Names:
         DataError for `-` without a stream `stdin`.
         """
         found = [self.source(word) for word in words]
-        if stdin is None and any(source.kind is Kind.STDIN for source in found):
+        if stdin is None and any(source.kind is SourceKind.STDIN for source in found):
             raise DataError(f"{STDIN} reads stdin, which is closed")
         return found
 
 
 def file_source(path: str) -> Source:
     """The source of a path that is not a folder."""
-    return Source(path, Kind.ARCHIVE if is_archive(path) else Kind.FILE)
+    return Source(path, SourceKind.ARCHIVE if is_archive(path) else SourceKind.FILE)

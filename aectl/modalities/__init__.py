@@ -19,7 +19,7 @@ from aectl.config.shapes import Shape, TextShape
 from aectl.data.inputs import Naming, Position
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped, of_options
-from aectl.data.sources import Kind, Names
+from aectl.data.sources import Names, SourceKind
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, DataError, UnknownInputError
 from aectl.models.architecture import Architecture
@@ -142,11 +142,11 @@ def _measured_on(word: str, request: Request, names: Names, selection: Selection
         raise DataError(
             f"the model was trained on {word}, which is not found from here; name an INPUT"
         ) from None
-    if source.kind is Kind.STDIN:
+    if source.kind is SourceKind.STDIN:
         raise DataError("the model was trained on what stdin listed; name an INPUT")
     if source.in_memory:
-        return source.name if source.kind is Kind.DATASET else word
-    layout = layout_of(word, selection) if source.kind is Kind.FOLDER else None
+        return source.name if source.kind is SourceKind.DATASET else word
+    layout = layout_of(word, selection) if source.kind is SourceKind.FOLDER else None
     unseen = layout and (layout.test or layout.validation)
     if unseen:
         request.notice(f"measured on {unseen}")

@@ -16,7 +16,7 @@ from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.layout import Layout, layout_of
 from aectl.data.lines import whole
 from aectl.data.selection import Selection
-from aectl.data.sources import Kind, Source
+from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.folders import find_files
 from aectl.data.text.text_inputs import ENDINGS, TEXT
 from aectl.errors import ConfigError, DatasetUnavailableError
@@ -42,7 +42,9 @@ def splits_of(words: Iterable[str], selection: Selection) -> list[Layout | None]
     Raises UnknownInputError for a word that names nothing, and DataError as `layout_of` does.
     """
     return [
-        layout_of(source.word, selection, to_train=True) if source.kind is Kind.FOLDER else None
+        layout_of(source.word, selection, to_train=True)
+        if source.kind is SourceKind.FOLDER
+        else None
         for source in map(_source, words)
     ]
 
@@ -122,7 +124,7 @@ def _images(
     if len(sources) > 1 or not sources[0].in_memory:
         return _of_several(config, reading, sources, layouts)
     word = sources[0].word
-    if sources[0].kind is Kind.PATCHES:
+    if sources[0].kind is SourceKind.PATCHES:
         sides = _sides(config.data.size) if config.data.size else patches.SIDES
         count = config.data.patches or patches.COUNT
         return patches.load(
@@ -153,9 +155,9 @@ def _of_several(
 ) -> ImageSet:
     """The images of files, folders, archives and datasets."""
     for source in sources:
-        if source.kind is Kind.PATCHES:
+        if source.kind is SourceKind.PATCHES:
             raise ConfigError(f"{source.word} cannot go with other data")
-    data, listed = config.data, any(source.kind is Kind.STDIN for source in sources)
+    data, listed = config.data, any(source.kind is SourceKind.STDIN for source in sources)
     inputs = Inputs(
         data.dataset, reading.data_dir,
         io.BytesIO(whole(reading.stdin)) if listed and reading.stdin else None,

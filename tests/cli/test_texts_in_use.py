@@ -316,7 +316,7 @@ def test_what_has_no_meaning_for_texts_is_refused(aectl, vector, arguments, said
         (["--sparsity", "topk", "--aux-k", "2"], "--aux-k cannot go with"),
         (["--bottleneck", "text", "--sparse"], "--bottleneck text has --lambda-s"),
         (["--ratio", "0.3"], "--ratio has no effect without --bottleneck text"),
-        (["--dataset", "-"], "write those on stdin to a file"),
+        (["--dataset", "-"], "there is no text in -"),
         (["--dataset", "digits"], "digits is a dataset of images"),
     ],
 )

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from aectl.data.sources import DatasetName, Kind, Names
+from aectl.data.sources import DatasetName, Names, SourceKind
 from aectl.errors import DataError, UnknownInputError
 
 NAMES = Names({"mnist", "digits"}, {"patches"})
@@ -26,12 +26,12 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("word", "kind"),
     {
-        "-": Kind.STDIN, "mnist": Kind.DATASET, "mnist:test": Kind.DATASET,
-        "mnist:test/17": Kind.DATASET, "mnist:x": Kind.DATASET, "digits": Kind.DATASET,
-        "./digits": Kind.FOLDER, "digits/": Kind.FOLDER, "photos": Kind.FOLDER, "link": Kind.FOLDER,
-        "set.zip": Kind.FOLDER, "a.png": Kind.FILE, "broken.png": Kind.FILE,
-        "caf\udce9.png": Kind.FILE, "./mnist:x": Kind.FILE, "set.tar.gz": Kind.ARCHIVE,
-        "SET.TAR": Kind.ARCHIVE, "patches:photos": Kind.PATCHES, "patches:a/b:c": Kind.PATCHES,
+        "-": SourceKind.STDIN, "mnist": SourceKind.DATASET, "mnist:test": SourceKind.DATASET,
+        "mnist:test/17": SourceKind.DATASET, "mnist:x": SourceKind.DATASET, "digits": SourceKind.DATASET,
+        "./digits": SourceKind.FOLDER, "digits/": SourceKind.FOLDER, "photos": SourceKind.FOLDER, "link": SourceKind.FOLDER,
+        "set.zip": SourceKind.FOLDER, "a.png": SourceKind.FILE, "broken.png": SourceKind.FILE,
+        "caf\udce9.png": SourceKind.FILE, "./mnist:x": SourceKind.FILE, "set.tar.gz": SourceKind.ARCHIVE,
+        "SET.TAR": SourceKind.ARCHIVE, "patches:photos": SourceKind.PATCHES, "patches:a/b:c": SourceKind.PATCHES,
     }.items(),
 )  # fmt: skip
 def test_a_word_names_one_source(word, kind):
@@ -58,7 +58,7 @@ def test_the_folder_that_a_dataset_hides_is_known():
 
 
 def test_stdin_must_be_there_where_it_is_named():
-    assert NAMES.sources(["-"], io.BytesIO())[0].kind is Kind.STDIN
+    assert NAMES.sources(["-"], io.BytesIO())[0].kind is SourceKind.STDIN
     with pytest.raises(DataError, match="stdin, which is closed"):
         NAMES.sources(["mnist", "-"], None)
 

@@ -19,7 +19,7 @@ from aectl.data.inputs import Naming, Position
 from aectl.data.layout import layout_of
 from aectl.data.lines import numbered
 from aectl.data.selection import Selection, Skipped
-from aectl.data.sources import Kind, Names, Source
+from aectl.data.sources import Names, Source, SourceKind
 from aectl.data.storage.folders import OnBad, class_of, find_files, label_of
 from aectl.data.text.text_datasets import TEXTS, find
 from aectl.errors import Alike, DataError
@@ -134,9 +134,9 @@ class TextInputs:
         return any(map(self._has_labels, self.sources))
 
     def _has_labels(self, source: Source) -> bool:
-        if source.kind is not Kind.FOLDER:
+        if source.kind is not SourceKind.FOLDER:
             labelled = self.labels_from_folders and self.loose_labels
-            named = labelled and source.kind in (Kind.FILE, Kind.ARCHIVE)
+            named = labelled and source.kind in (SourceKind.FILE, SourceKind.ARCHIVE)
             return named or source.word.lower().endswith(LABELLED)
         found = find_files(source.word, self.selection)
         return self.labels_from_folders or any(f.path.lower().endswith(LABELLED) for f in found)
@@ -181,10 +181,10 @@ class TextInputs:
     def _files(self, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
         """For each file its name, the label of its lines, and its content."""
         for source in self.sources:
-            if source.kind is Kind.STDIN:
+            if source.kind is SourceKind.STDIN:
                 assert self.stdin is not None
                 yield OF_STDIN, None, self.stdin
-            elif source.kind is Kind.DATASET:
+            elif source.kind is SourceKind.DATASET:
                 path = find(source.word, self.data_dir, self.split)
                 with path.open("rb") as file:
                     yield source.called(self.split), None, file
@@ -192,7 +192,7 @@ class TextInputs:
                 yield from self._below(source, on_bad)
 
     def _below(self, source: Source, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        word, is_folder = source.word, source.kind is Kind.FOLDER
+        word, is_folder = source.word, source.kind is SourceKind.FOLDER
         labelled = is_folder and self.labels_from_folders and self.loose_labels
         layout = layout_of(word, self.selection) if labelled else None
         found = find_files(word, self.selection, self.skipped) if is_folder else None
