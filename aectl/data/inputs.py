@@ -128,9 +128,7 @@ class Inputs:
     @property
     def labelled(self) -> bool:
         """Whether any input is of a kind that has labels."""
-        return self.labels_from_folders or any(
-            one.kind is SourceKind.DATASET for one in self.sources
-        )
+        return self.labels_from_folders or any(one.is_dataset for one in self.sources)
 
     def called(self) -> list[str]:
         """The words for messages, datasets with their split."""
@@ -159,7 +157,7 @@ class Inputs:
         path, labelled = source.word, self.labels_from_folders and self.loose_labels
         if source.kind is SourceKind.STDIN:
             yield from self._listed()
-        elif source.kind is SourceKind.FOLDER:
+        elif source.is_folder:
             layout = layout_of(path, self.selection) if labelled else None
             found = find_files(path, self.selection, self.skipped)
             yield from self._described(found, path, layout)

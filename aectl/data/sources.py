@@ -52,6 +52,16 @@ class Source:
     name: str = ""
 
     @property
+    def is_dataset(self) -> bool:
+        """Whether it is a dataset that is known by name."""
+        return self.kind is SourceKind.DATASET
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, which is searched."""
+        return self.kind is SourceKind.FOLDER
+
+    @property
     def in_memory(self) -> bool:
         """Whether it is loaded as a whole."""
         return self.kind in (SourceKind.DATASET, SourceKind.PATCHES)
@@ -63,7 +73,7 @@ class Source:
 
     def called(self, split: str) -> str:
         """The word, with the split if it names a dataset without one."""
-        alone = self.kind is SourceKind.DATASET and ":" not in self.word
+        alone = self.is_dataset and ":" not in self.word
         return f"{self.word}:{split}" if alone else self.word
 
 

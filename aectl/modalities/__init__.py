@@ -145,8 +145,8 @@ def _measured_on(word: str, request: Request, names: Names, selection: Selection
     if source.kind is SourceKind.STDIN:
         raise DataError("the model was trained on what stdin listed; name an INPUT")
     if source.in_memory:
-        return source.name if source.kind is SourceKind.DATASET else word
-    layout = layout_of(word, selection) if source.kind is SourceKind.FOLDER else None
+        return source.name if source.is_dataset else word
+    layout = layout_of(word, selection) if source.is_folder else None
     unseen = layout and (layout.test or layout.validation)
     if unseen:
         request.notice(f"measured on {unseen}")

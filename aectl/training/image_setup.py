@@ -42,9 +42,7 @@ def splits_of(words: Iterable[str], selection: Selection) -> list[Layout | None]
     Raises UnknownInputError for a word that names nothing, and DataError as `layout_of` does.
     """
     return [
-        layout_of(source.word, selection, to_train=True)
-        if source.kind is SourceKind.FOLDER
-        else None
+        layout_of(source.word, selection, to_train=True) if source.is_folder else None
         for source in map(_source, words)
     ]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 from aectl.data.inputs import IMAGES
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection, of_options
-from aectl.data.sources import SourceKind
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
 from aectl.progress import SILENT, Progress
@@ -96,6 +95,6 @@ class Baselines:
 def _training_split(word: str, selection: Selection) -> str:
     """The word for the training set of the data that a word names."""
     source = IMAGES.source(word)
-    if source.kind is SourceKind.FOLDER and (layout := layout_of(word, selection)):
+    if source.is_folder and (layout := layout_of(word, selection)):
         return layout.training
-    return source.name if source.kind is SourceKind.DATASET else word
+    return source.name if source.is_dataset else word

@@ -134,7 +134,7 @@ class TextInputs:
         return any(map(self._has_labels, self.sources))
 
     def _has_labels(self, source: Source) -> bool:
-        if source.kind is not SourceKind.FOLDER:
+        if not source.is_folder:
             labelled = self.labels_from_folders and self.loose_labels
             named = labelled and source.kind in (SourceKind.FILE, SourceKind.ARCHIVE)
             return named or source.word.lower().endswith(LABELLED)
@@ -184,7 +184,7 @@ class TextInputs:
             if source.kind is SourceKind.STDIN:
                 assert self.stdin is not None
                 yield OF_STDIN, None, self.stdin
-            elif source.kind is SourceKind.DATASET:
+            elif source.is_dataset:
                 path = find(source.word, self.data_dir, self.split)
                 with path.open("rb") as file:
                     yield source.called(self.split), None, file
@@ -192,7 +192,7 @@ class TextInputs:
                 yield from self._below(source, on_bad)
 
     def _below(self, source: Source, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        word, is_folder = source.word, source.kind is SourceKind.FOLDER
+        word, is_folder = source.word, source.is_folder
         labelled = is_folder and self.labels_from_folders and self.loose_labels
         layout = layout_of(word, self.selection) if labelled else None
         found = find_files(word, self.selection, self.skipped) if is_folder else None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection
-from aectl.data.sources import Source, SourceKind
+from aectl.data.sources import Source
 from aectl.data.storage.folders import OnBad
 from aectl.data.text.text_inputs import Line, TextInputs
 from aectl.errors import DataError
@@ -86,7 +86,7 @@ def load(inputs: TextInputs, on_bad: OnBad) -> TextSet:
     whole = dataclasses.replace(inputs, words=words)
     lines = tuple(line for line in whole.lines(on_bad) if line is not None)
     if not lines:
-        folder = any(source.kind is SourceKind.FOLDER for source in inputs.sources)
+        folder = any(source.is_folder for source in inputs.sources)
         looked = f" (looked for {inputs.selection})" if folder else ""
         raise DataError(f"there is no text in {' '.join(inputs.words)}{looked}")
     return TextSet(tuple(inputs.called()), lines)
@@ -94,11 +94,7 @@ def load(inputs: TextInputs, on_bad: OnBad) -> TextSet:
 
 def _to_train_on(source: Source, selection: Selection) -> str:
     """The word of a source, or the training set of a folder with splits."""
-    layout = (
-        layout_of(source.word, selection, to_train=True)
-        if source.kind is SourceKind.FOLDER
-        else None
-    )
+    layout = layout_of(source.word, selection, to_train=True) if source.is_folder else None
     if layout is None:
         return source.word
     log.info(
