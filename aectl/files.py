@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import io
 import os
 import re
@@ -76,6 +77,19 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def lock(file: int | IO[bytes], refusal: str) -> None:
+    """Locks an open file or folder against other processes. The system releases the lock when it is
+    closed, or when the process ends.
+
+    Raises OutputError with the words of `refusal` where another process has locked it, and OSError
+    where the file system has no locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(refusal) from None
 
 
 @contextlib.contextmanager

@@ -21,6 +21,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 """Small networks gain nothing from threads, and several test processes share the cores."""
 
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+"""What the tests expect are results of a CPU, also where `--device auto` would take a GPU."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest test begins first, so that no process waits for it alone at the end."""
     items.sort(key=lambda item: "test_readme" not in item.nodeid)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from aectl.errors import OutputError
-from aectl.files import refuse_existing, replacing
+from aectl.files import lock, refuse_existing, replacing
 
 
 class Interrupted(BaseException):
@@ -163,3 +163,13 @@ def test_what_a_killed_process_left_of_a_file_is_removed_and_nothing_else(tmp_pa
     refuse_existing(path, overwrite=False)
     assert not abandoned.exists()
     assert [name for name, file in others.items() if not file.exists()] == []
+
+
+def test_a_lock_is_refused_to_others_until_it_is_closed(tmp_path):
+    path = tmp_path / "a.txt"
+    with path.open("w") as first:
+        lock(first, "taken")
+        with path.open() as second, pytest.raises(OutputError, match="taken"):
+            lock(second, "taken")
+    with path.open() as third:
+        lock(third, "taken")

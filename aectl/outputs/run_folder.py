@@ -1,14 +1,13 @@
 """The folder of a training run, and the text files in it."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from aectl.config import run_files
 from aectl.errors import OutputError
-from aectl.files import replacing, temporaries, writing
+from aectl.files import lock, replacing, temporaries, writing
 from aectl.outputs.metrics_table import to_csv
 
 RUNS = Path("runs")
@@ -50,10 +49,7 @@ def locked(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDONLY)
     try:
         with writing(path):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(f"another aectl is training into {path}") from None
+            lock(descriptor, f"another aectl is training into {path}")
         yield
     finally:
         os.close(descriptor)

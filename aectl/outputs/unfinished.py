@@ -1,7 +1,6 @@
 """An unfinished table and its journal, from which an interrupted run continues."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from typing import Any
 from aectl.config.spelling import spelt_out
 from aectl.data.inputs import Position
 from aectl.errors import OutputError
-from aectl.files import replacing, to_disk, write_all
+from aectl.files import lock, replacing, to_disk, write_all
 from aectl.outputs.formats import Assembled, Format
 from aectl.outputs.journal import (
     NOTHING,
@@ -220,10 +219,7 @@ class Part:
 
     def _lock(self) -> None:
         with contextlib.suppress(OSError):  # some network file systems have no locks
-            try:
-                fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OutputError(f"another process is writing {self._path}") from None
+            lock(self._journal, f"another process is writing {self._path}")
 
     def _read(self) -> None:
         """Reads the state from the journal; an incomplete last line is ignored."""

@@ -1,8 +1,6 @@
 """Optimisers and schedules, one step by hand and factors in closed form."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -257,41 +255,3 @@ def test_lbfgs_finds_the_minimum_that_scipy_s_finds():
 
 def test_the_tables_of_columns_are_the_choices_of_the_option():
     assert {*COLUMNS, "free"} == set(OPTIONS["decoder_columns"].metadata["option"].choices)
-
-
-TRAININGS = [
-    [],
-    ["--optimizer", "sgd", "--clip-grad", "1", "--weight-decay", "0.1"],
-    [
-        "--optimizer",
-        "adamw",
-        "--sparsity",
-        "topk",
-        "--aux-k",
-        "4",
-        "--decoder-columns",
-        "unit-norm",
-    ],
-    ["--optimizer", "muon", "--model", "classifier"],
-    ["--optimizer", "lbfgs"],
-]
-LOADS = """
-import sys
-from aectl.cli import main
-model, images = sys.argv[2:]
-for number, options in enumerate(eval(sys.argv[1])):
-    sys.argv = ["aectl", "train", "-q", "--dataset", "digits", "--hidden", "8", "--epochs", "2",
-                "--out", f"run-{number}", *options]
-    assert main() == 0
-sys.argv = ["aectl", "encode", "-q", model, images, "--out", "codes.csv"]
-assert main() == 0
-print([name for name in sys.modules if name.startswith(("torch._dynamo", "torchvision"))])
-"""
-
-
-def test_training_on_the_digits_and_encoding_files_load_no_compiler_and_no_torchvision(
-    dense, scans, tmp_path
-):
-    command = [sys.executable, "-c", LOADS, repr(TRAININGS), str(dense), str(scans)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr

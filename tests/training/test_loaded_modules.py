@@ -1,0 +1,73 @@
+"""Libraries that training loads late, or never: each takes a good part of a second."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "aectl"
+
+TEXT = ["--dataset", "lines.txt", "--length", "4", "--model", "text-autoencoder"]
+TRAININGS = [
+    ["--sparse"],
+    ["--optimizer", "sgd", "--clip-grad", "1", "--weight-decay", "0.1", "--sparsity", "gated"],
+    [
+        "--optimizer",
+        "adamw",
+        "--sparsity",
+        "topk",
+        "--aux-k",
+        "4",
+        "--decoder-columns",
+        "unit-norm",
+    ],
+    ["--optimizer", "muon", "--model", "classifier"],
+    ["--optimizer", "lbfgs"],
+    ["--hidden", "12,8", "--stack", "1", "--sparsity", "l1"],
+    ["--contractive", "0.1", "--code-activation", "sigmoid", "--hidden", "12,8"],
+    ["--model", "conv-autoencoder", "--hidden", "3,8", "--sparsity", "wta", "--noise", "masking"],
+    [*TEXT, "--hidden", "6,8", "--sparsity", "batch-topk"],
+    [*TEXT, "--hidden", "6", "--bottleneck", "text", "--lm-epochs", "1"],
+]
+
+LOADED_WHILE = """
+import sys
+from aectl.cli import main
+for number, options in enumerate(eval(sys.argv[1])):
+    sys.argv = ["aectl", "train", "-q", "--epochs", "2", "--out", f"run-{number}"]
+    sys.argv += ["--dataset", "digits"] * ("--dataset" not in options)
+    sys.argv += ["--hidden", "8"] * ("--hidden" not in options) + options
+    assert main() == 0
+    late = ("tokenizers", "torch._dynamo", "torchvision", "tensorboard")
+    print(*options, "LOADED", *(name for name in late if name in sys.modules))
+"""
+
+
+def run(script: str, *arguments: str, folder: Path) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_training_loads_no_compiler_and_no_tokenizer_for_images(tmp_path):
+    (tmp_path / "lines.txt").write_text("one two three four five six\n" * 40)
+    lines = run(LOADED_WHILE, repr(TRAININGS), folder=tmp_path)[1::2]
+    loaded = [line.partition("LOADED")[2].split() for line in lines]
+    of_texts = sum("--length" in options for options in TRAININGS)
+    of_images = len(TRAININGS) - of_texts
+    assert loaded == [[]] * of_images + [["tokenizers"]] * of_texts
+
+
+def test_no_module_loads_a_library_that_few_commands_need(tmp_path):
+    """When it is imported; functions load these libraries when they are called."""
+    names = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.stem not in ("__main__", "__init__")
+    ]
+    script = "import importlib, sys\nfor name in eval(sys.argv[1]): importlib.import_module(name)"
+    loaded = run(f"{script}\nprint(*sys.modules)", repr(names), folder=tmp_path)[0].split()
+    late = ("plotly", "tokenizers", "torch._dynamo", "torchvision", "matplotlib", "tensorboard")
+    assert "torch" in loaded
+    assert not {*late} & {*loaded}
