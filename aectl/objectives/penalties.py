@@ -97,21 +97,30 @@ def _gate(distance: Distance, trace: Trace) -> Tensor:
     return distance(trace.network, decoded, trace.images)
 
 
+@torch.enable_grad()
 def _contraction(trace: Trace) -> Tensor:
-    """||d code / d input||_F^2, mean over the batch (Rifai et al. 2011, equation 5)."""
+    """||d code / d input||_F^2, mean over the batch (Rifai et al. 2011, equation 5).
+
+    The functions of torch.func would load torch's compiler, which takes seconds.
+    """
     encoder = trace.network.encoder
     if isinstance(encoder, Encoder) and len(encoder.layers) == 1:
-        pulled_back = torch.func.vjp(encoder.code, trace.preactivation)[1]
-        (slopes,) = pulled_back(torch.ones_like(trace.code))
+        before = _differentiable(trace.preactivation)
+        total = encoder.code(before).sum()
+        (slopes,) = torch.autograd.grad(total, before, create_graph=True)
         return losses.contraction(slopes, encoder.to_code.weight)
+    inputs = trace.inputs.detach().requires_grad_()
+    by_unit: Tensor = encoder(inputs).sum(0)
+    one_each = torch.eye(len(by_unit), dtype=by_unit.dtype, device=by_unit.device)
+    (jacobian,) = torch.autograd.grad(
+        by_unit, inputs, one_each, create_graph=True, is_grads_batched=True
+    )
+    return jacobian.square().sum() / len(inputs)
 
-    def code_of(image: Tensor) -> Tensor:
-        code: Tensor = encoder(image[None])[0]
-        return code
 
-    jacobian = torch.func.vmap(torch.func.jacrev(code_of), randomness="different")(trace.inputs)
-    total: Tensor = jacobian.square().sum() / len(trace.inputs)
-    return total
+def _differentiable(values: Tensor) -> Tensor:
+    """The values, of which something can be differentiated, also where nothing is trained."""
+    return values if values.requires_grad else values.detach().requires_grad_()
 
 
 class Dead:

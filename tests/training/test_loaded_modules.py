@@ -32,13 +32,17 @@ TRAININGS = [
 LOADED_WHILE = """
 import sys
 from aectl.cli import main
-for number, options in enumerate(eval(sys.argv[1])):
+trainings, *words = sys.argv[1:]
+for number, options in enumerate(eval(trainings)):
     sys.argv = ["aectl", "train", "-q", "--epochs", "2", "--out", f"run-{number}"]
     sys.argv += ["--dataset", "digits"] * ("--dataset" not in options)
     sys.argv += ["--hidden", "8"] * ("--hidden" not in options) + options
     assert main() == 0
     late = ("tokenizers", "torch._dynamo", "torchvision", "tensorboard")
     print(*options, "LOADED", *(name for name in late if name in sys.modules))
+sys.argv = ["aectl", "encode", "-q", *words, "--out", "codes.csv"]
+assert main() == 0
+print([name for name in sys.modules if name.startswith(("torch._dynamo", "torchvision"))])
 """
 
 
@@ -50,10 +54,12 @@ def run(script: str, *arguments: str, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_training_loads_no_compiler_and_no_tokenizer_for_images(tmp_path):
+def test_training_and_encoding_load_no_compiler_and_no_tokenizer_for_images(dense, scans, tmp_path):
     (tmp_path / "lines.txt").write_text("one two three four five six\n" * 40)
-    lines = run(LOADED_WHILE, repr(TRAININGS), folder=tmp_path)[1::2]
-    loaded = [line.partition("LOADED")[2].split() for line in lines]
+    words = [repr(TRAININGS), str(dense), str(scans)]
+    *lines, at_the_end = run(LOADED_WHILE, *words, folder=tmp_path)
+    assert at_the_end == "[]"
+    loaded = [line.partition("LOADED")[2].split() for line in lines[1::2]]
     of_texts = sum("--length" in options for options in TRAININGS)
     of_images = len(TRAININGS) - of_texts
     assert loaded == [[]] * of_images + [["tokenizers"]] * of_texts
