@@ -134,7 +134,7 @@ class Outcome:
 
     def tell_skipped(self) -> None:
         """Prints which files and folders were skipped since the last call."""
-        for line in self.skipped.told():
+        for line in self.skipped.notices():
             self.console.notice(spelt_out(line))
 
     def on_bad(self, path: str, reason: str) -> None:
@@ -182,7 +182,7 @@ class Outcome:
             nothing = f"there are no {noun} in the input"
             if self.bad:
                 nothing = f"none of the {len(self.bad)} inputs could be read"
-            raise DataError("\n".join([nothing, *map(spelt_out, self.skipped.told())]))
+            raise DataError("\n".join([nothing, *map(spelt_out, self.skipped.notices())]))
         self.tell_skipped()
         if self.bad:
             self.console.notice(f"{len(self.bad)} of {good + len(self.bad)} inputs were left out")

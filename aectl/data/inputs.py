@@ -53,11 +53,6 @@ class InputBatch(NamedTuple):
     position: Position
     truncated: frozenset[int] = frozenset()
 
-    @property
-    def batch(self) -> "InputBatch":
-        """The batch itself: results of a model have the same attribute."""
-        return self
-
 
 def in_memory(images: ImageSet, size: int) -> Iterator[InputBatch]:
     """Batches of a set that is in memory, `size` images each."""

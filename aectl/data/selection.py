@@ -151,7 +151,7 @@ class Skipped:
         """Records a picture that was skipped because aectl wrote it."""
         self._own[path] = None
 
-    def told(self) -> list[str]:
+    def notices(self) -> list[str]:
         """The notices, one line each; later calls do not repeat them."""
         searches = list(self._searches.values())
         unread = sum((search.unread for search in searches), Counter[str]())
@@ -168,7 +168,7 @@ class Skipped:
             named = ", ".join(archives[:MOST_NAMED]) + ", ..." * (len(archives) > MOST_NAMED)
             lines.append(
                 f"archives in a folder or an archive are not read: {len(archives):,} ({named});"
-                " unpack them, or name them as inputs (to train: unpack them)"
+                " unpack them, or name them as inputs"
             )
         if runs:
             lines.append(f"skipped, because it is a run folder of aectl: {_some(runs)}")

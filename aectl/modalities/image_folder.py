@@ -71,7 +71,7 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
     measurement = Measurement(card, modality_of(card))
     inspection = Inspection(run.network, card.classes)
     to_tensor = inference.on_device(run.network, run.device)
-    batches = in_memory(images.spread(MOST_MEASURED), BATCH)
+    batches = in_memory(images.evenly_spaced(MOST_MEASURED), BATCH)
     for measured in measurement.results(run.network, batches, to_tensor):
         inspection.add(measured)
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])
@@ -153,7 +153,7 @@ def _log_codes(run: "ImageRun", logs: "TensorBoard") -> None:
 
     if isinstance(run.network, Classifier):
         return
-    shown = run.data.spread(PROJECTED)
+    shown = run.data.evenly_spaced(PROJECTED)
     names = [shown.label(row) or shown.path(row) for row in range(len(shown))]
     codes = arrays.codes_of(run.network, shown.images)
     logs.codes(codes, shown.images, names, len(run.rows))
@@ -167,12 +167,12 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     from aectl.outputs import pictures
 
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
-    sample = images.spread(min(SAMPLED, few_enough)).images
+    sample = images.evenly_spaced(min(SAMPLED, few_enough)).images
     filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
     dead = None if isinstance(network, Classifier) else arrays.dead_units(network, sample)
     drawn = {"filters": pictures.filter_grid(filters, dead, _caption(len(filters), dead))}
     if not isinstance(network, Classifier):
-        shown = images.spread(PICTURED)
+        shown = images.evenly_spaced(PICTURED)
         made = arrays.reconstruct_images(network, shown.images)
         title = f"{len(shown)} of the training images, each above its reconstruction and its mse"
         errors = pictures.errors(shown.images, made)

@@ -233,7 +233,7 @@ class Images(Modality):
         if run.architecture.classes:
             return None
         images = cast("ImageRun", run).data
-        return images.spread(count).images
+        return images.evenly_spaced(count).images
 
     def metrics(self, card: "ModelCard", network: Any) -> "ReconstructionMetrics":
         """The metrics of reconstructed images."""

@@ -95,11 +95,11 @@ class TextStream(InputStream):
 
     def notices(self) -> list[str]:
         """How many lines were longer than the model takes, and how many were empty."""
-        account, said = self.inputs.account, []
-        if account.cut:
-            said.append(f"lines of more than {self._length} tokens, cut: {account.cut:,}")
-        if account.empty:
-            said.append(f"empty lines, skipped: {account.empty:,}")
+        counts, said = self.inputs.counts, []
+        if counts.cut:
+            said.append(f"lines of more than {self._length} tokens, cut: {counts.cut:,}")
+        if counts.empty:
+            said.append(f"empty lines, skipped: {counts.empty:,}")
         return ["; ".join(said)] if said else []
 
 

@@ -10,7 +10,7 @@ from aectl.config.configuration import Config
 from aectl.config.declaration import flag
 from aectl.data.inputs import IMAGES
 from aectl.data.text import text_sets
-from aectl.data.text.text_inputs import ENDINGS, TEXT, Account, TextInputs
+from aectl.data.text.text_inputs import ENDINGS, TEXT, LineCounts, TextInputs
 from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError
 from aectl.models.model_card import ModelCard
@@ -52,7 +52,7 @@ def read(config: Config, reading: Reading) -> tuple[Config, TextSet]:
 
 def read_again(config: Config, reading: Reading) -> TextSet:
     """The training set; empty lines are counted in a message. Raises ConfigError or DataError."""
-    account = Account()
+    counts = LineCounts()
     for word in config.data.dataset:
         if IMAGES.has(word):
             raise ConfigError(
@@ -61,11 +61,11 @@ def read_again(config: Config, reading: Reading) -> TextSet:
             )
     inputs = TextInputs(
         config.data.dataset, reading.data_dir, reading.stdin, labels_from_folders=True,
-        selection=selection_of(config, ENDINGS), split="train", account=account,
+        selection=selection_of(config, ENDINGS), split="train", counts=counts,
         skipped=reading.skipped, loose_labels=False,
     )  # fmt: skip
     refuse_patterns(config, inputs.sources)
     found = text_sets.load(inputs, reading.on_bad)
-    if account.empty:
-        log.info("empty lines of %s, skipped: %s", found.name, f"{account.empty:,}")
+    if counts.empty:
+        log.info("empty lines of %s, skipped: %s", found.name, f"{counts.empty:,}")
     return found

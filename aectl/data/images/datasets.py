@@ -72,7 +72,7 @@ class ImageSet:
         """The name of an image's class, or None."""
         return None if self.labels is None else self.classes[self.labels[index]]
 
-    def spread(self, count: int) -> "ImageSet":
+    def evenly_spaced(self, count: int) -> "ImageSet":
         """At most `count` images, at equal distances in the set, which may be sorted by class."""
         if count >= len(self):
             return self

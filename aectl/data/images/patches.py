@@ -51,7 +51,7 @@ def load(
     scenes = [whitened(scene / 255) if whiten else scene for scene in found]
     if not scenes:
         nothing = f"no images in {folder} from which to cut patches"
-        raise DataError("\n".join([nothing, *skipped.told()]))
+        raise DataError("\n".join([nothing, *skipped.notices()]))
     generator = np.random.default_rng(("train", "test").index(split))
     patches = np.stack([_patch(scenes, sides, generator) for _ in range(count)])
     pixels = (255 * rescaled(patches)).round().astype(np.uint8) if whiten else patches

@@ -74,7 +74,7 @@ def load(
         listed.add(whole, source)
     if not listed.count:
         nothing = f"no images in {named} (looked for {inputs.selection})"
-        raise DataError("\n".join([nothing, *inputs.skipped.told()]))
+        raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
     shape = channels or 3, *(sides or listed.sides())
     images = _Store(listed.count, shape, memory, maybe_grey=channels is None)
     paths: list[str] = []
@@ -88,7 +88,7 @@ def load(
             labels += batch.labels
     if not paths:
         nothing = f"none of the {listed.count} images in {named} can be read"
-        raise DataError("\n".join([nothing, *inputs.skipped.told()]))
+        raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
     classes = tuple(sorted({name for name in labels if name is not None}))
     labelled = None not in labels and len(classes) > 1
     rows = _rows_below([one.validation for one in layouts if one and one.validation], paths)

@@ -82,14 +82,9 @@ class TextBatch(NamedTuple):
     size: int
     position: Position
 
-    @property
-    def batch(self) -> "TextBatch":
-        """The batch itself: results of a model have the same attribute."""
-        return self
-
 
 @dataclass
-class Account:
+class LineCounts:
     """Counts of lines that were skipped because they are `empty`, and of lines that were `cut`
     because they have more tokens than the model reads.
     """
@@ -116,7 +111,7 @@ class TextInputs:
     selection: Selection = EVERY_TEXT
     naming: Naming = field(default_factory=Naming)
     split: str = "test"
-    account: Account = field(default_factory=Account)
+    counts: LineCounts = field(default_factory=LineCounts)
     skipped: Skipped = field(default_factory=Skipped, compare=False)
     loose_labels: bool = True
 
@@ -174,7 +169,7 @@ class TextInputs:
                 bad.tell(number, str(error))
             else:
                 if line is None:
-                    self.account.empty += 1
+                    self.counts.empty += 1
                 else:
                     yield line
 
@@ -239,12 +234,12 @@ class TextInputs:
                 waiting.append(line)
                 left -= 1
             if waiting and (line is None or len(waiting) == size or not left):
-                yield _batch(waiting, vocabulary, length, size, reading.position, self.account)
+                yield _batch(waiting, vocabulary, length, size, reading.position, self.counts)
                 waiting = []
             if not left:
                 return
         if waiting:
-            yield _batch(waiting, vocabulary, length, size, reading.position, self.account)
+            yield _batch(waiting, vocabulary, length, size, reading.position, self.counts)
 
 
 class _Passing:
@@ -290,7 +285,7 @@ def batch_size(length: int, vocabulary: int) -> int:
 
 def in_memory(lines: Sequence[Line], vocabulary: Vocabulary, length: int) -> Iterator[TextBatch]:
     """Lines that are in memory, as one batch."""
-    yield _batch(lines, vocabulary, length, len(lines), Position(len(lines), ""), Account())
+    yield _batch(lines, vocabulary, length, len(lines), Position(len(lines), ""), LineCounts())
 
 
 def _batch(
@@ -299,10 +294,10 @@ def _batch(
     length: int,
     size: int,
     position: Position,
-    account: Account,
+    counts: LineCounts,
 ) -> TextBatch:
     found = list(vocabulary.encode([line.text for line in lines]))
-    account.cut += sum(len(one) > length for one in found)
+    counts.cut += sum(len(one) > length for one in found)
     tokens = np.full((len(found), length), PAD, np.int64)
     for row, one in zip(tokens, found, strict=True):
         row[: len(one)] = one[:length]

@@ -558,7 +558,7 @@ def test_mnist_is_the_published_mnist():
 @pytest.mark.parametrize(("count", "wanted"), [(10, 4), (7, 7), (5, 9), (79, 40), (19, 10)])
 def test_a_spread_reaches_over_the_whole_set(count, wanted):
     images = datasets.ImageSet("n", np.arange(count, dtype=np.uint8).reshape(count, 1, 1, 1))
-    found = images.spread(wanted).images.flatten().tolist()
+    found = images.evenly_spaced(wanted).images.flatten().tolist()
     assert len(set(found)) == min(count, wanted)
     assert found == sorted(found)
     assert (found[0], found[-1] >= count - -(-count // wanted)) == (0, True)

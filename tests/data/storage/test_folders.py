@@ -224,7 +224,7 @@ def test_a_link_is_followed_to_a_folder_that_is_not_searched_itself(tmp_path):
     skipped = Skipped()
     (one,) = find_files(str(tmp_path), skipped=skipped)
     assert one.path == f"{tmp_path}/sea/a.png"
-    assert skipped.told() == []
+    assert skipped.notices() == []
 
 
 def test_a_link_that_is_not_followed_is_told(tmp_path):
@@ -234,7 +234,7 @@ def test_a_link_that_is_not_followed_is_told(tmp_path):
     skipped = Skipped()
     (one,) = find_files(str(tmp_path), skipped=skipped)
     assert one.path == f"{tmp_path}/kept/a.png"
-    (line,) = skipped.told()
+    (line,) = skipped.notices()
     assert f"{tmp_path}/again and 1 more" in line
 
 
@@ -308,7 +308,7 @@ def test_files_that_look_like_images_and_are_not_read_are_counted(
     skipped = Skipped()
     for _ in range(2):  # a second search of the same folder finds no more of them
         assert len(list(find_files(str(tmp_path), selection, skipped))) == 1
-    lines = skipped.told()
+    lines = skipped.notices()
     assert len(lines) == len(told)
     assert all(wanted in line for wanted, line in zip(told, lines, strict=True))
 
@@ -329,7 +329,7 @@ def test_a_folder_that_holds_a_run_is_skipped_and_told(tmp_path, files):
     skipped = Skipped()
     paths = [one.path for one in find_files(str(tmp_path), skipped=skipped)]
     assert paths == [f"{tmp_path}/a.png", f"{tmp_path}/models/b.png"]
-    (line,) = skipped.told()
+    (line,) = skipped.notices()
     assert line.endswith(f"a run folder of aectl: {tmp_path}/runs/x-1")
 
 

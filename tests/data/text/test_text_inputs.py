@@ -6,7 +6,7 @@ import os
 import pytest
 
 from aectl.data.lines import pieces
-from aectl.data.text.text_inputs import Account, TextInputs
+from aectl.data.text.text_inputs import LineCounts, TextInputs
 from aectl.errors import DataError, UnknownInputError
 from aectl.models.vocabulary import Vocabulary
 
@@ -33,7 +33,7 @@ def test_lines_have_the_number_that_an_editor_shows(tmp_path, on_bad, bad):
     assert [(line.path, line.text) for line in lines] == [
         (f"{path}:1", "first"), (f"{path}:4", "fourth"), (f"{path}:5", "last"),
     ]  # fmt: skip
-    assert inputs.account == Account(empty=2)
+    assert inputs.counts == LineCounts(empty=2)
     assert bad == []
 
 
@@ -181,7 +181,7 @@ def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
         (f"{path}:3", "has no tab between its label and its text"),
         (f"{path}:4", "has no label before its tab"),
     ]
-    assert len(lines) == inputs.account.empty == 2
+    assert len(lines) == inputs.counts.empty == 2
     assert inputs.labelled
     assert TextInputs([str(tmp_path)], tmp_path).labelled
 
@@ -193,7 +193,7 @@ def test_batches_hold_tokens_cut_at_the_length_and_filled_up(tmp_path, on_bad):
     assert vocabulary.decode(first.tokens[1]) == "abcd"  # a space comes before each text
     assert (first.tokens[0] == 0).tolist() == [False] * 4 + [True]
     assert (first.paths, second.paths) == (["stdin:1", "stdin:2"], ["stdin:3"])
-    assert inputs.account.cut == 1
+    assert inputs.counts.cut == 1
     again = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
     assert [batch.paths for batch in again.batches(vocabulary, 5, 2, on_bad, first.position)] == [
         ["stdin:3"]
