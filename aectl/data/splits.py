@@ -1,4 +1,4 @@
-"""Random parts of a training set: the held-out validation set, and a few labelled images."""
+"""Random subsets of a training set: the held-out validation set, and a few labelled images."""
 
 import logging
 from collections.abc import Sequence

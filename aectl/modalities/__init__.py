@@ -204,7 +204,7 @@ class Modality(ABC):
 
     @abstractmethod
     def tensor(self, batch: Any, rows: int, device: "torch.device") -> "Tensor":
-        """The input of the network for a batch, filled up to so many rows."""
+        """The input of the network for a batch, filled up to `rows` rows."""
 
     @abstractmethod
     def leading_columns(self, batch: Any, labelled: bool, request: Request) -> "dict[str, Column]":
@@ -276,8 +276,8 @@ class Modality(ABC):
         """The training set of a resolved config. Raises ConfigError or DataError."""
 
     @abstractmethod
-    def input_again(self, data: Any, begun: "RunState", found: Architecture) -> Shape | TextShape:
-        """The shape of the input that the network of a run that had begun must have.
+    def input_again(self, data: Any, resumed: "RunState", found: Architecture) -> Shape | TextShape:
+        """The shape of the input of the network of a run that is resumed.
 
         Raises ModelFileError where the state lacks what it takes to read the data.
         """
@@ -289,10 +289,10 @@ class Modality(ABC):
         data: Any,
         device: "torch.device",
         start: "Start | None" = None,
-        begun: "RunState | None" = None,
+        resumed: "RunState | None" = None,
         architecture: Architecture | None = None,
     ) -> "Run":
-        """A run on a training set; with the architecture of one that had begun, if it had."""
+        """A run on a training set; with the architecture of the one that is resumed, if any."""
 
     @abstractmethod
     def fill(

@@ -190,7 +190,7 @@ class Images(Modality):
 
         return image_setup.read_again(config, reading)
 
-    def input_again(self, data: "ImageSet", begun: "RunState", found: Architecture) -> Shape:
+    def input_again(self, data: "ImageSet", resumed: "RunState", found: Architecture) -> Shape:
         """The shape of the images."""
         return data.shape
 
@@ -200,7 +200,7 @@ class Images(Modality):
         data: "ImageSet",
         device: "torch.device",
         start: "Start | None" = None,
-        begun: "RunState | None" = None,
+        resumed: "RunState | None" = None,
         architecture: Architecture | None = None,
     ) -> "Run":
         """A run on images."""
@@ -229,7 +229,7 @@ class Images(Modality):
         return USUAL_REMEDY if config.model.center else "--center"
 
     def preview(self, run: "Run", count: int) -> Any | None:
-        """Images spread over the training set; None for a classifier."""
+        """Images at equal distances in the training set; None for a classifier."""
         if run.architecture.classes:
             return None
         images = cast("ImageRun", run).data

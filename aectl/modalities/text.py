@@ -186,9 +186,9 @@ class Text(Modality):
 
         return text_setup.read_again(config, reading)
 
-    def input_again(self, data: "TextSet", begun: "RunState", found: Architecture) -> TextShape:
+    def input_again(self, data: "TextSet", resumed: "RunState", found: Architecture) -> TextShape:
         """The length of before, and the vocabulary of the state."""
-        return TextShape(found.text.length, len(Vocabulary.from_json(begun.vocabulary)))
+        return TextShape(found.text.length, len(Vocabulary.from_json(resumed.vocabulary)))
 
     def run(
         self,
@@ -196,13 +196,13 @@ class Text(Modality):
         data: "TextSet",
         device: "torch.device",
         start: "Start | None" = None,
-        begun: "RunState | None" = None,
+        resumed: "RunState | None" = None,
         architecture: Architecture | None = None,
     ) -> "Run":
-        """A run on text, with the vocabulary of one that had begun, if it had."""
+        """A run on text, with the vocabulary of the one that is resumed, if any."""
         from aectl.training.text_run import TextRun
 
-        vocabulary = Vocabulary.from_json(begun.vocabulary) if begun else None
+        vocabulary = Vocabulary.from_json(resumed.vocabulary) if resumed else None
         return TextRun(config, data, device, start, vocabulary, architecture)
 
     def fill(

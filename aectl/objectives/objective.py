@@ -25,7 +25,7 @@ QUALITY_STEPS = 1000
 
 class Batch(NamedTuple):
     """A training batch. inputs: images (batch, channels, height, width), in [0, 1], or the tokens
-    of texts (batch, length); labels: (batch,), or None.
+    of text (batch, length); labels: (batch,), or None.
     """
 
     inputs: Tensor

@@ -19,8 +19,9 @@ from aectl.models.networks import Autoencoder, Classifier, ImageNetwork
 from aectl.objectives.objective import objective
 from aectl.training.initialisation import Start, begin
 from aectl.training.loop import CPU, MemorySet
-from aectl.training.run import EVALUATION_BATCH, Run, Stage, mean_error
+from aectl.training.run import EVALUATION_BATCH, Run, mean_error
 from aectl.training.stack import Layer, layers_of
+from aectl.training.stages import Stage
 
 MEASURED_IMAGES = 10_000
 
@@ -77,8 +78,8 @@ class ImageRun(Run):
                 partial(_begin_layer, layer, self.config, sample),
             )
 
-    def _figures(self) -> dict[str, float]:
-        return _figures(self.network, self._held_out if len(self._held_out) else self._sample)
+    def _metrics(self) -> dict[str, float]:
+        return _metrics(self.network, self._held_out if len(self._held_out) else self._sample)
 
     def card(self) -> ModelCard:
         """The description of this run in a model file."""
@@ -132,7 +133,7 @@ def _sampled(images: MemorySet, seed: int) -> MemorySet:
 
 
 @torch.no_grad()
-def _figures(network: ImageNetwork, images: MemorySet) -> dict[str, float]:
+def _metrics(network: ImageNetwork, images: MemorySet) -> dict[str, float]:
     network.eval()
     if isinstance(network, Classifier):
         return mean_error(network, images.in_order(EVALUATION_BATCH))

@@ -64,7 +64,7 @@ def begin_code(encoder: CodeEncoder, config: Config, inputs: Tensor) -> None:
     """Puts the weights of a code in place with which the training of a sparse one begins."""
     if config.model.sparsity == KL:
         rest_at(encoder, config.loss.rho)
-    elif RULES[config.model.sparsity].equal_start and len(inputs) > 1:  # one alone has no spread
+    elif RULES[config.model.sparsity].equal_start and len(inputs) > 1:  # one alone has no deviation
         compete(encoder, inputs)
 
 
@@ -79,15 +79,15 @@ def rest_at(encoder: CodeEncoder, rho: float) -> None:
 
 @torch.no_grad()
 def compete(encoder: CodeEncoder, inputs: Tensor) -> None:
-    """Lets all units of the code begin with the same chance to be active.
+    """Makes all units of the code equally likely to be active at the start.
 
-    Over the inputs, the preactivation of each has mean 0 and the same spread. From the usual start
-    the few units that answer most to the mean image are active for every image, and the others
-    never learn: of 1,000 units on MNIST 80 % stay dead.
+    Over the inputs, the pre-activation of each has mean 0 and the same standard deviation. From the
+    usual start the few units with the largest pre-activations for the mean image are active for
+    every image, and the others never learn: of 1,000 units on MNIST 80 % stay dead.
     """
     layer = encoder.to_code
-    spread = encoder.preactivation(inputs).std(0)
-    layer.weight.mul_((spread.mean() / spread.clamp(min=1e-6))[:, None])
+    deviation = encoder.preactivation(inputs).std(0)
+    layer.weight.mul_((deviation.mean() / deviation.clamp(min=1e-6))[:, None])
     layer.bias.sub_(encoder.preactivation(inputs).mean(0))
 
 

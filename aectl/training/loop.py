@@ -38,7 +38,7 @@ class TrainingProgress:
     seconds: float = 0.0
 
     def after(self, epochs: int) -> "TrainingProgress":
-        """The same, counted on from so many epochs before."""
+        """The same, after a number of earlier epochs."""
         return dataclasses.replace(self, epoch=self.epoch + epochs)
 
 
@@ -56,7 +56,7 @@ class TrainingSet(Protocol):
 
 @dataclass(frozen=True)
 class MemorySet:
-    """A set of images, whose batches are made on `device`; several sets may be parts of the same.
+    """A set of images, whose batches are made on `device`; several sets may share the images.
 
     images: (n, channels, height, width), uint8; labels: (n,) or None; rows: (m,), those of the
     images that are of the set. All three may lie in another memory than the device's.
@@ -102,7 +102,7 @@ class Means:
         self.inputs = inputs
 
     def add(self, values: Mapping[str, Tensor], inputs: int) -> None:
-        """Takes in the mean values of a batch of so many inputs."""
+        """Adds the mean values of a batch; `inputs` is its size."""
         self.inputs += inputs
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * inputs
@@ -114,7 +114,7 @@ class Means:
 
 @dataclass
 class TrainingPosition:
-    """Where training is: so many epochs are over, and so many steps of the next.
+    """Completed epochs, and completed steps of the current epoch.
 
     `order` is the random state from which that epoch's order was drawn, `lr` the learning rate of
     its first step; `sums` are of its losses, and `seconds` what its steps took.

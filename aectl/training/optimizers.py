@@ -84,7 +84,7 @@ def _refuse_misfit(optimizer: Optimizer, state: OptimizerState) -> None:
 
 
 def _refuse_misfit_of_history(held: Mapping[str, object], size: int) -> None:
-    """Raises ValueError where the state of LBFGS is not one of so many weights."""
+    """Raises ValueError if the state of LBFGS is not that of this number of weights."""
     for name, value in held.items():
         wanted = torch.Size((size,) if name in VECTORS else ())
         several = isinstance(value, list)

@@ -1,20 +1,18 @@
 """A run: from a config and its images to a trained network and the card beside it."""
 
-import contextlib
 import math
 import os
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 import aectl
 from aectl.config.configuration import Config
@@ -30,16 +28,15 @@ from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start
 from aectl.training.loop import (
     Compiled,
-    Means,
-    TrainingPosition,
     TrainingProgress,
     TrainingSet,
     mean_losses,
     train_epochs,
 )
-from aectl.training.optimizers import build_optimizer, constrain, restore_state, state_of
+from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.schedules import build_schedule, factor, lower_k
-from aectl.training.state import LoopState, RunState
+from aectl.training.stages import CurrentStage, Stage, restoring
+from aectl.training.state import RunState
 
 EVALUATION_BATCH = 1000
 SMALL_STEP = 10_000_000
@@ -52,7 +49,7 @@ class Epoch:
     row: dict[str, float]
 
     def after(self, epochs: int) -> "Epoch":
-        """The same, counted on from so many epochs before."""
+        """The same, after a number of earlier epochs."""
         return Epoch({**self.row, "epoch": self.row["epoch"] + epochs})
 
 
@@ -88,7 +85,7 @@ class Run(ABC):
         self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
         self._best, self._kept = math.inf, dict[str, Tensor]()
-        self._now: _Part | None = None
+        self._now: CurrentStage | None = None
         self._left: RunState | None = None
 
     @abstractmethod
@@ -96,7 +93,7 @@ class Run(ABC):
         """The stages that are trained alone before the whole network, in this order."""
 
     @abstractmethod
-    def _figures(self) -> dict[str, float]:
+    def _metrics(self) -> dict[str, float]:
         """The metrics after an epoch: of held-out inputs, or of a sample of the others."""
 
     @property
@@ -111,12 +108,12 @@ class Run(ABC):
 
     @property
     def evaluation_batch(self) -> int:
-        """How many inputs the network sees at a time when it is measured."""
+        """Number of inputs per batch in evaluation."""
         return EVALUATION_BATCH
 
     @property
     def trained_inputs(self) -> int:
-        """How many inputs it learns from: those not held out, or those of a few labels."""
+        """Number of inputs to train on, without those held out or, with `labels`, unlabelled."""
         return len(self._training)
 
     @property
@@ -160,15 +157,15 @@ class Run(ABC):
         yield from self._before()
         remembered: dict[str, Tensor] = {}
         whole = objective(self.config, self.network, remembered=remembered)
-        part = _Part(0, whole, remembered)
-        for event in self._trained(part, config.epochs):
+        current = CurrentStage(0, whole, remembered)
+        for event in self._trained(current, config.epochs):
             if isinstance(event, Epoch):
                 event.row.update(self._measure(whole))
                 if config.keep == "best" and event.row["validation_loss"] < self._best:
                     self._best = event.row["validation_loss"]
                     weights = self.network.state_dict()
                     self._kept = {name: value.clone() for name, value in weights.items()}
-            yield self._told(event.after(self.planned_epochs - config.epochs))
+            yield self._recorded(event.after(self.planned_epochs - config.epochs))
         if self._kept:
             self.network.load_state_dict(self._kept)
         self.network.eval()
@@ -181,33 +178,33 @@ class Run(ABC):
                 if self._fresh:
                     stage.begin()
                 remembered: dict[str, Tensor] = {}
-                part = _Part(stage.number, stage.objective(remembered), remembered)
-                for event in self._trained(part, epochs):
+                current = CurrentStage(stage.number, stage.objective(remembered), remembered)
+                for event in self._trained(current, epochs):
                     if isinstance(event, Epoch):
                         event.row["layer"] = stage.number
-                    yield self._told(event.after(over))
+                    yield self._recorded(event.after(over))
             over += epochs
 
-    def _trained(self, part: "_Part", epochs: int) -> Iterator[TrainingProgress | Epoch]:
-        """Trains a network for so many epochs; their rows hold the losses and the time."""
-        config, inputs, network = self.config.training, self._training, part.network
-        part.optimizer = build_optimizer(network, config)
+    def _trained(self, stage: "CurrentStage", epochs: int) -> Iterator[TrainingProgress | Epoch]:
+        """Trains a stage up to a number of epochs; their rows hold the losses and the time."""
+        config, inputs, network = self.config.training, self._training, stage.network
+        stage.optimizer = build_optimizer(network, config)
         if isinstance(network, AutoencoderBase):
-            constrain(network, config, part.optimizer)
+            constrain(network, config, stage.optimizer)
         if self._left:
-            part.go_on_from(self._left, self._generator, self.device)
+            stage.go_on_from(self._left, self._generator, self.device)
             self._left = None
-        self._now = part
+        self._now = stage
         steps_an_epoch = self._steps_an_epoch
-        steps, done = epochs * steps_an_epoch, part.at.epochs * steps_an_epoch + part.at.step
-        schedule = build_schedule(part.optimizer, config, steps, done)
+        steps, done = epochs * steps_an_epoch, stage.at.epochs * steps_an_epoch + stage.at.step
+        schedule = build_schedule(stage.optimizer, config, steps, done)
         for code in network.modules():
             if config.k_start and isinstance(code, TopK | BatchTopK):
-                lower_k(code, config.k_start, part.optimizer, steps, done)
-        trained = Compiled(part.objective) if config.compile else part.objective
+                lower_k(code, config.k_start, stage.optimizer, steps, done)
+        trained = Compiled(stage.objective) if config.compile else stage.objective
         for progress in train_epochs(
-            trained, inputs, part.optimizer, schedule, epochs=epochs,
-            batch_size=self._batch_size, generator=self._generator, position=part.at,
+            trained, inputs, stage.optimizer, schedule, epochs=epochs,
+            batch_size=self._batch_size, generator=self._generator, position=stage.at,
             precision=config.precision, clip_grad=config.clip_grad,
         ):  # fmt: skip
             yield progress
@@ -215,9 +212,9 @@ class Run(ABC):
                 continue
             speed = len(inputs) / progress.seconds
             time = {"seconds": progress.seconds, f"{self.noun}_per_second": speed}
-            yield Epoch({"epoch": progress.epoch, "lr": part.at.lr} | progress.losses | time)
+            yield Epoch({"epoch": progress.epoch, "lr": stage.at.lr} | progress.losses | time)
 
-    def _told(self, event: TrainingProgress | Epoch) -> TrainingProgress | Epoch:
+    def _recorded(self, event: TrainingProgress | Epoch) -> TrainingProgress | Epoch:
         """The same; an epoch's row is kept, and the time that it took."""
         if isinstance(event, Epoch):
             self.rows.append(event.row)
@@ -315,14 +312,14 @@ class Run(ABC):
         return {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
 
     def _measure(self, whole: Objective) -> dict[str, float]:
-        """The loss of what is held out, if anything is, and the figures after an epoch."""
+        """The loss of what is held out, if anything is, and the metrics after an epoch."""
         name, measured = "train", dict[str, float]()
         if len(self._held_out):
             name = "validation"
             losses = mean_losses(whole, self._held_out, self.evaluation_batch)
             measured["validation_loss"] = losses["loss"]
-        figures = self._figures()
-        return measured | {f"{name}_{figure}": value for figure, value in figures.items()}
+        metrics = self._metrics()
+        return measured | {f"{name}_{metric}": value for metric, value in metrics.items()}
 
 
 @torch.no_grad()
@@ -343,83 +340,6 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part that is trained alone before the whole, `number` from 1; `begin` initialises it.
-
-    `objective` makes its network with its loss, given the state that is kept between batches.
-    """
-
-    number: int
-    objective: Callable[[dict[str, Tensor]], Objective]
-    begin: Callable[[], None]
-
-
-@dataclass
-class _Part:
-    """A part of a run: the training of one stage alone (from 1), or that of the whole (0)."""
-
-    layer: int
-    objective: Objective
-    remembered: dict[str, Tensor]
-    at: TrainingPosition = field(default_factory=TrainingPosition)
-    optimizer: Optimizer | None = None
-
-    @property
-    def network(self) -> nn.Module:
-        """The network that is trained."""
-        return self.objective.network
-
-    def state(self, generator: torch.Generator, device: torch.device) -> dict[str, Any]:
-        """The fields of a RunState that `go_on_from` needs."""
-        assert self.optimizer is not None
-        at = self.at
-        return {
-            "stage": self.layer,
-            "stage_weights": self.network.state_dict() if self.layer else {},
-            "optimizer": state_of(self.optimizer),
-            "remembered": self.remembered,
-            "loop": LoopState(at.epochs, at.step, at.seconds, at.lr, at.sums.sums, at.sums.inputs),
-            "order": at.order if at.step else generator.get_state(),
-            "random": torch.get_rng_state(),
-            "device_random": (
-                None if device.type == "cpu" else torch.get_device_module(device).get_rng_state()
-            ),
-        }
-
-    def go_on_from(self, state: RunState, generator: torch.Generator, device: torch.device) -> None:
-        """Puts the state of the same part in place. Raises ModelFileError where it does not fit."""
-        assert self.optimizer is not None
-        with restoring():
-            self.network.load_state_dict(state.stage_weights if self.layer else state.weights)
-            restore_state(self.optimizer, state.optimizer)
-            units = getattr(getattr(self.network, "encoder", None), "code_size", 0)
-            for name, counted in state.remembered.items():
-                if counted.shape not in ((), (units,)):
-                    raise ValueError(f"the counts of {name} are not of {units} units")
-                self.remembered[name] = counted.to(device)
-            loop = state.loop
-            sums = {name: value.view(()).to(device) for name, value in loop.sums.items()}
-            self.at = TrainingPosition(
-                loop.epochs, loop.step, state.order,
-                Means(sums, loop.inputs), loop.seconds, loop.lr,
-            )  # fmt: skip
-            generator.set_state(state.order)
-            torch.set_rng_state(state.random)
-            if device.type != "cpu" and state.device_random is not None:
-                torch.get_device_module(device).set_rng_state(state.device_random)
-
-
-@contextlib.contextmanager
-def restoring() -> Iterator[None]:
-    """Raises ModelFileError for whatever torch cannot put in place."""
-    try:
-        yield
-    except (RuntimeError, ValueError, LookupError, TypeError) as error:
-        said = str(error).splitlines()[0]
-        raise ModelFileError(f"the checkpoint does not fit its own options: {said}") from error
 
 
 def _refuse_too_large(architecture: Architecture) -> None:

@@ -1,4 +1,4 @@
-"""The state of a training: all that it takes to go on with it, as one typed value."""
+"""The state of a training: all that is needed to continue it, as one typed value."""
 
 import os
 import types

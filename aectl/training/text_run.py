@@ -1,4 +1,4 @@
-"""A run on texts: a text autoencoder, and first, where it needs one, its language model."""
+"""A run on text: a text autoencoder, and first, where it needs one, its language model."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -24,16 +24,17 @@ from aectl.models.networks import Classifier, TextNetwork, ThroughText, ThroughV
 from aectl.models.vocabulary import Vocabulary
 from aectl.objectives.objective import Objective, language_modelling
 from aectl.training.initialisation import Start, begin_code, copy_weights, stand_on_encoder
-from aectl.training.run import Run, Stage, mean_error
+from aectl.training.run import Run, mean_error
+from aectl.training.stages import Stage
 from aectl.training.token_set import TokenSet
 
 MEASURED_TEXTS, LEAST_BEGUN_WITH = 2000, 32
 
 
 class TextRun(Run):
-    """A run on parts of texts; with a shorter text as bottleneck, the language model comes first.
+    """A run on pieces of lines; a language model is trained first for a bottleneck of text.
 
-    The vocabulary is that of the model that it starts from, or learnt from the texts.
+    The vocabulary is that of the model that it starts from, or learnt from the text.
     """
 
     noun = "parts"
@@ -90,7 +91,7 @@ class TextRun(Run):
 
     @property
     def evaluation_batch(self) -> int:
-        """As many as in use."""
+        """As many as at inference."""
         return batch_size(*self.architecture.text)
 
     @property
@@ -109,7 +110,7 @@ class TextRun(Run):
         yield Stage(1, lambda _: learns, partial(_unfreeze, model))
         model.requires_grad_(False)
 
-    def _figures(self) -> dict[str, float]:
+    def _metrics(self) -> dict[str, float]:
         self.network.eval()
         if isinstance(self.network, Classifier):
             return mean_error(self.network, self._measured.in_order(self.evaluation_batch))
@@ -147,7 +148,7 @@ def _unfreeze(network: nn.Module) -> None:
 
 
 def _split(texts: TextSet, config: Config) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows of the texts to learn from, and of those of the documents that are held out."""
+    """The rows of the lines to train on, and of those of the documents that are held out."""
     documents = texts.documents
     count = int(documents[-1]) + 1
     _, held_out = split(count, config.data.validation, config.training.seed, "documents")
@@ -156,7 +157,7 @@ def _split(texts: TextSet, config: Config) -> tuple[NDArray[np.int64], NDArray[n
 
 
 def _chosen(rows: NDArray[np.int64], count: int) -> Tensor:
-    """True for the rows, of so many: (count,)."""
+    """A mask that is True at the rows: (count,)."""
     chosen = torch.zeros(count, dtype=torch.bool)
     chosen[torch.from_numpy(rows)] = True
     return chosen

@@ -1,4 +1,4 @@
-"""The texts that a text autoencoder learns from, as tokens in memory."""
+"""The training text of a text autoencoder, as tokens in memory."""
 
 import dataclasses
 from array import array
@@ -16,14 +16,14 @@ from aectl.training.loop import CPU
 
 @dataclass(frozen=True)
 class TokenSet:
-    """Parts of texts, of at most `length` tokens each, whose batches are made on `device`.
+    """Pieces of lines, of at most `length` tokens each, whose batches are made on `device`.
 
-    A text of more tokens has as many parts as it takes to cover it. In training they begin
+    A longer line has as many pieces as are needed to cover it. In training they begin
     anywhere in it, each time anew; measured, they stand one behind the other.
 
-    tokens: all texts, one behind the other, int32; starts, sizes, labels: (texts,), where each
-    begins, how many tokens it has, and its class, if it has one; rows: (m, 2), of each part its
-    text, and which part of it it is.
+    tokens: all lines, one behind the other, int32; starts, sizes, labels: (lines,), where each
+    begins, its number of tokens, and its class, if it has one; rows: (m, 2), of each piece the
+    index of its line, and its own index in the line.
     """
 
     tokens: Tensor
@@ -42,7 +42,7 @@ class TokenSet:
         device: torch.device,
         labels: Sequence[int] | None = None,
     ) -> "TokenSet":
-        """All parts of the texts, each a list of tokens; labels: the class of each text."""
+        """All pieces of lines, each a list of tokens; labels: the class of each line."""
         found, lengths = array("i"), list[int]()
         for text in texts:
             found.extend(text)
@@ -61,11 +61,11 @@ class TokenSet:
         return len(self.rows)
 
     def of_texts(self, wanted: Tensor) -> "TokenSet":
-        """The parts of some of the texts: (texts,), True for those."""
+        """The pieces of some lines; the mask, (lines,), is True for those."""
         return dataclasses.replace(self, rows=self.rows[wanted.to(self.device)[self.rows[:, 0]]])
 
     def some(self, count: int, seed: int) -> "TokenSet":
-        """So many of the parts, or all, drawn at random."""
+        """A number of the pieces, or all, drawn at random."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator)[:count].to(self.device)
         return dataclasses.replace(self, rows=self.rows[order])
@@ -81,22 +81,22 @@ class TokenSet:
         return dict(zip(BASELINES, ([int(most)] * self.length, sentence), strict=True))
 
     def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
-        """Every part once, in a random order, from batch number `first` on."""
+        """Every piece once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator).to(self.device)
-        chance = torch.rand(len(self), generator=generator, dtype=torch.float64)
+        random = torch.rand(len(self), generator=generator, dtype=torch.float64)
         texts = self.rows[order, 0]
         room = (self.sizes[texts] - self.length).clamp(min=0) + 1
-        begins = (chance * room.cpu()).long().to(self.device)
+        begins = (random * room.cpu()).long().to(self.device)
         both = zip(torch.split(texts, size), torch.split(begins, size), strict=True)
         return (self._batch(*pair) for pair in list(both)[first:])
 
     def in_order(self, size: int) -> Iterator[Batch]:
-        """Every part once, in the order of the set."""
+        """Every piece once, in the order of the set."""
         for rows in torch.split(self.rows, size):
             yield self._batch(rows[:, 0], rows[:, 1] * self.length)
 
     def _batch(self, texts: Tensor, begins: Tensor) -> Batch:
-        """The parts of texts that begin so many tokens from their beginning."""
+        """The pieces of lines; `begins`: their first tokens, counted in the line."""
         places = begins[:, None] + torch.arange(self.length, device=self.device)
         there = places < self.sizes[texts][:, None]
         flat = (self.starts[texts][:, None] + places).clamp(max=len(self.tokens) - 1)

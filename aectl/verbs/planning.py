@@ -45,16 +45,19 @@ def prepare(
 
 
 def prepare_again(
-    given: Mapping[str, object], options: Mapping[str, object], reading: Reading, begun: "RunState"
+    given: Mapping[str, object],
+    options: Mapping[str, object],
+    reading: Reading,
+    resumed: "RunState",
 ) -> tuple[Config, Any]:
-    """The config of a run that had `begun` with these options, all resolved, and its training set.
+    """The config of a run that is resumed with its `options`, all resolved, and its training set.
 
     No model that it started from is needed. Raises ConfigError, DataError or ModelFileError.
     """
     config = Config.from_options(given, options)
     if config.training.epochs is None or config.model.hidden is None:
         raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
-    modality = modality_named(_architecture(begun).modality)
+    modality = modality_named(_architecture(resumed).modality)
     return config, modality.training_set_again(config, reading)
 
 
@@ -63,24 +66,24 @@ def new_run(
     data: Any,
     device: "torch.device",
     start: "Start | None",
-    begun: "RunState | None" = None,
+    resumed: "RunState | None" = None,
 ) -> "Run":
-    """A run on a training set; one that had `begun` is yet to be restored from that state.
+    """A run on a training set; one that is `resumed` is yet to be restored from that state.
 
     Raises ConfigError where config, data and start do not fit together, and ModelFileError where
     the state does not fit them.
     """
-    if begun is None:
+    if resumed is None:
         modality = _modality(config.model.model, config.training.encoder)
         return modality.run(config, data, device, start)
-    found = _architecture(begun)
+    found = _architecture(resumed)
     modality = modality_named(found.modality)
     classes = len(data.classes) if found.classes else 0
-    of_data = modality.input_again(data, begun, found)
+    of_data = modality.input_again(data, resumed, found)
     wanted = Architecture(config.model, of_data, classes, found.encoder)
     if wanted.to_json() != found.to_json():
         raise ModelFileError("the architecture in the checkpoint does not fit its options and data")
-    return modality.run(config, data, device, start, begun, found)
+    return modality.run(config, data, device, start, resumed, found)
 
 
 def start_of(config: Config) -> "Start":
@@ -109,28 +112,28 @@ class Plan:
 
 
 def planned(
-    begun: "TrainingState | None",
+    resumed: "TrainingState | None",
     given: Mapping[str, object],
     file: Mapping[str, object],
     reading: Reading,
     seeds: int,
 ) -> Plan:
-    """The plan of the options; of a training that has `begun`, the rest of it."""
-    if begun is None:
+    """The plan of the options; of a training that is `resumed`, the rest of it."""
+    if resumed is None:
         config, data = prepare(given, file, reading)
         first = config.training.seed
         return Plan(config, data, start_of(config), [*range(first, first + seeds)], seeds > 1)
-    session = begun.session
+    session = resumed.session
     with contextlib.chdir(session.cwd):
-        config, data = prepare_again(given, session.options, reading, begun.run)
+        config, data = prepare_again(given, session.options, reading, resumed.run)
         start = start_of(config) if len(session.seeds) > 1 else None
     return Plan(config, data, start, session.seeds, session.several)
 
 
-def _architecture(begun: "RunState") -> Architecture:
-    """The architecture of a run that had begun. Raises ModelFileError."""
+def _architecture(resumed: "RunState") -> Architecture:
+    """The architecture of a run that is resumed. Raises ModelFileError."""
     try:
-        return Architecture.from_json(begun.architecture)
+        return Architecture.from_json(resumed.architecture)
     except ConfigError as error:
         raise ModelFileError(f"the architecture in the checkpoint is invalid: {error}") from None
 

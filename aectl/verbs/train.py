@@ -76,19 +76,19 @@ class Training:
     def __init__(self, task: Task, reading: Reading) -> None:
         """Reads the training data; raises as `prepare`, and `resuming.load` do."""
         self._task, self._others = task, machine.OtherPrograms()
-        self._begun: TrainingState | None = None
+        self._resumed: TrainingState | None = None
         data_dir = machine.data_dir(task.data_dir)
         if task.resume:
             others = task.file or task.recipe or task.out or task.overwrite or task.seeds > 1
-            self._begun = resuming.load(task.resume, task.options, bool(others))
+            self._resumed = resuming.load(task.resume, task.options, bool(others))
             if task.data_dir is None:
-                data_dir = Path(self._begun.session.data_dir)
+                data_dir = Path(self._resumed.session.data_dir)
         file = read_recipe(task.recipe) if task.recipe else task.file
         self._asked = {**({"recipe": task.recipe} if task.recipe else file), **task.options}
         run_folder.refuse_filled(task.out, task.overwrite)
         self.data_dir = data_dir.absolute() if task.resume else data_dir
         reading = dataclasses.replace(reading, data_dir=self.data_dir)
-        self._plan = planned(self._begun, task.options, file, reading, task.seeds)
+        self._plan = planned(self._resumed, task.options, file, reading, task.seeds)
         self.data, self.several = self._plan.data, self._plan.several
 
     def results(
@@ -103,25 +103,29 @@ class Training:
 
         from aectl.verbs.training_run import removed_if_empty
 
-        task, plan, begun = self._task, self._plan, self._begun
+        task, plan, resumed = self._task, self._plan, self._resumed
         threads = task.threads
-        if begun:
-            resuming.compare(begun.session, plan.data, task.warning)
-            threads = threads or begun.session.threads
-        device = begun.session.device if begun and task.device == "auto" else task.device
+        if resumed:
+            resuming.compare(resumed.session, plan.data, task.warning)
+            threads = threads or resumed.session.threads
+        device = resumed.session.device if resumed and task.device == "auto" else task.device
         on = machine.torch_device(device, threads)
         torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
-        run = new_run(plan.config, plan.data, on, plan.start, begun.run if begun else None)
+        run = new_run(plan.config, plan.data, on, plan.start, resumed.run if resumed else None)
         if threads is None and run.small:
             torch.set_num_threads(1)
         if threads is None and on.type == "cpu":
             self._tell_of_other_programs(torch.get_num_threads())
         continued: list[str] = []
-        if begun:
-            continued = resuming.restore(run, begun, task.options, task.notice)
+        if resumed:
+            continued = resuming.restore(run, resumed, task.options, task.notice)
         self.folder = self._folder()
-        session = session_of(plan, begun, self._asked, continued, on.type, self.data_dir)
-        goes_on, begun, self._begun = begun is not None, None, None  # with what memory they take
+        session = session_of(plan, resumed, self._asked, continued, on.type, self.data_dir)
+        goes_on, resumed, self._resumed = (
+            resumed is not None,
+            None,
+            None,
+        )  # with what memory they take
         parent = [] if task.out or task.resume else [self.folder.parent]
         with run_folder.locked(self.folder), removed_if_empty(self.folder, *parent):
             yield from _train_all(plan, run, self.folder, session, task.tensorboard, watch, goes_on)
@@ -240,13 +244,13 @@ def from_file(recipe: str | None, config: Path | None) -> dict[str, object]:
 
 def session_of(
     plan: Plan,
-    begun: "TrainingState | None",
+    resumed: "TrainingState | None",
     asked: dict[str, object],
     continued: list[str],
     device: str,
     data_dir: Path,
 ) -> "TrainingCommand":
-    """The record in a checkpoint of this command, or of the one that had `begun`; options are set
+    """The record in a checkpoint of this command, or of the one that had `resumed`; options are set
     for each run.
     """
     import torch
@@ -256,9 +260,9 @@ def session_of(
 
     return TrainingCommand(
         options={},
-        asked=begun.session.asked if begun else asked,
+        asked=resumed.session.asked if resumed else asked,
         continued=continued,
-        cwd=begun.session.cwd if begun else os.getcwd(),
+        cwd=resumed.session.cwd if resumed else os.getcwd(),
         data_dir=str(data_dir.absolute()),
         data_sha256=plan.data.checksum,
         device=device,

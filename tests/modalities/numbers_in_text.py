@@ -125,10 +125,10 @@ class Numbers(Modality):
     def training_set_again(self, config, reading):
         return set_of(*config.data.dataset)
 
-    def input_again(self, data, begun, found):
+    def input_again(self, data, resumed, found):
         return data.shape
 
-    def run(self, config, data, device, start=None, begun=None, architecture=None):
+    def run(self, config, data, device, start=None, resumed=None, architecture=None):
         from aectl.training.image_run import ImageRun
 
         return ImageRun(config, data, device, start, architecture)
