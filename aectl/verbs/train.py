@@ -250,7 +250,7 @@ def session_of(
     device: str,
     data_dir: Path,
 ) -> "TrainingCommand":
-    """The record in a checkpoint of this command, or of the one that had `resumed`; options are set
+    """The record in a checkpoint of this command, or of the one that is `resumed`; options are set
     for each run.
     """
     import torch
