@@ -21,6 +21,7 @@ from aectl.cli.signals import Signals
 from aectl.cli.stdout import show_path
 from aectl.config import run_files
 from aectl.config.recipes import RECIPES
+from aectl.data.sources import STDIN
 from aectl.verbs import machine
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def _tell_what_next(training: "Training", console: Console) -> None:
     report = f" --report {shlex.quote(str(folder / 'report.html'))}" if page else ""
     if (folder / run_files.REPORT).exists():
         console.notice(f"look: {folder / run_files.REPORT} in a browser")
-    console.notice(f"next: aectl eval {runs}{where}{report}")
+    inputs = " --dataset INPUT" if STDIN in training.words else ""
+    console.notice(f"next: aectl eval {runs}{inputs}{where}{report}")
 
 
 @contextlib.contextmanager

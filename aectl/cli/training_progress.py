@@ -45,4 +45,4 @@ class Course:
 
 def called(name: str) -> str:
     """The short name of a column of `metrics.csv`, for a terminal."""
-    return name.replace("mean_activation", "rho_hat")
+    return name.replace("mean_activation", "activation")

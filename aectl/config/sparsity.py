@@ -1,7 +1,8 @@
 """The rules of sparsity that `--sparsity` names, with their traits: a new rule is a new row.
 
 If its code is more than an activation, it is a class of `models.codes` and a row of
-`models.build.CODES`; if it has a penalty, that is a row of `objectives.penalties.SPARSITY`.
+`models.build.CODES`; if it has a penalty, that is a row of `objectives.penalties.SPARSITY`. The
+help of `--sparsity` in `config.model_options`, and the manual's page, describe it.
 """
 
 from dataclasses import dataclass, fields

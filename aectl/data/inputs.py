@@ -1,4 +1,4 @@
-"""INPUT, the same for every verb: datasets, files, folders, archives and stdin, as one stream."""
+"""Images of INPUT: datasets, files, folders, archives and stdin, as one stream."""
 
 import hashlib
 import itertools
@@ -159,6 +159,7 @@ class Inputs:
         elif source.kind is SourceKind.ARCHIVE:
             yield from self._described(find_in_archive(path, self.selection, self.skipped), path)
         else:
+            assert source.kind is SourceKind.FILE
             label = name_of(os.path.dirname(path)) if labelled else None
             yield Found(self.naming(path), label, file=path)
 

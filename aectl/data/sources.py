@@ -1,4 +1,7 @@
-"""Sources: what a word of INPUT or --dataset means, decided here and nowhere else."""
+"""Sources: what a word of INPUT or --dataset means, which is decided here alone.
+
+The files of each kind of source are found in `inputs`, for images, and `text.text_inputs`.
+"""
 
 import os
 from collections.abc import Collection, Iterable

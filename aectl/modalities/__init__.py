@@ -1,6 +1,9 @@
 """The kinds of input that models take: all that depends on which stands behind one interface.
 
-A new kind is a module beside `images` and `text`, and a row of MODALITIES.
+A new modality is a module beside `images` and `text` and a row of MODALITIES; its name stands in
+`config.kinds`, with the kinds of model that read it, its shape in
+`models.architecture.INPUT_SPECS`, and its networks in `models.build`. An example is in
+tests/modalities.
 """
 
 import importlib
@@ -129,7 +132,9 @@ def trained_on(
     Raises DataError where data is not there.
     """
     if not card.trained_on:
-        raise DataError("the model does not say what it was trained on; name an INPUT")
+        raise DataError(
+            "the model does not say what it was trained on; name an INPUT (eval: --dataset)"
+        )
     selection = of_options(card.options, usual)
     return [_measured_on(word, request, names, selection) for word in card.trained_on]
 
@@ -140,10 +145,11 @@ def _measured_on(word: str, request: Request, names: Names, selection: Selection
         source = names.source(word)
     except UnknownInputError:
         raise DataError(
-            f"the model was trained on {word}, which is not found from here; name an INPUT"
+            f"the model was trained on {word}, which is not found from here; name an INPUT (eval:"
+            " --dataset)"
         ) from None
     if source.kind is SourceKind.STDIN:
-        raise DataError("the model was trained on what stdin listed; name an INPUT")
+        raise DataError("the model was trained on a list on stdin; name an INPUT (eval: --dataset)")
     if source.in_memory:
         return source.name if source.is_dataset else word
     layout = layout_of(word, selection) if source.is_folder else None

@@ -1,6 +1,6 @@
 """Objectives of training, made from a config: a network with its loss, as one module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -89,7 +89,7 @@ def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
     corrupt = NOISE.get(config.loss.noise)
     distance = partial(_distance, config.loss.loss)
     penalties = penalties_of(config, distance, remembered)
-    in_place = _in_place(config) if _is_plain(config) else None
+    in_place = _in_place(config) if _is_plain(config, penalties) else None
 
     def compute(network: AutoencoderBase, batch: Batch) -> Losses:
         inputs = batch.inputs
@@ -119,12 +119,12 @@ def _with_penalties(
     return Losses(loss, terms)
 
 
-def _is_plain(config: Config) -> bool:
+def _is_plain(config: Config, penalties: Collection[str]) -> bool:
     """Whether the loss is half the squared error and, at most, the KL penalty."""
     return (
         config.loss.loss == "mse"
         and config.model.sparsity in (NONE, KL)
-        and not config.loss.contractive
+        and set(penalties) <= {"sparsity"}
         and config.training.optimizer != "lbfgs"
         and not config.training.compile
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aectl.config.configuration import Config
 from aectl.config.loss_options import LossConfig
+from aectl.config.sparsity import RULES
 from aectl.models.autoencoder import AutoencoderBase, Encoder
 from aectl.models.codes import Code, JumpReLU
 from aectl.objectives import losses
@@ -43,7 +44,7 @@ def penalties_of(
     sparsity, beta = config.model.sparsity, config.loss.beta
     if sparsity in SPARSITY:
         found["sparsity"] = lambda trace: beta * SPARSITY[sparsity](trace, config.loss)
-    if sparsity == "gated" and distance:
+    if RULES[sparsity].frozen_decoder and distance:
         found["gate"] = partial(_gate, distance)
     if config.loss.contractive:
         found["contraction"] = lambda trace: config.loss.contractive * _contraction(trace)

@@ -67,8 +67,8 @@ class Task:
 class Training:
     """A training whose data are read; `results` trains.
 
-    `data` is the training set, `folder` the run folder, or that of the run folders of several
-    seeds, once it is made.
+    `data` is the training set, which `words` name, and `folder` the run folder, or that of the run
+    folders of several seeds, once it is made.
     """
 
     folder: Path
@@ -90,6 +90,7 @@ class Training:
         reading = dataclasses.replace(reading, data_dir=self.data_dir)
         self._plan = planned(self._resumed, task.options, file, reading, task.seeds)
         self.data, self.several = self._plan.data, self._plan.several
+        self.words = self._plan.config.data.dataset
 
     def results(
         self, watch: "Callable[[Run], AbstractContextManager[Watcher]]"

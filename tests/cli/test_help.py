@@ -23,7 +23,16 @@ SHOWN = {**PAGES, "README": (ROOT / "README.md").read_text()}
 
 GROUP = typer.main.get_command(app)
 SHARED = "Options of several commands"
-FILES = {"photos", "scans", "zen.txt", "reviews.tsv", "patches:photos", "~/Pictures"}
+FILES = {
+    "photos",
+    "scans",
+    "zen.txt",
+    "reviews.tsv",
+    "patches:photos",
+    "~/Pictures",
+    "scans.tar.gz",
+    "-",
+}
 """What examples train on beside named datasets."""
 
 SPLITS = {name: dataset.splits for name, dataset in DATASETS.items()} | {

@@ -97,7 +97,15 @@ def test_paths_on_stdin_are_trained_on_and_resumed(aectl, pictures, null):
     assert "are not those of the original training" in other.err
     done = aectl("encode", "run")
     assert done.status == 2
-    assert "the model was trained on what stdin listed; name an INPUT" in done.err
+    assert "the model was trained on a list on stdin; name an INPUT" in done.err
+
+
+def test_the_command_to_try_after_a_list_names_inputs(aectl, pictures):
+    done = trains(aectl, "--dataset", "-", stdin=b"two/sea/d.png\ntwo/sea/c.png\n")
+    assert "next: aectl eval run --dataset INPUT" in done.err
+    assert "--dataset INPUT" not in trains(aectl, "--dataset", "one", out="other").err
+    empty = aectl("train", "--dataset", "-", *OPTIONS, stdin=b"")
+    assert (empty.status, empty.err) == (2, "aectl: stdin lists no files\n")
 
 
 def test_lines_on_stdin_train_a_model_of_text(aectl, tmp_path):

@@ -95,7 +95,10 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A row of the table below; `read(data_dir, split, download)` returns images and labels."""
+    """A row of DATASETS; `read(data_dir, split, download)` returns images and labels.
+
+    The files to download are rows of `data.storage.origins.ORIGINS`.
+    """
 
     read: Callable[[Path, str, bool], Loaded]
     splits: tuple[str, ...] = ("train", "test")

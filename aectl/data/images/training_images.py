@@ -20,7 +20,7 @@ from aectl.data.images.decode import Pixels, is_own, upright_size
 from aectl.data.images.decoders import Found
 from aectl.data.inputs import InputBatch, Inputs, Naming
 from aectl.data.layout import Layout
-from aectl.data.sources import Source
+from aectl.data.sources import STDIN, Source
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, DataError, ImageError
 
@@ -73,7 +73,8 @@ def load(
     for source in _from_start(whole).sources:
         listed.add(whole, source)
     if not listed.count:
-        nothing = f"no images in {named} (looked for {inputs.selection})"
+        looked = f"no images in {named} (looked for {inputs.selection})"
+        nothing = "stdin lists no files" if inputs.words == (STDIN,) else looked
         raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
     shape = channels or 3, *(sides or listed.sides())
     images = _Store(listed.count, shape, memory, maybe_grey=channels is None)
