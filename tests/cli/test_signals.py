@@ -101,7 +101,7 @@ class Finder:
         if name == "aectl.cli.app":
             os.kill(os.getpid(), signal.{name})
 sys.meta_path.insert(0, Finder())
-sys.argv = ["aectl", "encode", "none", "-"]
+sys.argv = ["aectl", "train", "--dataset", "-"]
 from aectl.cli import program
 program()
 """
@@ -109,8 +109,12 @@ program()
 
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_a_signal_while_the_commands_are_imported_is_told_as_any_other(tmp_path, name):
-    code = SIGNALLED.format(name=name)
+    """The command would wait for a list on stdin, which is left open."""
+    reading, writing = os.pipe()
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
-    )
+        [sys.executable, "-c", SIGNALLED.format(name=name)],
+        stdin=reading, capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    os.close(reading)
+    os.close(writing)
     assert (done.returncode, done.stderr) == OUTCOMES[name]

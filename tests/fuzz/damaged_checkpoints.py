@@ -17,16 +17,15 @@ from damage import DAMAGES
 from damaged_models import change
 from torch import Tensor
 
-from aectl.cli import resuming
-from aectl.cli.console import Console
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
+from aectl.modalities import silent
 from aectl.models import tensor_file
 from aectl.training import checkpoint
 from aectl.training.reading import Reading
 from aectl.training.run import versions
 from aectl.training.state import TrainingCommand, TrainingState
-from aectl.verbs import machine
+from aectl.verbs import machine, resuming
 from aectl.verbs.planning import new_run, prepare, prepare_again
 
 READING = Reading(Path("none"), ignore)
@@ -132,7 +131,6 @@ def go_on(path: Path) -> None:
         run_folder = Path(place)
         checkpoint.path_in(run_folder).parent.mkdir()
         checkpoint.path_in(run_folder).write_bytes(path.read_bytes())
-        console = Console(quiet=True)
         state = resuming.load(run_folder, {}, others=False)
         session = state.session
         try:
@@ -142,11 +140,11 @@ def go_on(path: Path) -> None:
         config, data = prepare_again({}, session.options, READING, state.run)
         if config.training.compile:
             return  # half a minute of the C++ compiler, whatever else is in the file
-        resuming.compare(session, data, console)
+        resuming.compare(session, data, silent)
         device = machine.torch_device(session.device, session.threads)
         torch.set_num_threads(1)
         run = new_run(config, data, device, None, state.run)
-        resuming.restore(run, state, {}, console)
+        resuming.restore(run, state, {}, silent)
         for _ in itertools.islice(run.epochs(), EVENTS_AFTER):
             run.card()
         dataclasses.asdict(session)
