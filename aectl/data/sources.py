@@ -91,6 +91,10 @@ class Names:
         """Whether a word, with or without a split, names a dataset."""
         return word.partition(":")[0] in self.datasets
 
+    def without_train(self, words: Iterable[str]) -> tuple[str, ...]:
+        """The words, those of datasets without the split train, which is the usual one."""
+        return tuple(word.removesuffix(":train") if self.has(word) else word for word in words)
+
     def source(self, word: str) -> Source:
         """The source that a word names. Raises UnknownInputError if it names nothing."""
         name, _, rest = word.partition(":")

@@ -171,9 +171,9 @@ def _of_several(
 
 
 def _words(config: Config, images: ImageSet) -> tuple[str, ...]:
-    """The words that name the training data; datasets without the split train, which is usual."""
+    """The words that name the training data."""
     words = config.data.dataset if len(config.data.dataset) > 1 else (images.name,)
-    return tuple(word.removesuffix(":train") if IMAGES.has(word) else word for word in words)
+    return IMAGES.without_train(words)
 
 
 def _decoding(config: Config) -> Decoding:

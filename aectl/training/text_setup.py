@@ -45,7 +45,7 @@ def read(config: Config, reading: Reading) -> tuple[Config, TextSet]:
             if getattr(config.data, name) != OPTIONS[name].default:
                 raise ConfigError(f"{flag(name)} has no effect on texts, which {encoder} encodes")
     found = read_again(config, reading)
-    words = tuple(word.removesuffix(":train") if TEXT.has(word) else word for word in found.words)
+    words = TEXT.without_train(found.words)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=words))
     return config.resolved(None, width, found.parts(config.data.length)), found
 

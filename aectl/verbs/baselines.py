@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aectl.data.inputs import IMAGES
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection, of_options
+from aectl.data.sources import SourceKind
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
 from aectl.progress import SILENT, Progress
@@ -93,8 +94,13 @@ class Baselines:
 
 
 def _training_split(word: str, selection: Selection) -> str:
-    """The word for the training set of the data that a word names."""
+    """The word for the training set of the data that a word names.
+
+    Raises UnknownInputError for data that does not exist, DataError for a list on stdin.
+    """
     source = IMAGES.source(word)
+    if source.kind is SourceKind.STDIN:
+        raise DataError("the model was trained on a list on stdin, which --pca and --probe lack")
     if source.is_folder and (layout := layout_of(word, selection)):
         return layout.training
     return source.name if source.is_dataset else word

@@ -104,6 +104,9 @@ def test_the_command_to_try_after_a_list_names_inputs(aectl, pictures):
     done = trains(aectl, "--dataset", "-", stdin=b"two/sea/d.png\ntwo/sea/c.png\n")
     assert "next: aectl eval run --dataset INPUT" in done.err
     assert "--dataset INPUT" not in trains(aectl, "--dataset", "one", out="other").err
+    lacking = aectl("eval", "run", "--dataset", "digits", "--pca", stdin=b"two/sea/d.png\n")
+    assert lacking.status == 2
+    assert "trained on a list on stdin, which --pca and --probe lack" in lacking.err
     empty = aectl("train", "--dataset", "-", *OPTIONS, stdin=b"")
     assert (empty.status, empty.err) == (2, "aectl: stdin lists no files\n")
 
