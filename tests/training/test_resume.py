@@ -1,25 +1,23 @@
 """A training that goes on from its kept state ends as one that never stopped."""
 
-import copy
 import dataclasses
 import itertools
-import json
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
+from test_checkpoint import equal
 from test_run import digits, prepared, same, weights
+from test_state import SESSION
 
 from aectl.config.configuration import Config
 from aectl.data.text.text_inputs import Line
 from aectl.data.text.text_sets import TextSet
 from aectl.errors import DivergedError, ModelFileError
-from aectl.models import tensor_file
 from aectl.training import checkpoint, loop
 from aectl.training.reading import Reading
 from aectl.training.run import Epoch
-from aectl.training.state import LoopState, RunState, TrainingCommand, TrainingState
+from aectl.training.state import TrainingState
 from aectl.training.text_run import TextRun
 from aectl.verbs.planning import prepare_again
 
@@ -40,11 +38,6 @@ KINDS = {
     "text": {"model": "text-autoencoder", "sparsity": "topk", "k": 2},
     "through text": {"model": "text-autoencoder", "bottleneck": "text", "lm_epochs": 1},
 }
-SESSION = TrainingCommand(
-    options={"dataset": "digits"}, asked={"epochs": 2, "hidden": [3]}, continued=["caf\u00e9"],
-    cwd="/tmp/\udcff", data_dir="/data", data_sha256="0" * 64, device="cpu", threads=1,
-    versions={"torch": "2"}, seeds=[0, 1], several=True,
-)  # fmt: skip
 LINES = [
     f"{who} {does}, {n} times"
     for who in ("she", "he")
@@ -143,41 +136,6 @@ def test_what_is_kept_comes_back_as_it_was(kind, tmp_path):
     assert equal(dataclasses.asdict(back.run), dataclasses.asdict(state.run))
 
 
-def equal(a, b):
-    """Whether two values are the same, tensors by their types and bits; a list is as a tuple."""
-    if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return type(a) is type(b) and a == b
-
-
-def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
-    with pytest.raises(ModelFileError, match="has no checkpoint"):
-        checkpoint.load(tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b'\x08\0\0\0\0\0\0\0{"a":1}', b"rubbish" * 100])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path, content):
-    path = checkpoint.path_in(tmp_path)
-    path.parent.mkdir()
-    path.write_bytes(content)
-    with pytest.raises(ModelFileError, match="is not a checkpoint of aectl"):
-        checkpoint.load(tmp_path)
-
-
-def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 99)
-    run = run_of("dense")
-    next(keepable(run))
-    checkpoint.save(tmp_path, state_of(run))
-    monkeypatch.undo()
-    with pytest.raises(ModelFileError, match="another version"):
-        checkpoint.load(tmp_path)
-
-
 def test_the_digest_of_the_data_changes_with_a_pixel_and_with_a_label():
     images = digits(50)
     before = images.checksum
@@ -187,43 +145,6 @@ def test_the_digest_of_the_data_changes_with_a_pixel_and_with_a_label():
     labels[7] ^= 1
     assert dataclasses.replace(images, images=pixels).checksum != before
     assert dataclasses.replace(images, labels=labels).checksum != before
-
-
-FIELDS = [
-    (kind, field.name) for kind in (TrainingCommand, RunState, LoopState) for field in fields(kind)
-]
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory):
-    """The JSON and the tensors of a checkpoint in the midst of an epoch."""
-    folder = tmp_path_factory.mktemp("run")
-    run = run_of("classifier, the best kept")
-    next(itertools.islice(keepable(run), 2, None))
-    checkpoint.save(folder, state_of(run))
-    tensors, metadata = tensor_file.read(checkpoint.path_in(folder))
-    return json.loads(metadata[checkpoint.KEY]), tensors
-
-
-@pytest.mark.parametrize("wrong", ["absent", "of another type", "unknown"])
-@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=lambda one: getattr(one, "__name__", one))
-def test_a_field_that_is_missing_or_wrong_is_named(kind, name, wrong, sound, tmp_path):
-    described, tensors = copy.deepcopy(sound[0]), sound[1]
-    record = described["state"]["session" if kind is TrainingCommand else "run"]
-    record = record["loop"] if kind is LoopState else record
-    if wrong == "absent":
-        del record[name]
-    elif wrong == "unknown":
-        record[f"{name}_2"] = record[name]
-    else:
-        record[name] = "word" if isinstance(record[name], int | float | dict) else 1.5
-    content = json.dumps(described)
-    metadata = {checkpoint.KEY: content, checkpoint.DIGEST: checkpoint.digest(content, tensors)}
-    checkpoint.path_in(tmp_path).parent.mkdir()
-    tensor_file.write(checkpoint.path_in(tmp_path), tensors, metadata)
-    with pytest.raises(ModelFileError, match=f"is not a checkpoint of aectl: .*{name}") as refused:
-        checkpoint.load(tmp_path)
-    assert len(str(refused.value).splitlines()) == 1
 
 
 def without_losses(state):
