@@ -91,7 +91,7 @@ class DataConfig(Section):
         "Number of labelled images to train a classifier on, drawn at random, equally many of each "
         "class.",
         at_least=1,
-        when=("model", kinds.of_classes()),
+        when=("model", kinds.classifiers()),
         unset="all",
     )
     shift: int = option(

@@ -110,7 +110,7 @@ def with_a_code() -> tuple[str, ...]:
     return tuple(name for name, kind in KINDS.items() if kind.has_code)
 
 
-def of_classes() -> tuple[str, ...]:
+def classifiers() -> tuple[str, ...]:
     """The kinds that predict classes."""
     return tuple(name for name, kind in KINDS.items() if not kind.has_code)
 

@@ -135,7 +135,7 @@ class TrainingConfig(Section):
     encoder: str | None = option(
         None,
         "Trained autoencoder whose code is the input of the classifier, instead of pixels.",
-        when=("model", kinds.of_classes()),
+        when=("model", kinds.classifiers()),
         unset="none",
         is_path=True,
     )

@@ -114,7 +114,9 @@ class InputStream(ABC):
         """Messages about inputs that were read, for the end."""
 
 
-def selection_of(card: "ModelCard", request: Request, usual: tuple[str, ...] = ()) -> Selection:
+def requested_selection(
+    card: "ModelCard", request: Request, usual: tuple[str, ...] = ()
+) -> Selection:
     """The files of a folder that are read: those that the request asks for; if it asks for none and
     names no input, those that the model was trained on. `usual` are extensions.
     """

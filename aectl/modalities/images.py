@@ -20,7 +20,7 @@ from aectl.modalities import (
     InputStream,
     Modality,
     Request,
-    selection_of,
+    requested_selection,
     trained_on,
 )
 from aectl.models import footprint
@@ -64,7 +64,7 @@ class ImageStream(InputStream):
             request.stdin,
             null_separated=request.null,
             labels_from_folders=request.label_from_folder,
-            selection=selection_of(card, request),
+            selection=requested_selection(card, request),
             naming=request.naming,
             workers=request.workers,
             decoding=Decoding(card.value_range, request.max_pixels, request.truncated),

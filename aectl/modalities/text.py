@@ -20,7 +20,7 @@ from aectl.modalities import (
     InputStream,
     Modality,
     Request,
-    selection_of,
+    requested_selection,
     trained_on,
 )
 from aectl.models import footprint
@@ -69,7 +69,7 @@ class TextStream(InputStream):
             request.data_dir,
             request.stdin,
             request.label_from_folder,
-            selection_of(card, request, ENDINGS),
+            requested_selection(card, request, ENDINGS),
             request.naming,
             skipped=request.skipped,
         )

@@ -78,7 +78,7 @@ def leading_columns(
     return columns
 
 
-def of_classes(
+def class_columns(
     classes: Sequence[str], predictions: NDArray[np.int64], probabilities: NDArray[np.float32]
 ) -> dict[str, Column]:
     """Columns of the most probable classes and their probabilities, most probable first: (n, k)."""

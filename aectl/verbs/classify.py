@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
-from aectl.config.kinds import of_classes
+from aectl.config.kinds import classifiers
 from aectl.errors import ConfigError
 from aectl.verbs.use import InputOptions, Use, use_of
 
@@ -46,10 +46,10 @@ class Classification:
 
     def rows(self, result: "Classified") -> "Rows":
         """The rows of a table for a batch."""
-        from aectl.outputs.rows import Rows, of_classes
+        from aectl.outputs.rows import Rows, class_columns
 
         columns = self.use.leading_columns(result.batch)
-        columns |= of_classes(self.classes, result.predictions, result.probabilities)
+        columns |= class_columns(self.classes, result.predictions, result.probabilities)
         return Rows(columns, position=result.batch.position)
 
 
@@ -84,7 +84,7 @@ def classify(
     together, and DataError for inputs that do not exist; inputs that cannot be read are left out
     and passed to `on_bad`.
     """
-    use = use_of(model, "classify", of_classes(), inputs, options, device, threads)
+    use = use_of(model, "classify", classifiers(), inputs, options, device, threads)
     use.refuse({})
     classes = len(use.card.classes)
     if top_k > classes:

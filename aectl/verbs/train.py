@@ -137,7 +137,7 @@ class Training:
         if task.resume:
             name = f"seed-{plan.seeds[0]}"
             return _parent(task.resume, name) if plan.several else task.resume
-        return folder_of(task.out, plan.config, task.overwrite)
+        return make_run_folder(task.out, plan.config, task.overwrite)
 
     def _tell_of_other_programs(self, threads: int) -> None:
         """Threads wait for each other at every product, so for any that has no core to run on."""
@@ -274,7 +274,7 @@ def session_of(
     )
 
 
-def folder_of(out: Path | None, config: Config, overwrite: bool) -> Path:
+def make_run_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
     """Makes the run folder `out`, or a new one that is named after the data and the model.
 
     Raises OutputError.

@@ -41,7 +41,7 @@ def test_the_words_of_the_help_are_the_widths():
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
-        (kinds.with_a_code(), (DENSE, CONV, TEXT)), (kinds.of_classes(), (CLASSIFIER,)),
+        (kinds.with_a_code(), (DENSE, CONV, TEXT)), (kinds.classifiers(), (CLASSIFIER,)),
         (kinds.reading("images"), (DENSE, CONV, CLASSIFIER)),
         (kinds.reading("text"), (CLASSIFIER, TEXT)), (kinds.encoding("text"), (TEXT,)),
         (kinds.encoding("images"), (DENSE, CONV)), (kinds.bottlenecks(), ("vector", "text")),
