@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,11 +14,9 @@ from aectl.data.text.text_inputs import Line
 from aectl.data.text.text_sets import TextSet
 from aectl.errors import DivergedError, ModelFileError
 from aectl.training import checkpoint, loop
-from aectl.training.reading import Reading
 from aectl.training.run import Epoch
 from aectl.training.state import TrainingState
 from aectl.training.text_run import TextRun
-from aectl.verbs.planning import prepare_again
 
 TIMES = ("seconds", "images_per_second", "parts_per_second")
 KINDS = {
@@ -170,14 +167,3 @@ def test_a_state_that_training_could_not_continue_with_is_refused(kind, damage, 
     with pytest.raises(ModelFileError, match=said):
         again.restore(damage(run.state()))
         next(again.epochs())
-
-
-@pytest.mark.parametrize("name", ["epochs", "hidden"])
-def test_options_of_a_checkpoint_that_are_not_resolved_are_refused(name):
-    run = run_of("dense")
-    next(keepable(run))
-    options = dict(run.config.values())
-    del options[name]
-    reading = Reading(Path(), lambda path, reason: None)
-    with pytest.raises(ModelFileError, match="leave --epochs or --hidden open"):
-        prepare_again({}, options, reading, run.state())
