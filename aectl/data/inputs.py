@@ -3,40 +3,30 @@
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from aectl.config.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.config.shapes import Shape
-from aectl.config.spelling import MARK, from_table, guarded
+from aectl.config.spelling import MARK, from_table
 from aectl.data import lines
 from aectl.data.images import datasets, patches
 from aectl.data.images.datasets import DATASETS, ImageSet
 from aectl.data.images.decode import Pixels
 from aectl.data.images.decoders import Decoded, Decoders, Found
-from aectl.data.layout import Layout, layout_of
-from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.named_inputs import NamedInputs, Position
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
-from aectl.data.storage.folders import OnBad, class_of, find_files, ignore, label_of, name_of
+from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import DataError
 
 IMAGES = Names(DATASETS, patches.WHITENED)
 """The words that name datasets of images."""
 
 NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"
-
-
-class Position(NamedTuple):
-    """A position in a stream of inputs: the number of inputs read, and a digest of their paths."""
-
-    inputs: int
-    digest: str
 
 
 class InputBatch(NamedTuple):
@@ -64,70 +54,21 @@ def in_memory(images: ImageSet, size: int) -> Iterator[InputBatch]:
 
 
 @dataclass(frozen=True)
-class Naming:
-    """The form of paths in a table: as found, `absolute`, or `relative_to` a folder.
+class Inputs(NamedInputs):
+    """Images that the user named, and the options for reading them.
 
-    A path that starts like a formula of a spreadsheet gets `./` before it; see `config.spelling`.
+    `null_separated`: NUL characters separate the paths on `stdin`. `workers`: the number of
+    processes that decode. `decoding`: how files are decoded.
     """
 
-    relative_to: str | None = None
-    absolute: bool = False
-
-    def __call__(self, path: str) -> str:
-        return guarded(self._named(path))
-
-    def _named(self, path: str) -> str:
-        if self.relative_to is None and not self.absolute:
-            return path
-        if ".." in path.split("/"):  # after a link, this is not the folder before it
-            path = _without_links(path)
-        if self.absolute or self.relative_to is None:
-            return os.path.abspath(path)
-        relative = os.path.relpath(path, self.relative_to)
-        if relative.startswith("../"):
-            relative = os.path.relpath(_without_links(path), os.path.realpath(self.relative_to))
-        return relative
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The inputs that the user named (`words`), and the options for finding and reading them.
-
-    `labels_from_folders`: the label of an image is the name of its sub-folder. With `loose_labels`,
-    the folder may hold splits, and an image in no sub-folder, or named by itself, is labelled with
-    its folder. `split`: the split of datasets named without one. `decoding`: how files are decoded.
-    `skipped`: a record of skipped files.
-    """
-
-    words: Sequence[str]
-    data_dir: Path
-    stdin: BinaryIO | None = None
     null_separated: bool = False
-    labels_from_folders: bool = False
-    selection: Selection = EVERY_IMAGE
-    naming: Naming = field(default_factory=Naming)
     workers: int = 1
-    split: str = "test"
     decoding: Decoding = USUAL_DECODING
-    skipped: Skipped = field(default_factory=Skipped, compare=False)
-    loose_labels: bool = True
-
-    def __post_init__(self) -> None:
-        _ = self.sources
-
-    @cached_property
-    def sources(self) -> list[Source]:
-        """The sources that the words name. Raises UnknownInputError or DataError."""
-        return IMAGES.sources(self.words, self.stdin)
 
     @property
     def labelled(self) -> bool:
         """Whether any input is of a kind that has labels."""
         return self.labels_from_folders or any(one.is_dataset for one in self.sources)
-
-    def called(self) -> list[str]:
-        """The words for messages, datasets with their split."""
-        return [source.called(self.split) for source in self.sources]
 
     def batches(
         self,
@@ -149,19 +90,18 @@ class Inputs:
 
     def found(self, source: Source) -> Iterator[Found | None]:
         """The files of a source; None before a file that may have to be waited for."""
-        path, labelled = source.word, self.labels_from_folders and self.loose_labels
+        path = source.word
         if source.kind is SourceKind.STDIN:
             yield from self._listed()
-        elif source.is_folder:
-            layout = layout_of(path, self.selection) if labelled else None
-            found = find_files(path, self.selection, self.skipped)
-            yield from self._described(found, path, layout)
         elif source.kind is SourceKind.ARCHIVE:
-            yield from self._described(find_in_archive(path, self.selection, self.skipped), path)
+            members = find_in_archive(path, self.selection, self.skipped)
+            yield from self._searched(self.labelled_below(path, one) for one in members)
+        elif source.is_folder:
+            yield from self._searched(self.files_of(source))
         else:
             assert source.kind is SourceKind.FILE
-            label = name_of(os.path.dirname(path)) if labelled else None
-            yield Found(self.naming(path), label, file=path)
+            for one in self.files_of(source):
+                yield one._replace(path=self.naming(path))
 
     def _listed(self) -> Iterator[Found | None]:
         """The files of the paths on stdin."""
@@ -175,17 +115,11 @@ class Inputs:
                 there = os.path.lexists(path) if path.startswith(MARK) else True
                 yield from self.found(file_source(path if there else from_table(path)))
 
-    def _described(
-        self, found: Iterator[Found], root: str, layout: Layout | None = None
-    ) -> Iterator[Found]:
-        """The found files with their labels, and with the paths that a table shows."""
+    def _searched(self, found: Iterable[Found]) -> Iterator[Found]:
+        """The found files, with the paths that a table shows."""
         for one in found:
-            below = self.labels_from_folders and one.reason is None
-            of = label_of if self.loose_labels else class_of
-            top = (layout and layout.split_of(one.path)) or root
-            label = of(one.path, top) if below else None
             searched = not self.selection.include
-            yield one._replace(path=self.naming(one.path), label=label, searched=searched)
+            yield one._replace(path=self.naming(one.path), searched=searched)
 
 
 class Batches:
@@ -338,9 +272,3 @@ class _Filling:
         self.paths: list[str] = []
         self._labels: list[str | None] = []
         self._truncated: set[int] = set()
-
-
-def _without_links(path: str) -> str:
-    """The path of a file, with links in its folder resolved."""
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder), name)

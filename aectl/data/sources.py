@@ -1,6 +1,7 @@
 """Sources: what a word of INPUT or --dataset means, which is decided here alone.
 
-The files of each kind of source are found in `inputs`, for images, and `text.text_inputs`.
+Their files are found in `named_inputs`, and the splits of those to train on in
+`training_sources`.
 """
 
 import os
@@ -74,6 +75,11 @@ class Source:
         """The folder of the same name that is not read; None if there is none."""
         return f"./{self.word}" if self.in_memory and os.path.isdir(self.word) else None
 
+    @property
+    def without_split(self) -> "Source":
+        """The same source; if it is a split of a dataset, the dataset."""
+        return Source(self.name, self.kind, self.name) if self.is_dataset else self
+
     def called(self, split: str) -> str:
         """The word, with the split if it names a dataset without one."""
         alone = self.is_dataset and ":" not in self.word
@@ -82,14 +88,23 @@ class Source:
 
 @dataclass(frozen=True)
 class Names:
-    """The words that name datasets of a modality; `patches` are those in front of a folder."""
+    """The words that name data of a modality: datasets, and `patches`, in front of a folder.
 
-    datasets: Collection[str]
+    `endings` are the extensions of files that no other modality reads.
+    """
+
+    datasets: Collection[str] = ()
     patches: Collection[str] = ()
+    endings: tuple[str, ...] = ()
 
     def has(self, word: str) -> bool:
         """Whether a word, with or without a split, names a dataset."""
         return word.partition(":")[0] in self.datasets
+
+    def claims(self, word: str) -> bool:
+        """Whether a word can only name data of this modality."""
+        is_file = word.lower().endswith(self.endings) and not os.path.isdir(word)
+        return self.has(word) or is_file
 
     def without_train(self, words: Iterable[str]) -> tuple[str, ...]:
         """The words, those of datasets without the split train, which is the usual one."""

@@ -8,167 +8,32 @@ tests/modalities.
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
-from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
-from aectl.config.kinds import IMAGES, TEXT
+from aectl.config.kinds import IMAGES, TEXT, encoding
 from aectl.config.shapes import Shape, TextShape
-from aectl.data.inputs import Naming, Position
-from aectl.data.layout import layout_of
-from aectl.data.selection import EVERY_IMAGE, Selection, Skipped, of_options
-from aectl.data.sources import Names, SourceKind
-from aectl.data.storage.folders import OnBad, ignore
-from aectl.errors import ConfigError, DataError, UnknownInputError
+from aectl.data.selection import Skipped
+from aectl.data.sources import Names
+from aectl.errors import ConfigError
+from aectl.modalities.request import InputStream, Request
 from aectl.models.architecture import Architecture
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from aectl.data.training_sources import TrainingSources
     from aectl.inference.apply import ToTensor
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Column
     from aectl.training.initialisation import Start
-    from aectl.training.reading import Reading
+    from aectl.training.reading import Reading, TrainingRequest
     from aectl.training.run import Run
     from aectl.training.state import RunState
-
-
-def silent(message: str) -> None:
-    """For messages that nobody wants to see."""
-
-
-class StreamBatch(Protocol):
-    """Some inputs: their paths and labels, n each; `size` is how many a full batch has; `position`
-    is the position in the inputs after the last one."""
-
-    @property
-    def paths(self) -> list[str]: ...
-    @property
-    def labels(self) -> list[str | None]: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def position(self) -> Position: ...
-
-
-@dataclass(frozen=True)
-class Request:
-    """The inputs that a user asks for; the fields have the names of the options.
-
-    Without `words`, the inputs are the test split of what the model was trained on. Inputs that
-    cannot be read are passed to `on_bad`, remarks on others to `on_remark`, searches record what
-    they skip in `skipped`, and `notice` and `warning` take messages.
-    """
-
-    words: Sequence[str] | None
-    data_dir: Path
-    stdin: BinaryIO | None = None
-    null: bool = False
-    label_from_folder: bool = False
-    selection: Selection = EVERY_IMAGE
-    naming: Naming = field(default_factory=Naming)
-    batch_size: int | None = None
-    workers: int = 1
-    max_pixels: int = MAX_PIXELS
-    truncated: str = REFUSE
-    on_bad: OnBad = ignore
-    on_remark: OnRemark = ignore
-    skipped: Skipped = field(default_factory=Skipped)
-    notice: Callable[[str], None] = silent
-    warning: Callable[[str], None] = silent
-
-
-class InputStream(ABC):
-    """The inputs of a request, in their order, as batches for one model."""
-
-    words: Sequence[str]
-    batch_size: int
-    labelled: bool
-
-    @abstractmethod
-    def called(self) -> list[str]:
-        """The words of the request, datasets with their split."""
-
-    @abstractmethod
-    def batches(
-        self, after: Position | None = None, most: int | None = None
-    ) -> AbstractContextManager[Iterable[Any]]:
-        """The batches after a position, of at most `most` inputs; reading ends with the context.
-
-        Raises DataError where the inputs up to the position are not those of before.
-        """
-
-    @abstractmethod
-    def described(self) -> str:
-        """The words of the request, as a report names what was measured."""
-
-    @abstractmethod
-    def notices(self) -> list[str]:
-        """Messages about inputs that were read, for the end."""
-
-
-def requested_selection(
-    card: "ModelCard", request: Request, usual: tuple[str, ...] = ()
-) -> Selection:
-    """The files of a folder that are read: those that the request asks for; if it asks for none and
-    names no input, those that the model was trained on. `usual` are extensions.
-    """
-    chosen = request.selection.usually(usual)
-    as_trained = not request.words and chosen == Selection(usual)
-    return of_options(card.options, usual) if as_trained else chosen
-
-
-def trained_on(
-    card: "ModelCard", request: Request, names: Names, usual: tuple[str, ...] = ()
-) -> list[str]:
-    """The data that a model was trained on, as words of a request.
-
-    Datasets are named without their splits; of a folder with splits, one that was not trained on.
-    Raises DataError where data is not there.
-    """
-    if not card.trained_on:
-        raise DataError(
-            "the model does not say what it was trained on; name an INPUT (eval: --dataset)"
-        )
-    selection = of_options(card.options, usual)
-    return [_measured_on(word, request, names, selection) for word in card.trained_on]
-
-
-def _measured_on(word: str, request: Request, names: Names, selection: Selection) -> str:
-    """The word for inputs like those that a model was trained on, if possible other ones."""
-    try:
-        source = names.source(word)
-    except UnknownInputError:
-        raise DataError(
-            f"the model was trained on {word}, which is not found from here; name an INPUT (eval:"
-            " --dataset)"
-        ) from None
-    if source.kind is SourceKind.STDIN:
-        raise DataError("the model was trained on a list on stdin; name an INPUT (eval: --dataset)")
-    if source.in_memory:
-        return source.name if source.is_dataset else word
-    layout = layout_of(word, selection) if source.is_folder else None
-    unseen = layout and (layout.test or layout.validation)
-    if unseen:
-        request.notice(f"measured on {unseen}")
-        return unseen
-    request.warning(f"measured on {word}, the data that it was trained on")
-    return word
-
-
-class DatasetInfo(NamedTuple):
-    """Properties of training data that are known before they are read: the options they determine,
-    and what `training_set` need not look for again."""
-
-    settled: dict[str, object]
-    splits: Any
 
 
 class EncodedRows(NamedTuple):
@@ -181,13 +46,17 @@ class EncodedRows(NamedTuple):
 class Modality(ABC):
     """A kind of input, as a model takes it.
 
-    `noun` is the plural for messages; `pictured`: whether reconstructions are shown as pictures,
-    else as lines or a table; `worst_first` is the column of `columns` that orders inputs
-    from the worst to the best, and whether that is in descending order.
+    `names` are the words that name its inputs. For messages, `noun` is the plural, `known_by_name`
+    a dataset of them, and `readable` the inputs to train on. `pictured`: whether reconstructions
+    are shown as pictures, else as lines or a table; `worst_first` is the column of `columns` that
+    orders inputs from the worst to the best, and whether that is in descending order.
     """
 
     name: str
     noun: str
+    names: Names
+    known_by_name: str
+    readable: str
     worst_first: tuple[str, bool]
     pictured: bool
 
@@ -201,6 +70,17 @@ class Modality(ABC):
         for name in given:
             if name in refused:
                 raise ConfigError(f"{flag(name)} has no effect with {refused[name]}")
+
+    def refuse_others(self, words: Iterable[str]) -> None:
+        """Raises ConfigError for a word that can only name inputs of another modality."""
+        for word in words:
+            claiming = [one for one in map(modality_named, MODALITIES) if one.names.claims(word)]
+            if claiming and self not in claiming:
+                other, *_ = claiming
+                raise ConfigError(
+                    f"{word} is {other.known_by_name}, which --model {encoding(other.name)[0]}"
+                    f" learns from; a model of {self.name} needs --dataset with {self.readable}"
+                )
 
     @abstractmethod
     def equip(self, network: Any, card: "ModelCard") -> None:
@@ -255,9 +135,10 @@ class Modality(ABC):
     def columns(self, measured: Any) -> "dict[str, Column]":
         """The metrics of each input of a batch that `measure` gave, as columns of a table."""
 
-    def look(self, asked: Mapping[str, object]) -> DatasetInfo:
-        """Properties of the training data, before they are read. Raises DataError."""
-        return DatasetInfo({}, None)
+    def settled_by_data(self, found: "TrainingSources", skipped: Skipped) -> dict[str, object]:
+        """The options of a training that its data settle before they are read; `skipped` records
+        what a search skips."""
+        return {}
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
         """The options of a training on the code of a model that the model settles."""
@@ -272,7 +153,7 @@ class Modality(ABC):
 
     @abstractmethod
     def training_set(
-        self, config: Config, reading: "Reading", found: DatasetInfo, asked: Mapping[str, object]
+        self, config: Config, reading: "Reading", request: "TrainingRequest"
     ) -> tuple[Config, Any]:
         """The training set of a config, and the config resolved for it.
 
@@ -280,7 +161,9 @@ class Modality(ABC):
         """
 
     @abstractmethod
-    def training_set_again(self, config: Config, reading: "Reading") -> Any:
+    def training_set_again(
+        self, config: Config, reading: "Reading", found: "TrainingSources"
+    ) -> Any:
         """The training set of a resolved config. Raises ConfigError or DataError."""
 
     @abstractmethod

@@ -11,18 +11,12 @@ from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
 from aectl.config.shapes import Shape
 from aectl.data.images.datasets import ImageSet
-from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs, Position
-from aectl.data.selection import of_options
-from aectl.modalities import (
-    USUAL_REMEDY,
-    DatasetInfo,
-    EncodedRows,
-    InputStream,
-    Modality,
-    Request,
-    requested_selection,
-    trained_on,
-)
+from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs
+from aectl.data.named_inputs import Position
+from aectl.data.selection import Skipped
+from aectl.modalities import USUAL_REMEDY, EncodedRows, Modality
+from aectl.modalities.request import InputStream, Request
+from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
 from aectl.models.architecture import Architecture
 
@@ -30,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from aectl.data.training_sources import TrainingSources
     from aectl.inference.apply import ToTensor
     from aectl.inference.metrics import ReconstructionMetrics
     from aectl.inference.results import Measured, Reconstructed
@@ -37,7 +32,7 @@ if TYPE_CHECKING:
     from aectl.outputs.rows import Column
     from aectl.training.image_run import ImageRun
     from aectl.training.initialisation import Start
-    from aectl.training.reading import Reading
+    from aectl.training.reading import Reading, TrainingRequest
     from aectl.training.run import Run
     from aectl.training.state import RunState
 
@@ -57,14 +52,13 @@ class ImageStream(InputStream):
     def __init__(self, card: "ModelCard", request: Request) -> None:
         self._shape, self._request = card.shape, request
         self.batch_size = batch_size(card, request.batch_size)
-        words = request.words or trained_on(card, request, IMAGES)
         self.inputs = Inputs(
-            words,
+            sources_of(card, request, IMAGES),
             request.data_dir,
             request.stdin,
             null_separated=request.null,
             labels_from_folders=request.label_from_folder,
-            selection=requested_selection(card, request),
+            selection=requested_selection(card, request, IMAGES),
             naming=request.naming,
             workers=request.workers,
             decoding=Decoding(card.value_range, request.max_pixels, request.truncated),
@@ -86,14 +80,6 @@ class ImageStream(InputStream):
         size, request = min(self.batch_size, most or self.batch_size), self._request
         return self.inputs.batches(self._shape, size, request.on_bad, after, request.on_remark)
 
-    def described(self) -> str:
-        """The words of the request."""
-        return " ".join(self.words)
-
-    def notices(self) -> list[str]:
-        """None: what there is to say is passed to the request."""
-        return []
-
 
 def batch_size(card: "ModelCard", asked: int | None) -> int:
     """The number of images that the network processes at a time: 256, or fewer of large ones."""
@@ -107,6 +93,9 @@ class Images(Modality):
     """Images."""
 
     name = noun = kinds.IMAGES
+    names = IMAGES
+    known_by_name = "a dataset of images"
+    readable = "images: a dataset's name, or files, folders or archives of them"
     worst_first = "mse", True
     pictured = True
 
@@ -158,13 +147,11 @@ class Images(Modality):
         """The path of each image: its reconstruction is a picture."""
         return {"path": reconstructed.paths}
 
-    def look(self, asked: Mapping[str, object]) -> DatasetInfo:
-        """The splits of a folder, and the fraction that is held out where it has some."""
+    def settled_by_data(self, found: "TrainingSources", skipped: Skipped) -> dict[str, object]:
+        """The fraction that is held out, where folders have validation sets."""
         from aectl.training import image_setup
 
-        words, selection = cast("tuple[str, ...]", asked.get("dataset", ())), of_options(asked)
-        splits = image_setup.splits_of(words, selection)
-        return DatasetInfo(image_setup.settled_by_splits(splits, selection), splits)
+        return image_setup.settled_by_splits(found, skipped)
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
         """The preprocessing of the model."""
@@ -177,18 +164,20 @@ class Images(Modality):
         return self.settled_by_encoder(card)
 
     def training_set(
-        self, config: Config, reading: "Reading", found: DatasetInfo, asked: Mapping[str, object]
+        self, config: Config, reading: "Reading", request: "TrainingRequest"
     ) -> "tuple[Config, ImageSet]":
         """All images, in one shape, and the config resolved for them."""
         from aectl.training import image_setup
 
-        return image_setup.read(config, reading, found.splits, asked)
+        return image_setup.read(config, reading, request)
 
-    def training_set_again(self, config: Config, reading: "Reading") -> "ImageSet":
+    def training_set_again(
+        self, config: Config, reading: "Reading", found: "TrainingSources"
+    ) -> "ImageSet":
         """All images, in one shape."""
         from aectl.training import image_setup
 
-        return image_setup.read_again(config, reading)
+        return image_setup.read_again(config, reading, found)
 
     def input_again(self, data: "ImageSet", resumed: "RunState", found: Architecture) -> Shape:
         """The shape of the images."""

@@ -10,19 +10,12 @@ from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.kinds import TEXT
 from aectl.config.shapes import TextShape
-from aectl.data.inputs import Position
+from aectl.data.named_inputs import Position
 from aectl.data.text import text_inputs as inputs
-from aectl.data.text.text_inputs import ENDINGS, TextBatch, TextInputs, batch_size
-from aectl.modalities import (
-    USUAL_REMEDY,
-    DatasetInfo,
-    EncodedRows,
-    InputStream,
-    Modality,
-    Request,
-    requested_selection,
-    trained_on,
-)
+from aectl.data.text.text_inputs import TextBatch, TextInputs, batch_size
+from aectl.modalities import USUAL_REMEDY, EncodedRows, Modality
+from aectl.modalities.request import InputStream, Request
+from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
 from aectl.models.architecture import Architecture
 from aectl.models.vocabulary import Vocabulary
@@ -32,13 +25,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aectl.data.text.text_sets import TextSet
+    from aectl.data.training_sources import TrainingSources
     from aectl.inference.apply import ToTensor
     from aectl.inference.metrics import TextMetrics
     from aectl.inference.results import MeasuredTexts, ReconstructedTexts
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Column
     from aectl.training.initialisation import Start
-    from aectl.training.reading import Reading
+    from aectl.training.reading import Reading, TrainingRequest
     from aectl.training.run import Run
     from aectl.training.state import RunState
     from aectl.training.text_run import TextRun
@@ -65,11 +59,11 @@ class TextStream(InputStream):
         usual = request.batch_size or batch_size(*card.architecture.text)
         self.batch_size = 1 if one_by_one else usual
         self.inputs = TextInputs(
-            request.words or trained_on(card, request, inputs.TEXT, ENDINGS),
+            sources_of(card, request, inputs.TEXT),
             request.data_dir,
             request.stdin,
             request.label_from_folder,
-            requested_selection(card, request, ENDINGS),
+            requested_selection(card, request, inputs.TEXT),
             request.naming,
             skipped=request.skipped,
         )
@@ -107,6 +101,8 @@ class Text(Modality):
     """Text."""
 
     name, noun = TEXT, "texts"
+    names, known_by_name = inputs.TEXT, "text"
+    readable = "text: wikitext-2, or a file or folder"
     worst_first = "token_accuracy", False
     pictured = False
 
@@ -173,18 +169,20 @@ class Text(Modality):
         return text_setup.settled(card, asked)
 
     def training_set(
-        self, config: Config, reading: "Reading", found: DatasetInfo, asked: Mapping[str, object]
+        self, config: Config, reading: "Reading", request: "TrainingRequest"
     ) -> "tuple[Config, TextSet]":
         """All lines, and the config resolved for them."""
         from aectl.training import text_setup
 
-        return text_setup.read(config, reading)
+        return text_setup.read(config, reading, request)
 
-    def training_set_again(self, config: Config, reading: "Reading") -> "TextSet":
+    def training_set_again(
+        self, config: Config, reading: "Reading", found: "TrainingSources"
+    ) -> "TextSet":
         """All lines."""
         from aectl.training import text_setup
 
-        return text_setup.read_again(config, reading)
+        return text_setup.read_again(config, reading, found)
 
     def input_again(self, data: "TextSet", resumed: "RunState", found: Architecture) -> TextShape:
         """The length of before, and the vocabulary of the state."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aectl.data.inputs import Position
+from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 
 PIECE = 1 << 20

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from aectl.data.inputs import Position
+    from aectl.data.named_inputs import Position
     from aectl.data.storage.folders import OnBad
 
 NOT_FINITE = "the model's output for it is not finite"

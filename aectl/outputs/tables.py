@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from aectl.data.inputs import Position
+from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.files import refuse_existing, write_all, writing
 from aectl.outputs.formats import Csv, format_of

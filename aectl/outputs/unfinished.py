@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aectl.config.spelling import spelt_out
-from aectl.data.inputs import Position
+from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.files import lock, replacing, to_disk, write_all
 from aectl.outputs.formats import Assembled, Format

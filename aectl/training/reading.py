@@ -1,7 +1,7 @@
-"""How a training set is read."""
+"""How a training set is read, and the request for one."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -10,10 +10,12 @@ from aectl.config.configuration import Config
 from aectl.config.declaration import flag
 from aectl.config.decoding import OnRemark
 from aectl.data.images.training_images import Watch, unseen
-from aectl.data.selection import Selection, Skipped, of_options
-from aectl.data.sources import SEARCHED, Source
+from aectl.data.selection import Skipped
+from aectl.data.sources import SEARCHED
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError
+from aectl.models.model_card import ModelCard
 
 PATTERNS = ("ext", "include", "exclude")
 """The options that choose among the files of a folder."""
@@ -40,14 +42,19 @@ class Reading:
     null: bool = False
 
 
-def selection_of(config: Config, usual: tuple[str, ...] = ()) -> Selection:
-    """The files of a folder that a config chooses, with the `usual` extensions if it names none."""
-    return of_options(config.values(), usual)
+@dataclass(frozen=True)
+class TrainingRequest:
+    """The `sources` of a training, the options that are `asked` for, and the card of the model that
+    it stands on, if any: its `encoder`."""
+
+    sources: TrainingSources
+    asked: Mapping[str, object]
+    encoder: ModelCard | None = None
 
 
-def refuse_patterns(config: Config, sources: Iterable[Source]) -> None:
+def refuse_patterns(config: Config, found: TrainingSources) -> None:
     """Raises ConfigError if options choose files, and none of the sources may hold several."""
-    if any(source.kind in SEARCHED for source in sources):
+    if any(source.kind in SEARCHED for source in found.sources):
         return
     for name in PATTERNS:
         if getattr(config.data, name):

@@ -3,19 +3,17 @@
 import dataclasses
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 from aectl.config.all_options import OPTIONS
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
-from aectl.data.inputs import IMAGES
 from aectl.data.text import text_sets
-from aectl.data.text.text_inputs import ENDINGS, TEXT, LineCounts, TextInputs
+from aectl.data.text.text_inputs import TEXT, LineCounts, TextInputs
 from aectl.data.text.text_sets import TextSet
+from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError
 from aectl.models.model_card import ModelCard
-from aectl.models.model_file import read_card
-from aectl.training.reading import Reading, refuse_patterns, selection_of
+from aectl.training.reading import Reading, TrainingRequest
 
 log = logging.getLogger(__name__)
 
@@ -36,36 +34,29 @@ def settled(card: ModelCard, asked: Mapping[str, object]) -> dict[str, object]:
     return {"length": card.architecture.text.length, **vocabulary}
 
 
-def read(config: Config, reading: Reading) -> tuple[Config, TextSet]:
+def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Config, TextSet]:
     """The training set, and the config resolved for it. Raises ConfigError or DataError."""
-    encoder, width = config.training.encoder, 0
-    if encoder:
-        width = read_card(Path(encoder)).architecture.code_size
+    width = 0
+    if request.encoder:
+        width, path = request.encoder.architecture.code_size, config.training.encoder
         for name in OF_IMAGES_ALONE:
             if getattr(config.data, name) != OPTIONS[name].default:
-                raise ConfigError(f"{flag(name)} has no effect on texts, which {encoder} encodes")
-    found = read_again(config, reading)
+                raise ConfigError(f"{flag(name)} has no effect on texts, which {path} encodes")
+    found = read_again(config, reading, request.sources)
     words = TEXT.without_train(found.words)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=words))
     return config.resolved(None, width, found.parts(config.data.length)), found
 
 
-def read_again(config: Config, reading: Reading) -> TextSet:
-    """The training set; empty lines are counted in a message. Raises ConfigError or DataError."""
+def read_again(config: Config, reading: Reading, sources: TrainingSources) -> TextSet:
+    """The training set; empty lines are counted in a message. Raises DataError."""
     counts = LineCounts()
-    for word in config.data.dataset:
-        if IMAGES.has(word):
-            raise ConfigError(
-                "a model of text needs --dataset with text: wikitext-2, or a file or folder;"
-                f" {word} is a dataset of images"
-            )
     inputs = TextInputs(
-        config.data.dataset, reading.data_dir, reading.stdin, labels_from_folders=True,
-        selection=selection_of(config, ENDINGS), split="train", counts=counts,
-        skipped=reading.skipped, loose_labels=False,
+        sources.sources, reading.data_dir, reading.stdin, labels_from_folders=True,
+        selection=sources.selection, split="train", counts=counts, skipped=reading.skipped,
+        loose_labels=False, walk=sources.walk,
     )  # fmt: skip
-    refuse_patterns(config, inputs.sources)
-    found = text_sets.load(inputs, reading.on_bad)
+    found = text_sets.load(inputs, sources.layouts, reading.on_bad)
     if counts.empty:
         log.info("empty lines of %s, skipped: %s", found.name, f"{counts.empty:,}")
     return found

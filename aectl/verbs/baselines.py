@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aectl.data.inputs import IMAGES
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection, of_options
-from aectl.data.sources import SourceKind
+from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
 from aectl.progress import SILENT, Progress
@@ -65,8 +65,8 @@ class Baselines:
         """The training set of the model, found as the inputs are."""
         card, inputs = self.use.card, self._inputs()
         selection = of_options(card.options)
-        words = [_training_split(word, selection) for word in card.trained_on]
-        return dataclasses.replace(inputs, words=words, split="train", selection=selection)
+        sources = [_training_split(word, selection) for word in card.trained_on]
+        return dataclasses.replace(inputs, sources=sources, split="train", selection=selection)
 
     def _batches(self, inputs: "Inputs") -> "Iterator[InputBatch]":
         card, size = self.use.card, self.use.stream.batch_size
@@ -93,8 +93,8 @@ class Baselines:
         return np.concatenate(codes), np.array(labels)
 
 
-def _training_split(word: str, selection: Selection) -> str:
-    """The word for the training set of the data that a word names.
+def _training_split(word: str, selection: Selection) -> Source:
+    """The source of the training set of the data that a word names.
 
     Raises UnknownInputError for data that does not exist, DataError for a list on stdin.
     """
@@ -102,5 +102,5 @@ def _training_split(word: str, selection: Selection) -> str:
     if source.kind is SourceKind.STDIN:
         raise DataError("the model was trained on a list on stdin, which --pca and --probe lack")
     if source.is_folder and (layout := layout_of(word, selection)):
-        return layout.training
-    return source.name if source.is_dataset else word
+        return Source(layout.training, SourceKind.FOLDER)
+    return source.without_split

@@ -2,21 +2,24 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aectl.config.configuration import Config
 from aectl.config.kinds import KINDS
 from aectl.config.loss_options import LossConfig
 from aectl.config.model_options import ModelConfig
 from aectl.config.precedence import coerced
+from aectl.data.selection import of_options
+from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, modality_named, modality_of
 from aectl.models import model_file
 from aectl.models.architecture import SIZES, Architecture
-from aectl.training.reading import PATTERNS, Reading
+from aectl.models.model_card import ModelCard
+from aectl.training.reading import PATTERNS, Reading, TrainingRequest, refuse_patterns
 
 if TYPE_CHECKING:
     import torch
@@ -36,12 +39,18 @@ def prepare(
     Raises ConfigError, DataError or ModelFileError.
     """
     asked = {**coerced(file), **coerced(given)}
-    settled = _settled_by_models(asked)
+    encoder = _card(asked.get("encoder"))
+    settled = _settled_by_encoder(asked, encoder) | _settled_by_load(asked)
     asked = {**settled, **asked}
-    modality = _modality(asked.get("model"), asked.get("encoder"))
-    found = modality.look(asked)
-    config = Config.from_options(given, file, settled | found.settled)
-    return modality.training_set(config, reading, found, asked)
+    modality = modality_of(encoder) if encoder else _usual_modality(asked.get("model"))
+    words, found = cast("tuple[str, ...]", asked.get("dataset", ())), None
+    if words:
+        found = _found(modality, words, asked, reading)
+        settled |= modality.settled_by_data(found, reading.skipped)
+    config = Config.from_options(given, file, settled)
+    found = found or _found(modality, config.data.dataset, asked, reading)
+    refuse_patterns(config, found)
+    return modality.training_set(config, reading, TrainingRequest(found, asked, encoder))
 
 
 def prepare_again(
@@ -58,7 +67,20 @@ def prepare_again(
     if config.training.epochs is None or config.model.hidden is None:
         raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
     modality = modality_named(_architecture(resumed).modality)
-    return config, modality.training_set_again(config, reading)
+    found = _found(modality, config.data.dataset, config.values(), reading)
+    return config, modality.training_set_again(config, reading, found)
+
+
+def _found(
+    modality: Modality, words: Iterable[str], options: Mapping[str, object], reading: Reading
+) -> TrainingSources:
+    """The sources that the words of a training name.
+
+    Raises ConfigError for words of another modality, UnknownInputError and DataError.
+    """
+    modality.refuse_others(words)
+    selection = of_options(options, modality.names.endings)
+    return TrainingSources.named(modality.names, words, reading.stdin, selection)
 
 
 def new_run(
@@ -74,7 +96,8 @@ def new_run(
     the state does not fit them.
     """
     if resumed is None:
-        modality = _modality(config.model.model, config.training.encoder)
+        encoder = start.encoder[1] if start and start.encoder else None
+        modality = modality_of(encoder) if encoder else _usual_modality(config.model.model)
         return modality.run(config, data, device, start)
     found = _architecture(resumed)
     modality = modality_named(found.modality)
@@ -138,43 +161,50 @@ def _architecture(resumed: "RunState") -> Architecture:
         raise ModelFileError(f"the architecture in the checkpoint is invalid: {error}") from None
 
 
-def _modality(kind: object, encoder: object) -> Modality:
-    """The modality of a model of a kind, or that of the encoder on which it stands.
+def _usual_modality(kind: object) -> Modality:
+    """The modality of a model of a kind that stands on no encoder.
 
     A kind that does not exist, which the config refuses, has that of the default.
     """
-    if isinstance(encoder, str):
-        return modality_of(model_file.read_card(Path(encoder)))
     known = KINDS.get(str(kind)) or KINDS[ModelConfig.model]
     return modality_named(known.modalities[0])
 
 
-def _settled_by_models(asked: Mapping[str, object]) -> dict[str, object]:
-    """The options that --load and --encoder settle: the network's own, its data, its loss."""
-    settled: dict[str, object] = {}
-    if isinstance(encoder := asked.get("encoder"), str):
-        card = model_file.read_card(Path(encoder))
-        if not KINDS[card.architecture.kind].has_code:
-            raise ModelFileError(
-                f"--encoder needs an autoencoder; {encoder} is a {card.architecture.kind}"
-            )
-        if not card.architecture.code_is_vector:
-            raise ModelFileError(f"--encoder needs a code that is a vector; {encoder} gives texts")
-        settled |= {"model": "classifier", "dataset": card.trained_on}
-        settled |= modality_of(card).settled_by_encoder(card)
-    if isinstance(load := asked.get("load"), str):
-        card = model_file.read_card(Path(load))
-        if card.architecture.encoder:
-            raise ConfigError(
-                "--load cannot start from a classifier that stands on an encoder; train a new one"
-                " with --encoder"
-            )
-        described = card.architecture.to_json()
-        settled |= {k: v for k, v in described.items() if k not in SIZES}
-        settled["dataset"] = card.trained_on
-        settled |= modality_of(card).settled_by_start(card, asked)
-        trained = card.options
-        settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
-        if "dataset" not in asked:
-            settled |= {name: trained[name] for name in PATTERNS if name in trained}
+def _card(path: object) -> ModelCard | None:
+    """The card of the model file of an option, if it is given. Raises ModelFileError."""
+    return model_file.read_card(Path(path)) if isinstance(path, str) else None
+
+
+def _settled_by_encoder(
+    asked: Mapping[str, object], encoder: ModelCard | None
+) -> dict[str, object]:
+    """The options that --encoder settles: the kind of model, its data and their preprocessing."""
+    if encoder is None:
+        return {}
+    architecture, path = encoder.architecture, asked["encoder"]
+    if not KINDS[architecture.kind].has_code:
+        raise ModelFileError(f"--encoder needs an autoencoder; {path} is a {architecture.kind}")
+    if not architecture.code_is_vector:
+        raise ModelFileError(f"--encoder needs a code that is a vector; {path} gives texts")
+    settled = {"model": "classifier", "dataset": encoder.trained_on}
+    return settled | modality_of(encoder).settled_by_encoder(encoder)
+
+
+def _settled_by_load(asked: Mapping[str, object]) -> dict[str, object]:
+    """The options that --load settles: the network's own, its data and its loss."""
+    card = _card(asked.get("load"))
+    if card is None:
+        return {}
+    if card.architecture.encoder:
+        raise ConfigError(
+            "--load cannot start from a classifier that stands on an encoder; train a new one"
+            " with --encoder"
+        )
+    described, trained = card.architecture.to_json(), card.options
+    settled = {k: v for k, v in described.items() if k not in SIZES}
+    settled["dataset"] = card.trained_on
+    settled |= modality_of(card).settled_by_start(card, asked)
+    settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}
+    if "dataset" not in asked:
+        settled |= {name: trained[name] for name in PATTERNS if name in trained}
     return settled

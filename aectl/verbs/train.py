@@ -16,7 +16,7 @@ from aectl.config.written_options import read_toml
 from aectl.data.sources import STDIN
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError
-from aectl.modalities import silent
+from aectl.modalities.request import silent
 from aectl.models import model_file
 from aectl.outputs import run_folder
 from aectl.training.reading import Reading

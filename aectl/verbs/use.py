@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
 from aectl.config.kinds import KINDS
-from aectl.data.inputs import Naming, Position
+from aectl.data.named_inputs import Naming, Position
 from aectl.data.selection import Skipped, of_options
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
-from aectl.modalities import InputStream, Modality, Request, modality_of, silent
+from aectl.modalities import Modality, modality_of
+from aectl.modalities.request import InputStream, Request, silent
 from aectl.models import footprint, model_file
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard

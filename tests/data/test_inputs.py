@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from aectl.data.inputs import Inputs, Naming
+from aectl.data.inputs import IMAGES, Inputs
+from aectl.data.named_inputs import Naming
 from aectl.errors import DataError, UnknownInputError
 
 SHAPE = (1, 4, 6)
@@ -51,7 +52,9 @@ def opened(inputs, size, on_bad=refuse, shape=SHAPE, after=None):
 
 
 def of(*words, **options):
-    return Inputs([str(word) for word in words], Path("data"), **options)
+    stdin = options.get("stdin")
+    sources = IMAGES.sources([str(word) for word in words], stdin)
+    return Inputs(sources, Path("data"), **options)
 
 
 def stdin(data, **options):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
-from aectl.modalities import silent
+from aectl.modalities.request import silent
 from aectl.models import tensor_file
 from aectl.training import checkpoint
 from aectl.training.reading import Reading

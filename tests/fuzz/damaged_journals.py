@@ -12,7 +12,7 @@ import numpy as np
 from damage import DAMAGES
 from damaged_models import STRANGE, change
 
-from aectl.data.inputs import Position
+from aectl.data.named_inputs import Position
 from aectl.outputs.formats import format_of
 from aectl.outputs.rows import Rows
 from aectl.outputs.unfinished import JOURNAL, Part, folder_of

@@ -15,12 +15,15 @@ kinds.KINDS[MODEL] = kinds.Kind(
 )
 
 from aectl.data.images.datasets import ImageSet
-from aectl.data.inputs import InputBatch, Position
+from aectl.data.inputs import InputBatch
+from aectl.data.named_inputs import Position
 from aectl.data.sources import Names
 from aectl.errors import DataError
 from aectl.inference import apply
 from aectl.inference.metrics import ReconstructionMetrics
-from aectl.modalities import MODALITIES, EncodedRows, InputStream, Modality, trained_on
+from aectl.modalities import MODALITIES, EncodedRows, Modality
+from aectl.modalities.request import InputStream
+from aectl.modalities.trained_on import sources_of
 from aectl.models import build
 from aectl.models.architecture import INPUT_SPECS
 from aectl.outputs.rows import leading_columns
@@ -28,6 +31,7 @@ from aectl.outputs.rows import leading_columns
 MODALITIES[NUMBERS] = __name__
 INPUT_SPECS[NUMBERS] = INPUT_SPECS["images"]
 build.NETWORKS[MODEL] = build.NETWORKS["autoencoder"]
+NAMES = Names(endings=(".txt",))
 
 
 def rows_of(path):
@@ -49,17 +53,11 @@ class NumberStream(InputStream):
     batch_size, labelled = 8, False
 
     def __init__(self, card, request):
-        self.words = request.words or trained_on(card, request, Names(()))
+        self.words = [source.word for source in sources_of(card, request, NAMES)]
         self._shape = card.shape
 
     def called(self):
         return self.words
-
-    def described(self):
-        return " ".join(self.words)
-
-    def notices(self):
-        return []
 
     def batches(self, after=None, most=None):
         return nullcontext(self._batches(after.inputs if after else 0, most))
@@ -77,6 +75,7 @@ class NumberStream(InputStream):
 
 class Numbers(Modality):
     name, noun, worst_first, pictured = NUMBERS, "rows", ("mse", True), False
+    names, known_by_name, readable = NAMES, "rows of numbers", "a .txt file of numbers"
 
     def refused(self, card):
         return dict.fromkeys(("pca", "probe", "report", "null"), "rows of numbers")
@@ -118,11 +117,11 @@ class Numbers(Modality):
     def settled_by_start(self, card, asked):
         return {}
 
-    def training_set(self, config, reading, found, asked):
+    def training_set(self, config, reading, request):
         rows = set_of(*config.data.dataset)
         return config.resolved(None, rows.shape[2], len(rows)), rows
 
-    def training_set_again(self, config, reading):
+    def training_set_again(self, config, reading, found):
         return set_of(*config.data.dataset)
 
     def input_again(self, data, resumed, found):

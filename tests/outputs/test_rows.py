@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aectl.data.inputs import Position
+from aectl.data.named_inputs import Position
 from aectl.outputs import rows as of_tables
 from aectl.outputs.rows import Rows
 

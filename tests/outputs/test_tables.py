@@ -16,7 +16,8 @@ import numpy as np
 import polars
 import pytest
 
-from aectl.data.inputs import InputBatch, Position
+from aectl.data.inputs import InputBatch
+from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.outputs import tables
 from aectl.outputs.formats import FORMATS

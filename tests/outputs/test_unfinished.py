@@ -10,7 +10,7 @@ import numpy as np
 import polars
 import pytest
 
-from aectl.data.inputs import Position
+from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.outputs.formats import format_of
 from aectl.outputs.rows import Rows

@@ -18,10 +18,12 @@ from aectl.data.images import datasets
 from aectl.data.images.datasets import ImageSet
 from aectl.data.images.decode import Pixels, is_own, upright_size
 from aectl.data.images.decoders import Found
-from aectl.data.inputs import InputBatch, Inputs, Naming
+from aectl.data.inputs import InputBatch, Inputs
 from aectl.data.layout import Layout
+from aectl.data.named_inputs import Naming
 from aectl.data.sources import STDIN, Source
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.data.training_sources import split_up
 from aectl.errors import ConfigError, DataError, ImageError
 
 log = logging.getLogger(__name__)
@@ -63,18 +65,20 @@ def load(
     for training, and the validation set is held out. `sides`, (height, width), default to the
     medians over the files, or to 32 pixels if a median is larger; those of datasets to their own;
     `channels` to 3 if any image has colour, else to 1. Images that need more than `memory` bytes
-    are kept in a temporary file. The inputs are read twice, so that their `stdin` must be seekable.
+    are kept in a temporary file. Archives and lists are read twice, so that `stdin` of the inputs
+    must be seekable; folders too, unless `walk` of the inputs keeps their files.
 
     Raises ConfigError if the inputs differ in their default sizes, DataError if no image can be
     read, or there is no space for them.
     """
-    whole, named = _split_up(inputs, layouts), " ".join(inputs.words)
+    sources, named = split_up(inputs.sources, layouts, validation=True), " ".join(inputs.words)
+    whole = dataclasses.replace(inputs, sources=sources)
     listed = _Listed()
     for source in _from_start(whole).sources:
         listed.add(whole, source)
     if not listed.count:
         looked = f"no images in {named} (looked for {inputs.selection})"
-        nothing = "stdin lists no files" if inputs.words == (STDIN,) else looked
+        nothing = "stdin lists no files" if inputs.words == [STDIN] else looked
         raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
     shape = channels or 3, *(sides or listed.sides())
     images = _Store(listed.count, shape, memory, maybe_grey=channels is None)
@@ -103,17 +107,6 @@ def load(
         tuple(paths),
         rows,
     )
-
-
-def _split_up(inputs: Inputs, layouts: Sequence[Layout | None]) -> Inputs:
-    """The inputs with the training and validation sets of folders in place of the folders."""
-    words = [
-        split
-        for word, layout in zip(inputs.words, layouts, strict=True)
-        for split in (layout[:2] if layout else (word,))
-        if split
-    ]
-    return dataclasses.replace(inputs, words=words)
 
 
 def _from_start(inputs: Inputs) -> Inputs:

@@ -1,7 +1,7 @@
 """Search for files in folders; by default, for images."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 
 from aectl.config import run_files
@@ -19,6 +19,10 @@ def ignore(path: str, said: str) -> None:
     """Does nothing; used for inputs that are read again, after their problems were reported."""
 
 
+Walk = Callable[[str, Selection, Skipped], Iterable[Found]]
+"""Finds the wanted files below a folder, as `find_files` does."""
+
+
 def find_files(
     folder: str, selection: Selection = EVERY_IMAGE, skipped: Skipped | None = None
 ) -> Iterator[Found]:
@@ -31,6 +35,19 @@ def find_files(
     """
     search = (skipped or Skipped()).search(folder, selection)
     return _Walk(folder, search).files(folder, "")
+
+
+class WalkedOnce:
+    """Finds the files of a folder once, and gives the same ones whenever it is asked again."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, Selection], list[Found]] = {}
+
+    def __call__(self, folder: str, selection: Selection, skipped: Skipped) -> list[Found]:
+        """The files below a folder; `skipped` records those of the first search."""
+        if (folder, selection) not in self._found:
+            self._found[folder, selection] = list(find_files(folder, selection, skipped))
+        return self._found[folder, selection]
 
 
 def holds_wanted(folder: str, name: str, selection: Selection) -> bool:

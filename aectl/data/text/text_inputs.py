@@ -6,8 +6,6 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -15,12 +13,11 @@ from numpy.typing import NDArray
 
 from aectl.config.encodings import conversion, narrow, wide
 from aectl.config.shapes import PAD
-from aectl.data.inputs import Naming, Position
-from aectl.data.layout import layout_of
 from aectl.data.lines import numbered
-from aectl.data.selection import Selection, Skipped
+from aectl.data.named_inputs import NamedInputs, Position
+from aectl.data.selection import Selection
 from aectl.data.sources import Names, Source, SourceKind
-from aectl.data.storage.folders import OnBad, class_of, find_files, label_of
+from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
 from aectl.data.text.text_datasets import TEXTS, find
 from aectl.errors import Alike, DataError
 from aectl.files import opened
@@ -33,8 +30,8 @@ ENDINGS = (".txt", LABELLED)
 
 EVERY_TEXT = Selection(ENDINGS)
 
-TEXT = Names(TEXTS)
-"""The words that name datasets of text."""
+TEXT = Names(TEXTS, endings=ENDINGS)
+"""The words that name text."""
 
 OF_STDIN = "stdin"
 """The name of stdin in a table."""
@@ -94,34 +91,12 @@ class LineCounts:
 
 
 @dataclass(frozen=True)
-class TextInputs:
-    """The text that the user named (`words`): files, folders, datasets, and `-` for stdin.
+class TextInputs(NamedInputs):
+    """Text that the user named: files, folders, datasets, and `-` for stdin."""
 
-    `labels_from_folders`: the label of a line is the name of the sub-folder of its file. With
-    `loose_labels`, the folder may hold splits, and a file in no sub-folder, or named by itself, is
-    labelled with its folder. `selection`: the files of a folder that are read. `naming`: the form
-    of paths in a table. `split`: the split of datasets named without one. `skipped`: a record of
-    skipped files.
-    """
-
-    words: Sequence[str]
-    data_dir: Path
-    stdin: BinaryIO | None = None
-    labels_from_folders: bool = False
     selection: Selection = EVERY_TEXT
-    naming: Naming = field(default_factory=Naming)
-    split: str = "test"
+    walk: Walk = field(default_factory=WalkedOnce)
     counts: LineCounts = field(default_factory=LineCounts)
-    skipped: Skipped = field(default_factory=Skipped, compare=False)
-    loose_labels: bool = True
-
-    def __post_init__(self) -> None:
-        _ = self.sources
-
-    @cached_property
-    def sources(self) -> list[Source]:
-        """The sources that the words name. Raises UnknownInputError or DataError."""
-        return TEXT.sources(self.words, self.stdin)
 
     @property
     def labelled(self) -> bool:
@@ -133,12 +108,8 @@ class TextInputs:
             labelled = self.labels_from_folders and self.loose_labels
             named = labelled and source.kind in (SourceKind.FILE, SourceKind.ARCHIVE)
             return named or source.word.lower().endswith(LABELLED)
-        found = find_files(source.word, self.selection)
+        found = self.walk(source.word, self.selection, self.skipped)
         return self.labels_from_folders or any(f.path.lower().endswith(LABELLED) for f in found)
-
-    def called(self) -> list[str]:
-        """The words for messages, datasets with their split."""
-        return [source.called(self.split) for source in self.sources]
 
     def lines(self, on_bad: OnBad) -> Iterator[Line | None]:
         """All lines, in the order of the inputs; None before a line that may have to be waited for.
@@ -187,30 +158,18 @@ class TextInputs:
                 yield from self._below(source, on_bad)
 
     def _below(self, source: Source, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        word, is_folder = source.word, source.is_folder
-        labelled = is_folder and self.labels_from_folders and self.loose_labels
-        layout = layout_of(word, self.selection) if labelled else None
-        found = find_files(word, self.selection, self.skipped) if is_folder else None
-        for one in found or [None]:
-            path = word if one is None else one.path
-            top = word if is_folder else os.path.dirname(word)
-            label = self._label(path, (layout and layout.split_of(path)) or top)
+        for one in self.files_of(source):
             try:
-                if one and one.reason:
+                if one.reason:
                     raise OSError(0, one.reason)
-                with opened(path) as file:
+                with opened(one.path) as file:
                     start = file.peek(PEEKED)[:PEEKED]
                     if b"\0" in start and not wide(start):
-                        on_bad(path, NO_TEXT)
+                        on_bad(one.path, NO_TEXT)
                     else:
-                        yield self.naming(path), label, file
+                        yield self.naming(one.path), one.label, file
             except OSError as error:
-                on_bad(path, error.strerror or str(error))
-
-    def _label(self, path: str, folder: str) -> str | None:
-        """The label of all lines of a file that was found in a folder."""
-        of = label_of if self.loose_labels else class_of
-        return of(path, folder or os.curdir) if self.labels_from_folders else None
+                on_bad(one.path, error.strerror or str(error))
 
     def batches(
         self,

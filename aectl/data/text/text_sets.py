@@ -7,17 +7,17 @@ import logging
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.layout import layout_of
-from aectl.data.selection import Selection
-from aectl.data.sources import Source
+from aectl.data.layout import Layout
 from aectl.data.storage.folders import OnBad
 from aectl.data.text.text_inputs import Line, TextInputs
+from aectl.data.training_sources import split_up
 from aectl.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -76,28 +76,22 @@ class TextSet:
         return found.hexdigest()
 
 
-def load(inputs: TextInputs, on_bad: OnBad) -> TextSet:
+def load(inputs: TextInputs, layouts: Sequence[Layout | None], on_bad: OnBad) -> TextSet:
     """Loads all lines of the inputs, to train on.
 
-    In a folder with `train/` beside `val/` or `test/`, only `train/` is used. Raises DataError if
-    there is no readable text.
+    `layouts` are those of the sources: of a folder with splits, only the training set is used.
+    Raises DataError if there is no readable text.
     """
-    words = [_to_train_on(source, inputs.selection) for source in inputs.sources]
-    whole = dataclasses.replace(inputs, words=words)
+    for word, layout in zip(inputs.words, layouts, strict=True):
+        if layout:
+            log.info(
+                "%s is the training set; other folders of %s are ignored", layout.training, word
+            )
+    sources = split_up(inputs.sources, layouts, validation=False)
+    whole = dataclasses.replace(inputs, sources=sources)
     lines = tuple(line for line in whole.lines(on_bad) if line is not None)
     if not lines:
         folder = any(source.is_folder for source in inputs.sources)
         looked = f" (looked for {inputs.selection})" if folder else ""
         raise DataError(f"there is no text in {' '.join(inputs.words)}{looked}")
     return TextSet(tuple(inputs.called()), lines)
-
-
-def _to_train_on(source: Source, selection: Selection) -> str:
-    """The word of a source, or the training set of a folder with splits."""
-    layout = layout_of(source.word, selection, to_train=True) if source.is_folder else None
-    if layout is None:
-        return source.word
-    log.info(
-        "%s is the training set; other folders of %s are ignored", layout.training, source.word
-    )
-    return layout.training

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aectl.data.images.decode import upright_size
 from aectl.data.images.training_images import BATCH, load
-from aectl.data.inputs import Inputs
+from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE
 from aectl.errors import DataError
@@ -23,7 +23,13 @@ def picture(path, value=0, size=(6, 4)):
 
 
 def load_folder(folder, on_bad, sides=None, channels=None, *, layout=None, workers=1, **how):
-    inputs = Inputs([folder], Path(), labels_from_folders=True, loose_labels=False, workers=workers)
+    inputs = Inputs(
+        IMAGES.sources([folder], None),
+        Path(),
+        labels_from_folders=True,
+        loose_labels=False,
+        workers=workers,
+    )
     return load(inputs, [layout], on_bad, sides, channels, **how)
 
 

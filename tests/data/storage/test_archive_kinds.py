@@ -23,7 +23,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from aectl.data.inputs import Inputs
+from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.selection import Selection
 from aectl.data.storage.archives import find_in_archive
 
@@ -131,7 +131,7 @@ ENDINGS = {
 def test_an_archive_is_known_by_its_ending(tmp_path, compress, ending):
     archive = tmp_path / f"set{ending}"
     archive.write_bytes(compress(TAR))
-    inputs = Inputs([str(archive)], tmp_path)
+    inputs = Inputs(IMAGES.sources([str(archive)], None), tmp_path)
     found = inputs.found(*inputs.sources)
     assert [(one.path, one.content) for one in found] == [
         (f"{archive}/{name}", content) for name, content in WHOLE

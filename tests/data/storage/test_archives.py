@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.inputs import Inputs
+from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.selection import Selection
 from aectl.data.storage.archives import find_in_archive
 
@@ -317,7 +317,7 @@ def photos(tmp_path, monkeypatch):
 def test_archives_are_inputs_and_their_folders_labels(photos, on_stdin, wanted):
     words = ["p.zip", "./p.tar.gz"]
     inputs = Inputs(
-        ["-"] if on_stdin else words, Path(),
+        IMAGES.sources(["-"] if on_stdin else words, ""), Path(),
         stdin=io.BytesIO("\n".join(words).encode()), labels_from_folders=wanted,
     )  # fmt: skip
     told = []

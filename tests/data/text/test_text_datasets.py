@@ -11,7 +11,7 @@ import pytest
 from aectl.data.storage.origins import Origin
 from aectl.data.text import text_datasets
 from aectl.data.text.text_datasets import TextDataset
-from aectl.data.text.text_inputs import TextInputs
+from aectl.data.text.text_inputs import TEXT, TextInputs
 from aectl.data.text.text_sets import load
 from aectl.errors import DatasetUnavailableError
 
@@ -68,11 +68,15 @@ def served(tmp_path, monkeypatch):
 
 def test_a_dataset_that_is_not_here_is_downloaded_once(tmp_path, served, on_bad):
     served("texts.zip")
-    found = load(TextInputs(["wikitext-2"], tmp_path, split="train"), on_bad)
+    found = load(
+        TextInputs(TEXT.sources(["wikitext-2"], ""), tmp_path, split="train"), [None], on_bad
+    )
     assert found.name == "wikitext-2:train"
     assert [line.text for line in found.lines] == ["= train =", "of it"]
     served("gone.zip")
-    assert len(load(TextInputs(["wikitext-2:valid"], tmp_path), on_bad)) == 2
+    assert (
+        len(load(TextInputs(TEXT.sources(["wikitext-2:valid"], ""), tmp_path), [None], on_bad)) == 2
+    )
 
 
 @pytest.mark.parametrize("name", ["gone.zip", "broken.zip", "short.zip", "bomb.zip"])
@@ -82,12 +86,12 @@ def test_a_download_that_fails_says_so_and_leaves_nothing(
     monkeypatch.setattr(text_datasets, "LARGEST", 1 << 20)
     served(name)
     with pytest.raises(DatasetUnavailableError, match="cannot be downloaded"):
-        load(TextInputs(["wikitext-2"], tmp_path, split="train"), on_bad)
+        load(TextInputs(TEXT.sources(["wikitext-2"], ""), tmp_path, split="train"), [None], on_bad)
     assert not list(tmp_path.glob("wikitext-2/*"))
 
 
 def test_an_archive_that_is_not_the_published_one_is_refused(tmp_path, served, on_bad):
     served("texts.zip", fake=True)
     with pytest.raises(DatasetUnavailableError, match="SHA-256"):
-        load(TextInputs(["wikitext-2"], tmp_path, split="train"), on_bad)
+        load(TextInputs(TEXT.sources(["wikitext-2"], ""), tmp_path, split="train"), [None], on_bad)
     assert not list(tmp_path.glob("wikitext-2/*"))

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from aectl.data.lines import pieces
-from aectl.data.text.text_inputs import LineCounts, TextInputs
+from aectl.data.text.text_inputs import TEXT, LineCounts, TextInputs
 from aectl.errors import DataError, UnknownInputError
 from aectl.models.vocabulary import Vocabulary
 
@@ -22,7 +22,7 @@ def on_bad(bad):
 
 
 def read(words, on_bad, tmp_path, stdin=b"", **options):
-    inputs = TextInputs(words, tmp_path, io.BytesIO(stdin), **options)
+    inputs = TextInputs(TEXT.sources(words, ""), tmp_path, io.BytesIO(stdin), **options)
     return inputs, [line for line in inputs.lines(on_bad) if line is not None]
 
 
@@ -183,26 +183,26 @@ def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
     ]
     assert len(lines) == inputs.counts.empty == 2
     assert inputs.labelled
-    assert TextInputs([str(tmp_path)], tmp_path).labelled
+    assert TextInputs(TEXT.sources([str(tmp_path)], ""), tmp_path).labelled
 
 
 def test_batches_hold_tokens_cut_at_the_length_and_filled_up(tmp_path, on_bad):
     vocabulary = Vocabulary.learnt([], 300)
-    inputs = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
+    inputs = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
     first, second = inputs.batches(vocabulary, 5, 2, on_bad)
     assert vocabulary.decode(first.tokens[1]) == "abcd"  # a space comes before each text
     assert (first.tokens[0] == 0).tolist() == [False] * 4 + [True]
     assert (first.paths, second.paths) == (["stdin:1", "stdin:2"], ["stdin:3"])
     assert inputs.counts.cut == 1
-    again = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
+    again = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
     assert [batch.paths for batch in again.batches(vocabulary, 5, 2, on_bad, first.position)] == [
         ["stdin:3"]
     ]
-    first_two = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
+    first_two = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
     assert [batch.paths for batch in first_two.batches(vocabulary, 5, 1, on_bad, most=2)] == [
         ["stdin:1"], ["stdin:2"],
     ]  # fmt: skip
-    other = TextInputs(["-"], tmp_path, io.BytesIO(b"abc\nchanged\nx\n"))
+    other = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(b"abc\nchanged\nx\n"))
     with pytest.raises(DataError, match="not those that were read before"):
         list(other.batches(vocabulary, 5, 2, on_bad, first.position))
 
@@ -211,7 +211,7 @@ def test_what_was_bad_before_the_position_is_not_told_again(tmp_path, on_bad, ba
     vocabulary, content = Vocabulary.learnt([], 300), b"a\n\xff\nb\n\xff\nc\n"
 
     def batches(after=None):
-        inputs = TextInputs(["-"], tmp_path, io.BytesIO(content))
+        inputs = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(content))
         return list(inputs.batches(vocabulary, 5, 1, on_bad, after))
 
     positions = [batch.position for batch in batches()]
@@ -225,7 +225,7 @@ def test_what_was_bad_before_the_position_is_not_told_again(tmp_path, on_bad, ba
 
 def test_a_file_or_a_name_that_does_not_exist(tmp_path, on_bad):
     with pytest.raises(UnknownInputError, match="did you mean 'wikitext-2'"):
-        TextInputs(["wikitext2"], tmp_path)
+        TextInputs(TEXT.sources(["wikitext2"], ""), tmp_path)
     with pytest.raises(UnknownInputError, match="it has train, valid, test"):
         read(["wikitext-2:all"], on_bad, tmp_path)
 
@@ -234,7 +234,7 @@ def test_a_name_that_is_no_utf8_stands_in_the_table_as_it_is(tmp_path, on_bad):
     path = os.fsencode(tmp_path) + b"/caf\xe9.txt"
     with open(path, "w") as file:
         file.write("one\n")
-    (batch,) = TextInputs([os.fsdecode(path)], tmp_path).batches(
+    (batch,) = TextInputs(TEXT.sources([os.fsdecode(path)], ""), tmp_path).batches(
         Vocabulary.learnt([], 300), 5, 2, on_bad
     )
     assert os.fsencode(batch.paths[0]) == path + b":1"

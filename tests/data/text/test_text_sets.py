@@ -5,15 +5,17 @@ import os
 import pytest
 from conftest import MNIST
 
-from aectl.data.text.text_inputs import TextInputs
+from aectl.data.text.text_inputs import TEXT, TextInputs
 from aectl.data.text.text_sets import load
 from aectl.errors import DataError
 from aectl.models.vocabulary import Vocabulary
 
 
 def loaded(path):
-    inputs = TextInputs([str(path)], path, labels_from_folders=True, loose_labels=False)
-    return load(inputs, lambda path, reason: pytest.fail(f"{path} {reason}"))
+    inputs = TextInputs(
+        TEXT.sources([str(path)], ""), path, labels_from_folders=True, loose_labels=False
+    )
+    return load(inputs, [None], lambda path, reason: pytest.fail(f"{path} {reason}"))
 
 
 def test_a_folder_gives_its_texts_in_sorted_order_and_labels_by_sub_folder(tmp_path):

@@ -1,0 +1,103 @@
+"""The inputs that a user names, of any modality: their sources, the files of those, and their
+names in a table."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from aectl.config.spelling import guarded
+from aectl.data.images.decoders import Found
+from aectl.data.layout import layout_of
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.sources import Source, SourceKind
+from aectl.data.storage.folders import Walk, class_of, find_files, label_of
+
+
+class Position(NamedTuple):
+    """A position in a stream of inputs: the number of inputs read, and a digest of their paths."""
+
+    inputs: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The form of paths in a table: as found, `absolute`, or `relative_to` a folder.
+
+    A path that starts like a formula of a spreadsheet gets `./` before it; see `config.spelling`.
+    """
+
+    relative_to: str | None = None
+    absolute: bool = False
+
+    def __call__(self, path: str) -> str:
+        return guarded(self._named(path))
+
+    def _named(self, path: str) -> str:
+        if self.relative_to is None and not self.absolute:
+            return path
+        if ".." in path.split("/"):  # after a link, this is not the folder before it
+            path = _without_links(path)
+        if self.absolute or self.relative_to is None:
+            return os.path.abspath(path)
+        relative = os.path.relpath(path, self.relative_to)
+        if relative.startswith("../"):
+            relative = os.path.relpath(_without_links(path), os.path.realpath(self.relative_to))
+        return relative
+
+
+@dataclass(frozen=True)
+class NamedInputs:
+    """The sources that the user named, and the options for finding their files.
+
+    `labels_from_folders`: the label of a file is the name of its sub-folder. With `loose_labels`,
+    the folder may hold splits, and a file in no sub-folder, or named by itself, is labelled with
+    its folder. `selection`: the files of a folder that are read. `naming`: the form of paths in a
+    table. `split`: the split of datasets named without one. `skipped`: a record of skipped files.
+    `walk`: the search of folders.
+    """
+
+    sources: Sequence[Source]
+    data_dir: Path
+    stdin: BinaryIO | None = None
+    labels_from_folders: bool = False
+    selection: Selection = EVERY_IMAGE
+    naming: Naming = field(default_factory=Naming)
+    split: str = "test"
+    skipped: Skipped = field(default_factory=Skipped, compare=False)
+    loose_labels: bool = True
+    walk: Walk = find_files
+
+    @property
+    def words(self) -> list[str]:
+        """The words that name the sources."""
+        return [source.word for source in self.sources]
+
+    def called(self) -> list[str]:
+        """The words for messages, datasets with their split."""
+        return [source.called(self.split) for source in self.sources]
+
+    def files_of(self, source: Source) -> Iterator[Found]:
+        """The files of a folder, or a file that is named by itself, with their labels."""
+        path, loosely = source.word, self.labels_from_folders and self.loose_labels
+        if source.kind is SourceKind.FOLDER:
+            layout = layout_of(path, self.selection) if loosely else None
+            for one in self.walk(path, self.selection, self.skipped):
+                yield self.labelled_below((layout and layout.split_of(one.path)) or path, one)
+        else:
+            yield self.labelled_below(os.path.dirname(path) or os.curdir, Found(path, file=path))
+
+    def labelled_below(self, folder: str, found: Found) -> Found:
+        """A file that was found below a folder, or in an archive, with its label."""
+        if not self.labels_from_folders or found.reason is not None:
+            return found
+        of = label_of if self.loose_labels else class_of
+        return found._replace(label=of(found.path, folder))
+
+
+def _without_links(path: str) -> str:
+    """The path of a file, with links in its folder resolved."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)

@@ -1,0 +1,62 @@
+"""The sources of a training set, with the splits of the folders among them."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from aectl.data.layout import Layout, layout_of
+from aectl.data.selection import Selection
+from aectl.data.sources import Names, Source, SourceKind
+from aectl.data.storage.folders import WalkedOnce
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingSources:
+    """The sources to train on.
+
+    `layouts`: the splits of each that is a folder with splits, else None. `selection`: the files of
+    a folder that are read, which `walk` finds only once.
+    """
+
+    sources: Sequence[Source]
+    layouts: Sequence[Layout | None]
+    selection: Selection
+    walk: WalkedOnce = field(default_factory=WalkedOnce)
+
+    @classmethod
+    def named(
+        cls, names: Names, words: Iterable[str], stdin: object, selection: Selection
+    ) -> "TrainingSources":
+        """The sources that words name.
+
+        Raises UnknownInputError for a word that names nothing, and DataError for `-` without a
+        stream `stdin`, and as `layout_of` does.
+        """
+        sources = names.sources(words, stdin)
+        for source in sources:
+            if source.hides:
+                log.info("%s is read as a dataset; the folder is %s", source.word, source.hides)
+        layouts = [
+            layout_of(source.word, selection, to_train=True) if source.is_folder else None
+            for source in sources
+        ]
+        return cls(sources, layouts, selection)
+
+
+def split_up(
+    sources: Iterable[Source], layouts: Iterable[Layout | None], validation: bool
+) -> list[Source]:
+    """The training sets of folders, and with `validation` their validation sets, in place of the
+    folders."""
+    return [
+        one
+        for source, layout in zip(sources, layouts, strict=True)
+        for one in (_splits(layout, validation) if layout else [source])
+    ]
+
+
+def _splits(layout: Layout, validation: bool) -> list[Source]:
+    splits = [layout.training, layout.validation if validation else None]
+    return [Source(split, SourceKind.FOLDER) for split in splits if split]

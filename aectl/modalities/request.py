@@ -1,0 +1,87 @@
+"""The inputs that a user asks for, and the stream of them that a modality makes for a model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
+from aectl.data.named_inputs import Naming, Position
+from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.storage.folders import OnBad, ignore
+
+
+def silent(message: str) -> None:
+    """For messages that nobody wants to see."""
+
+
+class StreamBatch(Protocol):
+    """Some inputs: their paths and labels, n each; `size` is how many a full batch has; `position`
+    is the position in the inputs after the last one."""
+
+    @property
+    def paths(self) -> list[str]: ...
+    @property
+    def labels(self) -> list[str | None]: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def position(self) -> Position: ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """The inputs that a user asks for; the fields have the names of the options.
+
+    Without `words`, the inputs are the test split of what the model was trained on. Inputs that
+    cannot be read are passed to `on_bad`, remarks on others to `on_remark`, searches record what
+    they skip in `skipped`, and `notice` and `warning` take messages.
+    """
+
+    words: Sequence[str] | None
+    data_dir: Path
+    stdin: BinaryIO | None = None
+    null: bool = False
+    label_from_folder: bool = False
+    selection: Selection = EVERY_IMAGE
+    naming: Naming = field(default_factory=Naming)
+    batch_size: int | None = None
+    workers: int = 1
+    max_pixels: int = MAX_PIXELS
+    truncated: str = REFUSE
+    on_bad: OnBad = ignore
+    on_remark: OnRemark = ignore
+    skipped: Skipped = field(default_factory=Skipped)
+    notice: Callable[[str], None] = silent
+    warning: Callable[[str], None] = silent
+
+
+class InputStream(ABC):
+    """The inputs of a request, in their order, as batches for one model."""
+
+    words: Sequence[str]
+    batch_size: int
+    labelled: bool
+
+    @abstractmethod
+    def called(self) -> list[str]:
+        """The words of the request, datasets with their split."""
+
+    @abstractmethod
+    def batches(
+        self, after: Position | None = None, most: int | None = None
+    ) -> AbstractContextManager[Iterable[Any]]:
+        """The batches after a position, of at most `most` inputs; reading ends with the context.
+
+        Raises DataError where the inputs up to the position are not those of before.
+        """
+
+    def described(self) -> str:
+        """The words of the request, as a report names what was measured."""
+        return " ".join(self.words)
+
+    def notices(self) -> list[str]:
+        """Messages about inputs that were read, for the end."""
+        return []

@@ -1,0 +1,63 @@
+"""The inputs of a model without INPUT: those like the data that it was trained on."""
+
+from aectl.data.layout import layout_of
+from aectl.data.selection import Selection, of_options
+from aectl.data.sources import Names, Source, SourceKind
+from aectl.errors import DataError, UnknownInputError
+from aectl.modalities.request import Request
+from aectl.models.model_card import ModelCard
+
+
+def requested_selection(card: ModelCard, request: Request, names: Names) -> Selection:
+    """The files of a folder that are read: those that the request asks for; if it asks for none and
+    names no input, those that the model was trained on.
+    """
+    chosen = request.selection.usually(names.endings)
+    as_trained = not request.words and chosen == Selection(names.endings)
+    return of_options(card.options, names.endings) if as_trained else chosen
+
+
+def sources_of(card: ModelCard, request: Request, names: Names) -> list[Source]:
+    """The sources that a request names; if none, the data that the model was trained on.
+
+    Raises UnknownInputError for a word that names nothing, and DataError where data is not there.
+    """
+    if request.words:
+        return names.sources(request.words, request.stdin)
+    return _trained_on(card, request, names)
+
+
+def _trained_on(card: ModelCard, request: Request, names: Names) -> list[Source]:
+    """The data that a model was trained on, as sources.
+
+    Datasets are named without their splits; of a folder with splits, one that was not trained on.
+    Raises DataError where data is not there.
+    """
+    if not card.trained_on:
+        raise DataError(
+            "the model does not say what it was trained on; name an INPUT (eval: --dataset)"
+        )
+    selection = of_options(card.options, names.endings)
+    return [_measured_on(word, request, names, selection) for word in card.trained_on]
+
+
+def _measured_on(word: str, request: Request, names: Names, selection: Selection) -> Source:
+    """The source of inputs like those that a model was trained on, if possible other ones."""
+    try:
+        source = names.source(word)
+    except UnknownInputError:
+        raise DataError(
+            f"the model was trained on {word}, which is not found from here; name an INPUT (eval:"
+            " --dataset)"
+        ) from None
+    if source.kind is SourceKind.STDIN:
+        raise DataError("the model was trained on a list on stdin; name an INPUT (eval: --dataset)")
+    if source.in_memory:
+        return source.without_split
+    layout = layout_of(word, selection) if source.is_folder else None
+    unseen = layout and (layout.test or layout.validation)
+    if unseen:
+        request.notice(f"measured on {unseen}")
+        return Source(unseen, SourceKind.FOLDER)
+    request.warning(f"measured on {word}, the data that it was trained on")
+    return source
