@@ -5,7 +5,6 @@ import os
 
 import pytest
 
-from aectl.data.lines import pieces
 from aectl.data.text.text_inputs import TEXT, LineCounts, TextInputs
 from aectl.errors import DataError, UnknownInputError
 from aectl.models.vocabulary import Vocabulary
@@ -160,14 +159,6 @@ def test_a_line_of_any_length_is_read_in_time_that_grows_with_it(tmp_path, on_ba
     content = b"x" * 50_000_000 + b"\nlast"
     _, lines = read(["-"], on_bad, tmp_path, content)
     assert [len(line.text) for line in lines] == [50_000_000, 4]
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"a", b"a\n", b"\na\n\n", b"a" * 70_000 + b"\n" + b"b" * 140_000]
-)
-def test_pieces_are_what_split_gives(content):
-    found = [piece for piece in pieces(io.BytesIO(content), b"\n") if piece is not None]
-    assert found == content.removesuffix(b"\n").split(b"\n")[: None if content else 0]
 
 
 def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
