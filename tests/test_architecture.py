@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "aectl"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "aectl"
 
 LEVELS = (
     {"errors", "progress"},
@@ -75,6 +76,41 @@ OF_TEXT = re.compile(
     r"(vocabulary|tokens?|TEXT|Text[A-Z]\w*|is_text\w*|ThroughText|ThroughVector|IMAGES)$"
 )
 """Names by which a condition asks for a modality."""
+
+TESTED_ELSEWHERE = {
+    "cli/test_app.py": ("cli/__init__.py", "cli/options.py", "cli/config_options.py"),
+    "cli/test_many_files.py": ("cli/console.py", "cli/encode.py"),
+    "cli/test_model_files_in_use.py": ("cli/info.py",),
+    "cli/test_training_view.py": ("cli/live_table.py", "cli/training_progress.py"),
+    "cli/test_evaluate.py": ("cli/metrics_view.py", "modalities/measurement.py"),
+    "cli/test_recipes_command.py": ("cli/recipes.py",),
+    "cli/test_odd_names.py": ("cli/stdout.py",),
+    "cli/test_train.py": ("modalities/image_folder.py", "verbs/training_run.py"),
+    "cli/test_training_inputs.py": ("training/image_setup.py",),
+    "cli/test_texts_in_use.py": ("modalities/text.py", "training/text_setup.py"),
+    "cli/test_tensorboard.py": ("outputs/tensorboard.py",),
+    "config/test_configuration.py": (
+        "config/data_options.py", "config/model_options.py", "config/training_options.py",
+    ),
+    "data/codes/test_code_tables.py": (
+        "data/codes/code_arrays.py", "data/codes/code_frames.py", "data/codes/code_lines.py",
+    ),
+    "data/images/test_decoders.py": ("data/images/worker.py",),
+    "data/storage/test_archive_bounds.py": ("data/storage/expansion.py",),
+    "data/storage/test_archives.py": ("data/storage/tars.py", "data/storage/zips.py"),
+    "data/storage/test_downloads.py": ("data/storage/origins.py",),
+    "modalities/test_a_new_modality.py": ("modalities/__init__.py", "modalities/images.py"),
+    "models/test_input_spec.py": ("models/image_spec.py", "models/text_spec.py"),
+    "models/test_model_file.py": ("models/architecture.py", "models/model_card.py"),
+    "training/test_resume.py": ("training/stages.py",),
+    "training/test_run.py": ("training/image_run.py",),
+    "verbs/test_public_functions.py": (
+        "verbs/classify.py", "verbs/encode.py", "verbs/evaluate.py", "verbs/reconstruct.py",
+        "verbs/train.py",
+    ),
+}  # fmt: skip
+"""Modules without a test file of their own, by the file that tests them: what they decide is seen
+only through a command, a config, a table, a model file, a whole run, or a public function."""
 
 
 @functools.cache
@@ -284,3 +320,33 @@ def test_no_docstring_begins_with_what(path):
     for node in ast.walk(code(path)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             assert not str(node.value.value).lstrip().startswith("What"), f"line {node.lineno}"
+
+
+def decides(path: Path) -> bool:
+    """Whether a public function, or a method of a public class, has a condition or a loop."""
+    functions: list[ast.AST] = []
+    for node in code(path).body:
+        if not getattr(node, "name", "_").startswith("_"):
+            functions += node.body if isinstance(node, ast.ClassDef) else [node]
+    kinds = (ast.If, ast.IfExp, ast.Compare, ast.Match, ast.For, ast.While, ast.comprehension)
+    return any(
+        isinstance(node, kinds)
+        for function in functions
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+    )
+
+
+def own_test(path: Path) -> Path:
+    """The test file of a module: of a package, the one that is named after its folder."""
+    module = path.parent if path.name == "__init__.py" else path.with_suffix("")
+    below = module.relative_to(PACKAGE)
+    return TESTS / below.with_name(f"test_{below.name}.py")
+
+
+def test_each_module_that_decides_anything_has_a_test_file_of_its_name():
+    """Or stands, once, in the table of those that another file tests."""
+    elsewhere = [PACKAGE / name for names in TESTED_ELSEWHERE.values() for name in names]
+    without = [path for path in MODULES if decides(path) and not own_test(path).is_file()]
+    assert sorted(elsewhere) == without
+    assert all((TESTS / name).is_file() for name in TESTED_ELSEWHERE)
