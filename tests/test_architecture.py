@@ -80,11 +80,10 @@ OF_TEXT = re.compile(
 TESTED_ELSEWHERE = {
     "cli/test_app.py": ("cli/__init__.py", "cli/options.py", "cli/config_options.py"),
     "cli/test_many_files.py": ("cli/console.py", "cli/encode.py"),
-    "cli/test_model_files_in_use.py": ("cli/info.py",),
+    "cli/test_model_files_in_use.py": ("cli/info.py", "cli/stdout.py"),
     "cli/test_training_view.py": ("cli/live_table.py", "cli/training_progress.py"),
     "cli/test_evaluate.py": ("cli/metrics_view.py", "modalities/measurement.py"),
     "cli/test_recipes_command.py": ("cli/recipes.py",),
-    "cli/test_odd_names.py": ("cli/stdout.py",),
     "cli/test_train.py": ("modalities/image_folder.py", "verbs/training_run.py"),
     "cli/test_training_inputs.py": ("training/image_setup.py",),
     "cli/test_texts_in_use.py": ("modalities/text.py", "training/text_setup.py"),
@@ -92,6 +91,7 @@ TESTED_ELSEWHERE = {
     "config/test_configuration.py": (
         "config/data_options.py", "config/model_options.py", "config/training_options.py",
     ),
+    "data/test_inputs.py": ("data/named_inputs.py",),
     "data/codes/test_code_tables.py": (
         "data/codes/code_arrays.py", "data/codes/code_frames.py", "data/codes/code_lines.py",
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aectl.data.inputs import Position
+from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.outputs import journal
 from aectl.outputs.journal import NOTHING, Kept, kept_of, notes_of

@@ -1,25 +1,18 @@
-"""How a training set is read: the files that a config chooses among."""
+"""How a training set is read: options that choose among the files of a folder."""
 
 import pytest
 
 from aectl.config.configuration import Config
 from aectl.data.inputs import IMAGES
-from aectl.data.selection import Selection
+from aectl.data.selection import of_options
+from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError
-from aectl.training.reading import refuse_patterns, selection_of
+from aectl.training.reading import refuse_patterns
 
 
 def configured(*words, **options):
     config = Config.from_options({"dataset": list(words), **options})
-    return config, [IMAGES.source(word) for word in words]
-
-
-def test_the_patterns_of_a_config_are_a_selection_with_its_usual_endings():
-    config, _ = configured("digits", include=["a*"], exclude=["b"])
-    assert selection_of(config) == Selection((), ("a*",), ("b",))
-    assert selection_of(config, (".txt",)) == Selection((".txt",), ("a*",), ("b",))
-    config, _ = configured("digits", ext="md")
-    assert selection_of(config, (".txt",)) == Selection(("md",))
+    return config, TrainingSources.named(IMAGES, words, None, of_options(options))
 
 
 @pytest.mark.parametrize(
