@@ -78,7 +78,7 @@ OF_TEXT = re.compile(
 """Names by which a condition asks for a modality."""
 
 TESTED_ELSEWHERE = {
-    "cli/test_app.py": ("cli/__init__.py", "cli/options.py", "cli/config_options.py"),
+    "cli/test_app.py": ("cli/__init__.py", "cli/config_options.py"),
     "cli/test_many_files.py": ("cli/console.py", "cli/encode.py"),
     "cli/test_model_files_in_use.py": ("cli/info.py", "cli/stdout.py"),
     "cli/test_training_view.py": ("cli/live_table.py", "cli/training_progress.py"),

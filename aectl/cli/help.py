@@ -1,8 +1,9 @@
-"""`aectl help`: the manual, one page of Markdown a topic."""
+"""`aectl help`: the manual, one page of Markdown a topic, and the entries of its tables."""
 
 import functools
 import importlib.resources
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -26,11 +27,15 @@ def pages() -> dict[str, str]:
     }
 
 
+TABLE = re.compile(r"^(\|.+\n\|-.+\n)((?:\|.+\n?)+)", re.MULTILINE)
+"""The head and the rows of a table."""
+
 Topic = Annotated[
     str | None,
     typer.Argument(
         metavar="TOPIC",
-        help="The page to show.",
+        help="The page to show, or the name of a metric, a dataset or another entry of a table in "
+        "the manual.",
         show_default="a list of all topics",
         autocompletion=lambda: list(pages()),
     ),
@@ -42,17 +47,17 @@ def manual(
     topic: Topic = None,
     debug: options.Debug = False,
 ) -> int:
-    """Show a page of the manual, or the list of its topics.
+    """Show a page of the manual, its entries on a name such as mse, or the list of its topics.
 
-    In a pipe, the page is plain Markdown.
+    In a pipe, it is plain Markdown.
 
     Example: aectl help tables
     """
     if topic is None:
         return _list_topics()
-    if topic not in pages():
+    page = pages().get(topic) or _entries(topic)
+    if not page:
         raise ConfigError(_unknown(topic, context))
-    page = pages()[topic]
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
         _show_formatted(page)
     else:
@@ -69,13 +74,31 @@ def _list_topics() -> int:
     return 0
 
 
+def _entries(name: str) -> str:
+    """The rows of tables in all pages that begin with a name in code, each with its heading."""
+    entry, found = re.compile(rf"\| (`[^`]+`, )*`{re.escape(name)}`", re.IGNORECASE), list[str]()
+    for topic, page in pages().items():
+        for table in TABLE.finditer(page):
+            head, rows = table.groups()
+            wanted = "".join(row for row in rows.splitlines(keepends=True) if entry.match(row))
+            if wanted:
+                *_, heading = re.findall(r"^#+ .+$", page[: table.start()], re.MULTILINE)
+                found.append(f"{heading}\n\n{head}{wanted}\nFrom `aectl help {topic}`.\n")
+    return "\n".join(found)
+
+
 def _unknown(topic: str, context: typer.Context) -> str:
     """The message for a topic that has no page. Commands are named by their own `--help`."""
     unknown = f"no topic '{topic}' in the manual"
     assert context.parent is not None
     if topic in getattr(context.parent.command, "commands", {}):
         return f"{unknown}; aectl {topic} --help shows that command's options"
-    return f"{unknown}{near_miss(topic, pages())}\naectl help lists the topics"
+    meant = near_miss(topic, pages())
+    word = re.compile(rf"(?<![\w-])(--)?{re.escape(topic)}(?![\w-])", re.IGNORECASE)
+    having = [name for name, page in pages().items() if word.search(page)]
+    if having and not meant:
+        meant = f"; these pages have the word: {', '.join(having)}"
+    return f"{unknown}{meant}\naectl help lists the topics"
 
 
 def _show_formatted(page: str) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from aectl.config.decoding import MAX_PIXELS
+from aectl.config.table_formats import TABLE_FORMATS
 
 RUN = "How it runs"
 READ = "How image files are read"
@@ -38,8 +39,7 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out", "-o", metavar="FILE",
-        help="Write to this file; its extension (.csv .csv.gz .jsonl .parquet .npz) sets the "
-        "format.",
+        help=f"Write to this file; its extension ({' '.join(TABLE_FORMATS)}) sets the format.",
         show_default="CSV on stdout",
     ),
 ]  # fmt: skip
@@ -222,12 +222,27 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Raises typer's UsageError."""
-        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        _, extra, order = self.make_parser(ctx).parse_args(args=list(args))
+        if extra and not any(isinstance(one, TyperArgument) for one in self.params):
+            self._refuse_values(ctx, args, args.index(extra[0]))
         for option in order:
             once = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
             if once and sum(option is other for other in order) > 1:
                 ctx.fail(f"{option.opts[0]} takes one value, and is given several times")
         return super().parse_args(ctx, args)
+
+    def _refuse_values(self, ctx: Any, args: list[str], place: int) -> None:
+        """Raises typer's UsageError if the argument at a place stands behind the value of an option
+        that may be given several times."""
+        flag, _, value = " ".join(args[max(0, place - 2) : place]).partition(" ")
+        if "=" in args[place - 1]:
+            flag, _, value = args[place - 1].partition("=")
+        for option in self.params:
+            if isinstance(option, TyperOption) and option.multiple and flag in option.opts:
+                ctx.fail(
+                    f"{flag} takes one value; to give several, repeat it: {flag} {value} {flag}"
+                    f" {args[place]}"
+                )
 
 
 class Program(TyperGroup):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aectl.data.inputs import InputBatch
     from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
-    from aectl.verbs.train import Training
+    from aectl.verbs.training_task import Training
 
 Recipe = Annotated[
     str | None,
@@ -125,8 +125,8 @@ def train(
     outcome = Outcome(console, errors, overwrite, strict)
 
     from aectl.training.reading import Reading
-    from aectl.verbs.train import Task, Training, from_file
     from aectl.verbs.training_run import warning_of
+    from aectl.verbs.training_task import Task, Training, from_file
 
     task = Task(
         given, from_file(recipe, config), recipe, out, overwrite, resume, seeds, tensorboard,

@@ -130,11 +130,6 @@ def encoding(modality: str) -> tuple[str, ...]:
     return tuple(name for name in reading(modality) if KINDS[name].has_code)
 
 
-def with_trait(trait: str) -> tuple[str, ...]:
-    """The kinds of model that have a trait, such as "dropout"."""
-    return tuple(name for name, kind in KINDS.items() if getattr(kind, trait))
-
-
 def defaults(option: str) -> tuple[tuple[str, str, object], ...]:
     """The defaults of an option that differ between kinds of model, as `Option.instead`."""
     return tuple(

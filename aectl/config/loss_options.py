@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from aectl.config import kinds
 from aectl.config.declaration import Section, option
 from aectl.config.kinds import IMAGES, SHORTER_TEXT
-from aectl.config.sparsity import KL, RULES, with_trait
+from aectl.config.sparsity import KL, RULES
+from aectl.config.traits import with_trait
 
 
 @dataclass(frozen=True)
@@ -27,24 +28,24 @@ class LossConfig(Section):
         RULES[KL].beta,
         "Weight of the sparsity penalty.",
         at_least=0,
-        when=("sparsity", with_trait("beta")),
-        instead=tuple(("sparsity", name, RULES[name].beta) for name in with_trait("beta")),
+        when=("sparsity", with_trait(RULES, "beta")),
+        instead=tuple(("sparsity", name, RULES[name].beta) for name in with_trait(RULES, "beta")),
     )
     aux_k: int = option(
         0,
         "Number of dead units that are trained to reconstruct the residual of the active ones.",
         at_least=0,
-        when=("sparsity", with_trait("auxiliary")),
+        when=("sparsity", with_trait(RULES, "auxiliary")),
     )
     revive: float = option(
         0.0,
         "Weight of the loss that reactivates dead units, using the input with the largest "
         "pre-activation.",
         at_least=0,
-        when=("sparsity", with_trait("can_die")),
+        when=("sparsity", with_trait(RULES, "can_die")),
         instead=(
             ("optimizer", "lbfgs", 0.0),
-            *(("sparsity", name, 0.001) for name in with_trait("can_die")),
+            *(("sparsity", name, 0.001) for name in with_trait(RULES, "can_die")),
         ),
     )
     noise: str = option(

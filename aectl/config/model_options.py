@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from aectl.config import kinds
 from aectl.config.declaration import Section, option
 from aectl.config.kinds import IMAGES, KINDS, SHORTER_TEXT, TEXT, VECTOR
-from aectl.config.sparsity import KL, NONE, RULES, with_trait
+from aectl.config.sparsity import KL, NONE, RULES
+from aectl.config.traits import with_trait
 from aectl.errors import ConfigError
 
 ACTIVATIONS = (
@@ -71,7 +72,7 @@ class ModelConfig(Section):
         None,
         "Number of units of the code that stay active per image or text.",
         at_least=1,
-        when=("sparsity", with_trait("keeps_k")),
+        when=("sparsity", with_trait(RULES, "keeps_k")),
         unset="a twentieth of the code's units",
     )
     alpha: float = option(
@@ -104,7 +105,10 @@ class ModelConfig(Section):
         choices=ACTIVATIONS,
         when=("model", kinds.with_a_code()),
         instead=(
-            *(("sparsity", name, RULES[name].activation) for name in with_trait("activation")),
+            *(
+                ("sparsity", name, RULES[name].activation)
+                for name in with_trait(RULES, "activation")
+            ),
             *kinds.defaults("code_activation"),
         ),
     )
@@ -125,20 +129,20 @@ class ModelConfig(Section):
     tied: bool = option(
         False,
         "Use the transposed weights of the encoder as those of the decoder.",
-        when=("model", kinds.with_trait("mirrored")),
+        when=("model", with_trait(KINDS, "mirrored")),
     )
     dropout: float = option(
         0.0,
         "Fraction of each hidden layer that is dropped in training.",
         at_least=0, below=1,
-        when=("model", kinds.with_trait("dropout")),
+        when=("model", with_trait(KINDS, "dropout")),
         instead=kinds.defaults("dropout"),
     )  # fmt: skip
     input_dropout: float = option(
         0.0,
         "Fraction of the input that is dropped in training; the rest is scaled up.",
         at_least=0, below=1,
-        when=("model", kinds.with_trait("dropout")),
+        when=("model", with_trait(KINDS, "dropout")),
     )  # fmt: skip
 
     def __post_init__(self) -> None:

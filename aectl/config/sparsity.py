@@ -5,7 +5,7 @@ If its code is more than an activation, it is a class of `models.codes` and a ro
 help of `--sparsity` in `config.model_options`, and the manual's page, describe it.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,3 @@ RULES: dict[str, Rule] = {
     ),
     "wta": Rule(),
 }  # fmt: skip
-
-_TRAITS = frozenset(field.name for field in fields(Rule))
-
-
-def with_trait(trait: str) -> tuple[str, ...]:
-    """The names of the rules that have a trait, such as "keeps_k"."""
-    if trait not in _TRAITS:
-        raise ValueError(f"rules of sparsity have no trait {trait!r}")
-    return tuple(name for name, rule in RULES.items() if getattr(rule, trait) not in (None, False))

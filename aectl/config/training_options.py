@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from aectl.config import kinds
 from aectl.config.declaration import Section, option
-from aectl.config.kinds import IMAGES, SHORTER_TEXT
-from aectl.config.sparsity import KL, with_trait
+from aectl.config.kinds import IMAGES, KINDS, SHORTER_TEXT
+from aectl.config.sparsity import KL, RULES
+from aectl.config.traits import with_trait
 
 OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 """The optimisers that need no full batch."""
@@ -96,7 +97,7 @@ class TrainingConfig(Section):
         None,
         "Number of active units at the start; it falls to --k over the first half of training.",
         at_least=1,
-        when=("sparsity", with_trait("keeps_k")),
+        when=("sparsity", with_trait(RULES, "keeps_k")),
         unset="--k",
     )
     decoder_columns: str = option(
@@ -105,7 +106,7 @@ class TrainingConfig(Section):
         "each step: free (none), unit-norm or orthonormal.",
         choices=("free", "unit-norm", "orthonormal"),
         when=("model", kinds.encoding(IMAGES)),
-        instead=tuple(("sparsity", name, "unit-norm") for name in with_trait("unit_norm")),
+        instead=tuple(("sparsity", name, "unit-norm") for name in with_trait(RULES, "unit_norm")),
     )
     lm_epochs: int | None = option(
         None,
@@ -119,7 +120,7 @@ class TrainingConfig(Section):
         "Number of epochs that each layer is first trained for alone, as an autoencoder of the "
         "output of the layer below.",
         at_least=0,
-        when=("model", kinds.with_trait("mirrored")),
+        when=("model", with_trait(KINDS, "mirrored")),
     )
     keep: str = option(
         "last",

@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import io
 import itertools
+import pkgutil
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.spelling import cell, spelt
+from aectl.config.table_formats import TABLE_FORMATS
 from aectl.errors import OutputError
 from aectl.files import write_all
 from aectl.outputs.rows import Column, Rows
@@ -134,11 +136,7 @@ class Npz(Assembled):
 
 
 FORMATS: dict[str, Format] = {
-    ".csv": Csv(),
-    ".csv.gz": CsvGz(),
-    ".jsonl": JsonLines(),
-    ".parquet": Parquet(),
-    ".npz": Npz(),
+    ending: pkgutil.resolve_name(row.writer)() for ending, row in TABLE_FORMATS.items()
 }
 """The formats of tables by the extension of the file."""
 

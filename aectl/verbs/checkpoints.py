@@ -21,6 +21,20 @@ SHARE = 1 / 20
 """Maximum fraction of the time that is spent on saving."""
 
 
+@contextlib.contextmanager
+def beginning(resumed: Path | None) -> Iterator[None]:
+    """Adds a note to an interruption of the block, in which training has not begun: whether a state
+    is kept, which is that of the run folder `resumed`."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        if resumed:
+            interruption.add_note(f"the training in {resumed} is as it was before this command")
+        else:
+            interruption.add_note("training had not begun: nothing was kept")
+        raise
+
+
 class Checkpoints:
     """Saves the state of a run in its folder: at the start, after epochs, and during long epochs.
 
@@ -60,7 +74,10 @@ class Checkpoints:
             worth_it = self._goes_on or self._epochs or isinstance(error, KeyboardInterrupt)
             if not worth_it:
                 checkpoint.remove(self._folder)
-            elif self._epochs is not None:
+            elif self._epochs is None:
+                with beginning(self._folder if self._goes_on else None):
+                    raise
+            else:
                 other = " --lr X" if isinstance(error, DivergedError) else ""
                 error.add_note(
                     f"training is saved after {self._epochs} of {self._planned} epochs: aectl"

@@ -1,36 +1,20 @@
-"""Training: from the options to runs, and from runs to run folders."""
+"""The public function `aectl.train`."""
 
 import contextlib
-import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from aectl.config.configuration import Config
 from aectl.config.decoding import OnRemark
-from aectl.config.recipes import read as read_recipe
-from aectl.config.written_options import read_toml
-from aectl.data.sources import STDIN
 from aectl.data.storage.folders import OnBad, ignore
-from aectl.errors import ConfigError
 from aectl.modalities.request import silent
-from aectl.models import model_file
-from aectl.outputs import run_folder
 from aectl.training.reading import Reading
-from aectl.verbs import machine, resuming
-from aectl.verbs.planning import Plan, new_run, planned
+from aectl.verbs import machine
+from aectl.verbs.training_task import Task, Training, from_file
 
 if TYPE_CHECKING:
     from aectl.training.loop import TrainingProgress
-    from aectl.training.run import Run
-    from aectl.training.state import TrainingCommand, TrainingState
-    from aectl.verbs.training_run import Watcher
-
-MUCH_BUSY = 0.5
-"""Cores that other programs keep busy before a notice says so."""
 
 
 class Trained(NamedTuple):
@@ -39,119 +23,6 @@ class Trained(NamedTuple):
     model: Path
     folder: Path
     metrics: list[dict[str, float]]
-
-
-@dataclass(frozen=True)
-class Task:
-    """The training that a user asks for; the fields have the names of the options of `aectl train`.
-
-    `options` are those of the config, and `file` those of a TOML file; `notice` and `warning` take
-    messages. Without `data_dir`, a training that is resumed has that of before.
-    """
-
-    options: Mapping[str, object]
-    file: Mapping[str, object] = field(default_factory=dict)
-    recipe: str | None = None
-    out: Path | None = None
-    overwrite: bool = False
-    resume: Path | None = None
-    seeds: int = 1
-    tensorboard: bool = False
-    data_dir: Path | None = None
-    device: str = "auto"
-    threads: int | None = None
-    notice: Callable[[str], None] = silent
-    warning: Callable[[str], None] = silent
-
-
-class Training:
-    """A training whose data are read; `results` trains.
-
-    `data` is the training set, which `words` name, and `folder` the run folder, or that of the run
-    folders of several seeds, once it is made.
-    """
-
-    folder: Path
-
-    def __init__(self, task: Task, reading: Reading) -> None:
-        """Reads the training data; raises as `prepare`, and `resuming.load` do."""
-        self._task, self._others = task, machine.OtherPrograms()
-        self._resumed: TrainingState | None = None
-        data_dir = machine.data_dir(task.data_dir)
-        if task.resume:
-            others = task.file or task.recipe or task.out or task.overwrite or task.seeds > 1
-            self._resumed = resuming.load(task.resume, task.options, bool(others))
-            if task.data_dir is None:
-                data_dir = Path(self._resumed.session.data_dir)
-        file = read_recipe(task.recipe) if task.recipe else task.file
-        self._asked = {**({"recipe": task.recipe} if task.recipe else file), **task.options}
-        run_folder.refuse_filled(task.out, task.overwrite)
-        self.data_dir = data_dir.absolute() if task.resume else data_dir
-        reading = dataclasses.replace(reading, data_dir=self.data_dir)
-        self._plan = planned(self._resumed, task.options, file, reading, task.seeds)
-        self.data, self.several = self._plan.data, self._plan.several
-        self.words = self._plan.config.data.dataset
-
-    def results(
-        self, watch: "Callable[[Run], AbstractContextManager[Watcher]]"
-    ) -> "Iterator[tuple[Run, Path]]":
-        """Trains, with each seed in turn; gives each run with the path of its model.
-
-        `watch` makes whoever watches a run. Raises DataError if the data are not those of the
-        training that is resumed, DivergedError, and OutputError.
-        """
-        import torch
-
-        from aectl.verbs.training_run import removed_if_empty
-
-        task, plan, resumed = self._task, self._plan, self._resumed
-        threads = task.threads
-        if resumed:
-            resuming.compare(resumed.session, plan.data, task.warning)
-            threads = threads or resumed.session.threads
-        device = resumed.session.device if resumed and task.device == "auto" else task.device
-        on = machine.torch_device(device, threads)
-        torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
-        run = new_run(plan.config, plan.data, on, plan.start, resumed.run if resumed else None)
-        if threads is None and run.small:
-            torch.set_num_threads(1)
-        if threads is None and on.type == "cpu":
-            self._tell_of_other_programs(torch.get_num_threads())
-        continued: list[str] = []
-        if resumed:
-            continued = resuming.restore(run, resumed, task.options, task.notice)
-        self.folder = self._folder()
-        session = session_of(plan, resumed, self._asked, continued, on.type, self.data_dir)
-        goes_on, resumed, self._resumed = (
-            resumed is not None,
-            None,
-            None,
-        )  # with what memory they take
-        parent = [] if task.out or task.resume else [self.folder.parent]
-        with run_folder.locked(self.folder), removed_if_empty(self.folder, *parent):
-            yield from _train_all(plan, run, self.folder, session, task.tensorboard, watch, goes_on)
-
-    def _folder(self) -> Path:
-        """The folder of before, or a new one."""
-        task, plan = self._task, self._plan
-        if task.resume:
-            name = f"seed-{plan.seeds[0]}"
-            return _parent(task.resume, name) if plan.several else task.resume
-        return make_run_folder(task.out, plan.config, task.overwrite)
-
-    def _tell_of_other_programs(self, threads: int) -> None:
-        """Threads wait for each other at every product, so for any that has no core to run on."""
-        busy = self._others.busy_cores()
-        if threads > 1 and threads + busy > machine.cores() + MUCH_BUSY:
-            self._task.notice(
-                f"other programs keep {busy:.1f} of {machine.cores()} cores busy: training on"
-                " several threads may crawl; --threads 1 does not"
-            )
-
-
-def _parent(folder: Path, name: str) -> Path:
-    """The folder in which a run's lies, also where that is but called `.`"""
-    return folder.parent if folder.name == name else folder.resolve().parent
 
 
 class _Silent:
@@ -234,84 +105,3 @@ def train(
 
 def _path(given: "str | os.PathLike[str] | None") -> Path | None:
     return None if given is None else Path(given)
-
-
-def from_file(recipe: str | None, config: Path | None) -> dict[str, object]:
-    """The options of a TOML file, if one is given. Raises ConfigError for a recipe beside it."""
-    if recipe is not None and config is not None:
-        raise ConfigError("give either --recipe or --config, not both")
-    return read_toml(config) if config is not None else {}
-
-
-def session_of(
-    plan: Plan,
-    resumed: "TrainingState | None",
-    asked: dict[str, object],
-    continued: list[str],
-    device: str,
-    data_dir: Path,
-) -> "TrainingCommand":
-    """The record in a checkpoint of this command, or of the one that is `resumed`; options are set
-    for each run.
-    """
-    import torch
-
-    from aectl.training.run import versions
-    from aectl.training.state import TrainingCommand
-
-    return TrainingCommand(
-        options={},
-        asked=resumed.session.asked if resumed else asked,
-        continued=continued,
-        cwd=resumed.session.cwd if resumed else os.getcwd(),
-        data_dir=str(data_dir.absolute()),
-        data_sha256=plan.data.checksum,
-        device=device,
-        threads=torch.get_num_threads(),
-        versions=versions(),
-        seeds=plan.seeds,
-        several=plan.several,
-    )
-
-
-def make_run_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
-    """Makes the run folder `out`, or a new one that is named after the data and the model.
-
-    Raises OutputError.
-    """
-    from aectl.outputs import run_folder
-
-    first, *others = config.data.dataset
-    data = "stdin" if first == STDIN else Path(first.replace(":", "-")).resolve().name
-    more = f"+{len(others)}" if others else ""
-    return run_folder.make(out, f"{data}{more}-{config.model.model}", overwrite)
-
-
-def _train_all(
-    plan: Plan,
-    run: "Run",
-    folder: Path,
-    session: "TrainingCommand",
-    tensorboard: bool,
-    watch: "Callable[[Run], AbstractContextManager[Watcher]]",
-    goes_on: bool,
-) -> "Iterator[tuple[Run, Path]]":
-    """Trains the `run` of the first seed, and those of the other seeds; gives each with the path of
-    its model.
-
-    `session` is what a checkpoint holds of the first; `watch` makes whoever watches a run.
-    """
-    from aectl.verbs.training_run import train_one
-
-    for number, seed in enumerate(plan.seeds):
-        if number:
-            run = new_run(_seeded(plan.config, seed), plan.data, run.device, plan.start)
-            session = dataclasses.replace(session, seeds=plan.seeds[number:], continued=[])
-        session = dataclasses.replace(session, options=run.config.values())
-        target = folder / f"seed-{seed}" if plan.several else folder
-        train_one(run, target, session, watch(run), tensorboard, goes_on and not number)
-        yield run, target / model_file.FILE_NAME
-
-
-def _seeded(config: Config, seed: int) -> Config:
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))

@@ -1,5 +1,6 @@
 """`aectl help`: how pages are shown; they name all of the program, and nothing else."""
 
+import json
 import re
 import subprocess
 import sys
@@ -187,6 +188,39 @@ def test_an_unknown_topic_is_refused_with_what_may_be_meant(aectl, topic, said):
     assert (done.status, done.out) == (2, "")
     assert done.err.splitlines()[0] == f"aectl: no topic '{topic}' in the manual{said}"
     assert "--help" in said or done.err.splitlines()[1:] == ["aectl help lists the topics"]
+
+
+@pytest.mark.parametrize(
+    ("name", "topics"),
+    [
+        ("mse", ["reports"]), ("probe_error", ["reports"]), ("perplexity", ["text"]),
+        ("PSNR", ["reports"]), ("topk", ["sparsity"] * 2), ("digits", ["data"]),
+        ("emnist-mnist", ["data"]), ("copied", ["text"] * 2), ("config.toml", ["reports"]),
+        ("k-sparse", ["classifiers", "recipes"]),
+    ],
+)  # fmt: skip
+def test_a_name_shows_its_rows_of_the_tables_of_all_pages(aectl, name, topics):
+    done = aectl("help", name)
+    assert (done.status, done.err) == (0, "")
+    assert re.findall(r"^From `aectl help (.*)`\.$", done.out, re.MULTILINE) == topics
+    shown = [line for line in done.out.splitlines() if line.startswith(("|", "#"))]
+    assert all(any(f"{line}\n" in PAGES[topic] for topic in topics) for line in shown)
+    rows = [line for line in shown if line.startswith("| `")]
+    assert sum(f"`{name.lower()}`" in row for row in rows) >= len(topics)
+
+
+def test_every_metric_of_eval_has_an_entry(aectl, dense, classifier):
+    for model in (dense, classifier):
+        (found,) = json.loads(aectl("eval", model, "--json").out)
+        for name in found.keys() - {"model", "dataset", "n", "classes"}:
+            assert "help reports" in aectl("help", name).out, name
+
+
+def test_a_word_of_the_manual_that_is_no_entry_names_its_pages(aectl):
+    done = aectl("help", "rho")
+    assert (done.status, done.out) == (2, "")
+    pages = [topic for topic in sorted(PAGES) if re.search(r"\brho\b", PAGES[topic])]
+    assert done.err.splitlines()[0].endswith(f"these pages have the word: {', '.join(pages)}")
 
 
 def test_topics_are_completed(tmp_path):

@@ -1,4 +1,4 @@
-"""Tables that another version of aectl began."""
+"""One call of a verb: tables that another version began, and messages about several models."""
 
 from pathlib import Path
 
@@ -28,3 +28,11 @@ def test_a_table_of_version_0_1_0_is_continued(aectl, tmp_path):
     assert aectl("encode", MODEL, *inputs, "--out", "whole.csv").status == 0
     assert (tmp_path / "t.csv").read_text() == (tmp_path / "whole.csv").read_text()
     assert (tmp_path / "t.csv").read_text().startswith(TABLE)
+
+
+def test_a_warning_about_the_inputs_of_several_models_is_printed_once(aectl, trained, scans):
+    """They are each trained on the folder that they are measured on."""
+    models = [trained("--dataset", str(scans), "--epochs", "1", "--hidden", n) for n in "23"]
+    done = aectl("eval", *models)
+    assert done.status == 0
+    assert done.err == f"warning: measured on {scans}, the data that it was trained on\n"

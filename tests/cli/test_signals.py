@@ -117,4 +117,6 @@ def test_a_signal_while_the_commands_are_imported_is_told_as_any_other(tmp_path,
     )  # fmt: skip
     os.close(reading)
     os.close(writing)
-    assert (done.returncode, done.stderr) == OUTCOMES[name]
+    status, said = OUTCOMES[name]
+    assert done.returncode == status
+    assert done.stderr in (said, f"{said}training had not begun: nothing was kept\n")

@@ -5,6 +5,7 @@ import pytest
 from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.kinds import KINDS
+from aectl.config.traits import with_trait
 from aectl.models.build import BOTTLENECKS, NETWORKS
 
 DENSE, CONV, CLASSIFIER, TEXT = KINDS
@@ -45,7 +46,7 @@ def test_the_words_of_the_help_are_the_widths():
         (kinds.reading("images"), (DENSE, CONV, CLASSIFIER)),
         (kinds.reading("text"), (CLASSIFIER, TEXT)), (kinds.encoding("text"), (TEXT,)),
         (kinds.encoding("images"), (DENSE, CONV)), (kinds.bottlenecks(), ("vector", "text")),
-        (kinds.with_trait("dropout"), (DENSE, CLASSIFIER)),
+        (with_trait(KINDS, "dropout"), (DENSE, CLASSIFIER)),
         (kinds.defaults("dropout"), (("model", CLASSIFIER, 0.5),)), (kinds.defaults("seed"), ()),
     ],
 )  # fmt: skip

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from aectl.config.configuration import Config
-from aectl.config.sparsity import RULES, with_trait
+from aectl.config.sparsity import RULES
+from aectl.config.traits import with_trait
 from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
@@ -22,7 +23,7 @@ def code_of(name):
 
 
 def test_a_rule_with_a_beta_has_a_penalty():
-    assert set(with_trait("beta")) == set(SPARSITY)
+    assert set(with_trait(RULES, "beta")) == set(SPARSITY)
 
 
 @each_rule
@@ -64,4 +65,4 @@ def test_its_defaults_are_those_of_the_config(name):
 
 def test_a_trait_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="no trait 'keep_k'"):
-        with_trait("keep_k")
+        with_trait(RULES, "keep_k")

@@ -25,7 +25,17 @@ PIECE = 1 << 20
 WHOLE = re.compile(r"[0-9]{1,18}")
 
 
-def unpacked(path: Path, room: int) -> bytes:
+def of_csv(path: Path, room: int) -> Held:
+    """Reads a CSV file. Raises TableError."""
+    return of_csv_content(path.read_bytes())
+
+
+def of_csv_gz(path: Path, room: int) -> Held:
+    """Reads a compressed CSV file. Raises TableError, also beyond `room` bytes."""
+    return of_csv_content(_unpacked(path, room))
+
+
+def _unpacked(path: Path, room: int) -> bytes:
     """Decompresses a file. Raises TableError if it gives more than `room` bytes."""
     pieces, left = [], room
     try:
@@ -40,7 +50,7 @@ def unpacked(path: Path, room: int) -> bytes:
     return b"".join(pieces)
 
 
-def of_csv(content: bytes) -> Held:
+def of_csv_content(content: bytes) -> Held:
     """Reads columns f0 ... fN, or `indices` and `values` with spaces between the numbers."""
     import polars
     from polars.exceptions import PolarsError
@@ -103,9 +113,12 @@ def joined(indices: Sequence[Sequence[int]], values: Sequence[Sequence[float]]) 
     return Sparse(np.cumsum([0, *lengths]), np.fromiter(flat(indices), np.int64), numbers)
 
 
-def of_json_lines(content: bytes) -> Held:
-    """Reads one object per line: f0 ... fN, or `features`, or `indices` and `values`."""
-    rows = [line for line in content.split(b"\n") if line.strip()]
+def of_json_lines(path: Path, room: int) -> Held:
+    """Reads one object per line: f0 ... fN, or `features`, or `indices` and `values`.
+
+    Raises TableError.
+    """
+    rows = [line for line in path.read_bytes().split(b"\n") if line.strip()]
     if not rows:
         raise TableError("it has no rows")
     keys = list(_object(rows[0], 1))

@@ -1,6 +1,7 @@
 """Codes from a table that `encode` or another program wrote, checked before anything uses them."""
 
 import os
+import pkgutil
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.spelling import from_table
-from aectl.data.codes import code_arrays, code_frames, code_lines
+from aectl.config.table_formats import TABLE_FORMATS
+from aectl.data.codes.code_lines import of_csv_content
 from aectl.data.codes.table_content import Held, Sparse, TableError
 from aectl.errors import DataError
 
@@ -48,7 +50,7 @@ class Codes:
 
 
 def read_codes(path: Path, stdin: BinaryIO | None, units: int) -> Codes:
-    """Reads the codes in a .csv, .csv.gz, .jsonl, .parquet or .npz file; `-` is CSV on stdin.
+    """Reads the codes in a file of one of TABLE_FORMATS; `-` is CSV on stdin.
 
     Codes are in columns f0 ... fN, vectors in a column `features`, or the `indices` and `values` of
     the sparse layout. Raises DataError for any other table, for one that expands beyond
@@ -69,20 +71,14 @@ def read_codes(path: Path, stdin: BinaryIO | None, units: int) -> Codes:
 def _read(path: Path, stdin: BinaryIO | None) -> Held:
     if str(path) == "-":
         assert stdin is not None
-        return code_lines.of_csv(stdin.read())
-    readers: dict[str, Callable[[], Held]] = {
-        ".csv": lambda: code_lines.of_csv(path.read_bytes()),
-        ".csv.gz": lambda: code_lines.of_csv(code_lines.unpacked(path, _room(path))),
-        ".jsonl": lambda: code_lines.of_json_lines(path.read_bytes()),
-        ".parquet": lambda: code_frames.of_parquet(path, _room(path)),
-        ".npz": lambda: code_arrays.of_npz(path, _room(path)),
-    }
-    for ending, reader in readers.items():
+        return of_csv_content(stdin.read())
+    for ending, row in TABLE_FORMATS.items():
         if path.name.lower().endswith(ending):
             if not stat.S_ISREG(os.stat(path).st_mode):
                 raise TableError("it is not a regular file (use - for CSV on stdin)")
-            return reader()
-    raise TableError(f"codes are read from files that end in {' '.join(readers)}")
+            reader: Callable[[Path, int], Held] = pkgutil.resolve_name(row.reader)
+            return reader(path, _room(path))
+    raise TableError(f"codes are read from files that end in {' '.join(TABLE_FORMATS)}")
 
 
 def _room(path: Path) -> int:

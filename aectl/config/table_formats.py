@@ -1,0 +1,28 @@
+"""The formats of tables by extension: a new one is a new row, with a class and a function.
+
+The rows name them, so that the options can list the formats before any library is loaded.
+"""
+
+from typing import NamedTuple
+
+
+class TableFormat(NamedTuple):
+    """A format: the class that writes tables, `outputs.formats.Format`, and the function that reads
+    the codes in one, of a path and the bytes that it may expand to, as `data.codes` has them.
+    """
+
+    writer: str
+    reader: str
+
+
+TABLE_FORMATS = {
+    ".csv": TableFormat("aectl.outputs.formats:Csv", "aectl.data.codes.code_lines:of_csv"),
+    ".csv.gz": TableFormat("aectl.outputs.formats:CsvGz", "aectl.data.codes.code_lines:of_csv_gz"),
+    ".jsonl": TableFormat(
+        "aectl.outputs.formats:JsonLines", "aectl.data.codes.code_lines:of_json_lines"
+    ),
+    ".parquet": TableFormat(
+        "aectl.outputs.formats:Parquet", "aectl.data.codes.code_frames:of_parquet"
+    ),
+    ".npz": TableFormat("aectl.outputs.formats:Npz", "aectl.data.codes.code_arrays:of_npz"),
+}
