@@ -23,6 +23,8 @@ class Rule:
     - `smooth`: the code has a derivative everywhere.
     - `frozen_decoder`: its penalty decodes with weights of the decoder that it does not train.
     - `unit_norm`: its penalty is on activations, which would shrink if decoder columns grew.
+    - `floats`: at most so many floats for each unit are in memory while its code is computed at
+      inference: the pre-activation, the code, and intermediate results.
     """
 
     activation: str | None = "relu"
@@ -37,6 +39,7 @@ class Rule:
     smooth: bool = False
     frozen_decoder: bool = False
     unit_norm: bool = False
+    floats: int = 2
 
 
 NONE, KL = "none", "kl"
@@ -52,15 +55,15 @@ RULES: dict[str, Rule] = {
         smooth=True,
     ),
     "l1": Rule(beta=0.1, can_die=True, smooth=True, unit_norm=True),
-    "topk": Rule(keeps_k=True, can_die=True, auxiliary=True),
-    "batch-topk": Rule(keeps_k=True, can_die=True, auxiliary=True),
+    "topk": Rule(keeps_k=True, can_die=True, auxiliary=True, floats=7),
+    "batch-topk": Rule(keeps_k=True, can_die=True, auxiliary=True, floats=4),
     "jumprelu": Rule(
         needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, auxiliary=True,
-        unit_norm=True,
+        unit_norm=True, floats=6,
     ),
     "gated": Rule(
         needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, frozen_decoder=True,
-        unit_norm=True,
+        unit_norm=True, floats=4,
     ),
     "wta": Rule(),
 }  # fmt: skip

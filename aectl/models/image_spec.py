@@ -8,6 +8,7 @@ from typing import Any
 from aectl.config.kinds import KINDS
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import Shape
+from aectl.config.sparsity import RULES
 from aectl.errors import ModelFileError
 from aectl.models.input_spec import InputSpec
 from aectl.models.metadata import shown
@@ -62,10 +63,16 @@ class ImageSpec(InputSpec[Shape]):
     def activation_floats(
         self, config: ModelConfig, shape: Shape, encoded: int | None, classes: int
     ) -> int:
-        """The image, its reconstruction, and the largest layer."""
-        widths = _widths(config, shape, encoded, classes)
-        layer = max((a + 2 * b for a, b in pairwise(widths)), default=0)
-        return 2 * math.prod(shape) + layer
+        """The image with its reconstruction and the largest layer; or, if that is more, with the
+        code as it is computed, or with the code and the largest layer of the decoder.
+        """
+        pixels, widths = math.prod(shape), list(_widths(config, shape, encoded, classes))
+        found = [2 * pixels + max(below + 2 * above for below, above in pairwise(widths))]
+        if not classes:
+            convolutional = KINDS[config.model].convolutional
+            found.append(pixels + widths[-2] + RULES[config.sparsity].floats * widths[-1])
+            found.append(pixels + widths[-1] + max(_decoder_floats(widths, convolutional)))
+        return max(found)
 
     def measuring_floats(self, shape: Shape) -> int:
         """The first image as 32-bit floats, and the sum of all as 64-bit floats."""
@@ -82,6 +89,18 @@ def image_shape(value: object) -> Shape:
     ):
         return value[0], value[1], value[2]
     raise ModelFileError(f"{value!r} is not a shape of images (channels, height, width)")
+
+
+def _decoder_floats(widths: Sequence[int], convolutional: bool) -> Iterator[int]:
+    """Floats for the input and the output of each layer of the decoder, and for the values after
+    the activation: dense layers activate their output, convolutional ones their input.
+    """
+    pixels, *inner, _ = widths
+    yield 2 * pixels
+    if inner:
+        yield 2 * inner[-1]
+    for above, below in pairwise([pixels, *inner] if convolutional else inner):
+        yield above + below + (below if convolutional else above)
 
 
 def _widths(config: ModelConfig, shape: Shape, encoded: int | None, classes: int) -> Iterator[int]:

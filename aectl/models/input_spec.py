@@ -44,8 +44,8 @@ class InputSpec(ABC, Generic[S]):
     def activation_floats(
         self, config: ModelConfig, shape: S, encoded: int | None, classes: int
     ) -> int:
-        """Upper bound of the floats for encoding and decoding one input: the input, and the input,
-        pre-activations and output of the largest layer.
+        """Upper bound of the floats in memory at once while one input is encoded and decoded,
+        besides the weights: the input, and the values in and around the largest layer.
 
         With an encoder before the network, whose own floats are not included, `encoded` is the
         width of its code.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from aectl.config.model_options import ModelConfig
@@ -77,7 +78,8 @@ class TextSpec(InputSpec[TextShape]):
         """
         hidden = config.hidden or ()
         if classes:
-            return sum(hidden) + classes
+            widths = (encoded or 0, *hidden, classes)
+            return max(below + 2 * above for below, above in pairwise(widths))
         states = shape.length * (16 * hidden[0] + 8 * hidden[-1])
         if config.code_is_vector:
             return states + 3 * shape.tokens

@@ -1,13 +1,17 @@
 """The memory of networks, beside the tensors that pass through their layers."""
 
+import weakref
 from math import prod
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import TextShape
+from aectl.config.sparsity import RULES
 from aectl.models import footprint
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
@@ -79,3 +83,84 @@ def test_inputs_are_processed_alone_where_32_need_more_than_half_a_gibibyte(pixe
     architecture = Architecture(ModelConfig(hidden=(1,)), (1, 1, pixels))
     assert (32 * 4 * (3 * pixels + 2) > 2**29) is alone
     assert footprint.one_at_a_time(architecture) is alone
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of all tensors that operations have made and that are still referenced."""
+
+    def __init__(self, others):
+        super().__init__()
+        self._others = {tensor.untyped_storage()._cdata for tensor in others}
+        self._live, self.most = {}, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(made):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                key = storage._cdata
+                if key not in self._others and key not in self._live:
+                    self._live[key] = storage.nbytes()
+                    weakref.finalize(storage, self._live.pop, key)
+        self.most = max(self.most, sum(self._live.values()))
+        return made
+
+
+def counted(architecture):
+    """The bytes of an input and of all that is in memory at once while it is used."""
+    network, shape = build_network(architecture).eval(), architecture.input
+    if isinstance(shape, TextShape):
+        x = torch.randint(3, shape.tokens, (1, shape.length))
+    else:
+        x = torch.rand(1, *shape)
+    with torch.no_grad(), LiveTensors([x, *network.state_dict().values()]) as live:
+        if architecture.classes:
+            network.probabilities(x)
+        else:
+            code = network.encode(x)
+            network.decode(code)
+    return x.nbytes + live.most
+
+
+def images_of(hidden, shape=(1, 2, 2), model="autoencoder", **options):
+    return Architecture(ModelConfig(model=model, hidden=hidden, **options), shape)
+
+
+def text_of(hidden, length=1, tokens=20, **options):
+    config = ModelConfig(model="text-autoencoder", hidden=hidden, **options)
+    return Architecture(config, TextShape(length, tokens))
+
+
+EXACT = {
+    "one layer": images_of((500,), (1, 3, 3), code_activation="sigmoid"),
+    "an inner layer before a wider code": images_of((10, 30), (1, 1, 1000)),
+    "a wide layer after the image": images_of((1000, 10)),
+    "a wide layer beside a wide code": images_of((2000, 1000, 500, 800)),
+    "stages of convolutions before a wide code": images_of((32, 64, 500), (1, 8, 8), CONV.kind),
+    "thresholds": images_of((2000,), sparsity="jumprelu"),
+    "nearly all units of a wide code": images_of((2000,), sparsity="topk", k=1999),
+    "many classes": OF_IMAGES["many classes"],
+}
+"""Architectures whose largest layer is another one each; the bound is nearly all that they need."""
+
+ENOUGH = {
+    **OF_IMAGES,
+    **{rule: images_of((2000,), sparsity=rule, k=1000) for rule in RULES if rule != "kl"},
+    "centered": images_of((300,), (3, 9, 9), center=True, activation="gelu"),
+    "a classifier of codes": Architecture(CLASSIFIER, DENSE.input, 700, DENSE),
+    "classes of text": Architecture(CLASSIFIER, TextShape(1, 20), 900, text_of((4, 3))),
+    **{f"text, {name}": Architecture(config, TextShape(7, 50)) for name, config in TEXTS.items()},
+    "a text of one token": text_of((4, 900), sparsity="topk", k=890),
+    "a large vocabulary": text_of((8,), 4, 9000, bottleneck="text"),
+    "a long text": text_of((32, 8), 60, 300),
+}
+
+
+@pytest.mark.parametrize("architecture", [*EXACT.values(), *ENOUGH.values()], ids=[*EXACT, *ENOUGH])
+def test_all_tensors_that_are_in_memory_at_once_fit_into_it(architecture):
+    assert counted(architecture) <= footprint.activation_bytes(architecture)
+
+
+@pytest.mark.parametrize("architecture", EXACT.values(), ids=EXACT)
+def test_it_is_hardly_more_than_what_is_in_memory_at_once(architecture):
+    assert footprint.activation_bytes(architecture) < 1.02 * counted(architecture)
