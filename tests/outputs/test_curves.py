@@ -75,3 +75,21 @@ def test_an_error_of_zero_is_drawn(tmp_path, errors):
 def test_a_picture_that_cannot_be_saved_is_refused(tmp_path):
     with pytest.raises(OutputError, match=r"nowhere/curves\.png"):
         save_curves(tmp_path / "nowhere" / "curves.png", classifier_rows(2))
+
+
+LOSSES = {
+    "tiny": (1.5e-12, 1.25e-12), "negative": (-0.00021, -0.00037), "large": (98765.0, 812345.0),
+    "huge": (1.2e300, 1e300), "close": (123456.1, 123456.2), "decades": (3e-7, 2e7),
+    "one decade": (1.0, 11.0), "same": (0.123456789, 0.123456789),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("losses", LOSSES.values(), ids=LOSSES)
+def test_no_number_reaches_beyond_its_margin(tmp_path, losses):
+    """White edges, and a white gap before the axis of the second panel: nothing is cut or met."""
+    rows = [{"epoch": n, "loss": loss, "train_mse": loss} for n, loss in enumerate(losses, 1)]
+    save_curves(tmp_path / "curves.png", rows)
+    pixels = pixels_of(tmp_path / "curves.png")
+    middle = pixels.shape[1] // 2
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1], pixels[:, middle]):
+        assert edge.min() == 255
