@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import typer
 import warm
 
 from aectl.cli import main
+from aectl.data.images import decoders
 
 MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -90,6 +93,37 @@ def _one_core() -> None:
     if CORES:
         number = int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}").removeprefix("gw"))
         os.sched_setaffinity(0, {CORES[number % len(CORES)]})
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _warm_decoders() -> None:
+    """Processes that decode images are forked where they would load numpy anew each time.
+
+    `decoders_of_their_own`, and commands in processes of their own, begin them as users do.
+    """
+    if CORES:
+        decoders.subprocess = SimpleNamespace(
+            Popen=warm.Decoder, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL
+        )  # type: ignore[assignment]
+
+
+@pytest.fixture
+def decoders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoders, "subprocess", subprocess)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _commands_made_once() -> None:
+    """Typer makes all commands from their functions whenever a program begins."""
+    made, make = {}, typer.main.get_command
+
+    def get_command(app: typer.Typer) -> object:
+        key = id(app), len(app.registered_commands)
+        if key not in made:
+            made[key] = make(app)
+        return made[key]
+
+    typer.main.get_command = get_command  # type: ignore[assignment]
 
 
 @pytest.fixture

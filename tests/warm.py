@@ -2,7 +2,8 @@
 
 A server loads aectl's modules and what they import, uses none of them, and forks for each command.
 A command has the arguments, folder, environment and streams that its caller sends. The caller is a
-`Process`, or this file, run as a program, where it stands for `aectl` in a script.
+`Process`, or this file, run as a program, where it stands for `aectl` in a script. Another server
+has loaded what decodes images, and forks for each `Decoder`.
 """
 
 import array
@@ -23,18 +24,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+LIGHT = ("aectl.config.decoding", "aectl.data.images.worker")
+"""What a process that decodes images loads."""
+
 COMMANDS_OWN = ("polars", "torch._dynamo", "torch.utils.tensorboard", "torchvision")
 """Modules that a command loads itself: they begin threads, or few commands need them."""
+ENDINGS = []
+"""The servers, and their folders."""
+
 MOST = 1 << 17
 """Bytes of the arguments and the environment of a command."""
 
 
 @functools.cache
-def server():
+def server(what="serve"):
     """The server, and a folder with its socket and with an `aectl` for scripts."""
     folder = Path(tempfile.mkdtemp())
-    command = [sys.executable, __file__, "serve", folder / "socket"]
+    command = [sys.executable, __file__, what, folder / "socket"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    ENDINGS.append((process, folder))
     assert process.stdout.readline() == b"ready\n"
     script = folder / "aectl"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -SE {__file__} {folder}/socket "$@"\n')
@@ -43,9 +51,8 @@ def server():
 
 
 def end():
-    """Ends the server, where there is one."""
-    if server.cache_info().currsize:
-        process, folder = server()
+    """Ends the servers that there are."""
+    for process, folder in ENDINGS:
         process.communicate()
         shutil.rmtree(folder)
 
@@ -53,8 +60,10 @@ def end():
 class Process:
     """A running `aectl`, as `subprocess.Popen` shows it, with three streams of its caller's."""
 
+    SERVER = "serve"
+
     def __init__(self, arguments, folder, environment, streams):
-        path = str(server()[1] / "socket")
+        path = str(server(self.SERVER)[1] / "socket")
         self.pid, self._server = begin(path, arguments, folder, environment, streams)
         self.returncode = None
 
@@ -103,6 +112,22 @@ class Command(Process):
                 stream.close()
 
 
+class Decoder(Process):
+    """Stands for `subprocess.Popen` where `aectl` starts a process that decodes images."""
+
+    SERVER = "decode"
+
+    def __init__(self, command, stdin, stdout, stderr, pass_fds):
+        assert (stdin, stdout, stderr) == (subprocess.PIPE, subprocess.PIPE, subprocess.DEVNULL)
+        pipes = [os.pipe() for _ in range(2)]
+        theirs = pipes[0][0], pipes[1][1], os.open(os.devnull, os.O_WRONLY)
+        self.stdin, self.stdout = os.fdopen(pipes[0][1], "wb"), os.fdopen(pipes[1][0], "rb")
+        *_, described = command
+        super().__init__([described], os.getcwd(), dict(os.environ), (*theirs, *pass_fds))
+        for stream in theirs:
+            os.close(stream)
+
+
 def begin(path, arguments, folder, environment, streams):
     """Has the server at `path` begin a command; returns its number, and where its status comes."""
     caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -113,7 +138,7 @@ def begin(path, arguments, folder, environment, streams):
 
 
 def serve(path):
-    """Serves until stdin is closed."""
+    """Serves commands until stdin is closed."""
     root = Path(__file__).parents[1]
     files = sorted((root / "aectl").rglob("*.py"))
     for file in files:
@@ -125,6 +150,18 @@ def serve(path):
                 importlib.import_module(name)
     from aectl.cli import program
 
+    listen(path, lambda streams, words: run_command(program, words))
+
+
+def serve_decoders(path):
+    """Serves processes that decode images until stdin is closed."""
+    for name in LIGHT:
+        importlib.import_module(name)
+    listen(path, decode)
+
+
+def listen(path, become):
+    """Forks for each caller, and has the child `become` what the caller wants."""
     assert len(os.listdir("/proc/self/task")) == 1, "a fork loses the other threads"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
@@ -134,7 +171,7 @@ def serve(path):
         caller = listener.accept()[0]
         if os.fork() == 0:
             listener.close()
-            attend(caller, program)
+            attend(caller, become)
         caller.close()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -156,13 +193,16 @@ def imported_later(file):
                     yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def attend(caller, program):
+def attend(caller, become):
     """Runs a command in a child, and tells the caller its number and its status."""
-    asked, streams, _, _ = socket.recv_fds(caller, MOST, len(STREAMS))
+    asked, streams, _, _ = socket.recv_fds(caller, MOST, len(STREAMS) + 1)
     number = os.fork()
     if number == 0:
         caller.close()
-        become(program, streams, *json.loads(asked))
+        arguments, folder, environment = json.loads(asked)
+        take_over(streams, folder, environment)
+        become(streams[len(STREAMS) :], arguments)
+        os._exit(0)
     for stream in streams:
         os.close(stream)
     with contextlib.suppress(BrokenPipeError):  # the caller has ended
@@ -171,24 +211,39 @@ def attend(caller, program):
     os._exit(0)
 
 
-def become(program, streams, arguments, folder, environment):
-    """Turns this process into `aectl`."""
+def take_over(streams, folder, environment):
+    """Gives this process the caller's streams, folder and environment."""
     os.setsid()
-    for number, (stream, (name, mode)) in enumerate(zip(streams, STREAMS, strict=True)):
+    for number, (stream, (name, mode)) in enumerate(zip(streams, STREAMS, strict=False)):
         os.dup2(stream, number)
         setattr(sys, name, os.fdopen(number, mode))
-    for stream in streams:
+    for stream in streams[: len(STREAMS)]:
         os.close(stream)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+
+
+def run_command(program, arguments):
+    """Turns this process into `aectl`."""
     sys.argv = ["aectl", *arguments]
     program()
+
+
+def decode(descriptors, arguments):
+    """Turns this process into one that decodes images, as `decoders.START` does."""
+    from aectl.config.decoding import Decoding
+    from aectl.data.images.worker import Memory, serve
+
+    _, worker, (shape, *sizes), decoding = json.loads(*arguments)
+    serve(*descriptors, worker, Memory(tuple(shape), *sizes), Decoding(*decoding))
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2])
+    elif sys.argv[1] == "decode":
+        serve_decoders(sys.argv[2])
     else:
         _, ending = begin(sys.argv[1], sys.argv[2:], os.getcwd(), dict(os.environ), (0, 1, 2))
         status = int(ending.recv(MOST))

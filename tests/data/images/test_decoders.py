@@ -40,6 +40,9 @@ def files(tmp_path_factory):
     return paths
 
 
+pytestmark = pytest.mark.usefixtures("decoders_of_their_own")
+
+
 def decoded(found, shape=SHAPE, workers=2):
     """What comes of the inputs: their paths, the images of the sound ones, the bad ones."""
     return collected(Decoders(iter(found), shape, workers))
