@@ -115,13 +115,13 @@ def decoders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _commands_made_once() -> None:
     """Typer makes all commands from their functions whenever a program begins."""
-    made, make = {}, typer.main.get_command
+    make, made = typer.main.get_command, []
 
     def get_command(app: typer.Typer) -> object:
-        key = id(app), len(app.registered_commands)
-        if key not in made:
-            made[key] = make(app)
-        return made[key]
+        of = [app, *app.registered_commands]
+        if not made or made[0] != of:
+            made[:] = of, make(app)
+        return made[1]
 
     typer.main.get_command = get_command  # type: ignore[assignment]
 
