@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,8 @@ class Terminated(KeyboardInterrupt):
 
 
 _raised: list[KeyboardInterrupt] = []
+_sent_again: set[int] = set()
+"""The signals that a thread sends again and again until an import is over."""
 
 
 def take() -> KeyboardInterrupt | None:
@@ -46,13 +49,30 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     Compiled modules turn exceptions raised while they are initialised into other errors.
     """
     if _within_import(frame):
-        again = threading.Timer(RETRY_SECONDS, os.kill, (os.getpid(), number))
-        again.daemon = True
-        again.start()
+        _send_again(number)
     else:
+        _sent_again.discard(number)
         raised = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
         _raised.append(raised)
         raise raised
+
+
+def _send_again(number: int) -> None:
+    """Sends the signal until `_interrupt` raises its exception or `_note` keeps it.
+
+    Once is not enough: Python looks for signals before it waits in a system call, as of a read, and
+    one that is received between the two is found only after the call.
+    """
+
+    def send() -> None:
+        while number in _sent_again:
+            time.sleep(RETRY_SECONDS)
+            if number in _sent_again:
+                os.kill(os.getpid(), number)
+
+    if number not in _sent_again:
+        _sent_again.add(number)
+        threading.Thread(target=send, daemon=True).start()
 
 
 def _within_import(frame: FrameType | None) -> bool:
@@ -97,4 +117,5 @@ class Signals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._came is not None:
             _interrupt(number, frame)
+        _sent_again.discard(number)
         self._came = number

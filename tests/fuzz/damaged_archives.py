@@ -27,6 +27,8 @@ else:
 MIB = 1 << 20
 LARGE = 100
 """MiB of a member that is zeros."""
+MOST_REPEATED = 8 * MIB
+"""Bytes of a member that is repeated: bz2 takes seconds to compress more."""
 ENDINGS = (".tar", ".zip", ".tar.gz")
 COMPRESS: tuple[Callable[[bytes], bytes], ...] = (
     bytes, bytes, gzip.compress, bz2.compress, partial(lzma.compress, preset=0), zstd.compress,
@@ -127,7 +129,7 @@ def tar_pieces(chance: Random) -> list[bytes]:
         block = header(name, size, kind, chance.choice(NAMES), chance)
         pieces.append(block + content + bytes(-len(content) % 512))
         if chance.random() < 0.05:
-            pieces[-1] *= chance.choice((10, 2000))
+            pieces[-1] *= min(chance.choice((10, 2000)), MOST_REPEATED // len(pieces[-1]) + 1)
     if chance.random() < 0.8:
         pieces.append(bytes(chance.choice((512, 1024, 10240))))
     return pieces
