@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aectl.outputs.pictures import save_png
 
@@ -50,7 +50,7 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
         axes = figure.add_axes((left / whole, BOTTOM / HEIGHT, width / whole, height / HEIGHT))
         axes.set_title(title, fontsize=10)
         _draw(axes, rows, names)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
     save_png(path, picture.convert("RGB"))
