@@ -95,6 +95,9 @@ TESTED_ELSEWHERE = {
     "data/codes/test_code_tables.py": (
         "data/codes/code_arrays.py", "data/codes/code_frames.py", "data/codes/code_lines.py",
     ),
+    "data/images/test_datasets.py": (
+        "data/images/dataset_readers.py", "data/images/image_set.py",
+    ),
     "data/images/test_decoders.py": ("data/images/worker.py",),
     "data/storage/test_archive_bounds.py": ("data/storage/expansion.py",),
     "data/storage/test_archives.py": ("data/storage/tars.py", "data/storage/zips.py"),

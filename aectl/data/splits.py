@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.images.datasets import ImageSet
+from aectl.data.images.image_set import ImageSet
 from aectl.errors import ConfigError
 
 log = logging.getLogger(__name__)

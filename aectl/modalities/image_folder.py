@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from aectl.data.images.datasets import ImageSet
+    from aectl.data.images.image_set import ImageSet
     from aectl.inference.inspection import Inspection
     from aectl.modalities.measurement import Measurement
     from aectl.models.model_card import ModelCard

@@ -10,7 +10,7 @@ from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
 from aectl.config.shapes import Shape
-from aectl.data.images.datasets import ImageSet
+from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs
 from aectl.data.named_inputs import Position
 from aectl.data.selection import Skipped

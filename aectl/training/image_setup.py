@@ -8,7 +8,7 @@ from aectl.config.configuration import Config
 from aectl.config.decoding import Decoding
 from aectl.config.shapes import Shape
 from aectl.data.images import datasets, patches, training_images
-from aectl.data.images.datasets import ImageSet
+from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.lines import whole
 from aectl.data.selection import Skipped

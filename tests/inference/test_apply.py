@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import aectl.inference.apply as inference
-from aectl.data.images.datasets import ImageSet
+from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import in_memory
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics

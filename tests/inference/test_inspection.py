@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from aectl.data.images.datasets import ImageSet
+from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import in_memory
 from aectl.inference import apply as inference
 from aectl.inference.inspection import BINS, MAPS, Inspection

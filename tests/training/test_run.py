@@ -12,7 +12,7 @@ import torch
 
 from aectl.config.configuration import Config
 from aectl.data.images import datasets
-from aectl.data.images.datasets import ImageSet
+from aectl.data.images.image_set import ImageSet
 from aectl.data.splits import stratified
 from aectl.errors import ConfigError, DivergedError
 from aectl.models.model_card import ModelCard

@@ -1,107 +1,229 @@
-"""Datasets of images that are known by name, each as one uint8 array in memory."""
+"""Datasets of images that are known by name: a new one is a new row of DATASETS.
 
-import contextlib
-import hashlib
-import importlib.metadata
-import io
+The manual's page `data` lists it, too.
+"""
+
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.declaration import near_miss
-from aectl.config.shapes import Shape
-from aectl.data.images import idx
-from aectl.data.images.decode import Pixels, fit_all
+from aectl.data.images import dataset_readers as readers
+from aectl.data.images.image_set import ImageSet
 from aectl.data.sources import DatasetName
-from aectl.data.storage.origins import origins_of
+from aectl.data.storage.origins import Origin, at, files_like_mnist
 from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
 
 log = logging.getLogger(__name__)
 
-Labels = NDArray[np.int64]
-Loaded = tuple[Pixels, Labels | None, tuple[str, ...]]
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images with their labels.
-
-    images: (n, channels, height, width), 0 to 255; labels: (n,), indices into `classes`, or None;
-    held_out: the rows of the set's own validation set, or None if it has none.
-    """
-
-    name: str
-    images: Pixels
-    labels: Labels | None = None
-    classes: tuple[str, ...] = ()
-    paths: tuple[str, ...] | None = None
-    held_out: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def shape(self) -> Shape:
-        """(channels, height, width) of an image."""
-        channels, height, width = self.images.shape[1:]
-        return channels, height, width
-
-    @cached_property
-    def checksum(self) -> str:
-        """SHA-256 of the images as bytes, then the labels and the rows of the validation set, if
-        any, as little-endian int64.
-        """
-        found = hashlib.sha256(np.ascontiguousarray(self.images).data)
-        if self.labels is not None:
-            found.update(np.ascontiguousarray(self.labels, "<i8").data)
-        if self.held_out is not None:
-            found.update(np.ascontiguousarray(self.held_out, "<i8").data)
-        return found.hexdigest()
-
-    def path(self, index: int) -> str:
-        """The entry in the `path` column of a table: a file, or a name such as `mnist:test/17`."""
-        return self.paths[index] if self.paths else f"{self.name}/{index}"
-
-    def label(self, index: int) -> str | None:
-        """The name of an image's class, or None."""
-        return None if self.labels is None else self.classes[self.labels[index]]
-
-    def evenly_spaced(self, count: int) -> "ImageSet":
-        """At most `count` images, at equal distances in the set, which may be sorted by class."""
-        if count >= len(self):
-            return self
-        return self.part(np.arange(count) * len(self) // count)
-
-    def part(self, rows: NDArray[np.int64]) -> "ImageSet":
-        """The images of some rows, with their paths."""
-        return ImageSet(
-            self.name,
-            self.images[rows],
-            None if self.labels is None else self.labels[rows],
-            self.classes,
-            tuple(self.path(row) for row in rows.tolist()),
-        )
-
-    def fitted(self, shape: Shape) -> "ImageSet":
-        """The same images in another shape."""
-        return replace(self, images=fit_all(self.images, shape))
+QMNIST = "https://raw.githubusercontent.com/facebookresearch/qmnist/master/"
+TRAIN, TEST, NIST = ["train"], ["test", "test10k", "test50k"], ["nist"]
+LIBSVM = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/"
+KRIZ = "https://www.cs.toronto.edu/~kriz/"
+HOUSE_NUMBERS = "http://ufldl.stanford.edu/housenumbers/"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A row of DATASETS; `read(data_dir, split, download)` returns images and labels.
+    """A row of DATASETS: the function that reads it, its splits, and the files to download."""
 
-    The files to download are rows of `data.storage.origins.ORIGINS`.
-    """
-
-    read: Callable[[Path, str, bool], Loaded]
+    read: readers.ReadsSplit
     splits: tuple[str, ...] = ("train", "test")
+    origins: Sequence[Origin] = ()
+
+
+DATASETS: dict[str, Dataset] = {
+    "mnist": Dataset(
+        readers.idx_files("MNIST", readers.DIGITS),
+        origins=files_like_mnist(
+            "MNIST",
+            (
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ),
+            {
+                "train-images-idx3-ubyte": (
+                    9_912_422,
+                    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                ),
+                "train-labels-idx1-ubyte": (
+                    28_881,
+                    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                ),
+                "t10k-images-idx3-ubyte": (
+                    1_648_877,
+                    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                ),
+                "t10k-labels-idx1-ubyte": (
+                    4_542,
+                    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                ),
+            },
+        ),
+    ),
+    "fashion-mnist": Dataset(
+        readers.idx_files("FashionMNIST", readers.FASHION),
+        origins=files_like_mnist(
+            "FashionMNIST",
+            ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+            {
+                "train-images-idx3-ubyte": (
+                    26_421_880,
+                    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                ),
+                "train-labels-idx1-ubyte": (
+                    29_515,
+                    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                ),
+                "t10k-images-idx3-ubyte": (
+                    4_422_102,
+                    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                ),
+                "t10k-labels-idx1-ubyte": (
+                    5_148,
+                    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                ),
+            },
+        ),
+    ),
+    "kmnist": Dataset(
+        readers.idx_files("KMNIST", readers.KUZUSHIJI),
+        origins=files_like_mnist(
+            "KMNIST",
+            ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",),
+            {
+                "train-images-idx3-ubyte": (
+                    18_165_135,
+                    "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+                ),
+                "train-labels-idx1-ubyte": (
+                    29_497,
+                    "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+                ),
+                "t10k-images-idx3-ubyte": (
+                    3_041_136,
+                    "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+                ),
+                "t10k-labels-idx1-ubyte": (
+                    5_120,
+                    "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+                ),
+            },
+        ),
+    ),
+    "digits": Dataset(readers.digits),
+    "qmnist": Dataset(
+        readers.torchvision_set("QMNIST", lambda split: {"what": split}, readers.qmnist_arrays),
+        ("train", "test", "test10k", "test50k", "nist"),
+        origins=[
+            at(QMNIST, file, *splits, md5=md5, folder="QMNIST/raw/")
+            for file, md5, splits in (
+                ("qmnist-train-images-idx3-ubyte.gz", "ed72d4157d28c017586c42bc6afe6370", TRAIN),
+                ("qmnist-train-labels-idx2-int.gz", "0058f8dd561b90ffdd0f734c6a30e5e4", TRAIN),
+                ("qmnist-test-images-idx3-ubyte.gz", "1394631089c404de565df7b7aeaf9412", TEST),
+                ("qmnist-test-labels-idx2-int.gz", "5b5b05890a5e13444e108efe57b788aa", TEST),
+                ("xnist-images-idx3-ubyte.xz", "7f124b3b8ab81486c9d8c2749c17f834", NIST),
+                ("xnist-labels-idx2-int.xz", "5ed0e788978e45d4a8bd4b7caec3d79d", NIST),
+            )
+        ],
+    ),
+    **{
+        f"emnist-{subset}": Dataset(
+            readers.torchvision_set(
+                "EMNIST", partial(readers.of_emnist, subset), readers.emnist_arrays
+            ),
+            origins=[
+                at(
+                    "https://biometrics.nist.gov/cs_links/EMNIST/",
+                    "gzip.zip",
+                    size=561_753_746,
+                    sha256="fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
+                    folder="EMNIST/raw/",
+                )
+            ],
+        )
+        for subset in ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
+    },
+    "usps": Dataset(
+        readers.torchvision_set("USPS", readers.of_train, readers.usps_arrays),
+        origins=[
+            at(LIBSVM, "usps.bz2", "train", md5="ec16c51db3855ca6c91edd34d0e9b197"),
+            at(LIBSVM, "usps.t.bz2", "test", md5="8ea070ee2aca1ac39742fdd1ef5ed118"),
+        ],
+    ),
+    "cifar10": Dataset(
+        readers.torchvision_set("CIFAR10", readers.of_train, readers.cifar_arrays),
+        origins=[
+            at(
+                KRIZ,
+                "cifar-10-python.tar.gz",
+                size=170_498_071,
+                sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            )
+        ],
+    ),
+    "cifar100": Dataset(
+        readers.torchvision_set("CIFAR100", readers.of_train, readers.cifar_arrays),
+        origins=[
+            at(
+                KRIZ,
+                "cifar-100-python.tar.gz",
+                size=169_001_437,
+                sha256="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+            )
+        ],
+    ),
+    "svhn": Dataset(
+        readers.torchvision_set("SVHN", lambda split: {"split": split}, readers.svhn_arrays),
+        ("train", "test", "extra"),
+        origins=[
+            at(
+                HOUSE_NUMBERS,
+                "train_32x32.mat",
+                "train",
+                size=182_040_794,
+                sha256="435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+            ),
+            at(
+                HOUSE_NUMBERS,
+                "test_32x32.mat",
+                "test",
+                size=64_275_384,
+                sha256="cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+            ),
+            at(
+                HOUSE_NUMBERS,
+                "extra_32x32.mat",
+                "extra",
+                size=1_329_278_602,
+                sha256="a133a4beb38a00fcdda90c9489e0c04f900b660ce8a316a5e854838379a71eb3",
+            ),
+        ],
+    ),
+    "stl10": Dataset(
+        readers.torchvision_set("STL10", lambda split: {"split": split}, readers.stl10_arrays),
+        ("train", "test", "unlabeled", "train+unlabeled"),
+        origins=[
+            at(
+                "http://ai.stanford.edu/~acoates/stl10/",
+                "stl10_binary.tar.gz",
+                size=2_640_397_119,
+                sha256="f31fd99273a1acb8609c8db427cebb1de3f71de77758cdc0e22956e1289b9866",
+            )
+        ],
+    ),
+}
+"""Every dataset by the name that users type.
+
+Sizes and SHA-256 are those of TensorFlow Datasets (url_checksums) and Keras (CIFAR); for other
+files, the MD5 is that of torchvision. Plain http is used only for files with a SHA-256, which
+reveals changes.
+"""
 
 
 def load(word: str, data_dir: Path, *, split: str = "test", download: bool = True) -> ImageSet:
@@ -122,7 +244,8 @@ def load(word: str, data_dir: Path, *, split: str = "test", download: bool = Tru
             f"{name} has no split '{split}'; it has {', '.join(dataset.splits)}"
         )
     try:
-        images, labels, classes = dataset.read(data_dir, split, download)
+        fetch = partial(_fetch, name, split, data_dir) if download else None
+        images, labels, classes = dataset.read(data_dir, split, fetch)
     except DataError:
         raise
     except (OSError, RuntimeError) as error:
@@ -140,148 +263,18 @@ def load(word: str, data_dir: Path, *, split: str = "test", download: bool = Tru
     return found.part(_row(word, place, len(found))) if place else found
 
 
+def _fetch(name: str, split: str, data_dir: Path) -> None:
+    """Downloads the missing files of a split. Raises DownloadError or OSError."""
+    from aectl.data.storage.downloads import fetch
+
+    log.info("downloading %s into %s", name, data_dir)
+    for origin in DATASETS[name].origins:
+        if split in origin.splits or not origin.splits:
+            fetch(origin, data_dir)
+
+
 def _row(word: str, place: str, count: int) -> NDArray[np.int64]:
     """The row of a single image: (1,). Raises UnknownInputError if there is no such image."""
     if not (place.isascii() and place.isdigit() and int(place) < count):
         raise UnknownInputError(f"no image '{word}': they are numbered from 0 to {count - 1:,}")
     return np.array([int(place)])
-
-
-def _digits(data_dir: Path, split: str, download: bool) -> Loaded:
-    """scikit-learn's 8x8 scans, 0 to 16 scaled to 0 to 255; the last 360 are the test split.
-
-    Read from its file, because importing scikit-learn takes as long as training on the scans.
-    """
-    file = importlib.metadata.distribution("scikit-learn").locate_file(_DIGITS_FILE)
-    table = np.loadtxt(str(file), delimiter=",")
-    part = table[:-360] if split == "train" else table[-360:]
-    images = (part[:, :-1] * (255 / 16)).round().astype(np.uint8).reshape(-1, 1, 8, 8)
-    return images, part[:, -1].astype(np.int64), _DIGITS
-
-
-def _idx(torchvision_name: str, classes: tuple[str, ...], data_dir: Path, split: str,
-         download: bool) -> Loaded:  # fmt: skip
-    """A dataset in the file format of MNIST, plain or gzipped."""
-    folder = data_dir / torchvision_name / "raw"
-    stem = "train" if split == "train" else "t10k"
-    files = [folder / f"{stem}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
-    if download and not all(idx.present(path) for path in files):
-        _download(torchvision_name, split, data_dir)
-    images, labels = (idx.read(path) for path in files)
-    if images.ndim != 3 or labels.shape != images.shape[:1]:
-        raise DataError(f"{folder}: its files do not hold as many labels as images")
-    return images[:, None], labels.astype(np.int64), classes
-
-
-def _torchvision(
-    name: str, arguments: Callable[[str], dict[str, Any]], unpack: Callable[[Any], Loaded],
-    data_dir: Path, split: str, download: bool,
-) -> Loaded:  # fmt: skip
-    """A dataset that torchvision reads; `unpack` extracts the arrays from its object."""
-    kind = partial(getattr(_torchvision_datasets(), name), str(data_dir), **arguments(split))
-    try:
-        found = kind(download=False)
-    except (RuntimeError, FileNotFoundError):
-        if not download:
-            raise
-        _download(name, split, data_dir)
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            found = kind(download=True)  # which finds the files, and unpacks them
-    except Exception as error:
-        raise DataError(f"{name} in {data_dir} is damaged: {error!r}") from error
-    return unpack(found)
-
-
-def _torchvision_datasets() -> Any:
-    from torchvision import datasets
-
-    return datasets
-
-
-def _download(name: str, split: str, data_dir: Path) -> None:
-    """Downloads the missing files. Raises DownloadError or OSError."""
-    from aectl.data.storage.downloads import fetch
-
-    log.info("downloading %s into %s", name, data_dir)
-    for origin in origins_of(name, split):
-        fetch(origin, data_dir)
-
-
-def _train(split: str) -> dict[str, Any]:
-    return {"train": split == "train"}
-
-
-def _channels_first(images: NDArray[Any]) -> Pixels:
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-
-
-def _cifar(found: Any) -> Loaded:
-    labels = np.array(found.targets, np.int64)
-    return _channels_first(found.data), labels, tuple(found.classes)
-
-
-def _emnist(found: Any) -> Loaded:
-    """EMNIST, upright: its files contain transposed images."""
-    images = found.data.numpy().transpose(0, 2, 1)[:, None]
-    return np.ascontiguousarray(images), found.targets.numpy(), tuple(found.classes)
-
-
-def _qmnist(found: Any) -> Loaded:
-    return found.data.numpy()[:, None], found.targets[:, 0].numpy().astype(np.int64), _DIGITS
-
-
-def _usps(found: Any) -> Loaded:
-    return found.data[:, None], np.array(found.targets, np.int64), _DIGITS
-
-
-def _svhn(found: Any) -> Loaded:
-    return found.data, found.labels.astype(np.int64), _DIGITS
-
-
-def _stl10(found: Any) -> Loaded:
-    labelled = found.labels is not None and (found.labels >= 0).all()
-    labels = found.labels.astype(np.int64) if labelled else None
-    return found.data, labels, tuple(found.classes) if labelled else ()
-
-
-_DIGITS_FILE = "sklearn/datasets/data/digits.csv.gz"
-_DIGITS = tuple("0123456789")
-_FASHION = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
-_KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-
-
-def _emnist_split(subset: str, split: str) -> dict[str, Any]:
-    return {"split": subset, "train": split == "train"}
-
-
-DATASETS: dict[str, Dataset] = {
-    "mnist": Dataset(partial(_idx, "MNIST", _DIGITS)),
-    "fashion-mnist": Dataset(partial(_idx, "FashionMNIST", _FASHION)),
-    "kmnist": Dataset(partial(_idx, "KMNIST", _KUZUSHIJI)),
-    "digits": Dataset(_digits),
-    "qmnist": Dataset(
-        partial(_torchvision, "QMNIST", lambda split: {"what": split}, _qmnist),
-        ("train", "test", "test10k", "test50k", "nist"),
-    ),
-    **{
-        f"emnist-{subset}": Dataset(
-            partial(_torchvision, "EMNIST", partial(_emnist_split, subset), _emnist)
-        )
-        for subset in ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
-    },
-    "usps": Dataset(partial(_torchvision, "USPS", _train, _usps)),
-    "cifar10": Dataset(partial(_torchvision, "CIFAR10", _train, _cifar)),
-    "cifar100": Dataset(partial(_torchvision, "CIFAR100", _train, _cifar)),
-    "svhn": Dataset(
-        partial(_torchvision, "SVHN", lambda split: {"split": split}, _svhn),
-        ("train", "test", "extra"),
-    ),
-    "stl10": Dataset(
-        partial(_torchvision, "STL10", lambda split: {"split": split}, _stl10),
-        ("train", "test", "unlabeled", "train+unlabeled"),
-    ),
-}
-"""Every dataset by the name that users type."""

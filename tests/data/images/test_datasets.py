@@ -2,6 +2,7 @@
 
 import bz2
 import contextlib
+import dataclasses
 import functools
 import gzip
 import hashlib
@@ -23,7 +24,7 @@ from sklearn.datasets import load_digits
 
 from aectl.data.images import datasets
 from aectl.data.storage import downloads
-from aectl.data.storage.origins import ORIGINS, Origin
+from aectl.data.storage.origins import Origin
 from aectl.errors import DataError, DatasetUnavailableError, UnknownInputError
 
 DIGITS = tuple("0123456789")
@@ -411,6 +412,11 @@ def served():
     }
 
 
+def come_from(monkeypatch, name, origins):
+    dataset = dataclasses.replace(datasets.DATASETS[name], origins=origins)
+    monkeypatch.setitem(datasets.DATASETS, name, dataset)
+
+
 @pytest.fixture
 def mirror(monkeypatch, served):
     """Has files of MNIST come from other addresses; `served` are taken for the real ones."""
@@ -421,7 +427,7 @@ def mirror(monkeypatch, served):
                    hashlib.sha256(data).hexdigest())
             for name, data in served.items()
         ]  # fmt: skip
-        monkeypatch.setitem(ORIGINS, "MNIST", made)
+        come_from(monkeypatch, "mnist", made)
 
     return use
 
@@ -508,7 +514,7 @@ def test_usps_is_downloaded_where_it_is_missing(tmp_path, monkeypatch):
         entry = [f"{address}usps.t.bz2", "usps.t.bz2", md5(data)]
         monkeypatch.setitem(USPS.split_list, "test", entry)
         origin = Origin("usps.t.bz2", (entry[0],), md5=md5(data), splits=("test",))
-        monkeypatch.setitem(ORIGINS, "USPS", [origin])
+        come_from(monkeypatch, "usps", [origin])
         found = datasets.load("usps", tmp_path)
     np.testing.assert_array_equal(found.images[:, 0], images)
 
@@ -525,18 +531,32 @@ def test_svhn_is_downloaded_where_it_is_missing(tmp_path, monkeypatch):
         monkeypatch.setitem(SVHN.split_list, "test", entry)
         known = hashlib.sha256(data).hexdigest()
         origin = Origin("test_32x32.mat", (entry[0],), len(data), known, splits=("test",))
-        monkeypatch.setitem(ORIGINS, "SVHN", [origin])
+        come_from(monkeypatch, "svhn", [origin])
         found = datasets.load("svhn", tmp_path)
     np.testing.assert_array_equal(found.images, images)
 
 
-@pytest.mark.parametrize("kind", sorted(ORIGINS))
-def test_the_files_are_those_that_torchvision_reads(kind):
+THEIRS = {
+    "mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST", "qmnist": "QMNIST",
+    "emnist-letters": "EMNIST", "usps": "USPS", "cifar10": "CIFAR10", "cifar100": "CIFAR100",
+    "svhn": "SVHN", "stl10": "STL10",
+}  # fmt: skip
+"""Torchvision's names of datasets."""
+
+
+def test_every_dataset_but_those_of_libraries_has_files_to_download():
+    having = {name for name, row in datasets.DATASETS.items() if row.origins}
+    emnist = {f"emnist-{subset}" for subset in EMNIST}
+    assert having == {*THEIRS, *emnist} == set(datasets.DATASETS) - {"digits"}
+
+
+@pytest.mark.parametrize(("name", "kind"), THEIRS.items())
+def test_the_files_are_those_that_torchvision_reads(name, kind):
     """By the names and, where it alone has digests, by the MD5 that torchvision has."""
     import torchvision.datasets
 
     theirs = inspect.getsource(sys.modules[getattr(torchvision.datasets, kind).__module__])
-    for origin in ORIGINS[kind]:
+    for origin in datasets.DATASETS[name].origins:
         assert os.path.basename(origin.place) in theirs or kind == "EMNIST"
         assert origin.md5 is None or origin.md5 in theirs
         assert origin.sha256 or all(url.startswith("https://") for url in origin.urls)
