@@ -56,14 +56,14 @@ RULES: dict[str, Rule] = {
     ),
     "l1": Rule(beta=0.1, can_die=True, smooth=True, unit_norm=True),
     "topk": Rule(keeps_k=True, can_die=True, auxiliary=True, floats=7),
-    "batch-topk": Rule(keeps_k=True, can_die=True, auxiliary=True, floats=4),
+    "batch-topk": Rule(keeps_k=True, can_die=True, auxiliary=True, floats=5),
     "jumprelu": Rule(
         needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, auxiliary=True,
         unit_norm=True, floats=6,
     ),
     "gated": Rule(
         needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, frozen_decoder=True,
-        unit_norm=True, floats=4,
+        unit_norm=True, floats=5,
     ),
     "wta": Rule(),
 }  # fmt: skip

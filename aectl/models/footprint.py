@@ -25,7 +25,9 @@ def too_much(bytes_of_input: int) -> bool:
 
 
 def activation_bytes(architecture: Architecture) -> int:
-    """Upper bound of the bytes for encoding and decoding one input."""
+    """Upper bound of the bytes of the tensors while one input is encoded and decoded, without the
+    buffers that convolutions hold meanwhile.
+    """
     encoder = architecture.encoder
     below = activation_bytes(encoder) if encoder else 0
     encoded = encoder.code_size if encoder else None

@@ -83,8 +83,10 @@ def test_a_unit_is_dead_if_no_image_of_any_block_activates_it(activation, is_act
     with torch.no_grad():
         network.encoder.to_code.weight.copy_(torch.eye(64)[10:16])
         network.encoder.to_code.bias.copy_(torch.from_numpy(bias))
-    wanted = ~is_active(FLAT[:, 10:16] + bias).any(0)
-    assert arrays.dead_units(network, DIGITS).tolist() == wanted.tolist()
+    pixels = DIGITS.copy()
+    pixels.reshape(600, 64)[:, 15] = [255, *[0] * 599]  # the last unit is active in the first block
+    wanted = ~is_active(pixels.reshape(600, 64)[:, 10:16] / 255 + bias).any(0)
+    assert arrays.dead_units(network, pixels).tolist() == wanted.tolist()
     assert wanted[0] == (activation != "tanh")
 
 

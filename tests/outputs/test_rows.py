@@ -93,12 +93,10 @@ def test_rows_that_are_joined_stand_one_after_the_other_and_end_where_the_last_e
 
 @pytest.mark.parametrize("descending", [False, True])
 def test_rows_are_sorted_over_all_parts_and_equal_ones_keep_their_order(descending):
-    values = [3.0, 1.0, 2.0, 1.0, 3.0]
-    parts = [
-        rows(2, mse=np.array(values[:2])), rows(3, first=2, mse=np.array(values[2:]))
-    ]  # fmt: skip
+    values = [float(3 * number % 7) for number in range(100)]
+    parts = [rows(40, mse=np.array(values[:40])), rows(60, first=40, mse=np.array(values[40:]))]
     (found,) = of_tables.sorted_rows(iter(parts), "mse", descending)
-    wanted = sorted(range(5), key=lambda n: -values[n] if descending else values[n])
+    wanted = sorted(range(100), key=lambda n: -values[n] if descending else values[n])
     assert found.columns["path"] == [f"{number}.png" for number in wanted]
     assert found.columns["mse"].tolist() == [values[number] for number in wanted]
     assert not list(of_tables.sorted_rows(iter([]), "mse", descending))

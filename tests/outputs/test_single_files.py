@@ -32,13 +32,23 @@ def test_a_file_has_the_name_of_its_input_below_the_folder(tmp_path, path, file)
         assert np.array_equal(np.asarray(picture), IMAGE[0])
 
 
-def test_images_of_one_name_are_numbered(tmp_path):
-    files = SingleFiles(tmp_path, False)
-    for level, path in enumerate(["a.png", "x/a.png", "a.png", "a.png", "a-2.png"]):
-        files.save(path, IMAGE + level)
-    found = {str(f.relative_to(tmp_path)): np.asarray(Image.open(f))[0, 0] for f in
-             tmp_path.rglob("*.png")}  # fmt: skip
-    assert found == {"a.png": 0, "x/a.png": 1, "a-2.png": 2, "a-3.png": 3, "a-2-2.png": 4}
+@pytest.mark.parametrize(
+    ("paths", "files"),
+    [
+        (["a.png", "x/a.png", "a.png", "a.png"], ["a.png", "x/a.png", "a-2.png", "a-3.png"]),
+        (["a-2.png", "a.png", "a.png"], ["a-2.png", "a.png", "a-3.png"]),
+        (["a.png", "a.png", "a-2.png"], ["a.png", "a-2.png", "a-2-2.png"]),
+    ],
+)
+def test_images_of_one_name_are_numbered(tmp_path, paths, files):
+    made = SingleFiles(tmp_path, False)
+    for level, path in enumerate(paths):
+        made.save(path, IMAGE + level)
+    found = {}
+    for file in tmp_path.rglob("*.png"):
+        with Image.open(file) as picture:
+            found[str(file.relative_to(tmp_path))] = picture.getpixel((0, 0))
+    assert found == {file: level for level, file in enumerate(files)}
 
 
 @pytest.mark.parametrize("path", ["a\0b.png", "n" * 300, "taken"])
