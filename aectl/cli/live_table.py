@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    from aectl.data.images.decode import Pixels
+    from aectl.data.images.pixels import Pixels
     from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
 
@@ -172,7 +172,7 @@ def _half_blocks(originals: "Pixels", reconstructions: "Pixels") -> "Text":
     from rich.style import Style
     from rich.text import Text
 
-    from aectl.data.images.decode import shrunk
+    from aectl.data.images.pixels import shrunk
 
     text = Text("\n")
     for images in (shrunk(originals, PREVIEW_SIDE), shrunk(reconstructions, PREVIEW_SIDE)):

@@ -160,7 +160,7 @@ def _save_results(
     from_codes: Path | None,
 ) -> int:
     """Draws the first images, writes each to the folder `each`, if any; returns the exit status."""
-    from aectl.data.images.decode import to_bytes
+    from aectl.data.images.pixels import to_bytes
     from aectl.outputs.reconstructions import Reconstructions
     from aectl.outputs.single_files import SingleFiles
 

@@ -15,9 +15,9 @@ from aectl.config.spelling import MARK, from_table
 from aectl.data import lines
 from aectl.data.images import datasets, patches
 from aectl.data.images.datasets import DATASETS
-from aectl.data.images.decode import Pixels
 from aectl.data.images.decoders import Decoded, Decoders, Found
 from aectl.data.images.image_set import ImageSet
+from aectl.data.images.pixels import Pixels
 from aectl.data.named_inputs import NamedInputs, Position
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive

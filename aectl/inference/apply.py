@@ -12,7 +12,8 @@ from torch import Tensor
 
 from aectl.config.decoding import USUAL_DECODING, Decoding
 from aectl.config.shapes import Shape
-from aectl.data.images.decode import Pixels, decode
+from aectl.data.images.decode import decode
+from aectl.data.images.pixels import Pixels
 from aectl.data.inputs import InputBatch
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aectl.config.shapes import TextShape
-from aectl.data.text.text_inputs import TextBatch
+from aectl.data.text.text_batches import TextBatch
 from aectl.inference.apply import ToTensor, refuse_overflow
 from aectl.inference.metrics import TextMetrics
 from aectl.inference.results import MeasuredTexts, ReconstructedTexts

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aectl.data.images.decode import Pixels
+from aectl.data.images.pixels import Pixels
 from aectl.inference.apply import AnyNetwork, decoded, refuse_overflow, to_tensor
 from aectl.inference.metrics import is_active
 from aectl.inference.results import Floats

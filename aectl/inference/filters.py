@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from aectl.data.images.decode import Pixels
+from aectl.data.images.pixels import Pixels
 from aectl.inference.apply import to_tensor
 from aectl.inference.results import Floats
 from aectl.models.networks import ImageNetwork

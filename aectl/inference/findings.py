@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.images.decode import Pixels
+from aectl.data.images.pixels import Pixels
 
 AnyFloats = NDArray[np.floating[Any]]
 

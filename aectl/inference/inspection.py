@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aectl.data.images.decode import Pixels, to_bytes
+from aectl.data.images.pixels import Pixels, to_bytes
 from aectl.data.inputs import InputBatch
 from aectl.errors import ConfigError
 from aectl.inference import arrays

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from aectl.data.inputs import InputBatch
-    from aectl.data.text.text_inputs import TextBatch
+    from aectl.data.text.text_batches import TextBatch
 
 Floats = NDArray[np.float32]
 

@@ -12,7 +12,8 @@ from aectl.config.kinds import TEXT
 from aectl.config.shapes import TextShape
 from aectl.data.named_inputs import Position
 from aectl.data.text import text_inputs as inputs
-from aectl.data.text.text_inputs import TextBatch, TextInputs, batch_size
+from aectl.data.text.text_batches import TextBatch, batch_size, token_batches
+from aectl.data.text.text_inputs import TextInputs
 from aectl.modalities import USUAL_REMEDY, EncodedRows, Modality
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
@@ -77,11 +78,8 @@ class TextStream(InputStream):
         self, after: Position | None = None, most: int | None = None
     ) -> AbstractContextManager[Iterator[TextBatch]]:
         """The batches after a position, of the first `most` texts in all."""
-        return nullcontext(
-            self.inputs.batches(
-                self._vocabulary, self._length, self.batch_size, self._on_bad, after, most
-            )
-        )
+        how = self._vocabulary, self._length, self.batch_size, self._on_bad
+        return nullcontext(token_batches(self.inputs, *how, after, most))
 
     def described(self) -> str:
         """The words of the request, datasets with their split."""
@@ -215,7 +213,7 @@ class Text(Modality):
 
     def _written(self, run: "TextRun") -> "Iterator[str]":
         """Some of the lines, held out if any are, and their reconstructions."""
-        from aectl.data.text.text_inputs import in_memory
+        from aectl.data.text.text_batches import in_memory
         from aectl.inference import apply_text
         from aectl.inference.apply import on_device
         from aectl.outputs.text_rows import to_columns, to_text

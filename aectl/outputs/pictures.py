@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from aectl.data.images import png
-from aectl.data.images.decode import shrunk, to_bytes, to_pil
+from aectl.data.images.pixels import shrunk, to_bytes, to_pil
 from aectl.files import replacing
 
 if TYPE_CHECKING:

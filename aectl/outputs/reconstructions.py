@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aectl.config.spelling import spelt_out
-from aectl.data.images.decode import Pixels, to_bytes
+from aectl.data.images.pixels import Pixels, to_bytes
 from aectl.outputs import pictures
 from aectl.outputs.captions import distinguished
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.data.images.decode import to_pil
+from aectl.data.images.pixels import to_pil
 from aectl.data.storage.folders import OnBad
 from aectl.errors import DataError, OutputError
 from aectl.files import writing

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from aectl.config.configuration import Config
-from aectl.data.images.decode import Pixels
 from aectl.data.images.image_set import ImageSet
+from aectl.data.images.pixels import Pixels
 from aectl.data.splits import few_labels, held_out
 from aectl.errors import ConfigError
 from aectl.inference.metrics import ReconstructionMetrics

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from aectl.config.configuration import Config
 from aectl.config.shapes import TextShape
 from aectl.data.splits import split
-from aectl.data.text.text_inputs import batch_size
+from aectl.data.text.text_batches import batch_size
 from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError
 from aectl.inference.apply_text import measure_tokens

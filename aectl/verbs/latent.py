@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.spelling import spelt_out
-from aectl.data.images.decode import Pixels, to_bytes
+from aectl.data.images.pixels import Pixels, to_bytes
 from aectl.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-from aectl.data.text.text_inputs import Account
+from aectl.data.text.text_inputs import TEXT, TextInputs
 from aectl.data.text.text_sets import load
 from aectl.models import model_file
 
@@ -35,7 +35,8 @@ EPOCHS = 10
 
 def articles() -> list[list[str]]:
     """The lines of each article."""
-    texts = load("wikitext-2:valid", DATA, print, Account())
+    inputs = TextInputs(TEXT.sources(["wikitext-2:valid"], None), DATA)
+    texts = load(inputs, [None], print)
     found: list[list[str]] = [[] for _ in range(texts.documents[-1] + 1)]
     for line, document in zip(texts.lines, texts.documents, strict=True):
         found[document].append(line.text)

@@ -8,7 +8,7 @@ from torch.nn import CrossEntropyLoss
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import END, PAD, TextShape
 from aectl.data.named_inputs import Position
-from aectl.data.text.text_inputs import TextBatch
+from aectl.data.text.text_batches import TextBatch
 from aectl.errors import ModelFileError
 from aectl.inference import apply, apply_text
 from aectl.inference.metrics import TextMetrics

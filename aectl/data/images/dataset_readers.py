@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.images import idx
-from aectl.data.images.decode import Pixels
 from aectl.data.images.image_set import Labels
+from aectl.data.images.pixels import Pixels
 from aectl.errors import DataError
 
 Loaded = tuple[Pixels, Labels | None, tuple[str, ...]]

@@ -4,20 +4,19 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from aectl.config.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.config.shapes import Shape
 from aectl.data.images import deep_jpeg, heif, jpeg, png, pnm, tiff
-from aectl.data.images.levels import Levels
+from aectl.data.images.pixels import Pixels, fit
+from aectl.data.images.upright import opaque, orientation_of, turned
 from aectl.errors import ImageError
 from aectl.files import descriptor_of, opened
 
@@ -29,14 +28,6 @@ SUFFIXES = (
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
 """Formats that Pillow may open; others, such as EPS, start programs or contain no photos."""
-
-STRIP = 1 << 22
-"""Number of pixels that are converted at a time."""
-
-BACKGROUND = (255, 255, 255)
-"""The colour behind transparent pixels."""
-
-Pixels = NDArray[np.uint8]
 
 
 class DecodedImage(NamedTuple):
@@ -106,7 +97,7 @@ def upright_size(source: str | Path | bytes) -> tuple[int, int]:
     try:
         with unchecked_by_pillow(), _stream(source) as file:
             image = _header(file)
-            turned = image.format != "TIFF" and _orientation(image) >= 5
+            turned = image.format != "TIFF" and orientation_of(image) >= 5
             return image.size if turned else image.size[::-1]
     except Exception as error:
         raise _explained(error) from error
@@ -137,44 +128,6 @@ def is_own(source: str | Path | bytes) -> bool:
             return png.is_own(file.read(png.OWN_BYTES))
     except OSError:
         return False
-
-
-def fit(image: Image.Image, shape: Shape) -> Pixels:
-    """A grey or RGB image as (channels, height, width), 0 to 255, resized with antialiasing."""
-    channels, height, width = shape
-    mode = "L" if channels == 1 else "RGB"
-    if image.mode != mode:
-        image = image.convert(mode)
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def fit_all(images: Pixels, shape: Shape) -> Pixels:
-    """The images of a dataset, (n, channels, height, width), in another shape."""
-    if images.shape[1:] == shape:
-        return images
-    return np.stack([fit(to_pil(pixels), shape) for pixels in images])
-
-
-def shrunk(images: Pixels, side: int) -> Pixels:
-    """Reduces images, (n, channels, height, width), to sides of at most `side` pixels."""
-    channels, height, width = images.shape[1:]
-    scale = min(1.0, side / max(height, width))
-    return fit_all(images, (channels, max(1, round(height * scale)), max(1, round(width * scale))))
-
-
-def to_bytes(images: NDArray[np.floating]) -> Pixels:
-    """Converts images in [0, 1] to 0 to 255; other values are clipped."""
-    cut = images.clip(0, 1)
-    cut *= 255
-    return np.round(cut, out=cut).astype(np.uint8)
-
-
-def to_pil(pixels: Pixels) -> Image.Image:
-    """Converts pixels, (channels, height, width), to a PIL image."""
-    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
 @contextlib.contextmanager
@@ -228,10 +181,10 @@ def _upright(
         return _of_png(content, decoding)
     if heif.is_heif(content):
         image, remarks = heif.read(content, decoding)
-        return _opaque(image, decoding), remarks
+        return opaque(image, decoding), remarks
     if tiff.is_tiff(content):
         image, remarks = tiff.read(content, decoding)
-        return _opaque(_turned(image, image), decoding), remarks
+        return opaque(turned(image, image), decoding), remarks
     if pnm.is_deep(content):
         return pnm.read(content, decoding)
     header = _opened(content, decoding)
@@ -242,8 +195,8 @@ def _upright(
         and header.mode == "RGBA"
         and header.getchannel("A").getextrema() == (0, 0)
     ):
-        return _turned(header, header.convert("RGB")), remarks  # as all programs show it
-    return _opaque(_turned(header, header), decoding), remarks
+        return turned(header, header.convert("RGB")), remarks  # as all programs show it
+    return opaque(turned(header, header), decoding), remarks
 
 
 def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
@@ -254,7 +207,7 @@ def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Rema
     _refuse_too_large(header, decoding)
     remarks = (Remark.FRAMES,) if _has_frames(header) else ()
     image, more = png.load(content, header, decoding)
-    return _opaque(_turned(header, image), decoding), (*own, *remarks, *more)
+    return opaque(turned(header, image), decoding), (*own, *remarks, *more)
 
 
 def _has_frames(header: Image.Image) -> bool:
@@ -285,7 +238,7 @@ def _of_jpeg(
         remarks = (Remark.TRUNCATED,) if found.truncated else ()
         if found.bits != 8:
             image, more = deep_jpeg.read(found, decoding)
-            return _turned(_opened(found.content, decoding), image), (*remarks, *more)
+            return turned(_opened(found.content, decoding), image), (*remarks, *more)
         image = _decoded_jpeg(found.content, decoding, shape, strict=not found.truncated)
         return image, remarks
 
@@ -298,77 +251,13 @@ def _decoded_jpeg(
     if header.mode == "CMYK":
         jpeg.decode(content, "CMYK", strict=strict)
         header.load()
-        return _turned(header, header.convert("RGB"))
+        return turned(header, header.convert("RGB"))
     channels, height, width = shape or (3, header.height, header.width)
-    if shape and _orientation(header) >= 5:  # rotated by 90 degrees
+    if shape and orientation_of(header) >= 5:  # rotated by 90 degrees
         height, width = width, height
     grey = channels == 1 or header.mode == "L"
     if not grey:
         across, down = jpeg.sampling(header.layer)
         width, height = width * across, height * down
     pixels = jpeg.decode(content, "GRAY" if grey else "RGB", height, width, strict)
-    return _turned(header, Image.fromarray(pixels[..., 0] if grey else pixels))
-
-
-def _opaque(image: Image.Image, decoding: Decoding) -> Image.Image:
-    """Converts the first frame to 8-bit grey or RGB without transparency."""
-    if image.mode in ("I", "F"):
-        values = np.asarray(image)
-        levels = Levels(values.dtype.kind, 8 * values.itemsize, decoding.value_range)
-        return Image.fromarray(levels(values))
-    grey = image.mode in ("1", "L", "LA")
-    if image.has_transparency_data:
-        image = _by_strips(image, "RGB", _over_white)
-    mode = "L" if grey else "RGB"
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _by_strips(
-    image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-    """Converts an image some rows at a time; at once, it would need several times its memory."""
-    rows = max(1, STRIP // image.width)
-    if rows >= image.height:
-        return convert(image)
-    made = Image.new(mode, image.size)
-    for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        made.paste(convert(strip), (0, top))
-    return made
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-    return Image.alpha_composite(below, image.convert("RGBA")).convert("RGB")
-
-
-def _turned(described: Image.Image, pixels: Image.Image) -> Image.Image:
-    """Rotates `pixels` upright by the EXIF orientation of the image `described`."""
-    turn = TURNS.get(_orientation(described))
-    return pixels if turn is None else pixels.transpose(turn)
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) if it is missing or unreadable."""
-    if not EXIF.intersection(image.info):
-        return 1
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:
-        return 1
-    return orientation if orientation in TURNS else 1
-
-
-EXIF = frozenset(["exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"])
-"""Keys under which Pillow keeps EXIF data, or XMP instead."""
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""The operation that turns an image upright, by its EXIF orientation."""
+    return turned(header, Image.fromarray(pixels[..., 0] if grey else pixels))

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from aectl.config.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.config.shapes import Shape
-from aectl.data.images.decode import Pixels
+from aectl.data.images.pixels import Pixels
 from aectl.data.images.worker import NOTHING, Memory
 from aectl.errors import DataError
 from aectl.files import write_all

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aectl.data.images.decode import Pixels
+from aectl.data.images.pixels import Pixels
 from aectl.errors import DataError
 
 

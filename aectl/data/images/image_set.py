@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.shapes import Shape
-from aectl.data.images.decode import Pixels, fit_all
+from aectl.data.images.pixels import Pixels, fit_all
 
 Labels = NDArray[np.int64]
 

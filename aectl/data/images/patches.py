@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
-from aectl.data.images.decode import Pixels, decode_bytes, native_shape, read, unchecked_by_pillow
+from aectl.data.images.decode import decode_bytes, native_shape, read, unchecked_by_pillow
 from aectl.data.images.image_set import ImageSet
+from aectl.data.images.pixels import Pixels
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.storage.folders import OnBad, find_files, ignore
 from aectl.errors import DataError, ImageError, UnknownInputError

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from aectl.config.decoding import OnRemark
 from aectl.config.shapes import Shape
 from aectl.data.images import datasets
-from aectl.data.images.decode import Pixels, is_own, upright_size
+from aectl.data.images.decode import is_own, upright_size
 from aectl.data.images.decoders import Found
 from aectl.data.images.image_set import ImageSet
+from aectl.data.images.pixels import Pixels
 from aectl.data.inputs import InputBatch, Inputs
 from aectl.data.layout import Layout
 from aectl.data.named_inputs import Naming

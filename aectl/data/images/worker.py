@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from aectl.config.decoding import Decoding, Remark
 from aectl.config.shapes import Shape
-from aectl.data.images.decode import Pixels, decode_bytes, read, unchecked_by_pillow
+from aectl.data.images.decode import decode_bytes, read, unchecked_by_pillow
+from aectl.data.images.pixels import Pixels
 from aectl.errors import ImageError
 
 NICENESS = 10

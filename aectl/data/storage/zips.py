@@ -30,7 +30,8 @@ from aectl.data.storage.expansion import (
     Share,
     zstandard,
 )
-from aectl.data.storage.tars import LONGEST_NAME, TOO_LONG_A_NAME, clean
+from aectl.data.storage.tar_headers import clean
+from aectl.data.storage.tars import LONGEST_NAME, TOO_LONG_A_NAME
 
 STORED, LZMA = 0, 14
 DECOMPRESSORS: dict[int, NewDecompressor] = {

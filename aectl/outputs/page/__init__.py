@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.spelling import all_spelt, spelt
-from aectl.data.images.decode import shrunk, to_pil
+from aectl.data.images.pixels import shrunk, to_pil
 from aectl.inference.findings import SAMPLE_SIDE, CodeStatistics, Findings, Gallery, Shown, Units
 from aectl.outputs import pictures
 from aectl.outputs.captions import distinguished

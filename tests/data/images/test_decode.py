@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from aectl.config.decoding import Decoding
-from aectl.data.images import decode as images
-from aectl.data.images import levels, tiff
+from aectl.data.images import levels, tiff, upright
 from aectl.data.images import png as png_files
-from aectl.data.images.decode import SUFFIXES, decode, fit_all, native_shape
+from aectl.data.images.decode import SUFFIXES, decode, native_shape
+from aectl.data.images.pixels import fit_all
 from aectl.errors import ImageError
 
 UPRIGHT = {
@@ -650,7 +650,7 @@ def test_a_large_image_that_is_converted_by_strips_is_the_same(tmp_path, monkeyp
     path = tmp_path / ("a.tif" if mode == "F" else "a.png")
     image.save(path, **how)
     whole = decode(path, (3, 37, 23))
-    monkeypatch.setattr(images, "STRIP", 100)
+    monkeypatch.setattr(upright, "STRIP", 100)
     for module in (levels, png_files, tiff):
         monkeypatch.setattr(module, "BLOCK", 100)
     np.testing.assert_array_equal(decode(path, (3, 37, 23)), whole)

@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from aectl.data.text.text_batches import token_batches
 from aectl.data.text.text_inputs import TEXT, LineCounts, TextInputs
 from aectl.errors import DataError, UnknownInputError
 from aectl.models.vocabulary import Vocabulary
@@ -180,22 +181,20 @@ def test_a_line_of_a_tsv_file_is_a_label_and_a_text(tmp_path, on_bad, bad):
 def test_batches_hold_tokens_cut_at_the_length_and_filled_up(tmp_path, on_bad):
     vocabulary = Vocabulary.learnt([], 300)
     inputs = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
-    first, second = inputs.batches(vocabulary, 5, 2, on_bad)
+    first, second = token_batches(inputs, vocabulary, 5, 2, on_bad)
     assert vocabulary.decode(first.tokens[1]) == "abcd"  # a space comes before each text
     assert (first.tokens[0] == 0).tolist() == [False] * 4 + [True]
     assert (first.paths, second.paths) == (["stdin:1", "stdin:2"], ["stdin:3"])
     assert inputs.counts.cut == 1
     again = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
-    assert [batch.paths for batch in again.batches(vocabulary, 5, 2, on_bad, first.position)] == [
-        ["stdin:3"]
-    ]
+    left = token_batches(again, vocabulary, 5, 2, on_bad, first.position)
+    assert [batch.paths for batch in left] == [["stdin:3"]]
     first_two = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(b"abc\nabcdefgh\nx\n"))
-    assert [batch.paths for batch in first_two.batches(vocabulary, 5, 1, on_bad, most=2)] == [
-        ["stdin:1"], ["stdin:2"],
-    ]  # fmt: skip
+    of_two = token_batches(first_two, vocabulary, 5, 1, on_bad, most=2)
+    assert [batch.paths for batch in of_two] == [["stdin:1"], ["stdin:2"]]
     other = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(b"abc\nchanged\nx\n"))
     with pytest.raises(DataError, match="not those that were read before"):
-        list(other.batches(vocabulary, 5, 2, on_bad, first.position))
+        list(token_batches(other, vocabulary, 5, 2, on_bad, first.position))
 
 
 def test_what_was_bad_before_the_position_is_not_told_again(tmp_path, on_bad, bad):
@@ -203,7 +202,7 @@ def test_what_was_bad_before_the_position_is_not_told_again(tmp_path, on_bad, ba
 
     def batches(after=None):
         inputs = TextInputs(TEXT.sources(["-"], ""), tmp_path, io.BytesIO(content))
-        return list(inputs.batches(vocabulary, 5, 1, on_bad, after))
+        return list(token_batches(inputs, vocabulary, 5, 1, on_bad, after))
 
     positions = [batch.position for batch in batches()]
     assert [path for path, _ in bad] == ["stdin:2", "stdin:4"]
@@ -225,7 +224,6 @@ def test_a_name_that_is_no_utf8_stands_in_the_table_as_it_is(tmp_path, on_bad):
     path = os.fsencode(tmp_path) + b"/caf\xe9.txt"
     with open(path, "w") as file:
         file.write("one\n")
-    (batch,) = TextInputs(TEXT.sources([os.fsdecode(path)], ""), tmp_path).batches(
-        Vocabulary.learnt([], 300), 5, 2, on_bad
-    )
+    inputs = TextInputs(TEXT.sources([os.fsdecode(path)], ""), tmp_path)
+    (batch,) = token_batches(inputs, Vocabulary.learnt([], 300), 5, 2, on_bad)
     assert os.fsencode(batch.paths[0]) == path + b":1"

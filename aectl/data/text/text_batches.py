@@ -1,0 +1,134 @@
+"""Lines of text as batches of tokens, from a position on."""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.config.shapes import PAD
+from aectl.data.named_inputs import Position
+from aectl.data.storage.folders import OnBad
+from aectl.data.text.text_inputs import Line, LineCounts, TextInputs
+from aectl.errors import DataError
+from aectl.models.vocabulary import Vocabulary
+
+LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
+
+Tokens = NDArray[np.int64]
+
+
+class TextBatch(NamedTuple):
+    """A batch of text with paths and labels, n each; tokens: (n, length), padded with PAD.
+
+    `size`: the number of lines in a full batch; `position`: the position after the last line.
+    """
+
+    paths: list[str]
+    texts: list[str]
+    labels: list[str | None]
+    tokens: Tokens
+    size: int
+    position: Position
+
+
+def token_batches(
+    inputs: TextInputs,
+    vocabulary: Vocabulary,
+    length: int,
+    size: int,
+    on_bad: OnBad,
+    after: Position | None = None,
+    most: int | None = None,
+) -> Iterator[TextBatch]:
+    """The first `most` lines, or all, as tokens in batches of `size`; longer lines are cut to
+    `length` tokens.
+
+    With `after`, the lines up to that position are skipped. Raises DataError for a dataset that
+    is not available, and if the skipped lines differ from those of the first run.
+    """
+    reading, waiting = _Passing(after, on_bad), list[Line]()
+    left = math.inf if most is None else most
+    for line in reading.wanted(inputs.lines(reading.on_bad)):
+        if line is not None:
+            waiting.append(line)
+            left -= 1
+        if waiting and (line is None or len(waiting) == size or not left):
+            yield _batch(waiting, vocabulary, length, size, reading.position, inputs.counts)
+            waiting = []
+        if not left:
+            return
+    if waiting:
+        yield _batch(waiting, vocabulary, length, size, reading.position, inputs.counts)
+
+
+class _Passing:
+    """Counts the lines that are read, good and bad, and skips those up to a position."""
+
+    def __init__(self, after: Position | None, on_bad: OnBad) -> None:
+        self._after, self._on_bad = after, on_bad
+        self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
+
+    @property
+    def position(self) -> Position:
+        return Position(self._read, self._digest.hexdigest())
+
+    def wanted(self, lines: Iterator[Line | None]) -> Iterator[Line | None]:
+        """The lines after the position."""
+        for line in lines:
+            if line is None or self._is_behind(line.path, line.text):
+                yield line
+        if self._after and self._read < self._after.inputs:
+            raise DataError(f"there are {self._read:,} inputs, fewer than were read before")
+
+    def on_bad(self, path: str, reason: str) -> None:
+        """Reports a line that cannot be read, if it is after the position."""
+        if self._is_behind(path, reason):
+            self._on_bad(path, reason)
+
+    def _is_behind(self, path: str, content: str) -> bool:
+        self._read += 1
+        self._digest.update(os.fsencode(f"{path}\0{content}\0"))
+        if self._after is None or self._read > self._after.inputs:
+            return True
+        if self._read == self._after.inputs and self.position != self._after:
+            raise DataError("the inputs are not those that were read before")
+        return False
+
+
+def batch_size(length: int, vocabulary: int) -> int:
+    """The number of lines per batch: 256, or fewer if `length` * `vocabulary`, the number of logits
+    of a line, is large.
+    """
+    return max(1, min(LARGEST_BATCH, BATCH_VALUES // (length * vocabulary)))
+
+
+def in_memory(lines: Sequence[Line], vocabulary: Vocabulary, length: int) -> Iterator[TextBatch]:
+    """Lines that are in memory, as one batch."""
+    yield _batch(lines, vocabulary, length, len(lines), Position(len(lines), ""), LineCounts())
+
+
+def _batch(
+    lines: Sequence[Line],
+    vocabulary: Vocabulary,
+    length: int,
+    size: int,
+    position: Position,
+    counts: LineCounts,
+) -> TextBatch:
+    found = list(vocabulary.encode([line.text for line in lines]))
+    counts.cut += sum(len(one) > length for one in found)
+    tokens = np.full((len(found), length), PAD, np.int64)
+    for row, one in zip(tokens, found, strict=True):
+        row[: len(one)] = one[:length]
+    return TextBatch(
+        [line.path for line in lines],
+        [line.text for line in lines],
+        [line.label for line in lines],
+        tokens,
+        size,
+        position,
+    )
