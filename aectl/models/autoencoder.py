@@ -1,8 +1,9 @@
 """The dense autoencoder."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -134,18 +135,35 @@ class _Transposed(nn.Module):
 
 
 class AutoencoderBase(nn.Module):
-    """The interface of all autoencoders: an encoder and a decoder of any kind."""
+    """The interface of all autoencoders: an encoder and a decoder of any kind.
+
+    `coders` makes the two; of it, a kind of autoencoder may take further arguments.
+    """
 
     encoder: nn.Module
     decoder: nn.Module
+    coders: Callable[..., tuple[nn.Module, nn.Module]]
 
     one_at_a_time = False
     """Whether inputs are processed one by one at inference, because more would need much memory."""
 
-    def __init__(self, shape: Shape, output_activation: str) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str = "relu",
+        code: Code | None = None,
+        output_activation: str = "clamp",
+        *,
+        center: bool = False,
+        **further: Any,
+    ) -> None:
         super().__init__()
         self.shape = shape
         self.output_activation = ACTIVATIONS[output_activation]
+        self.encoder, self.decoder = self.coders(
+            hidden, activation, code or Code(), center, **further
+        )
 
     @property
     def code_size(self) -> int:
@@ -191,29 +209,18 @@ class AutoencoderBase(nn.Module):
 class Autoencoder(AutoencoderBase):
     """x_hat = output_activation(decoder(encoder(x))), all layers dense.
 
-    `hidden`: the widths from the input to the code; the decoder mirrors them.
+    `hidden`: the widths from the input to the code; the decoder mirrors them. Its further arguments
+    are `tied`, `dropout` and `input_dropout`.
     """
 
     encoder: Encoder
     decoder: Decoder
 
-    def __init__(
-        self,
-        shape: Shape,
-        hidden: Sequence[int],
-        activation: str = "relu",
-        code: Code | None = None,
-        output_activation: str = "clamp",
-        *,
-        tied: bool = False,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        center: bool = False,
-    ) -> None:
-        super().__init__(shape, output_activation)
-        self.encoder = Encoder(
-            shape, hidden, activation, code or Code(), dropout, input_dropout, center
-        )
-        self.decoder = Decoder(
-            shape, hidden, activation, dropout, self.encoder.layers if tied else None
-        )
+    def coders(
+        self, hidden: Sequence[int], activation: str, code: Code, center: bool,
+        tied: bool = False, dropout: float = 0.0, input_dropout: float = 0.0,
+    ) -> tuple[Encoder, Decoder]:  # fmt: skip
+        """The encoder and the decoder."""
+        encoder = Encoder(self.shape, hidden, activation, code, dropout, input_dropout, center)
+        layers = encoder.layers if tied else None
+        return encoder, Decoder(self.shape, hidden, activation, dropout, layers)
