@@ -23,12 +23,12 @@ def test_a_disk_without_room_for_the_first_checkpoint_is_told_and_nothing_is_lef
 
 
 def test_a_disk_that_fills_up_costs_the_rest_and_not_the_training(aectl, tmp_path):
-    done = shell(f"ulimit -f 30; {TRAIN} --epochs 300 --hidden 4 --out run", tmp_path)
+    done = shell(f"ulimit -f 30; {TRAIN} --epochs 150 --hidden 4 --out run", tmp_path)
     assert (done.status, done.out) == (2, "")
     *_, first, second = done.err.splitlines()
     assert first.startswith("aectl: cannot write run/")
     assert first.endswith(": File too large")
-    assert "of 300 epochs: aectl train --resume run continues" in second
+    assert "of 150 epochs: aectl train --resume run continues" in second
     assert not [name for name in left(tmp_path) if ".part" in name]
     done = aectl("train", "-q", "--resume", "run")
     assert (done.status, done.out, done.err) == (0, "run/model.safetensors\n", "")
