@@ -101,7 +101,9 @@ TESTED_ELSEWHERE = {
     "data/images/test_decode.py": ("data/images/pixels.py", "data/images/upright.py"),
     "data/images/test_decoders.py": ("data/images/worker.py",),
     "data/images/test_tiff.py": ("data/images/tiff_pieces.py", "data/images/tiff_samples.py"),
-    "data/storage/test_archive_bounds.py": ("data/storage/expansion.py",),
+    "data/storage/test_archive_bounds.py": (
+        "data/storage/compressions.py", "data/storage/expansion.py",
+    ),
     "data/storage/test_archives.py": (
         "data/storage/tar_headers.py", "data/storage/tars.py", "data/storage/zips.py",
     ),

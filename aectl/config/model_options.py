@@ -61,10 +61,9 @@ class ModelConfig(Section):
     )
     sparsity: str = option(
         NONE,
-        "Sparsity rule of the code. Penalties, weighted by --beta: kl (sum_j KL(rho || rho_hat_j)) "
-        "and l1 (sum_j |code_j|). Rules that keep only the largest activations: topk (of an "
-        "input), batch-topk (of a batch), wta (of a unit over a batch). Learnt thresholds, with a "
-        "penalty weighted by --beta: jumprelu and gated.",
+        "Sparsity rule of the code; --beta weights penalties. "
+        + "; ".join(f"{name}: {rule.summary}" for name, rule in RULES.items())
+        + ".",
         choices=tuple(RULES),
         when=("model", kinds.with_a_code()),
     )

@@ -2,7 +2,7 @@
 
 If its code is more than an activation, it is a class of `models.codes` and a row of
 `models.build.CODES`; if it has a penalty, that is a row of `objectives.penalties.SPARSITY`. The
-help of `--sparsity` in `config.model_options`, and the manual's page, describe it.
+manual's page `sparsity` describes it.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 class Rule:
     """A rule that makes a code sparse.
 
+    - `summary`: the rule, in the help of `--sparsity`.
     - `activation`: the default activation of the code; None: that of the kind of model.
     - `needs_it`: whether no other activation is allowed; `because`: the reason, for the message.
     - `beta`: the default weight of its penalty; None if it has no penalty.
@@ -27,6 +28,7 @@ class Rule:
       inference: the pre-activation, the code, and intermediate results.
     """
 
+    summary: str
     activation: str | None = "relu"
     needs_it: bool = False
     because: str = ""
@@ -45,8 +47,9 @@ class Rule:
 NONE, KL = "none", "kl"
 
 RULES: dict[str, Rule] = {
-    NONE: Rule(activation=None, equal_start=False, smooth=True),
+    NONE: Rule("no rule", activation=None, equal_start=False, smooth=True),
     KL: Rule(
+        "a penalty, sum_j KL(rho || rho_hat_j)",
         activation="sigmoid",
         needs_it=True,
         because="rho is the mean of activations between 0 and 1",
@@ -54,16 +57,24 @@ RULES: dict[str, Rule] = {
         equal_start=False,
         smooth=True,
     ),
-    "l1": Rule(beta=0.1, can_die=True, smooth=True, unit_norm=True),
-    "topk": Rule(keeps_k=True, can_die=True, auxiliary=True, floats=7),
-    "batch-topk": Rule(keeps_k=True, can_die=True, auxiliary=True, floats=5),
+    "l1": Rule("a penalty, sum_j |code_j|", beta=0.1, can_die=True, smooth=True, unit_norm=True),
+    "topk": Rule(
+        "the k largest activations of an input", keeps_k=True, can_die=True, auxiliary=True,
+        floats=7,
+    ),
+    "batch-topk": Rule(
+        "the k largest on average over a batch", keeps_k=True, can_die=True, auxiliary=True,
+        floats=5,
+    ),
     "jumprelu": Rule(
+        "learnt thresholds, and a penalty",
         needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, auxiliary=True,
         unit_norm=True, floats=6,
     ),
     "gated": Rule(
+        "learnt gates, and a penalty",
         needs_it=True, learns_thresholds=True, beta=0.1, can_die=True, frozen_decoder=True,
         unit_norm=True, floats=5,
     ),
-    "wta": Rule(),
+    "wta": Rule("the largest activations of each unit over a batch"),
 }  # fmt: skip

@@ -13,9 +13,10 @@ from aectl.config.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.config.shapes import Shape
 from aectl.config.spelling import MARK, from_table
 from aectl.data import lines
+from aectl.data.found import Found
 from aectl.data.images import datasets, patches
 from aectl.data.images.datasets import DATASETS
-from aectl.data.images.decoders import Decoded, Decoders, Found
+from aectl.data.images.decoders import Decoded, Decoders
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
 from aectl.data.named_inputs import NamedInputs, Position

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from aectl.config.spelling import guarded
-from aectl.data.images.decoders import Found
+from aectl.data.found import Found
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.sources import Source, SourceKind

@@ -66,3 +66,9 @@ def test_its_defaults_are_those_of_the_config(name):
 def test_a_trait_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="no trait 'keep_k'"):
         with_trait(RULES, "keep_k")
+
+
+def test_the_help_of_the_option_has_the_summary_of_each_rule(aectl):
+    shown = " ".join(aectl("train", "--help").out.replace("│", " ").split())
+    for name, rule in RULES.items():
+        assert f"{name}: {rule.summary}" in shown

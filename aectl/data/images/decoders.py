@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from aectl.config.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.config.shapes import Shape
+from aectl.data.found import Found
 from aectl.data.images.pixels import Pixels
 from aectl.data.images.worker import NOTHING, Memory
 from aectl.errors import DataError
@@ -55,23 +56,6 @@ START = (
     "descriptor, worker, (shape, *sizes), decoding = json.loads(sys.argv[2]);"
     "serve(descriptor, worker, Memory(tuple(shape), *sizes), Decoding(*decoding))"
 )
-
-
-class Found(NamedTuple):
-    """An input that was found.
-
-    `path`: its name in a table; `file`: the file to read, or `content`: its content, if already
-    read; `reason`: why it cannot be read, if that is already known; `skipped`: whether it is not
-    decoded; `searched`: whether it was found by a search without `include`.
-    """
-
-    path: str
-    label: str | None = None
-    file: str = ""
-    content: bytes | None = None
-    reason: str | None = None
-    skipped: bool = False
-    searched: bool = False
 
 
 class Decoded(NamedTuple):

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from aectl.config.decoding import OnRemark
 from aectl.config.shapes import Shape
+from aectl.data.found import Found
 from aectl.data.images import datasets
 from aectl.data.images.decode import is_own, upright_size
-from aectl.data.images.decoders import Found
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
 from aectl.data.inputs import InputBatch, Inputs

@@ -5,9 +5,9 @@ import stat
 from collections.abc import Iterator
 
 from aectl.data.endings import ZIPS
-from aectl.data.images.decoders import Found
+from aectl.data.found import Found
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
-from aectl.data.storage.expansion import ArchiveError
+from aectl.data.storage.compressions import ArchiveError
 from aectl.data.storage.tars import in_tar
 from aectl.data.storage.zips import in_zip
 

@@ -7,8 +7,8 @@ from pathlib import PurePosixPath
 from aectl.config import run_files
 from aectl.config.spelling import spelt
 from aectl.data.endings import ARCHIVES
+from aectl.data.found import Found
 from aectl.data.images.decode import is_own
-from aectl.data.images.decoders import Found
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
 
 OnBad = Callable[[str, str], None]

@@ -8,7 +8,8 @@ any size and follows chains of headers by recursion.
 import posixpath
 from typing import NamedTuple
 
-from aectl.data.storage.expansion import ArchiveError, ArchiveStream, CutShortError
+from aectl.data.storage.compressions import ArchiveError, CutShortError
+from aectl.data.storage.expansion import ArchiveStream
 
 BLOCK = 512
 """Bytes of a block; a tar is a sequence of blocks."""

@@ -6,15 +6,10 @@
 from collections.abc import Iterator
 from typing import Self
 
-from aectl.data.images.decoders import Found
+from aectl.data.found import Found
 from aectl.data.selection import Search
-from aectl.data.storage.expansion import (
-    LARGEST_MEMBER,
-    TOO_LARGE,
-    ArchiveError,
-    ArchiveStream,
-    Budget,
-)
+from aectl.data.storage.compressions import ArchiveError
+from aectl.data.storage.expansion import LARGEST_MEMBER, TOO_LARGE, ArchiveStream, Budget
 from aectl.data.storage.tar_headers import (
     FILES,
     FOLDER,

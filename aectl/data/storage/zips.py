@@ -17,18 +17,20 @@ from functools import cached_property, partial
 from typing import BinaryIO
 from zipfile import ZipInfo
 
-from aectl.data.images.decoders import Found
+from aectl.data.found import Found
 from aectl.data.selection import Search
-from aectl.data.storage.expansion import (
+from aectl.data.storage.compressions import (
     DECODER_MEMORY,
-    LARGEST_MEMBER,
-    TOO_LARGE,
     ArchiveError,
-    Budget,
     Deflate,
     NewDecompressor,
-    Share,
     zstandard,
+)
+from aectl.data.storage.expansion import (
+    LARGEST_MEMBER,
+    TOO_LARGE,
+    Budget,
+    Share,
 )
 from aectl.data.storage.tar_headers import clean
 from aectl.data.storage.tars import LONGEST_NAME, TOO_LONG_A_NAME

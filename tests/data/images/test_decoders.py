@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aectl.data.found import Found
 from aectl.data.images.decode import decode
-from aectl.data.images.decoders import BUFFER, Decoders, Found
+from aectl.data.images.decoders import BUFFER, Decoders
 from aectl.data.storage.archives import find_in_archive
 
 SHAPE = (1, 6, 8)

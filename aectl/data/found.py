@@ -1,0 +1,20 @@
+"""An input that a search of folders, archives or lists found."""
+
+from typing import NamedTuple
+
+
+class Found(NamedTuple):
+    """An input that was found.
+
+    `path`: its name in a table; `file`: the file to read, or `content`: its content, if already
+    read; `reason`: why it cannot be read, if that is already known; `skipped`: whether it is not
+    decoded; `searched`: whether it was found by a search without `include`.
+    """
+
+    path: str
+    label: str | None = None
+    file: str = ""
+    content: bytes | None = None
+    reason: str | None = None
+    skipped: bool = False
+    searched: bool = False
