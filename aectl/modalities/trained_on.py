@@ -1,8 +1,9 @@
-"""The inputs of a model without INPUT: those like the data that it was trained on."""
+"""The data that a model was trained on, as inputs: without INPUT, other ones like them."""
 
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection, of_options
 from aectl.data.sources import Names, Source, SourceKind
+from aectl.data.training_sources import split_up
 from aectl.errors import DataError, UnknownInputError
 from aectl.modalities.request import Request
 from aectl.models.model_card import ModelCard
@@ -14,7 +15,25 @@ def requested_selection(card: ModelCard, request: Request, names: Names) -> Sele
     """
     chosen = request.selection.usually(names.endings)
     as_trained = not request.words and chosen == Selection(names.endings)
-    return of_options(card.options, names.endings) if as_trained else chosen
+    return trained_selection(card, names) if as_trained else chosen
+
+
+def trained_selection(card: ModelCard, names: Names) -> Selection:
+    """The files of a folder that a model was trained on."""
+    return of_options(card.options, names.endings)
+
+
+def training_sources(card: ModelCard, names: Names) -> list[Source]:
+    """The training sets of the data that a model was trained on.
+
+    Raises UnknownInputError for data that does not exist, DataError for a list on stdin.
+    """
+    sources = [names.source(word) for word in card.trained_on]
+    if any(source.kind is SourceKind.STDIN for source in sources):
+        raise DataError("the model was trained on a list on stdin, which --pca and --probe lack")
+    selection = trained_selection(card, names)
+    layouts = [layout_of(one.word, selection) if one.is_folder else None for one in sources]
+    return [one.without_split for one in split_up(sources, layouts, validation=False)]
 
 
 def sources_of(card: ModelCard, request: Request, names: Names) -> list[Source]:
@@ -37,7 +56,7 @@ def _trained_on(card: ModelCard, request: Request, names: Names) -> list[Source]
         raise DataError(
             "the model does not say what it was trained on; name an INPUT (eval: --dataset)"
         )
-    selection = of_options(card.options, names.endings)
+    selection = trained_selection(card, names)
     return [_measured_on(word, request, names, selection) for word in card.trained_on]
 
 

@@ -1,4 +1,4 @@
-"""A run: from a config and its images to a trained network and the card beside it."""
+"""A run: from a config and its data to a trained network and the card beside it."""
 
 import math
 import os

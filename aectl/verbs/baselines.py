@@ -5,12 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from aectl.data.inputs import IMAGES
-from aectl.data.layout import layout_of
-from aectl.data.selection import Selection, of_options
-from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
+from aectl.modalities.trained_on import trained_selection, training_sources
 from aectl.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -63,10 +60,11 @@ class Baselines:
 
     def _trained_on(self) -> "Inputs":
         """The training set of the model, found as the inputs are."""
-        card, inputs = self.use.card, self._inputs()
-        selection = of_options(card.options)
-        sources = [_training_split(word, selection) for word in card.trained_on]
-        return dataclasses.replace(inputs, sources=sources, split="train", selection=selection)
+        card, names = self.use.card, self.use.modality.names
+        sources, selection = training_sources(card, names), trained_selection(card, names)
+        return dataclasses.replace(
+            self._inputs(), sources=sources, split="train", selection=selection
+        )
 
     def _batches(self, inputs: "Inputs") -> "Iterator[InputBatch]":
         card, size = self.use.card, self.use.stream.batch_size
@@ -91,16 +89,3 @@ class Baselines:
         if None in labels or len(set(labels)) < 2:
             raise DataError("--probe needs images of two classes or more, with their labels")
         return np.concatenate(codes), np.array(labels)
-
-
-def _training_split(word: str, selection: Selection) -> Source:
-    """The source of the training set of the data that a word names.
-
-    Raises UnknownInputError for data that does not exist, DataError for a list on stdin.
-    """
-    source = IMAGES.source(word)
-    if source.kind is SourceKind.STDIN:
-        raise DataError("the model was trained on a list on stdin, which --pca and --probe lack")
-    if source.is_folder and (layout := layout_of(word, selection)):
-        return Source(layout.training, SourceKind.FOLDER)
-    return source.without_split
