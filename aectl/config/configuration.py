@@ -11,6 +11,7 @@ from aectl.config.data_options import DataConfig
 from aectl.config.kinds import KINDS
 from aectl.config.loss_options import LossConfig
 from aectl.config.model_options import ModelConfig
+from aectl.config.patching import Patching
 from aectl.config.precedence import combined
 from aectl.config.shapes import Shape
 from aectl.config.sparsity import KL, RULES
@@ -45,6 +46,12 @@ class Config:
     def __post_init__(self) -> None:
         if self.loss.loss == "bce" and self.model.output_activation != "sigmoid":
             raise ConfigError("--loss bce needs --output-activation sigmoid")
+        drawn = any("patches:" in word for word in self.data.dataset)
+        if self.data.patches and not drawn and not KINDS[self.model.model].patches:
+            raise ConfigError(
+                "--patches has no effect without --dataset patches:FOLDER or --model"
+                " patch-autoencoder"
+            )
         if self.loss.contractive and not RULES[self.model.sparsity].smooth:
             raise ConfigError(
                 "--contractive needs a smooth code, which --sparsity"
@@ -113,6 +120,8 @@ class Config:
         data = self.data
         if shape is not None:
             channels, *sides = shape
+            if KINDS[self.model.model].patches:
+                Patching.of(self.model).check(shape)
             data = dataclasses.replace(data, size=tuple(sides), channels=channels)
         return dataclasses.replace(
             self,

@@ -24,9 +24,10 @@ class DataConfig(Section):
     )
     patches: int | None = option(
         None,
-        "Number of patches drawn from the images of patches:FOLDER.",
+        "Number of patches drawn from the training images, for patches:FOLDER and for "
+        "--model patch-autoencoder.",
         at_least=1, at_most=10_000_000,
-        unset="10,000 of 8x8 pixels",
+        unset="10,000 of 8x8 pixels; 400,000 with --model patch-autoencoder",
     )  # fmt: skip
     size: tuple[int, ...] | None = option(
         None,
@@ -98,7 +99,7 @@ class DataConfig(Section):
         0,
         "Maximum random shift of training images, in pixels, horizontally and vertically.",
         at_least=0, at_most=1000,
-        when=("model", kinds.reading(IMAGES)),
+        when=("model", kinds.reading_pixels()),
     )  # fmt: skip
     length: int = option(
         20,
@@ -131,5 +132,3 @@ class DataConfig(Section):
             )
         if not self.dataset:
             raise ConfigError("--dataset names no data")
-        if self.patches and not any("patches:" in word for word in self.dataset):
-            raise ConfigError("--patches has no effect without --dataset patches:FOLDER")

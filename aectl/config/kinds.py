@@ -14,6 +14,9 @@ VECTOR, SHORTER_TEXT = "vector", "text"
 
 WIDEST_CLASSIFIER = 2048
 
+USUAL_UNITS = 400
+"""Units of a code of patches."""
+
 Widths = Callable[[int, float], tuple[int, ...]]
 """Gives the default widths of the hidden layers from the width of the input and the factor by which
 the code is narrower."""
@@ -28,8 +31,9 @@ class Kind:
     - `convolutional`: whether all widths but the last are numbers of channels.
     - `dropout`: whether its layers can have dropout.
     - `mirrored`: whether each layer of the decoder has a counterpart in the encoder, so that it can
-      use its weights (`--tied`), and can be trained with it alone (`--stack`).
+      use its weights (`--tied`); `stacked`: whether it can be trained with it alone (`--stack`).
     - `full_batch`: whether `--optimizer lbfgs` can train it; `auxiliary`: whether `--aux-k` can.
+    - `patches`: whether it is trained on whitened patches of images, and not on whole images.
     - `fewest_widths`: the minimum number of hidden layers.
     - `usual_widths`: their default widths, `widths_text` in words; if these depend only on the
       bottleneck, `bottlenecks` holds them instead. `factor`: the default factor by which the code
@@ -42,6 +46,8 @@ class Kind:
     convolutional: bool = False
     dropout: bool = False
     mirrored: bool = False
+    stacked: bool = False
+    patches: bool = False
     full_batch: bool = True
     auxiliary: bool = True
     fewest_widths: int = 1
@@ -68,6 +74,7 @@ KINDS: dict[str, Kind] = {
         has_code=True,
         dropout=True,
         mirrored=True,
+        stacked=True,
         usual_widths=lambda width, factor: (_code(width, factor),),
         widths_text="half the input's width",
         factor=2.0,
@@ -80,6 +87,16 @@ KINDS: dict[str, Kind] = {
         usual_widths=lambda width, factor: (32, 64, _code(width, factor)),
         widths_text="32, 64 and an eighth of it",
         factor=8.0,
+    ),
+    "patch-autoencoder": Kind(
+        (IMAGES,),
+        has_code=True,
+        dropout=True,
+        mirrored=True,
+        patches=True,
+        usual_widths=lambda *_: (USUAL_UNITS,),
+        widths_text=str(USUAL_UNITS),
+        defaults={"sparsity": "omp-1", "batch_size": 1000, "lr": 0.01},
     ),
     "classifier": Kind(
         (IMAGES, TEXT),
@@ -130,6 +147,16 @@ def encoding(modality: str) -> tuple[str, ...]:
     return tuple(name for name in reading(modality) if KINDS[name].has_code)
 
 
+def reading_pixels() -> tuple[str, ...]:
+    """The kinds of model that are trained on the pixels of whole images."""
+    return tuple(name for name in reading(IMAGES) if not KINDS[name].patches)
+
+
+def encoding_pixels() -> tuple[str, ...]:
+    """The kinds of model that encode images, trained on their pixels."""
+    return tuple(name for name in reading_pixels() if KINDS[name].has_code)
+
+
 def defaults(option: str) -> tuple[tuple[str, str, object], ...]:
     """The defaults of an option that differ between kinds of model, as `Option.instead`."""
     return tuple(
@@ -150,7 +177,7 @@ def factors_text() -> str:
     usual = KINDS[USUAL].factor
     others = [
         f"{KINDS[name].factor:g} with --model {name}"
-        for name in encoding(IMAGES)
+        for name in encoding_pixels()
         if KINDS[name].factor != usual
     ]
     return "; ".join([f"{usual:g}", *others])

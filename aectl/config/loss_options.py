@@ -19,7 +19,7 @@ class LossConfig(Section):
         "(cross-entropy, summed) or softmax-kl (KL divergence between the softmaxes of input and "
         "output).",
         choices=("mse", "bce", "softmax-kl"),
-        when=("model", kinds.encoding(IMAGES)),
+        when=("model", kinds.encoding_pixels()),
     )
     rho: float = option(
         0.05, "Target mean activation of each unit.", above=0, below=1, when=("sparsity", (KL,))

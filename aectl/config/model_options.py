@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 from aectl.config import kinds
-from aectl.config.declaration import Section, option
+from aectl.config.declaration import SIDES, Section, option
 from aectl.config.kinds import IMAGES, KINDS, SHORTER_TEXT, TEXT, VECTOR
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.config.traits import with_trait
@@ -56,7 +56,7 @@ class ModelConfig(Section):
         None,
         "Width of the input divided by the width of the code, if --hidden is not given.",
         at_least=0.01,
-        when=("model", kinds.encoding(IMAGES)),
+        when=("model", kinds.encoding_pixels()),
         unset=kinds.factors_text(),
     )
     sparsity: str = option(
@@ -66,6 +66,7 @@ class ModelConfig(Section):
         + ".",
         choices=tuple(RULES),
         when=("model", kinds.with_a_code()),
+        instead=kinds.defaults("sparsity"),
     )
     k: int | None = option(
         None,
@@ -115,20 +116,21 @@ class ModelConfig(Section):
         "clamp",
         "Activation of the reconstruction; clamp limits it to [0, 1].",
         choices=("clamp", "sigmoid", "linear"),
-        when=("model", kinds.encoding(IMAGES)),
+        when=("model", kinds.encoding_pixels()),
         instead=(("loss", "bce", "sigmoid"), ("loss", "softmax-kl", "linear")),
     )
     center: bool = option(
         True,
         "Subtract the mean of the training images from the input, and initialise the output bias "
         "with that mean. Without this, most units die on bright images.",
-        when=("model", kinds.encoding(IMAGES)),
+        when=("model", kinds.encoding_pixels()),
         instead=(("sparsity", KL, False),),
     )
     tied: bool = option(
         False,
         "Use the transposed weights of the encoder as those of the decoder.",
         when=("model", with_trait(KINDS, "mirrored")),
+        instead=tuple(("sparsity", name, True) for name in with_trait(RULES, "ties")),
     )
     dropout: float = option(
         0.0,
@@ -142,6 +144,54 @@ class ModelConfig(Section):
         "Fraction of the input that is dropped in training; the rest is scaled up.",
         at_least=0, below=1,
         when=("model", with_trait(KINDS, "dropout")),
+    )  # fmt: skip
+
+    standardize: bool = option(
+        False,
+        "Subtract from each input of the classifier its mean over the training set, and divide by "
+        "its standard deviation.",
+        when=("model", kinds.classifiers()),
+    )
+    patch_size: tuple[int, ...] = option(
+        (6, 6),
+        "Height and width of the patches that it learns from.",
+        lengths=(1, 2), at_least=2, at_most=64, form=f"{SIDES}, or one number for both",
+        when=("model", with_trait(KINDS, "patches")),
+    )  # fmt: skip
+    stride: int = option(
+        1,
+        "Distance in pixels between the places of an image at which a patch is encoded.",
+        at_least=1, at_most=64,
+        when=("model", with_trait(KINDS, "patches")),
+    )  # fmt: skip
+    whitening: float = option(
+        0.5,
+        "Number that is added to the variances of the principal components of patches before they "
+        "are whitened; the larger, the less is noise amplified.",
+        above=0,
+        when=("model", with_trait(KINDS, "patches")),
+    )
+    features: str = option(
+        "soft-threshold",
+        "Features of an image: code (the codes of its patches), or soft-threshold (max(0, z - t) "
+        "and max(0, -z - t) for the product z of a whitened patch and each column of the decoder).",
+        choices=("soft-threshold", "code"),
+        when=("model", with_trait(KINDS, "patches")),
+    )
+    threshold: float = option(
+        0.25, "The threshold t.", at_least=0, when=("features", ("soft-threshold",))
+    )
+    pool: str = option(
+        "sum",
+        "Pooling of the features over the places in each cell of --grid; none keeps every place.",
+        choices=("sum", "mean", "max", "none"),
+        when=("model", with_trait(KINDS, "patches")),
+    )
+    grid: tuple[int, ...] = option(
+        (2, 2),
+        "Rows and columns of the cells of an image over which features are pooled.",
+        lengths=(1, 2), at_least=1, at_most=64, form="ROWSxCOLUMNS, or one number for both",
+        when=("pool", ("sum", "mean", "max")),
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -52,13 +52,18 @@ def coerced(given: Mapping[str, object]) -> dict[str, object]:
 def _filled(given: Mapping[str, object]) -> dict[str, Any]:
     """The given options, and the defaults of all others."""
     values: dict[str, Any] = dict(given)
-    for field in OPTIONS.values():
-        for other, _, _ in options.declared(field).instead:
-            values.setdefault(other, OPTIONS[other].default)
-    for name, field in OPTIONS.items():
-        if name not in values:
-            values[name] = options.default(field, values)
+    for name in OPTIONS:
+        _fill(name, values)
     return values
+
+
+def _fill(name: str, values: dict[str, Any]) -> None:
+    """Adds the value of an option, after those of the options that its default depends on."""
+    if name not in values:
+        field = OPTIONS[name]
+        for other, _, _ in options.declared(field).instead:
+            _fill(other, values)
+        values[name] = options.default(field, values)
 
 
 def _effective(beneath: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:

@@ -21,9 +21,12 @@ class Rule:
     - `can_die`: units that stay below the threshold get no gradient, and can be reactivated.
     - `auxiliary`: dead units can be trained to reconstruct the residual of the active ones.
     - `equal_start`: all units are initialised with the same probability of being active.
+    - `from_inputs`: units are initialised with training inputs, so that each is active for some.
     - `smooth`: the code has a derivative everywhere.
     - `frozen_decoder`: its penalty decodes with weights of the decoder that it does not train.
-    - `unit_norm`: its penalty is on activations, which would shrink if decoder columns grew.
+    - `ties`: the decoder uses the encoder's weights by default.
+    - `unit_norm`: decoder columns have length 1 by default: else activations could shrink while the
+      columns grow.
     - `floats`: at most so many floats for each unit are in memory while its code is computed at
       inference: the pre-activation, the code, and intermediate results.
     """
@@ -42,6 +45,8 @@ class Rule:
     frozen_decoder: bool = False
     unit_norm: bool = False
     floats: int = 2
+    ties: bool = False
+    from_inputs: bool = False
 
 
 NONE, KL = "none", "kl"
@@ -77,4 +82,9 @@ RULES: dict[str, Rule] = {
         unit_norm=True, floats=5,
     ),
     "wta": Rule("the largest activations of each unit over a batch"),
+    "omp-1": Rule(
+        "the one unit of largest magnitude of an input, with its sign, as in k-means",
+        activation="linear", needs_it=True, because="the active unit has either sign",
+        equal_start=False, unit_norm=True, ties=True, from_inputs=True, floats=3,
+    ),
 }  # fmt: skip

@@ -35,9 +35,10 @@ class TrainingConfig(Section):
     )
     batch_size: int = option(
         128,
-        "Number of images, or pieces of text, per step.",
+        "Number of images, patches or pieces of text, per step.",
         at_least=1,
         when=("optimizer", OF_BATCHES),
+        instead=kinds.defaults("batch_size"),
     )
     lr: float = option(
         0.003,
@@ -120,7 +121,7 @@ class TrainingConfig(Section):
         "Number of epochs that each layer is first trained for alone, as an autoencoder of the "
         "output of the layer below.",
         at_least=0,
-        when=("model", with_trait(KINDS, "mirrored")),
+        when=("model", with_trait(KINDS, "stacked")),
     )
     keep: str = option(
         "last",

@@ -119,10 +119,25 @@ def decoded(network: AutoencoderBase, code: Tensor) -> Tensor:
     """code (n, code_size) -> images (n, channels, height, width); NaN where the decoder's output is
     not finite, which the output activation would hide by mapping infinity to 0 or 1.
     """
-    output: Tensor = network.decoder(code)
+    return _activated(network, network.decoder(code))
+
+
+def _activated(network: AutoencoderBase, output: Tensor) -> Tensor:
     finite = output.isfinite()
     images = network.output_activation(output)
     return images if finite.all() else images.where(finite, torch.nan)
+
+
+def traced(
+    network: AutoencoderBase, images: Tensor, count: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """images (n, channels, height, width) -> the codes and the reconstructions of the first
+    `count`; NaN where the decoder's output is not finite, as in `decoded`.
+    """
+    codes, output = network.traced(images)
+    rows = len(codes) // len(images)
+    kept = None if count is None else rows * count
+    return codes[:kept], _activated(network, output)[:count]
 
 
 @torch.inference_mode()
@@ -146,10 +161,9 @@ def reconstruct(
     Raises ModelFileError if it, or the code, is not finite.
     """
     for batch in batches:
-        code = network.encode(to_tensor(batch))
-        kept = slice(len(batch.paths))
-        reconstruction = decoded(network, code)[kept]
-        refuse_overflow(code[kept], reconstruction)
+        images = to_tensor(batch)
+        code, reconstruction = traced(network, images, len(batch.paths))
+        refuse_overflow(code, reconstruction)
         yield Reconstructed(batch, reconstruction.cpu().numpy())
 
 
@@ -174,10 +188,9 @@ def measure(
     """Updates `metrics` with all images. Raises ModelFileError for results that are not finite."""
     for batch in batches:
         images = to_tensor(batch)
-        whole = network.encode(images)
-        kept = slice(len(batch.paths))
-        code = whole[kept]
-        errors = metrics.update(images[kept], decoded(network, whole)[kept], code)
+        count = len(batch.paths)
+        code, reconstruction = traced(network, images, count)
+        errors = metrics.update(images[:count], reconstruction, code)
         refuse_overflow(code, errors)
         yield Measured(batch, errors.float().cpu().numpy())
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from aectl.data.images.pixels import Pixels
-from aectl.inference.apply import AnyNetwork, decoded, refuse_overflow, to_tensor
+from aectl.inference.apply import AnyNetwork, decoded, refuse_overflow, to_tensor, traced
 from aectl.inference.metrics import is_active
 from aectl.inference.results import Floats
 from aectl.models.autoencoder import AutoencoderBase
@@ -23,7 +23,7 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
     cpu = torch.device("cpu")
     network.to(cpu).eval()
     inputs = (to_tensor(block, cpu) for block in blocks(images, network))
-    made = torch.cat([decoded(network, network.encode(block)) for block in inputs])
+    made = torch.cat([traced(network, block)[1] for block in inputs])
     refuse_overflow(made)
     return made.numpy()
 
@@ -77,14 +77,14 @@ def traverse(network: AutoencoderBase, images: Pixels, unit: int, values: Floats
 
 @torch.inference_mode()
 def dead_units(network: AutoencoderBase, images: Pixels) -> NDArray[np.bool_]:
-    """Whether each unit of the code is inactive for all images: (code_size,); on the CPU."""
+    """Whether each unit of the code is inactive for all images: (units,); on the CPU."""
     cpu = torch.device("cpu")
     network.to(cpu).eval()
-    dead = np.ones(network.code_size, bool)
+    inactive = []
     for block in blocks(images, network):
-        code = network.encode(to_tensor(block, cpu))
-        dead &= (~is_active(code, network.active_above).any(0)).numpy()
-    return dead
+        values = network.unit_values(to_tensor(block, cpu))
+        inactive.append(~is_active(values, network.active_above).any(0))
+    return torch.stack(inactive).all(0).numpy()
 
 
 def blocks(images: NDArray[Any], network: AnyNetwork) -> Iterator[NDArray[Any]]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from aectl.data.images.pixels import Pixels
 from aectl.inference.apply import to_tensor
 from aectl.inference.results import Floats
-from aectl.models.networks import ImageNetwork
+from aectl.models.networks import ImageNetwork, PatchAutoencoder
 
 FILTER_VALUES = 1 << 23
 """Maximum pixels of all images, one copy per unit, for which gradients are computed at a time."""
@@ -35,9 +35,12 @@ def filters_of(network: ImageNetwork, images: Pixels, most: int, side: int) -> F
     weights scaled by the variation of each pixel: the direction that activates the unit most
     (CS294A notes, section 4), except for pixels that never change, whose weights have kept their
     random initial values. For deeper units it is the mean over some of the images, because for a
-    single image most units of a sparse layer below are inactive and pass no gradient.
+    single image most units of a sparse layer below are inactive and pass no gradient. The filters
+    of a patch autoencoder are its decoder's columns: whitened patches.
     """
     network.cpu().eval()
+    if isinstance(network, PatchAutoencoder):
+        return network.filters()[:most].detach().numpy()
     pixels = math.prod(network.shape)
     with torch.no_grad():
         there = network.filter_responses(to_tensor(images[:1], CPU)).shape[1]

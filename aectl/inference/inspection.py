@@ -26,7 +26,7 @@ from aectl.inference.findings import (
 )
 from aectl.inference.metrics import ReconstructionMetrics, is_active
 from aectl.inference.results import Floats, Measured
-from aectl.models.networks import Classifier, ImageNetwork
+from aectl.models.networks import Classifier, ImageNetwork, PatchAutoencoder
 
 MOST_SAMPLED, LEAST_SAMPLED = 3000, 100
 SAMPLED_PIXELS = 2_500_000
@@ -210,8 +210,8 @@ def _held(network: ImageNetwork) -> int:
 def _responses(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
     """The values of the units, (n, units), and the features for maps, (n, features).
 
-    For an autoencoder, both are its code; for a classifier, the pre-activations of its first layer,
-    and the input of its last layer.
+    For an autoencoder, both are its code, unless its features are pooled over patches; for a
+    classifier, the pre-activations of its first layer, and the input of its last layer.
     """
     responses, features = [], []
     for block in arrays.blocks(images, network):
@@ -220,7 +220,9 @@ def _responses(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
             responses.append(network.filter_responses(x))
             features.append(network.last_features(x))
         else:
-            responses.append(network.encode(x))
+            responses.append(network.unit_values(x))
+            if isinstance(network, PatchAutoencoder):
+                features.append(network.encode(x))
     made = torch.cat(responses).numpy()
     return made, torch.cat(features).numpy() if features else made
 

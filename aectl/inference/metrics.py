@@ -75,7 +75,7 @@ class ReconstructionMetrics:
         self.images = 0
 
     def update(self, images: Tensor, reconstruction: Tensor, code: Tensor) -> Tensor:
-        """Adds a batch: images and reconstruction (batch, ...), in [0, 1]; code (batch, code_size).
+        """Adds a batch: images and reconstruction (batch, ...), in [0, 1]; code (rows, units).
 
         Returns the mean squared error of each image: (batch,).
         """

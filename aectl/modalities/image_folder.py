@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aectl.inference.inspection import Inspection
     from aectl.modalities.measurement import Measurement
     from aectl.models.model_card import ModelCard
+    from aectl.models.networks import ImageNetwork
     from aectl.outputs.page import Portrait
     from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.image_run import ImageRun
@@ -27,10 +28,12 @@ PICTURED, PROJECTED = 40, 1000
 SAMPLED = 10_000
 SAMPLED_BYTES = 1 << 28
 MOST_MEASURED = 10_000
+FEWEST = 400
 BATCH = 1000
 
 FACTS = {
     "images": "training images",
+    "patches": "training patches",
     "seconds": "training seconds",
     "device": "device",
     "threads": "threads",
@@ -71,7 +74,7 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
     measurement = Measurement(card, modality_of(card))
     inspection = Inspection(run.network, card.classes)
     to_tensor = inference.on_device(run.network, run.device)
-    batches = in_memory(images.evenly_spaced(MOST_MEASURED), BATCH)
+    batches = in_memory(images.evenly_spaced(_most(MOST_MEASURED, run.network)), BATCH)
     for measured in measurement.results(run.network, batches, to_tensor):
         inspection.add(measured)
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])
@@ -167,7 +170,7 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     from aectl.outputs import pictures
 
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
-    sample = images.evenly_spaced(min(SAMPLED, few_enough)).images
+    sample = images.evenly_spaced(min(_most(SAMPLED, network), few_enough)).images
     filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
     dead = None if isinstance(network, Classifier) else arrays.dead_units(network, sample)
     drawn = {"filters": pictures.filter_grid(filters, dead, _caption(len(filters), dead))}
@@ -183,6 +186,11 @@ def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
     for name, picture in drawn.items():
         pictures.save_png(folder / f"{name}.png", picture)
     return drawn
+
+
+def _most(images: int, network: "ImageNetwork") -> int:
+    """As many images, or fewer of those that have many codes each."""
+    return max(images // network.codes_per_image, min(images, FEWEST))
 
 
 def _caption(shown: int, dead: "NDArray[np.bool_] | None") -> str:

@@ -100,8 +100,11 @@ class Images(Modality):
     pictured = True
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
-        """None: every option of a verb has an effect."""
-        return {}
+        """Those that decode a code, of a model whose features cannot be decoded."""
+        if not kinds.KINDS[card.architecture.kind].patches:
+            return {}
+        pooled = f"--model {card.architecture.kind}, whose features are pooled and not decoded"
+        return dict.fromkeys(("interpolate", "traverse", "from_codes", "layer", "pca"), pooled)
 
     def equip(self, network: Any, card: "ModelCard") -> None:
         """Gives it `image`, which decodes a file."""
@@ -193,9 +196,15 @@ class Images(Modality):
         architecture: Architecture | None = None,
     ) -> "Run":
         """A run on images."""
+        from aectl.training.code_run import CodeRun, codes_fit
         from aectl.training.image_run import ImageRun
+        from aectl.training.patch_run import PatchRun
 
-        return ImageRun(config, data, device, start, architecture)
+        below = architecture.encoder if architecture else start.below if start else None
+        made: type[ImageRun] = PatchRun if kinds.KINDS[config.model.model].patches else ImageRun
+        if codes_fit(config, below, len(data)):
+            made = CodeRun
+        return made(config, data, device, start, architecture)
 
     def fill(
         self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None

@@ -82,8 +82,8 @@ class Architecture:
 
     @property
     def code_size(self) -> int:
-        """The number of units of an autoencoder's code."""
-        return self.hidden[-1]
+        """The number of units of an autoencoder's code, or of features made of it."""
+        return self.input_spec.code_size(self.config, self.input)
 
     def to_json(self) -> dict[str, Any]:
         """The description of the network in a model file: its options and its sizes."""
@@ -121,6 +121,7 @@ class Architecture:
         kind = KINDS[config.model]
         modality = encoder.modality if encoder else kind.modalities[0]
         shape = INPUT_SPECS[modality].shape(sizes)
+        INPUT_SPECS[modality].check(config, shape)
         found = cls(config, shape, _classes(config, sizes["classes"]), encoder)
         if encoder:
             found._check_encoder(encoder)

@@ -1,9 +1,8 @@
 """The dense autoencoder."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -135,35 +134,21 @@ class _Transposed(nn.Module):
 
 
 class AutoencoderBase(nn.Module):
-    """The interface of all autoencoders: an encoder and a decoder of any kind.
-
-    `coders` makes the two; of it, a kind of autoencoder may take further arguments.
-    """
+    """The interface of all autoencoders: an encoder and a decoder of any kind."""
 
     encoder: nn.Module
     decoder: nn.Module
-    coders: Callable[..., tuple[nn.Module, nn.Module]]
 
     one_at_a_time = False
     """Whether inputs are processed one by one at inference, because more would need much memory."""
 
-    def __init__(
-        self,
-        shape: Shape,
-        hidden: Sequence[int],
-        activation: str = "relu",
-        code: Code | None = None,
-        output_activation: str = "clamp",
-        *,
-        center: bool = False,
-        **further: Any,
-    ) -> None:
+    codes_per_image = 1
+    """Number of codes of an image; more where its patches are encoded."""
+
+    def __init__(self, shape: Shape, output_activation: str) -> None:
         super().__init__()
         self.shape = shape
         self.output_activation = ACTIVATIONS[output_activation]
-        self.encoder, self.decoder = self.coders(
-            hidden, activation, code or Code(), center, **further
-        )
 
     @property
     def code_size(self) -> int:
@@ -196,6 +181,17 @@ class AutoencoderBase(nn.Module):
         """images -> reconstruction, both (batch, channels, height, width)."""
         return self.decode(self.encode(images))
 
+    def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """images: (batch, channels, height, width) -> the code, of one or more rows an image, and
+        the output of the decoder before its activation, like the images.
+        """
+        code = self.encode(images)
+        return code, self.decoder(code)
+
+    def unit_values(self, images: Tensor) -> Tensor:
+        """images -> (batch, units): the value of each unit for an image: its code."""
+        return self.encode(images)
+
     def forward(self, images: Tensor) -> Tensor:
         """Calls `reconstruct`."""
         return self.reconstruct(images)
@@ -209,18 +205,29 @@ class AutoencoderBase(nn.Module):
 class Autoencoder(AutoencoderBase):
     """x_hat = output_activation(decoder(encoder(x))), all layers dense.
 
-    `hidden`: the widths from the input to the code; the decoder mirrors them. Its further arguments
-    are `tied`, `dropout` and `input_dropout`.
+    `hidden`: the widths from the input to the code; the decoder mirrors them.
     """
 
     encoder: Encoder
     decoder: Decoder
 
-    def coders(
-        self, hidden: Sequence[int], activation: str, code: Code, center: bool,
-        tied: bool = False, dropout: float = 0.0, input_dropout: float = 0.0,
-    ) -> tuple[Encoder, Decoder]:  # fmt: skip
-        """The encoder and the decoder."""
-        encoder = Encoder(self.shape, hidden, activation, code, dropout, input_dropout, center)
-        layers = encoder.layers if tied else None
-        return encoder, Decoder(self.shape, hidden, activation, dropout, layers)
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str = "relu",
+        code: Code | None = None,
+        output_activation: str = "clamp",
+        *,
+        tied: bool = False,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        center: bool = False,
+    ) -> None:
+        super().__init__(shape, output_activation)
+        self.encoder = Encoder(
+            shape, hidden, activation, code or Code(), dropout, input_dropout, center
+        )
+        self.decoder = Decoder(
+            shape, hidden, activation, dropout, self.encoder.layers if tied else None
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from aectl.config.patching import Patching
 from aectl.models import codes
 from aectl.models.architecture import Architecture
 from aectl.models.networks import (
@@ -10,6 +11,7 @@ from aectl.models.networks import (
     Classifier,
     ConvAutoencoder,
     Network,
+    PatchAutoencoder,
     ThroughText,
     ThroughVector,
 )
@@ -37,12 +39,23 @@ def _conv_autoencoder(described: Architecture) -> Network:
     )  # fmt: skip
 
 
+def _patch_autoencoder(described: Architecture) -> Network:
+    config = described.config
+    patching = Patching.of(config)
+    of_patches = Autoencoder(
+        (described.shape[0], *patching.sides), described.hidden, config.activation,
+        _code(described), "linear", tied=config.tied, dropout=config.dropout,
+        input_dropout=config.input_dropout,
+    )  # fmt: skip
+    return PatchAutoencoder(described.shape, patching, of_patches)
+
+
 def _classifier(described: Architecture) -> Network:
     config = described.config
     encoder: Any = build_network(described.encoder).encoder if described.encoder else None
     return Classifier(
         described.input, described.hidden, described.classes, config.activation, config.dropout,
-        config.input_dropout, encoder,
+        config.input_dropout, config.standardize, encoder,
     )  # fmt: skip
 
 
@@ -64,6 +77,7 @@ def _through_text(described: Architecture, length: int, tokens: int) -> Network:
 NETWORKS: dict[str, Callable[[Architecture], Network]] = {
     "autoencoder": _autoencoder,
     "conv-autoencoder": _conv_autoencoder,
+    "patch-autoencoder": _patch_autoencoder,
     "classifier": _classifier,
     "text-autoencoder": _text_autoencoder,
 }
@@ -96,8 +110,9 @@ def _batch_topk(described: Architecture) -> codes.Code:
 CODES: dict[str, Callable[[Architecture], codes.Code]] = {
     "topk": _topk,
     "batch-topk": _batch_topk,
-    "jumprelu": lambda described: codes.JumpReLU(described.code_size, described.config.bandwidth),
-    "gated": lambda described: codes.Gated(described.code_size),
+    "jumprelu": lambda described: codes.JumpReLU(described.hidden[-1], described.config.bandwidth),
+    "gated": lambda described: codes.Gated(described.hidden[-1]),
+    "omp-1": lambda described: codes.MatchingPursuit(),
     "wta": lambda described: codes.WinnerTakeAll(
         described.config.code_activation, described.config.rate
     ),

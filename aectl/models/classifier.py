@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Self, cast
 
+import torch
 from torch import Tensor, nn
 
 from aectl.config.shapes import InputShape, Shape
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
+from aectl.models.patch_autoencoder import PatchEncoder
 from aectl.models.text_autoencoder import VectorEncoder
+
+SHRINKAGE, TINY = 0.01, 1e-6
 
 
 class Classifier(nn.Module):
@@ -22,11 +26,18 @@ class Classifier(nn.Module):
 
     `input_dropout` is applied to the pixels, or to the code of a frozen encoder. `dropout` is
     applied to the hidden layers and, if the encoder is fine-tuned, to its layers and its code. The
-    sparsity rule of the code is always that at inference.
+    sparsity rule of the code is always that at inference. With `standardize`, x is less its mean
+    over the training set, divided by its standard deviation.
     """
 
     one_at_a_time = False
     """Whether inputs are processed one by one at inference, because more would need much memory."""
+
+    mean: Tensor | None
+    deviation: Tensor | None
+
+    codes_per_image = 1
+    """Number of codes of an image; more where its patches are encoded."""
 
     def __init__(
         self,
@@ -36,15 +47,20 @@ class Classifier(nn.Module):
         activation: str = "relu",
         dropout: float = 0.0,
         input_dropout: float = 0.0,
-        encoder: Encoder | ConvEncoder | VectorEncoder | None = None,
+        standardize: bool = False,
+        encoder: Encoder | ConvEncoder | PatchEncoder | VectorEncoder | None = None,
     ) -> None:
         super().__init__()
         self._shape = shape
         self.classes_count = classes
         self.encoder = encoder
+        if isinstance(encoder, PatchEncoder):
+            self.codes_per_image = math.prod(encoder.places)
         features = math.prod(shape) if encoder is None else encoder.code_size
         widths = [features, *hidden, classes]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.register_buffer("mean", torch.zeros(features) if standardize else None)
+        self.register_buffer("deviation", torch.ones(features) if standardize else None)
         self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
         self.input_dropout = nn.Dropout(input_dropout)
@@ -60,9 +76,40 @@ class Classifier(nn.Module):
         logits: Tensor = self.layers[-1](self.last_features(images))
         return logits
 
+    def classify(self, features: Tensor) -> Tensor:
+        """features: (batch, features), standardized -> logits: (batch, classes)."""
+        logits: Tensor = self.layers[-1](self._hidden(self._dropped(features)))
+        return logits
+
+    @torch.no_grad()
+    def fit_standard(self, features: Tensor) -> None:
+        """Sets mean and deviation for the features of the training set: (n, features).
+
+        A hundredth of the mean variance is added to each, so that rare features are not amplified.
+        """
+        assert self.mean is not None and self.deviation is not None
+        variance, mean = torch.var_mean(features, 0, correction=0)
+        self.mean.copy_(mean)
+        self.deviation.copy_((variance + SHRINKAGE * variance.mean()).sqrt().clamp(min=TINY))
+
+    def standardize_(self, features: Tensor) -> Tensor:
+        """Standardizes features, (n, features), in place, if the model does."""
+        if self.mean is not None and self.deviation is not None:
+            features.sub_(self.mean).div_(self.deviation)
+        return features
+
+    def raw_features(self, images: Tensor) -> Tensor:
+        """images -> (batch, features): the pixels, or their code, not standardized."""
+        features: Tensor = images.flatten(1) if self.encoder is None else self.encoder(images)
+        return features
+
     def last_features(self, images: Tensor) -> Tensor:
         """images -> (batch, features): the input of the last layer."""
-        x = self._features(images)
+        return self._hidden(self._features(images))
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        """The input of the last layer, from that of the first."""
+        x = features
         for layer in self.layers[:-1]:
             x = self.dropout(self.activation(layer(x)))
         return x
@@ -93,9 +140,13 @@ class Classifier(nn.Module):
         return self
 
     def _features(self, images: Tensor) -> Tensor:
-        if self.encoder is None:
-            pixels: Tensor = self.input_dropout(images.flatten(1))
-            return pixels
+        """The input of the first layer, standardized, if the model does."""
+        x = self.raw_features(images)
+        if self.mean is not None and self.deviation is not None:
+            x = (x - self.mean) / self.deviation
+        return self._dropped(x)
+
+    def _dropped(self, features: Tensor) -> Tensor:
         drop = self.dropout if self._fine_tuned else self.input_dropout
-        code: Tensor = drop(self.encoder(images))
-        return code
+        kept: Tensor = drop(features)
+        return kept

@@ -156,6 +156,22 @@ class WinnerTakeAll(Code):
         return _largest(code, max(1, round(self.rate * len(code))), 0) if self.training else code
 
 
+class MatchingPursuit(Code):
+    """Keeps the unit with the largest magnitude, with its sign; others are 0.
+
+    With a decoder that has the encoder's weights and columns of length 1, this is orthogonal
+    matching pursuit with one step, OMP-1, or spherical k-means (Coates & Ng 2011, section 3.1).
+    """
+
+    def __init__(self) -> None:
+        super().__init__("linear")
+
+    def forward(self, preactivation: Tensor) -> Tensor:
+        """preactivation -> code, both (batch, code_size)."""
+        best = preactivation.abs().argmax(1, keepdim=True)
+        return torch.zeros_like(preactivation).scatter(1, best, preactivation.gather(1, best))
+
+
 def _largest(code: Tensor, count: int, dim: int) -> Tensor:
     """Keeps the `count` largest values along a dimension; all others become 0."""
     if count >= code.shape[dim]:

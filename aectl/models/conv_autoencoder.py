@@ -97,12 +97,19 @@ class ConvAutoencoder(AutoencoderBase):
     encoder: ConvEncoder
     decoder: ConvDecoder
 
-    def coders(
-        self, hidden: Sequence[int], activation: str, code: Code, center: bool
-    ) -> tuple[ConvEncoder, ConvDecoder]:
-        """The encoder and the decoder."""
-        encoder = ConvEncoder(self.shape, hidden, activation, code, center)
-        return encoder, ConvDecoder(self.shape, hidden, activation)
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str = "relu",
+        code: Code | None = None,
+        output_activation: str = "clamp",
+        *,
+        center: bool = False,
+    ) -> None:
+        super().__init__(shape, output_activation)
+        self.encoder = ConvEncoder(shape, hidden, activation, code or Code(), center)
+        self.decoder = ConvDecoder(shape, hidden, activation)
 
 
 def _stage_shapes(shape: Shape, channels: Sequence[int]) -> list[Shape]:

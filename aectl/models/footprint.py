@@ -4,6 +4,7 @@ The batch size may change the last bits of the output, so it must not depend on 
 network that needs much memory for each input processes one at a time, on every machine.
 """
 
+from aectl.config.kinds import KINDS
 from aectl.models.architecture import Architecture
 
 FLOAT = 4
@@ -16,7 +17,8 @@ ROOM = 1 << 29
 
 def one_at_a_time(architecture: Architecture) -> bool:
     """Whether inputs must be processed one by one."""
-    return too_much(activation_bytes(architecture))
+    of_patches = KINDS[architecture.kind].patches  # which are a batch of their own
+    return of_patches or too_much(activation_bytes(architecture))
 
 
 def too_much(bytes_of_input: int) -> bool:

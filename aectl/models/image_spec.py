@@ -7,6 +7,7 @@ from typing import Any
 
 from aectl.config.kinds import KINDS
 from aectl.config.model_options import ModelConfig
+from aectl.config.patching import Patching
 from aectl.config.shapes import Shape
 from aectl.config.sparsity import RULES
 from aectl.errors import ModelFileError
@@ -60,12 +61,26 @@ class ImageSpec(InputSpec[Shape]):
         for name in baselines:
             raise ModelFileError(f"training.baselines.{shown(name)} is not a text of it")
 
+    def check(self, config: ModelConfig, shape: Shape) -> None:
+        """Refuses patches that do not fit into the images."""
+        if KINDS[config.model].patches:
+            Patching.of(config).check(shape)
+
+    def code_size(self, config: ModelConfig, shape: Shape) -> int:
+        """The number of units or, of patches, of features of an image."""
+        if not KINDS[config.model].patches:
+            return super().code_size(config, shape)
+        assert config.hidden
+        return Patching.of(config).feature_count(shape, config.hidden[-1])
+
     def activation_floats(
         self, config: ModelConfig, shape: Shape, encoded: int | None, classes: int
     ) -> int:
         """The image with its reconstruction and the largest layer; or, if that is more, with the
         code as it is computed, or with the code and the largest layer of the decoder.
         """
+        if KINDS[config.model].patches:
+            return 3 * math.prod(shape) + _patch_floats(config, shape)
         pixels, widths = math.prod(shape), list(_widths(config, shape, encoded, classes))
         found = [2 * pixels + max(below + 2 * above for below, above in pairwise(widths))]
         if not classes:
@@ -101,6 +116,16 @@ def _decoder_floats(widths: Sequence[int], convolutional: bool) -> Iterator[int]
         yield 2 * inner[-1]
     for above, below in pairwise([pixels, *inner] if convolutional else inner):
         yield above + below + (below if convolutional else above)
+
+
+def _patch_floats(config: ModelConfig, shape: Shape) -> int:
+    """Floats for the patches of an image, whitened and reconstructed, and their largest layer."""
+    patching = Patching.of(config)
+    values = shape[0] * math.prod(patching.sides)
+    widths = [values, *(config.hidden or ())]
+    layer = max(a + 2 * b for a, b in pairwise(widths))
+    features = patching.feature_count(shape, widths[-1])
+    return math.prod(patching.places(shape)) * (6 * values + layer + 2 * widths[-1]) + features
 
 
 def _widths(config: ModelConfig, shape: Shape, encoded: int | None, classes: int) -> Iterator[int]:

@@ -40,6 +40,14 @@ class InputSpec(ABC, Generic[S]):
     def check_baselines(self, baselines: Mapping[str, Sequence[int]], shape: S) -> None:
         """Raises ModelFileError if a baseline in a model file is no output of the model."""
 
+    def check(self, config: ModelConfig, shape: S) -> None:
+        """Raises ConfigError for options of a network that inputs of a shape do not allow."""
+
+    def code_size(self, config: ModelConfig, shape: S) -> int:
+        """The number of units of a resolved autoencoder's code, or of features made of it."""
+        assert config.hidden
+        return config.hidden[-1]
+
     @abstractmethod
     def activation_floats(
         self, config: ModelConfig, shape: S, encoded: int | None, classes: int

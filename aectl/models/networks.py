@@ -3,9 +3,10 @@
 from aectl.models.autoencoder import Autoencoder
 from aectl.models.classifier import Classifier
 from aectl.models.conv_autoencoder import ConvAutoencoder
+from aectl.models.patch_autoencoder import PatchAutoencoder
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
 
-ImageNetwork = Autoencoder | ConvAutoencoder | Classifier
+ImageNetwork = Autoencoder | ConvAutoencoder | PatchAutoencoder | Classifier
 TextNetwork = ThroughVector | ThroughText
 Network = ImageNetwork | TextNetwork
 
@@ -15,6 +16,7 @@ __all__ = [
     "ConvAutoencoder",
     "ImageNetwork",
     "Network",
+    "PatchAutoencoder",
     "TextNetwork",
     "ThroughText",
     "ThroughVector",

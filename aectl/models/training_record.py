@@ -72,6 +72,7 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "command": A_TEXT,
     "options": ("an object", _is_object),
     "images": A_COUNT,
+    "patches": A_COUNT,
     "parts": A_COUNT,
     "texts": A_COUNT,
     "data_sha256": A_TEXT,

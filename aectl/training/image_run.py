@@ -15,9 +15,9 @@ from aectl.errors import ConfigError
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
-from aectl.models.networks import Autoencoder, Classifier, ImageNetwork
+from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PatchAutoencoder
 from aectl.objectives.objective import objective
-from aectl.training.initialisation import Start, begin
+from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.loop import CPU, MemorySet
 from aectl.training.run import EVALUATION_BATCH, Run, mean_error
 from aectl.training.stack import Layer, layers_of
@@ -52,12 +52,24 @@ class ImageRun(Run):
         if config.data.labels:
             rows = few_labels(images, rows, config.data.labels, seed)
         whole = _on_device(images, device)
-        self._training = whole.part(torch.from_numpy(rows))
-        self._held_out = whole.part(torch.from_numpy(self.held_out))
-        self._sample = _sampled(self._training, config.training.seed)
+        held = torch.from_numpy(self.held_out)
+        self._take(whole.part(torch.from_numpy(rows)), whole.part(held))
+        self._begin(start)
+
+    def _take(self, images: MemorySet, held_out: MemorySet) -> None:
+        """Sets what is trained on and what is measured, of images that are learnt and held out."""
+        self._training, self._held_out = images, held_out
+        self._sample = _sampled(images, self.config.training.seed)
+
+    def _begin(self, start: Start) -> None:
+        """Initialises the weights."""
         if isinstance(self.network, Classifier) and self.network.encoder is not None:
-            self.network.fine_tune_encoder(config.training.fine_tune)
-        begin(self.network, config, start, self._sample.whole().inputs)
+            self.network.fine_tune_encoder(self.config.training.fine_tune)
+        assert not isinstance(self.network, PatchAutoencoder)
+        begin(self.network, self.config, start, self._sample.whole().inputs)
+        if isinstance(self.network, Classifier) and start.weights is None:
+            batches = self._sample.in_order(EVALUATION_BATCH)
+            standardize(self.network, self.config, (batch.inputs for batch in batches))
 
     @property
     def stage_epochs(self) -> list[int]:
@@ -79,7 +91,8 @@ class ImageRun(Run):
             )
 
     def _metrics(self) -> dict[str, float]:
-        return _metrics(self.network, self._held_out if len(self._held_out) else self._sample)
+        measured = self._held_out if len(self._held_out) else self._sample
+        return image_metrics(self.network, measured)
 
     def card(self) -> ModelCard:
         """The description of this run in a model file."""
@@ -109,8 +122,7 @@ def _architecture(config: Config, images: ImageSet, start: Start) -> Architectur
             f"a classifier learns from labels, and {images.name} has none;"
             " a folder has them where each class is a sub-folder"
         )
-    encoder = start.encoder[1].architecture if start.encoder else None
-    return Architecture(config.model, images.shape, len(images.classes), encoder)
+    return Architecture(config.model, images.shape, len(images.classes), start.below)
 
 
 def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
@@ -133,13 +145,16 @@ def _sampled(images: MemorySet, seed: int) -> MemorySet:
 
 
 @torch.no_grad()
-def _metrics(network: ImageNetwork, images: MemorySet) -> dict[str, float]:
+def image_metrics(
+    network: ImageNetwork, images: MemorySet, batch_size: int = EVALUATION_BATCH
+) -> dict[str, float]:
+    """The metrics of a network, in eval mode, on images, as columns of `metrics.csv`."""
     network.eval()
     if isinstance(network, Classifier):
-        return mean_error(network, images.in_order(EVALUATION_BATCH))
+        return mean_error(network, images.in_order(batch_size))
     metrics = ReconstructionMetrics(network.active_above)
-    for batch in images.in_order(EVALUATION_BATCH):
-        code = network.encode(batch.inputs)
-        metrics.update(batch.inputs, network.decode(code), code)
+    for batch in images.in_order(batch_size):
+        code, output = network.traced(batch.inputs)
+        metrics.update(batch.inputs, network.output_activation(output), code)
     result = metrics.result()
     return {name: result[name] for name in ("mse", "mean_activation", "l0", "dead")}

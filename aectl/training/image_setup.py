@@ -6,6 +6,7 @@ import logging
 
 from aectl.config.configuration import Config
 from aectl.config.decoding import Decoding
+from aectl.config.kinds import KINDS
 from aectl.config.shapes import Shape
 from aectl.data.images import datasets, patches, training_images
 from aectl.data.images.image_set import ImageSet
@@ -65,6 +66,8 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
                 f"--encoder takes images of shape {encoder.shape}; --size and --channels ask for"
                 f" {shape}"
             )
+        if config.training.fine_tune and KINDS[encoder.architecture.kind].patches:
+            raise ConfigError(f"--fine-tune cannot train a {encoder.architecture.kind}")
         features = encoder.architecture.code_size
     return config.resolved(shape, features, len(images)), images.fitted(shape)
 

@@ -28,8 +28,12 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
     return OPTIMIZERS[config.optimizer](groups, config)
 
 
-def constrain(network: nn.Module, config: TrainingConfig, optimizer: Optimizer) -> None:
-    """Holds the columns of the decoder to what the config asks for, now and after each step."""
+def constrain(
+    network: nn.Module, config: TrainingConfig, optimizer: Optimizer, now: bool = True
+) -> None:
+    """Holds the columns of the decoder to what the config asks for after each step, and `now`,
+    unless the last step before has done so: a second time may change their last bits.
+    """
     project = COLUMNS.get(config.decoder_columns)
     if project is None:
         return
@@ -39,7 +43,8 @@ def constrain(network: nn.Module, config: TrainingConfig, optimizer: Optimizer) 
         columns: Tensor = network.decoder.directions  # type: ignore[union-attr, assignment]
         columns.copy_(project(columns))
 
-    hold()
+    if now:
+        hold()
     optimizer.register_step_post_hook(hold)
 
 

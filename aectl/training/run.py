@@ -4,15 +4,15 @@ import math
 import os
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 import aectl
 from aectl.config.configuration import Config
@@ -23,7 +23,7 @@ from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.build import build_network
 from aectl.models.codes import BatchTopK, TopK
 from aectl.models.model_card import ModelCard
-from aectl.models.networks import Classifier, Network
+from aectl.models.networks import Network
 from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start
 from aectl.training.loop import (
@@ -101,6 +101,14 @@ class Run(ABC):
     def stage_epochs(self) -> list[int]:
         """The epochs of each stage."""
 
+    below: Callable[[Tensor], Tensor] | None = None
+    """The function of the inputs of `trained`, where it is not trained on the inputs themselves."""
+
+    @property
+    def trained(self) -> nn.Module:
+        """The module that is trained: the network, or a piece of it."""
+        return self.network
+
     @property
     def _input_state(self) -> dict[str, Any] | None:
         """The state, beside the architecture, that makes the same input of the data again."""
@@ -156,7 +164,7 @@ class Run(ABC):
         assert config.epochs is not None
         yield from self._before()
         remembered: dict[str, Tensor] = {}
-        whole = objective(self.config, self.network, remembered=remembered)
+        whole = objective(self.config, self.trained, self.below, remembered)
         current = CurrentStage(0, whole, remembered)
         for event in self._trained(current, config.epochs):
             if isinstance(event, Epoch):
@@ -190,7 +198,7 @@ class Run(ABC):
         config, inputs, network = self.config.training, self._training, stage.network
         stage.optimizer = build_optimizer(network, config)
         if isinstance(network, AutoencoderBase):
-            constrain(network, config, stage.optimizer)
+            constrain(network, config, stage.optimizer, now=self._left is None)
         if self._left:
             stage.go_on_from(self._left, self._generator, self.device)
             self._left = None
@@ -322,8 +330,16 @@ class Run(ABC):
         return measured | {f"{name}_{metric}": value for metric, value in metrics.items()}
 
 
+class Labelling(Protocol):
+    """Gives logits, (batch, classes), for a batch of inputs."""
+
+    @property
+    def classes_count(self) -> int: ...
+    def __call__(self, inputs: Tensor) -> Tensor: ...
+
+
 @torch.no_grad()
-def mean_error(network: Classifier, batches: Iterable[Batch]) -> dict[str, float]:
+def mean_error(network: Labelling, batches: Iterable[Batch]) -> dict[str, float]:
     """The error of a classifier in evaluation mode, in percent, by its name."""
     labels = ClassificationMetrics(network.classes_count)
     for batch in batches:

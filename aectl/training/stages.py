@@ -65,7 +65,8 @@ class CurrentStage:
         """Restores the state of the same stage. Raises ModelFileError where it does not fit."""
         assert self.optimizer is not None
         with restoring():
-            self.network.load_state_dict(state.stage_weights if self.number else state.weights)
+            if self.number:  # else it is, or is in, the network that is restored
+                self.network.load_state_dict(state.stage_weights)
             restore_state(self.optimizer, state.optimizer)
             units = getattr(getattr(self.network, "encoder", None), "code_size", 0)
             for name, counted in state.remembered.items():

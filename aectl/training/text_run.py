@@ -23,7 +23,13 @@ from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, TextNetwork, ThroughText, ThroughVector
 from aectl.models.vocabulary import Vocabulary
 from aectl.objectives.objective import Objective, language_modelling
-from aectl.training.initialisation import Start, begin_code, copy_weights, stand_on_encoder
+from aectl.training.initialisation import (
+    Start,
+    begin_code,
+    copy_weights,
+    stand_on_encoder,
+    standardize,
+)
 from aectl.training.run import Run, mean_error
 from aectl.training.stages import Stage
 from aectl.training.token_set import TokenSet
@@ -84,6 +90,10 @@ class TextRun(Run):
             few = max(config.training.batch_size, LEAST_BEGUN_WITH)  # fits where a step does
             some = next(self._measured.in_order(few))
             begin_code(self.network.encoder, config, some.inputs)
+        elif isinstance(self.network, Classifier):
+            some_texts = self._training.some(MEASURED_TEXTS, config.training.seed)
+            batches = some_texts.in_order(self.evaluation_batch)
+            standardize(self.network, config, (batch.inputs for batch in batches))
 
     @property
     def _input_state(self) -> dict[str, Any]:

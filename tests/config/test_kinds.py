@@ -8,7 +8,7 @@ from aectl.config.kinds import KINDS
 from aectl.config.traits import with_trait
 from aectl.models.build import BOTTLENECKS, NETWORKS
 
-DENSE, CONV, CLASSIFIER, TEXT = KINDS
+DENSE, CONV, PATCHES, CLASSIFIER, TEXT = KINDS
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ DENSE, CONV, CLASSIFIER, TEXT = KINDS
         (DENSE, 784, None, (392,)), (DENSE, 784, 8.0, (98,)), (DENSE, 1, None, (1,)),
         (DENSE, 3, 1e9, (1,)), (CONV, 784, None, (32, 64, 98)), (CONV, 784, 2.0, (32, 64, 392)),
         (CLASSIFIER, 784, None, (1568, 1568)), (CLASSIFIER, 5000, None, (2048, 2048)),
-        (CLASSIFIER, 1, 9.0, (2, 2)),
+        (CLASSIFIER, 1, 9.0, (2, 2)), (PATCHES, 784, None, (400,)),
     ],
 )  # fmt: skip
 def test_default_widths_follow_the_width_of_the_input(kind, width, factor, widths):
@@ -32,9 +32,9 @@ def test_those_of_text_follow_the_bottleneck_alone(bottleneck, widths):
 
 def test_the_words_of_the_help_are_the_widths():
     assert kinds.widths_text() == (
-        "half the input's width; conv-autoencoder: 32, 64 and an eighth of it; classifier: two"
-        " layers of twice the input's width, at most 2,048; text-autoencoder: 256, 256"
-        " (--bottleneck text: 256)"
+        "half the input's width; conv-autoencoder: 32, 64 and an eighth of it; patch-autoencoder:"
+        " 400; classifier: two layers of twice the input's width, at most 2,048; text-autoencoder:"
+        " 256, 256 (--bottleneck text: 256)"
     )
     assert kinds.factors_text() == "2; 8 with --model conv-autoencoder"
 
@@ -42,11 +42,13 @@ def test_the_words_of_the_help_are_the_widths():
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
-        (kinds.with_a_code(), (DENSE, CONV, TEXT)), (kinds.classifiers(), (CLASSIFIER,)),
-        (kinds.reading("images"), (DENSE, CONV, CLASSIFIER)),
+        (kinds.with_a_code(), (DENSE, CONV, PATCHES, TEXT)), (kinds.classifiers(), (CLASSIFIER,)),
+        (kinds.reading("images"), (DENSE, CONV, PATCHES, CLASSIFIER)),
         (kinds.reading("text"), (CLASSIFIER, TEXT)), (kinds.encoding("text"), (TEXT,)),
-        (kinds.encoding("images"), (DENSE, CONV)), (kinds.bottlenecks(), ("vector", "text")),
-        (with_trait(KINDS, "dropout"), (DENSE, CLASSIFIER)),
+        (kinds.encoding("images"), (DENSE, CONV, PATCHES)),
+        (kinds.reading_pixels(), (DENSE, CONV, CLASSIFIER)),
+        (kinds.encoding_pixels(), (DENSE, CONV)), (kinds.bottlenecks(), ("vector", "text")),
+        (with_trait(KINDS, "dropout"), (DENSE, PATCHES, CLASSIFIER)),
         (kinds.defaults("dropout"), (("model", CLASSIFIER, 0.5),)), (kinds.defaults("seed"), ()),
     ],
 )  # fmt: skip

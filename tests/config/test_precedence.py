@@ -27,16 +27,30 @@ IDLE = [
     ({"fine_tune": True, "model": "classifier"}, "--fine-tune has no effect without --encoder"),
     ({"encoder": "a"}, "--encoder has no effect without --model classifier"),
     ({"tied": True, "model": "conv-autoencoder"},
-     "--tied has no effect without --model autoencoder"),
+     "--tied has no effect without --model autoencoder or patch-autoencoder"),
+    ({"stack": 3, "model": "patch-autoencoder"},
+     "--stack has no effect without --model autoencoder"),
+    *[({name: value, "model": "patch-autoencoder"},
+       f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder")
+      for name, value in {"loss": "mse", "output_activation": "linear", "center": True,
+                          "bottleneck_factor": 2.0}.items()],
+    ({"shift": 1, "model": "patch-autoencoder"},
+     "--shift has no effect without --model autoencoder or conv-autoencoder or classifier"),
+    ({"patch_size": 4}, "--patch-size has no effect without --model patch-autoencoder"),
+    ({"threshold": 0.1, "features": "code", "model": "patch-autoencoder"},
+     "--threshold has no effect without --features soft-threshold"),
+    ({"grid": 3, "pool": "none", "model": "patch-autoencoder"},
+     "--grid has no effect without --pool sum or mean or max"),
+    ({"standardize": True}, "--standardize has no effect without --model classifier"),
     ({"dropout": 0.1, "model": "conv-autoencoder"},
-     "--dropout has no effect without --model autoencoder or classifier"),
+     "--dropout has no effect without --model autoencoder or patch-autoencoder or classifier"),
     *[({name: value, "model": "classifier"},
        f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder")
       for name, value in {
           "loss": "bce", "output_activation": "linear", "bottleneck_factor": 2.0}.items()],
     *[({name: value, "model": "classifier"},
        f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder"
-       " or text-autoencoder")
+       " or patch-autoencoder or text-autoencoder")
       for name, value in {"sparsity": "kl", "code_activation": "relu"}.items()],
 ]  # fmt: skip
 

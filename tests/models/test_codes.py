@@ -155,7 +155,7 @@ def test_only_units_that_are_active_are_trained_and_silent_ones_are_0(name, trai
 def test_every_kind_of_sparsity_has_its_rule():
     kinds = {
         "topk": codes.TopK, "batch-topk": codes.BatchTopK, "jumprelu": codes.JumpReLU,
-        "gated": codes.Gated, "wta": codes.WinnerTakeAll,
+        "gated": codes.Gated, "wta": codes.WinnerTakeAll, "omp-1": codes.MatchingPursuit,
     }  # fmt: skip
     for kind in OPTIONS["sparsity"].metadata["option"].choices:
         config = Config.from_options({"sparsity": kind}).model.resolved(40)

@@ -97,7 +97,7 @@ def counted(architecture):
             network.probabilities(x)
         else:
             code = network.encode(x)
-            network.decode(code)
+            network.reconstruct(x) if architecture.kind == PATCHES.kind else network.decode(code)
     events = profiled.kineto_results.events()
     changes = [event.nbytes() for event in events if event.name() == "[memory]"]
     return x.nbytes + max(accumulate(changes))
@@ -112,6 +112,8 @@ def text_of(hidden, length=1, tokens=20, **options):
     return Architecture(config, TextShape(length, tokens))
 
 
+PATCHES = images_of((50,), (1, 8, 8), model="patch-autoencoder", patch_size=(4,))
+
 EXACT = {
     "one layer": images_of((500,), (1, 3, 3), code_activation="sigmoid"),
     "an inner layer before a wider code": images_of((10, 30), (1, 1, 1000)),
@@ -125,7 +127,22 @@ EXACT = {
 
 ENOUGH = {
     **{name: one for name, one in OF_IMAGES.items() if one is not CONV},
-    **{rule: images_of((2000,), sparsity=rule, k=1000) for rule in RULES if rule != "kl"},
+    **{
+        rule: images_of(
+            (2000,), sparsity=rule, k=1000, code_activation=RULES[rule].activation or "relu"
+        )
+        for rule in RULES
+    },
+    "patches": images_of((300,), (3, 12, 9), model="patch-autoencoder", patch_size=(4, 3)),
+    "patches, not pooled": images_of(
+        (300, 70),
+        (1, 9, 9),
+        model="patch-autoencoder",
+        patch_size=(5,),
+        pool="none",
+        features="code",
+    ),
+    "a classifier of patches": Architecture(CLASSIFIER, (1, 8, 8), 5, PATCHES),
     "centered": images_of((300,), (3, 9, 9), center=True, activation="gelu"),
     "a classifier of codes": Architecture(CLASSIFIER, DENSE.input, 700, DENSE),
     "classes of text": Architecture(CLASSIFIER, TextShape(1, 20), 900, text_of((4, 3))),

@@ -34,6 +34,7 @@ def of_tables() -> list[dict[str, object]]:
     k = {"k": 3, "revive": 0.1}
     every = (
         {"model": kind, "hidden": WIDTHS.get(kind, (12,)), "sparsity": rule}
+        | ({"patch_size": SHAPE[1:], "grid": 1} if KINDS[kind].patches else {})
         | (k if RULES[rule].keeps_k else {})
         for kind in KINDS
         for rule in RULES
@@ -70,7 +71,8 @@ def made(options: dict[str, object]) -> tuple[Objective, list[Batch]]:
     else:
         inputs = torch.rand(2, count, *SHAPE)
     labels = None if kind.has_code else torch.arange(count) % 4
-    return objective(config, network).train(), [Batch(one, labels) for one in inputs]
+    trained = getattr(network, "of_patches", network)
+    return objective(config, trained).train(), [Batch(one, labels) for one in inputs]
 
 
 class Counted(nn.Module):

@@ -18,7 +18,7 @@ from aectl.training.run import Epoch
 from aectl.training.state import TrainingState
 from aectl.training.text_run import TextRun
 
-TIMES = ("seconds", "images_per_second", "parts_per_second")
+TIMES = ("seconds", "images_per_second", "parts_per_second", "patches_per_second")
 KINDS = {
     "dense": {"dropout": 0.2, "hidden": "20,10"},
     "sparse": {"sparsity": "kl"},
@@ -32,6 +32,13 @@ KINDS = {
     "lbfgs": {"optimizer": "lbfgs"},
     "sgd": {"optimizer": "sgd", "clip_grad": 0.1},
     "denoising": {"noise": "masking", "shift": 1, "input_dropout": 0.1},
+    "patches": {
+        "model": "patch-autoencoder",
+        "patch_size": 4,
+        "patches": 120,
+        "hidden": 6,
+        "validation": 0.2,
+    },
     "text": {"model": "text-autoencoder", "sparsity": "topk", "k": 2},
     "through text": {"model": "text-autoencoder", "bottleneck": "text", "lm_epochs": 1},
 }

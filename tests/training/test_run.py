@@ -15,8 +15,8 @@ from aectl.data.images import datasets
 from aectl.data.images.image_set import ImageSet
 from aectl.data.splits import stratified
 from aectl.errors import ConfigError, DivergedError
+from aectl.modalities.images import MODALITY
 from aectl.models.model_card import ModelCard
-from aectl.training.image_run import ImageRun as Run
 from aectl.training.initialisation import Start
 from aectl.training.loop import TrainingProgress
 from aectl.training.run import Epoch
@@ -35,7 +35,8 @@ def prepared(images=None, start=None, width=64, **options):
     """A run of these options; 120 images unless others are given."""
     images = images or digits(120)
     config = Config.from_options({"dataset": "digits", "hidden": "16", **options})
-    return Run(config.resolved(images.shape, width, len(images)), images, CPU, start)
+    resolved = config.resolved(images.shape, width, len(images))
+    return MODALITY.run(resolved, images, CPU, start)
 
 
 def trained(images=None, start=None, **options):

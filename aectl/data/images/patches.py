@@ -59,6 +59,21 @@ def load(
     return ImageSet(word, pixels[:, None])
 
 
+def drawn(
+    images: Pixels, rows: NDArray[np.int64], sides: tuple[int, int], count: int, seed: int
+) -> Pixels:
+    """Draws `count` patches of (height, width) pixels at random places of some `rows` of images.
+
+    images: (n, channels, height, width) -> (count, channels, height, width) of a patch.
+    """
+    generator = np.random.default_rng(seed)
+    windows = np.lib.stride_tricks.sliding_window_view(images, sides, axis=(2, 3))
+    down, across = windows.shape[2:4]
+    of = rows[generator.integers(len(rows), size=count)]
+    top, left = generator.integers(down, size=count), generator.integers(across, size=count)
+    return windows[of, :, top, left]
+
+
 def whitened(image: NDArray[np.floating]) -> NDArray[np.float64]:
     """Whitens an image, (height, width): flattens the typical spectrum of natural images.
 

@@ -1,0 +1,78 @@
+"""Where an image is covered by patches, and how the responses to them become its features."""
+
+from dataclasses import dataclass
+
+from aectl.config.model_options import ModelConfig
+from aectl.config.shapes import Shape
+from aectl.errors import ConfigError
+
+NO_POOLING = "none"
+
+
+@dataclass(frozen=True)
+class Patching:
+    """Patches of `sides`, (height, width), at every `stride` pixels, pooled over a `grid` of cells.
+
+    `threshold`: that of the soft threshold, whose features have both signs; None: the code of a
+    patch is pooled. `pool`: "sum", "mean", "max", or "none" to keep the responses at all places.
+    """
+
+    sides: tuple[int, int]
+    stride: int
+    threshold: float | None
+    pool: str
+    grid: tuple[int, int]
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> "Patching":
+        """That of the options of a patch autoencoder."""
+        soft = config.features == "soft-threshold"
+        return cls(
+            _both(config.patch_size), config.stride, config.threshold if soft else None,
+            config.pool, _both(config.grid),
+        )  # fmt: skip
+
+    def check(self, shape: Shape) -> None:
+        """Raises ConfigError if images of a shape have no place for a patch, or too few places."""
+        down, across = self.places(shape)
+        if not down or not across:
+            raise ConfigError(
+                f"--patch-size {_text(self.sides)} does not fit into images of {_text(shape[1:])}"
+            )
+        if self.pool != NO_POOLING and (self.grid[0] > down or self.grid[1] > across):
+            raise ConfigError(
+                f"--grid {_text(self.grid)} has more cells than there are places of patches,"
+                f" {_text((down, across))}"
+            )
+
+    def places(self, shape: Shape) -> tuple[int, int]:
+        """Rows and columns of the patches of an image; 0 where a patch does not fit into it."""
+        _, height, width = shape
+        down, across = (
+            max(0, (side - patch) // self.stride + 1)
+            for side, patch in zip((height, width), self.sides, strict=True)
+        )
+        return down, across
+
+    def cells(self, shape: Shape) -> list[tuple[slice, slice]]:
+        """The rows and columns of places in each cell, cells row by row."""
+        rows, columns = (
+            [slice(n * count // cells, (n + 1) * count // cells) for n in range(cells)]
+            for count, cells in zip(self.places(shape), self.grid, strict=True)
+        )
+        return [(row, column) for row in rows for column in columns]
+
+    def feature_count(self, shape: Shape, units: int) -> int:
+        """The number of features of an image."""
+        down, across = self.grid if self.pool != NO_POOLING else self.places(shape)
+        signs = 1 if self.threshold is None else 2
+        return down * across * signs * units
+
+
+def _text(sides: tuple[int, ...]) -> str:
+    return "x".join(map(str, sides))
+
+
+def _both(sides: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width; a single number is both."""
+    return sides[0], sides[-1]

@@ -1,0 +1,210 @@
+"""The patch autoencoder: it learns from small patches, and is applied at every place of an image.
+
+After Coates, Ng & Lee, An analysis of single-layer networks in unsupervised feature learning
+(AISTATS 2011); the soft threshold is that of Coates & Ng, The importance of encoding versus
+training (ICML 2011), section 3.2.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aectl.config.patching import NO_POOLING, Patching
+from aectl.config.shapes import Shape
+from aectl.models.autoencoder import Autoencoder, AutoencoderBase
+from aectl.models.codes import Code
+
+CONTRAST = 10 / 255**2
+"""Added to the variance of a patch before division by its standard deviation (Coates et al.,
+section 3.1.1, where pixels are 0 to 255)."""
+
+POOLS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sum": lambda responses: responses.sum(0),
+    "mean": lambda responses: responses.mean(0),
+    "max": lambda responses: responses.amax(0),
+}
+"""The poolings of responses, (places, units) -> (units,), by the names that users type."""
+
+
+class Whitened(NamedTuple):
+    """Whitened patches: (n, values); the mean and the deviation of the pixels of each: (n, 1)."""
+
+    values: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+
+class Whitening(nn.Module):
+    """Divides patches by their contrast, and decorrelates their pixels (ZCA).
+
+    x = (p - mean(p)) / sqrt(var(p) + 10 / 255^2); whitened = V (E + epsilon)^(-1/2) V' (x - m), for
+    the mean m and the covariance V E V' of x over the training patches (Coates et al., section
+    3.1).
+    """
+
+    center: Tensor
+    matrix: Tensor
+
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(values))
+        self.register_buffer("matrix", torch.eye(values))
+
+    @torch.no_grad()
+    def fit(self, patches: Tensor, epsilon: float) -> None:
+        """Sets the center and the matrix for training patches: (n, values), in [0, 1]."""
+        contrasts = _contrasts(patches).values
+        center = contrasts.mean(0, dtype=torch.float64)
+        x = contrasts - center.float()
+        covariance = (x.t() @ x).double() / max(1, len(x) - 1)
+        variances, components = torch.linalg.eigh(covariance)
+        scales = (variances.clamp(min=0) + epsilon).rsqrt()
+        self.center.copy_(center)
+        self.matrix.copy_((components * scales) @ components.t())
+
+    def forward(self, patches: Tensor) -> Whitened:
+        """patches: (n, values), in [0, 1]."""
+        contrasts = _contrasts(patches)
+        return contrasts._replace(values=(contrasts.values - self.center) @ self.matrix)
+
+    def undone(self, whitened: Whitened) -> Tensor:
+        """The patches, (n, values), that `forward` gives these for."""
+        contrasts = whitened.values @ torch.linalg.inv(self.matrix) + self.center
+        patches: Tensor = contrasts * whitened.deviation + whitened.mean
+        return patches
+
+
+def _contrasts(patches: Tensor) -> Whitened:
+    """Patches with mean 0, divided by their deviations, not yet decorrelated."""
+    mean = patches.mean(1, keepdim=True)
+    centred = patches - mean
+    deviation = (centred.square().mean(1, keepdim=True) + CONTRAST).sqrt()
+    return Whitened(centred / deviation, mean, deviation)
+
+
+class PatchEncoder(nn.Module):
+    """Gives the features of whole images: responses to the patch at each place, pooled.
+
+    Images are processed one by one, so that the features of one do not depend on the others.
+    """
+
+    def __init__(self, shape: Shape, patching: Patching, of_patches: Autoencoder) -> None:
+        super().__init__()
+        self.patching = patching
+        self.whitening = Whitening(shape[0] * math.prod(patching.sides))
+        self.of_patches = of_patches
+        self.places, self.cells = patching.places(shape), patching.cells(shape)
+        self.code_size = patching.feature_count(shape, of_patches.code_size)
+
+    @property
+    def code(self) -> Code:
+        """The code of a patch."""
+        code: Code = self.of_patches.encoder.code
+        return code
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: (batch, channels, height, width) -> features: (batch, code_size).
+
+        Features stand cell after cell, row by row; in each, those of all units, with a soft
+        threshold first of their positive and then of their negative responses.
+        """
+        return torch.stack([self._features(image) for image in images])
+
+    def patches(self, image: Tensor) -> Tensor:
+        """(channels, height, width) -> the patches at all places, (places, values)."""
+        return F.unfold(image[None], self.patching.sides, stride=self.patching.stride)[0].t()
+
+    def _features(self, image: Tensor) -> Tensor:
+        whitened = self.whitening(self.patches(image)).values
+        if self.patching.pool == NO_POOLING:
+            return torch.cat(self._responses(whitened), 1).flatten()
+        pool, placed = POOLS[self.patching.pool], whitened.view(*self.places, -1)
+        found = [  # cell by cell, since the responses of one are still in the processor's cache
+            pool(responses)
+            for rows, columns in self.cells
+            for responses in self._responses(placed[rows, columns].flatten(0, 1))
+        ]
+        return torch.cat(found)
+
+    def _responses(self, whitened: Tensor) -> list[Tensor]:
+        """(places, values) -> the code; or what is beyond the soft threshold, the positive and then
+        the negative: (places, units) each.
+        """
+        threshold = self.patching.threshold
+        if threshold is None:
+            return [self.of_patches.encode(whitened)]
+        products = whitened @ F.normalize(self.of_patches.decoder.directions, dim=0)
+        return [(products - threshold).relu_(), (-threshold - products).relu_()]
+
+
+class PatchAutoencoder(AutoencoderBase):
+    """An autoencoder of whitened patches, as a model of whole images.
+
+    `encode` gives pooled features, which cannot be decoded; `reconstruct` encodes and decodes the
+    patch at each place, keeps its mean and its contrast, and averages patches that overlap. What is
+    trained is `of_patches`, an autoencoder of whitened patches.
+    """
+
+    encoder: PatchEncoder
+    decoder: nn.Module
+
+    def __init__(self, shape: Shape, patching: Patching, of_patches: Autoencoder) -> None:
+        super().__init__(shape, "clamp")
+        self.encoder = PatchEncoder(shape, patching, of_patches)
+        self.codes_per_image = math.prod(self.encoder.places)
+
+    @property
+    def of_patches(self) -> Autoencoder:
+        """The autoencoder of whitened patches: (n, channels, height, width)."""
+        return self.encoder.of_patches
+
+    def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """images: (batch, channels, height, width) -> the codes of all their patches, (batch *
+        places, units), and the reconstructions before clamping; pixels without a patch are 0.
+        """
+        found = [self._traced(image) for image in images]
+        return torch.cat([code for code, _ in found]), torch.stack([made for _, made in found])
+
+    def unit_values(self, images: Tensor) -> Tensor:
+        """images -> (batch, units): the code of largest magnitude of each unit, of all patches."""
+        return torch.stack([self._largest(image) for image in images])
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """images -> reconstruction, both (batch, channels, height, width)."""
+        return self.output_activation(self.traced(images)[1])
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Raises NotImplementedError: pooled features do not determine an image."""
+        raise NotImplementedError("pooled features cannot be decoded; reconstruct takes images")
+
+    def filter_responses(self, images: Tensor) -> Tensor:
+        """images -> (batch, units): the responses of the units, summed over all places."""
+        encoder, network = self.encoder, self.of_patches
+        whitened = [encoder.whitening(encoder.patches(image)).values for image in images]
+        return torch.stack([network.filter_responses(patches).sum(0) for patches in whitened])
+
+    def filters(self) -> Tensor:
+        """The whitened patch that each unit stands for, a column of the decoder: (units, channels,
+        height, width).
+        """
+        directions = self.of_patches.decoder.directions
+        return directions.t().reshape(-1, self.shape[0], *self.encoder.patching.sides)
+
+    def _largest(self, image: Tensor) -> Tensor:
+        encoder = self.encoder
+        code = self.of_patches.encode(encoder.whitening(encoder.patches(image)).values)
+        return code.gather(0, code.abs().argmax(0, keepdim=True))[0]
+
+    def _traced(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        encoder, patching = self.encoder, self.encoder.patching
+        whitened = encoder.whitening(encoder.patches(image))
+        code = self.of_patches.encode(whitened.values)
+        made = self.of_patches.decoder(code).flatten(1)
+        patches = encoder.whitening.undone(whitened._replace(values=made)).t()
+        both = torch.stack([patches, torch.ones_like(patches)])
+        total, count = F.fold(both, image.shape[1:], patching.sides, stride=patching.stride)
+        return code, total / count.clamp(min=1)

@@ -1,0 +1,121 @@
+"""A run of a classifier on the codes of an encoder that is not trained: they are computed once."""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from aectl.config.configuration import Config
+from aectl.models.architecture import Architecture
+from aectl.models.classifier import Classifier
+from aectl.objectives.objective import Batch
+from aectl.training.image_run import MEASURED_IMAGES, ImageRun
+from aectl.training.initialisation import Start, begin
+from aectl.training.loop import MemorySet
+from aectl.training.run import EVALUATION_BATCH, mean_error
+
+log = logging.getLogger(__name__)
+
+LARGEST_FRACTION = 0.5
+"""Of this machine's memory that the codes may take; if they need more, each batch is encoded."""
+
+
+def codes_fit(config: Config, encoder: Architecture | None, images: int) -> bool:
+    """Whether a classifier stands on codes that do not change, and memory has room for them."""
+    if encoder is None or config.training.fine_tune or config.data.shift:
+        return False
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 4 * images * encoder.code_size < LARGEST_FRACTION * memory
+
+
+class OfCodes(nn.Module):
+    """A classifier as a function of the codes of images: (batch, features) -> logits."""
+
+    def __init__(self, network: Classifier) -> None:
+        super().__init__()
+        self.network = network
+
+    @property
+    def classes_count(self) -> int:
+        """The number of classes."""
+        return self.network.classes_count
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """codes: (batch, features) -> logits: (batch, classes)."""
+        return self.network.classify(codes)
+
+
+@dataclass(frozen=True)
+class CodeSet:
+    """Codes, (n, features), with their labels, (n,), as a training set."""
+
+    codes: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+        """Every code once, in a random order, from batch number `first` on."""
+        order = torch.randperm(len(self), generator=generator)
+        if size >= len(self):  # whose order has no effect, and a copy takes as much memory again
+            return iter([Batch(self.codes, self.labels)][first:])
+        batches = torch.split(order.to(self.codes.device), size)[first:]
+        return (Batch(self.codes[rows], self.labels[rows]) for rows in batches)
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """Every code once, in the order of the set."""
+        return map(Batch, torch.split(self.codes, size), torch.split(self.labels, size))
+
+    def spaced(self, count: int) -> "CodeSet":
+        """Every n-th code, at most `count`, in the same memory."""
+        step = max(1, -(-len(self) // count))
+        return CodeSet(self.codes[::step], self.labels[::step])
+
+
+class CodeRun(ImageRun):
+    """A run of a classifier on the codes of a frozen encoder."""
+
+    network: Classifier
+    _training: CodeSet  # type: ignore[assignment]
+    _held_out: CodeSet  # type: ignore[assignment]
+    _sample: CodeSet  # type: ignore[assignment]
+
+    @property
+    def trained(self) -> OfCodes:
+        """The classifier, as a function of codes."""
+        return OfCodes(self.network)
+
+    def _begin(self, start: Start) -> None:
+        log.info("encoding %s images for the classifier", f"{len(self.data):,}")
+        images, held_out = cast(MemorySet, self._training), cast(MemorySet, self._held_out)
+        self.network.fine_tune_encoder(False)
+        begin(self.network, self.config, start, torch.empty(0))
+        self._training, self._held_out = self._encoded(images), self._encoded(held_out)
+        if self.config.model.standardize:
+            if start.weights is None:
+                self.network.fit_standard(self._training.codes)
+            for codes in (self._training.codes, self._held_out.codes):
+                self.network.standardize_(codes)
+        self._sample = self._training.spaced(MEASURED_IMAGES)
+
+    def _metrics(self) -> dict[str, float]:
+        measured = self._held_out if len(self._held_out) else self._sample
+        return mean_error(self.trained.eval(), measured.in_order(EVALUATION_BATCH))
+
+    @torch.no_grad()
+    def _encoded(self, images: MemorySet) -> CodeSet:
+        """The codes of a set of images."""
+        encoder, labels = self.network.encoder, images.labels
+        assert encoder is not None and labels is not None
+        codes = torch.empty(len(images), encoder.code_size, device=self.device)
+        encoder.eval()
+        if len(images):
+            batches = images.in_order(EVALUATION_BATCH)
+            for rows, batch in zip(torch.split(codes, EVALUATION_BATCH), batches, strict=True):
+                rows.copy_(encoder(batch.inputs))
+        return CodeSet(codes, labels[images.rows].to(self.device))

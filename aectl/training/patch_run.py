@@ -1,0 +1,73 @@
+"""A run on patches of images: what it trains is the autoencoder inside a patch autoencoder."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aectl.config.patching import Patching
+from aectl.data.images.patches import drawn
+from aectl.models.autoencoder import Autoencoder
+from aectl.models.networks import PatchAutoencoder
+from aectl.models.patch_autoencoder import Whitened
+from aectl.training.image_run import ImageRun, image_metrics
+from aectl.training.initialisation import Start, begin, copy_weights
+from aectl.training.loop import MemorySet
+
+USUAL_PATCHES = 400_000
+WHITENED = 100_000
+"""Maximum number of patches that the whitening is computed from."""
+
+PICTURES = 100
+"""Maximum number of whole images that are measured after an epoch."""
+
+
+class PatchRun(ImageRun):
+    """A run on patches, drawn at random places of the images, all equally probable.
+
+    After an epoch, the reconstructions of some whole images are measured.
+    """
+
+    noun = "patches"
+    network: PatchAutoencoder
+
+    @property
+    def trained(self) -> Autoencoder:
+        """The autoencoder of whitened patches."""
+        return self.network.of_patches
+
+    def below(self, inputs: Tensor) -> Tensor:
+        """Whitens patches: (n, channels, height, width)."""
+        found: Whitened = self.network.encoder.whitening(inputs.flatten(1))
+        return found.values.view_as(inputs)
+
+    def _take(self, images: MemorySet, held_out: MemorySet) -> None:
+        sides = Patching.of(self.config.model).sides
+        count, seed = self.config.data.patches or USUAL_PATCHES, self.config.training.seed
+        held = round(count * len(held_out) / (len(images) + len(held_out)))
+        self._training = _patches(images, sides, count - held, seed)
+        self._held_out = _patches(held_out, sides, held, seed + 1)
+        measured = held_out if len(held_out) else images
+        some = np.arange(min(PICTURES, len(measured))) * len(measured) // PICTURES
+        self._pictures = measured.part(torch.from_numpy(some))
+
+    def _begin(self, start: Start) -> None:
+        if start.weights is not None:
+            copy_weights(start.weights, self.network)
+            return
+        few = torch.arange(min(WHITENED, len(self._training)))
+        patches = self._training.part(few).whole().inputs
+        self.network.encoder.whitening.fit(patches.flatten(1), self.config.model.whitening)
+        begin(self.trained, self.config, start, self.below(patches))
+
+    def _metrics(self) -> dict[str, float]:
+        return image_metrics(self.network, self._pictures, 1)
+
+
+def _patches(images: MemorySet, sides: tuple[int, int], count: int, seed: int) -> MemorySet:
+    """A set of `count` patches, drawn from a set of images, where those lie."""
+    if not len(images):
+        return images
+    pixels = drawn(images.images.cpu().numpy(), images.rows.cpu().numpy(), sides, count, seed)
+    found = torch.from_numpy(pixels).to(images.images.device)
+    rows = torch.arange(len(found), device=found.device)
+    return MemorySet(found, None, rows, images.device)
