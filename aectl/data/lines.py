@@ -12,6 +12,12 @@ from aectl.errors import DataError
 
 CHUNK = 1 << 16
 
+MARKS = (
+    codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE,
+    codecs.BOM_UTF32_BE,
+)  # fmt: skip
+"""The byte-order marks of the encodings of Unicode."""
+
 
 class ByteSource(Protocol):
     """A source of bytes."""
@@ -50,7 +56,7 @@ def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     alone, as on old Macs, all lines do. Raises DataError for text that is not in the UTF-16 of its
     mark, for UTF-16 without a mark, and for UTF-32.
     """
-    start = _chunk(content)
+    start = _start(content)
     stream: ByteSource = _Prefixed(start, content)
     encoding = wide(start)
     if encoding and encoding != "utf-16":
@@ -73,7 +79,7 @@ def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
     is the home folder, unless a file has exactly that name. If the first lines end with a carriage
     return alone, all lines do. Raises DataError for a list in UTF-16 or UTF-32.
     """
-    first, start = True, _chunk(stream)
+    first, start = True, _start(stream)
     if not null_separated and b"\0" in start and (encoding := wide(start)):
         raise DataError(f"the list of paths is in {name_of(encoding)}; {conversion(encoding)}")
     end = b"\0" if null_separated else _line_end(start)
@@ -107,6 +113,14 @@ def _meant(path: str) -> str:
     if path.startswith("~") and not os.path.lexists(path):
         path = os.path.expanduser(path)
     return path
+
+
+def _start(stream: BinaryIO | ByteSource) -> bytes:
+    """The first bytes of a stream: more than the first that arrive if these begin a mark."""
+    start = _chunk(stream)
+    while start and any(mark.startswith(start) for mark in MARKS) and (more := _chunk(stream)):
+        start += more
+    return start
 
 
 def _chunk(stream: BinaryIO | ByteSource) -> bytes:

@@ -32,7 +32,14 @@ def numbered(content, slow=False):
 
 @pytest.mark.parametrize(
     ("encoding", "slow"),
-    [("utf-8", False), ("utf-8", True), ("utf-8-sig", False), ("utf-16", False)],
+    [
+        ("utf-8", False),
+        ("utf-8", True),
+        ("utf-8-sig", False),
+        ("utf-8-sig", True),
+        ("utf-16", False),
+        ("utf-16", True),
+    ],
 )
 def test_lines_have_their_numbers_in_every_encoding_with_a_mark(encoding, slow):
     assert numbered(TEXT.encode(encoding), slow) == list(enumerate(TEXT.split("\n"), 1))
