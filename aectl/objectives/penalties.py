@@ -72,10 +72,13 @@ def uncompiled(count: Callable[..., Tensor], config: Config) -> Callable[..., Te
 
 
 def _active_units(trace: Trace, _: LossConfig) -> Tensor:
-    """The mean number of active units, differentiable by thresholds (JumpReLU SAEs, equation 9)."""
+    """The mean number of active units, differentiable by thresholds (JumpReLU SAEs, equation 9).
+
+    It is not an l1 norm: |x| has slope 0 at 0, and a unit just below its threshold has a gradient.
+    """
     code = trace.network.encoder.code
     assert isinstance(code, JumpReLU)
-    return losses.l1_sparsity(code.active(trace.preactivation))
+    return code.active(trace.preactivation).sum() / len(trace.preactivation)
 
 
 SPARSITY: dict[str, Callable[[Trace, LossConfig], Tensor]] = {

@@ -175,6 +175,20 @@ def test_the_penalty_of_jumprelu_counts_active_units_and_reaches_the_thresholds_
         assert torch.equal(gradient, difference[0.3][name]) == ("threshold" not in name)
 
 
+def test_both_sides_of_the_kernel_reach_the_thresholds_of_jumprelu():
+    """JumpReLU SAEs, equation 12: -(1 / bandwidth) K((p - theta) / bandwidth), K the rectangle.
+
+    With bandwidth 1 and thresholds 1, the rectangle goes from 0.5 to 1.5: of two images, both of
+    the first unit lie within, one on each side, and of the second unit one, below its threshold.
+    """
+    code = JumpReLU(2, 1.0).double()
+    torch.nn.init.zeros_(code.log_threshold)  # theta = 1, and d theta / d log theta = 1
+    network, preactivation = dense(code=code), torch.tensor([[0.75, 0.75], [1.25, 1.75]])
+    x = torch.zeros(2, 1, 3, 3)
+    SPARSITY["jumprelu"](Trace(network, x, x, preactivation, code(preactivation)), None).backward()
+    assert code.log_threshold.grad.tolist() == [-1.0, -0.5]
+
+
 def test_a_gate_learns_from_what_its_own_values_reconstruct_and_the_decoder_does_not():
     """Gated SAEs, equation 8, written out."""
     network, x = dense(code=Gated(4), output_activation="linear"), images()
