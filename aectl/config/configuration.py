@@ -74,9 +74,8 @@ class Config:
             )
         if self.model.k and k_start < self.model.k:
             raise ConfigError(f"--k-start is {k_start}, less than --k, {self.model.k}")
-        if self.model.hidden and k_start > self.model.hidden[-1]:
-            units = self.model.hidden[-1]
-            raise ConfigError(f"--k-start is {k_start}, and the code has {units} units")
+        if self.model.hidden and not self.model.code_is_map:
+            self.model.check_units(self.model.hidden[-1], k_start)
 
     def _refuse_unlike_layers(self) -> None:
         """Raises ConfigError if an inner layer cannot be trained with the options of the whole."""
@@ -117,16 +116,19 @@ class Config:
         """The config with the values filled in that depend on the training inputs: their number,
         the `width` of the network's input and, for images, their shape."""
         trained = self.data.labels or max(1, inputs - round(self.data.validation * inputs))
-        data = self.data
+        data, sides = self.data, (1, 1)
         if shape is not None:
-            channels, *sides = shape
+            channels, sides = shape[0], shape[1:]
             if KINDS[self.model.model].patches:
                 Patching.of(self.model).check(shape)
-            data = dataclasses.replace(data, size=tuple(sides), channels=channels)
+            data = dataclasses.replace(data, size=sides, channels=channels)
+        model = self.model.resolved(width, sides)
+        if model.code_is_map:
+            model.check_units(model.units(sides), self.training.k_start)
         return dataclasses.replace(
             self,
             data=data,
-            model=self.model.resolved(width),
+            model=model,
             training=self.training.resolved(trained, not self.model.code_is_vector),
         )
 

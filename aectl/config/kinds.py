@@ -3,23 +3,37 @@
 Its network is a row of `models.build.NETWORKS`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count, islice
+from math import prod
+
+from aectl.config.shapes import halved
 
 IMAGES, TEXT = "images", "text"
 """The modalities: kinds of input."""
 
-VECTOR, SHORTER_TEXT = "vector", "text"
-"""The bottlenecks: the code of a text autoencoder is a vector, or a shorter text."""
+VECTOR, MAP, SHORTER_TEXT = "vector", "map", "text"
+"""The bottlenecks: a code is a vector, a map (channels, height, width), or a shorter text."""
 
 WIDEST_CLASSIFIER = 2048
 
 USUAL_UNITS = 400
 """Units of a code of patches."""
 
-Widths = Callable[[int, float], tuple[int, ...]]
-"""Gives the default widths of the hidden layers from the width of the input and the factor by which
-the code is narrower."""
+MAP_STAGES, FEWEST_CHANNELS = 3, 3
+"""The default stages of a map: at least so many, and more for a code of fewer channels."""
+
+MOST_PLACES, WIDEST_CODE = 64, 2048
+"""The default stages of a convolutional vector end at so many places; its width is bounded too."""
+
+DENSE_FACTOR, VECTOR_FACTOR, MAP_FACTOR = 2.0, 8.0, 16.0
+
+Sides = tuple[int, int]
+
+Widths = Callable[[int, Sides, float | None], tuple[int, ...]]
+"""Gives the default widths of the hidden layers from the width of the input, the height and the
+width of an image, and the factor by which the code is narrower (None: the usual one)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,8 @@ class Kind:
 
     - `modalities`: the possible kinds of input.
     - `has_code`: whether it encodes and reconstructs; otherwise it predicts classes.
-    - `convolutional`: whether all widths but the last are numbers of channels.
+    - `convolutional`: whether all widths but the last are numbers of channels; `map_widths` and
+      `map_factor`: the default widths and factor where the code is a map.
     - `dropout`: whether its layers can have dropout.
     - `mirrored`: whether each layer of the decoder has a counterpart in the encoder, so that it can
       use its weights (`--tied`); `stacked`: whether it can be trained with it alone (`--stack`).
@@ -54,18 +69,60 @@ class Kind:
     usual_widths: Widths | None = None
     widths_text: str = ""
     factor: float = 1.0
+    map_widths: Widths | None = None
+    map_factor: float = 1.0
     bottlenecks: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     defaults: Mapping[str, object] = field(default_factory=dict)
 
-    def widths(self, width: int, factor: float | None, bottleneck: str) -> tuple[int, ...]:
-        """The default widths of the hidden layers, for an input of `width` numbers."""
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The possible bottlenecks."""
+        return (MAP, VECTOR) if self.map_widths else tuple(self.bottlenecks) or (VECTOR,)
+
+    def widths(
+        self, width: int, factor: float | None, bottleneck: str, sides: Sides = (1, 1)
+    ) -> tuple[int, ...]:
+        """The default widths of the hidden layers, for an input of `width` numbers; an image has
+        these `sides`.
+        """
+        if bottleneck == MAP and self.map_widths:
+            return self.map_widths(width, sides, factor)
         if self.usual_widths is None:
             return self.bottlenecks[bottleneck]
-        return self.usual_widths(width, factor or self.factor)
+        return self.usual_widths(width, sides, factor)
 
 
-def _code(width: int, factor: float) -> int:
+def places(sides: Sides, stages: int) -> int:
+    """The number of places of a map after a number of halving stages."""
+    return prod(halved(side, stages) for side in sides)
+
+
+def _code(width: float, factor: float) -> int:
     return max(1, round(width / factor))
+
+
+def _channels() -> Iterator[int]:
+    """The default channels of the halving stages."""
+    yield from (32, 64)
+    while True:
+        yield 128
+
+
+def _map_widths(width: int, sides: Sides, factor: float | None) -> tuple[int, ...]:
+    """Three stages, or more if the code would have fewer than three channels."""
+    code = width / (factor or MAP_FACTOR)
+    for stages in count(MAP_STAGES):
+        there = places(sides, stages)
+        if there == 1 or code / there >= FEWEST_CHANNELS:
+            break
+    return *islice(_channels(), stages), _code(code, there)
+
+
+def _vector_widths(width: int, sides: Sides, factor: float | None) -> tuple[int, ...]:
+    """Two stages, or more until a bounded number of places is left for the dense layer."""
+    stages = next(number for number in count(2) if places(sides, number) <= MOST_PLACES)
+    code = _code(width, factor or VECTOR_FACTOR)
+    return 32, *[64] * (stages - 1), code if factor else min(code, WIDEST_CODE)
 
 
 KINDS: dict[str, Kind] = {
@@ -75,18 +132,22 @@ KINDS: dict[str, Kind] = {
         dropout=True,
         mirrored=True,
         stacked=True,
-        usual_widths=lambda width, factor: (_code(width, factor),),
+        usual_widths=lambda width, _, factor: (_code(width, factor or DENSE_FACTOR),),
         widths_text="half the input's width",
-        factor=2.0,
+        factor=DENSE_FACTOR,
     ),
     "conv-autoencoder": Kind(
         (IMAGES,),
         has_code=True,
         convolutional=True,
         fewest_widths=2,
-        usual_widths=lambda width, factor: (32, 64, _code(width, factor)),
-        widths_text="32, 64 and an eighth of it",
-        factor=8.0,
+        usual_widths=_vector_widths,
+        widths_text="32, 64, 128 and as many channels as give a sixteenth of it (--bottleneck "
+        "vector: 32, 64 and an eighth, at most 2,048)",
+        factor=VECTOR_FACTOR,
+        map_widths=_map_widths,
+        map_factor=MAP_FACTOR,
+        defaults={"bottleneck": MAP},
     ),
     "patch-autoencoder": Kind(
         (IMAGES,),
@@ -103,7 +164,7 @@ KINDS: dict[str, Kind] = {
         has_code=False,
         dropout=True,
         fewest_widths=0,
-        usual_widths=lambda width, _: (min(2 * width, WIDEST_CLASSIFIER),) * 2,
+        usual_widths=lambda width, *_: (min(2 * width, WIDEST_CLASSIFIER),) * 2,
         widths_text=f"two layers of twice the input's width, at most {WIDEST_CLASSIFIER:,}",
         defaults={"dropout": 0.5, "lr": 0.001},
     ),
@@ -134,7 +195,12 @@ def classifiers() -> tuple[str, ...]:
 
 def bottlenecks() -> tuple[str, ...]:
     """The bottlenecks between encoder and decoder that some kind can have."""
-    return tuple(dict.fromkeys(way for kind in KINDS.values() for way in kind.bottlenecks))
+    return tuple(dict.fromkeys(way for kind in KINDS.values() for way in kind.codes))
+
+
+def choosing_bottleneck() -> tuple[str, ...]:
+    """The kinds that can have one of several bottlenecks."""
+    return tuple(name for name, kind in KINDS.items() if len(kind.codes) > 1)
 
 
 def reading(modality: str) -> tuple[str, ...]:
@@ -176,8 +242,8 @@ def factors_text() -> str:
     """The default factors by which codes are narrower than the input, in words."""
     usual = KINDS[USUAL].factor
     others = [
-        f"{KINDS[name].factor:g} with --model {name}"
-        for name in encoding_pixels()
-        if KINDS[name].factor != usual
+        f"{kind.map_factor:g} with --model {name} ({kind.factor:g} with --bottleneck {VECTOR})"
+        for name, kind in KINDS.items()
+        if kind.map_widths
     ]
     return "; ".join([f"{usual:g}", *others])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds
 from aectl.config.declaration import SIDES, Section, option
-from aectl.config.kinds import IMAGES, KINDS, SHORTER_TEXT, TEXT, VECTOR
+from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER_TEXT, VECTOR, Sides
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.config.traits import with_trait
 from aectl.errors import ConfigError
@@ -27,7 +27,8 @@ class ModelConfig(Section):
         None,
         "Widths of the layers from the input to the code, such as 1000,500,250,30; the decoder "
         "mirrors them. conv-autoencoder: the channels of each stage, which halves the sides, then "
-        "the code's width. classifier: its hidden layers ('' for none: logistic regression). "
+        "those of the code, or with --bottleneck vector its width. classifier: its hidden layers "
+        "('' for none: logistic regression). "
         "text-autoencoder: the units of the recurrent layers, then, with --bottleneck vector, the "
         "code's width.",
         lengths=(0, 32), at_least=1, at_most=1_000_000,
@@ -35,10 +36,12 @@ class ModelConfig(Section):
     )  # fmt: skip
     bottleneck: str = option(
         VECTOR,
-        "Bottleneck of a text autoencoder: vector (a code), or text (a shorter text, whose tokens "
-        "are sampled by the straight-through Gumbel-softmax).",
+        "Form of the code: vector; map (channels, height, width), of a convolutional autoencoder; "
+        "or text (a shorter text, whose tokens are sampled by the straight-through "
+        "Gumbel-softmax), of a text autoencoder.",
         choices=kinds.bottlenecks(),
-        when=("model", kinds.encoding(TEXT)),
+        when=("model", kinds.choosing_bottleneck()),
+        instead=kinds.defaults("bottleneck"),
     )
     ratio: float = option(
         0.5,
@@ -98,6 +101,7 @@ class ModelConfig(Section):
         "Activation of the hidden layers other than the code.",
         choices=ACTIVATIONS,
         when=("model", kinds.reading(IMAGES)),
+        instead=(("bottleneck", MAP, "silu"),),
     )
     code_activation: str = option(
         "relu",
@@ -109,6 +113,7 @@ class ModelConfig(Section):
                 ("sparsity", name, RULES[name].activation)
                 for name in with_trait(RULES, "activation")
             ),
+            ("bottleneck", MAP, "linear"),
             *kinds.defaults("code_activation"),
         ),
     )
@@ -207,9 +212,19 @@ class ModelConfig(Section):
                 f"--sparsity {self.sparsity} cannot go with --tied: its decoder needs its own"
                 " weights"
             )
-        if self.hidden and (self.k or 0) > self.hidden[-1]:
-            raise ConfigError(f"--k is {self.k}, and the code has {self.hidden[-1]} units")
-        if rule.frozen_decoder and self._kind.bottlenecks:
+        if self.bottleneck not in self._kind.codes:
+            allowed = " or ".join(self._kind.codes)
+            raise ConfigError(
+                f"--model {self.model} has --bottleneck {allowed}, not {self.bottleneck}"
+            )
+        if self.hidden and not self.code_is_map:
+            self.check_units(self.hidden[-1])
+        if self.code_is_map and not rule.of_maps:
+            raise ConfigError(
+                f"--sparsity {self.sparsity} needs --bottleneck vector: its units are not alike at"
+                " all places of a map"
+            )
+        if rule.frozen_decoder and IMAGES not in self._kind.modalities:
             raise ConfigError(f"--sparsity {self.sparsity} cannot go with --model {self.model}")
         if self.sparsity != NONE and not self.code_is_vector:
             raise ConfigError(
@@ -220,7 +235,24 @@ class ModelConfig(Section):
     @property
     def code_is_vector(self) -> bool:
         """Whether the code is a vector, and not a shorter text."""
-        return self.bottleneck == VECTOR
+        return self.bottleneck != SHORTER_TEXT
+
+    @property
+    def code_is_map(self) -> bool:
+        """Whether the code is a map, flattened to a vector."""
+        return self.bottleneck == MAP
+
+    def units(self, sides: Sides) -> int:
+        """The number of units of the code, for images of these `sides`; `hidden` must be set."""
+        assert self.hidden is not None
+        each = kinds.places(sides, len(self.hidden) - 1) if self.code_is_map else 1
+        return self.hidden[-1] * each
+
+    def check_units(self, units: int, k_start: int | None = None) -> None:
+        """Raises ConfigError if more `units` are to be active than the code has."""
+        for name, active in {"k": self.k, "k-start": k_start}.items():
+            if (active or 0) > units:
+                raise ConfigError(f"--{name} is {active}, and the code has {units} units")
 
     @property
     def _kind(self) -> kinds.Kind:
@@ -239,11 +271,14 @@ class ModelConfig(Section):
                 f" {self.model}{through}; {len(self.hidden)} given"
             )
 
-    def resolved(self, width: int) -> "ModelConfig":
-        """With `hidden` and `k` filled in for an input of `width` numbers."""
-        usual = self._kind.widths(width, self.bottleneck_factor, self.bottleneck)
+    def resolved(self, width: int, sides: Sides = (1, 1)) -> "ModelConfig":
+        """With `hidden` and `k` filled in for an input of `width` numbers; an image has these
+        `sides`.
+        """
+        usual = self._kind.widths(width, self.bottleneck_factor, self.bottleneck, sides)
         widths = self.hidden if self.hidden is not None else usual
-        k = self.k
-        if k is None and RULES[self.sparsity].keeps_k:
-            k = max(1, round(USUAL_ACTIVITY * widths[-1]))
-        return dataclasses.replace(self, hidden=widths, k=k, bottleneck_factor=None)
+        found = dataclasses.replace(self, hidden=widths, bottleneck_factor=None)
+        if self.k is None and RULES[self.sparsity].keeps_k:
+            k = max(1, round(USUAL_ACTIVITY * found.units(sides)))
+            return dataclasses.replace(found, k=k)
+        return found

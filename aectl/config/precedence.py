@@ -73,7 +73,7 @@ def _effective(beneath: Mapping[str, object], given: Mapping[str, object]) -> di
     for one, other in (WIDTHS, WIDTHS[::-1]):
         if one in given:
             kept.pop(other, None)
-    if given.get("model", alone["model"]) != alone["model"]:
+    if any(given.get(name, alone[name]) != alone[name] for name in ("model", "bottleneck")):
         kept.pop("hidden", None)
     while True:
         values = _filled({**kept, **given})

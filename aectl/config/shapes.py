@@ -13,6 +13,11 @@ class TextShape(NamedTuple):
     tokens: int
 
 
+def halved(side: int, times: int = 1) -> int:
+    """The side of an image after a number of stages that halve it, each rounding up."""
+    return -(-side >> times)
+
+
 InputShape = Shape | TextShape
 """The shape of an input, of any modality."""
 

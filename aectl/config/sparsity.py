@@ -27,6 +27,7 @@ class Rule:
     - `ties`: the decoder uses the encoder's weights by default.
     - `unit_norm`: decoder columns have length 1 by default: else activations could shrink while the
       columns grow.
+    - `of_maps`: it has one meaning for the units of a map, at all places alike.
     - `floats`: at most so many floats for each unit are in memory while its code is computed at
       inference: the pre-activation, the code, and intermediate results.
     """
@@ -44,6 +45,7 @@ class Rule:
     smooth: bool = False
     frozen_decoder: bool = False
     unit_norm: bool = False
+    of_maps: bool = False
     floats: int = 2
     ties: bool = False
     from_inputs: bool = False
@@ -52,7 +54,7 @@ class Rule:
 NONE, KL = "none", "kl"
 
 RULES: dict[str, Rule] = {
-    NONE: Rule("no rule", activation=None, equal_start=False, smooth=True),
+    NONE: Rule("no rule", activation=None, equal_start=False, smooth=True, of_maps=True),
     KL: Rule(
         "a penalty, sum_j KL(rho || rho_hat_j)",
         activation="sigmoid",
@@ -62,14 +64,17 @@ RULES: dict[str, Rule] = {
         equal_start=False,
         smooth=True,
     ),
-    "l1": Rule("a penalty, sum_j |code_j|", beta=0.1, can_die=True, smooth=True, unit_norm=True),
+    "l1": Rule(
+        "a penalty, sum_j |code_j|", beta=0.1, can_die=True, smooth=True, unit_norm=True,
+        of_maps=True,
+    ),
     "topk": Rule(
         "the k largest activations of an input", keeps_k=True, can_die=True, auxiliary=True,
-        floats=7,
+        of_maps=True, floats=7,
     ),
     "batch-topk": Rule(
         "the k largest on average over a batch", keeps_k=True, can_die=True, auxiliary=True,
-        floats=5,
+        of_maps=True, floats=5,
     ),
     "jumprelu": Rule(
         "learnt thresholds, and a penalty",

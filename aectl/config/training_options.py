@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds
 from aectl.config.declaration import Section, option
-from aectl.config.kinds import IMAGES, KINDS, SHORTER_TEXT
+from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER_TEXT
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
 
@@ -38,7 +38,7 @@ class TrainingConfig(Section):
         "Number of images, patches or pieces of text, per step.",
         at_least=1,
         when=("optimizer", OF_BATCHES),
-        instead=kinds.defaults("batch_size"),
+        instead=(("bottleneck", MAP, 16), *kinds.defaults("batch_size")),
     )
     lr: float = option(
         0.003,
@@ -48,6 +48,7 @@ class TrainingConfig(Section):
             ("optimizer", "lbfgs", 1.0),
             ("sparsity", KL, 0.01),
             ("optimizer", "sgd", 0.03),
+            ("bottleneck", MAP, 0.002),
             *kinds.defaults("lr"),
         ),
     )
@@ -66,6 +67,7 @@ class TrainingConfig(Section):
         when=("optimizer", OF_BATCHES),
         instead=(
             ("optimizer", "lbfgs", None),
+            ("bottleneck", MAP, 50.0),
             *kinds.defaults("clip_grad"),
         ),
         unset="none",

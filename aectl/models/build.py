@@ -10,6 +10,7 @@ from aectl.models.networks import (
     Autoencoder,
     Classifier,
     ConvAutoencoder,
+    MapAutoencoder,
     Network,
     PatchAutoencoder,
     ThroughText,
@@ -33,7 +34,8 @@ def _autoencoder(described: Architecture) -> Network:
 
 def _conv_autoencoder(described: Architecture) -> Network:
     config = described.config
-    return ConvAutoencoder(
+    network = MapAutoencoder if config.code_is_map else ConvAutoencoder
+    return network(
         described.shape, described.hidden, config.activation, _code(described),
         config.output_activation, center=config.center,
     )  # fmt: skip

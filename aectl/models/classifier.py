@@ -15,6 +15,7 @@ from aectl.config.shapes import InputShape, Shape
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
+from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.patch_autoencoder import PatchEncoder
 from aectl.models.text_autoencoder import VectorEncoder
 
@@ -48,7 +49,7 @@ class Classifier(nn.Module):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         standardize: bool = False,
-        encoder: Encoder | ConvEncoder | PatchEncoder | VectorEncoder | None = None,
+        encoder: Encoder | ConvEncoder | MapEncoder | PatchEncoder | VectorEncoder | None = None,
     ) -> None:
         super().__init__()
         self._shape = shape

@@ -1,4 +1,4 @@
-"""The convolutional autoencoder."""
+"""The convolutional autoencoder with a dense code."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, halved
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import Code
@@ -35,7 +35,7 @@ class ConvEncoder(nn.Module):
         self.stages = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise([shape[0], *channels])
         )
-        self.to_code = nn.Linear(math.prod(_stage_shapes(shape, channels)[-1]), self.code_size)
+        self.to_code = nn.Linear(math.prod(stage_shapes(shape, channels)[-1]), self.code_size)
         self.activation = ACTIVATIONS[activation]
         self.code = code
 
@@ -63,7 +63,7 @@ class ConvDecoder(nn.Module):
     def __init__(self, shape: Shape, hidden: Sequence[int], activation: str) -> None:
         super().__init__()
         *channels, code_size = hidden
-        shapes = _stage_shapes(shape, channels)
+        shapes = stage_shapes(shape, channels)
         self.inner_shape = shapes[-1]
         self.from_code = nn.Linear(code_size, math.prod(self.inner_shape))
         self.stages = nn.ModuleList(_doubling(a, b) for a, b in pairwise(shapes[::-1]))
@@ -112,13 +112,13 @@ class ConvAutoencoder(AutoencoderBase):
         self.decoder = ConvDecoder(shape, hidden, activation)
 
 
-def _stage_shapes(shape: Shape, channels: Sequence[int]) -> list[Shape]:
+def stage_shapes(shape: Shape, channels: Sequence[int]) -> list[Shape]:
     """The shapes of the image and of each stage's output."""
-    shapes = [shape]
-    for count in channels:
-        _, height, width = shapes[-1]
-        shapes.append((count, (height + 1) // 2, (width + 1) // 2))
-    return shapes
+    _, height, width = shape
+    return [shape] + [
+        (count, halved(height, times), halved(width, times))
+        for times, count in enumerate(channels, 1)
+    ]
 
 
 def _doubling(small: Shape, large: Shape) -> nn.ConvTranspose2d:

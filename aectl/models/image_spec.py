@@ -8,7 +8,7 @@ from typing import Any
 from aectl.config.kinds import KINDS
 from aectl.config.model_options import ModelConfig
 from aectl.config.patching import Patching
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, halved
 from aectl.config.sparsity import RULES
 from aectl.errors import ModelFileError
 from aectl.models.input_spec import InputSpec
@@ -16,6 +16,9 @@ from aectl.models.metadata import shown
 from aectl.models.vocabulary import Vocabulary
 
 LARGEST_SIDE = 4096
+
+BORDER = 2
+"""Pixels by which a convolution of a map's network extends its input, at most."""
 
 PREPROCESSING = {
     "scaling": "0..255 to 0..1",
@@ -62,12 +65,16 @@ class ImageSpec(InputSpec[Shape]):
             raise ModelFileError(f"training.baselines.{shown(name)} is not a text of it")
 
     def check(self, config: ModelConfig, shape: Shape) -> None:
-        """Refuses patches that do not fit into the images."""
+        """Refuses patches that do not fit into the images, and more active units than a map has."""
         if KINDS[config.model].patches:
             Patching.of(config).check(shape)
+        if config.code_is_map:
+            config.check_units(config.units(shape[1:]))
 
     def code_size(self, config: ModelConfig, shape: Shape) -> int:
         """The number of units or, of patches, of features of an image."""
+        if config.code_is_map:
+            return config.units(shape[1:])
         if not KINDS[config.model].patches:
             return super().code_size(config, shape)
         assert config.hidden
@@ -81,6 +88,8 @@ class ImageSpec(InputSpec[Shape]):
         """
         if KINDS[config.model].patches:
             return 3 * math.prod(shape) + _patch_floats(config, shape)
+        if config.code_is_map:
+            return max(_map_floats(config, shape))
         pixels, widths = math.prod(shape), list(_widths(config, shape, encoded, classes))
         found = [2 * pixels + max(below + 2 * above for below, above in pairwise(widths))]
         if not classes:
@@ -126,6 +135,33 @@ def _patch_floats(config: ModelConfig, shape: Shape) -> int:
     layer = max(a + 2 * b for a, b in pairwise(widths))
     features = patching.feature_count(shape, widths[-1])
     return math.prod(patching.places(shape)) * (6 * values + layer + 2 * widths[-1]) + features
+
+
+def _map_floats(config: ModelConfig, shape: Shape) -> Iterator[int]:
+    """Floats besides the weights at each step of a map's encoder and decoder.
+
+    A residual block holds four tensors of its shape: its input, two within, and the output. A
+    convolution also holds its input with a border.
+    """
+    assert config.hidden is not None
+    sides = shape[1:]
+    pixels, code = math.prod(shape), config.units(sides)
+    channels = [shape[0], *config.hidden[:-1]]
+
+    def floats(stage: int, times: int = 1, border: int = 0) -> int:
+        """Those of the output of a stage, 0 for the image; with its sides `times` as long."""
+        at_sides = [times * halved(side, stage) + 2 * border for side in sides]
+        return channels[stage] * math.prod(at_sides)
+
+    stages = range(1, len(channels))
+    for stage in stages:
+        block = 4 * floats(stage) + floats(stage, 1, BORDER)
+        below = floats(stage - 1)
+        yield pixels + 2 * below + floats(stage - 1, 1, BORDER) + block
+        yield pixels + code + floats(stage) + block
+        yield pixels + code + 2 * (floats(stage) + floats(stage, 2, BORDER)) + below
+    yield pixels + 2 * floats(stages[-1]) + RULES[config.sparsity].floats * code
+    yield 3 * pixels + code
 
 
 def _widths(config: ModelConfig, shape: Shape, encoded: int | None, classes: int) -> Iterator[int]:

@@ -3,10 +3,12 @@
 from aectl.models.autoencoder import Autoencoder
 from aectl.models.classifier import Classifier
 from aectl.models.conv_autoencoder import ConvAutoencoder
+from aectl.models.map_autoencoder import MapAutoencoder
 from aectl.models.patch_autoencoder import PatchAutoencoder
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
 
-ImageNetwork = Autoencoder | ConvAutoencoder | PatchAutoencoder | Classifier
+ImageAutoencoder = Autoencoder | ConvAutoencoder | MapAutoencoder
+ImageNetwork = ImageAutoencoder | PatchAutoencoder | Classifier
 TextNetwork = ThroughVector | ThroughText
 Network = ImageNetwork | TextNetwork
 
@@ -14,7 +16,9 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "ConvAutoencoder",
+    "ImageAutoencoder",
     "ImageNetwork",
+    "MapAutoencoder",
     "Network",
     "PatchAutoencoder",
     "TextNetwork",

@@ -13,15 +13,16 @@ from aectl.errors import ModelFileError
 from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
+from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.model_card import ModelCard
-from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder, Network
+from aectl.models.networks import Classifier, ImageAutoencoder, Network
 from aectl.models.text_autoencoder import VectorEncoder
 from aectl.models.vocabulary import Vocabulary
 
-PixelNetwork = Autoencoder | ConvAutoencoder | Classifier
+PixelNetwork = ImageAutoencoder | Classifier
 """A network that is trained on inputs, and not on patches of them."""
 
-CodeEncoder = Encoder | ConvEncoder | VectorEncoder
+CodeEncoder = Encoder | ConvEncoder | MapEncoder | VectorEncoder
 
 EDGE = 0.01
 
@@ -55,7 +56,8 @@ def begin(network: PixelNetwork, config: Config, start: Start, images: Tensor) -
     if isinstance(network, Classifier):
         return
     if network.encoder.center is not None:
-        network.encoder.center.copy_(images.mean(0).view_as(network.encoder.center))
+        center = network.encoder.center
+        center.copy_(_mean(images, center.numel()).view_as(center))
         begin_at_mean(network, images)
     begin_code(network.encoder, config, images)
     if RULES[config.model.sparsity].equal_start:
@@ -116,18 +118,25 @@ def begin_at_inputs(encoder: CodeEncoder, inputs: Tensor) -> None:
 def compete(encoder: CodeEncoder, inputs: Tensor) -> None:
     """Makes all units of the code equally likely to be active at the start.
 
-    Over the inputs, the pre-activation of each has mean 0 and the same standard deviation. From the
-    usual start the few units with the largest pre-activations for the mean image are active for
-    every image, and the others never learn: of 1,000 units on MNIST 80 % stay dead.
+    Over the inputs, and over the places of a map, the pre-activation of each has mean 0 and the
+    same standard deviation. From the usual start the few units with the largest pre-activations for
+    the mean image are active for every image, and the others never learn: of 1,000 units on MNIST
+    80 % stay dead.
     """
     layer = encoder.to_code
-    deviation = encoder.preactivation(inputs).std(0)
+
+    def by_weights() -> Tensor:
+        """The pre-activations, with one column for each row of the weights."""
+        values = encoder.preactivation(inputs)
+        return values.view(len(values), len(layer.bias), -1).mT.flatten(0, 1)
+
+    deviation = by_weights().std(0)
     layer.weight.mul_((deviation.mean() / deviation.clamp(min=1e-6))[:, None])
-    layer.bias.sub_(encoder.preactivation(inputs).mean(0))
+    layer.bias.sub_(by_weights().mean(0))
 
 
 @torch.no_grad()
-def begin_at_rows(network: Autoencoder | ConvAutoencoder, images: Tensor) -> None:
+def begin_at_rows(network: ImageAutoencoder, images: Tensor) -> None:
     """Lets all units of the code begin of use: the decoder's columns are the encoder's rows, and
     its last bias gives the mean image (Gao et al. 2024, appendix A.1).
     """
@@ -136,11 +145,16 @@ def begin_at_rows(network: Autoencoder | ConvAutoencoder, images: Tensor) -> Non
 
 
 @torch.no_grad()
-def begin_at_mean(network: Autoencoder | ConvAutoencoder, images: Tensor) -> None:
+def begin_at_mean(network: ImageAutoencoder, images: Tensor) -> None:
     """Lets the last bias of the decoder give the mean image."""
     bias = network.decoder.last_bias
-    mean = images.mean((0, 2, 3)) if len(bias) == len(images[0]) else images.mean(0).flatten()
+    mean = _mean(images, len(bias))
     bias.copy_(mean.logit(EDGE) if network.output_activation is torch.sigmoid else mean)
+
+
+def _mean(images: Tensor, count: int) -> Tensor:
+    """The mean image, flattened; or the mean of each channel, if these are `count` numbers."""
+    return images.mean((0, 2, 3)) if count == len(images[0]) else images.mean(0).flatten()
 
 
 def copy_weights(source: nn.Module, target: nn.Module) -> None:

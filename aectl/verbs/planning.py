@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.kinds import KINDS
 from aectl.config.loss_options import LossConfig
@@ -63,10 +64,13 @@ def prepare_again(
 
     No model that it started from is needed. Raises ConfigError, DataError or ModelFileError.
     """
+    described = _architecture(resumed)
+    if described.kind in kinds.choosing_bottleneck():  # older versions did not write it
+        options = {"bottleneck": described.config.bottleneck, **options}
     config = Config.from_options(given, options)
     if config.training.epochs is None or config.model.hidden is None:
         raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
-    modality = modality_named(_architecture(resumed).modality)
+    modality = modality_named(described.modality)
     found = _found(modality, config.data.dataset, config.values(), reading)
     return config, modality.training_set_again(config, reading, found)
 

@@ -254,7 +254,8 @@ def test_an_inner_layer_is_what_numpy_computes(aectl, trained, scans, layer):
 
 
 def test_a_stage_of_a_convolutional_encoder_is_a_layer(aectl, trained, scans):
-    model = trained("--epochs", "1", "--model", "conv-autoencoder", "--hidden", "4,6,10")
+    form = ("--model", "conv-autoencoder", "--bottleneck", "vector", "--hidden", "4,6,10")
+    model = trained("--epochs", "1", *form)
     assert features(rows_of(aectl("encode", model, scans, "--layer", 1).out)).shape == (360, 64)
     assert features(rows_of(aectl("encode", model, scans, "--layer", 2).out)).shape == (360, 24)
     code = aectl("encode", model, scans).out

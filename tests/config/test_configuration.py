@@ -93,6 +93,10 @@ def test_options_that_do_not_go_together_are_refused(given, message):
     assert message in refused(given)
 
 
+MAP = {"model": "conv-autoencoder"}
+DENSE_CODE = MAP | {"bottleneck": "vector"}
+
+
 @pytest.mark.parametrize(
     ("given", "width", "hidden"),
     [
@@ -100,8 +104,9 @@ def test_options_that_do_not_go_together_are_refused(given, message):
         ({"bottleneck_factor": 0.5}, 64, (128,)), ({"bottleneck_factor": 1e6}, 784, (1,)),
         ({"hidden": "100,30"}, 784, (100, 30)), ({"model": "classifier"}, 784, (1568, 1568)),
         ({"model": "classifier", "hidden": ""}, 784, ()),
-        ({"model": "conv-autoencoder"}, 784, (32, 64, 98)),
-        ({"model": "conv-autoencoder", "bottleneck_factor": 2}, 784, (32, 64, 392)),
+        (DENSE_CODE, 784, (32, 64, 98)),
+        (DENSE_CODE | {"bottleneck_factor": 2}, 784, (32, 64, 392)),
+        (MAP, 784, (32, 64, 128, 4)), (MAP | {"bottleneck_factor": 8}, 784, (32, 64, 128, 8)),
     ],
     ids=str,
 )  # fmt: skip

@@ -24,6 +24,20 @@ def test_default_widths_follow_the_width_of_the_input(kind, width, factor, width
     assert KINDS[kind].widths(width, factor, kinds.VECTOR) == widths
 
 
+@pytest.mark.parametrize(
+    ("sides", "width", "factor", "widths"),
+    [
+        ((64, 64), 3 * 64**2, None, (32, 64, 128, 12)), ((28, 28), 784, None, (32, 64, 128, 3)),
+        ((8, 8), 64, None, (32, 64, 128, 4)), ((1, 1), 3, None, (32, 64, 128, 1)),
+        ((128, 128), 3 * 128**2, 2.0, (32, 64, 128, 96)),
+        ((128, 128), 3 * 128**2, 100.0, (32, 64, 128, 128, 8)),
+        ((64, 1), 64, 1e6, (32, 64, *[128] * 4, 1)),
+    ],
+)  # fmt: skip
+def test_a_map_has_stages_until_its_code_has_some_channels(sides, width, factor, widths):
+    assert KINDS[CONV].widths(width, factor, "map", sides) == widths
+
+
 @pytest.mark.parametrize(("bottleneck", "widths"), [("vector", (256, 256)), ("text", (256,))])
 def test_those_of_text_follow_the_bottleneck_alone(bottleneck, widths):
     for width in (1, 5000):
@@ -32,11 +46,14 @@ def test_those_of_text_follow_the_bottleneck_alone(bottleneck, widths):
 
 def test_the_words_of_the_help_are_the_widths():
     assert kinds.widths_text() == (
-        "half the input's width; conv-autoencoder: 32, 64 and an eighth of it; patch-autoencoder:"
-        " 400; classifier: two layers of twice the input's width, at most 2,048; text-autoencoder:"
-        " 256, 256 (--bottleneck text: 256)"
+        "half the input's width; conv-autoencoder: 32, 64, 128 and as many channels as give a"
+        " sixteenth of it (--bottleneck vector: 32, 64 and an eighth, at most 2,048);"
+        " patch-autoencoder: 400; classifier: two layers of twice the input's width, at most 2,048;"
+        " text-autoencoder: 256, 256 (--bottleneck text: 256)"
     )
-    assert kinds.factors_text() == "2; 8 with --model conv-autoencoder"
+    assert (
+        kinds.factors_text() == "2; 16 with --model conv-autoencoder (8 with --bottleneck vector)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,7 +64,7 @@ def test_the_words_of_the_help_are_the_widths():
         (kinds.reading("text"), (CLASSIFIER, TEXT)), (kinds.encoding("text"), (TEXT,)),
         (kinds.encoding("images"), (DENSE, CONV, PATCHES)),
         (kinds.reading_pixels(), (DENSE, CONV, CLASSIFIER)),
-        (kinds.encoding_pixels(), (DENSE, CONV)), (kinds.bottlenecks(), ("vector", "text")),
+        (kinds.encoding_pixels(), (DENSE, CONV)), (kinds.bottlenecks(), ("vector", "map", "text")),
         (with_trait(KINDS, "dropout"), (DENSE, PATCHES, CLASSIFIER)),
         (kinds.defaults("dropout"), (("model", CLASSIFIER, 0.5),)), (kinds.defaults("seed"), ()),
     ],
@@ -58,7 +75,7 @@ def test_the_kinds_with_a_trait(found, wanted):
 
 def test_every_kind_and_every_bottleneck_has_a_network():
     assert tuple(NETWORKS) == tuple(KINDS)
-    assert tuple(BOTTLENECKS) == kinds.bottlenecks()
+    assert tuple(BOTTLENECKS) == KINDS[TEXT].codes
 
 
 @pytest.mark.parametrize("kind", KINDS)

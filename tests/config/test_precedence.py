@@ -72,7 +72,12 @@ DEFAULTS = [
     ({"optimizer": "sgd"}, {"lr": 0.03, "momentum": 0.9}),
     ({"model": "classifier"}, {"dropout": 0.5, "lr": 0.001}),
     ({"model": "classifier", "dropout": 0.1, "lr": 1}, {"dropout": 0.1, "lr": 1.0}),
-    ({"model": "conv-autoencoder"}, {"dropout": 0.0, "lr": 0.003}),
+    ({"model": "conv-autoencoder"},
+     {"dropout": 0.0, "bottleneck": "map", "lr": 0.002, "activation": "silu",
+      "code_activation": "linear", "batch_size": 16, "clip_grad": 50.0}),
+    ({"model": "conv-autoencoder", "bottleneck": "vector"},
+     {"lr": 0.003, "activation": "relu", "code_activation": "relu", "batch_size": 128}),
+    ({"model": "conv-autoencoder", "sparsity": "topk"}, {"code_activation": "relu"}),
     ({"lr": 0.5, **KL}, {"lr": 0.5}),
 ]  # fmt: skip
 

@@ -11,6 +11,9 @@ DENSE = 20 * 6 + 6 + 6 * 3 + 3 + 3 * 6 + 6 + 6 * 20 + 20
 CONV = (3 * 4 * 9 + 4) + (4 * 3 * 4 * 5 + 5) + (5 * 48 + 48) + (4 * 3 * 9 + 3)
 """An image of 3x5x7 becomes 4x3x4 in a stage, and 5 units in the code."""
 
+MAP = (3 * 4 * 25 + 4) + 2 * 2 * (4 * 4 * 9 + 4) + (4 * 5 + 5) + (5 * 4 + 4) + (4 * 3 * 25 + 3)
+"""A convolution, two residual blocks of two, the code and back at each place, a convolution."""
+
 SHAPE = (1, 4, 5)
 WIDTHS = (6, 3)
 
@@ -25,6 +28,7 @@ WIDTHS = (6, 3)
         ({"sparsity": "jumprelu"}, SHAPE, 0, DENSE + 3),
         ({"sparsity": "gated"}, SHAPE, 0, DENSE + 2 * 3),
         ({"model": "conv-autoencoder", "hidden": (4, 5)}, (3, 5, 7), 0, CONV),
+        ({"model": "conv-autoencoder", "bottleneck": "map", "hidden": (4, 5)}, (3, 5, 7), 0, MAP),
         ({"model": "classifier"}, SHAPE, 2, 20 * 6 + 6 + 6 * 3 + 3 + 3 * 2 + 2),
         ({"model": "classifier", "hidden": ()}, SHAPE, 2, 20 * 2 + 2),
     ],
@@ -33,6 +37,20 @@ def test_the_number_of_weights(options, shape, classes, count):
     config = ModelConfig(**{"hidden": WIDTHS, **options})
     network = build_network(Architecture(config, shape, classes))
     assert sum(weight.numel() for weight in network.parameters()) == count
+
+
+@pytest.mark.parametrize("bottleneck", ["map", "vector"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("sides", [(1, 1), (8, 8), (33, 64), (224, 224), (1024, 1024), (1024, 1)])
+def test_no_default_of_a_convolutional_autoencoder_has_20_million_weights(
+    bottleneck, channels, sides
+):
+    config = ModelConfig(model="conv-autoencoder", bottleneck=bottleneck)
+    resolved = config.resolved(channels * sides[0] * sides[1], sides)
+    with torch.device("meta"):
+        network = build_network(Architecture(resolved, (channels, *sides)))
+    assert sum(weight.numel() for weight in network.parameters()) < 20e6
+    assert 0 < network.code_size <= max(64, channels * sides[0] * sides[1] / 8)
 
 
 def test_a_classifier_on_an_encoder_starts_from_its_code():

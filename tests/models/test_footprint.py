@@ -143,6 +143,12 @@ ENOUGH = {
         features="code",
     ),
     "a classifier of patches": Architecture(CLASSIFIER, (1, 8, 8), 5, PATCHES),
+    **{
+        f"map of {shape}": images_of(
+            (32, 64, 128, 12), shape, model="conv-autoencoder", bottleneck="map", center=True
+        )
+        for shape in [(3, 128, 128), (1, 61, 128)]
+    },
     "centered": images_of((300,), (3, 9, 9), center=True, activation="gelu"),
     "a classifier of codes": Architecture(CLASSIFIER, DENSE.input, 700, DENSE),
     "classes of text": Architecture(CLASSIFIER, TextShape(1, 20), 900, text_of((4, 3))),

@@ -541,6 +541,16 @@ def test_a_file_of_each_format_version_stays_readable(name):
         assert card.trained_on == ("digits",)
 
 
+def test_an_older_convolutional_model_keeps_its_dense_code():
+    """The numbers are those that the version which wrote the file computed."""
+    network, card = load(FORMATS / "3-conv.safetensors")
+    assert card.architecture.config.bottleneck == "vector"
+    image = torch.linspace(0, 1, 64).view(1, 1, 8, 8)
+    wanted = torch.tensor([[0.4505939, 0.4672091, 0.5386038, 0.4429106]])
+    torch.testing.assert_close(network.encode(image), wanted)
+    assert network(image).sum().item() == pytest.approx(20.2076376, rel=1e-5)
+
+
 def test_each_format_version_describes_the_same_network():
     for kind in ("dense", "text", "text-classifier"):
         of_versions = [read_card(path) for path in sorted(FORMATS.glob(f"?-{kind}.safetensors"))]

@@ -149,7 +149,8 @@ def test_weights_of_another_width_are_refused_in_one_line():
 
 
 @pytest.mark.parametrize(
-    "model", [{"hidden": "64"}, {"model": "conv-autoencoder", "hidden": "4,64"}]
+    "model",
+    [{"hidden": "64"}, {"model": "conv-autoencoder", "bottleneck": "vector", "hidden": "4,64"}],
 )
 @pytest.mark.parametrize("rho", [0.02, 0.05, 0.2])
 def test_a_kl_run_starts_with_code_activations_near_rho(model, rho):
@@ -162,13 +163,32 @@ def test_a_kl_run_starts_with_code_activations_near_rho(model, rho):
 @pytest.mark.parametrize("sparsity", ["l1", "topk", "batch-topk", "jumprelu", "gated", "wta"])
 @pytest.mark.parametrize("model", ["autoencoder", "conv-autoencoder"])
 def test_in_a_run_competing_units_start_equal_and_the_decoder_as_the_encoder(sparsity, model):
-    run = prepared(digits(), sparsity=sparsity, model=model, hidden="4,30")
+    form = {"bottleneck": "vector"} if model == "conv-autoencoder" else {}
+    run = prepared(digits(), sparsity=sparsity, model=model, hidden="4,30", **form)
     p = run.network.encoder.preactivation(pixels(run.data)).detach()
     torch.testing.assert_close(p.mean(0), torch.zeros(30), atol=1e-4, rtol=0)
     torch.testing.assert_close(p.std(0), p.std(0).mean().expand(30), rtol=1e-4, atol=0)
     encoder, decoder = run.network.encoder.to_code.weight, run.network.decoder.directions
     cosines = torch.nn.functional.cosine_similarity(encoder, decoder.t())
     torch.testing.assert_close(cosines, torch.ones(30))
+
+
+@pytest.mark.parametrize("sparsity", ["l1", "topk", "batch-topk"])
+def test_channels_of_a_map_start_equal_over_all_places_and_the_decoder_as_the_encoder(sparsity):
+    run = prepared(digits(), sparsity=sparsity, model="conv-autoencoder", hidden="8,6")
+    p = run.network.encoder.preactivation(pixels(run.data)).detach().unflatten(1, (6, 16))
+    torch.testing.assert_close(p.mean((0, 2)), torch.zeros(6), atol=1e-4, rtol=0)
+    torch.testing.assert_close(p.std((0, 2)), p.std((0, 2)).mean().expand(6), rtol=1e-4, atol=0)
+    encoder, decoder = run.network.encoder.to_code.weight, run.network.decoder.directions
+    cosines = torch.nn.functional.cosine_similarity(encoder, decoder.t())
+    torch.testing.assert_close(cosines, torch.ones(6))
+
+
+def test_a_map_is_centered_on_the_mean_of_each_channel():
+    run = prepared(digits(), model="conv-autoencoder", hidden="8,6")
+    mean = pixels(run.data).mean((0, 2, 3))
+    torch.testing.assert_close(run.network.encoder.center, mean[:, None, None])
+    torch.testing.assert_close(run.network.decoder.last_bias.detach(), mean)
 
 
 @pytest.mark.parametrize("output", ["clamp", "sigmoid"])

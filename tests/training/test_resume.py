@@ -22,7 +22,8 @@ TIMES = ("seconds", "images_per_second", "parts_per_second", "patches_per_second
 KINDS = {
     "dense": {"dropout": 0.2, "hidden": "20,10"},
     "sparse": {"sparsity": "kl"},
-    "conv": {"model": "conv-autoencoder", "hidden": "4,8"},
+    "conv": {"model": "conv-autoencoder", "bottleneck": "vector", "hidden": "4,8"},
+    "map": {"model": "conv-autoencoder", "hidden": "4,8"},
     "classifier, the best kept": {"model": "classifier", "validation": 0.2, "keep": "best"},
     "layer by layer": {"stack": 2, "hidden": "20,10", "dropout": 0.1},
     "k falls": {"sparsity": "topk", "k": 4, "k_start": 10, "aux_k": 4},

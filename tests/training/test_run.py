@@ -61,7 +61,8 @@ KINDS = {
     "dense": {"epochs": 2, "hidden": "20,10", "dropout": 0.2},
     "tied": {"epochs": 2, "tied": True},
     "sparse": {"epochs": 2, "sparsity": "kl"},
-    "conv": {"epochs": 2, "model": "conv-autoencoder", "hidden": "4,8"},
+    "conv": {"epochs": 2, "model": "conv-autoencoder", "bottleneck": "vector", "hidden": "4,8"},
+    "map": {"epochs": 2, "model": "conv-autoencoder", "hidden": "4,8"},
     "classifier": {"epochs": 2, "model": "classifier", "validation": 0.2},
 }
 
@@ -330,8 +331,8 @@ def test_a_classifier_of_few_labels_trains_for_2000_steps_on_them_alone():
 
 @pytest.mark.parametrize("model", ["autoencoder", "conv-autoencoder"])
 def test_a_centered_run_starts_at_the_mean_image_and_keeps_that_center(model):
-    hidden = "16" if model == "autoencoder" else "4,8"
-    run = prepared(model=model, hidden=hidden, epochs=3)
+    form = {"hidden": "16"} if model == "autoencoder" else {"bottleneck": "vector", "hidden": "4,8"}
+    run = prepared(model=model, epochs=3, **form)
     mean = pixels(run.data).mean(0)
     torch.testing.assert_close(run.network.encoder.center.view_as(mean), mean)
     channel_or_pixel = mean.mean((1, 2)) if model == "conv-autoencoder" else mean.flatten()

@@ -1,0 +1,242 @@
+"""The fully convolutional autoencoder, whose code is a map."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aectl.config.shapes import Shape
+from aectl.models.activations import ACTIVATIONS
+from aectl.models.autoencoder import AutoencoderBase
+from aectl.models.codes import Code
+from aectl.models.conv_autoencoder import stage_shapes
+
+AT_PIXELS = 5
+"""The side of the kernels that read or write pixels; that of all others is 3."""
+
+FAINT = 0.1
+"""The gain of the last convolution: training begins near the mean image."""
+
+Sides = tuple[int, int]
+
+
+class Residual(nn.Module):
+    """x + W_2 activation(W_1 activation(x)), 3x3 convolutions (He et al. 2016, Identity Mappings in
+    Deep Residual Networks, figure 4e, without normalisation).
+
+    W_2 is 0 at the start, so that the block begins as the identity (Zhang et al. 2019, Fixup
+    Initialization, section 3): without normalisation, no unit depends on the rest of the batch, and
+    brightness and contrast are kept.
+    """
+
+    def __init__(self, channels: int, activation: str) -> None:
+        super().__init__()
+        self.first = Convolution(channels, channels, gain=math.sqrt(2))
+        self.second = Convolution(channels, channels, gain=0)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x -> a tensor of the same shape, (batch, channels, height, width)."""
+        inner = self.activation(self.first(self.activation(x)))
+        out: Tensor = x + self.second(inner)
+        return out
+
+
+class Halving(nn.Module):
+    """A convolution of stride 2, then a residual block.
+
+    The sides of the output are half those of the input, rounded up. No activation follows the
+    convolution: the encoder begins as a linear map of the image.
+    """
+
+    def __init__(self, below: int, channels: int, kernel: int, activation: str) -> None:
+        super().__init__()
+        self.halve = Convolution(below, channels, kernel, stride=2)
+        self.residual = Residual(channels, activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (batch, below, height, width) -> (batch, channels, height / 2, width / 2)."""
+        out: Tensor = self.residual(self.halve(x))
+        return out
+
+
+class Doubling(nn.Module):
+    """A residual block, then each pixel as a square of 2x2 pixels, then a convolution.
+
+    A transposed convolution would draw a checkerboard, because its outputs have unlike numbers of
+    inputs (Odena et al. 2016, Deconvolution and Checkerboard Artifacts). `sides`: those of the
+    output; the doubled map is cut to them. `last`: whether the output is the image.
+    """
+
+    def __init__(
+        self, channels: int, above: int, sides: Sides, activation: str, last: bool
+    ) -> None:
+        super().__init__()
+        self.sides = sides
+        self.residual = Residual(channels, activation)
+        self.convolution = (
+            Convolution(channels, above, AT_PIXELS, gain=FAINT)
+            if last
+            else Convolution(channels, above)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (batch, channels, height / 2, width / 2) -> (batch, above, height, width)."""
+        height, width = self.sides
+        doubled = F.interpolate(self.residual(x), scale_factor=2, mode="nearest")
+        out: Tensor = self.convolution(doubled[:, :, :height, :width])
+        return out
+
+
+class MapEncoder(nn.Module):
+    """Stages that halve the image, then a linear layer at each place: a code of `hidden[-1]`
+    channels.
+
+    With a `center`, (channels, 1, 1), the input is the image minus the center.
+    """
+
+    center: Tensor | None
+
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str,
+        code: Code,
+        center: bool = False,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(shape[0], 1, 1) if center else None)
+        *channels, code_channels = hidden
+        self.stages = nn.ModuleList(
+            Halving(a, b, 3 if number else AT_PIXELS, activation)
+            for number, (a, b) in enumerate(pairwise([shape[0], *channels]))
+        )
+        self.to_code = nn.Linear(channels[-1], code_channels)
+        self.code_shape = map_shape(shape, hidden)
+        self.code_size = math.prod(self.code_shape)
+        self.code = code
+
+    def inner(self, images: Tensor, layer: int) -> Tensor:
+        """images -> (batch, channels, height, width): the output of a stage, from 1."""
+        x = images if self.center is None else images - self.center
+        for stage in self.stages[:layer]:
+            x = stage(x)
+        return x
+
+    def preactivation(self, images: Tensor) -> Tensor:
+        """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
+        places = self.inner(images, len(self.stages)).movedim(1, -1)
+        out: Tensor = self.to_code(places).movedim(-1, 1).flatten(1)
+        return out
+
+    def forward(self, images: Tensor) -> Tensor:
+        """images: (batch, channels, height, width) -> code: (batch, code_size).
+
+        The code is the map, flattened in the order (channels, height, width).
+        """
+        code: Tensor = self.code(self.preactivation(images))
+        return code
+
+
+class MapDecoder(nn.Module):
+    """A linear layer at each place of the code, then stages that double the map to the image."""
+
+    def __init__(self, shape: Shape, hidden: Sequence[int], activation: str) -> None:
+        super().__init__()
+        *channels, code_channels = hidden
+        shapes = stage_shapes(shape, channels)
+        self.code_shape = map_shape(shape, hidden)
+        self.from_code = nn.Linear(code_channels, channels[-1])
+        self.stages = nn.ModuleList(
+            Doubling(small[0], large[0], large[1:], activation, last=number == len(channels))
+            for number, (small, large) in enumerate(pairwise(shapes[::-1]), 1)
+        )
+
+    @property
+    def directions(self) -> Tensor:
+        """The weights of the first layer, one column per channel of the code: (n, channels)."""
+        return self.from_code.weight
+
+    @property
+    def last_bias(self) -> Tensor:
+        """The bias of the last stage, one value per channel."""
+        bias: Tensor = self.stages[-1].convolution.bias  # type: ignore[assignment,union-attr]
+        return bias
+
+    def forward(self, code: Tensor) -> Tensor:
+        """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
+        places = code.view(-1, *self.code_shape).movedim(1, -1)
+        x: Tensor = self.from_code(places).movedim(-1, 1)
+        for stage in self.stages:
+            x = stage(x)
+        return x
+
+
+class MapAutoencoder(AutoencoderBase):
+    """A fully convolutional autoencoder; its code is a map, (channels, height, width), flattened.
+
+    `hidden`: the channels of each halving stage, then those of the code.
+    """
+
+    encoder: MapEncoder
+    decoder: MapDecoder
+
+    def __init__(
+        self,
+        shape: Shape,
+        hidden: Sequence[int],
+        activation: str = "relu",
+        code: Code | None = None,
+        output_activation: str = "clamp",
+        *,
+        center: bool = False,
+    ) -> None:
+        super().__init__(shape, output_activation)
+        self.encoder = MapEncoder(shape, hidden, activation, code or Code(), center)
+        self.decoder = MapDecoder(shape, hidden, activation)
+
+
+def map_shape(shape: Shape, hidden: Sequence[int]) -> Shape:
+    """The shape of the code: its channels, and the sides of the image after all stages."""
+    *channels, code = hidden
+    return code, *stage_shapes(shape, channels)[-1][1:]
+
+
+class Convolution(nn.Module):
+    """A convolution that keeps the sides, or halves them with `stride` 2, rounded up.
+
+    Beyond the border, pixels repeat: zeros would make the border of each training crop unlike the
+    inside of a larger image. For white noise, the output has `gain` times the standard deviation of
+    the input at the start.
+    """
+
+    def __init__(
+        self, below: int, channels: int, kernel: int = 3, stride: int = 1, gain: float = 1.0
+    ) -> None:
+        super().__init__()
+        weight = torch.empty(channels, below, kernel, kernel)
+        self.weight = nn.Parameter(nn.init.normal_(weight, std=gain / math.sqrt(below * kernel**2)))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (batch, below, height, width) -> (batch, channels, height, width) / stride."""
+        margin = self.weight.shape[2] // 2
+        return F.conv2d(_extended(x, margin), self.weight, self.bias, self.stride)
+
+
+def _extended(x: Tensor, margin: int) -> Tensor:
+    """Repeats the pixels at the border, on each side `margin` times.
+
+    On a GPU, the gradient of F.pad adds up in a random order.
+    """
+    if x.device.type == "cpu":
+        return F.pad(x, [margin] * 4, mode="replicate")
+    for dim in (2, 3):
+        first, last = x.narrow(dim, 0, 1), x.narrow(dim, -1, 1)
+        x = torch.cat([*[first] * margin, x, *[last] * margin], dim)
+    return x

@@ -1,0 +1,89 @@
+"""Convolutional autoencoders whose code is a map, as every command uses them."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+MAP = ("--model", "conv-autoencoder")
+
+
+@pytest.fixture
+def mapped(trained):
+    """A model of 8x8 scans with a code of 3 channels at 4x4 places."""
+    return trained("--epochs", "1", *MAP, "--hidden", "8,3")
+
+
+def features(out):
+    rows = [line.split(",") for line in out.splitlines()]
+    first = rows[0].index("f0")
+    return np.array([row[first:] for row in rows[1:]], dtype=np.float32)
+
+
+def test_encode_writes_the_map_flattened_by_channels_then_rows(aectl, mapped, scans):
+    found = features(aectl("encode", mapped, scans).out)
+    assert found.shape == (360, 48)
+    w = load_file(mapped / "model.safetensors")
+    stage = features(aectl("encode", mapped, scans, "--layer", 1).out).reshape(360, 8, 4, 4)
+    wanted = np.einsum("nchw,kc->nkhw", stage, w["encoder.to_code.weight"])
+    wanted += w["encoder.to_code.bias"][:, None, None]
+    np.testing.assert_allclose(found, wanted.reshape(360, 48), atol=1e-5)
+
+
+def test_codes_do_not_depend_on_the_size_of_the_batch(aectl, mapped, scans):
+    whole = aectl("encode", mapped, scans).out
+    assert aectl("encode", mapped, scans, "--batch-size", "7").out == whole
+
+
+def test_a_model_file_says_that_its_code_is_a_map(aectl, mapped):
+    described = json.loads(aectl("info", mapped, "--json").out)["architecture"]
+    assert (described["bottleneck"], described["hidden"]) == ("map", [8, 3])
+
+
+def test_no_unit_of_a_map_is_dead(aectl, mapped):
+    (found,) = json.loads(aectl("eval", mapped, "--json").out)
+    assert found["dead"] == 0
+
+
+@pytest.mark.parametrize("rule", ["kl", "jumprelu", "gated", "wta"])
+def test_a_rule_without_one_meaning_for_a_map_is_refused_by_name(aectl, rule, tmp_path):
+    done = aectl("train", "--dataset", "digits", *MAP, "--sparsity", rule, "--out", "run")
+    assert (done.status, done.out) == (2, "")
+    assert f"--sparsity {rule} needs --bottleneck vector" in done.err
+
+
+@pytest.mark.parametrize(("rule", "active"), [("topk", 2), ("batch-topk", None), ("l1", None)])
+def test_rules_of_maps_are_trained_over_all_places(aectl, trained, scans, rule, active):
+    model = trained("--epochs", "1", *MAP, "--hidden", "8,3", "--sparsity", rule)
+    found = features(aectl("encode", model, scans).out)
+    assert found.shape == (360, 48)
+    if active:  # a twentieth of 48
+        assert ((found != 0).sum(1) <= active).all()
+
+
+@pytest.mark.parametrize("option", ["--k", "--k-start"])
+def test_more_active_units_than_a_map_has_are_refused(aectl, option):
+    form = (*MAP, "--hidden", "8,3", "--sparsity", "topk", option, "49")
+    done = aectl("train", "--dataset", "digits", *form, "--out", "run")
+    assert done.status == 2
+    assert f"{option} is 49, and the code has 48 units" in done.err
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        (("--bottleneck", "text", *MAP), "--model conv-autoencoder has --bottleneck map or vector"),
+        (("--bottleneck", "map", "--model", "text-autoencoder"), "has --bottleneck vector or text"),
+        (("--bottleneck", "map"), "--bottleneck has no effect without --model conv-autoencoder"),
+    ],
+)
+def test_a_bottleneck_that_a_kind_cannot_have_is_refused(aectl, form, message):
+    done = aectl("train", *form, "--out", "run")
+    assert done.status == 2
+    assert message in done.err
+
+
+def test_a_classifier_stands_on_a_map(aectl, mapped, trained):
+    model = trained("--epochs", "1", "--model", "classifier", "--encoder", mapped, "--hidden", "")
+    assert load_file(model / "model.safetensors")["layers.0.weight"].shape == (10, 48)
