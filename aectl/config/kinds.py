@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from math import prod
 
-from aectl.config.shapes import halved
+from aectl.config.shapes import Sides, halved
 
 IMAGES, TEXT = "images", "text"
 """The modalities: kinds of input."""
@@ -28,8 +28,6 @@ MOST_PLACES, WIDEST_CODE = 64, 2048
 """The default stages of a convolutional vector end at so many places; its width is bounded too."""
 
 DENSE_FACTOR, VECTOR_FACTOR, MAP_FACTOR = 2.0, 8.0, 16.0
-
-Sides = tuple[int, int]
 
 Widths = Callable[[int, Sides, float | None], tuple[int, ...]]
 """Gives the default widths of the hidden layers from the width of the input, the height and the

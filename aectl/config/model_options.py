@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from aectl.config import kinds
 from aectl.config.declaration import SIDES, Section, option
-from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER_TEXT, VECTOR, Sides
+from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER_TEXT, VECTOR
+from aectl.config.shapes import Sides
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.config.traits import with_trait
 from aectl.errors import ConfigError
@@ -224,7 +225,7 @@ class ModelConfig(Section):
                 f"--sparsity {self.sparsity} needs --bottleneck vector: its units are not alike at"
                 " all places of a map"
             )
-        if rule.frozen_decoder and IMAGES not in self._kind.modalities:
+        if rule.frozen_decoder and self._kind.bottlenecks:
             raise ConfigError(f"--sparsity {self.sparsity} cannot go with --model {self.model}")
         if self.sparsity != NONE and not self.code_is_vector:
             raise ConfigError(

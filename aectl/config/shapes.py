@@ -5,6 +5,9 @@ from typing import NamedTuple
 Shape = tuple[int, int, int]
 """(channels, height, width) of an image."""
 
+Sides = tuple[int, int]
+"""(height, width) of an image."""
+
 
 class TextShape(NamedTuple):
     """Text as rows of `length` tokens, from a vocabulary of `tokens`."""

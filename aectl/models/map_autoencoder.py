@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, Sides
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import Code
@@ -19,8 +19,6 @@ AT_PIXELS = 5
 
 FAINT = 0.1
 """The gain of the last convolution: training begins near the mean image."""
-
-Sides = tuple[int, int]
 
 
 class Residual(nn.Module):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.decoding import OnRemark
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, Sides
 from aectl.data.found import Found
 from aectl.data.images import datasets
 from aectl.data.images.decode import is_own, upright_size
@@ -115,10 +115,6 @@ def _from_start(inputs: Inputs) -> Inputs:
     if inputs.stdin is not None:
         inputs.stdin.seek(0)
     return inputs
-
-
-Sides = tuple[int, int]
-"""Height and width."""
 
 
 class _Listed:
