@@ -102,6 +102,7 @@ class Config:
             "dropout": self.model.dropout > 0,
             "input_dropout": self.model.input_dropout > 0,
             "shift": self.data.shift > 0,
+            "flip": self.data.flip,
             "aux_k": self.loss.aux_k > 0,
             "revive": self.loss.revive > 0,
         }

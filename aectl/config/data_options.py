@@ -101,6 +101,11 @@ class DataConfig(Section):
         at_least=0, at_most=1000,
         when=("model", kinds.reading_pixels()),
     )  # fmt: skip
+    flip: bool = option(
+        False,
+        "Flip each training image horizontally with probability 1/2, drawn anew in each epoch.",
+        when=("model", kinds.reading_pixels()),
+    )
     length: int = option(
         20,
         "Maximum number of tokens (pieces of words) per text; training uses random pieces of "

@@ -15,10 +15,11 @@ class LossConfig(Section):
 
     loss: str = option(
         "mse",
-        "Reconstruction loss per image: mse (half the squared error, summed over pixels), bce "
-        "(cross-entropy, summed) or softmax-kl (KL divergence between the softmaxes of input and "
+        "Reconstruction loss per image: mse (half the squared error, summed over pixels), l1 (the "
+        "absolute error, summed), charbonnier (the same, smooth at 0), bce (cross-entropy, summed) "
+        "or softmax-kl (KL divergence between the softmaxes of input and "
         "output).",
-        choices=("mse", "bce", "softmax-kl"),
+        choices=("mse", "l1", "charbonnier", "bce", "softmax-kl"),
         when=("model", kinds.encoding_pixels()),
     )
     rho: float = option(

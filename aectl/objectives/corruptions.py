@@ -1,4 +1,4 @@
-"""Random changes of inputs in training: noise, small shifts, replaced tokens.
+"""Random changes of inputs in training: noise, small shifts, flips, replaced tokens.
 
 Pure functions of tensors; random numbers come from torch's random state on the images' device.
 """
@@ -42,6 +42,12 @@ def shifted(images: Tensor, most: int) -> Tensor:
     numbers = torch.arange(count, device=images.device)[:, None, None]
     moved = padded.permute(0, 2, 3, 1)[numbers, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)
+
+
+def flipped(images: Tensor) -> Tensor:
+    """Flips each image, (batch, channels, height, width), horizontally with probability 1/2."""
+    mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+    return torch.where(mirrored, images.flip(3), images)
 
 
 def swapped(tokens: Tensor, fraction: float) -> Tensor:

@@ -18,12 +18,29 @@ EDGE = 1e-7
 """Distance to 0 or 1 below which the penalty of a mean activation no longer grows."""
 
 
+CHARBONNIER = 1e-3
+"""Errors much smaller than this count as squares in `charbonnier`, larger ones as they are."""
+
+
 def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Half the squared error: 1/2 ||x_hat - x||^2 (CS294A notes, section 2, J(W, b; x, y)).
 
     Both (batch, ...); a scalar, the mean over the batch.
     """
     return F.mse_loss(reconstruction, target, reduction="sum") * (0.5 / len(target))
+
+
+def absolute_error(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """sum |x_hat - x|. Both (batch, ...); a scalar, the mean over the batch."""
+    return F.l1_loss(reconstruction, target, reduction="sum") / len(target)
+
+
+def charbonnier(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """sum sqrt((x_hat - x)^2 + eps^2), eps = 0.001 (Lai et al. 2017, LapSRN, section 3.3).
+
+    Both (batch, ...); a scalar, the mean over the batch.
+    """
+    return ((reconstruction - target).square() + CHARBONNIER**2).sqrt().sum() / len(target)
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -130,6 +147,8 @@ def _sum_within(values: Tensor, lengths: Tensor) -> Tensor:
 
 RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": squared_error,
+    "l1": absolute_error,
+    "charbonnier": charbonnier,
     "bce": binary_cross_entropy,
     "softmax-kl": softmax_kl,
 }

@@ -15,7 +15,7 @@ from aectl.models.language import LanguageModel, with_end
 from aectl.models.networks import Classifier
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
 from aectl.objectives import losses
-from aectl.objectives.corruptions import NOISE, shifted, swapped
+from aectl.objectives.corruptions import NOISE, flipped, shifted, swapped
 from aectl.objectives.fused import Fused, fits
 from aectl.objectives.penalties import Penalty, Trace, penalties_of, uncompiled
 
@@ -81,6 +81,8 @@ def objective(
         compute = _with_weight_decay(compute, config.training.weight_decay)
     if config.data.shift:
         compute = _with_changed_inputs(compute, partial(shifted, most=config.data.shift))
+    if config.data.flip:
+        compute = _with_changed_inputs(compute, flipped)
     return Objective(network, compute)
 
 

@@ -26,7 +26,7 @@ LARGEST_FRACTION = 0.5
 
 def codes_fit(config: Config, encoder: Architecture | None, images: int) -> bool:
     """Whether a classifier stands on codes that do not change, and memory has room for them."""
-    if encoder is None or config.training.fine_tune or config.data.shift:
+    if encoder is None or config.training.fine_tune or config.data.shift or config.data.flip:
         return False
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return 4 * images * encoder.code_size < LARGEST_FRACTION * memory

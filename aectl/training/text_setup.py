@@ -18,7 +18,8 @@ from aectl.training.reading import Reading, TrainingRequest
 log = logging.getLogger(__name__)
 
 OF_IMAGES_ALONE = (
-    "size", "channels", "shift", "labels", "patches", "value_range", "max_pixels", "truncated",
+    "size", "channels", "shift", "flip", "labels", "patches", "value_range",
+    "max_pixels", "truncated",
 )  # fmt: skip
 
 

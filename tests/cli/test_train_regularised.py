@@ -133,6 +133,7 @@ def test_a_classifier_learns_from_a_few_labels_and_better_from_more(aectl):
             "randomness, which --input-dropout adds",
         ),
         (("--optimizer", "lbfgs", "--shift", "1"), "without randomness, which --shift adds"),
+        (("--optimizer", "lbfgs", "--flip"), "without randomness, which --flip adds"),
         (("--optimizer", "lbfgs", "--batch-size", "9"), "--batch-size has no effect without"),
         (("--stack", "1", "--sparsity", "jumprelu"), "--stack cannot go with --sparsity jumprelu"),
         (("--stack", "1", "--sparse"), "--stack and --sparsity kl need --activation sigmoid"),

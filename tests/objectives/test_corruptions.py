@@ -63,6 +63,14 @@ def test_a_shifted_image_is_one_of_all_shifts_and_each_is_as_likely(shape):
     assert max(found) < 1150
 
 
+def test_half_of_the_images_are_flipped_from_left_to_right():
+    image = grey(3, 4, 5)
+    found = corruptions.flipped(image.expand(4000, 3, 4, 5)).numpy()
+    flipped = (found == image.numpy()[:, :, ::-1]).all((1, 2, 3))
+    assert (flipped ^ (found == image.numpy()).all((1, 2, 3))).all()
+    assert 1850 < flipped.sum() < 2150
+
+
 def test_the_table_of_noise_is_the_choices_of_the_option():
     assert {*corruptions.NOISE, "none"} == set(OPTIONS["noise"].metadata["option"].choices)
 

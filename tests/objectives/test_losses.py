@@ -54,6 +54,17 @@ def test_squared_error_is_half_the_squared_distance_averaged_over_the_batch():
     assert losses.squared_error(x, y).item() == pytest.approx((distances**2).mean() / 2, rel=1e-12)
 
 
+@pytest.mark.parametrize("loss", ["l1", "charbonnier"])
+def test_absolute_errors_are_summed_over_pixels_and_averaged_over_the_batch(loss):
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 5, 3, 4, 4))
+    x[0] = y[0]
+    small = 0.001**2 if loss == "charbonnier" else 0
+    wanted = np.sqrt((x - y) ** 2 + small).sum() / 5
+    found = losses.RECONSTRUCTION[loss](torch.from_numpy(x), torch.from_numpy(y)).item()
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
 def test_squared_error_of_one_pixel_off_by_two_is_two():
     target = torch.zeros(1, 1, 2, 2)
     off = target.clone()

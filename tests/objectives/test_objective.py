@@ -119,23 +119,30 @@ def test_chance_strikes_in_training_alone(options):
     assert len(drawn) == 3
 
 
-def test_a_shifted_image_is_also_what_is_to_be_reconstructed():
+def test_a_shifted_and_flipped_image_is_also_what_is_to_be_reconstructed():
     """A network that gives back what it sees has no error, wherever the image was moved."""
     network = Autoencoder((1, 3, 3), (9,), code=Code("linear"), output_activation="linear")
     with torch.no_grad():
         for layer in (network.encoder.layers[0], network.decoder.layers[0]):
             layer.weight.copy_(torch.eye(9))
             layer.bias.zero_()
-    loss, _ = computed(network.train(), Batch(images(), None), shift=2, output_activation="linear")
+    changes = {"shift": 2, "flip": True}
+    loss, _ = computed(
+        network.train(), Batch(images(), None), **changes, output_activation="linear"
+    )
     assert loss.item() == pytest.approx(0, abs=1e-10)
 
 
-def test_a_classifier_sees_shifted_images_too():
+@pytest.mark.parametrize("change", [{"shift": 1}, {"flip": True}])
+def test_a_classifier_sees_changed_images_too(change):
     torch.manual_seed(0)
     network = Classifier((1, 3, 3), (), 4).train()
     batch = Batch(images(), torch.tensor([0, 1, 2, 3, 3, 1]))
-    drawn = {computed(network, batch, model="classifier", shift=1)[0].item() for _ in range(3)}
-    assert len(drawn) == 3
+    drawn = {computed(network, batch, model="classifier", **change)[0].item() for _ in range(9)}
+    assert len(drawn) > 2
+    network.eval()
+    whole = {computed(network, batch, model="classifier", **change)[0].item() for _ in range(3)}
+    assert len(whole) == 1
 
 
 def test_lbfgs_finds_the_weight_decay_in_the_loss():
