@@ -56,3 +56,16 @@ class Alike(str):
     """
 
     __slots__ = ()
+
+
+OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
+"""Names of the exceptions that Python, NumPy and torch raise."""
+
+NO_MEMORY = ("can't allocate memory", "ALLOC_FAILED", "out of memory")
+"""Parts of the messages of torch and of the libraries of GPUs."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be had, on the CPU or on a GPU."""
+    said = str(error)
+    return type(error).__name__ in OUT_OF_MEMORY or any(part in said for part in NO_MEMORY)

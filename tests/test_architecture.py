@@ -92,6 +92,8 @@ TESTED_ELSEWHERE = {
         "config/data_options.py", "config/model_options.py", "config/training_options.py",
     ),
     "data/test_inputs.py": ("data/named_inputs.py",),
+    "training/test_capacity.py": ("errors.py",),
+    "training/test_scale.py": ("training/image_sketch.py", "training/text_sketch.py"),
     "data/codes/test_code_tables.py": (
         "data/codes/code_arrays.py", "data/codes/code_frames.py", "data/codes/code_lines.py",
     ),

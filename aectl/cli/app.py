@@ -26,7 +26,7 @@ from aectl.cli.reconstruct import reconstruct
 from aectl.cli.signals import outcome_of, take
 from aectl.cli.train import train
 from aectl.config.declaration import close_options
-from aectl.errors import AectlError
+from aectl.errors import AectlError, is_out_of_memory
 
 app = typer.Typer(
     name="aectl",
@@ -48,9 +48,6 @@ All commands: aectl --help. Options of a command, with an example: aectl train -
 The manual: aectl help lists its topics.
 """
 DRAIN_SECONDS, LONGEST_DRAIN_SECONDS = 0.5, 3.0
-OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")
-"""Names of the exceptions that Python, NumPy and torch raise."""
-
 NO_ADDRESS_SPACE = (
     "failed to map segment", "cannot allocate memory", "can't start new thread", "bad_alloc",
 )  # fmt: skip
@@ -138,9 +135,9 @@ def _message(error: Exception) -> str:
     if isinstance(error, AectlError):
         return str(error)
     said = " ".join(str(error).split())[:300]
-    if type(error).__name__ in OUT_OF_MEMORY or "can't allocate memory" in said:
+    if is_out_of_memory(error):
         return (
-            "there is not enough memory; a smaller --hidden, --size or --batch-size needs less"
+            "there is not enough memory; a smaller --batch-size, or fewer --workers, need less"
             + (f" ({said})" if said else "")
         )
     if any(phrase in said.lower() for phrase in NO_ADDRESS_SPACE):

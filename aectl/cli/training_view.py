@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aectl.cli.console import Console
 from aectl.cli.live_table import LiveTable
+from aectl.cli.time_left import about
 from aectl.cli.training_progress import Course, called
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class TrainingView:
             f" {' '.join(config.data.dataset)} ({modality.size(run.architecture)}),"
             f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )
+        if not console.quiet:
+            console.notice(_scale(run))
         measured = modality.shown_metrics(config.model.sparsity)
         names = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
         self._shown: LiveTable | _PlainLines = (
@@ -55,6 +58,17 @@ class TrainingView:
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Says what an epoch came to."""
         self._shown.epoch(row)
+
+
+def _scale(run: "Run") -> str:
+    """How much the training of a run takes."""
+    from aectl.training.capacity import in_words
+    from aectl.training.pace import seconds
+
+    scale = run.scale
+    memory = in_words(scale.memory + run.sketch.stored)
+    time = about(seconds(scale.epoch, run.device))
+    return f"{scale.weights:,} weights, {memory} of memory to train, {time} an epoch"
 
 
 class _PlainLines:

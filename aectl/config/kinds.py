@@ -16,7 +16,8 @@ IMAGES, TEXT = "images", "text"
 VECTOR, MAP, SHORTER_TEXT = "vector", "map", "text"
 """The bottlenecks: a code is a vector, a map (channels, height, width), or a shorter text."""
 
-WIDEST_CLASSIFIER = 2048
+WIDEST, WIDEST_CLASSIFIER = 1_000_000, 2048
+"""The maximum width of a layer, and of the default layers of a classifier."""
 
 USUAL_UNITS = 400
 """Units of a code of patches."""
@@ -96,7 +97,7 @@ def places(sides: Sides, stages: int) -> int:
 
 
 def _code(width: float, factor: float) -> int:
-    return max(1, round(width / factor))
+    return max(1, min(WIDEST, round(width / factor)))
 
 
 def _channels() -> Iterator[int]:

@@ -32,7 +32,7 @@ class ModelConfig(Section):
         "('' for none: logistic regression). "
         "text-autoencoder: the units of the recurrent layers, then, with --bottleneck vector, the "
         "code's width.",
-        lengths=(0, 32), at_least=1, at_most=1_000_000,
+        lengths=(0, 32), at_least=1, at_most=kinds.WIDEST,
         unset=kinds.widths_text(),
     )  # fmt: skip
     bottleneck: str = option(

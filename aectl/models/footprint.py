@@ -26,6 +26,11 @@ def too_much(bytes_of_input: int) -> bool:
     return ROWS * bytes_of_input > ROOM
 
 
+def fitting(architecture: Architecture, most: int, room: int = ROOM) -> int:
+    """The number of inputs of a batch: `most`, or as many as need no more than `room` bytes."""
+    return max(1, min(most, room // activation_bytes(architecture)))
+
+
 def activation_bytes(architecture: Architecture) -> int:
     """Upper bound of the bytes of the tensors while one input is encoded and decoded, without the
     buffers that convolutions hold meanwhile.

@@ -13,10 +13,11 @@ from aectl.config.configuration import Config
 from aectl.models.architecture import Architecture
 from aectl.models.classifier import Classifier
 from aectl.objectives.objective import Batch
-from aectl.training.image_run import MEASURED_IMAGES, ImageRun
+from aectl.training.image_run import ImageRun
+from aectl.training.image_sketch import EVALUATION_BATCH, MOST_SAMPLED, ImageSketch
 from aectl.training.initialisation import Start, begin
 from aectl.training.loop import MemorySet
-from aectl.training.run import EVALUATION_BATCH, mean_error
+from aectl.training.run import mean_error
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,9 @@ class CodeRun(ImageRun):
     _held_out: CodeSet  # type: ignore[assignment]
     _sample: CodeSet  # type: ignore[assignment]
 
+    def _sketch(self, start: Start) -> "CodeSketch":
+        return CodeSketch(**vars(super()._sketch(start)))
+
     @property
     def trained(self) -> OfCodes:
         """The classifier, as a function of codes."""
@@ -101,7 +105,7 @@ class CodeRun(ImageRun):
                 self.network.fit_standard(self._training.codes)
             for codes in (self._training.codes, self._held_out.codes):
                 self.network.standardize_(codes)
-        self._sample = self._training.spaced(MEASURED_IMAGES)
+        self._sample = self._training.spaced(MOST_SAMPLED)
 
     def _metrics(self) -> dict[str, float]:
         measured = self._held_out if len(self._held_out) else self._sample
@@ -119,3 +123,29 @@ class CodeRun(ImageRun):
             for rows, batch in zip(torch.split(codes, EVALUATION_BATCH), batches, strict=True):
                 rows.copy_(encoder(batch.inputs))
         return CodeSet(codes, labels[images.rows].to(self.device))
+
+
+class CodeSketch(ImageSketch):
+    """A training on codes that are computed once."""
+
+    def trained(self, network: Classifier) -> OfCodes:
+        """The classifier, as a function of codes."""
+        return OfCodes(network)
+
+    def batch(self, count: int) -> Batch:
+        """Codes and labels."""
+        assert self.architecture.encoder is not None
+        codes = torch.empty(count, self.architecture.encoder.code_size)
+        return Batch(codes, torch.empty(count, dtype=torch.int64))
+
+    def begin(self, network: Classifier) -> Tensor:
+        """Computes all codes, which stay."""
+        network.fine_tune_encoder(False)
+        codes = self.batch(self.inputs).inputs
+        if self.config.model.standardize:
+            network.fit_standard(codes)
+        return codes
+
+    def measure(self, network: Classifier, batch: Batch) -> None:
+        """Predicts classes."""
+        network.eval().classify(batch.inputs)

@@ -17,13 +17,13 @@ from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PatchAutoencoder
 from aectl.objectives.objective import objective
+from aectl.training.capacity import explained
+from aectl.training.image_sketch import ImageSketch
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.loop import CPU, MemorySet
-from aectl.training.run import EVALUATION_BATCH, Run, mean_error
+from aectl.training.run import Run, mean_error
 from aectl.training.stack import Layer, layers_of
 from aectl.training.stages import Stage
-
-MEASURED_IMAGES = 10_000
 
 
 class ImageRun(Run):
@@ -32,6 +32,7 @@ class ImageRun(Run):
     noun = "images"
     data: ImageSet
     network: ImageNetwork
+    sketch: ImageSketch
     _training: MemorySet
     _held_out: MemorySet
 
@@ -43,23 +44,32 @@ class ImageRun(Run):
         start: Start | None = None,
         architecture: Architecture | None = None,
     ) -> None:
-        self.data = images
+        self.config, self.data = config, images
         start = start or Start()
         self.architecture = architecture or _architecture(config, images, start)
+        self.sketch = self._sketch(start)
         super().__init__(config, device, start)
         part, seed = config.data.validation, config.training.seed
         rows, self.held_out = held_out(images, part, seed)
         if config.data.labels:
             rows = few_labels(images, rows, config.data.labels, seed)
-        whole = _on_device(images, device)
-        held = torch.from_numpy(self.held_out)
-        self._take(whole.part(torch.from_numpy(rows)), whole.part(held))
-        self._begin(start)
+        with explained(self.sketch):
+            whole = _on_device(images, device)
+            held = torch.from_numpy(self.held_out)
+            self._take(whole.part(torch.from_numpy(rows)), whole.part(held))
+            self._begin(start)
+
+    def _sketch(self, start: Start) -> ImageSketch:
+        """The training, of which nothing is built yet."""
+        stored = self.data.images.nbytes
+        to_read = 0 if self.data.images.flags.writeable else stored  # they are copied
+        settled = start.weights is not None or self.architecture.encoder is not None
+        return ImageSketch(self.config, self.architecture, len(self.data), stored, to_read, settled)
 
     def _take(self, images: MemorySet, held_out: MemorySet) -> None:
         """Sets what is trained on and what is measured, of images that are learnt and held out."""
         self._training, self._held_out = images, held_out
-        self._sample = _sampled(images, self.config.training.seed)
+        self._sample = _sampled(images, self.sketch.sampled, self.config.training.seed)
 
     def _begin(self, start: Start) -> None:
         """Initialises the weights."""
@@ -68,7 +78,7 @@ class ImageRun(Run):
         assert not isinstance(self.network, PatchAutoencoder)
         begin(self.network, self.config, start, self._sample.whole().inputs)
         if isinstance(self.network, Classifier) and start.weights is None:
-            batches = self._sample.in_order(EVALUATION_BATCH)
+            batches = self._sample.in_order(self.evaluation_batch)
             standardize(self.network, self.config, (batch.inputs for batch in batches))
 
     @property
@@ -92,7 +102,7 @@ class ImageRun(Run):
 
     def _metrics(self) -> dict[str, float]:
         measured = self._held_out if len(self._held_out) else self._sample
-        return image_metrics(self.network, measured)
+        return image_metrics(self.network, measured, self.evaluation_batch)
 
     def card(self) -> ModelCard:
         """The description of this run in a model file."""
@@ -135,19 +145,16 @@ def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
     return MemorySet(torch.from_numpy(pixels).to(there), labels, rows, device)
 
 
-def _sampled(images: MemorySet, seed: int) -> MemorySet:
+def _sampled(images: MemorySet, count: int, seed: int) -> MemorySet:
     """So many of the images, drawn at random, that measuring them costs little."""
-    if len(images) <= MEASURED_IMAGES:
+    if len(images) <= count:
         return images
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(images), generator=generator)[:MEASURED_IMAGES]
-    return images.part(order)
+    return images.part(torch.randperm(len(images), generator=generator)[:count])
 
 
 @torch.no_grad()
-def image_metrics(
-    network: ImageNetwork, images: MemorySet, batch_size: int = EVALUATION_BATCH
-) -> dict[str, float]:
+def image_metrics(network: ImageNetwork, images: MemorySet, batch_size: int) -> dict[str, float]:
     """The metrics of a network, in eval mode, on images, as columns of `metrics.csv`."""
     network.eval()
     if isinstance(network, Classifier):

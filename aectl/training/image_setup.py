@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import logging
+import math
+from functools import partial
 
 from aectl.config.configuration import Config
 from aectl.config.decoding import Decoding
@@ -16,12 +18,15 @@ from aectl.data.selection import Skipped
 from aectl.data.sources import SourceKind
 from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError, DatasetUnavailableError
+from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
 from aectl.training.reading import Reading, TrainingRequest
 
 log = logging.getLogger(__name__)
 
 FALLBACK = "digits"
+
+MUCH, LEAST_CLASSES = 1 << 26, 2
 
 
 def settled(card: ModelCard) -> dict[str, object]:
@@ -51,7 +56,8 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
     ConfigError or DataError.
     """
     asked = request.asked
-    images = _images(config, reading, request.sources, may_stand_in="dataset" not in asked)
+    before = partial(_refuse_too_large, config, reading, request)
+    images = _images(config, reading, request.sources, "dataset" not in asked, before)
     config = _with_data(config, dataset=_words(config, images))
     if images.held_out is not None:
         fraction = len(images.held_out) / len(images)
@@ -69,6 +75,8 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
         if config.training.fine_tune and KINDS[encoder.architecture.kind].patches:
             raise ConfigError(f"--fine-tune cannot train a {encoder.architecture.kind}")
         features = encoder.architecture.code_size
+    if images.shape != shape:
+        before(len(images), shape)
     return config.resolved(shape, features, len(images)), images.fitted(shape)
 
 
@@ -78,17 +86,46 @@ def read_again(config: Config, reading: Reading, found: TrainingSources) -> Imag
     return images.fitted(_shape(config, images))
 
 
+def _refuse_too_large(
+    config: Config, reading: Reading, request: TrainingRequest, count: int, shape: Shape
+) -> None:
+    """Raises ConfigError for a network or images that do not fit into memory.
+
+    Of little work nothing is said: it is checked later, and torch is loaded while images are
+    decoded.
+    """
+    encoder, pixels = request.encoder, math.prod(shape)
+    architecture = encoder.architecture if encoder else None
+    config = config.resolved(shape, architecture.code_size if architecture else pixels, count)
+    if pixels * (count + max(config.model.hidden or (), default=1)) < MUCH:
+        return
+    from aectl.training.capacity import refuse, torch_device
+    from aectl.training.image_sketch import ImageSketch
+
+    size = count * pixels
+    classes = 0 if KINDS[config.model.model].has_code else LEAST_CLASSES
+    sketch = ImageSketch(
+        config, Architecture(config.model, shape, classes, architecture), count, size,
+        size if size <= reading.memory else 0, bool(encoder or config.training.load),
+    )  # fmt: skip
+    refuse(sketch, torch_device(reading.device))
+
+
 def _with_data(config: Config, **values: object) -> Config:
     data = dataclasses.replace(config.data, **values)  # type: ignore[arg-type]
     return dataclasses.replace(config, data=data)
 
 
 def _images(
-    config: Config, reading: Reading, found: TrainingSources, may_stand_in: bool = False
+    config: Config,
+    reading: Reading,
+    found: TrainingSources,
+    may_stand_in: bool = False,
+    before: training_images.Before = training_images.accept,
 ) -> ImageSet:
     first, data_dir = found.sources[0], reading.data_dir
     if len(found.sources) > 1 or not first.in_memory:
-        return _of_several(config, reading, found)
+        return _of_several(config, reading, found, before)
     word = first.word
     if first.kind is SourceKind.PATCHES:
         sides = _sides(config.data.size) if config.data.size else patches.SIDES
@@ -113,7 +150,12 @@ def _images(
         return stand_in
 
 
-def _of_several(config: Config, reading: Reading, found: TrainingSources) -> ImageSet:
+def _of_several(
+    config: Config,
+    reading: Reading,
+    found: TrainingSources,
+    before: training_images.Before,
+) -> ImageSet:
     """The images of files, folders, archives and datasets."""
     for source in found.sources:
         if source.kind is SourceKind.PATCHES:
@@ -129,7 +171,7 @@ def _of_several(config: Config, reading: Reading, found: TrainingSources) -> Ima
     sides = _sides(data.size) if data.size else None
     return training_images.load(
         inputs, found.layouts, reading.on_bad, sides, data.channels,
-        memory=reading.memory, watch=reading.watch, on_remark=reading.on_remark,
+        memory=reading.memory, watch=reading.watch, on_remark=reading.on_remark, before=before,
     )  # fmt: skip
 
 

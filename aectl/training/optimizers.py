@@ -1,7 +1,7 @@
 """Optimisers, by the names that users type, and what is done to the weights after each step."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +10,9 @@ from torch.optim import Optimizer
 
 from aectl.config.training_options import TrainingConfig
 from aectl.training.state import OptimizerState
+
+HISTORY = 20
+"""Steps that LBFGS remembers."""
 
 MOST_STEPS = 50
 NEARLY = 1e-5
@@ -46,6 +49,28 @@ def constrain(
     if now:
         hold()
     optimizer.register_step_post_hook(hold)
+
+
+def bytes_of_state(config: TrainingConfig, parameters: Sequence[Tensor]) -> int:
+    """The bytes that an optimiser keeps between its steps."""
+    every = sum(parameter.nbytes for parameter in parameters)
+    if config.optimizer == "lbfgs":
+        return every * (2 * HISTORY + 6)
+    if config.optimizer == "sgd":
+        return every if config.momentum else 0
+    if config.optimizer == "muon":
+        return 2 * every - sum(parameter.nbytes for parameter in parameters if parameter.ndim == 2)
+    return 2 * every
+
+
+def bytes_of_step(config: TrainingConfig, parameters: Sequence[Tensor]) -> int:
+    """An upper bound of the bytes that a step of an optimiser needs for its own results."""
+    largest = max((parameter.nbytes for parameter in parameters), default=0)
+    if config.optimizer == "lbfgs":
+        return 5 * sum(parameter.nbytes for parameter in parameters)
+    if config.optimizer == "muon" or config.decoder_columns != "free":
+        return 4 * largest
+    return 0
 
 
 def state_of(optimizer: Optimizer) -> list[OptimizerState]:
@@ -137,7 +162,7 @@ def _lbfgs(groups: Groups, config: TrainingConfig) -> Optimizer:
     parameters = [parameter for group in groups for parameter in group["params"]]
     return LBFGS(
         parameters, config.lr, max_iter=1, max_eval=25, tolerance_grad=0.0,
-        tolerance_change=0.0, history_size=20, line_search_fn="strong_wolfe",
+        tolerance_change=0.0, history_size=HISTORY, line_search_fn="strong_wolfe",
     )  # fmt: skip
 
 

@@ -1,5 +1,8 @@
 """A run on patches of images: what it trains is the autoencoder inside a patch autoencoder."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,7 +12,9 @@ from aectl.data.images.patches import drawn
 from aectl.models.autoencoder import Autoencoder
 from aectl.models.networks import PatchAutoencoder
 from aectl.models.patch_autoencoder import Whitened
+from aectl.objectives.objective import Batch
 from aectl.training.image_run import ImageRun, image_metrics
+from aectl.training.image_sketch import EVALUATION_BATCH, ImageSketch
 from aectl.training.initialisation import Start, begin, copy_weights
 from aectl.training.loop import MemorySet
 
@@ -28,6 +33,10 @@ class PatchRun(ImageRun):
     """
 
     noun = "patches"
+
+    def _sketch(self, start: Start) -> "PatchSketch":
+        return PatchSketch(**vars(super()._sketch(start)))
+
     network: PatchAutoencoder
 
     @property
@@ -37,8 +46,7 @@ class PatchRun(ImageRun):
 
     def below(self, inputs: Tensor) -> Tensor:
         """Whitens patches: (n, channels, height, width)."""
-        found: Whitened = self.network.encoder.whitening(inputs.flatten(1))
-        return found.values.view_as(inputs)
+        return _whitened(self.network, inputs)
 
     def _take(self, images: MemorySet, held_out: MemorySet) -> None:
         sides = Patching.of(self.config.model).sides
@@ -61,6 +69,54 @@ class PatchRun(ImageRun):
 
     def _metrics(self) -> dict[str, float]:
         return image_metrics(self.network, self._pictures, 1)
+
+
+class PatchSketch(ImageSketch):
+    """A training on patches."""
+
+    @property
+    def learnt(self) -> int:
+        """Number of patches that are trained on."""
+        count = self.config.data.patches or USUAL_PATCHES
+        return max(1, count - round(self.config.data.validation * count))
+
+    @property
+    def measured(self) -> int:
+        """Number of whole images that are measured, each alone."""
+        return min(PICTURES, self.inputs)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Number of patches."""
+        return EVALUATION_BATCH
+
+    def trained(self, network: PatchAutoencoder) -> Autoencoder:
+        """The autoencoder of whitened patches."""
+        return network.of_patches
+
+    def below(self, network: PatchAutoencoder) -> Callable[[Tensor], Tensor]:
+        """Whitens patches."""
+        return partial(_whitened, network)
+
+    def batch(self, count: int) -> Batch:
+        """Patches as floats."""
+        shape = self.architecture.shape[0], *Patching.of(self.config.model).sides
+        return Batch(torch.empty((count, *shape), dtype=torch.uint8) / 255, None)
+
+    def begin(self, network: PatchAutoencoder) -> None:
+        """Looks at some of the patches."""
+        patches = self.batch(min(WHITENED, self.learnt)).inputs
+        network.encoder.whitening.fit(patches.flatten(1), self.config.model.whitening)
+        begin(network.of_patches, self.config, Start(), _whitened(network, patches))
+
+    def measure(self, network: PatchAutoencoder, batch: Batch) -> None:
+        """The metrics of a whole image."""
+        super().measure(network, super().batch(1))
+
+
+def _whitened(network: PatchAutoencoder, patches: Tensor) -> Tensor:
+    found: Whitened = network.encoder.whitening(patches.flatten(1))
+    return found.values.view_as(patches)
 
 
 def _patches(images: MemorySet, sides: tuple[int, int], count: int, seed: int) -> MemorySet:

@@ -28,7 +28,8 @@ class Reading:
     Files are decoded by `workers` processes into `memory` (bytes), or beyond that a temporary file;
     `watch` sees them. Files that cannot be read are passed to `on_bad`, remarks on others to
     `on_remark`, and searches record what they skip in `skipped`. `-` reads `stdin`, which lists
-    paths that are separated by line ends, or by NUL characters if `null`.
+    paths that are separated by line ends, or by NUL characters if `null`. `device` is to train on
+    them.
     """
 
     data_dir: Path
@@ -40,6 +41,7 @@ class Reading:
     skipped: Skipped = field(default_factory=Skipped)
     stdin: BinaryIO | None = None
     null: bool = False
+    device: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """A run: from a config and its data to a trained network and the card beside it."""
 
 import math
-import os
 import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 import aectl
 from aectl.config.configuration import Config
-from aectl.errors import ConfigError, DivergedError, ModelFileError
+from aectl.errors import DivergedError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import AutoencoderBase
@@ -25,6 +24,7 @@ from aectl.models.codes import BatchTopK, TopK
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Network
 from aectl.objectives.objective import Batch, Objective, objective
+from aectl.training.capacity import checked, explained
 from aectl.training.initialisation import Start
 from aectl.training.loop import (
     Compiled,
@@ -34,11 +34,11 @@ from aectl.training.loop import (
     train_epochs,
 )
 from aectl.training.optimizers import build_optimizer, constrain
+from aectl.training.scale import Sketch
 from aectl.training.schedules import build_schedule, factor, lower_k
 from aectl.training.stages import CurrentStage, Stage, restoring
 from aectl.training.state import RunState
 
-EVALUATION_BATCH = 1000
 SMALL_STEP = 10_000_000
 
 
@@ -70,17 +70,19 @@ class Run(ABC):
     data: Any
     network: Network
     architecture: Architecture
+    sketch: Sketch
     held_out: NDArray[np.int64]
     _training: TrainingSet
     _held_out: TrainingSet
 
     def __init__(self, config: Config, device: torch.device, start: Start) -> None:
         self.config, self.device = config, device
-        _refuse_too_large(self.architecture)
+        self.scale = checked(self.sketch, device)
         torch.manual_seed(config.training.seed)
-        self.network = build_network(self.architecture)
+        with explained(self.sketch):
+            self.network = build_network(self.architecture)
+            self.network.to(device)
         self._generator = torch.Generator().manual_seed(config.training.seed)
-        self.network.to(device)
         self._fresh = start.weights is None
         self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
@@ -117,7 +119,7 @@ class Run(ABC):
     @property
     def evaluation_batch(self) -> int:
         """Number of inputs per batch in evaluation."""
-        return EVALUATION_BATCH
+        return self.sketch.evaluation_batch
 
     @property
     def trained_inputs(self) -> int:
@@ -356,14 +358,3 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-def _refuse_too_large(architecture: Architecture) -> None:
-    """Raises ConfigError for a network whose weights and gradients no memory here can hold."""
-    with torch.device("meta"):
-        weights = sum(parameter.numel() for parameter in build_network(architecture).parameters())
-    if 2 * 4 * weights > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-        raise ConfigError(
-            f"a network of {weights:,} weights is larger than this machine's memory; a smaller"
-            " --hidden or --size makes it smaller"
-        )

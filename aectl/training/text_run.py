@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from aectl.config.configuration import Config
 from aectl.config.shapes import TextShape
 from aectl.data.splits import split
-from aectl.data.text.text_batches import batch_size
 from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError
 from aectl.inference.apply_text import measure_tokens
@@ -32,9 +31,8 @@ from aectl.training.initialisation import (
 )
 from aectl.training.run import Run, mean_error
 from aectl.training.stages import Stage
+from aectl.training.text_sketch import LEAST_BEGUN_WITH, MEASURED_TEXTS, TextSketch
 from aectl.training.token_set import TokenSet
-
-MEASURED_TEXTS, LEAST_BEGUN_WITH = 2000, 32
 
 
 class TextRun(Run):
@@ -69,6 +67,10 @@ class TextRun(Run):
         self.architecture = architecture or _architecture(
             config, texts, start, len(self.vocabulary)
         )
+        self.sketch = TextSketch(
+            config, self.architecture, texts.parts(self.architecture.text.length),
+            settled=start.weights is not None or start.encoder is not None,
+        )  # fmt: skip
         super().__init__(config, device, start)
         of_classes = bool(self.architecture.classes)
         whole = TokenSet.of(
@@ -98,11 +100,6 @@ class TextRun(Run):
     @property
     def _input_state(self) -> dict[str, Any]:
         return self.vocabulary.to_json()
-
-    @property
-    def evaluation_batch(self) -> int:
-        """As many as at inference."""
-        return batch_size(*self.architecture.text)
 
     @property
     def stage_epochs(self) -> list[int]:

@@ -108,9 +108,10 @@ def _train(
     logs: "TensorBoard | None",
 ) -> None:
     """Trains, and keeps the state; whoever watches can end it after a step."""
+    from aectl.training.capacity import explained
     from aectl.training.run import Epoch
 
-    with watched as watcher:
+    with watched as watcher, explained(run.sketch):
         for event in run.epochs():
             if isinstance(event, Epoch):
                 watcher.epoch(event.row)

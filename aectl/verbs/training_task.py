@@ -81,7 +81,7 @@ class Training:
         self._asked = {**({"recipe": task.recipe} if task.recipe else file), **task.options}
         run_folder.refuse_filled(task.out, task.overwrite)
         self.data_dir = data_dir.absolute() if task.resume else data_dir
-        reading = dataclasses.replace(reading, data_dir=self.data_dir)
+        reading = dataclasses.replace(reading, data_dir=self.data_dir, device=task.device)
         self._plan = planned(self._resumed, task.options, file, reading, task.seeds)
         self.data, self.several = self._plan.data, self._plan.several
         self.words = self._plan.config.data.dataset

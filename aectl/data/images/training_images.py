@@ -48,6 +48,14 @@ def unseen(batches: Iterable[InputBatch], files: int) -> Iterable[InputBatch]:
     return batches
 
 
+Before = Callable[[int, Shape], object]
+"""Takes the number and the shape of images that are to be decoded."""
+
+
+def accept(count: int, shape: Shape) -> None:
+    """Lets any images be decoded."""
+
+
 def load(
     inputs: Inputs,
     layouts: Sequence[Layout | None],
@@ -58,6 +66,7 @@ def load(
     memory: float = math.inf,
     watch: Watch = unseen,
     on_remark: OnRemark = ignore,
+    before: Before = accept,
 ) -> ImageSet:
     """Loads all images of the inputs, in one shape.
 
@@ -67,21 +76,18 @@ def load(
     medians over the files, or to 32 pixels if a median is larger; those of datasets to their own;
     `channels` to 3 if any image has colour, else to 1. Images that need more than `memory` bytes
     are kept in a temporary file. Archives and lists are read twice, so that `stdin` of the inputs
-    must be seekable; folders too, unless `walk` of the inputs keeps their files.
+    must be seekable; folders too, unless `walk` of the inputs keeps their files. Their number and
+    their shape, with one channel where that is not yet known, are passed to `before`, which may
+    refuse them, before any is decoded.
 
     Raises ConfigError if the inputs differ in their default sizes, DataError if no image can be
     read, or there is no space for them.
     """
     sources, named = split_up(inputs.sources, layouts, validation=True), " ".join(inputs.words)
     whole = dataclasses.replace(inputs, sources=sources)
-    listed = _Listed()
-    for source in _from_start(whole).sources:
-        listed.add(whole, source)
-    if not listed.count:
-        looked = f"no images in {named} (looked for {inputs.selection})"
-        nothing = "stdin lists no files" if inputs.words == [STDIN] else looked
-        raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
+    listed = _listed(whole, named)
     shape = channels or 3, *(sides or listed.sides())
+    before(listed.count, (channels or 1, *shape[1:]))
     images = _Store(listed.count, shape, memory, maybe_grey=channels is None)
     paths: list[str] = []
     labels: list[str | None] = []
@@ -108,6 +114,18 @@ def load(
         tuple(paths),
         rows,
     )
+
+
+def _listed(inputs: Inputs, named: str) -> "_Listed":
+    """All images of the inputs, counted. Raises DataError if there are none."""
+    listed = _Listed()
+    for source in _from_start(inputs).sources:
+        listed.add(inputs, source)
+    if not listed.count:
+        looked = f"no images in {named} (looked for {inputs.selection})"
+        nothing = "stdin lists no files" if inputs.words == [STDIN] else looked
+        raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
+    return listed
 
 
 def _from_start(inputs: Inputs) -> Inputs:

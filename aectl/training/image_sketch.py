@@ -1,0 +1,94 @@
+"""The size of a training on images."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aectl.config.shapes import Shape
+from aectl.inference.metrics import ReconstructionMetrics
+from aectl.models import footprint
+from aectl.objectives.objective import Batch
+from aectl.training.initialisation import Start, begin, standardize
+from aectl.training.scale import Change, Sketch
+
+MOST_SAMPLED, ROOM_OF_SAMPLE = 10_000, 1 << 30
+"""Maximum number of images that are looked at before training and measured after each epoch, and
+bytes of their values in the network."""
+
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class ImageSketch(Sketch):
+    """A training on images."""
+
+    def batch(self, count: int) -> Batch:
+        """Images as floats, and labels for a classifier."""
+        images = torch.empty((count, *self.architecture.shape), dtype=torch.uint8) / 255
+        classes = self.architecture.classes
+        return Batch(images, torch.empty(count, dtype=torch.int64) if classes else None)
+
+    def begin(self, network: Any) -> Tensor | None:
+        """Looks at some of the images, which stay where each layer is trained alone."""
+        if self.architecture.encoder:
+            network.fine_tune_encoder(self.config.training.fine_tune)
+        sample = self.batch(self.sampled).inputs
+        begin(network, self.config, Start(), sample)
+        if self.architecture.classes:
+            standardize(network, self.config, [sample])
+        return sample if self.config.training.stack else None
+
+    def measure(self, network: Any, batch: Batch) -> None:
+        """The metrics of reconstructions; a classifier's predictions."""
+        network.eval()
+        if self.architecture.classes:
+            network(batch.inputs)
+            return
+        code, output = network.traced(batch.inputs)
+        metrics = ReconstructionMetrics(network.active_above)
+        metrics.update(batch.inputs, network.output_activation(output), code)
+
+    @property
+    def evaluation_batch(self) -> int:
+        """1,000, or fewer of large images."""
+        return footprint.fitting(self.architecture, EVALUATION_BATCH)
+
+    @property
+    def measured(self) -> int:
+        """Those held out, or a sample of the others."""
+        return self.held_out or self.sampled
+
+    @property
+    def sampled(self) -> int:
+        """The number of images of which the weights at the start depend: all, or a sample."""
+        most = footprint.fitting(self.architecture, MOST_SAMPLED, ROOM_OF_SAMPLE)
+        return min(self.learnt, most)
+
+    def resized(self) -> Change:
+        """The change of the sides."""
+        _, *sides = self.architecture.shape
+        return Change(max(sides), self._of_side)
+
+    def _of_side(self, side: int) -> tuple[Sketch, str]:
+        """With so many pixels on the longer side, and the widths that follow from it."""
+        channels, *sides = self.architecture.shape
+        height, width = (max(1, side * one // max(sides)) for one in sides)
+        old, new = math.prod(sides), height * width
+        model = self.config.model
+        usual = dataclasses.replace(model, hidden=None)
+        if usual.resolved(channels * old).hidden == model.hidden:
+            model = dataclasses.replace(usual, k=None).resolved(channels * new)
+        shape: Shape = (channels, height, width)
+        data = dataclasses.replace(self.config.data, size=(height, width))
+        sketch = dataclasses.replace(
+            self,
+            config=dataclasses.replace(self.config, data=data, model=model),
+            architecture=dataclasses.replace(self.architecture, config=model, input=shape),
+            stored=self.stored * new // old,
+            to_read=self.to_read * new // old,
+        )
+        return sketch, f"--size {height}x{width}"

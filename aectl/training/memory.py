@@ -1,0 +1,82 @@
+"""The memory that there is for a training: of the machine, of its process, of a GPU."""
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+GROUPS = Path("/proc/self/cgroup")
+LIMITS = {
+    Path("/sys/fs/cgroup/memory"): "memory.limit_in_bytes",
+    Path("/sys/fs/cgroup"): "memory.max",
+}
+"""Where Linux mounts control groups, version 1 and 2, with their files of limits."""
+
+STATM, MEMINFO = Path("/proc/self/statm"), Path("/proc/meminfo")
+
+
+def of_machine() -> float:
+    """Bytes that the machine has, or that a job scheduler or a container lets this process use."""
+    return min(_page() * os.sysconf("SC_PHYS_PAGES"), *_group_limits(), math.inf)
+
+
+def free(device: "torch.device") -> float:
+    """Bytes that this process can have beside those that it has, if no other needs any."""
+    if device.type == "cuda":
+        import torch
+
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + held)
+    mapped, resident = _own()
+    return min(of_machine() - resident, _address_space() - mapped)
+
+
+def unused() -> float:
+    """Bytes that no process uses, where the system tells it (Linux)."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return math.inf
+
+
+def _page() -> int:
+    return os.sysconf("SC_PAGE_SIZE")
+
+
+def _own() -> tuple[int, int]:
+    """Bytes that this process has mapped, and those that are in memory; 0 where unknown."""
+    with contextlib.suppress(OSError, ValueError):
+        mapped, resident, *_ = STATM.read_text().split()
+        return int(mapped) * _page(), int(resident) * _page()
+    return 0, 0
+
+
+def _address_space() -> float:
+    """The limit of `ulimit -v`, in bytes."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        return math.inf if limit == resource.RLIM_INFINITY else limit
+    return math.inf
+
+
+def _group_limits() -> Iterator[float]:
+    """The limits of the control groups of this process, and of those that they are part of."""
+    with contextlib.suppress(OSError):
+        for line in GROUPS.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            for mount, name in LIMITS.items():
+                group = mount / path.lstrip("/")
+                for folder in (group, *group.parents):
+                    if mount in (folder, *folder.parents):
+                        with contextlib.suppress(OSError, ValueError):
+                            yield int((folder / name).read_text())

@@ -1,0 +1,218 @@
+"""The memory and the work of computations, counted on the meta device, where nothing is computed.
+
+A tensor of the meta device has a shape and no values; operations give tensors of the right shapes
+without memory. The count holds for any network, loss and backward pass of torch.
+"""
+
+import contextlib
+import operator
+import sys
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+aten = torch.ops.aten
+
+SLOWER = 2
+"""How much longer a convolution takes than a matrix product with as many operations."""
+
+BLOCK = 16
+"""Channels that the convolutions of oneDNN work on together."""
+
+T = TypeVar("T")
+
+
+class Formula:
+    """In place of those of sympy; no number is one."""
+
+
+STAND_INS: dict[str, dict[str, Callable[..., object]]] = {
+    "sympy": {"Basic": Formula},
+    "torch._dynamo": {},
+    "torch.fx.experimental.symbolic_shapes": {
+        **dict.fromkeys(("expect_true", "statically_known_true"), bool),
+        **dict.fromkeys(("guard_or_false", "guard_or_true", "guard_size_oblivious"), bool),
+        **dict.fromkeys(("guard_int", "guarding_hint_or_throw"), int),
+        **dict.fromkeys(("has_free_unbacked_symbols", "is_nested_int"), lambda _: False),
+        "free_unbacked_symbols": lambda _: set(),
+        "has_guarding_hint": lambda _: True,
+        "sym_and": lambda *conditions: all(conditions),
+        "sym_eq": operator.eq,
+        "sym_or": lambda *conditions: any(conditions),
+    },
+}
+"""Modules of torch that functions of the meta device load, with what they use of them."""
+
+PRODUCTS = {aten.mm: 0, aten.bmm: 0, aten.addmm: 1, aten.baddbmm: 1}
+"""Matrix products, by the place of the first factor among their arguments."""
+
+
+@dataclass
+class Work:
+    """`flops`: floating-point operations of matrix products, and of convolutions in the time of
+    which so many could be done; `moved`: bytes that
+    all other operations read and write; `operations`: how many operations there are."""
+
+    flops: float = 0.0
+    moved: float = 0.0
+    operations: float = 0.0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(
+            self.flops + other.flops,
+            self.moved + other.moved,
+            self.operations + other.operations,
+        )
+
+    def times(self, number: float) -> "Work":
+        """The work of doing it so many times."""
+        return Work(self.flops * number, self.moved * number, self.operations * number)
+
+
+class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts operations: `live` and `peak` are the bytes of tensors that are, and were at most, in
+    memory at once; `work` is all that was computed.
+
+    Where code asks for a value, which the meta device does not have, it is not 0: a condition
+    holds, and a mask selects everything.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live = self.peak = 0
+        self.work = Work()
+        self._seen: dict[int, tuple[int, Any]] = {}
+
+    def restart(self) -> None:
+        """Counts the peak and the work from here on."""
+        self.peak, self.work = self.live, Work()
+
+    def count(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}
+    ) -> Any:
+        """Carries out an operation, for torch."""
+        if func is aten._local_scalar_dense.default:
+            return 1
+        if func is aten.index.Tensor:
+            args = args[0], [one for index in args[1] for one in _all_of(index)]
+        out = func(*args, **(kwargs or {}))
+        made = [one for one in tree_leaves(out) if isinstance(one, Tensor)]
+        for one in made:
+            self._hold(one)
+        used = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        packet = func.overloadpacket
+        self.peak = max(self.peak, self.live + _scratch(packet, used, made))
+        flops = _flops(packet, args, out)
+        moved = 0 if flops or func.is_view else _bytes(used) + _bytes(made)
+        self.work += Work(flops, moved, not func.is_view)
+        return out
+
+    def _hold(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        place = storage._cdata
+        if place not in self._seen:
+            released = weakref.ref(storage, lambda _: self._release(place))
+            self._seen[place] = storage.nbytes(), released
+            self.live += storage.nbytes()
+            self.peak = max(self.peak, self.live)
+
+    def _release(self, place: int) -> None:
+        size, _ = self._seen.pop(place)
+        self.live -= size
+
+
+Meter.__torch_dispatch__ = Meter.count  # type: ignore[method-assign, assignment]
+"""In the class, it would load torch's compiler, which takes seconds."""
+
+
+@contextlib.contextmanager
+def metered() -> Iterator[Meter]:
+    """Counts what a block computes; all tensors that it makes are of the meta device."""
+    with torch.device("meta"), Meter() as meter:
+        yield meter
+
+
+def without_compiler(count: Callable[[], T]) -> T:
+    """Calls a function that counts; torch's compiler and the symbols of its shapes, which torch
+    loads on the meta device in seconds, are replaced meanwhile by what they do for plain numbers.
+
+    Where the version of torch needs more of them than that, they are loaded.
+    """
+    absent, excluded = STAND_INS.keys() - sys.modules.keys(), list[Any]()
+    try:
+        for name in absent:
+            sys.modules[name] = _stand_in(name, excluded)
+        return count()
+    except (ImportError, AttributeError):
+        if not absent:
+            raise
+    finally:
+        for name in absent:
+            del sys.modules[name]
+        for function in excluded:
+            vars(function).pop("__dynamo_disable", None)
+    return count()
+
+
+def _stand_in(name: str, excluded: list[Any]) -> ModuleType:
+    """A module of STAND_INS; `excluded` gets the functions that the compiler is to leave out."""
+
+    def disable(function: T, *_: Any, **__: Any) -> T:
+        excluded.append(function)
+        return function
+
+    module = ModuleType(name)
+    vars(module).update(STAND_INS[name], disable=disable)
+    return module
+
+
+def _all_of(index: Tensor | None) -> list[Tensor | None]:
+    """The indices of all places of a mask, by dimension; other indices as they are."""
+    if index is None or index.dtype != torch.bool:
+        return [index]
+    return [torch.empty(index.numel(), dtype=torch.long, device="meta")] * index.ndim
+
+
+def _scratch(packet: Any, used: list[Tensor], made: list[Tensor]) -> int:
+    """Bytes that an operation needs on a CPU for copies of its own: a convolution reorders what it
+    reads and writes, with channels in blocks, a sum of another type converts its terms first."""
+    if "convolution" in packet.__name__:
+        images = [one for one in (*used, *made) if one.ndim == 4]
+        return sum(one.nbytes * -(-one.shape[1] // BLOCK) * BLOCK // one.shape[1] for one in images)
+    if packet is aten.sum and used[0].dtype != made[0].dtype:
+        return int(used[0].numel() * made[0].element_size())
+    return 0
+
+
+def _bytes(tensors: list[Tensor]) -> int:
+    return sum(one.numel() * one.element_size() for one in tensors)
+
+
+def _flops(packet: Any, args: tuple[Any, ...], out: Any) -> int:
+    """Two for each multiplication with its addition; 0 for what is neither product nor
+    convolution."""
+    if packet in PRODUCTS:
+        return 2 * int(out.numel()) * int(args[PRODUCTS[packet]].shape[-1])
+    if packet is aten.convolution:
+        return _of_convolution(args[1], args[0] if args[6] else out)
+    if packet is aten.convolution_backward:
+        wanted: list[bool] = args[10][:2]  # gradients of the input and of the kernel
+        return sum(wanted) * _of_convolution(args[2], args[1] if args[7] else args[0])
+    return 0
+
+
+def _of_convolution(kernel: Tensor, small: Tensor) -> int:
+    """`small`: the input of a transposed convolution, the output of any other.
+
+    SLOWER times as many as there are.
+    """
+    count, _, *sides = small.shape
+    places = torch.Size([count, *sides]).numel()
+    return 2 * SLOWER * kernel.numel() * places

@@ -1,0 +1,255 @@
+"""The size of a training: weights, memory and work, counted before anything is built."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aectl.config.configuration import Config
+from aectl.config.model_options import ModelConfig
+from aectl.errors import ConfigError
+from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
+from aectl.objectives.objective import Batch, Objective, objective
+from aectl.training.metering import Meter, Work, metered, without_compiler
+from aectl.training.optimizers import bytes_of_state, bytes_of_step
+
+SPARE, MARGIN = 1.15, 1 << 26
+"""Of the memory of all tensors, and bytes beside it: what the allocator cannot use again, and what
+the libraries keep. Measured as the resident memory of trainings of many kinds."""
+
+NEARLY = 0.9
+"""The fraction of the memory that the values of options use which are found to fit."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """`weights`: the number of parameters; `memory`: bytes that training needs at once, without the
+    training set; `epoch`: the work of an epoch."""
+
+    weights: int
+    memory: int
+    epoch: Work
+
+
+class Change(NamedTuple):
+    """An option of which a smaller value needs less memory: its value now, and a function from a
+    smaller value to the training and to the words that ask for it."""
+
+    now: int
+    smaller: Callable[[int], tuple["Sketch", str]]
+
+
+@dataclass(frozen=True)
+class Sketch(ABC):
+    """A training, as its options describe it, of which nothing is built.
+
+    `config` is resolved; `inputs`: how many there are, those held out included; `stored`: bytes of
+    the training set, and `to_read`: those that are not yet in memory; `settled`: whether the
+    network is that of a model, whose sizes no option changes. A subclass knows its modality.
+    """
+
+    config: Config
+    architecture: Architecture
+    inputs: int
+    stored: int = 0
+    to_read: int = 0
+    settled: bool = False
+
+    @abstractmethod
+    def batch(self, count: int) -> Batch:
+        """A batch of `count` inputs on the current device."""
+
+    @abstractmethod
+    def begin(self, network: Any) -> Tensor | None:
+        """Puts the weights of a network in place, as before the first step; gives what stays in
+        memory, if anything does."""
+
+    def trained(self, network: Any) -> Any:
+        """The module of a network that is trained."""
+        return network
+
+    def below(self, network: Any) -> Callable[[Tensor], Tensor] | None:
+        """The function of the inputs of the module that is trained, if it is not the identity."""
+        return None
+
+    @abstractmethod
+    def measure(self, network: Any, batch: Batch) -> None:
+        """Measures a batch, as in evaluation."""
+
+    @property
+    @abstractmethod
+    def evaluation_batch(self) -> int:
+        """Number of inputs per batch in evaluation."""
+
+    @property
+    @abstractmethod
+    def measured(self) -> int:
+        """The number of inputs that are measured after each epoch."""
+
+    @abstractmethod
+    def resized(self) -> Change:
+        """The change of the size of an input."""
+
+    @property
+    def held_out(self) -> int:
+        """Number of inputs that are held out."""
+        fraction: float = self.config.data.validation
+        return round(fraction * self.inputs)
+
+    @property
+    def learnt(self) -> int:
+        """Number of inputs that are trained on."""
+        return max(1, self.config.data.labels or self.inputs - self.held_out)
+
+    @property
+    def batch_size(self) -> int:
+        """Number of inputs per step."""
+        config = self.config.training
+        return min(self.learnt, self.learnt if config.optimizer == "lbfgs" else config.batch_size)
+
+    def scale(self) -> Scale:
+        """The count of one step, and of one batch in evaluation."""
+        return _scale(self)
+
+    @property
+    def needed(self) -> int:
+        """Bytes of memory that must be free before the training."""
+        needed: int = self.scale().memory + self.to_read
+        return needed
+
+    def changes(self) -> list[Change]:
+        """The options of which a smaller value needs less memory."""
+        found = []
+        if not self.settled:
+            hidden = self.architecture.hidden
+            found = [self.resized(), Change(max(hidden, default=1), self._narrower)]
+        if self.config.training.optimizer != "lbfgs":
+            found.append(Change(self.batch_size, self._fewer))
+        return found
+
+    def with_model(self, model: ModelConfig) -> "Sketch":
+        """The same with other options of the model."""
+        return dataclasses.replace(
+            self,
+            config=dataclasses.replace(self.config, model=model),
+            architecture=dataclasses.replace(self.architecture, config=model),
+        )
+
+    def _narrower(self, width: int) -> tuple["Sketch", str]:
+        model = self.config.model
+        usual = dataclasses.replace(model, k=None)
+        if model.k and usual.resolved(1).k == model.k:
+            model = usual
+        width = max(_round(width), model.k or 1)
+        hidden = tuple(min(width, one) for one in self.architecture.hidden)
+        found = self.with_model(dataclasses.replace(model, hidden=hidden).resolved(1))
+        return found, f"--hidden {','.join(map(str, hidden))}"
+
+    def _fewer(self, count: int) -> tuple["Sketch", str]:
+        training = dataclasses.replace(self.config.training, batch_size=count)
+        config = dataclasses.replace(self.config, training=training)
+        return dataclasses.replace(self, config=config), f"--batch-size {count}"
+
+
+def _round(number: int) -> int:
+    """The number, rounded down to two digits."""
+    unit: int = 10 ** max(0, len(str(number)) - 2)
+    return number // unit * unit
+
+
+def options_that_fit(sketch: Sketch, room: float) -> list[str]:
+    """For each option, its largest value with which training fits into `room`, bytes, if any."""
+    found = []
+    for now, smaller in sketch.changes():
+        with contextlib.suppress(ConfigError):  # other options need a larger value
+            largest = _largest(now, lambda value: smaller(value)[0].needed, room)  # noqa: B023
+            if largest:
+                found.append(smaller(largest)[1])
+    return found
+
+
+def _largest(now: int, needed: Callable[[int], int], room: float) -> int:
+    """Nearly the largest number below `now` for which no more than `room` is needed; 0 if there is
+    none. What is needed grows with the number.
+    """
+    low, high = (1, needed(1)), (now, needed(now))
+    if low[1] > room or now <= 1:
+        return 0
+    interpolated = False
+    while high[0] > low[0] + 1 and low[1] < NEARLY * room:
+        interpolated = not interpolated
+        share = math.log(room / low[1]) / math.log(high[1] / low[1]) if interpolated else 0.5
+        guess = int(low[0] * (high[0] / low[0]) ** share)
+        guess = max(low[0] + 1, min(high[0] - 1, guess))
+        found = guess, needed(guess)
+        low, high = (found, high) if found[1] <= room else (low, found)
+    return low[0]
+
+
+@functools.lru_cache
+def _scale(sketch: Sketch) -> Scale:
+    return without_compiler(lambda: _counted(sketch))
+
+
+def _counted(sketch: Sketch) -> Scale:
+    config, architecture = sketch.config.training, sketch.architecture
+    with metered() as meter:
+        network = build_network(architecture)
+        weights = meter.live
+        count: int = sum(parameter.numel() for parameter in network.parameters())
+        staying = sketch.begin(network)  # noqa: F841
+        first, before = meter.peak, meter.live
+        step, work = _step(sketch, network, meter)
+        evaluation, measuring = _evaluation(sketch, network, meter)
+        parameters = sketch.trained(network).parameters()
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        state = bytes_of_state(config, trained)
+        gradients: int = sum(parameter.nbytes for parameter in trained)
+        update = before + gradients + bytes_of_step(config, trained)
+    kept = weights if config.keep == "best" else 0
+    memory = kept + max(first, state + max(step, evaluation, update))
+    steps = math.ceil(sketch.learnt / sketch.batch_size)
+    moved = Work(moved=2 * state + 3 * gradients, operations=len(trained))
+    share = sketch.measured / sketch.evaluation_batch
+    memory = round(SPARE * memory) + MARGIN
+    return Scale(count, memory, (work + moved).times(steps) + measuring.times(share))
+
+
+def _objective(sketch: Sketch, network: Any) -> Objective:
+    return objective(sketch.config, sketch.trained(network), sketch.below(network))
+
+
+def _step(sketch: Sketch, network: Any, meter: Meter) -> tuple[int, Work]:
+    """The peak and the work of a step; the last batch of an epoch may be a smaller one."""
+    size, whole = sketch.batch_size, _objective(sketch, network)
+    works = []
+    meter.restart()
+    whole.train()
+    for count in (size, sketch.learnt % size):
+        if count:
+            whole.zero_grad()
+            batch = sketch.batch(count)
+            whole(batch).loss.backward()
+            works.append(meter.work)
+    return meter.peak, works[0]
+
+
+@torch.no_grad()
+def _evaluation(sketch: Sketch, network: Any, meter: Meter) -> tuple[int, Work]:
+    """The peak and the work of measuring a batch."""
+    whole = _objective(sketch, network)
+    meter.restart()
+    whole.eval()
+    batch = sketch.batch(min(sketch.evaluation_batch, max(1, sketch.measured)))
+    if sketch.held_out:
+        whole(batch)
+    sketch.measure(network, batch)
+    return meter.peak, meter.work

@@ -1,0 +1,82 @@
+"""What does not fit into memory is refused at once, with the options that would fit."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from training.test_scale import PHOTO, images
+
+from aectl.errors import ConfigError
+from aectl.training.capacity import advice, explained, in_words
+
+CPU = torch.device("cpu")
+TOO_LARGE = {
+    "conv": ("--model", "conv-autoencoder", "--size", "4096x4096"),
+    "dense": ("--size", "2000x2000"),
+    "wide": ("--size", "64x64", "--hidden", "1000000"),
+    "classifier": ("--model", "classifier", "--size", "4096x4096", "--hidden", "1000000"),
+}
+
+
+@pytest.mark.parametrize("options", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_a_training_that_no_memory_holds_is_refused_in_two_lines(aectl, options):
+    done = aectl("train", "--dataset", "digits", *options)
+    assert done.status == 2
+    first, second = done.err.splitlines()
+    assert re.search(r"weights, and its training needs [\d,.]+ GiB of memory; cpu has", first)
+    assert re.fullmatch(r"(--\S+ \S+(, | or )?)+ fits?", second)
+
+
+def test_it_is_refused_before_any_image_of_a_folder_is_decoded(aectl, tmp_path):
+    """Of the two files, none is an image inside; both have its header."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    for name in "ab":
+        (folder / f"{name}.pgm").write_bytes(b"P5 64 64 255\n")
+    done = aectl("train", "--dataset", folder, "--hidden", "1000000", "--size", "512x512")
+    assert done.status == 2
+    assert "of memory; cpu has" in done.err
+    assert "cannot be read" not in done.err
+
+
+def test_the_size_is_told_before_training(aectl):
+    done = aectl("train", "--dataset", "digits", "--hidden", "8", "--epochs", "1")
+    assert done.status == 0
+    told = next(line for line in done.err.splitlines() if " weights, " in line)
+    assert re.fullmatch(
+        r"1,096 weights, \d+ MiB of memory to train, (less than|about) \d+ \w+ an epoch", told
+    )
+
+
+FAILING = {
+    "torch": lambda: torch.empty(1 << 60),
+    "numpy": lambda: np.empty(1 << 55),
+    "python": lambda: bytearray(1 << 60),
+}
+
+
+@pytest.mark.parametrize("fail", FAILING.values(), ids=FAILING)
+def test_where_memory_runs_out_the_message_names_what_needs_less(fail):
+    sketch = images(PHOTO, hidden=(2000,))
+    with pytest.raises(ConfigError) as raised, explained(sketch):
+        fail()
+    said = str(raised.value)
+    assert said.startswith("memory ran out")
+    assert re.search(r"--size \d+x\d+ or --hidden \d+ fit, in half of that$", said)
+
+
+def test_other_errors_stay():
+    with pytest.raises(RuntimeError, match="shapes"), explained(images()):
+        torch.ones(2, 3) @ torch.ones(2, 3)
+
+
+def test_where_nothing_smaller_fits_that_is_said():
+    assert advice(images(), 10).startswith("no smaller value of a single option fits")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(1, "1 MiB"), (5 * 2**20, "5 MiB"), (3 * 2**30, "3.0 GiB")]
+)
+def test_bytes_are_told_in_a_unit_that_suits_them(size, words):
+    assert in_words(size) == words

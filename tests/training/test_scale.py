@@ -1,0 +1,136 @@
+"""The size of trainings, and the options with which they fit."""
+
+import argparse
+import dataclasses
+from math import prod
+
+import pytest
+import torch
+
+from aectl.config.configuration import Config
+from aectl.config.shapes import TextShape
+from aectl.models.architecture import Architecture
+from aectl.training.image_sketch import ImageSketch
+from aectl.training.optimizers import build_optimizer, bytes_of_state, state_of
+from aectl.training.scale import MARGIN, options_that_fit
+from aectl.training.text_sketch import TextSketch
+
+GREY, PHOTO = (1, 28, 28), (3, 128, 128)
+
+
+def images(shape=GREY, inputs=1000, classes=0, **options):
+    config = Config.from_options(options).resolved(shape, prod(shape), inputs)
+    return ImageSketch(config, Architecture(config.model, shape, classes), inputs)
+
+
+def texts(length=64, tokens=2000, inputs=1000, **options):
+    config = Config.from_options({"model": "text-autoencoder", "length": length, **options})
+    config = config.resolved(None, 0, inputs)
+    return TextSketch(config, Architecture(config.model, TextShape(length, tokens)), inputs)
+
+
+def test_a_dense_network_has_its_weights_and_their_gradients_and_the_moments_of_adam():
+    """784 x 8000 twice; all else is small beside them."""
+    scale = images(hidden=(8000,), inputs=64).scale()
+    assert scale.weights == 2 * 784 * 8000 + 8000 + 784
+    assert scale.memory - MARGIN == pytest.approx(1.15 * 4 * 4 * scale.weights, rel=0.06)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "muon", "lbfgs"])
+def test_the_state_of_an_optimiser_is_that_which_it_keeps(optimizer):
+    network = torch.nn.Sequential(torch.nn.Linear(50, 40), torch.nn.Linear(40, 50))
+    config = Config.from_options({"optimizer": optimizer}).training
+    made = build_optimizer(network, config)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(25):
+        inputs = torch.rand(8, 50, generator=generator)
+
+        def loss(inputs=inputs):
+            made.zero_grad()
+            found = (network(inputs) - inputs).square().sum() + network(inputs).cos().sum()
+            found.backward()
+            return found
+
+        made.step(loss)
+    kept = sum(
+        value.nbytes
+        for state in state_of(made)
+        for held in state.values()
+        for several in held.values()
+        for value in (several if isinstance(several, list) else [several])
+        if isinstance(value, torch.Tensor)
+    )
+    assert kept <= 1.02 * bytes_of_state(config, list(network.parameters()))
+    assert kept >= 0.8 * bytes_of_state(config, list(network.parameters()))
+
+
+def test_a_training_with_a_copy_of_the_best_weights_needs_that_too():
+    plain = images(inputs=500, validation=0.5)
+    training = dataclasses.replace(plain.config.training, keep="best")
+    best = dataclasses.replace(plain, config=dataclasses.replace(plain.config, training=training))
+    weights = 4 * plain.scale().weights
+    more = best.scale().memory - plain.scale().memory
+    assert more == pytest.approx(1.15 * weights, rel=0.05)
+
+
+def test_larger_images_are_measured_fewer_at_a_time():
+    assert images(GREY).evaluation_batch == 1000
+    large = images((3, 512, 512), inputs=50, hidden=(10,))
+    assert large.evaluation_batch < 100
+    assert large.scale().memory < 2 * 2**30
+
+
+def test_a_text_is_counted_by_shorter_ones():
+    """As each of its tokens needs the same; the count of a whole text takes seconds."""
+    short = texts(length=12, tokens=500, inputs=40)
+    short = dataclasses.replace(short, measured_at_once=40)
+    assert short.scale().memory == pytest.approx(super(TextSketch, short).scale().memory, rel=0.1)
+
+
+BATCHES = {
+    "plain": {},
+    "conv": {"model": "conv-autoencoder"},
+    "fixed widths": {"hidden": (3000, 500)},
+    "muon": {"optimizer": "muon", "sparsity": "topk"},
+    "many at a time": {"hidden": (4000,), "batch_size": 1000},
+}
+
+
+def asked(option):
+    """The options of words such as `--hidden 5,6`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--hidden", type=lambda text: tuple(map(int, text.split(","))))
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--size", type=lambda text: tuple(map(int, text.split("x"))))
+    found = vars(parser.parse_args(option.split()))
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize("options", BATCHES.values(), ids=BATCHES)
+def test_each_option_that_is_said_to_fit_does_and_hardly_more_would(options):
+    sketch = images(PHOTO, inputs=1000, **options)
+    room = sketch.needed / 3
+    found = options_that_fit(sketch, room)
+    assert [option.split()[0] for option in found][:2] == ["--size", "--hidden"]
+    for option in found:
+        given = {**options, **asked(option)}
+        shape = (3, *given.pop("size", PHOTO[1:]))
+        needed = images(shape, inputs=1000, **given).needed
+        assert 0.7 * room <= needed <= room
+
+
+def test_the_sizes_of_a_model_that_training_starts_from_stay():
+    sketch = dataclasses.replace(images(PHOTO, batch_size=1000), settled=True)
+    found = options_that_fit(sketch, 0.95 * sketch.needed)
+    assert all(option.startswith("--batch-size") for option in found)
+
+
+def test_of_texts_the_length_is_changed():
+    sketch = texts()
+    shorter, words = sketch.resized().smaller(10)
+    assert words == "--length 10"
+    assert shorter.needed < sketch.needed / 2
+
+
+def test_nothing_fits_into_nothing():
+    assert options_that_fit(images(), 1000) == []
