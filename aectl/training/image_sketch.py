@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, Sides
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models import footprint
 from aectl.objectives.objective import Batch
@@ -63,6 +63,12 @@ class ImageSketch(Sketch):
         return self.held_out or self.sampled
 
     @property
+    def sides(self) -> Sides:
+        """Height and width."""
+        _, height, width = self.architecture.shape
+        return height, width
+
+    @property
     def sampled(self) -> int:
         """The number of images of which the weights at the start depend: all, or a sample."""
         most = footprint.fitting(self.architecture, MOST_SAMPLED, ROOM_OF_SAMPLE)
@@ -80,8 +86,9 @@ class ImageSketch(Sketch):
         old, new = math.prod(sides), height * width
         model = self.config.model
         usual = dataclasses.replace(model, hidden=None)
-        if usual.resolved(channels * old).hidden == model.hidden:
-            model = dataclasses.replace(usual, k=None).resolved(channels * new)
+        if usual.resolved(channels * old, self.sides).hidden == model.hidden:
+            free = dataclasses.replace(usual, k=None)
+            model = free.resolved(channels * new, (height, width))
         shape: Shape = (channels, height, width)
         data = dataclasses.replace(self.config.data, size=(height, width))
         sketch = dataclasses.replace(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from aectl.config.configuration import Config
 from aectl.config.model_options import ModelConfig
+from aectl.config.shapes import Sides
 from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
@@ -99,6 +100,11 @@ class Sketch(ABC):
         """The change of the size of an input."""
 
     @property
+    def sides(self) -> Sides:
+        """Those of an input that has some."""
+        return 1, 1
+
+    @property
     def held_out(self) -> int:
         """Number of inputs that are held out."""
         fraction: float = self.config.data.validation
@@ -146,11 +152,11 @@ class Sketch(ABC):
     def _narrower(self, width: int) -> tuple["Sketch", str]:
         model = self.config.model
         usual = dataclasses.replace(model, k=None)
-        if model.k and usual.resolved(1).k == model.k:
+        if model.k and usual.resolved(1, self.sides).k == model.k:
             model = usual
         width = max(_round(width), model.k or 1)
         hidden = tuple(min(width, one) for one in self.architecture.hidden)
-        found = self.with_model(dataclasses.replace(model, hidden=hidden).resolved(1))
+        found = self.with_model(dataclasses.replace(model, hidden=hidden).resolved(1, self.sides))
         return found, f"--hidden {','.join(map(str, hidden))}"
 
     def _fewer(self, count: int) -> tuple["Sketch", str]:

@@ -12,7 +12,7 @@ from aectl.training.capacity import advice, explained, in_words
 
 CPU = torch.device("cpu")
 TOO_LARGE = {
-    "conv": ("--model", "conv-autoencoder", "--size", "4096x4096"),
+    "conv": ("--model", "conv-autoencoder", "--bottleneck", "vector", "--size", "4096x4096"),
     "dense": ("--size", "2000x2000"),
     "wide": ("--size", "64x64", "--hidden", "1000000"),
     "classifier": ("--model", "classifier", "--size", "4096x4096", "--hidden", "1000000"),

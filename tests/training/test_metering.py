@@ -35,7 +35,12 @@ DENSE = {
     "dropout": {"dropout": 0.5},
 }
 OTHERS = {
-    "conv": ({"model": "conv-autoencoder", "hidden": (8, 16, 100)}, COLOUR, 0),
+    "conv": (
+        {"model": "conv-autoencoder", "bottleneck": "vector", "hidden": (8, 16, 100)},
+        COLOUR,
+        0,
+    ),
+    "conv to a map": ({"model": "conv-autoencoder", "hidden": (8, 16, 4)}, COLOUR, 0),
     "classifier": ({"model": "classifier", "hidden": (500,)}, GREY, 7),
     "text": ({"model": "text-autoencoder", "hidden": (40, 30)}, TEXT, 0),
     "shorter text": ({"model": "text-autoencoder", "bottleneck": "text"}, TEXT, 0),

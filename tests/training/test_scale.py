@@ -89,7 +89,7 @@ def test_a_text_is_counted_by_shorter_ones():
 
 BATCHES = {
     "plain": {},
-    "conv": {"model": "conv-autoencoder"},
+    "conv": {"model": "conv-autoencoder", "bottleneck": "vector"},
     "fixed widths": {"hidden": (3000, 500)},
     "muon": {"optimizer": "muon", "sparsity": "topk"},
     "many at a time": {"hidden": (4000,), "batch_size": 1000},
