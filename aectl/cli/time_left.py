@@ -9,7 +9,6 @@ LEAST_SECONDS, LEAST_FRACTION, ENOUGH_SECONDS = 5.0, 0.02, 20.0
 """Seconds, and fraction of the work, before the first estimate."""
 
 SAMPLE_SECONDS = 1.0
-MINUTE = 60
 
 
 class TimeLeft:
@@ -45,13 +44,3 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def about(seconds: float) -> str:
-    """A duration that is only known within a factor of 2, such as `about 3 min`."""
-    if seconds < 1:
-        return "less than 1 s"
-    if seconds < MINUTE:
-        return f"about {seconds:.0f} s"
-    minutes = seconds / MINUTE
-    return f"about {minutes:.0f} min" if minutes < MINUTE else f"about {minutes / MINUTE:.0f} h"

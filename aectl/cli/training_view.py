@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from aectl.cli.console import Console
 from aectl.cli.live_table import LiveTable
-from aectl.cli.time_left import about
 from aectl.cli.training_progress import Course, called
 
 if TYPE_CHECKING:
@@ -63,12 +62,9 @@ class TrainingView:
 def _scale(run: "Run") -> str:
     """How much the training of a run takes."""
     from aectl.training.capacity import in_words
-    from aectl.training.pace import seconds
 
-    scale = run.scale
-    memory = in_words(scale.memory + run.sketch.stored)
-    time = about(seconds(scale.epoch, run.device))
-    return f"{scale.weights:,} weights, {memory} of memory to train, {time} an epoch"
+    memory = in_words(run.scale.memory + run.sketch.stored)
+    return f"{run.scale.weights:,} weights, about {memory} of memory to train"
 
 
 class _PlainLines:

@@ -1,4 +1,4 @@
-"""The memory and the work of computations, counted on the meta device, where nothing is computed.
+"""The memory of computations, counted on the meta device, where nothing is computed.
 
 A tensor of the meta device has a shape and no values; operations give tensors of the right shapes
 without memory. The count holds for any network, loss and backward pass of torch.
@@ -9,7 +9,6 @@ import operator
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -19,9 +18,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 aten = torch.ops.aten
-
-SLOWER = 2
-"""How much longer a convolution takes than a matrix product with as many operations."""
 
 BLOCK = 16
 """Channels that the convolutions of oneDNN work on together."""
@@ -50,35 +46,10 @@ STAND_INS: dict[str, dict[str, Callable[..., object]]] = {
 }
 """Modules of torch that functions of the meta device load, with what they use of them."""
 
-PRODUCTS = {aten.mm: 0, aten.bmm: 0, aten.addmm: 1, aten.baddbmm: 1}
-"""Matrix products, by the place of the first factor among their arguments."""
-
-
-@dataclass
-class Work:
-    """`flops`: floating-point operations of matrix products, and of convolutions in the time of
-    which so many could be done; `moved`: bytes that
-    all other operations read and write; `operations`: how many operations there are."""
-
-    flops: float = 0.0
-    moved: float = 0.0
-    operations: float = 0.0
-
-    def __add__(self, other: "Work") -> "Work":
-        return Work(
-            self.flops + other.flops,
-            self.moved + other.moved,
-            self.operations + other.operations,
-        )
-
-    def times(self, number: float) -> "Work":
-        """The work of doing it so many times."""
-        return Work(self.flops * number, self.moved * number, self.operations * number)
-
 
 class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts operations: `live` and `peak` are the bytes of tensors that are, and were at most, in
-    memory at once; `work` is all that was computed.
+    """Counts memory: `live` and `peak` are the bytes of tensors that are, and were at most, in
+    memory at once.
 
     Where code asks for a value, which the meta device does not have, it is not 0: a condition
     holds, and a mask selects everything.
@@ -87,12 +58,11 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
-        self.work = Work()
         self._seen: dict[int, tuple[int, Any]] = {}
 
     def restart(self) -> None:
-        """Counts the peak and the work from here on."""
-        self.peak, self.work = self.live, Work()
+        """Counts the peak from here on."""
+        self.peak = self.live
 
     def count(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}
@@ -107,11 +77,7 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for one in made:
             self._hold(one)
         used = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        packet = func.overloadpacket
-        self.peak = max(self.peak, self.live + _scratch(packet, used, made))
-        flops = _flops(packet, args, out)
-        moved = 0 if flops or func.is_view else _bytes(used) + _bytes(made)
-        self.work += Work(flops, moved, not func.is_view)
+        self.peak = max(self.peak, self.live + _scratch(func.overloadpacket, used, made))
         return out
 
     def _hold(self, tensor: Tensor) -> None:
@@ -189,30 +155,3 @@ def _scratch(packet: Any, used: list[Tensor], made: list[Tensor]) -> int:
     if packet is aten.sum and used[0].dtype != made[0].dtype:
         return int(used[0].numel() * made[0].element_size())
     return 0
-
-
-def _bytes(tensors: list[Tensor]) -> int:
-    return sum(one.numel() * one.element_size() for one in tensors)
-
-
-def _flops(packet: Any, args: tuple[Any, ...], out: Any) -> int:
-    """Two for each multiplication with its addition; 0 for what is neither product nor
-    convolution."""
-    if packet in PRODUCTS:
-        return 2 * int(out.numel()) * int(args[PRODUCTS[packet]].shape[-1])
-    if packet is aten.convolution:
-        return _of_convolution(args[1], args[0] if args[6] else out)
-    if packet is aten.convolution_backward:
-        wanted: list[bool] = args[10][:2]  # gradients of the input and of the kernel
-        return sum(wanted) * _of_convolution(args[2], args[1] if args[7] else args[0])
-    return 0
-
-
-def _of_convolution(kernel: Tensor, small: Tensor) -> int:
-    """`small`: the input of a transposed convolution, the output of any other.
-
-    SLOWER times as many as there are.
-    """
-    count, _, *sides = small.shape
-    places = torch.Size([count, *sides]).numel()
-    return 2 * SLOWER * kernel.numel() * places

@@ -1,4 +1,4 @@
-"""The size of a training: weights, memory and work, counted before anything is built."""
+"""The size of a training: weights and memory, counted before anything is built."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.objectives.objective import Batch, Objective, objective
-from aectl.training.metering import Meter, Work, metered, without_compiler
+from aectl.training.metering import Meter, metered, without_compiler
 from aectl.training.optimizers import bytes_of_state, bytes_of_step
 
 SPARE, MARGIN = 1.15, 1 << 26
@@ -33,11 +33,10 @@ NEARLY = 0.9
 @dataclass(frozen=True)
 class Scale:
     """`weights`: the number of parameters; `memory`: bytes that training needs at once, without the
-    training set; `epoch`: the work of an epoch."""
+    training set."""
 
     weights: int
     memory: int
-    epoch: Work
 
 
 class Change(NamedTuple):
@@ -213,8 +212,7 @@ def _counted(sketch: Sketch) -> Scale:
         count: int = sum(parameter.numel() for parameter in network.parameters())
         staying = sketch.begin(network)  # noqa: F841
         first, before = meter.peak, meter.live
-        step, work = _step(sketch, network, meter)
-        evaluation, measuring = _evaluation(sketch, network, meter)
+        step, evaluation = _step(sketch, network, meter), _evaluation(sketch, network, meter)
         parameters = sketch.trained(network).parameters()
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         state = bytes_of_state(config, trained)
@@ -222,21 +220,16 @@ def _counted(sketch: Sketch) -> Scale:
         update = before + gradients + bytes_of_step(config, trained)
     kept = weights if config.keep == "best" else 0
     memory = kept + max(first, state + max(step, evaluation, update))
-    steps = math.ceil(sketch.learnt / sketch.batch_size)
-    moved = Work(moved=2 * state + 3 * gradients, operations=len(trained))
-    share = sketch.measured / sketch.evaluation_batch
-    memory = round(SPARE * memory) + MARGIN
-    return Scale(count, memory, (work + moved).times(steps) + measuring.times(share))
+    return Scale(count, round(SPARE * memory) + MARGIN)
 
 
 def _objective(sketch: Sketch, network: Any) -> Objective:
     return objective(sketch.config, sketch.trained(network), sketch.below(network))
 
 
-def _step(sketch: Sketch, network: Any, meter: Meter) -> tuple[int, Work]:
-    """The peak and the work of a step; the last batch of an epoch may be a smaller one."""
+def _step(sketch: Sketch, network: Any, meter: Meter) -> int:
+    """The peak of a step; the last batch of an epoch may be a smaller one."""
     size, whole = sketch.batch_size, _objective(sketch, network)
-    works = []
     meter.restart()
     whole.train()
     for count in (size, sketch.learnt % size):
@@ -244,13 +237,12 @@ def _step(sketch: Sketch, network: Any, meter: Meter) -> tuple[int, Work]:
             whole.zero_grad()
             batch = sketch.batch(count)
             whole(batch).loss.backward()
-            works.append(meter.work)
-    return meter.peak, works[0]
+    return meter.peak
 
 
 @torch.no_grad()
-def _evaluation(sketch: Sketch, network: Any, meter: Meter) -> tuple[int, Work]:
-    """The peak and the work of measuring a batch."""
+def _evaluation(sketch: Sketch, network: Any, meter: Meter) -> int:
+    """The peak of measuring a batch."""
     whole = _objective(sketch, network)
     meter.restart()
     whole.eval()
@@ -258,4 +250,4 @@ def _evaluation(sketch: Sketch, network: Any, meter: Meter) -> tuple[int, Work]:
     if sketch.held_out:
         whole(batch)
     sketch.measure(network, batch)
-    return meter.peak, meter.work
+    return meter.peak

@@ -35,11 +35,7 @@ class TextSketch(Sketch):
             return super().scale()
         least, more = (self._of_length(one)._counted() for one in COUNTED)
         times = (length - short) / (long - short)
-        return Scale(
-            more.weights,
-            round(least.memory + times * (more.memory - least.memory)),
-            least.epoch + (more.epoch + least.epoch.times(-1)).times(times),
-        )
+        return Scale(more.weights, round(least.memory + times * (more.memory - least.memory)))
 
     def _counted(self) -> Scale:
         return super().scale()

@@ -44,9 +44,7 @@ def test_the_size_is_told_before_training(aectl):
     done = aectl("train", "--dataset", "digits", "--hidden", "8", "--epochs", "1")
     assert done.status == 0
     told = next(line for line in done.err.splitlines() if " weights, " in line)
-    assert re.fullmatch(
-        r"1,096 weights, \d+ MiB of memory to train, (less than|about) \d+ \w+ an epoch", told
-    )
+    assert re.fullmatch(r"1,096 weights, about \d+ MiB of memory to train", told)
 
 
 FAILING = {
