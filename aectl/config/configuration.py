@@ -46,6 +46,10 @@ class Config:
     def __post_init__(self) -> None:
         if self.loss.loss == "bce" and self.model.output_activation != "sigmoid":
             raise ConfigError("--loss bce needs --output-activation sigmoid")
+        if self.loss.loss == "softmax-kl" and self.model.code_is_map:
+            raise ConfigError(
+                "--loss softmax-kl needs --bottleneck vector: a map does not learn it"
+            )
         drawn = any("patches:" in word for word in self.data.dataset)
         if self.data.patches and not drawn and not KINDS[self.model.model].patches:
             raise ConfigError(

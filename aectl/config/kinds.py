@@ -88,7 +88,8 @@ class Kind:
             return self.map_widths(width, sides, factor)
         if self.usual_widths is None:
             return self.bottlenecks[bottleneck]
-        return self.usual_widths(width, sides, factor)
+        widths = self.usual_widths(width, sides, factor)
+        return widths if factor else tuple(min(WIDEST, one) for one in widths)
 
 
 def places(sides: Sides, stages: int) -> int:
@@ -97,7 +98,7 @@ def places(sides: Sides, stages: int) -> int:
 
 
 def _code(width: float, factor: float) -> int:
-    return max(1, min(WIDEST, round(width / factor)))
+    return max(1, round(width / factor))
 
 
 def _channels() -> Iterator[int]:

@@ -141,7 +141,7 @@ def _map_floats(config: ModelConfig, shape: Shape) -> Iterator[int]:
     """Floats besides the weights at each step of a map's encoder and decoder.
 
     A residual block holds four tensors of its shape: its input, two within, and the output. A
-    convolution also holds its input with a border.
+    convolution also holds its input with a border; while that is doubled, up to four of its size.
     """
     assert config.hidden is not None
     sides = shape[1:]
@@ -159,7 +159,7 @@ def _map_floats(config: ModelConfig, shape: Shape) -> Iterator[int]:
         below = floats(stage - 1)
         yield pixels + 2 * below + floats(stage - 1, 1, BORDER) + block
         yield pixels + code + floats(stage) + block
-        yield pixels + code + 2 * (floats(stage) + floats(stage, 2, BORDER)) + below
+        yield pixels + code + 4 * floats(stage, 2, BORDER) + below
     yield pixels + 2 * floats(stages[-1]) + RULES[config.sparsity].floats * code
     yield 3 * pixels + code
 

@@ -16,8 +16,8 @@ from aectl.objectives.objective import Batch
 from aectl.training.image_run import ImageRun
 from aectl.training.image_sketch import EVALUATION_BATCH, MOST_SAMPLED, ImageSketch
 from aectl.training.initialisation import Start, begin
-from aectl.training.loop import MemorySet
-from aectl.training.run import mean_error
+from aectl.training.loop import MemorySet, TrainingProgress
+from aectl.training.run import Epoch, mean_error
 
 log = logging.getLogger(__name__)
 
@@ -95,17 +95,21 @@ class CodeRun(ImageRun):
         return OfCodes(self.network)
 
     def _begin(self, start: Start) -> None:
-        log.info("encoding %s images for the classifier", f"{len(self.data):,}")
-        images, held_out = cast(MemorySet, self._training), cast(MemorySet, self._held_out)
         self.network.fine_tune_encoder(False)
         begin(self.network, self.config, start, torch.empty(0))
+
+    def epochs(self) -> Iterator[TrainingProgress | Epoch]:
+        """Computes the codes, with the encoder of the start or of a restored state; trains."""
+        log.info("encoding %s images for the classifier", f"{len(self.data):,}")
+        images, held_out = cast(MemorySet, self._training), cast(MemorySet, self._held_out)
         self._training, self._held_out = self._encoded(images), self._encoded(held_out)
         if self.config.model.standardize:
-            if start.weights is None:
+            if self._fresh and self._left is None:
                 self.network.fit_standard(self._training.codes)
             for codes in (self._training.codes, self._held_out.codes):
                 self.network.standardize_(codes)
         self._sample = self._training.spaced(MOST_SAMPLED)
+        yield from super().epochs()
 
     def _metrics(self) -> dict[str, float]:
         measured = self._held_out if len(self._held_out) else self._sample

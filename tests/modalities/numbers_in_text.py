@@ -11,7 +11,7 @@ from aectl.config import kinds
 
 NUMBERS, MODEL = "numbers", "number-autoencoder"
 kinds.KINDS[MODEL] = kinds.Kind(
-    (NUMBERS,), has_code=True, usual_widths=lambda width, _: (max(1, width // 2),)
+    (NUMBERS,), has_code=True, usual_widths=lambda width, *_: (max(1, width // 2),)
 )
 
 from aectl.data.images.image_set import ImageSet
