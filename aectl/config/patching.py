@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from aectl.config.model_options import ModelConfig
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, both
 from aectl.errors import ConfigError
 
 NO_POOLING = "none"
@@ -28,8 +28,8 @@ class Patching:
         """That of the options of a patch autoencoder."""
         soft = config.features == "soft-threshold"
         return cls(
-            _both(config.patch_size), config.stride, config.threshold if soft else None,
-            config.pool, _both(config.grid),
+            both(config.patch_size), config.stride, config.threshold if soft else None,
+            config.pool, both(config.grid),
         )  # fmt: skip
 
     def check(self, shape: Shape) -> None:
@@ -71,8 +71,3 @@ class Patching:
 
 def _text(sides: tuple[int, ...]) -> str:
     return "x".join(map(str, sides))
-
-
-def _both(sides: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width; a single number is both."""
-    return sides[0], sides[-1]

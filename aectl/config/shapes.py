@@ -16,6 +16,11 @@ class TextShape(NamedTuple):
     tokens: int
 
 
+def both(sides: tuple[int, ...]) -> Sides:
+    """Height and width as the user gives them; a single number is both."""
+    return sides[0], sides[-1]
+
+
 def halved(side: int, times: int = 1) -> int:
     """The side of an image after a number of stages that halve it, each rounding up."""
     return -(-side >> times)

@@ -196,15 +196,10 @@ class Images(Modality):
         architecture: Architecture | None = None,
     ) -> "Run":
         """A run on images."""
-        from aectl.training.code_run import CodeRun, codes_fit
-        from aectl.training.image_run import ImageRun
-        from aectl.training.patch_run import PatchRun
+        from aectl.training.image_runs import run_class
 
         below = architecture.encoder if architecture else start.below if start else None
-        made: type[ImageRun] = PatchRun if kinds.KINDS[config.model.model].patches else ImageRun
-        if codes_fit(config, below, len(data)):
-            made = CodeRun
-        return made(config, data, device, start, architecture)
+        return run_class(config, below, len(data))(config, data, device, start, architecture)
 
     def fill(
         self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None

@@ -179,7 +179,7 @@ class AutoencoderBase(nn.Module):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """images -> reconstruction, both (batch, channels, height, width)."""
-        return self.decode(self.encode(images))
+        return self.output_activation(self.traced(images)[1])
 
     def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images: (batch, channels, height, width) -> the code, of one or more rows an image, and

@@ -74,12 +74,11 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width), in [0, 1] -> logits: (batch, classes)."""
-        logits: Tensor = self.layers[-1](self.last_features(images))
-        return logits
+        return self.classify(self._features(images))
 
     def classify(self, features: Tensor) -> Tensor:
         """features: (batch, features), standardized -> logits: (batch, classes)."""
-        logits: Tensor = self.layers[-1](self._hidden(self._dropped(features)))
+        logits: Tensor = self.layers[-1](self._last(features))
         return logits
 
     @torch.no_grad()
@@ -106,11 +105,11 @@ class Classifier(nn.Module):
 
     def last_features(self, images: Tensor) -> Tensor:
         """images -> (batch, features): the input of the last layer."""
-        return self._hidden(self._features(images))
+        return self._last(self._features(images))
 
-    def _hidden(self, features: Tensor) -> Tensor:
-        """The input of the last layer, from that of the first."""
-        x = features
+    def _last(self, features: Tensor) -> Tensor:
+        """The input of the last layer, from standardized features, some of which are dropped."""
+        x = self._dropped(features)
         for layer in self.layers[:-1]:
             x = self.dropout(self.activation(layer(x)))
         return x
@@ -121,7 +120,7 @@ class Classifier(nn.Module):
 
     def filter_responses(self, images: Tensor) -> Tensor:
         """images -> (batch, units): the pre-activations of the first layer."""
-        preactivations: Tensor = self.layers[0](self._features(images))
+        preactivations: Tensor = self.layers[0](self._dropped(self._features(images)))
         return preactivations
 
     def fine_tune_encoder(self, wanted: bool) -> None:
@@ -141,11 +140,9 @@ class Classifier(nn.Module):
         return self
 
     def _features(self, images: Tensor) -> Tensor:
-        """The input of the first layer, standardized, if the model does."""
-        x = self.raw_features(images)
-        if self.mean is not None and self.deviation is not None:
-            x = (x - self.mean) / self.deviation
-        return self._dropped(x)
+        """The features of images, standardized, if the model does."""
+        features = self.raw_features(images)
+        return features if self.mean is None else self.standardize_(features.clone())
 
     def _dropped(self, features: Tensor) -> Tensor:
         drop = self.dropout if self._fine_tuned else self.input_dropout

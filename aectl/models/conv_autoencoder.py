@@ -1,7 +1,7 @@
 """The convolutional autoencoder with a dense code."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -88,14 +88,14 @@ class ConvDecoder(nn.Module):
         return x
 
 
-class ConvAutoencoder(AutoencoderBase):
-    """An autoencoder of strided convolutions around a dense code.
+class StagedAutoencoder(AutoencoderBase):
+    """An autoencoder of convolutions in stages that halve the image; a subclass names its parts.
 
-    `hidden`: the channels of each halving stage, then the width of the code.
+    `hidden`: the channels of each stage, then the width of the code.
     """
 
-    encoder: ConvEncoder
-    decoder: ConvDecoder
+    encoder_class: Callable[..., nn.Module]
+    decoder_class: Callable[..., nn.Module]
 
     def __init__(
         self,
@@ -108,8 +108,16 @@ class ConvAutoencoder(AutoencoderBase):
         center: bool = False,
     ) -> None:
         super().__init__(shape, output_activation)
-        self.encoder = ConvEncoder(shape, hidden, activation, code or Code(), center)
-        self.decoder = ConvDecoder(shape, hidden, activation)
+        self.encoder = self.encoder_class(shape, hidden, activation, code or Code(), center)
+        self.decoder = self.decoder_class(shape, hidden, activation)
+
+
+class ConvAutoencoder(StagedAutoencoder):
+    """An autoencoder of strided convolutions around a dense code."""
+
+    encoder: ConvEncoder
+    decoder: ConvDecoder
+    encoder_class, decoder_class = ConvEncoder, ConvDecoder
 
 
 def stage_shapes(shape: Shape, channels: Sequence[int]) -> list[Shape]:

@@ -171,7 +171,7 @@ def _widths(config: ModelConfig, shape: Shape, encoded: int | None, classes: int
     yield channels * height * width if encoded is None else encoded
     if KINDS[config.model].convolutional:
         for count in hidden[:-1]:
-            height, width = (height + 1) // 2, (width + 1) // 2
+            height, width = halved(height), halved(width)
             yield count * height * width
         yield hidden[-1]
     else:

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from aectl.config.shapes import Shape, Sides
 from aectl.models.activations import ACTIVATIONS
-from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import Code
-from aectl.models.conv_autoencoder import stage_shapes
+from aectl.models.conv_autoencoder import StagedAutoencoder, stage_shapes
 
 AT_PIXELS = 5
 """The side of the kernels that read or write pixels; that of all others is 3."""
@@ -175,28 +174,15 @@ class MapDecoder(nn.Module):
         return x
 
 
-class MapAutoencoder(AutoencoderBase):
+class MapAutoencoder(StagedAutoencoder):
     """A fully convolutional autoencoder; its code is a map, (channels, height, width), flattened.
 
-    `hidden`: the channels of each halving stage, then those of the code.
+    The last number of `hidden` is the channels of the code.
     """
 
     encoder: MapEncoder
     decoder: MapDecoder
-
-    def __init__(
-        self,
-        shape: Shape,
-        hidden: Sequence[int],
-        activation: str = "relu",
-        code: Code | None = None,
-        output_activation: str = "clamp",
-        *,
-        center: bool = False,
-    ) -> None:
-        super().__init__(shape, output_activation)
-        self.encoder = MapEncoder(shape, hidden, activation, code or Code(), center)
-        self.decoder = MapDecoder(shape, hidden, activation)
+    encoder_class, decoder_class = MapEncoder, MapDecoder
 
 
 def map_shape(shape: Shape, hidden: Sequence[int]) -> Shape:

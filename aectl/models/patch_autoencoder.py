@@ -114,12 +114,17 @@ class PatchEncoder(nn.Module):
         """
         return torch.stack([self._features(image) for image in images])
 
+    def whitened(self, image: Tensor) -> Whitened:
+        """(channels, height, width) -> the patches at all places, (places, values), whitened."""
+        found: Whitened = self.whitening(self.patches(image))
+        return found
+
     def patches(self, image: Tensor) -> Tensor:
         """(channels, height, width) -> the patches at all places, (places, values)."""
         return F.unfold(image[None], self.patching.sides, stride=self.patching.stride)[0].t()
 
     def _features(self, image: Tensor) -> Tensor:
-        whitened = self.whitening(self.patches(image)).values
+        whitened = self.whitened(image).values
         if self.patching.pool == NO_POOLING:
             return torch.cat(self._responses(whitened), 1).flatten()
         pool, placed = POOLS[self.patching.pool], whitened.view(*self.places, -1)
@@ -150,7 +155,6 @@ class PatchAutoencoder(AutoencoderBase):
     """
 
     encoder: PatchEncoder
-    decoder: nn.Module
 
     def __init__(self, shape: Shape, patching: Patching, of_patches: Autoencoder) -> None:
         super().__init__(shape, "clamp")
@@ -173,19 +177,9 @@ class PatchAutoencoder(AutoencoderBase):
         """images -> (batch, units): the code of largest magnitude of each unit, of all patches."""
         return torch.stack([self._largest(image) for image in images])
 
-    def reconstruct(self, images: Tensor) -> Tensor:
-        """images -> reconstruction, both (batch, channels, height, width)."""
-        return self.output_activation(self.traced(images)[1])
-
     def decode(self, code: Tensor) -> Tensor:
         """Raises NotImplementedError: pooled features do not determine an image."""
         raise NotImplementedError("pooled features cannot be decoded; reconstruct takes images")
-
-    def filter_responses(self, images: Tensor) -> Tensor:
-        """images -> (batch, units): the responses of the units, summed over all places."""
-        encoder, network = self.encoder, self.of_patches
-        whitened = [encoder.whitening(encoder.patches(image)).values for image in images]
-        return torch.stack([network.filter_responses(patches).sum(0) for patches in whitened])
 
     def filters(self) -> Tensor:
         """The whitened patch that each unit stands for, a column of the decoder: (units, channels,
@@ -195,13 +189,12 @@ class PatchAutoencoder(AutoencoderBase):
         return directions.t().reshape(-1, self.shape[0], *self.encoder.patching.sides)
 
     def _largest(self, image: Tensor) -> Tensor:
-        encoder = self.encoder
-        code = self.of_patches.encode(encoder.whitening(encoder.patches(image)).values)
+        code = self.of_patches.encode(self.encoder.whitened(image).values)
         return code.gather(0, code.abs().argmax(0, keepdim=True))[0]
 
     def _traced(self, image: Tensor) -> tuple[Tensor, Tensor]:
         encoder, patching = self.encoder, self.encoder.patching
-        whitened = encoder.whitening(encoder.patches(image))
+        whitened = encoder.whitened(image)
         code = self.of_patches.encode(whitened.values)
         made = self.of_patches.decoder(code).flatten(1)
         patches = encoder.whitening.undone(whitened._replace(values=made)).t()

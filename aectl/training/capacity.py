@@ -23,8 +23,7 @@ MOST_SAID = 200
 def refuse(sketch: "Sketch", device: "torch.device") -> "Scale":
     """Raises ConfigError where a training does not fit into the memory of the device; else returns
     its scale."""
-    scale, room = sketch.scale(), memory.free(device)
-    needed = scale.memory + sketch.to_read
+    scale, needed, room = sketch.scale(), sketch.needed, memory.free(device)
     if needed > room:
         architecture = sketch.architecture
         widths = ", ".join(str(width) for width in architecture.widths)
@@ -37,8 +36,7 @@ def refuse(sketch: "Sketch", device: "torch.device") -> "Scale":
 
 def checked(sketch: "Sketch", device: "torch.device") -> "Scale":
     """The same as `refuse`; a warning says so if other programs leave too little memory."""
-    scale = refuse(sketch, device)
-    needed = scale.memory + sketch.to_read
+    scale, needed = refuse(sketch, device), sketch.needed
     if device.type == "cpu" and needed > (left := memory.unused()):
         log.warning(
             "warning: training needs %s of memory, and other programs leave %s: the system may end"

@@ -1,7 +1,6 @@
 """A run of a classifier on the codes of an encoder that is not trained: they are computed once."""
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -13,6 +12,7 @@ from aectl.config.configuration import Config
 from aectl.models.architecture import Architecture
 from aectl.models.classifier import Classifier
 from aectl.objectives.objective import Batch
+from aectl.training import memory
 from aectl.training.image_run import ImageRun
 from aectl.training.image_sketch import EVALUATION_BATCH, MOST_SAMPLED, ImageSketch
 from aectl.training.initialisation import Start, begin
@@ -29,8 +29,7 @@ def codes_fit(config: Config, encoder: Architecture | None, images: int) -> bool
     """Whether a classifier stands on codes that do not change, and memory has room for them."""
     if encoder is None or config.training.fine_tune or config.data.shift or config.data.flip:
         return False
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 4 * images * encoder.code_size < LARGEST_FRACTION * memory
+    return 4 * images * encoder.code_size < LARGEST_FRACTION * memory.of_machine()
 
 
 class OfCodes(nn.Module):
@@ -78,57 +77,6 @@ class CodeSet:
         return CodeSet(self.codes[::step], self.labels[::step])
 
 
-class CodeRun(ImageRun):
-    """A run of a classifier on the codes of a frozen encoder."""
-
-    network: Classifier
-    _training: CodeSet  # type: ignore[assignment]
-    _held_out: CodeSet  # type: ignore[assignment]
-    _sample: CodeSet  # type: ignore[assignment]
-
-    def _sketch(self, start: Start) -> "CodeSketch":
-        return CodeSketch(**vars(super()._sketch(start)))
-
-    @property
-    def trained(self) -> OfCodes:
-        """The classifier, as a function of codes."""
-        return OfCodes(self.network)
-
-    def _begin(self, start: Start) -> None:
-        self.network.fine_tune_encoder(False)
-        begin(self.network, self.config, start, torch.empty(0))
-
-    def epochs(self) -> Iterator[TrainingProgress | Epoch]:
-        """Computes the codes, with the encoder of the start or of a restored state; trains."""
-        log.info("encoding %s images for the classifier", f"{len(self.data):,}")
-        images, held_out = cast(MemorySet, self._training), cast(MemorySet, self._held_out)
-        self._training, self._held_out = self._encoded(images), self._encoded(held_out)
-        if self.config.model.standardize:
-            if self._fresh and self._left is None:
-                self.network.fit_standard(self._training.codes)
-            for codes in (self._training.codes, self._held_out.codes):
-                self.network.standardize_(codes)
-        self._sample = self._training.spaced(MOST_SAMPLED)
-        yield from super().epochs()
-
-    def _metrics(self) -> dict[str, float]:
-        measured = self._held_out if len(self._held_out) else self._sample
-        return mean_error(self.trained.eval(), measured.in_order(EVALUATION_BATCH))
-
-    @torch.no_grad()
-    def _encoded(self, images: MemorySet) -> CodeSet:
-        """The codes of a set of images."""
-        encoder, labels = self.network.encoder, images.labels
-        assert encoder is not None and labels is not None
-        codes = torch.empty(len(images), encoder.code_size, device=self.device)
-        encoder.eval()
-        if len(images):
-            batches = images.in_order(EVALUATION_BATCH)
-            for rows, batch in zip(torch.split(codes, EVALUATION_BATCH), batches, strict=True):
-                rows.copy_(encoder(batch.inputs))
-        return CodeSet(codes, labels[images.rows].to(self.device))
-
-
 class CodeSketch(ImageSketch):
     """A training on codes that are computed once."""
 
@@ -153,3 +101,48 @@ class CodeSketch(ImageSketch):
     def measure(self, network: Classifier, batch: Batch) -> None:
         """Predicts classes."""
         network.eval().classify(batch.inputs)
+
+
+class CodeRun(ImageRun):
+    """A run of a classifier on the codes of a frozen encoder."""
+
+    sketch_class = CodeSketch
+    network: Classifier
+    _training: CodeSet  # type: ignore[assignment]
+    _held_out: CodeSet  # type: ignore[assignment]
+    _sample: CodeSet  # type: ignore[assignment]
+
+    def _begin(self, start: Start) -> None:
+        self.network.fine_tune_encoder(False)
+        begin(self.network, self.config, start, torch.empty(0))
+
+    def epochs(self) -> Iterator[TrainingProgress | Epoch]:
+        """Computes the codes, with the encoder of the start or of a restored state; trains."""
+        log.info("encoding %s images for the classifier", f"{len(self.data):,}")
+        images, held_out = cast(MemorySet, self._training), cast(MemorySet, self._held_out)
+        self._training, self._held_out = self._encoded(images), self._encoded(held_out)
+        if self.config.model.standardize:
+            if self._fresh and self._left is None:
+                self.network.fit_standard(self._training.codes)
+            for codes in (self._training.codes, self._held_out.codes):
+                self.network.standardize_(codes)
+        self._sample = self._training.spaced(MOST_SAMPLED)
+        yield from super().epochs()
+
+    def _metrics(self) -> dict[str, float]:
+        measured = self._held_out if len(self._held_out) else self._sample
+        classifier = OfCodes(self.network).eval()
+        return mean_error(classifier, measured.in_order(EVALUATION_BATCH))
+
+    @torch.no_grad()
+    def _encoded(self, images: MemorySet) -> CodeSet:
+        """The codes of a set of images."""
+        encoder, labels = self.network.encoder, images.labels
+        assert encoder is not None and labels is not None
+        codes = torch.empty(len(images), encoder.code_size, device=self.device)
+        encoder.eval()
+        if len(images):
+            batches = images.in_order(EVALUATION_BATCH)
+            for rows, batch in zip(torch.split(codes, EVALUATION_BATCH), batches, strict=True):
+                rows.copy_(encoder(batch.inputs))
+        return CodeSet(codes, labels[images.rows].to(self.device))

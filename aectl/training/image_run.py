@@ -18,7 +18,7 @@ from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PatchAutoencoder
 from aectl.objectives.objective import objective
 from aectl.training.capacity import explained
-from aectl.training.image_sketch import ImageSketch
+from aectl.training.image_sketch import ImageSketch, add_metrics
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.loop import CPU, MemorySet
 from aectl.training.run import Run, mean_error
@@ -30,6 +30,7 @@ class ImageRun(Run):
     """A run on images; with `stack`, each layer is first trained alone."""
 
     noun = "images"
+    sketch_class: type[ImageSketch] = ImageSketch
     data: ImageSet
     network: ImageNetwork
     sketch: ImageSketch
@@ -64,7 +65,9 @@ class ImageRun(Run):
         stored = self.data.images.nbytes
         to_read = 0 if self.data.images.flags.writeable else stored  # they are copied
         settled = start.weights is not None or self.architecture.encoder is not None
-        return ImageSketch(self.config, self.architecture, len(self.data), stored, to_read, settled)
+        return self.sketch_class(
+            self.config, self.architecture, len(self.data), stored, to_read, settled
+        )
 
     def _take(self, images: MemorySet, held_out: MemorySet) -> None:
         """Sets what is trained on and what is measured, of images that are learnt and held out."""
@@ -161,7 +164,6 @@ def image_metrics(network: ImageNetwork, images: MemorySet, batch_size: int) -> 
         return mean_error(network, images.in_order(batch_size))
     metrics = ReconstructionMetrics(network.active_above)
     for batch in images.in_order(batch_size):
-        code, output = network.traced(batch.inputs)
-        metrics.update(batch.inputs, network.output_activation(output), code)
+        add_metrics(metrics, network, batch.inputs)
     result = metrics.result()
     return {name: result[name] for name in ("mse", "mean_activation", "l0", "dead")}

@@ -9,7 +9,7 @@ from functools import partial
 from aectl.config.configuration import Config
 from aectl.config.decoding import Decoding
 from aectl.config.kinds import KINDS
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, both
 from aectl.data.images import datasets, patches, training_images
 from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import IMAGES, Inputs
@@ -100,11 +100,11 @@ def _refuse_too_large(
     if pixels * (count + max(config.model.hidden or (), default=1)) < MUCH:
         return
     from aectl.training.capacity import refuse, torch_device
-    from aectl.training.image_sketch import ImageSketch
+    from aectl.training.image_runs import run_class
 
     size = count * pixels
     classes = 0 if KINDS[config.model.model].has_code else LEAST_CLASSES
-    sketch = ImageSketch(
+    sketch = run_class(config, architecture, count).sketch_class(
         config, Architecture(config.model, shape, classes, architecture), count, size,
         size if size <= reading.memory else 0, bool(encoder or config.training.load),
     )  # fmt: skip
@@ -128,7 +128,7 @@ def _images(
         return _of_several(config, reading, found, before)
     word = first.word
     if first.kind is SourceKind.PATCHES:
-        sides = _sides(config.data.size) if config.data.size else patches.SIDES
+        sides = both(config.data.size) if config.data.size else patches.SIDES
         count = config.data.patches or patches.COUNT
         return patches.load(
             word, reading.on_bad, sides, count, "train", _decoding(config), reading.on_remark,
@@ -168,7 +168,7 @@ def _of_several(
         workers=reading.workers, split="train", decoding=_decoding(config),
         skipped=reading.skipped, loose_labels=False, walk=found.walk,
     )  # fmt: skip
-    sides = _sides(data.size) if data.size else None
+    sides = both(data.size) if data.size else None
     return training_images.load(
         inputs, found.layouts, reading.on_bad, sides, data.channels,
         memory=reading.memory, watch=reading.watch, on_remark=reading.on_remark, before=before,
@@ -190,10 +190,5 @@ def _shape(config: Config, images: ImageSet) -> Shape:
     """The shape that the options ask for, else that of the images."""
     channels, height, width = images.shape
     if config.data.size:
-        height, width = _sides(config.data.size)
+        height, width = both(config.data.size)
     return config.data.channels or channels, height, width
-
-
-def _sides(size: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width; a single number is both."""
-    return size[0], size[-1]

@@ -48,9 +48,7 @@ class ImageSketch(Sketch):
         if self.architecture.classes:
             network(batch.inputs)
             return
-        code, output = network.traced(batch.inputs)
-        metrics = ReconstructionMetrics(network.active_above)
-        metrics.update(batch.inputs, network.output_activation(output), code)
+        add_metrics(ReconstructionMetrics(network.active_above), network, batch.inputs)
 
     @property
     def evaluation_batch(self) -> int:
@@ -80,7 +78,10 @@ class ImageSketch(Sketch):
         return Change(max(sides), self._of_side)
 
     def _of_side(self, side: int) -> tuple[Sketch, str]:
-        """With so many pixels on the longer side, and the widths that follow from it."""
+        """With so many pixels on the longer side, and the widths that follow from it.
+
+        Raises ConfigError where the options need larger images.
+        """
         channels, *sides = self.architecture.shape
         height, width = (max(1, side * one // max(sides)) for one in sides)
         old, new = math.prod(sides), height * width
@@ -90,6 +91,7 @@ class ImageSketch(Sketch):
             free = dataclasses.replace(usual, k=None)
             model = free.resolved(channels * new, (height, width))
         shape: Shape = (channels, height, width)
+        self.architecture.input_spec.check(model, shape)
         data = dataclasses.replace(self.config.data, size=(height, width))
         sketch = dataclasses.replace(
             self,
@@ -99,3 +101,9 @@ class ImageSketch(Sketch):
             to_read=self.to_read * new // old,
         )
         return sketch, f"--size {height}x{width}"
+
+
+def add_metrics(metrics: ReconstructionMetrics, network: Any, images: Tensor) -> None:
+    """Adds the reconstructions and codes of a batch of images to the metrics of a network."""
+    code, output = network.traced(images)
+    metrics.update(images, network.output_activation(output), code)

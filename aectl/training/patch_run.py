@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aectl.config.configuration import Config
 from aectl.config.patching import Patching
 from aectl.data.images.patches import drawn
 from aectl.models.autoencoder import Autoencoder
@@ -24,51 +25,6 @@ WHITENED = 100_000
 
 PICTURES = 100
 """Maximum number of whole images that are measured after an epoch."""
-
-
-class PatchRun(ImageRun):
-    """A run on patches, drawn at random places of the images, all equally probable.
-
-    After an epoch, the reconstructions of some whole images are measured.
-    """
-
-    noun = "patches"
-
-    def _sketch(self, start: Start) -> "PatchSketch":
-        return PatchSketch(**vars(super()._sketch(start)))
-
-    network: PatchAutoencoder
-
-    @property
-    def trained(self) -> Autoencoder:
-        """The autoencoder of whitened patches."""
-        return self.network.of_patches
-
-    def below(self, inputs: Tensor) -> Tensor:
-        """Whitens patches: (n, channels, height, width)."""
-        return _whitened(self.network, inputs)
-
-    def _take(self, images: MemorySet, held_out: MemorySet) -> None:
-        sides = Patching.of(self.config.model).sides
-        count, seed = self.config.data.patches or USUAL_PATCHES, self.config.training.seed
-        held = round(count * len(held_out) / (len(images) + len(held_out)))
-        self._training = _patches(images, sides, count - held, seed)
-        self._held_out = _patches(held_out, sides, held, seed + 1)
-        measured = held_out if len(held_out) else images
-        some = np.arange(min(PICTURES, len(measured))) * len(measured) // PICTURES
-        self._pictures = measured.part(torch.from_numpy(some))
-
-    def _begin(self, start: Start) -> None:
-        if start.weights is not None:
-            copy_weights(start.weights, self.network)
-            return
-        few = torch.arange(min(WHITENED, len(self._training)))
-        patches = self._training.part(few).whole().inputs
-        self.network.encoder.whitening.fit(patches.flatten(1), self.config.model.whitening)
-        begin(self.trained, self.config, start, self.below(patches))
-
-    def _metrics(self) -> dict[str, float]:
-        return image_metrics(self.network, self._pictures, 1)
 
 
 class PatchSketch(ImageSketch):
@@ -105,13 +61,48 @@ class PatchSketch(ImageSketch):
 
     def begin(self, network: PatchAutoencoder) -> None:
         """Looks at some of the patches."""
-        patches = self.batch(min(WHITENED, self.learnt)).inputs
-        network.encoder.whitening.fit(patches.flatten(1), self.config.model.whitening)
-        begin(network.of_patches, self.config, Start(), _whitened(network, patches))
+        _begin(network, self.config, self.batch(min(WHITENED, self.learnt)).inputs)
 
     def measure(self, network: PatchAutoencoder, batch: Batch) -> None:
         """The metrics of a whole image."""
         super().measure(network, super().batch(1))
+
+
+class PatchRun(ImageRun):
+    """A run on patches, drawn at random places of the images, all equally probable.
+
+    After an epoch, the reconstructions of some whole images are measured.
+    """
+
+    noun = "patches"
+    sketch_class = PatchSketch
+    network: PatchAutoencoder
+
+    def _take(self, images: MemorySet, held_out: MemorySet) -> None:
+        sides = Patching.of(self.config.model).sides
+        count, seed = self.config.data.patches or USUAL_PATCHES, self.config.training.seed
+        held = round(count * len(held_out) / (len(images) + len(held_out)))
+        self._training = _patches(images, sides, count - held, seed)
+        self._held_out = _patches(held_out, sides, held, seed + 1)
+        measured = held_out if len(held_out) else images
+        some = np.arange(min(PICTURES, len(measured))) * len(measured) // PICTURES
+        self._pictures = measured.part(torch.from_numpy(some))
+
+    def _begin(self, start: Start) -> None:
+        if start.weights is not None:
+            copy_weights(start.weights, self.network)
+            return
+        few = torch.arange(min(WHITENED, len(self._training)))
+        _begin(self.network, self.config, self._training.part(few).whole().inputs)
+
+    def _metrics(self) -> dict[str, float]:
+        return image_metrics(self.network, self._pictures, 1)
+
+
+def _begin(network: PatchAutoencoder, config: Config, patches: Tensor) -> None:
+    """Fits the whitening to some patches, and initialises the weights with them."""
+    network.encoder.whitening.fit(patches.flatten(1), config.model.whitening)
+    begin(network.of_patches, config, Start(), _whitened(network, patches))
 
 
 def _whitened(network: PatchAutoencoder, patches: Tensor) -> Tensor:

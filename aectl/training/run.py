@@ -3,7 +3,7 @@
 import math
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 import aectl
 from aectl.config.configuration import Config
@@ -23,7 +23,7 @@ from aectl.models.build import build_network
 from aectl.models.codes import BatchTopK, TopK
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Network
-from aectl.objectives.objective import Batch, Objective, objective
+from aectl.objectives.objective import Batch, Objective
 from aectl.training.capacity import checked, explained
 from aectl.training.initialisation import Start
 from aectl.training.loop import (
@@ -103,14 +103,6 @@ class Run(ABC):
     def stage_epochs(self) -> list[int]:
         """The epochs of each stage."""
 
-    below: Callable[[Tensor], Tensor] | None = None
-    """The function of the inputs of `trained`, where it is not trained on the inputs themselves."""
-
-    @property
-    def trained(self) -> nn.Module:
-        """The module that is trained: the network, or a piece of it."""
-        return self.network
-
     @property
     def _input_state(self) -> dict[str, Any] | None:
         """The state, beside the architecture, that makes the same input of the data again."""
@@ -166,7 +158,7 @@ class Run(ABC):
         assert config.epochs is not None
         yield from self._before()
         remembered: dict[str, Tensor] = {}
-        whole = objective(self.config, self.trained, self.below, remembered)
+        whole = self.sketch.objective(self.network, remembered)
         current = CurrentStage(0, whole, remembered)
         for event in self._trained(current, config.epochs):
             if isinstance(event, Epoch):

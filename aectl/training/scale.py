@@ -80,6 +80,10 @@ class Sketch(ABC):
         """The function of the inputs of the module that is trained, if it is not the identity."""
         return None
 
+    def objective(self, network: Any, remembered: dict[str, Tensor] | None = None) -> Objective:
+        """The module that is trained with its loss; `remembered`: state kept between batches."""
+        return objective(self.config, self.trained(network), self.below(network), remembered)
+
     @abstractmethod
     def measure(self, network: Any, batch: Batch) -> None:
         """Measures a batch, as in evaluation."""
@@ -223,13 +227,9 @@ def _counted(sketch: Sketch) -> Scale:
     return Scale(count, round(SPARE * memory) + MARGIN)
 
 
-def _objective(sketch: Sketch, network: Any) -> Objective:
-    return objective(sketch.config, sketch.trained(network), sketch.below(network))
-
-
 def _step(sketch: Sketch, network: Any, meter: Meter) -> int:
     """The peak of a step; the last batch of an epoch may be a smaller one."""
-    size, whole = sketch.batch_size, _objective(sketch, network)
+    size, whole = sketch.batch_size, sketch.objective(network)
     meter.restart()
     whole.train()
     for count in (size, sketch.learnt % size):
@@ -243,7 +243,7 @@ def _step(sketch: Sketch, network: Any, meter: Meter) -> int:
 @torch.no_grad()
 def _evaluation(sketch: Sketch, network: Any, meter: Meter) -> int:
     """The peak of measuring a batch."""
-    whole = _objective(sketch, network)
+    whole = sketch.objective(network)
     meter.restart()
     whole.eval()
     batch = sketch.batch(min(sketch.evaluation_batch, max(1, sketch.measured)))

@@ -34,7 +34,9 @@ def cores() -> int:
 
 def memory() -> int:
     """Bytes."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    from aectl.training.memory import of_machine
+
+    return int(of_machine())
 
 
 def half_the_memory() -> int:

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from aectl import load
 from aectl.models import model_file
@@ -103,3 +104,15 @@ def test_every_rule_of_sparsity_learns_from_patches(aectl, tmp_path, rule):
 def test_an_encoder_of_patches_is_not_fine_tuned(aectl, patches):
     done = aectl("train", "--encoder", patches, "--fine-tune")
     assert (done.status, done.err) == (2, "aectl: --fine-tune cannot train a patch-autoencoder\n")
+
+
+def test_the_size_of_a_large_training_is_told_before_images_are_read(aectl, tmp_path):
+    for number in range(3):
+        Image.new("RGB", (9, 9), (60 * number, 9, 200)).save(tmp_path / f"{number}.png")
+    done = aectl(
+        "train", "-q", "--dataset", tmp_path, "--size", "600", "--channels", "3",
+        "--model", "patch-autoencoder", "--hidden", "1000000", "--patches", "1000000",
+    )  # fmt: skip
+    assert done.status == 2
+    assert done.err.startswith("aectl: patch-autoencoder (1000000) has 109,000,108 weights")
+    assert "--hidden" in done.err
