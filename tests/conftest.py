@@ -1,6 +1,8 @@
 """What the tests share: running `aectl`, and a few trained models to run it on."""
 
+import gc
 import io
+import itertools
 import os
 import signal
 import subprocess
@@ -18,12 +20,16 @@ from aectl.cli import main
 from aectl.data.images import decoders
 
 MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+CACHES = itertools.count()
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.update(dict.fromkeys(warm.THREADS, "1"))
 """Small networks gain nothing from threads, and several test processes share the cores."""
 
-
+for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+    os.environ[name] = "http://127.0.0.1:9"
+os.environ["no_proxy"] = "127.0.0.1,localhost"
+"""No test reaches the network; a download fails at once."""
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 """What the tests expect are results of a CPU, also where `--device auto` would take a GPU."""
 
@@ -31,6 +37,11 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest test begins first, so that no process waits for it alone at the end."""
     items.sort(key=lambda item: "test_readme" not in item.nodeid)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the garbage collector need not look at it again and again."""
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:
@@ -50,12 +61,10 @@ Aectl = Callable[..., Finished]
 
 
 @pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test reaches the network or the user's cache; a download fails at once."""
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def _no_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each test has a cache of its own; its folder is made only when something is put there."""
+    cache = tmp_path_factory.getbasetemp() / f"cache-{next(CACHES)}"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.delenv("AECTL_DATA_DIR", raising=False)
 
 

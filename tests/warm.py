@@ -10,6 +10,7 @@ import array
 import ast
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -29,6 +30,13 @@ LIGHT = ("aectl.config.decoding", "aectl.data.images.worker")
 
 COMMANDS_OWN = ("polars", "torch._dynamo", "torch.utils.tensorboard", "torchvision")
 """Modules that a command loads itself: they begin threads, or few commands need them."""
+NOT_NEEDED = ("pandas", "pyarrow")
+"""Modules that scikit-learn loads where they are installed; they begin threads, and `aectl` does
+not use them."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables of the environment with the number of threads that numpy, scipy and torch begin."""
+
 ENDINGS = []
 """The servers, and their folders."""
 
@@ -41,7 +49,10 @@ def server(what="serve"):
     """The server, and a folder with its socket and with an `aectl` for scripts."""
     folder = Path(tempfile.mkdtemp())
     command = [sys.executable, __file__, what, folder / "socket"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    one_thread = {**os.environ, **dict.fromkeys(THREADS, "1")}
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=one_thread
+    )
     ENDINGS.append((process, folder))
     assert process.stdout.readline() == b"ready\n"
     script = folder / "aectl"
@@ -139,6 +150,7 @@ def begin(path, arguments, folder, environment, streams):
 
 def serve(path):
     """Serves commands until stdin is closed."""
+    sys.modules.update(dict.fromkeys(NOT_NEEDED))  # as if they were not installed
     root = Path(__file__).parents[1]
     files = sorted((root / "aectl").rglob("*.py"))
     for file in files:
@@ -148,6 +160,8 @@ def serve(path):
         with contextlib.suppress(ImportError):  # of an extra, or the name is no module's
             if not name.startswith(COMMANDS_OWN):
                 importlib.import_module(name)
+    for name in NOT_NEEDED:
+        del sys.modules[name]
     from aectl.cli import program
 
     listen(path, lambda streams, words: run_command(program, words))
@@ -162,7 +176,9 @@ def serve_decoders(path):
 
 def listen(path, become):
     """Forks for each caller, and has the child `become` what the caller wants."""
-    assert len(os.listdir("/proc/self/task")) == 1, "a fork loses the other threads"
+    threads = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+    assert len(threads) == 1, f"a fork loses the other threads: {threads}"
+    gc.freeze()  # what is loaded stays, and is shared with the children
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
     listener.listen()

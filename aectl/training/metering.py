@@ -35,10 +35,10 @@ STAND_INS: dict[str, dict[str, Callable[..., object]]] = {
     "torch.fx.experimental.symbolic_shapes": {
         **dict.fromkeys(("expect_true", "statically_known_true"), bool),
         **dict.fromkeys(("guard_or_false", "guard_or_true", "guard_size_oblivious"), bool),
-        **dict.fromkeys(("guard_int", "guarding_hint_or_throw"), int),
+        **dict.fromkeys(("guard_int", "guarding_hint_or_throw", "size_hint"), int),
         **dict.fromkeys(("has_free_unbacked_symbols", "is_nested_int"), lambda _: False),
+        **dict.fromkeys(("has_guarding_hint", "has_hint"), lambda _: True),
         "free_unbacked_symbols": lambda _: set(),
-        "has_guarding_hint": lambda _: True,
         "sym_and": lambda *conditions: all(conditions),
         "sym_eq": operator.eq,
         "sym_or": lambda *conditions: any(conditions),

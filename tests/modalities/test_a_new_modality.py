@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,10 +37,12 @@ def place(tmp_path_factory):
     """A folder with the rows, and what the commands have made of them in a process of their own."""
     folder = tmp_path_factory.mktemp("numbers")
     np.savetxt(folder / "rows.txt", ROWS, "%d")
+    known = os.environ.get("PYTHONPATH", "")
+    paths = os.pathsep.join(filter(None, [str(HERE), str(HERE.parents[1]), known]))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, repr(COMMANDS)],
         cwd=folder,
-        env={"PYTHONPATH": f"{HERE}:{HERE.parents[1]}", "HOME": str(folder), "PATH": ""},
+        env={"PYTHONPATH": paths, "HOME": str(folder), "PATH": ""},
         capture_output=True,
         text=True,
     )

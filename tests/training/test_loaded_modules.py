@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[2] / "aectl"
 
 TEXT = ["--dataset", "lines.txt", "--length", "4", "--model", "text-autoencoder"]
@@ -41,12 +43,20 @@ TRAININGS = [
     [*TEXT, "--hidden", "6", "--bottleneck", "text", "--lm-epochs", "1"],
 ]
 
+MODULES = [
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.stem not in ("__main__", "__init__")
+]
 LOADED_WHILE = """
-import sys
+import importlib, sys
+modules, trainings, *words = sys.argv[1:]
+for name in eval(modules):
+    importlib.import_module(name)
+print(*sys.modules)
 from aectl.cli import main
-trainings, *words = sys.argv[1:]
 for number, options in enumerate(eval(trainings)):
-    sys.argv = ["aectl", "train", "-q", "--epochs", "2", "--out", f"run-{number}"]
+    sys.argv = ["aectl", "train", "-q", "--epochs", "1", "--out", f"run-{number}"]
     sys.argv += ["--dataset", "digits"] * ("--dataset" not in options)
     sys.argv += ["--hidden", "8"] * ("--hidden" not in options) + options
     assert main() == 0
@@ -58,18 +68,20 @@ print([name for name in sys.modules if name.startswith(("torch._dynamo", "torchv
 """
 
 
-def run(script: str, *arguments: str, folder: Path) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=folder, capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def told(trained, scans, tmp_path_factory):
+    """The lines that `LOADED_WHILE` prints."""
+    folder = tmp_path_factory.mktemp("loaded")
+    (folder / "lines.txt").write_text("one two three four five six\n" * 40)
+    words = [repr(MODULES), repr(TRAININGS), trained("--epochs", "20"), scans]
+    command = [sys.executable, "-c", LOADED_WHILE, *map(str, words)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-def test_training_and_encoding_load_no_compiler_and_no_tokenizer_for_images(dense, scans, tmp_path):
-    (tmp_path / "lines.txt").write_text("one two three four five six\n" * 40)
-    words = [repr(TRAININGS), str(dense), str(scans)]
-    *lines, at_the_end = run(LOADED_WHILE, *words, folder=tmp_path)
+def test_training_and_encoding_load_no_compiler_and_no_tokenizer_for_images(told):
+    _, *lines, at_the_end = told
     assert at_the_end == "[]"
     loaded = [line.partition("LOADED")[2].split() for line in lines[1::2]]
     of_texts = sum("--length" in options for options in TRAININGS)
@@ -77,15 +89,9 @@ def test_training_and_encoding_load_no_compiler_and_no_tokenizer_for_images(dens
     assert loaded == [[]] * of_images + [["tokenizers"]] * of_texts
 
 
-def test_no_module_loads_a_library_that_few_commands_need(tmp_path):
+def test_no_module_loads_a_library_that_few_commands_need(told):
     """When it is imported; functions load these libraries when they are called."""
-    names = [
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if path.stem not in ("__main__", "__init__")
-    ]
-    script = "import importlib, sys\nfor name in eval(sys.argv[1]): importlib.import_module(name)"
-    loaded = run(f"{script}\nprint(*sys.modules)", repr(names), folder=tmp_path)[0].split()
+    loaded = told[0].split()
     late = ("plotly", "tokenizers", "torch._dynamo", "torchvision", "matplotlib", "tensorboard")
     assert "torch" in loaded
     assert not {*late} & {*loaded}
