@@ -104,10 +104,9 @@ class LiveTable:
         from rich.table import Table
 
         course, line = self._course, Table.grid(padding=(0, 2))
-        planned = self._run.planned_epochs
         line.add_row(
-            f"epoch {min(int(course.done) + 1, planned):,}/{planned:,}",
-            ProgressBar(total=planned, completed=course.done, width=24),
+            course.place,
+            ProgressBar(total=1.0, completed=course.fraction, width=24),
             course.speed,
             course.time_left,
         )

@@ -20,13 +20,40 @@ class Course:
 
     def progress(self, at: "TrainingProgress") -> None:
         self.at = at
-        self.left = self._left.after(self.done, self._run.planned_epochs, time.monotonic())
+        if at.doing:
+            self.left = at.seconds * (at.steps - at.step) / at.step if at.step else None
+        else:
+            self.left = self._left.after(self.done, self._run.planned_epochs, time.monotonic())
 
     @property
     def done(self) -> float:
         """Completed epochs, with the completed fraction of the current one."""
-        fraction = self.at.step / self.at.steps if self.at and self.at.losses is None else 0.0
+        at = self.at
+        fraction = at.step / at.steps if at and at.losses is None and not at.doing else 0.0
         return len(self._run.rows) + fraction
+
+    @property
+    def place(self) -> str:
+        """The current epoch of all, or what is done before the first."""
+        if self.at and self.at.doing:
+            return self.at.doing
+        planned = self._run.planned_epochs
+        return f"epoch {min(int(self.done) + 1, planned):,}/{planned:,}"
+
+    @property
+    def step(self) -> str:
+        """The step of the current epoch, or the input that is worked on."""
+        at = self.at
+        if at is None or at.losses is not None:
+            return "measuring"
+        return f"{'image' if at.doing else 'step'} {at.step:,}/{at.steps:,}"
+
+    @property
+    def fraction(self) -> float:
+        """The completed fraction of training, or of the work before it."""
+        if self.at and self.at.doing:
+            return self.at.step / self.at.steps
+        return self.done / self._run.planned_epochs
 
     @property
     def speed(self) -> str:
@@ -34,7 +61,8 @@ class Course:
         at = self.at
         if at is None or not at.step or not at.seconds:
             return ""
-        speed = at.step / at.steps * self._run.trained_inputs / at.seconds
+        inputs = at.steps if at.doing else self._run.trained_inputs
+        speed = at.step / at.steps * inputs / at.seconds
         return f"{speed:,.0f} {self._run.noun}/s"
 
     @property

@@ -88,11 +88,9 @@ class _PlainLines:
         self._watch.join()
 
     def progress(self, at: "TrainingProgress") -> None:
-        self._course.progress(at)
-        planned, course = self._run.planned_epochs, self._course
-        epoch = min(int(course.done) + 1, planned)
-        step = f"step {at.step:,}/{at.steps:,}" if at.losses is None else "measuring"
-        parts = (f"epoch {epoch:,}/{planned:,}", step, course.speed, course.time_left)
+        course = self._course
+        course.progress(at)
+        parts = (course.place, course.step, course.speed, course.time_left)
         self._line = "  ".join(part for part in parts if part)
 
     def epoch(self, row: Mapping[str, Any]) -> None:

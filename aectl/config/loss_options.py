@@ -22,6 +22,12 @@ class LossConfig(Section):
         choices=("mse", "l1", "charbonnier", "bce", "softmax-kl"),
         when=("model", kinds.encoding_pixels()),
     )
+    svm: bool = option(
+        False,
+        "Minimise the squared hinge loss of a linear SVM for each class against the others, "
+        "instead of the cross-entropy.",
+        when=("model", kinds.classifiers()),
+    )
     rho: float = option(
         0.05, "Target mean activation of each unit.", above=0, below=1, when=("sparsity", (KL,))
     )

@@ -199,6 +199,11 @@ class ModelConfig(Section):
         lengths=(1, 2), at_least=1, at_most=64, form="ROWSxCOLUMNS, or one number for both",
         when=("pool", ("sum", "mean", "max")),
     )  # fmt: skip
+    mirror: bool = option(
+        False,
+        "Add to the features of an image those of its mirror image, so that both have the same.",
+        when=("model", with_trait(KINDS, "patches")),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,6 +15,7 @@ class Patching:
 
     `threshold`: that of the soft threshold, whose features have both signs; None: the code of a
     patch is pooled. `pool`: "sum", "mean", "max", or "none" to keep the responses at all places.
+    `mirror`: whether the features of the mirror image are added.
     """
 
     sides: tuple[int, int]
@@ -22,6 +23,7 @@ class Patching:
     threshold: float | None
     pool: str
     grid: tuple[int, int]
+    mirror: bool = False
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Patching":
@@ -29,7 +31,7 @@ class Patching:
         soft = config.features == "soft-threshold"
         return cls(
             both(config.patch_size), config.stride, config.threshold if soft else None,
-            config.pool, both(config.grid),
+            config.pool, both(config.grid), config.mirror,
         )  # fmt: skip
 
     def check(self, shape: Shape) -> None:

@@ -112,7 +112,12 @@ class PatchEncoder(nn.Module):
         Features stand cell after cell, row by row; in each, those of all units, with a soft
         threshold first of their positive and then of their negative responses.
         """
-        return torch.stack([self._features(image) for image in images])
+        if not self.patching.mirror:
+            return torch.stack([self._features(image) for image in images])
+        mirrored = images.flip(3)
+        return torch.stack(
+            [self._features(a) + self._features(b) for a, b in zip(images, mirrored, strict=True)]
+        )
 
     def whitened(self, image: Tensor) -> Whitened:
         """(channels, height, width) -> the patches at all places, (places, values), whitened."""

@@ -106,6 +106,16 @@ def squared_weights(weights: Iterable[Tensor]) -> Tensor:
     return torch.stack([0.5 * weight.square().sum() for weight in weights]).sum()
 
 
+def squared_hinge(scores: Tensor, labels: Tensor) -> Tensor:
+    """sum_k max(0, 1 - t_k s_k)^2, t_k = 1 for the class and -1 for the others (Tang 2013, Deep
+    learning using linear support vector machines, equation 5).
+
+    scores: (batch, classes), labels: (batch,); a scalar, the mean over the batch.
+    """
+    signs = 2 * F.one_hot(labels, scores.shape[1]).to(scores.dtype) - 1
+    return (1 - signs * scores).clamp(min=0).square().sum() / len(scores)
+
+
 def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
     """-log p of a text, in nats, summed over the tokens that are not PAD.
 

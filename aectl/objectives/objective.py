@@ -160,12 +160,14 @@ def _in_place(
 
 
 def classification(config: Config, remembered: dict[str, Tensor]) -> Compute:
-    """A classifier's objective: the cross-entropy of the labels, mean over the batch."""
+    """A classifier's objective: the cross-entropy of the labels, or the loss of linear SVMs."""
+    term = "squared_hinge" if config.loss.svm else "cross_entropy"
+    of_labels = losses.squared_hinge if config.loss.svm else F.cross_entropy
 
     def compute(network: Classifier, batch: Batch) -> Losses:
         assert batch.labels is not None
-        loss = F.cross_entropy(network(batch.inputs), batch.labels)
-        return Losses(loss, {"cross_entropy": loss.detach()})
+        loss = of_labels(network(batch.inputs), batch.labels)
+        return Losses(loss, {term: loss.detach()})
 
     return compute
 

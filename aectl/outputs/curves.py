@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 PANELS = {
     "loss": (
-        "loss", "reconstruction", "quality", "sparsity", "cross_entropy", "language_model",
-        "validation_loss",
+        "loss", "reconstruction", "quality", "sparsity", "cross_entropy", "squared_hinge",
+        "language_model", "validation_loss",
     ),
     "mean squared error": ("train_mse", "validation_mse"),
     "error, percent": ("train_error", "validation_error"),

@@ -1,7 +1,8 @@
 """A run of a classifier on the codes of an encoder that is not trained: they are computed once."""
 
-import logging
-from collections.abc import Iterator
+import dataclasses
+import time
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aectl.config.configuration import Config
+from aectl.models import footprint
 from aectl.models.architecture import Architecture
 from aectl.models.classifier import Classifier
 from aectl.objectives.objective import Batch
@@ -19,7 +21,8 @@ from aectl.training.initialisation import Start, begin
 from aectl.training.loop import MemorySet, TrainingProgress
 from aectl.training.run import Epoch, mean_error
 
-log = logging.getLogger(__name__)
+FEW = 20
+"""Images between two reports of progress, where they are encoded one by one."""
 
 LARGEST_FRACTION = 0.5
 """Of this machine's memory that the codes may take; if they need more, each batch is encoded."""
@@ -118,9 +121,10 @@ class CodeRun(ImageRun):
 
     def epochs(self) -> Iterator[TrainingProgress | Epoch]:
         """Computes the codes, with the encoder of the start or of a restored state; trains."""
-        log.info("encoding %s images for the classifier", f"{len(self.data):,}")
         images, held_out = cast(MemorySet, self._training), cast(MemorySet, self._held_out)
-        self._training, self._held_out = self._encoded(images), self._encoded(held_out)
+        at = TrainingProgress(1, 0, len(images) + len(held_out), doing="encoding")
+        self._training, at = yield from self._encoded(images, at)
+        self._held_out, _ = yield from self._encoded(held_out, at)
         if self.config.model.standardize:
             if self._fresh and self._left is None:
                 self.network.fit_standard(self._training.codes)
@@ -134,15 +138,22 @@ class CodeRun(ImageRun):
         classifier = OfCodes(self.network).eval()
         return mean_error(classifier, measured.in_order(EVALUATION_BATCH))
 
-    @torch.no_grad()
-    def _encoded(self, images: MemorySet) -> CodeSet:
-        """The codes of a set of images."""
+    def _encoded(
+        self, images: MemorySet, at: TrainingProgress
+    ) -> Generator[TrainingProgress, None, tuple[CodeSet, TrainingProgress]]:
+        """The codes of a set of images, and how far it is after them; before them, it is `at`."""
         encoder, labels = self.network.encoder, images.labels
-        assert encoder is not None and labels is not None
+        of_encoder = self.architecture.encoder
+        assert encoder is not None and labels is not None and of_encoder is not None
         codes = torch.empty(len(images), encoder.code_size, device=self.device)
         encoder.eval()
-        if len(images):
-            batches = images.in_order(EVALUATION_BATCH)
-            for rows, batch in zip(torch.split(codes, EVALUATION_BATCH), batches, strict=True):
+        size = FEW if footprint.one_at_a_time(of_encoder) else EVALUATION_BATCH
+        batches = images.in_order(size) if len(images) else ()
+        for rows, batch in zip(torch.split(codes, size), batches, strict=False):
+            started = time.monotonic()
+            with torch.no_grad():
                 rows.copy_(encoder(batch.inputs))
-        return CodeSet(codes, labels[images.rows].to(self.device))
+            seconds = at.seconds + time.monotonic() - started
+            at = dataclasses.replace(at, step=at.step + len(rows), seconds=seconds)
+            yield at
+        return CodeSet(codes, labels[images.rows].to(self.device)), at

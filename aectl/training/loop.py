@@ -28,7 +28,8 @@ PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
 class TrainingProgress:
     """How far training is; `losses`, its means over the epoch, stand at an epoch's end alone.
 
-    `seconds` have been spent on the epoch so far.
+    `seconds` have been spent on the epoch so far. `doing`: the work before the first step, where
+    there is some; its `steps` are inputs, and it cannot be saved.
     """
 
     epoch: int
@@ -36,6 +37,7 @@ class TrainingProgress:
     steps: int
     losses: dict[str, float] | None = None
     seconds: float = 0.0
+    doing: str = ""
 
     def after(self, epochs: int) -> "TrainingProgress":
         """The same, after a number of earlier epochs."""

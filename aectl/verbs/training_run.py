@@ -42,7 +42,7 @@ class Watcher(Protocol):
         """Whether the training is to be saved at once, as it will be ended."""
 
     def saved(self) -> None:
-        """Called when the training has been saved; may end it by an exception."""
+        """Called when the training has been saved, or cannot be yet; may end it by an exception."""
 
 
 def train_one(
@@ -119,6 +119,10 @@ def _train(
                     logs.epoch(event.row, run.weights())
             else:
                 watcher.progress(event)
+                if event.doing:
+                    if watcher.urgent:
+                        watcher.saved()
+                    continue
             if checkpoints.after(run, event, urgent=watcher.urgent):
                 watcher.saved()
 

@@ -84,6 +84,24 @@ def test_a_signal_ends_training_with_its_state_kept_and_a_word_on_how_to_go_on(
     ]
 
 
+def test_an_interruption_while_codes_are_computed_says_that_nothing_was_kept(aectl, tmp_path):
+    words = (
+        "train", "-q", "--model", "patch-autoencoder", "--dataset", "digits", "--patch-size", "3",
+        "--patches", "500", "--hidden", "3000", "--epochs", "1",
+    )  # fmt: skip
+    assert aectl(*words, "--out", "patches").status == 0
+    words = ("train", "--plain", "--encoder", "patches", "--out", "run")
+    with running(*words, folder=tmp_path) as process:
+        seen = b""
+        while b" on 1,437 images" not in seen:
+            seen += process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == b"training had not begun: nothing was kept"
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_second_training_into_the_same_folder_is_refused(aectl, tmp_path):
     with running(*LONG, folder=tmp_path):
         until(lambda: checkpoint(tmp_path / "run").exists())

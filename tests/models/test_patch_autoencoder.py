@@ -140,3 +140,17 @@ def test_the_traced_codes_are_those_of_all_patches():
     assert torch.equal(output.clamp(0, 1), network.reconstruct(IMAGES))
     strongest = codes.view(4, -1, UNITS)
     assert torch.equal(network.unit_values(IMAGES).abs(), strongest.abs().amax(1))
+
+
+@pytest.mark.parametrize("pool", ["sum", "none"])
+def test_with_mirror_an_image_and_its_mirror_image_have_the_same_features(pool):
+    network, plain = (network_of(pool=pool, mirror=mirror) for mirror in (True, False))
+    images = IMAGES[:, :, :, :10]
+    network, plain = (
+        network_of(pool=pool, mirror=mirror, shape=(3, 9, 10)) for mirror in (True, False)
+    )
+    made = network.encode(images)
+    assert torch.equal(made, network.encode(images.flip(3)))
+    wanted = plain.encode(images) + plain.encode(torch.from_numpy(images.numpy()[..., ::-1].copy()))
+    assert torch.allclose(made, wanted, rtol=1e-6)
+    assert not torch.allclose(made, plain.encode(images))

@@ -1,5 +1,7 @@
 """Losses and penalties against closed forms, other libraries and finite differences."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +95,18 @@ def test_binary_cross_entropy_stays_finite_for_extreme_logits():
     logits = torch.tensor([[1000.0, -1000.0]])
     assert losses.binary_cross_entropy(logits, torch.tensor([[1.0, 0.0]])).item() == 0.0
     assert losses.binary_cross_entropy(logits, torch.tensor([[0.0, 1.0]])).item() == 2000.0
+
+
+def test_the_squared_hinge_is_that_of_a_linear_svm_for_each_class():
+    scores, labels = uniform(5, 3, low=-2, high=2), torch.tensor([2, 0, 1, 1, 2])
+    expected = 0.0
+    for row, label in zip(scores.tolist(), labels.tolist(), strict=True):
+        for number, score in enumerate(row):
+            margin = score if number == label else -score
+            expected += max(0.0, 1.0 - margin) ** 2 / len(scores)
+    assert losses.squared_hinge(scores, labels).item() == pytest.approx(expected, rel=1e-12)
+    of_scores = partial(losses.squared_hinge, labels=labels)
+    assert torch.autograd.gradcheck(of_scores, scores.requires_grad_())
 
 
 def test_softmax_kl_is_the_relative_entropy_of_the_softmaxes_of_target_and_reconstruction():

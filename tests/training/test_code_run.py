@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
 from aectl.data.images import datasets
 from aectl.models import model_file
@@ -45,6 +46,27 @@ def test_logistic_regression_has_the_cost_that_scikit_learn_reaches(
     made = cost(*(p.detach().double().numpy() for p in (layer.weight, layer.bias)))
     least = cost(wanted.coef_, wanted.intercept_)
     assert least <= made + 1e-9 < 1.001 * least
+
+
+def test_linear_svms_have_the_cost_that_scikit_learn_reaches(aectl, tmp_path, dense):
+    out = tmp_path / "run"
+    words = ("train", "-q", "--encoder", dense, *OPTIONS, "--svm")
+    assert aectl(*words, "--epochs", "150", "--out", out).status == 0
+    network, _ = model_file.load(out)
+    codes, labels = codes_and_labels(network, "train", tmp_path)
+    signs = np.where(labels[:, None] == np.arange(10), 1, -1)
+
+    def cost(weight, bias):
+        beyond = np.maximum(0, 1 - signs * (codes @ weight.T + bias))
+        return WEIGHT_DECAY / 2 * (weight**2).sum() + (beyond**2).sum() / len(codes)
+
+    wanted = LinearSVC(  # whose bias is decayed, less the larger it is scaled
+        C=1 / (WEIGHT_DECAY * len(codes)), intercept_scaling=100, tol=1e-8, max_iter=100_000
+    ).fit(codes, labels)
+    layer = network.layers[0]
+    made = cost(*(p.detach().double().numpy() for p in (layer.weight, layer.bias)))
+    least = cost(wanted.coef_, wanted.intercept_)
+    assert 0.999 * least < made < 1.001 * least
 
 
 def test_codes_that_are_computed_once_train_as_those_of_each_step(
