@@ -14,7 +14,7 @@ from aectl.config.model_options import ModelConfig
 from aectl.config.patching import Patching
 from aectl.config.precedence import combined
 from aectl.config.shapes import Shape
-from aectl.config.sparsity import KL, RULES
+from aectl.config.sparsity import KL, RULES, usual_decay
 from aectl.config.training_options import TrainingConfig
 from aectl.errors import ConfigError
 
@@ -130,12 +130,11 @@ class Config:
         model = self.model.resolved(width, sides)
         if model.code_is_map:
             model.check_units(model.units(sides), self.training.k_start)
-        return dataclasses.replace(
-            self,
-            data=data,
-            model=model,
-            training=self.training.resolved(trained, not self.model.code_is_vector),
-        )
+        training = self.training.resolved(trained, not self.model.code_is_vector)
+        if training.weight_decay is None:
+            decay = usual_decay(model.sparsity, width)
+            training = dataclasses.replace(training, weight_decay=decay)
+        return dataclasses.replace(self, data=data, model=model, training=training)
 
     def values(self) -> dict[str, Any]:
         """All options that have an effect in this config, by name; a single path as a string."""

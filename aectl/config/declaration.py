@@ -6,7 +6,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ class Option:
 
     `when`: the option that this one depends on, and the values with which this one has an effect
     (none: any value). `instead`: (option, value, default), a default that replaces the usual one if
-    the other option has that value. `unset`: the description of the default, if it depends on the
-    inputs. `form`: how several numbers are written. `is_path`: whether `~` at its start is the home
+    the other option has that value. `computed`: options, and a function that gives the default from
+    their values (None: it depends on the inputs). `unset`: the description of such a default.
+    `form`: how several numbers are written. `is_path`: whether `~` at its start is the home
     folder.
     """
 
@@ -40,6 +41,7 @@ class Option:
     lengths: tuple[int, int] | None = None
     when: tuple[str, tuple[object, ...]] | None = None
     instead: tuple[tuple[str, object, object], ...] = ()
+    computed: tuple[tuple[str, ...], Callable[..., object]] | None = None
     unset: str = ""
     form: str = ""
     is_path: bool = False
@@ -264,7 +266,18 @@ def applies(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> bo
 
 def default(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> Any:
     """The default of a field, given the options before it."""
-    for other, value, stand_in in declared(field).instead:
+    known = declared(field)
+    for other, value, stand_in in known.instead:
         if values.get(other) == value:
             return stand_in
+    if known.computed:
+        names, compute = known.computed
+        return compute(*(values[name] for name in names))
     return field.default
+
+
+def needed(field: "dataclasses.Field[Any]") -> tuple[str, ...]:
+    """The options that the default of a field depends on."""
+    known = declared(field)
+    others = tuple(other for other, _, _ in known.instead)
+    return others + known.computed[0] if known.computed else others

@@ -175,7 +175,7 @@ KINDS: dict[str, Kind] = {
         auxiliary=False,
         bottlenecks={VECTOR: (256, 256), SHORTER_TEXT: (256,)},
         widths_text="256, 256 (--bottleneck text: 256)",
-        defaults={"code_activation": "tanh", "clip_grad": 20.0},
+        defaults={"code_activation": "tanh", "clip_grad": 20.0, "batch_size": 128},
     ),
 }
 

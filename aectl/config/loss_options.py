@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aectl.config import kinds
+from aectl.config import kinds, sparsity
 from aectl.config.declaration import Section, option
 from aectl.config.kinds import IMAGES, SHORTER_TEXT
 from aectl.config.sparsity import KL, RULES
@@ -36,7 +36,7 @@ class LossConfig(Section):
         "Weight of the sparsity penalty.",
         at_least=0,
         when=("sparsity", with_trait(RULES, "beta")),
-        instead=tuple(("sparsity", name, RULES[name].beta) for name in with_trait(RULES, "beta")),
+        instead=sparsity.defaults("beta"),
     )
     aux_k: int = option(
         0,

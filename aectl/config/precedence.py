@@ -61,7 +61,7 @@ def _fill(name: str, values: dict[str, Any]) -> None:
     """Adds the value of an option, after those of the options that its default depends on."""
     if name not in values:
         field = OPTIONS[name]
-        for other, _, _ in options.declared(field).instead:
+        for other in options.needed(field):
             _fill(other, values)
         values[name] = options.default(field, values)
 

@@ -7,6 +7,8 @@ manual's page `sparsity` describes it.
 
 from dataclasses import dataclass
 
+from aectl.config.traits import with_trait
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -16,6 +18,8 @@ class Rule:
     - `activation`: the default activation of the code; None: that of the kind of model.
     - `needs_it`: whether no other activation is allowed; `because`: the reason, for the message.
     - `beta`: the default weight of its penalty; None if it has no penalty.
+    - `decay`: the default weight decay of a network, divided by the number of values of an image.
+    - `batch_size`, `lr`: the defaults of these options; None: the usual ones.
     - `keeps_k`: only k units stay active, of an input or on average over a batch.
     - `learns_thresholds`: the code has parameters of its own.
     - `can_die`: units that stay below the threshold get no gradient, and can be reactivated.
@@ -37,6 +41,9 @@ class Rule:
     needs_it: bool = False
     because: str = ""
     beta: float | None = None
+    decay: float = 0.0
+    batch_size: int | None = None
+    lr: float | None = None
     keeps_k: bool = False
     learns_thresholds: bool = False
     can_die: bool = False
@@ -61,6 +68,9 @@ RULES: dict[str, Rule] = {
         needs_it=True,
         because="rho is the mean of activations between 0 and 1",
         beta=3.0,
+        decay=3e-6,
+        batch_size=512,
+        lr=0.02,
         equal_start=False,
         smooth=True,
     ),
@@ -93,3 +103,20 @@ RULES: dict[str, Rule] = {
         equal_start=False, unit_norm=True, ties=True, from_inputs=True, floats=3,
     ),
 }  # fmt: skip
+
+
+def defaults(option: str) -> tuple[tuple[str, str, object], ...]:
+    """The defaults of an option that differ between rules, as `Option.instead`."""
+    return tuple(
+        ("sparsity", name, getattr(RULES[name], option)) for name in with_trait(RULES, option)
+    )
+
+
+def usual_decay(rule: str, values: int | None) -> float | None:
+    """The default weight decay for a rule and images of so many `values`; None if it depends on
+    their number and that is unknown.
+
+    The weights of a smooth filter are the smaller, the more pixels they are spread over.
+    """
+    decay = RULES[rule].decay
+    return None if decay and values is None else decay * (values or 0)

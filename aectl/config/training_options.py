@@ -4,9 +4,10 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from aectl.config import kinds
+from aectl.config import kinds, sparsity
 from aectl.config.declaration import Section, option
 from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER_TEXT
+from aectl.config.shapes import both
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
 
@@ -15,6 +16,16 @@ OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 
 LEAST_STEPS, LEAST_LM_STEPS = 2_000, 800
 FULL_BATCH_STEPS = 100
+
+
+def _usual_decay(
+    model: str, rule: str, size: tuple[int, ...] | None, channels: int | None
+) -> float | None:
+    """The default of --weight-decay; None if it depends on the shape of the images."""
+    if model not in kinds.encoding_pixels():
+        return 0.0
+    values = channels * math.prod(both(size)) if size and channels else None
+    return sparsity.usual_decay(rule, values)
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,12 @@ class TrainingConfig(Section):
         "Number of images, patches or pieces of text, per step.",
         at_least=1,
         when=("optimizer", OF_BATCHES),
-        instead=(("bottleneck", MAP, 16), *kinds.defaults("batch_size")),
+        instead=(
+            ("bottleneck", MAP, 16),
+            *(("model", name, 128) for name in with_trait(KINDS, "convolutional")),
+            *kinds.defaults("batch_size"),
+            *sparsity.defaults("batch_size"),
+        ),
     )
     lr: float = option(
         0.003,
@@ -46,19 +62,22 @@ class TrainingConfig(Section):
         above=0,
         instead=(
             ("optimizer", "lbfgs", 1.0),
-            ("sparsity", KL, 0.01),
             ("optimizer", "sgd", 0.03),
             ("bottleneck", MAP, 0.002),
             *kinds.defaults("lr"),
+            *sparsity.defaults("lr"),
         ),
     )
     momentum: float = option(
         0.9, "Momentum of sgd.", at_least=0, below=1, when=("optimizer", ("sgd",))
     )
-    weight_decay: float = option(
-        0.0,
+    weight_decay: float | None = option(
+        None,
         "Weight decay, without biases. adam, sgd and lbfgs: L2 penalty; adamw and muon: decoupled.",
         at_least=0,
+        computed=(("model", "sparsity", "size", "channels"), _usual_decay),
+        unset=f"0; with --sparsity kl, {RULES[KL].decay:g} for each value of an image (0.00235 for "
+        "28x28 pixels)",
     )
     clip_grad: float | None = option(
         None,

@@ -35,7 +35,10 @@ STRENGTHS = {
     "l1": ("--beta", (0.06, 0.1, 0.3, 0.6, 1.5, 3.0)),
     "kl": ("--rho", (0.03, 0.04, 0.05, 0.055, 0.06, 0.07)),
 }
-OPTIONS = {"jumprelu": ("--bandwidth", "1")}
+OPTIONS = {
+    "jumprelu": ("--bandwidth", "1"),
+    "kl": ("--weight-decay", "0", "--batch-size", "128", "--lr", "0.01"),
+}
 
 
 def measured(out: Path, kind: str) -> list[dict[str, object]]:

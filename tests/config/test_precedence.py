@@ -65,8 +65,16 @@ DEFAULTS = [
     ({}, {"model": "autoencoder", "activation": "relu", "code_activation": "relu",
           "output_activation": "clamp", "loss": "mse", "sparsity": "none", "lr": 0.003,
           "optimizer": "adam", "dropout": 0.0, "keep": "last", "seed": 0, "batch_size": 128}),
-    (KL, {"code_activation": "sigmoid", "lr": 0.01, "rho": 0.05, "beta": 3.0,
-          "output_activation": "clamp"}),
+    (KL, {"code_activation": "sigmoid", "lr": 0.02, "rho": 0.05, "beta": 3.0,
+          "output_activation": "clamp", "batch_size": 512, "weight_decay": None}),
+    ({"size": 28, "channels": 1, **KL}, {"weight_decay": 3e-6 * 784}),
+    ({"size": "8x6", "channels": 3, **KL}, {"weight_decay": 3e-6 * 144}),
+    ({"weight_decay": 0, "batch_size": 7, **KL}, {"weight_decay": 0.0, "batch_size": 7}),
+    ({"optimizer": "sgd", **KL}, {"lr": 0.03}),
+    *[({"model": model, **KL}, {"lr": lr, "batch_size": batch, "weight_decay": decay})
+      for model, lr, batch, decay in [("patch-autoencoder", 0.01, 1000, 0.0),
+                                      ("text-autoencoder", 0.02, 128, 0.0)]],
+    ({"model": "conv-autoencoder", "bottleneck": "vector", **KL}, {"batch_size": 128}),
     ({"loss": "bce"}, {"output_activation": "sigmoid", "lr": 0.003}),
     ({"loss": "softmax-kl"}, {"output_activation": "linear"}),
     ({"optimizer": "sgd"}, {"lr": 0.03, "momentum": 0.9}),
@@ -143,13 +151,20 @@ def test_a_file_may_hold_what_only_a_given_option_makes_meaningful():
     ("before", "given", "wanted"),
     [
         ({}, {"model": "classifier"}, {"lr": 0.001, "dropout": 0.5, "hidden": (128, 128)}),
-        ({"sparse": True}, {"sparsity": "none"}, {"lr": 0.003, "code_activation": "relu"}),
-        ({}, {"sparse": True}, {"lr": 0.01, "code_activation": "sigmoid"}),
+        ({"sparse": True}, {"sparsity": "none"},
+         {"lr": 0.003, "batch_size": 128, "weight_decay": 0.0, "code_activation": "relu"}),
+        ({}, {"sparse": True},
+         {"lr": 0.02, "batch_size": 512, "weight_decay": 0.000192, "code_activation": "sigmoid"}),
+        ({"sparse": True}, {"size": 28}, {"weight_decay": 3e-6 * 784}),
+        ({"sparse": True, "weight_decay": 0.1}, {"sparsity": "none"}, {"weight_decay": 0.1}),
+        ({"sparse": True, "weight_decay": 0.0}, {"epochs": 7}, {"weight_decay": 0.0}),
+        ({"sparse": True, "weight_decay": 0.0}, {"size": 28}, {"weight_decay": 0.0}),
         ({}, {"loss": "bce"}, {"output_activation": "sigmoid"}),
         ({"lr": 0.5}, {"sparse": True}, {"lr": 0.5}),
     ],
-)
+)  # fmt: skip
 def test_defaults_written_into_a_run_s_file_follow_what_is_changed_on_top(before, given, wanted):
     run = Config.from_options(before).resolved((1, 8, 8), 64, 1000)
-    changed = Config.from_options(given, run.values()).resolved((1, 8, 8), 64, 1000)
+    side = given.get("size", 8)
+    changed = Config.from_options(given, run.values()).resolved((1, side, side), side**2, 1000)
     assert wanted.items() <= changed.values().items()

@@ -215,7 +215,7 @@ def test_a_classifier_of_images_without_labels_is_refused():
 
 @pytest.mark.parametrize("rho", [0.05, 0.2])
 def test_the_mean_activation_ends_near_rho(rho):
-    _, rows = trained(digits(), sparsity="kl", rho=rho, hidden="32", epochs=40)
+    _, rows = trained(digits(), sparsity="kl", rho=rho, hidden="32", epochs=160)
     assert rows[-1]["train_mean_activation"] == pytest.approx(rho, rel=0.1)
 
 
@@ -226,6 +226,28 @@ def test_a_heavier_penalty_brings_the_mean_activation_nearer_to_rho_at_the_cost_
     )
     assert abs(heavy["train_mean_activation"] - 0.05) < abs(light["train_mean_activation"] - 0.05)
     assert heavy["train_mse"] > light["train_mse"]
+
+
+def neighbour_correlation(network):
+    """Of each unit's weights of the 8x8 pixels, with the weights of the pixel to the right and of
+    the one below; the median of both over all units.
+    """
+    found = []
+    for image in network.encoder.layers[0].weight.detach().view(-1, 8, 8).numpy():
+        for a, b in ((image[:, :-1], image[:, 1:]), (image[:-1], image[1:])):
+            found.append(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+    return np.median(found)
+
+
+def test_the_weight_decay_of_the_kl_rule_makes_filters_smooth():
+    """The cost of the CS294A notes, with all its three terms."""
+    options = {"sparsity": "kl", "hidden": "20", "epochs": 240}
+    (smooth, _), (rough, _) = (
+        trained(digits(), **options),
+        trained(digits(), **options, weight_decay=0.0),
+    )
+    assert smooth.config.training.weight_decay == pytest.approx(3e-6 * 64)
+    assert neighbour_correlation(smooth.network) > neighbour_correlation(rough.network) + 0.05
 
 
 @pytest.mark.parametrize(
