@@ -50,6 +50,8 @@ class Config:
             raise ConfigError(
                 "--loss softmax-kl needs --bottleneck vector: a map does not learn it"
             )
+        if self.loss.loss in ("bce", "softmax-kl") and self.model.whitening:
+            raise ConfigError(f"--loss {self.loss.loss} cannot go with --whitening")
         drawn = any("patches:" in word for word in self.data.dataset)
         if self.data.patches and not drawn and not KINDS[self.model.model].patches:
             raise ConfigError(
@@ -124,7 +126,7 @@ class Config:
         data, sides = self.data, (1, 1)
         if shape is not None:
             channels, sides = shape[0], shape[1:]
-            if KINDS[self.model.model].patches:
+            if KINDS[self.model.model].pooled:
                 Patching.of(self.model).check(shape)
             data = dataclasses.replace(data, size=sides, channels=channels)
         model = self.model.resolved(width, sides)

@@ -22,6 +22,9 @@ WIDEST, WIDEST_CLASSIFIER = 1_000_000, 2048
 USUAL_UNITS = 400
 """Units of a code of patches."""
 
+USUAL_MAPS = 64, 64
+"""Maps of each convolution of a winner-take-all autoencoder."""
+
 MAP_STAGES, FEWEST_CHANNELS = 3, 3
 """The default stages of a map: at least so many, and more for a code of fewer channels."""
 
@@ -48,6 +51,8 @@ class Kind:
       use its weights (`--tied`); `stacked`: whether it can be trained with it alone (`--stack`).
     - `full_batch`: whether `--optimizer lbfgs` can train it; `auxiliary`: whether `--aux-k` can.
     - `patches`: whether it is trained on whitened patches of images, and not on whole images.
+    - `winners`: whether its code is maps in each of which one activation wins.
+    - `pooled`: whether its features are pooled over places of an image, and so cannot be decoded.
     - `fewest_widths`: the minimum number of hidden layers.
     - `usual_widths`: their default widths, `widths_text` in words; if these depend only on the
       bottleneck, `bottlenecks` holds them instead. `factor`: the default factor by which the code
@@ -62,6 +67,8 @@ class Kind:
     mirrored: bool = False
     stacked: bool = False
     patches: bool = False
+    winners: bool = False
+    pooled: bool = False
     full_batch: bool = True
     auxiliary: bool = True
     fewest_widths: int = 1
@@ -155,9 +162,29 @@ KINDS: dict[str, Kind] = {
         dropout=True,
         mirrored=True,
         patches=True,
+        pooled=True,
         usual_widths=lambda *_: (USUAL_UNITS,),
         widths_text=str(USUAL_UNITS),
-        defaults={"sparsity": "omp-1", "batch_size": 1000, "lr": 0.01},
+        defaults={"sparsity": "omp-1", "batch_size": 1000, "lr": 0.01, "whitening": 0.5},
+    ),
+    "conv-wta-autoencoder": Kind(
+        (IMAGES,),
+        has_code=True,
+        winners=True,
+        pooled=True,
+        full_batch=False,
+        usual_widths=lambda *_: USUAL_MAPS,
+        widths_text=", ".join(map(str, USUAL_MAPS)),
+        defaults={
+            "sparsity": "wta",
+            "rate": 0.2,
+            "center": False,
+            "features": "code",
+            "pool": "max",
+            "grid": (7, 7),
+            "batch_size": 100,
+            "lr": 0.001,
+        },
     ),
     "classifier": Kind(
         (IMAGES, TEXT),
@@ -221,6 +248,11 @@ def reading_pixels() -> tuple[str, ...]:
 def encoding_pixels() -> tuple[str, ...]:
     """The kinds of model that encode images, trained on their pixels."""
     return tuple(name for name in reading_pixels() if KINDS[name].has_code)
+
+
+def narrowing() -> tuple[str, ...]:
+    """The kinds of model of images whose code has a default width that follows from the input."""
+    return tuple(name for name in encoding_pixels() if not KINDS[name].pooled)
 
 
 def defaults(option: str) -> tuple[tuple[str, str, object], ...]:

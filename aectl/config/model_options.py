@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 from aectl.config import kinds
-from aectl.config.declaration import SIDES, Section, option
+from aectl.config.declaration import SIDES, Section, flag, option
 from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER_TEXT, VECTOR
 from aectl.config.shapes import Sides
 from aectl.config.sparsity import KL, NONE, RULES
@@ -28,7 +28,8 @@ class ModelConfig(Section):
         None,
         "Widths of the layers from the input to the code, such as 1000,500,250,30; the decoder "
         "mirrors them. conv-autoencoder: the channels of each stage, which halves the sides, then "
-        "those of the code, or with --bottleneck vector its width. classifier: its hidden layers "
+        "those of the code, or with --bottleneck vector its width. conv-wta-autoencoder: the maps "
+        "of each convolution. classifier: its hidden layers "
         "('' for none: logistic regression). "
         "text-autoencoder: the units of the recurrent layers, then, with --bottleneck vector, the "
         "code's width.",
@@ -60,7 +61,7 @@ class ModelConfig(Section):
         None,
         "Width of the input divided by the width of the code, if --hidden is not given.",
         at_least=0.01,
-        when=("model", kinds.encoding_pixels()),
+        when=("model", kinds.narrowing()),
         unset=kinds.factors_text(),
     )
     sparsity: str = option(
@@ -90,6 +91,7 @@ class ModelConfig(Section):
         "Fraction of a batch for which each unit stays active in training.",
         above=0, at_most=1,
         when=("sparsity", ("wta",)),
+        instead=kinds.defaults("rate"),
     )  # fmt: skip
     bandwidth: float = option(
         0.1,
@@ -130,7 +132,7 @@ class ModelConfig(Section):
         "Subtract the mean of the training images from the input, and initialise the output bias "
         "with that mean. Without this, most units die on bright images.",
         when=("model", kinds.encoding_pixels()),
-        instead=(("sparsity", KL, False),),
+        instead=(("sparsity", KL, False), *kinds.defaults("center")),
     )
     tied: bool = option(
         False,
@@ -170,19 +172,35 @@ class ModelConfig(Section):
         at_least=1, at_most=64,
         when=("model", with_trait(KINDS, "patches")),
     )  # fmt: skip
-    whitening: float = option(
-        0.5,
-        "Number that is added to the variances of the principal components of patches before they "
-        "are whitened; the larger, the less is noise amplified.",
+    whitening: float | None = option(
+        None,
+        "Number that is added to the variances of the principal components of patches, or of whole "
+        "images, before they are whitened; the larger, the less is noise amplified.",
         above=0,
-        when=("model", with_trait(KINDS, "patches")),
+        when=("model", with_trait(KINDS, "pooled")),
+        instead=kinds.defaults("whitening"),
+        unset="none",
     )
+    kernel_size: int = option(
+        5,
+        "Height and width of the convolutions of the encoder, an odd number.",
+        at_least=1, at_most=63,
+        when=("model", with_trait(KINDS, "winners")),
+    )  # fmt: skip
+    filter_size: int = option(
+        11,
+        "Height and width of the filters of the decoder, an odd number.",
+        at_least=1, at_most=63,
+        when=("model", with_trait(KINDS, "winners")),
+    )  # fmt: skip
     features: str = option(
         "soft-threshold",
-        "Features of an image: code (the codes of its patches), or soft-threshold (max(0, z - t) "
-        "and max(0, -z - t) for the product z of a whitened patch and each column of the decoder).",
+        "Features of an image: code (the codes of its patches, or the maps before one activation "
+        "of each wins), or soft-threshold (max(0, z - t) and max(0, -z - t) for the product z of a "
+        "whitened patch and each column of the decoder).",
         choices=("soft-threshold", "code"),
-        when=("model", with_trait(KINDS, "patches")),
+        when=("model", with_trait(KINDS, "pooled")),
+        instead=kinds.defaults("features"),
     )
     threshold: float = option(
         0.25, "The threshold t.", at_least=0, when=("features", ("soft-threshold",))
@@ -191,18 +209,20 @@ class ModelConfig(Section):
         "sum",
         "Pooling of the features over the places in each cell of --grid; none keeps every place.",
         choices=("sum", "mean", "max", "none"),
-        when=("model", with_trait(KINDS, "patches")),
+        when=("model", with_trait(KINDS, "pooled")),
+        instead=kinds.defaults("pool"),
     )
     grid: tuple[int, ...] = option(
         (2, 2),
         "Rows and columns of the cells of an image over which features are pooled.",
         lengths=(1, 2), at_least=1, at_most=64, form="ROWSxCOLUMNS, or one number for both",
         when=("pool", ("sum", "mean", "max")),
+        instead=kinds.defaults("grid"),
     )  # fmt: skip
     mirror: bool = option(
         False,
         "Add to the features of an image those of its mirror image, so that both have the same.",
-        when=("model", with_trait(KINDS, "patches")),
+        when=("model", with_trait(KINDS, "pooled")),
     )
 
     def __post_init__(self) -> None:
@@ -236,6 +256,8 @@ class ModelConfig(Section):
             raise ConfigError(
                 "--sparsity needs --bottleneck vector; --bottleneck text has --lambda-s"
             )
+        if self._kind.winners:
+            self._check_winners()
         self._check_width_count()
 
     @property
@@ -263,6 +285,21 @@ class ModelConfig(Section):
     @property
     def _kind(self) -> kinds.Kind:
         return KINDS[self.model]
+
+    def _check_winners(self) -> None:
+        """Raises ConfigError if the largest activations of maps cannot be the code."""
+        wanted = {"sparsity": "wta", "code_activation": "relu", "features": "code"}
+        for name, needed in wanted.items():
+            if getattr(self, name) != needed:
+                raise ConfigError(f"--model {self.model} needs {flag(name)} {needed}")
+        for name in ("kernel_size", "filter_size"):
+            if getattr(self, name) % 2 == 0:
+                raise ConfigError(f"{flag(name)} must be odd; {getattr(self, name)} given")
+        if self.whitening and self.output_activation != "clamp":
+            raise ConfigError(
+                f"--whitening cannot go with --output-activation {self.output_activation}: whitened"
+                " pixels have no limits"
+            )
 
     def _check_width_count(self) -> None:
         """Raises ConfigError if `hidden` has too few or too many widths."""

@@ -1,7 +1,8 @@
-"""Where an image is covered by patches, and how the responses to them become its features."""
+"""The places of an image at which units respond, and how the responses become its features."""
 
 from dataclasses import dataclass
 
+from aectl.config.kinds import KINDS
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import Shape, both
 from aectl.errors import ConfigError
@@ -12,6 +13,8 @@ NO_POOLING = "none"
 @dataclass(frozen=True)
 class Patching:
     """Patches of `sides`, (height, width), at every `stride` pixels, pooled over a `grid` of cells.
+
+    A convolution that keeps the sides of an image has a place at each pixel: a patch of 1x1.
 
     `threshold`: that of the soft threshold, whose features have both signs; None: the code of a
     patch is pooled. `pool`: "sum", "mean", "max", or "none" to keep the responses at all places.
@@ -27,12 +30,16 @@ class Patching:
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Patching":
-        """That of the options of a patch autoencoder."""
-        soft = config.features == "soft-threshold"
+        """That of the options of a model whose features are pooled."""
+        patches = KINDS[config.model].patches
         return cls(
-            both(config.patch_size), config.stride, config.threshold if soft else None,
-            config.pool, both(config.grid), config.mirror,
-        )  # fmt: skip
+            both(config.patch_size) if patches else (1, 1),
+            config.stride if patches else 1,
+            config.threshold if config.features == "soft-threshold" else None,
+            config.pool,
+            both(config.grid),
+            config.mirror,
+        )
 
     def check(self, shape: Shape) -> None:
         """Raises ConfigError if images of a shape have no place for a patch, or too few places."""
@@ -42,8 +49,9 @@ class Patching:
                 f"--patch-size {_text(self.sides)} does not fit into images of {_text(shape[1:])}"
             )
         if self.pool != NO_POOLING and (self.grid[0] > down or self.grid[1] > across):
+            places = "pixels" if self.sides == (1, 1) else "places of patches"
             raise ConfigError(
-                f"--grid {_text(self.grid)} has more cells than there are places of patches,"
+                f"--grid {_text(self.grid)} has more cells than there are {places},"
                 f" {_text((down, across))}"
             )
 

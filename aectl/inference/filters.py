@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from aectl.data.images.pixels import Pixels
 from aectl.inference.apply import to_tensor
 from aectl.inference.results import Floats
-from aectl.models.networks import ImageNetwork, PatchAutoencoder
+from aectl.models.networks import ImageNetwork, PooledAutoencoder
 
 FILTER_VALUES = 1 << 23
 """Maximum pixels of all images, one copy per unit, for which gradients are computed at a time."""
@@ -36,10 +36,11 @@ def filters_of(network: ImageNetwork, images: Pixels, most: int, side: int) -> F
     (CS294A notes, section 4), except for pixels that never change, whose weights have kept their
     random initial values. For deeper units it is the mean over some of the images, because for a
     single image most units of a sparse layer below are inactive and pass no gradient. The filters
-    of a patch autoencoder are its decoder's columns: whitened patches.
+    of an autoencoder whose features are pooled are those of its decoder: whitened patches, or
+    strokes and edges.
     """
     network.cpu().eval()
-    if isinstance(network, PatchAutoencoder):
+    if isinstance(network, PooledAutoencoder):
         return network.filters()[:most].detach().numpy()
     pixels = math.prod(network.shape)
     with torch.no_grad():

@@ -26,7 +26,7 @@ from aectl.inference.findings import (
 )
 from aectl.inference.metrics import ReconstructionMetrics, is_active
 from aectl.inference.results import Floats, Measured
-from aectl.models.networks import Classifier, ImageNetwork, PatchAutoencoder
+from aectl.models.networks import Classifier, ImageNetwork, PooledAutoencoder
 
 MOST_SAMPLED, LEAST_SAMPLED = 3000, 100
 SAMPLED_PIXELS = 2_500_000
@@ -210,7 +210,7 @@ def _held(network: ImageNetwork) -> int:
 def _responses(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
     """The values of the units, (n, units), and the features for maps, (n, features).
 
-    For an autoencoder, both are its code, unless its features are pooled over patches; for a
+    For an autoencoder, both are its code, unless its features are pooled; for a
     classifier, the pre-activations of its first layer, and the input of its last layer.
     """
     responses, features = [], []
@@ -221,7 +221,7 @@ def _responses(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
             features.append(network.last_features(x))
         else:
             responses.append(network.unit_values(x))
-            if isinstance(network, PatchAutoencoder):
+            if isinstance(network, PooledAutoencoder):
                 features.append(network.encode(x))
     made = torch.cat(responses).numpy()
     return made, torch.cat(features).numpy() if features else made

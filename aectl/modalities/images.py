@@ -101,7 +101,7 @@ class Images(Modality):
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
         """Those that decode a code, of a model whose features cannot be decoded."""
-        if not kinds.KINDS[card.architecture.kind].patches:
+        if not kinds.KINDS[card.architecture.kind].pooled:
             return {}
         pooled = f"--model {card.architecture.kind}, whose features are pooled and not decoded"
         return dict.fromkeys(("interpolate", "traverse", "from_codes", "layer", "pca"), pooled)

@@ -6,10 +6,12 @@ from typing import Any
 from aectl.config.patching import Patching
 from aectl.models import codes
 from aectl.models.architecture import Architecture
+from aectl.models.conv_wta_autoencoder import MapsAutoencoder
 from aectl.models.networks import (
     Autoencoder,
     Classifier,
     ConvAutoencoder,
+    ConvWTAAutoencoder,
     MapAutoencoder,
     Network,
     PatchAutoencoder,
@@ -52,6 +54,17 @@ def _patch_autoencoder(described: Architecture) -> Network:
     return PatchAutoencoder(described.shape, patching, of_patches)
 
 
+def _conv_wta_autoencoder(described: Architecture) -> Network:
+    config = described.config
+    whitened = config.whitening is not None
+    of_maps = MapsAutoencoder(
+        described.shape, described.hidden, config.activation, config.rate,
+        "linear" if whitened else config.output_activation,
+        kernel=config.kernel_size, side=config.filter_size, center=config.center,
+    )  # fmt: skip
+    return ConvWTAAutoencoder(described.shape, Patching.of(config), whitened, of_maps)
+
+
 def _classifier(described: Architecture) -> Network:
     config = described.config
     encoder: Any = build_network(described.encoder).encoder if described.encoder else None
@@ -80,6 +93,7 @@ NETWORKS: dict[str, Callable[[Architecture], Network]] = {
     "autoencoder": _autoencoder,
     "conv-autoencoder": _conv_autoencoder,
     "patch-autoencoder": _patch_autoencoder,
+    "conv-wta-autoencoder": _conv_wta_autoencoder,
     "classifier": _classifier,
     "text-autoencoder": _text_autoencoder,
 }

@@ -15,9 +15,13 @@ from aectl.config.shapes import InputShape, Shape
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
+from aectl.models.conv_wta_autoencoder import MapFeatures
 from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.patch_autoencoder import PatchEncoder
 from aectl.models.text_autoencoder import VectorEncoder
+
+CodeSource = Encoder | ConvEncoder | MapEncoder | PatchEncoder | MapFeatures | VectorEncoder
+"""The encoders that a classifier can stand on."""
 
 SHRINKAGE, TINY = 0.01, 1e-6
 
@@ -49,7 +53,7 @@ class Classifier(nn.Module):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         standardize: bool = False,
-        encoder: Encoder | ConvEncoder | MapEncoder | PatchEncoder | VectorEncoder | None = None,
+        encoder: CodeSource | None = None,
     ) -> None:
         super().__init__()
         self._shape = shape

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from aectl.models.activations import ACTIVATIONS, ACTIVE_ABOVE
 
-THRESHOLD_PACE = 0.01
+THRESHOLD_PACE, MAPS_PACE = 0.01, 0.1
+"""The weight of a batch in the running mean of a threshold: of all units, and of each map alone,
+which follows activations that grow in short trainings."""
+
 FIRST_THRESHOLD = 0.1
 
 
@@ -154,6 +157,46 @@ class WinnerTakeAll(Code):
         """preactivation -> code, both (batch, code_size)."""
         code = self.activation(preactivation)
         return _largest(code, max(1, round(self.rate * len(code))), 0) if self.training else code
+
+
+class MapWinners(Code):
+    """Keeps the largest activation of each map of an image, the first of several (spatial
+    sparsity), and of those the largest of each map over a batch, a fraction `rate` (lifetime
+    sparsity); others are 0 (Makhzani & Frey 2015, section 3).
+
+    At inference, the largest activation of a map is kept if it is no less than the `threshold` of
+    the map: the running mean of the smallest that was kept in training. So a code is as sparse as
+    in training, and does not depend on other images.
+    """
+
+    threshold: Tensor
+
+    def __init__(self, maps: int, rate: float) -> None:
+        super().__init__("relu")
+        self.rate = rate
+        self.register_buffer("threshold", torch.zeros(maps))
+
+    def forward(self, preactivation: Tensor) -> Tensor:
+        """preactivation -> code, both (batch, maps, height, width)."""
+        places = self.activation(preactivation).flatten(2)
+        found = places.argmax(2, keepdim=True)
+        winners = places.gather(2, found)[:, :, 0]
+        kept = self._of_batch(winners) if self.training else winners * (winners >= self.threshold)
+        return torch.zeros_like(places).scatter(2, found, kept[:, :, None]).view_as(preactivation)
+
+    def _of_batch(self, winners: Tensor) -> Tensor:
+        """The largest winners of each map, of equal ones those of the first images; others are 0.
+
+        winners: (batch, maps).
+        """
+        count = max(1, round(self.rate * len(winners)))
+        ordered, images = winners.sort(dim=0, descending=True, stable=True)
+        self._follow(ordered[count - 1].detach())
+        return torch.zeros_like(winners).scatter(0, images[:count], ordered[:count])
+
+    def _follow(self, least: Tensor) -> None:
+        usual = self.threshold.lerp(least, MAPS_PACE)
+        self.threshold.copy_(torch.where(self.threshold > 0, usual, least))
 
 
 class MatchingPursuit(Code):

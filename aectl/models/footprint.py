@@ -17,8 +17,8 @@ ROOM = 1 << 29
 
 def one_at_a_time(architecture: Architecture) -> bool:
     """Whether inputs must be processed one by one."""
-    of_patches = KINDS[architecture.kind].patches  # which are a batch of their own
-    return of_patches or too_much(activation_bytes(architecture))
+    pooled = KINDS[architecture.kind].pooled  # whose features depend on no other image
+    return pooled or too_much(activation_bytes(architecture))
 
 
 def too_much(bytes_of_input: int) -> bool:

@@ -17,6 +17,10 @@ from aectl.models.vocabulary import Vocabulary
 
 LARGEST_SIDE = 4096
 
+BLOCK, FEWEST_VISITED = 16, 256
+"""Channels that convolutions of oneDNN work on together, and the minimum number of places of a map
+that are visited at a time."""
+
 BORDER = 2
 """Pixels by which a convolution of a map's network extends its input, at most."""
 
@@ -66,16 +70,16 @@ class ImageSpec(InputSpec[Shape]):
 
     def check(self, config: ModelConfig, shape: Shape) -> None:
         """Refuses patches that do not fit into the images, and more active units than a map has."""
-        if KINDS[config.model].patches:
+        if KINDS[config.model].pooled:
             Patching.of(config).check(shape)
         if config.code_is_map:
             config.check_units(config.units(shape[1:]))
 
     def code_size(self, config: ModelConfig, shape: Shape) -> int:
-        """The number of units or, of patches, of features of an image."""
+        """The number of units or, where they are pooled, of features of an image."""
         if config.code_is_map:
             return config.units(shape[1:])
-        if not KINDS[config.model].patches:
+        if not KINDS[config.model].pooled:
             return super().code_size(config, shape)
         assert config.hidden
         return Patching.of(config).feature_count(shape, config.hidden[-1])
@@ -88,6 +92,8 @@ class ImageSpec(InputSpec[Shape]):
         """
         if KINDS[config.model].patches:
             return 3 * math.prod(shape) + _patch_floats(config, shape)
+        if KINDS[config.model].winners:
+            return _winner_floats(config, shape)
         if config.code_is_map:
             return max(_map_floats(config, shape))
         pixels, widths = math.prod(shape), list(_widths(config, shape, encoded, classes))
@@ -135,6 +141,24 @@ def _patch_floats(config: ModelConfig, shape: Shape) -> int:
     layer = max(a + 2 * b for a, b in pairwise(widths))
     features = patching.feature_count(shape, widths[-1])
     return math.prod(patching.places(shape)) * (6 * values + layer + 2 * widths[-1]) + features
+
+
+def _winner_floats(config: ModelConfig, shape: Shape) -> int:
+    """Floats for an image, whitened and reconstructed, with the largest convolution or with the
+    filters that the winners draw: each filter twice, and its pixels' numbers.
+
+    A convolution holds its input, its output, their copies in blocks of channels, and its weights.
+    """
+    assert config.hidden
+    widths = [BLOCK * -(-width // BLOCK) for width in (shape[0], *config.hidden)]
+    pixels, kernel = math.prod(shape[1:]), config.kernel_size**2
+    layer = max(2 * pixels * (a + b) + kernel * a * b for a, b in pairwise(widths))
+    features = Patching.of(config).feature_count(shape, config.hidden[-1])
+    filters = 5 * min(config.hidden[-1], FEWEST_VISITED) * shape[0] * config.filter_size**2
+    maps = 5 * pixels * config.hidden[-1]
+    margin = config.filter_size - 1
+    image = math.prod(shape) * 7 + 2 * shape[0] * (shape[1] + margin) * (shape[2] + margin)
+    return image + max(layer, maps + max(filters, features))
 
 
 def _map_floats(config: ModelConfig, shape: Shape) -> Iterator[int]:

@@ -3,12 +3,14 @@
 from aectl.models.autoencoder import Autoencoder
 from aectl.models.classifier import Classifier
 from aectl.models.conv_autoencoder import ConvAutoencoder
+from aectl.models.conv_wta_autoencoder import ConvWTAAutoencoder
 from aectl.models.map_autoencoder import MapAutoencoder
 from aectl.models.patch_autoencoder import PatchAutoencoder
+from aectl.models.pooling import PooledAutoencoder
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
 
 ImageAutoencoder = Autoencoder | ConvAutoencoder | MapAutoencoder
-ImageNetwork = ImageAutoencoder | PatchAutoencoder | Classifier
+ImageNetwork = ImageAutoencoder | PatchAutoencoder | ConvWTAAutoencoder | Classifier
 TextNetwork = ThroughVector | ThroughText
 Network = ImageNetwork | TextNetwork
 
@@ -16,11 +18,13 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "ConvAutoencoder",
+    "ConvWTAAutoencoder",
     "ImageAutoencoder",
     "ImageNetwork",
     "MapAutoencoder",
     "Network",
     "PatchAutoencoder",
+    "PooledAutoencoder",
     "TextNetwork",
     "ThroughText",
     "ThroughVector",

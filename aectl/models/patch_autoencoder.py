@@ -6,95 +6,27 @@ training (ICML 2011), section 3.2.
 """
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from aectl.config.patching import NO_POOLING, Patching
 from aectl.config.shapes import Shape
-from aectl.models.autoencoder import Autoencoder, AutoencoderBase
+from aectl.models.autoencoder import Autoencoder
 from aectl.models.codes import Code
-
-CONTRAST = 10 / 255**2
-"""Added to the variance of a patch before division by its standard deviation (Coates et al.,
-section 3.1.1, where pixels are 0 to 255)."""
-
-POOLS: dict[str, Callable[[Tensor], Tensor]] = {
-    "sum": lambda responses: responses.sum(0),
-    "mean": lambda responses: responses.mean(0),
-    "max": lambda responses: responses.amax(0),
-}
-"""The poolings of responses, (places, units) -> (units,), by the names that users type."""
+from aectl.models.pooling import POOLS, PooledAutoencoder, PooledEncoder
+from aectl.models.whitening import Whitened, Whitening
 
 
-class Whitened(NamedTuple):
-    """Whitened patches: (n, values); the mean and the deviation of the pixels of each: (n, 1)."""
-
-    values: Tensor
-    mean: Tensor
-    deviation: Tensor
-
-
-class Whitening(nn.Module):
-    """Divides patches by their contrast, and decorrelates their pixels (ZCA).
-
-    x = (p - mean(p)) / sqrt(var(p) + 10 / 255^2); whitened = V (E + epsilon)^(-1/2) V' (x - m), for
-    the mean m and the covariance V E V' of x over the training patches (Coates et al., section
-    3.1).
-    """
-
-    center: Tensor
-    matrix: Tensor
-
-    def __init__(self, values: int) -> None:
-        super().__init__()
-        self.register_buffer("center", torch.zeros(values))
-        self.register_buffer("matrix", torch.eye(values))
-
-    @torch.no_grad()
-    def fit(self, patches: Tensor, epsilon: float) -> None:
-        """Sets the center and the matrix for training patches: (n, values), in [0, 1]."""
-        contrasts = _contrasts(patches).values
-        center = contrasts.mean(0, dtype=torch.float64)
-        x = contrasts - center.float()
-        covariance = (x.t() @ x).double() / max(1, len(x) - 1)
-        variances, components = torch.linalg.eigh(covariance)
-        scales = (variances.clamp(min=0) + epsilon).rsqrt()
-        self.center.copy_(center)
-        self.matrix.copy_((components * scales) @ components.t())
-
-    def forward(self, patches: Tensor) -> Whitened:
-        """patches: (n, values), in [0, 1]."""
-        contrasts = _contrasts(patches)
-        return contrasts._replace(values=(contrasts.values - self.center) @ self.matrix)
-
-    def undone(self, whitened: Whitened) -> Tensor:
-        """The patches, (n, values), that `forward` gives these for."""
-        contrasts = whitened.values @ torch.linalg.inv(self.matrix) + self.center
-        patches: Tensor = contrasts * whitened.deviation + whitened.mean
-        return patches
-
-
-def _contrasts(patches: Tensor) -> Whitened:
-    """Patches with mean 0, divided by their deviations, not yet decorrelated."""
-    mean = patches.mean(1, keepdim=True)
-    centred = patches - mean
-    deviation = (centred.square().mean(1, keepdim=True) + CONTRAST).sqrt()
-    return Whitened(centred / deviation, mean, deviation)
-
-
-class PatchEncoder(nn.Module):
+class PatchEncoder(PooledEncoder):
     """Gives the features of whole images: responses to the patch at each place, pooled.
 
-    Images are processed one by one, so that the features of one do not depend on the others.
+    With a soft threshold, those of the positive responses stand before those of the negative.
     """
 
     def __init__(self, shape: Shape, patching: Patching, of_patches: Autoencoder) -> None:
-        super().__init__()
-        self.patching = patching
+        super().__init__(patching)
         self.whitening = Whitening(shape[0] * math.prod(patching.sides))
         self.of_patches = of_patches
         self.places, self.cells = patching.places(shape), patching.cells(shape)
@@ -106,19 +38,6 @@ class PatchEncoder(nn.Module):
         code: Code = self.of_patches.encoder.code
         return code
 
-    def forward(self, images: Tensor) -> Tensor:
-        """images: (batch, channels, height, width) -> features: (batch, code_size).
-
-        Features stand cell after cell, row by row; in each, those of all units, with a soft
-        threshold first of their positive and then of their negative responses.
-        """
-        if not self.patching.mirror:
-            return torch.stack([self._features(image) for image in images])
-        mirrored = images.flip(3)
-        return torch.stack(
-            [self._features(a) + self._features(b) for a, b in zip(images, mirrored, strict=True)]
-        )
-
     def whitened(self, image: Tensor) -> Whitened:
         """(channels, height, width) -> the patches at all places, (places, values), whitened."""
         found: Whitened = self.whitening(self.patches(image))
@@ -128,7 +47,7 @@ class PatchEncoder(nn.Module):
         """(channels, height, width) -> the patches at all places, (places, values)."""
         return F.unfold(image[None], self.patching.sides, stride=self.patching.stride)[0].t()
 
-    def _features(self, image: Tensor) -> Tensor:
+    def features(self, image: Tensor) -> Tensor:
         whitened = self.whitened(image).values
         if self.patching.pool == NO_POOLING:
             return torch.cat(self._responses(whitened), 1).flatten()
@@ -151,7 +70,7 @@ class PatchEncoder(nn.Module):
         return [(products - threshold).relu_(), (-threshold - products).relu_()]
 
 
-class PatchAutoencoder(AutoencoderBase):
+class PatchAutoencoder(PooledAutoencoder):
     """An autoencoder of whitened patches, as a model of whole images.
 
     `encode` gives pooled features, which cannot be decoded; `reconstruct` encodes and decodes the
@@ -171,6 +90,16 @@ class PatchAutoencoder(AutoencoderBase):
         """The autoencoder of whitened patches: (n, channels, height, width)."""
         return self.encoder.of_patches
 
+    @property
+    def trained(self) -> Autoencoder:
+        """The autoencoder of whitened patches."""
+        return self.of_patches
+
+    def below(self, images: Tensor) -> Tensor:
+        """Patches, (n, channels, height, width) -> the same, whitened."""
+        found: Whitened = self.encoder.whitening(images.flatten(1))
+        return found.values.view_as(images)
+
     def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images: (batch, channels, height, width) -> the codes of all their patches, (batch *
         places, units), and the reconstructions before clamping; pixels without a patch are 0.
@@ -181,10 +110,6 @@ class PatchAutoencoder(AutoencoderBase):
     def unit_values(self, images: Tensor) -> Tensor:
         """images -> (batch, units): the code of largest magnitude of each unit, of all patches."""
         return torch.stack([self._largest(image) for image in images])
-
-    def decode(self, code: Tensor) -> Tensor:
-        """Raises NotImplementedError: pooled features do not determine an image."""
-        raise NotImplementedError("pooled features cannot be decoded; reconstruct takes images")
 
     def filters(self) -> Tensor:
         """The whitened patch that each unit stands for, a column of the decoder: (units, channels,

@@ -15,7 +15,7 @@ from aectl.errors import ConfigError
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
-from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PatchAutoencoder
+from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PooledAutoencoder
 from aectl.objectives.objective import objective
 from aectl.training.capacity import explained
 from aectl.training.image_sketch import ImageSketch, add_metrics
@@ -78,7 +78,7 @@ class ImageRun(Run):
         """Initialises the weights."""
         if isinstance(self.network, Classifier) and self.network.encoder is not None:
             self.network.fine_tune_encoder(self.config.training.fine_tune)
-        assert not isinstance(self.network, PatchAutoencoder)
+        assert not isinstance(self.network, PooledAutoencoder)
         begin(self.network, self.config, start, self._sample.whole().inputs)
         if isinstance(self.network, Classifier) and start.weights is None:
             batches = self._sample.in_order(self.evaluation_batch)

@@ -72,7 +72,7 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
                 f"--encoder takes images of shape {encoder.shape}; --size and --channels ask for"
                 f" {shape}"
             )
-        if config.training.fine_tune and KINDS[encoder.architecture.kind].patches:
+        if config.training.fine_tune and KINDS[encoder.architecture.kind].pooled:
             raise ConfigError(f"--fine-tune cannot train a {encoder.architecture.kind}")
         features = encoder.architecture.code_size
     if images.shape != shape:

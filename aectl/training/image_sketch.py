@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from aectl.config.shapes import Shape, Sides
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models import footprint
+from aectl.models.autoencoder import AutoencoderBase
+from aectl.models.networks import PooledAutoencoder
 from aectl.objectives.objective import Batch
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.scale import Change, Sketch
@@ -101,6 +104,18 @@ class ImageSketch(Sketch):
             to_read=self.to_read * new // old,
         )
         return sketch, f"--size {height}x{width}"
+
+
+class PooledSketch(ImageSketch):
+    """A training of a network whose features are pooled over the places of an image."""
+
+    def trained(self, network: PooledAutoencoder) -> AutoencoderBase:
+        """The network without the pooling."""
+        return network.trained
+
+    def below(self, network: PooledAutoencoder) -> Callable[[Tensor], Tensor]:
+        """Whitens its input, if the model does that."""
+        return network.below
 
 
 def add_metrics(metrics: ReconstructionMetrics, network: Any, images: Tensor) -> None:

@@ -13,6 +13,7 @@ from aectl.errors import ModelFileError
 from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
+from aectl.models.conv_wta_autoencoder import MapsAutoencoder
 from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, ImageAutoencoder, Network
@@ -145,7 +146,7 @@ def begin_at_rows(network: ImageAutoencoder, images: Tensor) -> None:
 
 
 @torch.no_grad()
-def begin_at_mean(network: ImageAutoencoder, images: Tensor) -> None:
+def begin_at_mean(network: ImageAutoencoder | MapsAutoencoder, images: Tensor) -> None:
     """Lets the last bias of the decoder give the mean image."""
     bias = network.decoder.last_bias
     mean = _mean(images, len(bias))

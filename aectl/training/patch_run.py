@@ -1,8 +1,5 @@
 """A run on patches of images: what it trains is the autoencoder inside a patch autoencoder."""
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,12 +7,10 @@ from torch import Tensor
 from aectl.config.configuration import Config
 from aectl.config.patching import Patching
 from aectl.data.images.patches import drawn
-from aectl.models.autoencoder import Autoencoder
 from aectl.models.networks import PatchAutoencoder
-from aectl.models.patch_autoencoder import Whitened
 from aectl.objectives.objective import Batch
 from aectl.training.image_run import ImageRun, image_metrics
-from aectl.training.image_sketch import EVALUATION_BATCH, ImageSketch
+from aectl.training.image_sketch import EVALUATION_BATCH, PooledSketch
 from aectl.training.initialisation import Start, begin, copy_weights
 from aectl.training.loop import MemorySet
 
@@ -27,7 +22,7 @@ PICTURES = 100
 """Maximum number of whole images that are measured after an epoch."""
 
 
-class PatchSketch(ImageSketch):
+class PatchSketch(PooledSketch):
     """A training on patches."""
 
     @property
@@ -45,14 +40,6 @@ class PatchSketch(ImageSketch):
     def evaluation_batch(self) -> int:
         """Number of patches."""
         return EVALUATION_BATCH
-
-    def trained(self, network: PatchAutoencoder) -> Autoencoder:
-        """The autoencoder of whitened patches."""
-        return network.of_patches
-
-    def below(self, network: PatchAutoencoder) -> Callable[[Tensor], Tensor]:
-        """Whitens patches."""
-        return partial(_whitened, network)
 
     def batch(self, count: int) -> Batch:
         """Patches as floats."""
@@ -101,13 +88,9 @@ class PatchRun(ImageRun):
 
 def _begin(network: PatchAutoencoder, config: Config, patches: Tensor) -> None:
     """Fits the whitening to some patches, and initialises the weights with them."""
+    assert config.model.whitening is not None
     network.encoder.whitening.fit(patches.flatten(1), config.model.whitening)
-    begin(network.of_patches, config, Start(), _whitened(network, patches))
-
-
-def _whitened(network: PatchAutoencoder, patches: Tensor) -> Tensor:
-    found: Whitened = network.encoder.whitening(patches.flatten(1))
-    return found.values.view_as(patches)
+    begin(network.of_patches, config, Start(), network.below(patches))
 
 
 def _patches(images: MemorySet, sides: tuple[int, int], count: int, seed: int) -> MemorySet:

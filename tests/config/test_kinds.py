@@ -8,7 +8,7 @@ from aectl.config.kinds import KINDS
 from aectl.config.traits import with_trait
 from aectl.models.build import BOTTLENECKS, NETWORKS
 
-DENSE, CONV, PATCHES, CLASSIFIER, TEXT = KINDS
+DENSE, CONV, PATCHES, WINNERS, CLASSIFIER, TEXT = KINDS
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ DENSE, CONV, PATCHES, CLASSIFIER, TEXT = KINDS
         (DENSE, 784, None, (392,)), (DENSE, 784, 8.0, (98,)), (DENSE, 1, None, (1,)),
         (DENSE, 3, 1e9, (1,)), (CONV, 784, None, (32, 64, 98)), (CONV, 784, 2.0, (32, 64, 392)),
         (CLASSIFIER, 784, None, (1568, 1568)), (CLASSIFIER, 5000, None, (2048, 2048)),
-        (CLASSIFIER, 1, 9.0, (2, 2)), (PATCHES, 784, None, (400,)),
+        (CLASSIFIER, 1, 9.0, (2, 2)), (PATCHES, 784, None, (400,)), (WINNERS, 784, None, (64, 64)),
     ],
 )  # fmt: skip
 def test_default_widths_follow_the_width_of_the_input(kind, width, factor, widths):
@@ -48,7 +48,8 @@ def test_the_words_of_the_help_are_the_widths():
     assert kinds.widths_text() == (
         "half the input's width; conv-autoencoder: 32, 64, 128 and as many channels as give a"
         " sixteenth of it (--bottleneck vector: 32, 64 and an eighth, at most 2,048);"
-        " patch-autoencoder: 400; classifier: two layers of twice the input's width, at most 2,048;"
+        " patch-autoencoder: 400; conv-wta-autoencoder: 64, 64; classifier: two layers of twice"
+        " the input's width, at most 2,048;"
         " text-autoencoder: 256, 256 (--bottleneck text: 256)"
     )
     assert (
@@ -59,12 +60,14 @@ def test_the_words_of_the_help_are_the_widths():
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
-        (kinds.with_a_code(), (DENSE, CONV, PATCHES, TEXT)), (kinds.classifiers(), (CLASSIFIER,)),
-        (kinds.reading("images"), (DENSE, CONV, PATCHES, CLASSIFIER)),
+        (kinds.with_a_code(), (DENSE, CONV, PATCHES, WINNERS, TEXT)),
+        (kinds.classifiers(), (CLASSIFIER,)),
+        (kinds.reading("images"), (DENSE, CONV, PATCHES, WINNERS, CLASSIFIER)),
         (kinds.reading("text"), (CLASSIFIER, TEXT)), (kinds.encoding("text"), (TEXT,)),
-        (kinds.encoding("images"), (DENSE, CONV, PATCHES)),
-        (kinds.reading_pixels(), (DENSE, CONV, CLASSIFIER)),
-        (kinds.encoding_pixels(), (DENSE, CONV)), (kinds.bottlenecks(), ("vector", "map", "text")),
+        (kinds.encoding("images"), (DENSE, CONV, PATCHES, WINNERS)),
+        (kinds.reading_pixels(), (DENSE, CONV, WINNERS, CLASSIFIER)),
+        (kinds.encoding_pixels(), (DENSE, CONV, WINNERS)), (kinds.narrowing(), (DENSE, CONV)),
+        (kinds.bottlenecks(), ("vector", "map", "text")),
         (with_trait(KINDS, "dropout"), (DENSE, PATCHES, CLASSIFIER)),
         (kinds.defaults("dropout"), (("model", CLASSIFIER, 0.5),)), (kinds.defaults("seed"), ()),
     ],

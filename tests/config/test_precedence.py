@@ -30,12 +30,25 @@ IDLE = [
      "--tied has no effect without --model autoencoder or patch-autoencoder"),
     ({"stack": 3, "model": "patch-autoencoder"},
      "--stack has no effect without --model autoencoder"),
+    *[({"bottleneck_factor": 2.0, "model": kind},
+       "--bottleneck-factor has no effect without --model autoencoder or conv-autoencoder")
+      for kind in ("patch-autoencoder", "conv-wta-autoencoder", "classifier")],
     *[({name: value, "model": "patch-autoencoder"},
-       f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder")
-      for name, value in {"loss": "mse", "output_activation": "linear", "center": True,
-                          "bottleneck_factor": 2.0}.items()],
+       f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder"
+       " or conv-wta-autoencoder")
+      for name, value in {
+          "loss": "mse", "output_activation": "linear", "center": True}.items()],
     ({"shift": 1, "model": "patch-autoencoder"},
-     "--shift has no effect without --model autoencoder or conv-autoencoder or classifier"),
+     "--shift has no effect without --model autoencoder or conv-autoencoder or"
+     " conv-wta-autoencoder or classifier"),
+    *[({name: 3}, f"--{name.replace('_', '-')} has no effect without --model conv-wta-autoencoder")
+      for name in ("kernel_size", "filter_size")],
+    ({"whitening": 0.1},
+     "--whitening has no effect without --model patch-autoencoder or conv-wta-autoencoder"),
+    ({"patch_size": 4, "model": "conv-wta-autoencoder"},
+     "--patch-size has no effect without --model patch-autoencoder"),
+    ({"threshold": 0.1, "model": "conv-wta-autoencoder"},
+     "--threshold has no effect without --features soft-threshold"),
     ({"patch_size": 4}, "--patch-size has no effect without --model patch-autoencoder"),
     ({"threshold": 0.1, "features": "code", "model": "patch-autoencoder"},
      "--threshold has no effect without --features soft-threshold"),
@@ -45,12 +58,12 @@ IDLE = [
     ({"dropout": 0.1, "model": "conv-autoencoder"},
      "--dropout has no effect without --model autoencoder or patch-autoencoder or classifier"),
     *[({name: value, "model": "classifier"},
-       f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder")
-      for name, value in {
-          "loss": "bce", "output_activation": "linear", "bottleneck_factor": 2.0}.items()],
+       f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder"
+       " or conv-wta-autoencoder")
+      for name, value in {"loss": "bce", "output_activation": "linear"}.items()],
     *[({name: value, "model": "classifier"},
        f"--{name.replace('_', '-')} has no effect without --model autoencoder or conv-autoencoder"
-       " or patch-autoencoder or text-autoencoder")
+       " or patch-autoencoder or conv-wta-autoencoder or text-autoencoder")
       for name, value in {"sparsity": "kl", "code_activation": "relu"}.items()],
 ]  # fmt: skip
 

@@ -34,6 +34,16 @@ ARCHITECTURES = (
     Architecture(ModelConfig(hidden=(6,), sparsity="batch-topk", k=2), SHAPE),
     Architecture(ModelConfig(hidden=(6,), sparsity="jumprelu"), SHAPE),
     Architecture(ModelConfig(model="conv-autoencoder", hidden=(4, 3)), (3, 8, 6)),
+    Architecture(
+        ModelConfig(
+            model="conv-wta-autoencoder",
+            hidden=(4, 3),
+            sparsity="wta",
+            features="code",
+            whitening=0.1,
+        ),
+        SHAPE,
+    ),
     Architecture(ModelConfig(model="classifier", hidden=(4,)), SHAPE, 10, DENSE),
     THROUGH_VECTOR,
     Architecture(THROUGH_TEXT, TEXT_SHAPE),

@@ -9,7 +9,7 @@ from aectl.config.configuration import Config
 from aectl.models import codes
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
-from aectl.models.codes import BatchTopK, Code, Gated, JumpReLU, TopK, WinnerTakeAll
+from aectl.models.codes import BatchTopK, Code, Gated, JumpReLU, MapWinners, TopK, WinnerTakeAll
 
 UNITS = 20
 RULES = {
@@ -161,3 +161,56 @@ def test_every_kind_of_sparsity_has_its_rule():
         config = Config.from_options({"sparsity": kind}).model.resolved(40)
         network = build_network(Architecture(config, (1, 5, 8)))
         assert type(network.encoder.code) is kinds.get(kind, Code)
+
+
+def winners_of_maps(values, rate):
+    """The first largest activation of each map and, of those of a map, the largest over the batch,
+    of equal ones those of the first images, by loops.
+    """
+    batch, maps, height, width = values.shape
+    kept, least = np.zeros_like(values), []
+    for unit in range(maps):
+        found = []
+        for image in range(batch):
+            best, at = -np.inf, None
+            for row in range(height):
+                for column in range(width):
+                    value = max(0.0, values[image, unit, row, column])
+                    if value > best:
+                        best, at = value, (row, column)
+            found.append((-best, image, at))
+        found = sorted(found)[: max(1, round(rate * batch))]
+        for value, image, at in found:
+            kept[(image, unit, *at)] = -value
+        least.append(-found[-1][0])
+    return kept, least
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("tied", [False, True])
+def test_one_activation_of_each_map_wins_and_of_those_the_largest_of_a_batch(rate, tied):
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(9, 6, 3, 4, generator=generator)
+    values = values.round() if tied else values
+    code = MapWinners(6, rate).train()
+    wanted, least = winners_of_maps(values.numpy(), rate)
+    assert np.array_equal(code(values).numpy(), wanted)
+    assert code.threshold.tolist() == least
+
+
+def test_at_inference_a_winner_stays_where_it_reaches_the_threshold_of_its_map():
+    batches = torch.randn(40, 10, 3, 4, 4, generator=torch.Generator().manual_seed(0)).abs()
+    code = MapWinners(3, 0.3).train()
+    mean = None
+    for batch in batches:
+        code(batch)
+        least = np.array(winners_of_maps(batch.numpy(), 0.3)[1])
+        mean = least if mean is None else mean + 0.1 * (least - mean)
+    assert np.abs(code.threshold.numpy() - mean).max() < 1e-5
+    code.eval()
+    alone = torch.cat([code(image[None]) for image in batches[0]])
+    spatial, _ = winners_of_maps(batches[0].numpy(), 1.0)
+    wanted = spatial * (spatial >= code.threshold.numpy()[:, None, None])
+    assert np.array_equal(alone.numpy(), wanted)
+    assert torch.equal(code(batches[0]), alone)
+    assert 0 < np.count_nonzero(wanted) < 30

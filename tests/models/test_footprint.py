@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.autograd.profiler import profile
 
+from aectl.config.kinds import KINDS
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import TextShape
 from aectl.config.sparsity import RULES
@@ -97,7 +98,8 @@ def counted(architecture):
             network.probabilities(x)
         else:
             code = network.encode(x)
-            network.reconstruct(x) if architecture.kind == PATCHES.kind else network.decode(code)
+            pooled = KINDS[architecture.kind].pooled
+            network.reconstruct(x) if pooled else network.decode(code)
     events = profiled.kineto_results.events()
     changes = [event.nbytes() for event in events if event.name() == "[memory]"]
     return x.nbytes + max(accumulate(changes))
@@ -105,6 +107,11 @@ def counted(architecture):
 
 def images_of(hidden, shape=(1, 2, 2), **options):
     return Architecture(ModelConfig(hidden=hidden, **options), shape)
+
+
+def winners_of(hidden, shape, **options):
+    given = {"sparsity": "wta", "features": "code", "grid": (3,), **options}
+    return images_of(hidden, shape, model="conv-wta-autoencoder", **given)
 
 
 def text_of(hidden, length=1, tokens=20, **options):
@@ -143,6 +150,12 @@ ENOUGH = {
         features="code",
     ),
     "a classifier of patches": Architecture(CLASSIFIER, (1, 8, 8), 5, PATCHES),
+    "winners": winners_of((8, 300), (1, 9, 8)),
+    "whitened winners of few maps": winners_of((2, 3), (3, 12, 9), whitening=0.1),
+    "winners, not pooled": winners_of((40, 4), (1, 9, 9), pool="none", center=True),
+    "a classifier of winners": Architecture(
+        CLASSIFIER, (3, 9, 9), 5, winners_of((16, 32), (3, 9, 9))
+    ),
     **{
         f"map of {shape}": images_of(
             (32, 64, 128, 12), shape, model="conv-autoencoder", bottleneck="map", center=True

@@ -7,7 +7,6 @@ import torch
 from aectl.config.model_options import ModelConfig
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
-from aectl.models.patch_autoencoder import Whitening
 
 UNITS = 5
 IMAGES = torch.rand(4, 3, 9, 11, generator=torch.Generator().manual_seed(0))
@@ -88,23 +87,6 @@ def test_the_features_of_an_image_do_not_depend_on_the_others():
     alone = torch.cat([network.encode(image[None]) for image in IMAGES])
     assert torch.equal(network.encode(IMAGES), alone)
     assert torch.equal(network.encode(IMAGES.flip(0)).flip(0), alone)
-
-
-@pytest.mark.parametrize("epsilon", [1e-4, 0.1, 3.0])
-def test_whitening_scales_each_component_by_its_deviation(epsilon):
-    generator = torch.Generator().manual_seed(0)
-    patches = torch.randn(4000, 12, generator=generator) @ torch.randn(12, 12, generator=generator)
-    patches = (0.5 + 0.02 * patches).clamp(0, 1)
-    whitening = Whitening(12)
-    whitening.fit(patches, epsilon)
-    values = whitening(patches).values.double()
-    assert values.mean(0).abs().max() < 1e-4
-    p = patches.double().numpy()
-    x = (p - p.mean(1, keepdims=True)) / np.sqrt(p.var(1, keepdims=True) + 10 / 255**2)
-    of_x, of_values = np.cov(x.T), np.cov(values.numpy().T)
-    variances, components = np.linalg.eigh(of_x)
-    wanted = components @ np.diag(variances / (variances + epsilon)) @ components.T
-    assert np.abs(of_values - wanted).max() < 1e-3
 
 
 def test_patches_are_undone_from_their_whitened_values():

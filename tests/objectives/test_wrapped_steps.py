@@ -18,7 +18,9 @@ from aectl.models.language import LanguageModel
 from aectl.objectives.objective import Batch, Objective, language_modelling, objective
 
 SHAPE, TOKENS = (1, 8, 8), TextShape(6, 20)
-WIDTHS = {"conv-autoencoder": (3, 12), "text-autoencoder": (6, 12)}
+WIDTHS = {
+    "conv-autoencoder": (3, 12), "text-autoencoder": (6, 12), "conv-wta-autoencoder": (3, 5),
+}  # fmt: skip
 
 
 def allowed(options: dict[str, object]) -> bool:
@@ -34,7 +36,8 @@ def of_tables() -> list[dict[str, object]]:
     k = {"k": 3, "revive": 0.1}
     every = (
         {"model": kind, "hidden": WIDTHS.get(kind, (12,)), "sparsity": rule}
-        | ({"patch_size": SHAPE[1:], "grid": 1} if KINDS[kind].patches else {})
+        | ({"grid": 1} if KINDS[kind].pooled else {})
+        | ({"patch_size": SHAPE[1:]} if KINDS[kind].patches else {})
         | (k if RULES[rule].keeps_k else {})
         for kind in KINDS
         for rule in RULES
@@ -71,7 +74,7 @@ def made(options: dict[str, object]) -> tuple[Objective, list[Batch]]:
     else:
         inputs = torch.rand(2, count, *SHAPE)
     labels = None if kind.has_code else torch.arange(count) % 4
-    trained = getattr(network, "of_patches", network)
+    trained = getattr(network, "trained", network)
     return objective(config, trained).train(), [Batch(one, labels) for one in inputs]
 
 

@@ -39,6 +39,7 @@ TRAININGS = [
         "masking",
     ],
     ["--model", "conv-autoencoder", "--hidden", "3,8"],
+    ["--model", "conv-wta-autoencoder", "--hidden", "3,8", "--grid", "4"],
     [*TEXT, "--hidden", "6,8", "--sparsity", "batch-topk"],
     [*TEXT, "--hidden", "6", "--bottleneck", "text", "--lm-epochs", "1"],
 ]

@@ -40,6 +40,11 @@ OTHERS = {
         COLOUR,
         0,
     ),
+    "winners": (
+        {"model": "conv-wta-autoencoder", "hidden": (8, 16), "filter_size": 5},
+        COLOUR,
+        0,
+    ),
     "conv to a map": ({"model": "conv-autoencoder", "hidden": (8, 16, 4)}, COLOUR, 0),
     "classifier": ({"model": "classifier", "hidden": (500,)}, GREY, 7),
     "text": ({"model": "text-autoencoder", "hidden": (40, 30)}, TEXT, 0),
@@ -58,7 +63,7 @@ def step(options, shape, classes, batch=50):
     else:
         inputs = torch.rand(batch, *shape)
     labels = torch.randint(classes, (batch,)) if classes else None
-    whole = objective(config, network)
+    whole = objective(config, getattr(network, "trained", network))
     whole.train()
     whole(Batch(inputs, labels)).loss.backward()
     return whole

@@ -40,6 +40,16 @@ KINDS = {
         "hidden": 6,
         "validation": 0.2,
     },
+    "winners": {
+        "model": "conv-wta-autoencoder",
+        "hidden": "3,4",
+        "kernel_size": 3,
+        "filter_size": 5,
+        "grid": 2,
+        "whitening": 0.1,
+        "validation": 0.2,
+        "keep": "best",
+    },
     "text": {"model": "text-autoencoder", "sparsity": "topk", "k": 2},
     "through text": {"model": "text-autoencoder", "bottleneck": "text", "lm_epochs": 1},
 }
