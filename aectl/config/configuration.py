@@ -13,7 +13,7 @@ from aectl.config.loss_options import LossConfig
 from aectl.config.model_options import ModelConfig
 from aectl.config.patching import Patching
 from aectl.config.precedence import combined
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, Sides, both
 from aectl.config.sparsity import KL, RULES, usual_decay
 from aectl.config.training_options import TrainingConfig
 from aectl.errors import ConfigError
@@ -63,6 +63,11 @@ class Config:
                 "--contractive needs a smooth code, which --sparsity"
                 f" {self.model.sparsity} does not have"
             )
+        if self.data.crop and RULES[self.model.sparsity].keeps_k:
+            raise ConfigError(
+                f"--crop cannot go with --sparsity {self.model.sparsity}: --k is a number of units"
+                " of a whole image"
+            )
         if self.training.k_start:
             self._check_k_start(self.training.k_start)
         if self.training.optimizer == "lbfgs":
@@ -109,6 +114,7 @@ class Config:
             "input_dropout": self.model.input_dropout > 0,
             "shift": self.data.shift > 0,
             "flip": self.data.flip,
+            "crop": self.data.crop is not None,
             "aux_k": self.loss.aux_k > 0,
             "revive": self.loss.revive > 0,
         }
@@ -128,6 +134,7 @@ class Config:
             channels, sides = shape[0], shape[1:]
             if KINDS[self.model.model].pooled:
                 Patching.of(self.model).check(shape)
+            _check_crop(data.crop, sides)
             data = dataclasses.replace(data, size=sides, channels=channels)
         model = self.model.resolved(width, sides)
         if model.code_is_map:
@@ -147,3 +154,12 @@ class Config:
             for name, value in flat.items()
             if value is not None and options.applies(OPTIONS[name], flat)
         }
+
+
+def _check_crop(crop: tuple[int, ...] | None, sides: Sides) -> None:
+    """Raises ConfigError for a crop that is larger than the images."""
+    if crop and any(one > side for one, side in zip(both(crop), sides, strict=True)):
+        asked, there = (f"{high}x{wide}" for high, wide in (both(crop), sides))
+        raise ConfigError(
+            f"--crop {asked} is larger than the images, {there}: --size enlarges them"
+        )

@@ -6,7 +6,7 @@ from aectl.config import declaration as options
 from aectl.config import kinds
 from aectl.config.declaration import Section, option
 from aectl.config.decoding import MAX_PIXELS, REFUSE, TRUNCATED
-from aectl.config.kinds import IMAGES, SHORTER_TEXT, TEXT
+from aectl.config.kinds import IMAGES, MAP, SHORTER_TEXT, TEXT
 from aectl.errors import ConfigError
 
 
@@ -106,6 +106,14 @@ class DataConfig(Section):
         "Flip each training image horizontally with probability 1/2, drawn anew in each epoch.",
         when=("model", kinds.reading_pixels()),
     )
+    crop: tuple[int, ...] | None = option(
+        None,
+        "Train on crops of HEIGHTxWIDTH pixels, one of each image at a random place, drawn anew in "
+        "each epoch. The model, and every metric, is of whole images.",
+        lengths=(1, 2), at_least=1, at_most=4096, form=f"{options.SIDES}, or one number for both",
+        when=("bottleneck", (MAP,)),
+        unset="whole images",
+    )  # fmt: skip
     length: int = option(
         20,
         "Maximum number of tokens (pieces of words) per text; training uses random pieces of "

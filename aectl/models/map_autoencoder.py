@@ -1,5 +1,6 @@
 """The fully convolutional autoencoder, whose code is a map."""
 
+import copy
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -64,15 +65,12 @@ class Doubling(nn.Module):
     """A residual block, then each pixel as a square of 2x2 pixels, then a convolution.
 
     A transposed convolution would draw a checkerboard, because its outputs have unlike numbers of
-    inputs (Odena et al. 2016, Deconvolution and Checkerboard Artifacts). `sides`: those of the
-    output; the doubled map is cut to them. `last`: whether the output is the image.
+    inputs (Odena et al. 2016, Deconvolution and Checkerboard Artifacts). `last`: whether the output
+    is the image.
     """
 
-    def __init__(
-        self, channels: int, above: int, sides: Sides, activation: str, last: bool
-    ) -> None:
+    def __init__(self, channels: int, above: int, activation: str, last: bool) -> None:
         super().__init__()
-        self.sides = sides
         self.residual = Residual(channels, activation)
         self.convolution = (
             Convolution(channels, above, AT_PIXELS, gain=FAINT)
@@ -80,9 +78,11 @@ class Doubling(nn.Module):
             else Convolution(channels, above)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (batch, channels, height / 2, width / 2) -> (batch, above, height, width)."""
-        height, width = self.sides
+    def forward(self, x: Tensor, height: int, width: int) -> Tensor:
+        """x: (batch, channels, height / 2, width / 2) -> (batch, above, height, width).
+
+        The doubled map is cut to the height and the width, if these are odd.
+        """
         inner = self.residual(x)[:, :, :, None, :, None]  # F.interpolate loads torch's compiler
         doubled = inner.expand(-1, -1, -1, 2, -1, 2).flatten(4, 5).flatten(2, 3)
         out: Tensor = self.convolution(doubled[:, :, :height, :width])
@@ -114,9 +114,14 @@ class MapEncoder(nn.Module):
             for number, (a, b) in enumerate(pairwise([shape[0], *channels]))
         )
         self.to_code = nn.Linear(channels[-1], code_channels)
-        self.code_shape = map_shape(shape, hidden)
-        self.code_size = math.prod(self.code_shape)
         self.code = code
+        self._hidden = hidden
+        self.fit(shape)
+
+    def fit(self, shape: Shape) -> None:
+        """Sets the shape of an image: the shape of the code follows from it."""
+        self.code_shape = map_shape(shape, self._hidden)
+        self.code_size = math.prod(self.code_shape)
 
     def inner(self, images: Tensor, layer: int) -> Tensor:
         """images -> (batch, channels, height, width): the output of a stage, from 1."""
@@ -146,13 +151,19 @@ class MapDecoder(nn.Module):
     def __init__(self, shape: Shape, hidden: Sequence[int], activation: str) -> None:
         super().__init__()
         *channels, code_channels = hidden
-        shapes = stage_shapes(shape, channels)
-        self.code_shape = map_shape(shape, hidden)
         self.from_code = nn.Linear(code_channels, channels[-1])
         self.stages = nn.ModuleList(
-            Doubling(small[0], large[0], large[1:], activation, last=number == len(channels))
-            for number, (small, large) in enumerate(pairwise(shapes[::-1]), 1)
+            Doubling(below, above, activation, last=number == len(channels))
+            for number, (below, above) in enumerate(pairwise([*channels[::-1], shape[0]]), 1)
         )
+        self._hidden = hidden
+        self.fit(shape)
+
+    def fit(self, shape: Shape) -> None:
+        """Sets the shape of an image, which is that of the output."""
+        self.code_shape = map_shape(shape, self._hidden)
+        shapes = stage_shapes(shape, self._hidden[:-1])
+        self._sides = [sides for _, *sides in shapes[-2::-1]]
 
     @property
     def directions(self) -> Tensor:
@@ -169,8 +180,8 @@ class MapDecoder(nn.Module):
         """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
         places = code.view(-1, *self.code_shape).movedim(1, -1)
         x: Tensor = self.from_code(places).movedim(-1, 1)
-        for stage in self.stages:
-            x = stage(x)
+        for stage, (height, width) in zip(self.stages, self._sides, strict=True):
+            x = stage(x, height, width)
         return x
 
 
@@ -183,6 +194,15 @@ class MapAutoencoder(StagedAutoencoder):
     encoder: MapEncoder
     decoder: MapDecoder
     encoder_class, decoder_class = MapEncoder, MapDecoder
+
+    def of_sides(self, sides: Sides) -> "MapAutoencoder":
+        """The same network for images of other sides; it shares all weights with this one."""
+        shared = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
+        other = copy.deepcopy(self, shared)
+        other.shape = self.shape[0], *sides
+        other.encoder.fit(other.shape)
+        other.decoder.fit(other.shape)
+        return other
 
 
 def map_shape(shape: Shape, hidden: Sequence[int]) -> Shape:

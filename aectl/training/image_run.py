@@ -71,7 +71,8 @@ class ImageRun(Run):
 
     def _take(self, images: MemorySet, held_out: MemorySet) -> None:
         """Sets what is trained on and what is measured, of images that are learnt and held out."""
-        self._training, self._held_out = images, held_out
+        self._training = dataclasses.replace(images, crop=self.sketch.crop)
+        self._held_out = held_out
         self._sample = _sampled(images, self.sketch.sampled, self.config.training.seed)
 
     def _begin(self, start: Start) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aectl.config.shapes import Shape, Sides
+from aectl.config.shapes import Shape, Sides, both
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models import footprint
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import PooledAutoencoder
-from aectl.objectives.objective import Batch
+from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.scale import Change, Sketch
 
@@ -34,6 +34,27 @@ class ImageSketch(Sketch):
         images = torch.empty((count, *self.architecture.shape), dtype=torch.uint8) / 255
         classes = self.architecture.classes
         return Batch(images, torch.empty(count, dtype=torch.int64) if classes else None)
+
+    @property
+    def crop(self) -> Sides | None:
+        """Height and width of the crops that are trained on, if these are not whole images."""
+        asked = self.config.data.crop
+        return both(asked) if asked else None
+
+    def step_batch(self, count: int) -> Batch:
+        """Whole images, or crops of them."""
+        if not self.crop:
+            return super().step_batch(count)
+        shape = count, self.architecture.shape[0], *self.crop
+        return Batch(torch.empty(shape, dtype=torch.uint8) / 255, None)
+
+    def trained(self, network: Any) -> Any:
+        """The network; with crops, the one of their sides with the same weights."""
+        return network.of_sides(self.crop) if self.crop else network
+
+    def held_out_objective(self, network: Any, whole: Objective) -> Objective:
+        """That of whole images."""
+        return objective(self.config, network) if self.crop else whole
 
     def begin(self, network: Any) -> Tensor | None:
         """Looks at some of the images, which stay where each layer is trained alone."""

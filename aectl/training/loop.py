@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from aectl.config.shapes import Sides
 from aectl.errors import ConfigError, DivergedError
 from aectl.objectives.objective import Batch, Losses, Objective
 
@@ -61,13 +62,16 @@ class MemorySet:
     """A set of images, whose batches are made on `device`; several sets may share the images.
 
     images: (n, channels, height, width), uint8; labels: (n,) or None; rows: (m,), those of the
-    images that are of the set. All three may lie in another memory than the device's.
+    images that are of the set. All three may lie in another memory than the device's. `crop`: the
+    height and width of the part of each image, drawn anew each time, that `shuffled` gives instead
+    of the whole.
     """
 
     images: Tensor
     labels: Tensor | None
     rows: Tensor
     device: torch.device = CPU
+    crop: Sides | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -81,17 +85,48 @@ class MemorySet:
         return self._batch(self.rows)
 
     def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
-        """Every image once, in a random order, from batch number `first` on."""
-        order = torch.randperm(len(self), generator=generator).to(self.rows.device)
-        return map(self._batch, torch.split(self.rows[order], size)[first:])
+        """Every image once, in a random order, from batch number `first` on.
+
+        The places of the crops depend on the generator's state alone, and not on `size` or `first`.
+        """
+        order = torch.randperm(len(self), generator=generator)
+        corners = None if self.crop is None else self._corners(self.crop, generator)
+        for places in torch.split(order, size)[first:]:
+            rows = self.rows[places.to(self.rows.device)]
+            if self.crop is None or corners is None:
+                yield self._batch(rows)
+            else:
+                yield self._cropped(rows, corners[places].tolist(), self.crop)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every image once, in the order of the set."""
         return map(self._batch, torch.split(self.rows, size))
 
+    def _corners(self, crop: Sides, generator: torch.Generator) -> Tensor:
+        """The top and the left of a crop of each image, all places equally probable: (m, 2)."""
+        within = zip(self.images.shape[2:], crop, strict=True)
+        drawn = [
+            torch.randint(side - part + 1, (len(self),), generator=generator)
+            for side, part in within
+        ]
+        return torch.stack(drawn, 1)
+
+    def _cropped(self, rows: Tensor, corners: list[list[int]], crop: Sides) -> Batch:
+        """A part of each image, with its top left corner at (top, left)."""
+        height, width = crop
+        parts = [
+            self.images[row, :, top : top + height, left : left + width]
+            for row, (top, left) in zip(rows.tolist(), corners, strict=True)
+        ]
+        return self._floats(torch.stack(parts), rows)
+
     def _batch(self, rows: Tensor) -> Batch:
-        """Some of the images, as float32 in [0, 1]."""
-        images = self.images.index_select(0, rows).to(self.device) / 255
+        """Some of the images."""
+        return self._floats(self.images.index_select(0, rows), rows)
+
+    def _floats(self, pixels: Tensor, rows: Tensor) -> Batch:
+        """Pixels of images, as float32 in [0, 1], with the labels of their rows."""
+        images = pixels.to(self.device) / 255
         labels = None if self.labels is None else self.labels[rows].to(self.device)
         return Batch(images, labels)
 

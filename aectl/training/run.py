@@ -159,10 +159,11 @@ class Run(ABC):
         yield from self._before()
         remembered: dict[str, Tensor] = {}
         whole = self.sketch.objective(self.network, remembered)
+        held_out = self.sketch.held_out_objective(self.network, whole)
         current = CurrentStage(0, whole, remembered)
         for event in self._trained(current, config.epochs):
             if isinstance(event, Epoch):
-                event.row.update(self._measure(whole))
+                event.row.update(self._measure(held_out))
                 if config.keep == "best" and event.row["validation_loss"] < self._best:
                     self._best = event.row["validation_loss"]
                     weights = self.network.state_dict()
@@ -313,12 +314,12 @@ class Run(ABC):
             return {"unfinished": f"{len(self.rows)} of {self.planned_epochs} epochs"}
         return {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
 
-    def _measure(self, whole: Objective) -> dict[str, float]:
+    def _measure(self, held_out: Objective) -> dict[str, float]:
         """The loss of what is held out, if anything is, and the metrics after an epoch."""
         name, measured = "train", dict[str, float]()
         if len(self._held_out):
             name = "validation"
-            losses = mean_losses(whole, self._held_out, self.evaluation_batch)
+            losses = mean_losses(held_out, self._held_out, self.evaluation_batch)
             measured["validation_loss"] = losses["loss"]
         metrics = self._metrics()
         return measured | {f"{name}_{metric}": value for metric, value in metrics.items()}

@@ -67,6 +67,10 @@ class Sketch(ABC):
     def batch(self, count: int) -> Batch:
         """A batch of `count` inputs on the current device."""
 
+    def step_batch(self, count: int) -> Batch:
+        """A batch of `count` inputs as a step has them."""
+        return self.batch(count)
+
     @abstractmethod
     def begin(self, network: Any) -> Tensor | None:
         """Puts the weights of a network in place, as before the first step; gives what stays in
@@ -83,6 +87,10 @@ class Sketch(ABC):
     def objective(self, network: Any, remembered: dict[str, Tensor] | None = None) -> Objective:
         """The module that is trained with its loss; `remembered`: state kept between batches."""
         return objective(self.config, self.trained(network), self.below(network), remembered)
+
+    def held_out_objective(self, network: Any, whole: Objective) -> Objective:
+        """The loss that is measured on what is held out: by default, the one that is trained."""
+        return whole
 
     @abstractmethod
     def measure(self, network: Any, batch: Batch) -> None:
@@ -235,7 +243,7 @@ def _step(sketch: Sketch, network: Any, meter: Meter) -> int:
     for count in (size, sketch.learnt % size):
         if count:
             whole.zero_grad()
-            batch = sketch.batch(count)
+            batch = sketch.step_batch(count)
             whole(batch).loss.backward()
     return meter.peak
 
@@ -243,7 +251,7 @@ def _step(sketch: Sketch, network: Any, meter: Meter) -> int:
 @torch.no_grad()
 def _evaluation(sketch: Sketch, network: Any, meter: Meter) -> int:
     """The peak of measuring a batch."""
-    whole = sketch.objective(network)
+    whole = sketch.held_out_objective(network, sketch.objective(network))
     meter.restart()
     whole.eval()
     batch = sketch.batch(min(sketch.evaluation_batch, max(1, sketch.measured)))

@@ -1,5 +1,6 @@
 """Convolutional autoencoders whose code is a map, as every command uses them."""
 
+import csv
 import json
 
 import numpy as np
@@ -87,3 +88,33 @@ def test_a_bottleneck_that_a_kind_cannot_have_is_refused(aectl, form, message):
 def test_a_classifier_stands_on_a_map(aectl, mapped, trained):
     model = trained("--epochs", "1", "--model", "classifier", "--encoder", mapped, "--hidden", "")
     assert load_file(model / "model.safetensors")["layers.0.weight"].shape == (10, 48)
+
+
+def test_a_model_that_is_trained_on_crops_is_used_on_whole_images(aectl, trained, scans):
+    options = ("--epochs", "2", *MAP, "--hidden", "8,3", "--validation", "0.2")
+    model = trained(*options, "--crop", "4x6")
+    assert features(aectl("encode", model, scans).out).shape == (360, 48)
+    assert "crop = [" in (model / "config.toml").read_text()
+    (found,) = json.loads(aectl("eval", model, "--json").out)
+    with (model / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["validation_mse"]) == pytest.approx(found["mse"], rel=0.2)
+    # half the squared error of a whole image, and not of a crop
+    of_whole = 32 * float(rows[-1]["validation_mse"])
+    assert float(rows[-1]["validation_loss"]) == pytest.approx(of_whole, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((*MAP, "--crop", "8x9"), "--crop 8x9 is larger than the images, 8x8"),
+        ((*MAP, "--crop", "0"), "--crop must lie between 1 and 4,096"),
+        (("--crop", "4"), "--crop has no effect without --bottleneck map"),
+        ((*MAP, "--crop", "4", "--optimizer", "lbfgs"), "--crop adds"),
+        ((*MAP, "--crop", "4", "--sparsity", "topk"), "--crop cannot go with --sparsity topk"),
+    ],
+)
+def test_a_crop_that_cannot_be_is_refused(aectl, options, message):
+    done = aectl("train", "--dataset", "digits", *options, "--out", "run")
+    assert (done.status, done.out) == (2, "")
+    assert message in done.err

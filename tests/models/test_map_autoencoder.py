@@ -122,3 +122,19 @@ def test_a_rule_of_sparsity_chooses_among_all_places():
     code, before = network.encode(x), network.filter_responses(x).relu()
     assert (code != 0).sum(1).tolist() == [5, 5]
     torch.testing.assert_close(code.sum(1), before.topk(5).values.sum(1))
+
+
+@pytest.mark.parametrize("sides", [(8, 8), (5, 12), (1, 1)])
+def test_the_same_network_for_other_sides_shares_its_weights(sides):
+    network, x = built((3, 16, 11), (4, 5, 2), center=True), images((3, *sides))
+    network.encoder.center.fill_(0.3)
+    other = network.of_sides(sides)
+    alone = built((3, *sides), (4, 5, 2), center=True)
+    alone.load_state_dict(network.state_dict())
+    assert torch.equal(other(x), alone(x))
+    assert torch.equal(other.encode(x), alone.encode(x))
+    assert other.encoder.code_shape == alone.encoder.code_shape
+    assert other.code_size == alone.code_size
+    for mine, its in zip(network.parameters(), other.parameters(), strict=True):
+        assert mine is its
+    assert network(images((3, 16, 11))).shape == (2, 3, 16, 11)

@@ -102,6 +102,40 @@ def test_batches_are_made_on_the_device_wherever_the_images_lie():
         assert batch.inputs.device.type == batch.labels.device.type == "meta"
 
 
+def crops(size, seeds, first=0, count=40):
+    """The top left corner of the crop of each image, from epochs whose generators have `seeds`.
+
+    The pixels of image n, of 3 rows and 2 columns, are n + 40 * column + 80 * row.
+    """
+    place = 40 * torch.arange(2).view(1, 1, 1, 2) + 80 * torch.arange(3).view(1, 1, 3, 1)
+    images = (torch.arange(count).view(-1, 1, 1, 1) + place).to(torch.uint8)
+    cropped = MemorySet(images, None, torch.arange(count), crop=(2, 1))
+    for seed in seeds:
+        found = {}
+        for batch in cropped.shuffled(size, torch.Generator().manual_seed(seed), first):
+            for crop in (batch.inputs * 255).round().int():
+                assert crop.shape == (1, 2, 1)
+                top = crop[0, 0, 0].item()
+                assert crop[0, 1, 0] == top + 80
+                found[top % 40] = divmod(top // 40, 2)
+        yield found
+
+
+def test_a_crop_of_each_image_is_drawn_anew_in_each_epoch_at_all_places():
+    one, other = crops(7, (0, 1))
+    assert one.keys() == other.keys() == set(range(40))
+    assert one != other
+    assert set(one.values()) == {(top, left) for top in (0, 1) for left in (0, 1)}
+
+
+@pytest.mark.parametrize(("size", "first"), [(1, 0), (13, 0), (40, 0), (7, 3)])
+def test_crops_depend_neither_on_the_size_of_batches_nor_on_where_an_epoch_goes_on(size, first):
+    (whole,) = crops(7, [0])
+    (found,) = crops(size, [0], first)
+    assert found.items() <= whole.items()
+    assert len(found) == 40 - size * first
+
+
 def test_in_order_is_the_order_of_the_set():
     batches = [batch.inputs for batch in numbered(10).in_order(4)]
     assert [len(batch) for batch in batches] == [4, 4, 2]

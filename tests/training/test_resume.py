@@ -24,6 +24,7 @@ KINDS = {
     "sparse": {"sparsity": "kl"},
     "conv": {"model": "conv-autoencoder", "bottleneck": "vector", "hidden": "4,8"},
     "map": {"model": "conv-autoencoder", "hidden": "4,8"},
+    "crops": {"model": "conv-autoencoder", "hidden": "4,8", "crop": (3, 5), "validation": 0.2},
     "classifier, the best kept": {"model": "classifier", "validation": 0.2, "keep": "best"},
     "layer by layer": {"stack": 2, "hidden": "20,10", "dropout": 0.1},
     "k falls": {"sparsity": "topk", "k": 4, "k_start": 10, "aux_k": 4},
