@@ -140,11 +140,16 @@ class Decoder(Process):
 
 
 def begin(path, arguments, folder, environment, streams):
-    """Has the server at `path` begin a command; returns its number, and where its status comes."""
+    """Has the server at `path` begin a command; returns its number, and where its status comes.
+
+    Of the first three streams, those that are None are closed in the command.
+    """
+    closed = [number for number, stream in enumerate(streams) if stream is None]
     caller = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     caller.connect(path)
-    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams))
-    caller.sendmsg([json.dumps([arguments, folder, environment]).encode()], [rights])
+    sent = array.array("i", [stream for stream in streams if stream is not None])
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)
+    caller.sendmsg([json.dumps([arguments, folder, environment, closed]).encode()], [rights])
     return int(caller.recv(MOST)), caller
 
 
@@ -215,9 +220,9 @@ def attend(caller, become):
     number = os.fork()
     if number == 0:
         caller.close()
-        arguments, folder, environment = json.loads(asked)
-        take_over(streams, folder, environment)
-        become(streams[len(STREAMS) :], arguments)
+        arguments, folder, environment, closed = json.loads(asked)
+        take_over(streams, closed, folder, environment)
+        become(streams[len(STREAMS) - len(closed) :], arguments)
         os._exit(0)
     for stream in streams:
         os.close(stream)
@@ -227,17 +232,28 @@ def attend(caller, become):
     os._exit(0)
 
 
-def take_over(streams, folder, environment):
+def take_over(streams, closed, folder, environment):
     """Gives this process the caller's streams, folder and environment."""
     os.setsid()
-    for number, (stream, (name, mode)) in enumerate(zip(streams, STREAMS, strict=False)):
-        os.dup2(stream, number)
-        setattr(sys, name, os.fdopen(number, mode))
-    for stream in streams[: len(STREAMS)]:
-        os.close(stream)
+    theirs = iter(streams)
+    for number, (name, mode) in enumerate(STREAMS):
+        if number in closed:  # as Python begins where a stream is closed
+            setattr(sys, name, None)
+            os.close(number)
+        else:
+            stream = next(theirs)
+            os.dup2(stream, number)
+            os.close(stream)
+            setattr(sys, name, os.fdopen(number, mode))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+
+
+def is_open(number):
+    with contextlib.suppress(OSError):
+        return bool(os.fstat(number))
+    return False
 
 
 def run_command(program, arguments):
@@ -261,6 +277,7 @@ if __name__ == "__main__":
     elif sys.argv[1] == "decode":
         serve_decoders(sys.argv[2])
     else:
-        _, ending = begin(sys.argv[1], sys.argv[2:], os.getcwd(), dict(os.environ), (0, 1, 2))
+        there = [number if is_open(number) else None for number in range(len(STREAMS))]
+        _, ending = begin(sys.argv[1], sys.argv[2:], os.getcwd(), dict(os.environ), there)
         status = int(ending.recv(MOST))
         sys.exit(status if status >= 0 else 128 - status)

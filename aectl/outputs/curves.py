@@ -48,7 +48,7 @@ def save_curves(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
         left, width = number * WIDTH + LEFT, WIDTH - LEFT - RIGHT
         height = HEIGHT - BOTTOM - TOP
         axes = figure.add_axes((left / whole, BOTTOM / HEIGHT, width / whole, height / HEIGHT))
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=10, y=1)  # to look for a place takes a third of the time
         _draw(axes, rows, names)
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()

@@ -225,7 +225,7 @@ def test_a_reader_of_stderr_that_leaves_stops_no_run(dense, scans, tmp_path):
 @pytest.mark.parametrize("closed", ["2>&-", "-q 2>&-", ">&-", "<&-"])
 def test_a_stream_that_is_closed_stops_no_run(dense, scans, tmp_path, closed):
     (tmp_path / "bad.png").write_text("no picture")
-    done = shell(f"aectl encode {dense} {scans} bad.png --out t.csv {closed}", tmp_path)
+    done = shell(f"aectl encode {dense} {scans} bad.png --out t.csv {closed}", tmp_path, True)
     assert (done.status, done.out) == (1, "")
     assert (tmp_path / "t.csv").read_text().count("\n") == 361
 

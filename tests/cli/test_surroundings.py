@@ -44,9 +44,9 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path):
     assert done.err == "aectl: cannot write the run folder run: Permission denied\n"
 
 
-@pytest.mark.parametrize("closed", ["<&- 2>&-", ">&-"])
-def test_training_needs_none_of_its_streams(tmp_path, closed):
-    assert shell(f"{SHORT} --out run {closed}", tmp_path).status == 0
+@pytest.mark.parametrize(("closed", "warmed"), [("<&- 2>&-", False), (">&-", True)])
+def test_training_needs_none_of_its_streams(tmp_path, closed, warmed):
+    assert shell(f"{SHORT} --out run {closed}", tmp_path, warmed).status == 0
     assert "run/model.safetensors" in left(tmp_path)
     assert not (tmp_path / "run/checkpoint/checkpoint.safetensors").exists()
 

@@ -13,7 +13,7 @@ NARROW = ("--hidden", "40")
 def run(trained):
     """The run folder of a model that was trained with these options."""
 
-    def train(*options, epochs=20):
+    def train(*options, epochs=10):
         widths = () if "--hidden" in options else NARROW
         return trained("--epochs", str(epochs), *widths, *options)
 
@@ -24,7 +24,7 @@ def run(trained):
 def measured(aectl, run):
     """The error report of a model that was trained with these options."""
 
-    def measure(*options, epochs=20):
+    def measure(*options, epochs=10):
         (report,) = json.loads(aectl("eval", "-q", run(*options, epochs=epochs), "--json").out)
         return report
 
@@ -42,7 +42,7 @@ def measured(aectl, run):
     ],
 )
 def test_as_many_units_are_active_as_were_asked_for(measured, options, l0):
-    report = measured(*options, epochs=60 if "batch-topk" in options else 20)
+    report = measured(*options, epochs=40 if "batch-topk" in options else 10)
     assert report["l0"] == pytest.approx(l0, rel=0.1)
     assert report["explained_variance"] > 0.35
 
@@ -50,10 +50,10 @@ def test_as_many_units_are_active_as_were_asked_for(measured, options, l0):
 @pytest.mark.parametrize("kind", ["topk", "batch-topk"])
 def test_dead_units_are_brought_back_unless_that_is_switched_off(run, kind):
     options = ("--sparsity", kind, "--k", "2", "--hidden", "300")
-    dead = {}
+    dead, enough = {}, {"topk": 60, "batch-topk": 20}
     for given in ((), ("--revive", "0")):
-        epochs = 60 if kind == "topk" and not given else 20
-        with (run(*options, *given, epochs=epochs) / "metrics.csv").open() as file:
+        folder = run(*options, *given, epochs=10 if given else enough[kind])
+        with (folder / "metrics.csv").open() as file:
             *_, last = csv.DictReader(file)
         dead[given] = float(last["train_dead"])
     assert dead["--revive", "0"] > 0.2
@@ -75,9 +75,9 @@ def test_winner_take_all_leaves_units_active_for_a_part_of_the_images(measured):
 
 @pytest.mark.parametrize("noise", ["masking", "salt-and-pepper", "gaussian"])
 def test_more_noise_costs_error_on_clean_images(measured, noise):
-    errors = [measured(epochs=60)["mse"]]
+    errors = [measured(epochs=30)["mse"]]
     for level in ("0.1", "0.5"):
-        errors.append(measured("--noise", noise, "--noise-level", level, epochs=60)["mse"])
+        errors.append(measured("--noise", noise, "--noise-level", level, epochs=30)["mse"])
     assert errors == sorted(errors)
     assert errors[2] > 2 * errors[1]
 
@@ -109,6 +109,7 @@ def test_a_classifier_learns_from_a_few_labels_and_better_from_more(aectl):
     errors = []
     for labels in ("20", "200"):
         options = ("--model", "classifier", "--hidden", "", "--labels", labels)
+        options += ("--epochs", "150", "--lr", "0.03")
         done = aectl("train", "--dataset", "digits", *options, "--out", "run", "--overwrite")
         assert f"on {labels} images of digits" in done.err
         (report,) = json.loads(aectl("eval", "-q", "run", "--json").out)

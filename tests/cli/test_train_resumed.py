@@ -132,7 +132,7 @@ def test_training_does_not_go_on_with_other_images(aectl, scans, tmp_path):
 
 
 def test_the_seeds_that_are_left_follow(aectl, tmp_path):
-    words = (*SHORT, "--seeds", 3)
+    words = (*TRAIN, "--epochs", "20", "--seeds", 3)
     with running(*words, "--out", "run", folder=tmp_path) as process:
         until(lambda: checkpoint(tmp_path / "run/seed-1").exists())
         process.kill()
@@ -155,7 +155,7 @@ def stop(folder, *words, where="run"):
 def test_what_training_started_from_is_not_needed_to_go_on(aectl, dense, tmp_path, how):
     option, *more = how
     words = ["train", "--dataset", "digits", option, tmp_path / "from", *more]
-    words += ["--epochs", 60, *(("--hidden", 32) if option == "--encoder" else ("--stack", 3))]
+    words += ["--epochs", 30, *(("--hidden", 32) if option == "--encoder" else ("--stack", 3))]
     shutil.copytree(dense, tmp_path / "from")
     assert aectl(*words, "-q", "--out", "whole").status == 0
     stop(tmp_path, *words, "--out", "run")

@@ -16,8 +16,9 @@ from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.models.language import LanguageModel
 from aectl.objectives.objective import Batch, Objective, language_modelling, objective
+from aectl.objectives.penalties import DEAD_AFTER
 
-SHAPE, TOKENS = (1, 8, 8), TextShape(6, 20)
+SHAPE, SMALL, TOKENS = (1, 8, 8), (1, 4, 4), TextShape(6, 20)
 WIDTHS = {
     "conv-autoencoder": (3, 12), "text-autoencoder": (6, 12), "conv-wta-autoencoder": (3, 5),
 }  # fmt: skip
@@ -66,13 +67,14 @@ def made(options: dict[str, object]) -> tuple[Objective, list[Batch]]:
     kind = KINDS[config.model.model]
     torch.manual_seed(0)
     texts = TEXT in kind.modalities and kind.has_code
-    described = Architecture(config.model, TOKENS if texts else SHAPE, 0 if kind.has_code else 4)
+    shape = SMALL if config.model.model.startswith("conv") else SHAPE
+    described = Architecture(config.model, TOKENS if texts else shape, 0 if kind.has_code else 4)
     network = build_network(described)
-    count = 8000 if RULES[config.model.sparsity].can_die and not texts else 6
+    count = DEAD_AFTER // 2 if RULES[config.model.sparsity].can_die and not texts else 6
     if texts:
         inputs = torch.randint(SPECIAL, TOKENS.tokens, (2, count, TOKENS.length))
     else:
-        inputs = torch.rand(2, count, *SHAPE)
+        inputs = torch.rand(2, count, *shape)
     labels = None if kind.has_code else torch.arange(count) % 4
     trained = getattr(network, "trained", network)
     return objective(config, trained).train(), [Batch(one, labels) for one in inputs]
