@@ -47,6 +47,10 @@ Pca = Annotated[
         "the train split.",
     ),
 ]
+Ssim = Annotated[
+    bool,
+    typer.Option("--ssim", help="Report the structural similarity of images, 11x11 or larger."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per model.")]
 InCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")]
 PerImage = Annotated[
@@ -89,6 +93,7 @@ def evaluate(
     dataset: Dataset = None,
     probe: Probe = False,
     pca: Pca = False,
+    ssim: Ssim = False,
     as_json: Json = False,
     as_csv: InCsv = False,
     per_image: PerImage = None,
@@ -125,8 +130,8 @@ def evaluate(
     how = session.input_options(relative_to=relative_to, absolute=absolute)
     how["label_from_folder"] = bool(probe or inspected or per_image)
     uses = _uses(session, models, cards, dataset, how)
-    refuse_useless(uses, pca, probe, skip_unknown, inspected)
-    asked = pca, probe, skip_unknown, inspected, session.console
+    refuse_useless(uses, pca, probe, skip_unknown, inspected, ssim)
+    asked = pca, probe, skip_unknown, inspected, session.console, ssim
     results, portraits = _measured(
         session, [Evaluation(use, *asked) for use in uses], per_image, sort, map_by
     )

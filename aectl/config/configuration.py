@@ -1,6 +1,7 @@
 """The config, which defines a result: all options, checked together, and completed for the data."""
 
 import dataclasses
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from aectl.config.loss_options import LossConfig
 from aectl.config.model_options import ModelConfig
 from aectl.config.patching import Patching
 from aectl.config.precedence import combined
-from aectl.config.shapes import Shape, Sides, both
+from aectl.config.shapes import WINDOW, Shape, Sides, both
 from aectl.config.sparsity import KL, RULES, usual_decay
 from aectl.config.training_options import TrainingConfig
 from aectl.errors import ConfigError
@@ -50,7 +51,7 @@ class Config:
             raise ConfigError(
                 "--loss softmax-kl needs --bottleneck vector: a map does not learn it"
             )
-        if self.loss.loss in ("bce", "softmax-kl") and self.model.whitening:
+        if self.loss.loss in ("bce", "softmax-kl", "ssim") and self.model.whitening:
             raise ConfigError(f"--loss {self.loss.loss} cannot go with --whitening")
         drawn = any("patches:" in word for word in self.data.dataset)
         if self.data.patches and not drawn and not KINDS[self.model.model].patches:
@@ -135,6 +136,8 @@ class Config:
             if KINDS[self.model.model].pooled:
                 Patching.of(self.model).check(shape)
             _check_crop(data.crop, sides)
+            if self.loss.loss == "ssim":
+                check_similarity("--loss ssim", both(data.crop or sides))
             data = dataclasses.replace(data, size=sides, channels=channels)
         model = self.model.resolved(width, sides)
         if model.code_is_map:
@@ -163,3 +166,17 @@ def _check_crop(crop: tuple[int, ...] | None, sides: Sides) -> None:
         raise ConfigError(
             f"--crop {asked} is larger than the images, {there}: --size enlarges them"
         )
+
+
+def check_similarity(option: str, sides: Sides) -> None:
+    """Raises ConfigError where the structural similarity of images of these sides cannot be
+    computed: they are too small, or the package is missing.
+    """
+    if min(sides) < WINDOW:
+        height, width = sides
+        raise ConfigError(
+            f"{option} needs images of at least {WINDOW}x{WINDOW} pixels; these have"
+            f" {height}x{width}"
+        )
+    if importlib.util.find_spec("pytorch_msssim") is None:
+        raise ConfigError(f"{option} needs a package: pip install 'aectl[ssim]'")

@@ -16,10 +16,10 @@ class LossConfig(Section):
     loss: str = option(
         "mse",
         "Reconstruction loss per image: mse (half the squared error, summed over pixels), l1 (the "
-        "absolute error, summed), charbonnier (the same, smooth at 0), bce (cross-entropy, summed) "
-        "or softmax-kl (KL divergence between the softmaxes of input and "
-        "output).",
-        choices=("mse", "l1", "charbonnier", "bce", "softmax-kl"),
+        "absolute error, summed), charbonnier (the same, smooth at 0), bce (cross-entropy, "
+        "summed), softmax-kl (KL divergence between the softmaxes of input and output) or ssim "
+        "(1 - the structural similarity, times the number of pixels).",
+        choices=("mse", "l1", "charbonnier", "bce", "softmax-kl", "ssim"),
         when=("model", kinds.encoding_pixels()),
     )
     svm: bool = option(

@@ -16,6 +16,10 @@ class TextShape(NamedTuple):
     tokens: int
 
 
+WINDOW = 11
+"""The side of the window of the structural similarity: images must not be smaller."""
+
+
 def both(sides: tuple[int, ...]) -> Sides:
     """Height and width as the user gives them; a single number is both."""
     return sides[0], sides[-1]

@@ -68,11 +68,14 @@ class CodeMetrics:
 
 
 class ReconstructionMetrics:
-    """Metrics of an autoencoder, over all calls of `update`."""
+    """Metrics of an autoencoder, over all calls of `update`; with `with_ssim`, the structural
+    similarity of images (batch, channels, height, width) too.
+    """
 
     def __init__(self, active_above: float | None) -> None:
         self.codes = CodeMetrics(active_above)
         self.images = 0
+        self.with_ssim, self._similarity = False, 0.0
 
     def update(self, images: Tensor, reconstruction: Tensor, code: Tensor) -> Tensor:
         """Adds a batch: images and reconstruction (batch, ...), in [0, 1]; code (rows, units).
@@ -81,6 +84,11 @@ class ReconstructionMetrics:
         """
         if images.device.type == "mps":  # which has no float64
             images, reconstruction = images.cpu(), reconstruction.cpu()
+        if self.with_ssim:
+            from pytorch_msssim import ssim
+
+            found = ssim(images, reconstruction, data_range=1.0, size_average=False)
+            self._similarity += found.double().sum().item()
         images, reconstruction = images.flatten(1), reconstruction.flatten(1)
         if self.images == 0:
             self._squares = self._x_squares = images.new_zeros((), dtype=torch.float64)
@@ -114,6 +122,7 @@ class ReconstructionMetrics:
             "sse": squares / self.images,
             "psnr": -10 * math.log10(mse) if mse else math.inf,
             "explained_variance": 1 - quotient(squares, self._variation()),
+            **({"ssim": self._similarity / self.images} if self.with_ssim else {}),
             **self.codes.result(),
         }
 

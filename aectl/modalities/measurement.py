@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 class Measurement:
     """Measures a network: pass batches to `results`, then ask for the `metrics`.
 
-    With `skip_unknown`, inputs of classes that a classifier does not know are counted and left out.
+    With `skip_unknown`, inputs of classes that a classifier does not know are counted and left out;
+    with `ssim`, the structural similarity is among the metrics of images.
     `network` and `count`, the number of inputs, are those of the last results.
     """
 
     card: "ModelCard"
     modality: "Modality"
     skip_unknown: bool = False
+    ssim: bool = False
     progress: Progress = SILENT
     count: int = 0
     network: Any = None
@@ -45,6 +47,8 @@ class Measurement:
             )
         else:
             self.collected = self.modality.metrics(self.card, network)
+            if self.ssim:
+                self.collected.with_ssim = True
             found = self.modality.measure(network, batches, to_tensor, self.collected)
         for result in found:
             self.count += len(result.paths)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 A_MODEL, A_CODE = "a model of text", "a code that is a text"
 OF_IMAGES = (
     "null", "max_pixels", "truncated", "layer", "separate", "each", "interpolate", "traverse",
-    "from_codes", "pca", "probe", "report",
+    "from_codes", "pca", "probe", "ssim", "report",
 )  # fmt: skip
 WRITTEN = 40
 """Lines that a run folder shows with their reconstructions."""

@@ -116,6 +116,19 @@ def squared_hinge(scores: Tensor, labels: Tensor) -> Tensor:
     return (1 - signs * scores).clamp(min=0).square().sum() / len(scores)
 
 
+def dissimilarity(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """(1 - SSIM) times the number of values of an image (Wang et al. 2004, equation 13).
+
+    SSIM is the mean over channels and over all places at which a Gaussian window of 11x11 pixels
+    lies within the image. Both (batch, channels, height, width), in [0, 1]; a scalar, the mean over
+    the batch. Needs the extra `ssim`.
+    """
+    from pytorch_msssim import ssim
+
+    similarity: Tensor = ssim(reconstruction, target, data_range=1.0)
+    return (1 - similarity) * target[0].numel()
+
+
 def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
     """-log p of a text, in nats, summed over the tokens that are not PAD.
 
@@ -161,6 +174,7 @@ RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "bce": binary_cross_entropy,
     "softmax-kl": softmax_kl,
+    "ssim": dissimilarity,
 }
 
 OF_LOGITS = frozenset({"bce"})

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from aectl.config.configuration import check_similarity
 from aectl.config.kinds import KINDS
+from aectl.config.shapes import both
 from aectl.errors import ConfigError, DataError
 from aectl.modalities.measurement import Measurement
 from aectl.progress import SILENT, Progress
@@ -34,12 +36,15 @@ class Evaluation:
     skip_unknown: bool = False
     inspected: bool = False
     progress: Progress = SILENT
+    ssim: bool = False
     measurement: Measurement = field(init=False)
     inspection: "Inspection | None" = None
 
     def __post_init__(self) -> None:
         use = self.use
-        self.measurement = Measurement(use.card, use.modality, self.skip_unknown, self.progress)
+        self.measurement = Measurement(
+            use.card, use.modality, self.skip_unknown, self.ssim, self.progress
+        )
 
     @contextmanager
     def results(self) -> Iterator[Iterator[Any]]:
@@ -99,7 +104,12 @@ def read_any_card(path: "str | os.PathLike[str]") -> "ModelCard":
 
 
 def refuse_useless(
-    uses: Sequence[Use], pca: bool, probe: bool, skip_unknown: bool, report: bool = False
+    uses: Sequence[Use],
+    pca: bool,
+    probe: bool,
+    skip_unknown: bool,
+    report: bool = False,
+    ssim: bool = False,
 ) -> None:
     """Raises ConfigError for options that have no effect with the models that are measured, and
     DataError for inputs that do not exist.
@@ -109,7 +119,12 @@ def refuse_useless(
     if len({use.card.architecture.modality for use in uses}) > 1:
         raise ConfigError("models of different kinds of input cannot be measured side by side")
     for use in uses:
-        use.refuse({"pca": pca, "probe": probe, "report": report})
+        use.refuse({"pca": pca, "probe": probe, "ssim": ssim, "report": report})
+        if ssim and use.card.classes:
+            raise ConfigError("--ssim has no effect with a classifier; leave it out")
+        if ssim:
+            _, *sides = use.card.shape
+            check_similarity("--ssim", both(tuple(sides)))
         _ = use.stream
 
 
@@ -119,6 +134,7 @@ def evaluate(
     *,
     pca: bool = False,
     probe: bool = False,
+    ssim: bool = False,
     skip_unknown: bool = False,
     device: str = "auto",
     threads: int | None = None,
@@ -133,9 +149,9 @@ def evaluate(
     `model` is a .safetensors file or a run folder. Without `inputs`, it measures on the test split
     of what the model was trained on. `pca` adds the error of PCA with as many components, `probe`
     that of a linear classifier on the codes, both fitted on the train split of what the model was
-    trained on. `skip_unknown` leaves out inputs of classes that a classifier does not know.
-    `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further
-    `options` are those of `InputOptions`.
+    trained on. `ssim` adds the structural similarity. `skip_unknown` leaves out inputs of classes
+    that a classifier does not know. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the
+    number of CPU threads. Further `options` are those of `InputOptions`.
 
     Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
     `model`, `dataset` and `n`, the number of inputs.
@@ -149,8 +165,8 @@ def evaluate(
     if card.classes or probe:
         options = {"label_from_folder": True, **options}
     use = Use(path, card, request(inputs, options), device, threads)
-    refuse_useless([use], pca, probe, skip_unknown)
-    evaluation = Evaluation(use, pca, probe, skip_unknown)
+    refuse_useless([use], pca, probe, skip_unknown, ssim=ssim)
+    evaluation = Evaluation(use, pca, probe, skip_unknown, ssim=ssim)
     with evaluation.results() as results:
         for _ in results:
             pass

@@ -78,7 +78,7 @@ class Numbers(Modality):
     names, known_by_name, readable = NAMES, "rows of numbers", "a .txt file of numbers"
 
     def refused(self, card):
-        return dict.fromkeys(("pca", "probe", "report", "null"), "rows of numbers")
+        return dict.fromkeys(("pca", "probe", "ssim", "report", "null"), "rows of numbers")
 
     def equip(self, network, card):
         pass

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.ndimage import gaussian_filter
 from scipy.special import log_softmax, rel_entr, softmax
 from sklearn.metrics import log_loss
 from torch.distributions import Bernoulli, Categorical, kl_divergence
 
 from aectl.config.all_options import OPTIONS
+from aectl.inference.metrics import ReconstructionMetrics
 from aectl.objectives import losses
 
 PENALTIES = {
@@ -176,10 +178,15 @@ def test_kl_penalty_of_a_saturated_unit_is_finite(value):
     assert penalty > 0.1
 
 
+SHAPES = {"ssim": (2, 2, 12, 11)}
+"""Of images that are large enough for a loss, where 3x4 pixels are not."""
+
+
 @pytest.mark.parametrize("name", losses.RECONSTRUCTION)
 def test_the_gradient_of_each_reconstruction_loss_matches_finite_differences(name):
-    target = uniform(3, 1, 3, 4, seed=1)
-    output = uniform(3, 1, 3, 4, low=-1, high=2)
+    shape = SHAPES.get(name, (3, 1, 3, 4))
+    target = uniform(*shape, seed=1)
+    output = uniform(*shape, low=-1, high=2)
     loss = losses.RECONSTRUCTION[name]
     assert relative_difference(lambda x: loss(x, target), output) < 1e-6
 
@@ -191,7 +198,8 @@ def test_the_gradient_of_each_penalty_matches_finite_differences(name):
 
 @pytest.mark.parametrize("name", losses.RECONSTRUCTION)
 def test_a_batch_written_twice_has_the_same_reconstruction_loss(name):
-    output, target = uniform(3, 1, 2, 2), uniform(3, 1, 2, 2, seed=1)
+    shape = SHAPES.get(name, (3, 1, 2, 2))
+    output, target = uniform(*shape), uniform(*shape, seed=1)
     loss = losses.RECONSTRUCTION[name]
     once, twice = loss(output, target), loss(output.repeat(2, 1, 1, 1), target.repeat(2, 1, 1, 1))
     assert twice.item() == pytest.approx(once.item(), rel=1e-12)
@@ -289,3 +297,44 @@ def test_gradients_of_the_losses_of_texts_are_the_numeric_ones_and_none_behind_t
     torch.testing.assert_close(x.grad, expected, rtol=1e-5, atol=1e-8)
     assert (x.grad[1, 1:] == 0).all()
     assert (x.grad[1, :1] != 0).any()
+
+
+MARGIN = 5
+
+
+def by_scipy(x, y):
+    """Wang et al. 2004, equation 13, with K1 = 0.01, K2 = 0.03 and L = 1: the mean of one channel
+    over the places at which the window of 11x11 pixels lies within the image.
+    """
+
+    def mean(image):
+        inside = slice(MARGIN, -MARGIN)
+        return gaussian_filter(image, 1.5, radius=MARGIN)[inside, inside]
+
+    mean_x, mean_y = mean(x), mean(y)
+    of_x, of_y = mean(x * x) - mean_x**2, mean(y * y) - mean_y**2
+    of_both = mean(x * y) - mean_x * mean_y
+    found = (2 * mean_x * mean_y + 1e-4) * (2 * of_both + 9e-4)
+    return (found / ((mean_x**2 + mean_y**2 + 1e-4) * (of_x + of_y + 9e-4))).mean()
+
+
+@pytest.mark.parametrize("shape", [(1, 11, 11), (3, 11, 20), (3, 40, 33)])
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.5])
+def test_ssim_is_that_of_the_paper_averaged_over_channels_and_images(shape, noise):
+    random = np.random.default_rng(0)
+    x = gaussian_filter(random.random((2, *shape)), (0, 0, 2, 2))
+    y = np.clip(x + noise * random.standard_normal(x.shape), 0, 1)
+    wanted = np.mean(
+        [
+            by_scipy(*pair)
+            for pair in zip(x.reshape(-1, *shape[1:]), y.reshape(-1, *shape[1:]), strict=True)
+        ]
+    )
+    loss = losses.dissimilarity(torch.tensor(x), torch.tensor(y)).item()
+    # the library rounds its window to float32
+    assert loss == pytest.approx((1 - wanted) * np.prod(shape), rel=1e-5, abs=1e-5)
+    metrics = ReconstructionMetrics(0.0)
+    metrics.with_ssim = True
+    for one, other in zip(torch.tensor(x).float(), torch.tensor(y).float(), strict=True):
+        metrics.update(one[None], other[None], torch.ones(1, 3))
+    assert metrics.result()["ssim"] == pytest.approx(wanted, abs=1e-4)
