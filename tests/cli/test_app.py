@@ -112,7 +112,7 @@ def test_completion_offers_commands_and_choices(tmp_path):
     commands = shell(script.format(words="", at=1), tmp_path).out.split()
     assert {"train", "encode", "classify", "reconstruct", "eval", "info"} <= set(commands)
     losses = shell(script.format(words="train --loss ", at=3), tmp_path).out.split()
-    assert set(losses) == {"mse", "l1", "charbonnier", "bce", "softmax-kl"}
+    assert set(losses) == {"mse", "l1", "charbonnier", "bce", "softmax-kl", "ssim"}
 
 
 def test_a_pipe_prints_exactly_what_head_lets_through(scans, tmp_path):
