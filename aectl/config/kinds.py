@@ -182,6 +182,7 @@ KINDS: dict[str, Kind] = {
             "features": "code",
             "pool": "max",
             "grid": (7, 7),
+            "overlap": 1,
             "batch_size": 100,
             "lr": 0.001,
         },

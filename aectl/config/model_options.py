@@ -219,6 +219,13 @@ class ModelConfig(Section):
         when=("pool", ("sum", "mean", "max")),
         instead=kinds.defaults("grid"),
     )  # fmt: skip
+    overlap: int = option(
+        0,
+        "Places by which each cell of --grid extends beyond each of its sides.",
+        at_least=0, at_most=64,
+        when=("pool", ("sum", "mean", "max")),
+        instead=kinds.defaults("overlap"),
+    )  # fmt: skip
     mirror: bool = option(
         False,
         "Add to the features of an image those of its mirror image, so that both have the same.",

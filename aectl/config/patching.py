@@ -18,7 +18,8 @@ class Patching:
 
     `threshold`: that of the soft threshold, whose features have both signs; None: the code of a
     patch is pooled. `pool`: "sum", "mean", "max", or "none" to keep the responses at all places.
-    `mirror`: whether the features of the mirror image are added.
+    `mirror`: whether the features of the mirror image are added. `overlap`: the places by which a
+    cell extends beyond each of its sides.
     """
 
     sides: tuple[int, int]
@@ -27,6 +28,7 @@ class Patching:
     pool: str
     grid: tuple[int, int]
     mirror: bool = False
+    overlap: int = 0
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Patching":
@@ -39,6 +41,7 @@ class Patching:
             config.pool,
             both(config.grid),
             config.mirror,
+            config.overlap,
         )
 
     def check(self, shape: Shape) -> None:
@@ -67,7 +70,13 @@ class Patching:
     def cells(self, shape: Shape) -> list[tuple[slice, slice]]:
         """The rows and columns of places in each cell, cells row by row."""
         rows, columns = (
-            [slice(n * count // cells, (n + 1) * count // cells) for n in range(cells)]
+            [
+                slice(
+                    max(0, n * count // cells - self.overlap),
+                    min(count, (n + 1) * count // cells + self.overlap),
+                )
+                for n in range(cells)
+            ]
             for count, cells in zip(self.places(shape), self.grid, strict=True)
         )
         return [(row, column) for row in rows for column in columns]

@@ -33,6 +33,22 @@ def test_every_place_lies_in_one_cell(grid):
     assert sorted(seen) == [(row, column) for row in range(27) for column in range(27)]
 
 
+@pytest.mark.parametrize("overlap", [0, 1, 40])
+def test_cells_extend_into_their_neighbours_but_not_beyond_the_image(overlap):
+    found = Patching((1, 1), 1, None, "max", (4, 3), overlap=overlap).cells((1, 8, 9))
+    pairs = [
+        ((2 * row, 2 * row + 2), (3 * column, 3 * column + 3))
+        for row in range(4)
+        for column in range(3)
+    ]
+    wanted = [
+        (set(range(a - overlap, b + overlap)) & set(range(8)),
+         set(range(c - overlap, d + overlap)) & set(range(9)))
+        for (a, b), (c, d) in pairs
+    ]  # fmt: skip
+    assert [(set(range(8)[y]), set(range(9)[x])) for y, x in found] == wanted
+
+
 @pytest.mark.parametrize(
     ("options", "count"),
     [

@@ -58,15 +58,24 @@ each_kind = pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 
 
 @each_kind
-@pytest.mark.parametrize("pool", [*POOLS, "none"])
-def test_features_are_pooled_maps(options, pool):
-    network = network_of(pool=pool, **options)
+@pytest.mark.parametrize(
+    ("pool", "overlap"), [("sum", 0), ("mean", 0), ("max", 0), ("none", 0), ("max", 1), ("sum", 2)]
+)
+def test_features_are_pooled_maps(options, pool, overlap):
+    network = network_of(pool=pool, overlap=overlap, **options)
     maps = maps_of(network)
     if pool == "none":
         wanted = np.moveaxis(maps, 1, -1).reshape(5, -1)
     else:
-        cells = [(slice(0, 3), slice(3, 7)), (slice(0, 2), slice(2, 5), slice(5, 8))]
-        found = [POOLS[pool](maps[:, :, y, x], axis=(2, 3)) for y in cells[0] for x in cells[1]]
+        rows, columns = ((0, 3), (3, 7)), ((0, 2), (2, 5), (5, 8))
+        found = [
+            POOLS[pool](
+                maps[:, :, max(0, y - overlap) : b + overlap, max(0, x - overlap) : d + overlap],
+                axis=(2, 3),
+            )
+            for y, b in rows
+            for x, d in columns
+        ]
         wanted = np.concatenate(found, axis=1)
     made = network.encode(IMAGES).detach().numpy()
     assert made.shape == (5, network.code_size)
