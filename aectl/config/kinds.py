@@ -184,7 +184,7 @@ KINDS: dict[str, Kind] = {
             "grid": (7, 7),
             "overlap": 1,
             "batch_size": 100,
-            "lr": 0.001,
+            "lr": 0.002,
         },
     ),
     "classifier": Kind(

@@ -78,14 +78,15 @@ class MapsEncoder(nn.Module):
 class FilterDecoder(nn.Module):
     """x_hat = b + sum_j W_j * h_j: at each activation of a map, its filter is added to the image.
 
-    A transposed convolution: linear, with one bias for each channel.
+    A transposed convolution: linear, with one bias for each channel. Filters are 0 at the start, so
+    that each becomes the mean of what its map responds to before that is changed.
     """
 
     def __init__(self, maps: int, channels: int, side: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(maps, channels, side, side))
         self.bias = nn.Parameter(torch.zeros(channels))
-        nn.init.normal_(self.weight, std=1 / side**2)
+        nn.init.zeros_(self.weight)
 
     @property
     def directions(self) -> Tensor:

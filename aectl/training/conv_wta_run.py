@@ -1,21 +1,34 @@
 """A run of a convolutional winner-take-all autoencoder on whole images, whitened or not."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from aectl.config.configuration import Config
 from aectl.models.networks import ConvWTAAutoencoder
-from aectl.training.image_run import ImageRun
+from aectl.training.image_run import ImageRun, sampled
 from aectl.training.image_sketch import PooledSketch
 from aectl.training.initialisation import Start, begin_at_mean, copy_weights
+
+MOST_SEEN, ROOM_OF_PIXELS = 20_000, 1 << 26
+"""Maximum number of images before training, and of their values: a matrix that whitens images needs
+many more images than these have pixels."""
 
 
 class ConvWTASketch(PooledSketch):
     """A training of maps in each of which one activation wins."""
 
+    @property
+    def seen(self) -> int:
+        """The number of images that are looked at before training."""
+        return min(
+            self.learnt, MOST_SEEN, max(1, ROOM_OF_PIXELS // math.prod(self.architecture.shape))
+        )
+
     def begin(self, network: ConvWTAAutoencoder) -> None:
         """Looks at some of the images."""
-        _begin(network, self.config, self.batch(self.sampled).inputs)
+        _begin(network, self.config, self.batch(self.seen).inputs)
 
 
 class ConvWTARun(ImageRun):
@@ -23,12 +36,14 @@ class ConvWTARun(ImageRun):
 
     sketch_class = ConvWTASketch
     network: ConvWTAAutoencoder
+    sketch: ConvWTASketch
 
     def _begin(self, start: Start) -> None:
         if start.weights is not None:
             copy_weights(start.weights, self.network)
         else:
-            _begin(self.network, self.config, self._sample.whole().inputs)
+            seen = sampled(self._training, self.sketch.seen, self.config.training.seed)
+            _begin(self.network, self.config, seen.whole().inputs)
 
 
 @torch.no_grad()

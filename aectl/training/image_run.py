@@ -73,7 +73,7 @@ class ImageRun(Run):
         """Sets what is trained on and what is measured, of images that are learnt and held out."""
         self._training = dataclasses.replace(images, crop=self.sketch.crop)
         self._held_out = held_out
-        self._sample = _sampled(images, self.sketch.sampled, self.config.training.seed)
+        self._sample = sampled(images, self.sketch.sampled, self.config.training.seed)
 
     def _begin(self, start: Start) -> None:
         """Initialises the weights."""
@@ -149,7 +149,7 @@ def _on_device(images: ImageSet, device: torch.device) -> MemorySet:
     return MemorySet(torch.from_numpy(pixels).to(there), labels, rows, device)
 
 
-def _sampled(images: MemorySet, count: int, seed: int) -> MemorySet:
+def sampled(images: MemorySet, count: int, seed: int) -> MemorySet:
     """So many of the images, drawn at random, that measuring them costs little."""
     if len(images) <= count:
         return images

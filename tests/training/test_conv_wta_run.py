@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from aectl import load
+from aectl.config.configuration import Config
 from aectl.models import model_file
+from aectl.models.architecture import Architecture
+from aectl.training.conv_wta_run import ConvWTASketch
 
 OPTIONS = (
     "--model", "conv-wta-autoencoder", "--hidden", "6,8", "--kernel-size", "3",
@@ -190,6 +194,16 @@ def test_it_is_trained_further_from_its_weights(aectl, winners, tmp_path, more):
     both = [network.filters().flatten(1) for network in (before, after)]
     assert F.cosine_similarity(*both).min() > 0.5
     assert float(rows_of((out / "metrics.csv").read_text())[-1]["validation_l0"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "images", "seen"),
+    [((3, 32, 32), 50_000, 20_000), ((3, 32, 32), 300, 300), ((3, 96, 96), 50_000, 2427)],
+)
+def test_a_whitening_of_whole_images_is_fitted_to_as_many_as_memory_holds(shape, images, seen):
+    options = {"model": "conv-wta-autoencoder", "whitening": 0.1}
+    config = Config.from_options(options).resolved(shape, math.prod(shape), images)
+    assert ConvWTASketch(config, Architecture(config.model, shape), images).seen == seen
 
 
 def test_centred_images_begin_at_their_mean_colour(aectl, photos):
