@@ -135,9 +135,11 @@ class Modality(ABC):
     def columns(self, measured: Any) -> "dict[str, Column]":
         """The metrics of each input of a batch that `measure` gave, as columns of a table."""
 
-    def settled_by_data(self, found: "TrainingSources", skipped: Skipped) -> dict[str, object]:
-        """The options of a training that its data settle before they are read; `skipped` records
-        what a search skips."""
+    def settled_by_data(
+        self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The options of a training that its data settle before they are read, beneath those that
+        are `asked` for; `skipped` records what a search skips."""
         return {}
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aectl.config import run_files
 from aectl.errors import DataError
@@ -53,7 +53,7 @@ def fill(
     """Writes the pictures and the report of a trained model, and logs them, if that is wanted."""
     from aectl.outputs import run_folder
 
-    drawn = _draw(folder, run.network, run.data)
+    drawn = _draw(folder, run)
     page = report(run, card, folder.resolve().name, data_dir)
     run_folder.save_text(folder / run_files.REPORT, page)
     if logs:
@@ -71,6 +71,12 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
     from aectl.outputs import page
 
     images, named = _unseen(run, data_dir)
+    if run.errors:
+        trained, held_out = (f"{error:.3g}" for error in run.errors)
+        told = "memorised its training images" if run.errors.memorised else "not memorised them"
+        named += (
+            f"; mse {held_out} on held-out and {trained} on training images: the model has {told}"
+        )
     measurement = Measurement(card, modality_of(card))
     inspection = Inspection(run.network, card.classes)
     to_tensor = inference.on_device(run.network, run.device)
@@ -162,22 +168,26 @@ def _log_codes(run: "ImageRun", logs: "TensorBoard") -> None:
     logs.codes(codes, shown.images, names, len(run.rows))
 
 
-def _draw(folder: Path, network: Any, images: "ImageSet") -> "dict[str, Image]":
-    """Draws the filters and, for an autoencoder, reconstructions; by name."""
+def _draw(folder: Path, run: "ImageRun") -> "dict[str, Image]":
+    """Draws the filters and, for an autoencoder, reconstructions, of what is held out if anything
+    is; by name."""
     from aectl.inference import arrays
     from aectl.inference.filters import filters_of
     from aectl.models.networks import Classifier
     from aectl.outputs import pictures
 
+    network, images = run.network, run.data
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
     sample = images.evenly_spaced(min(_most(SAMPLED, network), few_enough)).images
     filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
     dead = None if isinstance(network, Classifier) else arrays.dead_units(network, sample)
     drawn = {"filters": pictures.filter_grid(filters, dead, _caption(len(filters), dead))}
     if not isinstance(network, Classifier):
-        shown = images.evenly_spaced(PICTURED)
+        whose = "held-out" if len(run.held_out) else "training"
+        of = images.part(run.held_out) if len(run.held_out) else images
+        shown = of.evenly_spaced(PICTURED)
         made = arrays.reconstruct_images(network, shown.images)
-        title = f"{len(shown)} of the training images, each above its reconstruction and its mse"
+        title = f"{len(shown)} of the {whose} images, each above its reconstruction and its mse"
         errors = pictures.errors(shown.images, made)
         grid = pictures.reconstruction_grid(shown.images, made, errors, title)
         drawn["reconstructions"] = grid

@@ -150,11 +150,15 @@ class Images(Modality):
         """The path of each image: its reconstruction is a picture."""
         return {"path": reconstructed.paths}
 
-    def settled_by_data(self, found: "TrainingSources", skipped: Skipped) -> dict[str, object]:
-        """The fraction that is held out, where folders have validation sets."""
+    def settled_by_data(
+        self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]
+    ) -> dict[str, object]:
+        """The fraction that is held out, of folders."""
         from aectl.training import image_setup
 
-        return image_setup.settled_by_splits(found, skipped)
+        return image_setup.settled_by_splits(found, skipped) or image_setup.settled_by_folders(
+            found, skipped, asked
+        )
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
         """The preprocessing of the model."""

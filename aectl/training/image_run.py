@@ -21,7 +21,7 @@ from aectl.training.capacity import explained
 from aectl.training.image_sketch import ImageSketch, add_metrics
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.loop import CPU, MemorySet
-from aectl.training.run import Run, mean_error
+from aectl.training.run import Errors, Run, mean_error
 from aectl.training.stack import Layer, layers_of
 from aectl.training.stages import Stage
 
@@ -107,6 +107,14 @@ class ImageRun(Run):
     def _metrics(self) -> dict[str, float]:
         measured = self._held_out if len(self._held_out) else self._sample
         return image_metrics(self.network, measured, self.evaluation_batch)
+
+    def _errors(self) -> Errors | None:
+        if isinstance(self.network, Classifier) or not len(self._held_out):
+            return None
+        both = (self._sample, self._held_out)
+        return Errors(
+            *(image_metrics(self.network, some, self.evaluation_batch)["mse"] for some in both)
+        )
 
     def card(self) -> ModelCard:
         """The description of this run in a model file."""

@@ -4,11 +4,13 @@ import dataclasses
 import io
 import logging
 import math
+from collections.abc import Mapping
 from functools import partial
 
+from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.decoding import Decoding
-from aectl.config.kinds import KINDS
+from aectl.config.kinds import KINDS, USUAL
 from aectl.config.shapes import Shape, both
 from aectl.data.images import datasets, patches, training_images
 from aectl.data.images.image_set import ImageSet
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 FALLBACK = "digits"
 
 MUCH, LEAST_CLASSES = 1 << 26, 2
+
+HELD_OUT, FEWEST_HELD_OUT = 0.1, 50
+"""The fraction of a folder's images that is held out by default, and the number of images from
+which on it is."""
 
 
 def settled(card: ModelCard) -> dict[str, object]:
@@ -47,6 +53,28 @@ def settled_by_splits(found: TrainingSources, skipped: Skipped) -> dict[str, obj
             ]
             learnt, held = learnt + counts[0], held + counts[1]
     return {"validation": held / (learnt + held)} if learnt and held else {}
+
+
+def settled_by_folders(
+    found: TrainingSources, skipped: Skipped, asked: Mapping[str, object]
+) -> dict[str, object]:
+    """For an autoencoder of folders without splits, of enough images: the fraction that is held
+    out, and that the weights with the lowest loss on it are kept. A few photographs are soon
+    memorised; without others, nothing shows that.
+    """
+    folders = all(source.is_folder for source in found.sources) and not any(found.layouts)
+    narrowing = asked.get("model", USUAL) in kinds.narrowing()
+    if not folders or not narrowing or "validation" in asked:
+        return {}
+    files = [found.walk(source.word, found.selection, skipped) for source in found.sources]
+    count = sum(one.reason is None for some in files for one in some)
+    if count < FEWEST_HELD_OUT:
+        return {}
+    log.info(
+        "a tenth of the images is held out, and the weights with the lowest loss on them are kept;"
+        " --validation 0 trains on all"
+    )
+    return {"validation": HELD_OUT, "keep": "best"}
 
 
 def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Config, ImageSet]:

@@ -82,6 +82,9 @@ class PatchRun(ImageRun):
         few = torch.arange(min(WHITENED, len(self._training)))
         _begin(self.network, self.config, self._training.part(few).whole().inputs)
 
+    def _errors(self) -> None:
+        """None: what is held out are patches, and what is measured whole images."""
+
     def _metrics(self) -> dict[str, float]:
         return image_metrics(self.network, self._pictures, 1)
 

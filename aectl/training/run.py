@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -41,6 +41,9 @@ from aectl.training.state import RunState
 
 SMALL_STEP = 10_000_000
 
+MEMORISED = 2.0
+"""The held-out error, divided by the training error, above which a network has memorised."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -51,6 +54,18 @@ class Epoch:
     def after(self, epochs: int) -> "Epoch":
         """The same, after a number of earlier epochs."""
         return Epoch({**self.row, "epoch": self.row["epoch"] + epochs})
+
+
+class Errors(NamedTuple):
+    """The `mse` of a trained network on training inputs, and on those held out."""
+
+    trained: float
+    held_out: float
+
+    @property
+    def memorised(self) -> bool:
+        """Whether the network has memorised its training inputs."""
+        return self.held_out > MEMORISED * self.trained
 
 
 class Run(ABC):
@@ -87,6 +102,7 @@ class Run(ABC):
         self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
         self._best, self._kept = math.inf, dict[str, Tensor]()
+        self.errors: Errors | None = None
         self._now: CurrentStage | None = None
         self._left: RunState | None = None
 
@@ -97,6 +113,10 @@ class Run(ABC):
     @abstractmethod
     def _metrics(self) -> dict[str, float]:
         """The metrics after an epoch: of held-out inputs, or of a sample of the others."""
+
+    def _errors(self) -> Errors | None:
+        """The errors of the trained network; None if nothing is held out to compare."""
+        return None
 
     @property
     @abstractmethod
@@ -172,6 +192,7 @@ class Run(ABC):
         if self._kept:
             self.network.load_state_dict(self._kept)
         self.network.eval()
+        self.errors = self._errors()
 
     def _before(self) -> Iterator[TrainingProgress | Epoch]:
         """Trains each stage alone."""

@@ -47,7 +47,7 @@ def prepare(
     words, found = cast("tuple[str, ...]", asked.get("dataset", ())), None
     if words:
         found = _found(modality, words, asked, reading)
-        settled |= modality.settled_by_data(found, reading.skipped)
+        settled |= modality.settled_by_data(found, reading.skipped, asked)
     config = Config.from_options(given, file, settled)
     found = found or _found(modality, config.data.dataset, asked, reading)
     refuse_patterns(config, found)

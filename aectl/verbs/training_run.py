@@ -151,6 +151,17 @@ def warning_of(run: "Run") -> str | None:
     )
 
 
+def memorised(run: "Run") -> str | None:
+    """A warning where the error on held-out inputs is far above that on training inputs."""
+    if run.errors is None or not run.errors.memorised:
+        return None
+    return (
+        f"the model has memorised its training {run.noun}: their mse is {run.errors.trained:.3g},"
+        f" and {run.errors.held_out:.3g} on those held out; more {run.noun}, --flip, --noise or a"
+        " narrower --hidden help"
+    )
+
+
 def _fill(folder: Path, run: "Run", session: "TrainingCommand", logs: "TensorBoard | None") -> None:
     """Writes everything that a run folder holds, the model first."""
     from aectl.outputs import curves
