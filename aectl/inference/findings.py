@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aectl.config.shapes import Shape
 from aectl.data.images.pixels import Pixels
 
 AnyFloats = NDArray[np.floating[Any]]
@@ -31,6 +32,25 @@ class Gallery:
     shown: Shown
     reconstructions: Pixels
     mse: AnyFloats
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Images through the code, beside the same images shrunk to as many `numbers` and enlarged.
+
+    `small`: the shape that they are shrunk to, (channels, height, width). `gallery`: some of them;
+    `shrunk`: these, shrunk and enlarged, 0 to 255, and their mse, (n,). `psnr`: that of the
+    `images` reconstructions that were compared, and `shrunk_psnr`, both in dB.
+    """
+
+    numbers: int
+    small: Shape
+    gallery: Gallery
+    shrunk: Pixels
+    shrunk_mse: AnyFloats
+    images: int
+    psnr: float
+    shrunk_psnr: float
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,8 @@ class Findings:
 
     `sample`: images at equal distances among all `images` that were measured; `maps`: the points
     of the sample, (n, 2), by the name of the method. An autoencoder has a code, and galleries of
-    its best, median and worst images; a classifier has the images of its mistakes.
+    its best, median and worst images, and if that code is small a rival; a classifier has the
+    images of its mistakes.
     """
 
     images: int
@@ -89,5 +110,6 @@ class Findings:
     maps: Mapping[str, AnyFloats]
     code: CodeStatistics | None = None
     galleries: Mapping[str, Gallery] = field(default_factory=dict)
+    rival: Rival | None = None
     mistaken: Shown | None = None
     mistakes: Sequence[Mistake] = ()

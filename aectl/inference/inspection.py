@@ -21,11 +21,13 @@ from aectl.inference.findings import (
     Findings,
     Gallery,
     Mistake,
+    Rival,
     Shown,
     Units,
 )
 from aectl.inference.metrics import ReconstructionMetrics, is_active
 from aectl.inference.results import Floats, Measured
+from aectl.inference.rival import errors, psnr, rival_shape, shrunk_and_enlarged
 from aectl.models.networks import Classifier, ImageNetwork, PooledAutoencoder
 
 MOST_SAMPLED, LEAST_SAMPLED = 3000, 100
@@ -42,6 +44,7 @@ MOST_UNITS = 400
 BINS = 24
 STRONGEST = 12
 EXTREMES = 12
+COMPARED = 500
 MISTAKES_OF_A_KIND = 12
 FEWEST_MAPPED = 3
 LARGEST_MAPPED = 1e9
@@ -100,7 +103,9 @@ class Inspection:
         code = CodeStatistics(
             metrics.codes.rho_hat.numpy(), metrics.codes.active.numpy(), active.sum(1).numpy()
         )
-        return Findings(self._images, sample, units, maps, code, self._galleries())
+        galleries = self._galleries()
+        rival = self._rival(galleries["median"])
+        return Findings(self._images, sample, units, maps, code, galleries, rival)
 
     def _add_mistakes(
         self, batch: InputBatch, predictions: NDArray[np.int64], probabilities: Floats
@@ -126,6 +131,24 @@ class Inspection:
             "median": self._gallery([self._sample.kept[n] for n in median], of_sample[median]),
             "worst": self._gallery(self._worst.kept, self._worst.errors),
         }
+
+    def _rival(self, gallery: Gallery) -> Rival | None:
+        """The images of the sample, compared with what is left of them after shrinking."""
+        assert not isinstance(self._network, Classifier)
+        if isinstance(self._network, PooledAutoencoder):
+            return None
+        numbers = self._network.code_size
+        small = rival_shape(self._network.shape, numbers)
+        if small is None:
+            return None
+        some = [image.pixels[None] for image in self._sample.kept[:COMPARED]]
+        of_code = np.concatenate(self._errors)[:: self._sample.step][: len(some)]
+        of_shrunk = [errors(one, shrunk_and_enlarged(one, small)) for one in some]
+        shrunk = shrunk_and_enlarged(gallery.shown.images, small)
+        return Rival(
+            numbers, small, gallery, shrunk, errors(gallery.shown.images, shrunk),
+            len(some), psnr(float(of_code.mean())), psnr(float(np.mean(of_shrunk))),
+        )  # fmt: skip
 
     def _gallery(self, images: "list[_Image]", mse: Floats) -> Gallery:
         assert not isinstance(self._network, Classifier)

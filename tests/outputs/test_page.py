@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import MNIST
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from aectl.models import model_file
 
@@ -117,6 +118,30 @@ def test_every_plot_of_a_sparse_run_is_drawn(page):
     assert "Share" not in " ".join(page.locator(".modebar-btn").evaluate_all(titles))
     assert page.locator("#galleries .pair").count() == 36
     assert page.locator("#units .grid .tile").count() == 20
+
+
+@browser_needed
+def test_reconstructions_stand_beside_images_that_are_shrunk_to_as_many_numbers(
+    browser, trained, sparse
+):
+    path = trained("--hidden", "4", "--epochs", "5") / "report.html"
+    rival = data_of(path)["models"][0]["rival"]
+    pixels = np.round(load_digits().images[-360:] * (255 / 16)).astype(np.uint8)
+    squares = []
+    for image in pixels:
+        small = Image.fromarray(image).resize((2, 2), Image.Resampling.BOX)
+        again = np.asarray(small.resize((8, 8), Image.Resampling.LANCZOS))
+        squares.append((again / 255 - image / 255) ** 2)
+    assert (rival["numbers"], rival["small"], rival["images"]) == (4, [1, 2, 2], 360)
+    assert rival["shrunkPsnr"] == pytest.approx(-10 * np.log10(np.mean(squares)), abs=0.01)
+    results = data_of(path)["models"][0]["results"]
+    assert rival["psnr"] == pytest.approx(results["psnr"], abs=0.01)
+    with opened(browser, path) as page:
+        assert page.locator("#rival .triple").count() == 12
+        told = page.locator("#rival p").inner_text()
+        assert "a code of 4 numbers, and the image shrunk to 1x2x2" in told
+        assert f"{rival['psnr']:.1f} dB through the code" in told
+    assert data_of(sparse)["models"][0]["rival"] is None  # 20 numbers for 64 pixels
 
 
 @browser_needed

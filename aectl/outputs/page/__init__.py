@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from aectl.config.spelling import all_spelt, spelt
 from aectl.data.images.pixels import shrunk, to_pil
-from aectl.inference.findings import SAMPLE_SIDE, CodeStatistics, Findings, Gallery, Shown, Units
+from aectl.inference.findings import (
+    SAMPLE_SIDE,
+    CodeStatistics,
+    Findings,
+    Gallery,
+    Rival,
+    Shown,
+    Units,
+)
 from aectl.outputs import pictures
 from aectl.outputs.captions import distinguished
 from aectl.outputs.curves import PANELS
@@ -111,6 +119,7 @@ def _model(portrait: Portrait, sheets: "_Sheets") -> dict[str, Any]:
         "galleries": {
             name: _gallery(gallery, sheets) for name, gallery in findings.galleries.items()
         },
+        "rival": findings.rival and _rival(findings.rival, sheets),
         "confusion": portrait.results.get("confusion"),
         "ofClasses": {
             name: list(map(_finite, portrait.results[name]))
@@ -157,6 +166,19 @@ def _gallery(gallery: Gallery, sheets: "_Sheets") -> dict[str, Any]:
         "originals": sheets.of(gallery.shown, GALLERY_SIDE),
         "reconstructions": sheets.add(gallery.reconstructions, GALLERY_SIDE),
         "mse": _rounded(gallery.mse),
+    }
+
+
+def _rival(rival: Rival, sheets: "_Sheets") -> dict[str, Any]:
+    return {
+        **_gallery(rival.gallery, sheets),
+        "shrunk": sheets.add(rival.shrunk, GALLERY_SIDE),
+        "shrunkMse": _rounded(rival.shrunk_mse),
+        "numbers": rival.numbers,
+        "small": rival.small,
+        "images": rival.images,
+        "psnr": _finite(rival.psnr),
+        "shrunkPsnr": _finite(rival.shrunk_psnr),
     }
 
 

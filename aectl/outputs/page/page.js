@@ -237,6 +237,32 @@ function galleries(model) {
     box);
 }
 
+function decibels(psnr) {
+  return psnr === null ? "no error" : `${psnr.toFixed(1)} dB`;
+}
+
+function rival(model) {
+  const found = model.rival;
+  if (!found) return fill("rival");
+  const { originals } = found;
+  const width = widthOf(originals, Math.max(84, Math.min(originals.height, 128)));
+  const ofMse = (mse) => (mse ? (-10 * Math.log10(mse)).toFixed(1) : "no error");
+  const picture = (sheet, place, text) =>
+    make("figure", {}, tile(sheet, place, width), make("figcaption", {}, text));
+  const triples = found.mse.map((mse, place) => make("div", { class: "triple" },
+    picture(originals, place, "original"),
+    picture(found.reconstructions, place, `code ${ofMse(mse)}`),
+    picture(found.shrunk, place, `shrunk ${ofMse(found.shrunkMse[place])}`)));
+  const better = found.psnr === null || found.psnr > found.shrunkPsnr;
+  fill("rival",
+    make("h2", {}, "Beside shrinking"),
+    make("p", {}, `The original, its reconstruction from a code of ${found.numbers.toLocaleString("en")} numbers, and the image ` +
+      `shrunk to ${found.small.join("x")} (area filter) and enlarged (Lanczos), with their PSNR in dB. ` +
+      `Over ${found.images.toLocaleString("en")} images: ${decibels(found.psnr)} through the code, ${decibels(found.shrunkPsnr)} by shrinking` +
+      `${better ? "" : ", which is better"}.`),
+    make("div", { class: "row" }, ...triples));
+}
+
 function confusion(model) {
   if (!model.confusion) return fill("confusion");
   const mistakes = make("div", { class: "row" });
@@ -418,7 +444,7 @@ function map(model) {
 function show(model) {
   [...document.getElementById("models").children].forEach((button, place) =>
     button.setAttribute("aria-pressed", page.models[place] === model));
-  for (const section of [about, galleries, confusion, units, codeStatistics, map]) section(model);
+  for (const section of [about, galleries, rival, confusion, units, codeStatistics, map]) section(model);
 }
 
 async function loadPlotly() {
