@@ -154,7 +154,9 @@ def test_size_and_channels_decide_the_shape_of_the_model(aectl, tmp_path):
 @pytest.mark.parametrize("loss", ["mse", "bce", "softmax-kl"])
 @pytest.mark.parametrize("model", ["autoencoder", "conv-autoencoder"])
 def test_every_loss_trains_every_autoencoder(aectl, tmp_path, loss, model):
-    options = ["--model", model, "--loss", loss, "--epochs", "4", "--out", "r"]
+    options = ["--model", model, "--loss", loss, "--epochs", "2", "--out", "r"]
+    if model == "conv-autoencoder":
+        options += ["--hidden", "8,3"]
     if (model, loss) == ("conv-autoencoder", "softmax-kl"):
         refused = aectl(*DIGITS, *options)
         assert (refused.status, "needs --bottleneck vector" in refused.err) == (2, True)
