@@ -139,7 +139,7 @@ class MapFeatures(PooledEncoder):
     def __init__(self, shape: Shape, patching: Patching, whitened: bool, of_maps: MapsAutoencoder):
         super().__init__(patching)
         self.cells = patching.cells(shape)
-        self.whitening = Whitening(math.prod(shape), keeps_inverse=True) if whitened else None
+        self.whitening = Whitening(math.prod(shape)) if whitened else None
         self.of_maps = of_maps
         self.code_size = patching.feature_count(shape, of_maps.code_size)
 

@@ -23,19 +23,18 @@ class Whitening(nn.Module):
 
     x = (p - mean(p)) / sqrt(var(p) + 10 / 255^2); whitened = V (E + epsilon)^(-1/2) V' (x - m), for
     the mean m and the covariance V E V' of x over the training patches (Coates et al., section
-    3.1). `keeps_inverse`: whether the inverse of the matrix is kept, because it takes long to
-    compute.
+    3.1). The inverse of the matrix is kept, because it takes long to compute.
     """
 
     center: Tensor
     matrix: Tensor
-    inverse: Tensor | None
+    inverse: Tensor
 
-    def __init__(self, values: int, keeps_inverse: bool = False) -> None:
+    def __init__(self, values: int) -> None:
         super().__init__()
         self.register_buffer("center", torch.zeros(values))
         self.register_buffer("matrix", torch.eye(values))
-        self.register_buffer("inverse", torch.eye(values) if keeps_inverse else None)
+        self.register_buffer("inverse", torch.eye(values))
 
     @torch.no_grad()
     def fit(self, patches: Tensor, epsilon: float) -> None:
@@ -48,8 +47,7 @@ class Whitening(nn.Module):
         scales = (variances.clamp(min=0) + epsilon).rsqrt()
         self.center.copy_(center)
         self.matrix.copy_((components * scales) @ components.t())
-        if self.inverse is not None:
-            self.inverse.copy_((components / scales) @ components.t())
+        self.inverse.copy_((components / scales) @ components.t())
 
     def forward(self, patches: Tensor) -> Whitened:
         """patches: (n, values), in [0, 1]."""
@@ -58,8 +56,7 @@ class Whitening(nn.Module):
 
     def undone(self, whitened: Whitened) -> Tensor:
         """The patches, (n, values), that `forward` gives these for."""
-        inverse = torch.linalg.inv(self.matrix) if self.inverse is None else self.inverse
-        contrasts = whitened.values @ inverse + self.center
+        contrasts = whitened.values @ self.inverse + self.center
         patches: Tensor = contrasts * whitened.deviation + whitened.mean
         return patches
 

@@ -17,6 +17,7 @@ NAMES = (
     "folder",
     "encode",
     "recipes",
+    "photos",
     "sparsity",
     "few-labels",
     "text",

@@ -27,9 +27,10 @@ def trained(folder: Path, *words: object) -> Path:
     return folder
 
 
-def reports(*models: Path) -> list[dict[str, Any]]:
-    """The error reports of models on their test set."""
-    found: list[dict[str, Any]] = json.loads(aectl("eval", "-q", "--json", *models))
+def reports(*models: Path, dataset: Path | None = None) -> list[dict[str, Any]]:
+    """The error reports of models on a dataset, or else on their test set."""
+    data = ("--dataset", dataset) if dataset else ()
+    found: list[dict[str, Any]] = json.loads(aectl("eval", "-q", "--json", *models, *data))
     return found
 
 

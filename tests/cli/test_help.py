@@ -193,9 +193,10 @@ def test_an_unknown_topic_is_refused_with_what_may_be_meant(aectl, topic, said):
 @pytest.mark.parametrize(
     ("name", "topics"),
     [
-        ("mse", ["reports"]), ("probe_error", ["reports"]), ("perplexity", ["text"]),
-        ("PSNR", ["reports"]), ("topk", ["sparsity"] * 2), ("digits", ["data"]),
-        ("emnist-mnist", ["data"]), ("copied", ["text"] * 2), ("config.toml", ["reports"]),
+        ("mse", ["reports", "sparsity"]), ("probe_error", ["reports", "sparsity"]),
+        ("perplexity", ["text"]), ("PSNR", ["reports"]), ("topk", ["sparsity"] * 2),
+        ("digits", ["data"]), ("emnist-mnist", ["data"]), ("copied", ["text"] * 2),
+        ("config.toml", ["reports"]),
         ("k-sparse", ["classifiers", "recipes"]),
     ],
 )  # fmt: skip

@@ -86,6 +86,27 @@ RECIPES: dict[str, Recipe] = {
         0.7,
         "fc-wta",
     ),
+    "patches": Recipe(
+        "Coates, Ng & Lee 2011: 1600 units on 8x8 patches, features of both signs, 2x2 cells",
+        "",
+        "",
+        4,
+    ),
+    "patches-linear": Recipe(
+        "Coates, Ng & Lee 2011: linear SVMs on the features of patches",
+        "error 22.1 % with k-means, 26.6 % with a sparse autoencoder",
+        "error 22.5 %",
+        20,
+        "patches",
+    ),
+    "patches-4000": Recipe("Coates, Ng & Lee 2011: the same with 4000 units", "", "", 10),
+    "patches-4000-linear": Recipe(
+        "Coates, Ng & Lee 2011: linear SVMs on the features of patches-4000",
+        "error 20.4 % with k-means",
+        "error 21.0 %",
+        50,
+        "patches-4000",
+    ),
     "cs294a": Recipe(
         "Ng 2011, CS294A lecture notes: 64-25-64 on whitened patches of the folder photos",
         "edge filters",
