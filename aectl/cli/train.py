@@ -125,7 +125,7 @@ def train(
     outcome = Outcome(console, errors, overwrite, strict)
 
     from aectl.training.reading import Reading
-    from aectl.verbs.training_run import memorised, warning_of
+    from aectl.verbs.training_run import memorised, stopped, warning_of
     from aectl.verbs.training_task import Task, Training, from_file
 
     task = Task(
@@ -140,6 +140,8 @@ def train(
     training = Training(task, reading)
     status = outcome.status(len(training.data))
     for run, path in training.results(partial(_watched, console)):
+        if early := stopped(run):
+            console.notice(early)
         for warning in filter(None, (warning_of(run), memorised(run))):
             console.warning(warning)
         show_path(path)

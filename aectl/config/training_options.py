@@ -151,6 +151,13 @@ class TrainingConfig(Section):
         choices=("last", "best"),
         when=("validation", ()),
     )
+    patience: int | None = option(
+        None,
+        "Stop when the validation loss has not fallen for this number of epochs.",
+        at_least=1,
+        when=("validation", ()),
+        unset="none; 50 for a folder of which a tenth is held out by default",
+    )
     seed: int = option(0, "Seed of every random choice.", at_least=0, at_most=2**32 - 1)
     load: str | None = option(
         None, "Model whose weights training is initialised with.", unset="none", is_path=True

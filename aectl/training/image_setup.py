@@ -34,6 +34,8 @@ HELD_OUT, FEWEST_HELD_OUT = 0.1, 50
 """The fraction of a folder's images that is held out by default, and the number of images from
 which on it is."""
 
+PATIENCE = 50
+
 
 def settled(card: ModelCard) -> dict[str, object]:
     """The preprocessing of a model as options, for a training that starts from it."""
@@ -59,8 +61,8 @@ def settled_by_folders(
     found: TrainingSources, skipped: Skipped, asked: Mapping[str, object]
 ) -> dict[str, object]:
     """For an autoencoder of folders without splits, of enough images: the fraction that is held
-    out, and that the weights with the lowest loss on it are kept. A few photographs are soon
-    memorised; without others, nothing shows that.
+    out, that the weights with the lowest loss on it are kept, and when training stops. A few
+    photographs are soon memorised; without others, nothing shows that.
     """
     folders = all(source.is_folder for source in found.sources) and not any(found.layouts)
     narrowing = asked.get("model", USUAL) in kinds.narrowing()
@@ -74,7 +76,7 @@ def settled_by_folders(
         "a tenth of the images is held out, and the weights with the lowest loss on them are kept;"
         " --validation 0 trains on all"
     )
-    return {"validation": HELD_OUT, "keep": "best"}
+    return {"validation": HELD_OUT, "keep": "best", "patience": PATIENCE}
 
 
 def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Config, ImageSet]:

@@ -103,6 +103,7 @@ class Run(ABC):
         self.seconds = 0.0
         self._best, self._kept = math.inf, dict[str, Tensor]()
         self.errors: Errors | None = None
+        self._stopped = False
         self._now: CurrentStage | None = None
         self._left: RunState | None = None
 
@@ -152,6 +153,20 @@ class Run(ABC):
         return config.epochs + sum(self.stage_epochs)
 
     @property
+    def stalled(self) -> bool:
+        """Whether the loss on what is held out has not fallen for `patience` epochs."""
+        patience = self.config.training.patience
+        losses = [row["validation_loss"] for row in self.rows if "validation_loss" in row]
+        if not patience or len(losses) <= patience:
+            return False
+        return min(losses[-patience:]) >= min(losses[:-patience])
+
+    @property
+    def over(self) -> bool:
+        """Whether training is over: after all epochs, or when it has stalled."""
+        return len(self.rows) == self.planned_epochs or self.stalled
+
+    @property
     def next_lr(self) -> float:
         """The learning rate of the next step of the whole network, once a state is restored."""
         config, left, steps = self.config.training, self._left, self._steps_an_epoch
@@ -181,7 +196,7 @@ class Run(ABC):
         whole = self.sketch.objective(self.network, remembered)
         held_out = self.sketch.held_out_objective(self.network, whole)
         current = CurrentStage(0, whole, remembered)
-        for event in self._trained(current, config.epochs):
+        for event in () if self._stopped else self._trained(current, config.epochs):
             if isinstance(event, Epoch):
                 event.row.update(self._measure(held_out))
                 if config.keep == "best" and event.row["validation_loss"] < self._best:
@@ -189,6 +204,8 @@ class Run(ABC):
                     weights = self.network.state_dict()
                     self._kept = {name: value.clone() for name, value in weights.items()}
             yield self._recorded(event.after(self.planned_epochs - config.epochs))
+            if isinstance(event, Epoch) and self.stalled:
+                break
         if self._kept:
             self.network.load_state_dict(self._kept)
         self.network.eval()
@@ -269,8 +286,9 @@ class Run(ABC):
             **self._now.state(self._generator, self.device),
         )
 
-    def restore(self, state: RunState) -> None:
-        """Lets `epochs()` go on from the state of a run with the same config and images.
+    def restore(self, state: RunState, longer: bool = False) -> None:
+        """Lets `epochs()` go on from the state of a run with the same config and images; one that
+        has stalled goes on if it is to be trained for `longer`.
 
         Raises ModelFileError where it does not fit them.
         """
@@ -281,6 +299,7 @@ class Run(ABC):
         self.rows, self.seconds = list(state.rows), state.seconds
         self._best, self._kept = state.best, dict(state.kept)
         self._left = state
+        self._stopped = self.stalled and not longer
 
     def _refuse_misfit(self, state: RunState) -> None:
         """Raises ModelFileError where a state cannot be one of this run."""
@@ -331,7 +350,7 @@ class Run(ABC):
 
     def _ended(self) -> dict[str, str]:
         """When training ended, or else how far it is."""
-        if len(self.rows) < self.planned_epochs:
+        if not self.over:
             return {"unfinished": f"{len(self.rows)} of {self.planned_epochs} epochs"}
         return {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
 

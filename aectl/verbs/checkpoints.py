@@ -97,7 +97,7 @@ class Checkpoints:
         from aectl.training.state import TrainingState
 
         pause = self._took / SHARE if self._epochs else 0.0
-        over = len(run.rows) == run.planned_epochs
+        over = run.over
         if not isinstance(event, Epoch):
             if event.losses is not None:
                 return False  # the row of the epoch is yet to come

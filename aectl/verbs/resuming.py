@@ -77,7 +77,7 @@ def restore(
 
     Returns one line for each time that training was continued with other options.
     """
-    run.restore(state.run)
+    run.restore(state.run, longer="epochs" in given)
     done = len(run.rows)
     said = f"continuing after {done} of {run.planned_epochs} epochs"
     if not given:

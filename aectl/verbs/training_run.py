@@ -151,6 +151,16 @@ def warning_of(run: "Run") -> str | None:
     )
 
 
+def stopped(run: "Run") -> str | None:
+    """A notice where training ended before its last epoch."""
+    if not run.stalled or len(run.rows) == run.planned_epochs:
+        return None
+    return (
+        f"stopped after {len(run.rows)} of {run.planned_epochs} epochs: the validation loss has not"
+        f" fallen for {run.config.training.patience} (--patience)"
+    )
+
+
 def memorised(run: "Run") -> str | None:
     """A warning where the error on held-out inputs is far above that on training inputs."""
     if run.errors is None or not run.errors.memorised:

@@ -22,7 +22,7 @@ def test_of_a_folder_a_tenth_is_held_out_and_the_best_epoch_kept(aectl, scans, t
     assert "a tenth of the images is held out" in done.err
     assert "on 90 images" in done.err
     options = options_of(tmp_path / "run")
-    assert (options["validation"], options["keep"]) == (0.1, "best")
+    assert (options["validation"], options["keep"], options["patience"]) == (0.1, "best", 50)
     with (tmp_path / "run" / "metrics.csv").open() as file:
         assert all("validation_mse" in row for row in csv.DictReader(file))
     again = aectl("train", "--config", "run/config.toml", "--out", "again")

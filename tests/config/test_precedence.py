@@ -23,6 +23,7 @@ IDLE = [
     ({"rho": 0.1, "sparsity": "none"}, "--rho has no effect without --sparse (--sparsity kl)"),
     ({"momentum": 0.5}, "--momentum has no effect without --optimizer sgd"),
     ({"keep": "best"}, "--keep has no effect without --validation"),
+    ({"patience": 3}, "--patience has no effect without --validation"),
     ({"keep": "best", "validation": 0.0}, "--keep has no effect without --validation"),
     ({"fine_tune": True, "model": "classifier"}, "--fine-tune has no effect without --encoder"),
     ({"encoder": "a"}, "--encoder has no effect without --model classifier"),
