@@ -63,7 +63,7 @@ class TrainingConfig(Section):
         instead=(
             ("optimizer", "lbfgs", 1.0),
             ("optimizer", "sgd", 0.03),
-            ("bottleneck", MAP, 0.002),
+            ("bottleneck", MAP, 0.001),
             *kinds.defaults("lr"),
             *sparsity.defaults("lr"),
         ),

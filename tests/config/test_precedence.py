@@ -95,7 +95,7 @@ DEFAULTS = [
     ({"model": "classifier"}, {"dropout": 0.5, "lr": 0.001}),
     ({"model": "classifier", "dropout": 0.1, "lr": 1}, {"dropout": 0.1, "lr": 1.0}),
     ({"model": "conv-autoencoder"},
-     {"dropout": 0.0, "bottleneck": "map", "lr": 0.002, "activation": "silu",
+     {"dropout": 0.0, "bottleneck": "map", "lr": 0.001, "activation": "silu",
       "code_activation": "linear", "batch_size": 16, "clip_grad": 50.0}),
     ({"model": "conv-autoencoder", "bottleneck": "vector"},
      {"lr": 0.003, "activation": "relu", "code_activation": "relu", "batch_size": 128}),
