@@ -126,15 +126,18 @@ class Config:
                     f" {options.flag(name)} adds"
                 )
 
-    def resolved(self, shape: Shape | None, width: int, inputs: int) -> "Config":
+    def resolved(
+        self, shape: Shape | None, width: int, inputs: int, maps: Shape | None = None
+    ) -> "Config":
         """The config with the values filled in that depend on the training inputs: their number,
-        the `width` of the network's input and, for images, their shape."""
+        the `width` of the network's input and, for images, their shape; `maps`: that of the pooled
+        features of them that are the input instead."""
         trained = self.data.labels or max(1, inputs - round(self.data.validation * inputs))
         data, sides = self.data, (1, 1)
         if shape is not None:
             channels, sides = shape[0], shape[1:]
             if KINDS[self.model.model].pooled:
-                Patching.of(self.model).check(shape)
+                Patching.of(self.model).check(maps or shape)
             _check_crop(data.crop, sides)
             if self.loss.loss == "ssim":
                 check_similarity("--loss ssim", both(data.crop or sides))

@@ -231,6 +231,11 @@ def choosing_bottleneck() -> tuple[str, ...]:
     return tuple(name for name, kind in KINDS.items() if len(kind.codes) > 1)
 
 
+def standing_on_encoders() -> tuple[str, ...]:
+    """The kinds whose input can be what another model encodes."""
+    return tuple(name for name, kind in KINDS.items() if kind.pooled or not kind.has_code)
+
+
 def reading(modality: str) -> tuple[str, ...]:
     """The kinds of model whose input can be of a modality."""
     return tuple(name for name, kind in KINDS.items() if modality in kind.modalities)

@@ -1,5 +1,6 @@
 """The places of an image at which units respond, and how the responses become its features."""
 
+import math
 from dataclasses import dataclass
 
 from aectl.config.kinds import KINDS
@@ -81,11 +82,14 @@ class Patching:
         )
         return [(row, column) for row in rows for column in columns]
 
+    def pooled_shape(self, shape: Shape, units: int) -> Shape:
+        """The features of an image as maps: (units, rows, columns); of two signs, units twice."""
+        down, across = self.grid if self.pool != NO_POOLING else self.places(shape)
+        return (1 if self.threshold is None else 2) * units, down, across
+
     def feature_count(self, shape: Shape, units: int) -> int:
         """The number of features of an image."""
-        down, across = self.grid if self.pool != NO_POOLING else self.places(shape)
-        signs = 1 if self.threshold is None else 2
-        return down * across * signs * units
+        return math.prod(self.pooled_shape(shape, units))
 
 
 def _text(sides: tuple[int, ...]) -> str:

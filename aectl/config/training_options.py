@@ -164,8 +164,9 @@ class TrainingConfig(Section):
     )
     encoder: str | None = option(
         None,
-        "Trained autoencoder whose code is the input of the classifier, instead of pixels.",
-        when=("model", kinds.classifiers()),
+        "Trained autoencoder whose code is the input of the classifier, instead of pixels, or whose"
+        " pooled features are that of a second autoencoder whose features are pooled.",
+        when=("model", kinds.standing_on_encoders()),
         unset="none",
         is_path=True,
     )

@@ -190,7 +190,7 @@ def measure(
         images = to_tensor(batch)
         count = len(batch.paths)
         code, reconstruction = traced(network, images, count)
-        errors = metrics.update(images[:count], reconstruction, code)
+        errors = metrics.update(network.targets(images[:count]), reconstruction, code)
         refuse_overflow(code, errors)
         yield Measured(batch, errors.float().cpu().numpy())
 

@@ -104,7 +104,7 @@ class Inspection:
             metrics.codes.rho_hat.numpy(), metrics.codes.active.numpy(), active.sum(1).numpy()
         )
         galleries = self._galleries()
-        rival = self._rival(galleries["median"])
+        rival = self._rival(galleries["median"]) if galleries else None
         return Findings(self._images, sample, units, maps, code, galleries, rival)
 
     def _add_mistakes(
@@ -121,7 +121,11 @@ class Inspection:
                 self._mistaken.append(_image(batch, int(row)))
 
     def _galleries(self) -> dict[str, Gallery]:
-        """Galleries of the images with the smallest error, about the median error, the largest."""
+        """Galleries of the images with the smallest error, about the median error, the largest;
+        none where no images are reconstructed.
+        """
+        if isinstance(self._network, PooledAutoencoder) and not self._network.gives_images:
+            return {}
         errors = np.concatenate(self._errors)
         of_sample = errors[:: self._sample.step]
         median = np.argsort(np.abs(of_sample - np.median(errors)), kind="stable")

@@ -182,7 +182,7 @@ def _draw(folder: Path, run: "ImageRun") -> "dict[str, Image]":
     filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
     dead = None if isinstance(network, Classifier) else arrays.dead_units(network, sample)
     drawn = {"filters": pictures.filter_grid(filters, dead, _caption(len(filters), dead))}
-    if not isinstance(network, Classifier):
+    if not isinstance(network, Classifier) and network.gives_images:
         whose = "held-out" if len(run.held_out) else "training"
         of = images.part(run.held_out) if len(run.held_out) else images
         shown = of.evenly_spaced(PICTURED)

@@ -14,6 +14,7 @@ from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs
 from aectl.data.named_inputs import Position
 from aectl.data.selection import Skipped
+from aectl.errors import ConfigError
 from aectl.modalities import USUAL_REMEDY, EncodedRows, Modality
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
@@ -141,8 +142,17 @@ class Images(Modality):
     def reconstruct(
         self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> "Iterator[Reconstructed]":
-        """Each batch with its reconstructions, in [0, 1]."""
+        """Each batch with its reconstructions, in [0, 1].
+
+        Raises ConfigError for a model that reconstructs maps.
+        """
         from aectl.inference import apply as inference
+
+        if card.architecture.stacked:
+            raise ConfigError(
+                f"a {card.architecture.kind} on an encoder reconstructs the features of that, and"
+                " no images: reconstruct takes the encoder alone"
+            )
 
         return inference.reconstruct(network, batches, to_tensor)
 
@@ -226,8 +236,8 @@ class Images(Modality):
         return USUAL_REMEDY if config.model.center else "--center"
 
     def preview(self, run: "Run", count: int) -> Any | None:
-        """Images at equal distances in the training set; None for a classifier."""
-        if run.architecture.classes:
+        """Images at equal distances in the training set; None where none are reconstructed."""
+        if run.architecture.classes or run.architecture.stacked:
             return None
         images = cast("ImageRun", run).data
         return images.evenly_spaced(count).images

@@ -9,6 +9,7 @@ from aectl.config import declaration as options
 from aectl.config.all_options import OPTIONS
 from aectl.config.kinds import IMAGES, KINDS, TEXT
 from aectl.config.model_options import ModelConfig
+from aectl.config.patching import Patching
 from aectl.config.shapes import InputShape, Shape, TextShape
 from aectl.errors import ModelFileError
 from aectl.models.image_spec import ImageSpec
@@ -16,7 +17,7 @@ from aectl.models.input_spec import InputSpec
 from aectl.models.metadata import refuse_unknown
 from aectl.models.text_spec import TextSpec
 
-MOST_CLASSES = 1_000_000
+MOST_CLASSES, MOST_STACKED = 1_000_000, 4
 
 INPUT_SPECS: dict[str, InputSpec[Any]] = {IMAGES: ImageSpec(), TEXT: TextSpec()}
 """The inputs of networks by their modality."""
@@ -31,7 +32,7 @@ class Architecture:
 
     `config`: resolved (its `hidden` is set); `input`: the shape of the input images or text;
     `classes`: the number of classes of a classifier, else 0; `encoder`: the autoencoder whose code
-    is the input of a classifier.
+    is the input of a classifier, or whose pooled features are that of a second autoencoder.
     """
 
     config: ModelConfig
@@ -81,9 +82,25 @@ class Architecture:
         return (*self.encoder.hidden, *self.hidden) if self.encoder else self.hidden
 
     @property
+    def stacked(self) -> bool:
+        """Whether it is an autoencoder of the pooled features of another."""
+        return self.encoder is not None and KINDS[self.kind].has_code
+
+    @property
+    def layer_input(self) -> InputShape:
+        """The shape of what its own first layer takes: the input, or the maps of its encoder."""
+        return self.encoder.pooled_shape if self.encoder and self.stacked else self.input
+
+    @property
+    def pooled_shape(self) -> Shape:
+        """The shape of the pooled features, (units, rows, columns); only where they are pooled."""
+        patching = Patching.of(self.config)
+        return patching.pooled_shape(cast(Shape, self.layer_input), self.hidden[-1])
+
+    @property
     def code_size(self) -> int:
         """The number of units of an autoencoder's code, or of features made of it."""
-        return self.input_spec.code_size(self.config, self.input)
+        return self.input_spec.code_size(self.config, self.layer_input)
 
     def to_json(self) -> dict[str, Any]:
         """The description of the network in a model file: its options and its sizes."""
@@ -103,7 +120,7 @@ class Architecture:
     @classmethod
     def from_json(cls, described: object, depth: int = 0) -> "Architecture":
         """The inverse of `to_json`. Raises ModelFileError or ConfigError for anything else."""
-        if not isinstance(described, Mapping) or depth > 1:
+        if not isinstance(described, Mapping) or depth > MOST_STACKED:
             raise ModelFileError("its architecture is not described")
         fields = dict(described)
         if options.applies(OPTIONS["center"], {"model": fields.get("model")}):
@@ -121,16 +138,19 @@ class Architecture:
         kind = KINDS[config.model]
         modality = encoder.modality if encoder else kind.modalities[0]
         shape = INPUT_SPECS[modality].shape(sizes)
-        INPUT_SPECS[modality].check(config, shape)
         found = cls(config, shape, _classes(config, sizes["classes"]), encoder)
         if encoder:
             found._check_encoder(encoder)
+        found.input_spec.check(config, found.layer_input)
         return found
 
     def _check_encoder(self, encoder: "Architecture") -> None:
         """Raises ModelFileError if the code of the encoder cannot be the input of this network."""
-        if KINDS[self.kind].has_code or not KINDS[encoder.kind].has_code:
-            raise ModelFileError("only a classifier can have an encoder, and only one")
+        if not KINDS[encoder.kind].has_code or (
+            KINDS[self.kind].has_code
+            and not (KINDS[self.kind].pooled and KINDS[encoder.kind].pooled)
+        ):
+            raise ModelFileError(f"a {self.kind} cannot have a {encoder.kind} as its encoder")
         if not encoder.code_is_vector:
             raise ModelFileError("the code of its encoder is text, not a vector")
         if encoder.input != self.input:

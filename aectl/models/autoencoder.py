@@ -142,6 +142,9 @@ class AutoencoderBase(nn.Module):
     one_at_a_time = False
     """Whether inputs are processed one by one at inference, because more would need much memory."""
 
+    gives_images = True
+    """Whether reconstructions are images; else they are maps, the pooled features of an encoder."""
+
     codes_per_image = 1
     """Number of codes of an image; more where its patches are encoded."""
 
@@ -180,6 +183,10 @@ class AutoencoderBase(nn.Module):
     def reconstruct(self, images: Tensor) -> Tensor:
         """images -> reconstruction, both (batch, channels, height, width)."""
         return self.output_activation(self.traced(images)[1])
+
+    def targets(self, images: Tensor) -> Tensor:
+        """images -> what is to be reconstructed of them: themselves, or the maps of an encoder."""
+        return images
 
     def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """images: (batch, channels, height, width) -> the code, of one or more rows an image, and

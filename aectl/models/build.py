@@ -1,12 +1,13 @@
 """Builds networks from architectures; kinds of model and sparsity rules are rows of tables."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aectl.config.patching import Patching
+from aectl.config.shapes import Shape
 from aectl.models import codes
 from aectl.models.architecture import Architecture
-from aectl.models.conv_wta_autoencoder import MapsAutoencoder
+from aectl.models.conv_wta_autoencoder import MapFeatures, MapsAutoencoder
 from aectl.models.networks import (
     Autoencoder,
     Classifier,
@@ -18,6 +19,7 @@ from aectl.models.networks import (
     ThroughText,
     ThroughVector,
 )
+from aectl.models.patch_autoencoder import PatchEncoder
 
 
 def build_network(described: Architecture) -> Network:
@@ -46,31 +48,39 @@ def _conv_autoencoder(described: Architecture) -> Network:
 def _patch_autoencoder(described: Architecture) -> Network:
     config = described.config
     patching = Patching.of(config)
+    shape = cast(Shape, described.layer_input)
     of_patches = Autoencoder(
-        (described.shape[0], *patching.sides), described.hidden, config.activation,
+        (shape[0], *patching.sides), described.hidden, config.activation,
         _code(described), "linear", tied=config.tied, dropout=config.dropout,
         input_dropout=config.input_dropout,
     )  # fmt: skip
-    return PatchAutoencoder(described.shape, patching, of_patches)
+    encoder = PatchEncoder(shape, patching, of_patches, _encoder(described))
+    return PatchAutoencoder(described.shape, encoder)
 
 
 def _conv_wta_autoencoder(described: Architecture) -> Network:
     config = described.config
-    whitened = config.whitening is not None
+    whitened, shape = config.whitening is not None, cast(Shape, described.layer_input)
     of_maps = MapsAutoencoder(
-        described.shape, described.hidden, config.activation, config.rate,
-        "linear" if whitened else config.output_activation,
+        shape, described.hidden, config.activation, config.rate,
+        "linear" if whitened or described.stacked else config.output_activation,
         kernel=config.kernel_size, side=config.filter_size, center=config.center,
     )  # fmt: skip
-    return ConvWTAAutoencoder(described.shape, Patching.of(config), whitened, of_maps)
+    patching = Patching.of(config)
+    encoder = MapFeatures(shape, patching, whitened, of_maps, _encoder(described))
+    return ConvWTAAutoencoder(described.shape, encoder)
+
+
+def _encoder(described: Architecture) -> Any:
+    """The encoder on which a network stands, if any."""
+    return build_network(described.encoder).encoder if described.encoder else None
 
 
 def _classifier(described: Architecture) -> Network:
     config = described.config
-    encoder: Any = build_network(described.encoder).encoder if described.encoder else None
     return Classifier(
         described.input, described.hidden, described.classes, config.activation, config.dropout,
-        config.input_dropout, config.standardize, encoder,
+        config.input_dropout, config.standardize, _encoder(described),
     )  # fmt: skip
 
 

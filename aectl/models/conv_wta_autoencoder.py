@@ -134,14 +134,17 @@ class MapsAutoencoder(AutoencoderBase):
 class MapFeatures(PooledEncoder):
     """Gives the features of whole images: the activations of all maps, pooled."""
 
-    whitening: Whitening | None
-
-    def __init__(self, shape: Shape, patching: Patching, whitened: bool, of_maps: MapsAutoencoder):
-        super().__init__(patching)
-        self.cells = patching.cells(shape)
+    def __init__(
+        self,
+        shape: Shape,
+        patching: Patching,
+        whitened: bool,
+        of_maps: MapsAutoencoder,
+        first: PooledEncoder | None = None,
+    ) -> None:
+        super().__init__(shape, patching, of_maps.code_size, first)
         self.whitening = Whitening(math.prod(shape)) if whitened else None
         self.of_maps = of_maps
-        self.code_size = patching.feature_count(shape, of_maps.code_size)
 
     @property
     def code(self) -> Code:
@@ -155,6 +158,10 @@ class MapFeatures(PooledEncoder):
             return maps.flatten()
         pool = POOLS[self.patching.pool]
         return torch.cat([pool(maps[cell].flatten(0, 1)) for cell in self.cells])
+
+    def own_filters(self) -> Tensor:
+        """The filters of the decoder."""
+        return self.of_maps.decoder.weight
 
     def whitened(self, images: Tensor) -> Tensor:
         """(batch, channels, height, width) -> the same, whitened if the model does that."""
@@ -184,34 +191,29 @@ class ConvWTAAutoencoder(PooledAutoencoder):
 
     encoder: MapFeatures
 
-    def __init__(
-        self, shape: Shape, patching: Patching, whitened: bool, of_maps: MapsAutoencoder
-    ) -> None:
+    def __init__(self, shape: Shape, encoder: MapFeatures) -> None:
         super().__init__(shape, "clamp")
-        self.output_activation = ACTIVATIONS["clamp"] if whitened else of_maps.output_activation
-        self.encoder = MapFeatures(shape, patching, whitened, of_maps)
+        self.encoder = encoder
+        if encoder.whitening is None or encoder.first is not None:
+            self.output_activation = encoder.of_maps.output_activation
 
     @property
     def trained(self) -> MapsAutoencoder:
-        """The autoencoder of images, whitened or not."""
+        """The autoencoder of its own input, whitened or not."""
         return self.encoder.of_maps
 
-    def below(self, images: Tensor) -> Tensor:
-        """Whitens images, if the model does that."""
-        return self.encoder.whitened(images)
+    def below(self, inputs: Tensor) -> Tensor:
+        """Whitens its own input, if the model does that."""
+        return self.encoder.whitened(inputs)
 
-    def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images: (batch, channels, height, width) -> the winner of each map, (batch, maps), and
-        the reconstructions before the output's activation.
+    def own_traced(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, channels, height, width) -> the winner of each map, (batch, maps), and the
+        reconstructions before the output's activation.
         """
-        maps = self.trained.encode(self.below(images))
+        maps = self.trained.encode(self.below(inputs))
         made = self.trained.decoder(maps)
-        return maps.flatten(2).amax(2), self.encoder.undone(images, made)
+        return maps.flatten(2).amax(2), self.encoder.undone(inputs, made)
 
-    def unit_values(self, images: Tensor) -> Tensor:
-        """images -> (batch, maps): the winner of each map, or 0."""
-        return self.trained.encode(self.below(images)).flatten(2).amax(2)
-
-    def filters(self) -> Tensor:
-        """The filter of each map: (maps, channels, side, side)."""
-        return self.trained.decoder.weight
+    def own_unit_values(self, inputs: Tensor) -> Tensor:
+        """-> (batch, maps): the winner of each map, or 0."""
+        return self.trained.encode(self.below(inputs)).flatten(2).amax(2)

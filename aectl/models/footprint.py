@@ -39,7 +39,7 @@ def activation_bytes(architecture: Architecture) -> int:
     below = activation_bytes(encoder) if encoder else 0
     encoded = encoder.code_size if encoder else None
     return below + FLOAT * architecture.input_spec.activation_floats(
-        architecture.config, architecture.input, encoded, architecture.classes
+        architecture.config, architecture.layer_input, encoded, architecture.classes
     )
 
 
@@ -47,4 +47,4 @@ def measuring_bytes(architecture: Architecture) -> int:
     """Bytes for measuring one input, in addition to the activations; none for a classifier."""
     if architecture.classes:
         return 0
-    return FLOAT * architecture.input_spec.measuring_floats(architecture.input)
+    return FLOAT * architecture.input_spec.measuring_floats(architecture.layer_input)

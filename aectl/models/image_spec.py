@@ -134,13 +134,16 @@ def _decoder_floats(widths: Sequence[int], convolutional: bool) -> Iterator[int]
 
 
 def _patch_floats(config: ModelConfig, shape: Shape) -> int:
-    """Floats for the patches of an image, whitened and reconstructed, and their largest layer."""
+    """Floats for the patches of an image, whitened and reconstructed, and their largest layer; and
+    for the columns of the decoder, scaled to length 1.
+    """
     patching = Patching.of(config)
     values = shape[0] * math.prod(patching.sides)
     widths = [values, *(config.hidden or ())]
     layer = max(a + 2 * b for a, b in pairwise(widths))
     features = patching.feature_count(shape, widths[-1])
-    return math.prod(patching.places(shape)) * (6 * values + layer + 2 * widths[-1]) + features
+    places = math.prod(patching.places(shape))
+    return places * (6 * values + layer + 2 * widths[-1]) + features + 2 * values * widths[-1]
 
 
 def _winner_floats(config: ModelConfig, shape: Shape) -> int:

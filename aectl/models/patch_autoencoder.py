@@ -25,12 +25,19 @@ class PatchEncoder(PooledEncoder):
     With a soft threshold, those of the positive responses stand before those of the negative.
     """
 
-    def __init__(self, shape: Shape, patching: Patching, of_patches: Autoencoder) -> None:
-        super().__init__(patching)
+    whitening: Whitening
+
+    def __init__(
+        self,
+        shape: Shape,
+        patching: Patching,
+        of_patches: Autoencoder,
+        first: PooledEncoder | None = None,
+    ) -> None:
+        super().__init__(shape, patching, of_patches.code_size, first)
         self.whitening = Whitening(shape[0] * math.prod(patching.sides))
         self.of_patches = of_patches
-        self.places, self.cells = patching.places(shape), patching.cells(shape)
-        self.code_size = patching.feature_count(shape, of_patches.code_size)
+        self.places = patching.places(shape)
 
     @property
     def code(self) -> Code:
@@ -59,6 +66,11 @@ class PatchEncoder(PooledEncoder):
         ]
         return torch.cat(found)
 
+    def own_filters(self) -> Tensor:
+        """The whitened patch that each unit stands for, a column of the decoder."""
+        directions = self.of_patches.decoder.directions
+        return directions.t().reshape(-1, self.shape[0], *self.patching.sides)
+
     def _responses(self, whitened: Tensor) -> list[Tensor]:
         """(places, values) -> the code; or what is beyond the soft threshold, the positive and then
         the negative: (places, units) each.
@@ -80,10 +92,10 @@ class PatchAutoencoder(PooledAutoencoder):
 
     encoder: PatchEncoder
 
-    def __init__(self, shape: Shape, patching: Patching, of_patches: Autoencoder) -> None:
-        super().__init__(shape, "clamp")
-        self.encoder = PatchEncoder(shape, patching, of_patches)
-        self.codes_per_image = math.prod(self.encoder.places)
+    def __init__(self, shape: Shape, encoder: PatchEncoder) -> None:
+        super().__init__(shape, "clamp" if encoder.first is None else "linear")
+        self.encoder = encoder
+        self.codes_per_image = math.prod(encoder.places)
 
     @property
     def of_patches(self) -> Autoencoder:
@@ -95,28 +107,21 @@ class PatchAutoencoder(PooledAutoencoder):
         """The autoencoder of whitened patches."""
         return self.of_patches
 
-    def below(self, images: Tensor) -> Tensor:
+    def below(self, inputs: Tensor) -> Tensor:
         """Patches, (n, channels, height, width) -> the same, whitened."""
-        found: Whitened = self.encoder.whitening(images.flatten(1))
-        return found.values.view_as(images)
+        found: Whitened = self.encoder.whitening(inputs.flatten(1))
+        return found.values.view_as(inputs)
 
-    def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images: (batch, channels, height, width) -> the codes of all their patches, (batch *
-        places, units), and the reconstructions before clamping; pixels without a patch are 0.
+    def own_traced(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, channels, height, width) -> the codes of all patches, (batch * places, units),
+        and the reconstructions before clamping; pixels without a patch are 0.
         """
-        found = [self._traced(image) for image in images]
+        found = [self._traced(one) for one in inputs]
         return torch.cat([code for code, _ in found]), torch.stack([made for _, made in found])
 
-    def unit_values(self, images: Tensor) -> Tensor:
-        """images -> (batch, units): the code of largest magnitude of each unit, of all patches."""
-        return torch.stack([self._largest(image) for image in images])
-
-    def filters(self) -> Tensor:
-        """The whitened patch that each unit stands for, a column of the decoder: (units, channels,
-        height, width).
-        """
-        directions = self.of_patches.decoder.directions
-        return directions.t().reshape(-1, self.shape[0], *self.encoder.patching.sides)
+    def own_unit_values(self, inputs: Tensor) -> Tensor:
+        """-> (batch, units): the code of largest magnitude of each unit, of all patches."""
+        return torch.stack([self._largest(one) for one in inputs])
 
     def _largest(self, image: Tensor) -> Tensor:
         code = self.of_patches.encode(self.encoder.whitened(image).values)

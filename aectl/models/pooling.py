@@ -1,13 +1,18 @@
 """Autoencoders whose features are pooled over the places of an image."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.config.patching import Patching
+from aectl.config.shapes import Shape
 from aectl.models.autoencoder import AutoencoderBase
+from aectl.models.whitening import Whitening
 
 POOLS: dict[str, Callable[[Tensor], Tensor]] = {
     "sum": lambda responses: responses.sum(0),
@@ -21,35 +26,88 @@ class PooledEncoder(nn.Module):
     """Gives the features of whole images, which are pooled.
 
     Images are processed one by one, so that the features of one do not depend on the others.
-    Features stand cell after cell, row by row; in each, those of all units.
+    Features stand cell after cell, row by row; in each, those of all units. With a `first` encoder,
+    which is not trained, its pooled features are the input, as maps.
+
+    `shape`: that of its own input, (channels, height, width).
     """
 
-    code_size: int
+    first: "PooledEncoder | None"
+    whitening: Whitening | None
 
-    def __init__(self, patching: Patching) -> None:
+    def __init__(
+        self, shape: Shape, patching: Patching, units: int, first: "PooledEncoder | None"
+    ) -> None:
         super().__init__()
-        self.patching = patching
+        self.patching, self.cells, self.shape = patching, patching.cells(shape), shape
+        self.pooled_shape = patching.pooled_shape(shape, units)
+        self.code_size = math.prod(self.pooled_shape)
+        self.first = first if first is None else first.requires_grad_(False).eval()
 
     @abstractmethod
     def features(self, image: Tensor) -> Tensor:
-        """(channels, height, width) -> (code_size,), without those of the mirror image."""
+        """(channels, height, width) of its own input -> (code_size,), without mirroring."""
+
+    @abstractmethod
+    def own_filters(self) -> Tensor:
+        """The filter of each unit: (units, channels, height, width) in its own input."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode for its own modules."""
+        super().train(mode)
+        if self.first is not None:
+            self.first.eval()
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> features: (batch, code_size)."""
-        if not self.patching.mirror:
-            return torch.stack([self.features(image) for image in images])
-        mirrored = images.flip(3)
-        return torch.stack(
-            [self.features(a) + self.features(b) for a, b in zip(images, mirrored, strict=True)]
-        )
+        found = self._pooled(images)
+        return found + self._pooled(images.flip(3)) if self.patching.mirror else found
+
+    def own_input(self, images: Tensor) -> Tensor:
+        """The images, or their pooled features in the first encoder: (batch, *shape)."""
+        return images if self.first is None else self.first.maps(images)
+
+    def maps(self, images: Tensor) -> Tensor:
+        """images -> their features as maps: (batch, units, rows, columns)."""
+        units, rows, columns = self.pooled_shape
+        features: Tensor = self(images)
+        return features.view(-1, rows, columns, units).movedim(-1, 1).contiguous()
+
+    def filters(self) -> Tensor:
+        """The pattern in an image that each map of features stands for: (units, channels, height,
+        width).
+
+        Of a second encoder, each value of a filter draws the filter of the first encoder in its
+        place, at the distance of the cells.
+        """
+        found = self.own_filters()
+        if self.first is not None:
+            height, width = (
+                max(1, round(side / cells))
+                for side, cells in zip(self.first.shape[1:], self.shape[1:], strict=True)
+            )
+            drawn = self.first.filters()
+            found = F.conv_transpose2d(found, drawn, stride=(height, width))
+        return torch.cat([found, -found]) if self.patching.threshold is not None else found
+
+    def _pooled(self, images: Tensor) -> Tensor:
+        return torch.stack([self.features(one) for one in self.own_input(images)])
 
 
 class PooledAutoencoder(AutoencoderBase):
     """An autoencoder whose features are pooled over the places of an image.
 
     `encode` gives pooled features, which cannot be decoded; `reconstruct` decodes the code of every
-    place.
+    place. With a first encoder, what is reconstructed is the maps of that.
     """
+
+    encoder: PooledEncoder
+
+    @property
+    def gives_images(self) -> bool:  # type: ignore[override]
+        """Whether it stands on no other encoder."""
+        return self.encoder.first is None
 
     @property
     @abstractmethod
@@ -57,12 +115,34 @@ class PooledAutoencoder(AutoencoderBase):
         """The network that is trained; its code is not pooled."""
 
     @abstractmethod
-    def below(self, images: Tensor) -> Tensor:
-        """images: (batch, channels, height, width) -> the input of the network that is trained."""
+    def below(self, inputs: Tensor) -> Tensor:
+        """Its own input -> the input of the network that is trained, whitened."""
 
     @abstractmethod
+    def own_traced(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Its own input -> the codes of each, and the reconstructions before their activation."""
+
+    @abstractmethod
+    def own_unit_values(self, inputs: Tensor) -> Tensor:
+        """Its own input -> (batch, units): the value of largest magnitude of each unit."""
+
+    def targets(self, images: Tensor) -> Tensor:
+        """images -> its own input: themselves, or the maps of the first encoder."""
+        return self.encoder.own_input(images)
+
+    def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """images: (batch, channels, height, width) -> the codes, of one or more rows an image, and
+        the reconstructions of `targets` before the output's activation.
+        """
+        return self.own_traced(self.targets(images))
+
+    def unit_values(self, images: Tensor) -> Tensor:
+        """images -> (batch, units): the value of largest magnitude of each unit."""
+        return self.own_unit_values(self.targets(images))
+
     def filters(self) -> Tensor:
-        """The pattern that each unit stands for: (units, channels, height, width)."""
+        """The pattern in an image that each unit stands for: (units, channels, height, width)."""
+        return self.encoder.filters()[: self.trained.code_size]
 
     def decode(self, code: Tensor) -> Tensor:
         """Raises NotImplementedError: pooled features do not determine an image."""

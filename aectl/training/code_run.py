@@ -3,7 +3,6 @@
 import dataclasses
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -15,6 +14,7 @@ from aectl.models.architecture import Architecture
 from aectl.models.classifier import Classifier
 from aectl.objectives.objective import Batch
 from aectl.training import memory
+from aectl.training.code_set import CodeSet
 from aectl.training.image_run import ImageRun
 from aectl.training.image_sketch import EVALUATION_BATCH, MOST_SAMPLED, ImageSketch
 from aectl.training.initialisation import Start, begin
@@ -50,34 +50,6 @@ class OfCodes(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """codes: (batch, features) -> logits: (batch, classes)."""
         return self.network.classify(codes)
-
-
-@dataclass(frozen=True)
-class CodeSet:
-    """Codes, (n, features), with their labels, (n,), as a training set."""
-
-    codes: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
-        """Every code once, in a random order, from batch number `first` on."""
-        order = torch.randperm(len(self), generator=generator)
-        if size >= len(self):  # whose order has no effect, and a copy takes as much memory again
-            return iter([Batch(self.codes, self.labels)][first:])
-        batches = torch.split(order.to(self.codes.device), size)[first:]
-        return (Batch(self.codes[rows], self.labels[rows]) for rows in batches)
-
-    def in_order(self, size: int) -> Iterator[Batch]:
-        """Every code once, in the order of the set."""
-        return map(Batch, torch.split(self.codes, size), torch.split(self.labels, size))
-
-    def spaced(self, count: int) -> "CodeSet":
-        """Every n-th code, at most `count`, in the same memory."""
-        step = max(1, -(-len(self) // count))
-        return CodeSet(self.codes[::step], self.labels[::step])
 
 
 class CodeSketch(ImageSketch):

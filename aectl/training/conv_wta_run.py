@@ -1,58 +1,84 @@
-"""A run of a convolutional winner-take-all autoencoder on whole images, whitened or not."""
+"""A run of a convolutional winner-take-all autoencoder on images or maps, whitened or not."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from aectl.config.configuration import Config
 from aectl.models.networks import ConvWTAAutoencoder
-from aectl.training.image_run import ImageRun, sampled
-from aectl.training.image_sketch import PooledSketch
+from aectl.objectives.objective import Batch
+from aectl.training.image_run import ImageRun, image_metrics
 from aectl.training.initialisation import Start, begin_at_mean, copy_weights
+from aectl.training.loop import MemorySet
+from aectl.training.pooled_run import InputSet, StackRun, StackSketch, sample_of
 
 MOST_SEEN, ROOM_OF_PIXELS = 20_000, 1 << 26
 """Maximum number of images before training, and of their values: a matrix that whitens images needs
 many more images than these have pixels."""
 
 
-class ConvWTASketch(PooledSketch):
+class ConvWTASketch(StackSketch):
     """A training of maps in each of which one activation wins."""
 
     @property
     def seen(self) -> int:
         """The number of images that are looked at before training."""
-        return min(
-            self.learnt, MOST_SEEN, max(1, ROOM_OF_PIXELS // math.prod(self.architecture.shape))
-        )
+        return min(self.learnt, MOST_SEEN, max(1, ROOM_OF_PIXELS // math.prod(self.own_shape)))
 
-    def begin(self, network: ConvWTAAutoencoder) -> None:
+    def batch(self, count: int) -> Batch:
+        """Images as floats, or maps."""
+        return self.own_batch(count, self.own_shape)
+
+    def begin(self, network: ConvWTAAutoencoder) -> Tensor | None:
         """Looks at some of the images."""
+        maps = self.maps()
         _begin(network, self.config, self.batch(self.seen).inputs)
+        return maps
+
+    def measure(self, network: ConvWTAAutoencoder, batch: Batch) -> None:
+        """The metrics of a batch of images, or of an image."""
+        if self.architecture.stacked:
+            self.measure_one(network)
+        else:
+            super().measure(network, batch)
 
 
-class ConvWTARun(ImageRun):
-    """A run on images: what it trains is the autoencoder without the pooling."""
+class ConvWTARun(StackRun):
+    """A run on images or maps: what it trains is the autoencoder without the pooling."""
 
     sketch_class = ConvWTASketch
     network: ConvWTAAutoencoder
     sketch: ConvWTASketch
 
+    def _learn_from(self, inputs: InputSet, held_out: InputSet) -> None:
+        if isinstance(inputs, MemorySet) and isinstance(held_out, MemorySet):
+            ImageRun._take(self, inputs, held_out)
+        else:
+            self._training, self._held_out = inputs, held_out
+
     def _begin(self, start: Start) -> None:
         if start.weights is not None:
             copy_weights(start.weights, self.network)
-        else:
-            seen = sampled(self._training, self.sketch.seen, self.config.training.seed)
-            _begin(self.network, self.config, seen.whole().inputs)
+            return
+        seed = self.config.training.seed
+        _begin(self.network, self.config, sample_of(self._training, self.sketch.seen, seed))
+
+    def _metrics(self) -> dict[str, float]:
+        if self.architecture.stacked:
+            return super()._metrics()
+        measured = self._held_out if len(self._held_out) else self._sample
+        return image_metrics(self.network, cast(MemorySet, measured), self.evaluation_batch)
 
 
 @torch.no_grad()
-def _begin(network: ConvWTAAutoencoder, config: Config, images: Tensor) -> None:
-    """Fits the whitening and the center to some images."""
+def _begin(network: ConvWTAAutoencoder, config: Config, inputs: Tensor) -> None:
+    """Fits the whitening and the center to some images or maps."""
     whitening, center = network.encoder.whitening, network.trained.encoder.center
     if whitening is not None and config.model.whitening is not None:
-        whitening.fit(images.flatten(1), config.model.whitening)
+        whitening.fit(inputs.flatten(1), config.model.whitening)
     if center is not None:
-        inputs = network.below(images)
+        inputs = network.below(inputs)
         center.copy_(inputs.mean((0, 2, 3)).view_as(center))
         begin_at_mean(network.trained, inputs)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aectl.config.configuration import Config
+from aectl.config.kinds import KINDS
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
 from aectl.data.splits import few_labels, held_out
@@ -57,8 +58,7 @@ class ImageRun(Run):
         with explained(self.sketch):
             whole = _on_device(images, device)
             held = torch.from_numpy(self.held_out)
-            self._take(whole.part(torch.from_numpy(rows)), whole.part(held))
-            self._begin(start)
+            self._read(whole.part(torch.from_numpy(rows)), whole.part(held), start)
 
     def _sketch(self, start: Start) -> ImageSketch:
         """The training, of which nothing is built yet."""
@@ -68,6 +68,11 @@ class ImageRun(Run):
         return self.sketch_class(
             self.config, self.architecture, len(self.data), stored, to_read, settled
         )
+
+    def _read(self, images: MemorySet, held_out: MemorySet, start: Start) -> None:
+        """Takes what is trained on, and begins."""
+        self._take(images, held_out)
+        self._begin(start)
 
     def _take(self, images: MemorySet, held_out: MemorySet) -> None:
         """Sets what is trained on and what is measured, of images that are learnt and held out."""
@@ -137,8 +142,8 @@ def _begin_layer(layer: Layer, config: Config, sample: Tensor) -> None:
 
 
 def _architecture(config: Config, images: ImageSet, start: Start) -> Architecture:
-    if config.model.model != "classifier":
-        return Architecture(config.model, images.shape)
+    if KINDS[config.model.model].has_code:
+        return Architecture(config.model, images.shape, encoder=start.below)
     if images.labels is None:
         raise ConfigError(
             f"a classifier learns from labels, and {images.name} has none;"

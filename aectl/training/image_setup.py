@@ -95,7 +95,7 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
             log.info("--validation is ignored: the data have their own validation set")
         config = _with_data(config, validation=fraction)
     shape = _shape(config, images)
-    features = shape[0] * shape[1] * shape[2]
+    features, maps = shape[0] * shape[1] * shape[2], None
     if encoder := request.encoder:
         if encoder.shape != shape:
             raise ConfigError(
@@ -104,10 +104,10 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
             )
         if config.training.fine_tune and KINDS[encoder.architecture.kind].pooled:
             raise ConfigError(f"--fine-tune cannot train a {encoder.architecture.kind}")
-        features = encoder.architecture.code_size
+        features, maps = encoder.architecture.code_size, _maps(config, encoder)
     if images.shape != shape:
         before(len(images), shape)
-    return config.resolved(shape, features, len(images)), images.fitted(shape)
+    return config.resolved(shape, features, len(images), maps), images.fitted(shape)
 
 
 def read_again(config: Config, reading: Reading, found: TrainingSources) -> ImageSet:
@@ -126,7 +126,8 @@ def _refuse_too_large(
     """
     encoder, pixels = request.encoder, math.prod(shape)
     architecture = encoder.architecture if encoder else None
-    config = config.resolved(shape, architecture.code_size if architecture else pixels, count)
+    maps = _maps(config, encoder) if encoder else None
+    config = config.resolved(shape, architecture.code_size if architecture else pixels, count, maps)
     if pixels * (count + max(config.model.hidden or (), default=1)) < MUCH:
         return
     from aectl.training.capacity import refuse, torch_device
@@ -139,6 +140,18 @@ def _refuse_too_large(
         size if size <= reading.memory else 0, bool(encoder or config.training.load),
     )  # fmt: skip
     refuse(sketch, torch_device(reading.device))
+
+
+def _maps(config: Config, encoder: ModelCard) -> Shape | None:
+    """The shape of the maps of an encoder that are the input of a second one; None for a
+    classifier. Raises ConfigError for an encoder that has none.
+    """
+    kind, first = config.model.model, encoder.architecture.kind
+    if not KINDS[kind].has_code:
+        return None
+    if not KINDS[first].pooled:
+        raise ConfigError(f"--model {kind} cannot stand on a {first}, whose code is not pooled")
+    return encoder.architecture.pooled_shape
 
 
 def _with_data(config: Config, **values: object) -> Config:

@@ -142,4 +142,4 @@ class PooledSketch(ImageSketch):
 def add_metrics(metrics: ReconstructionMetrics, network: Any, images: Tensor) -> None:
     """Adds the reconstructions and codes of a batch of images to the metrics of a network."""
     code, output = network.traced(images)
-    metrics.update(images, network.output_activation(output), code)
+    metrics.update(network.targets(images), network.output_activation(output), code)

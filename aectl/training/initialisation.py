@@ -16,7 +16,7 @@ from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.conv_wta_autoencoder import MapsAutoencoder
 from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.model_card import ModelCard
-from aectl.models.networks import Classifier, ImageAutoencoder, Network
+from aectl.models.networks import Classifier, ImageAutoencoder, Network, PooledAutoencoder
 from aectl.models.text_autoencoder import VectorEncoder
 from aectl.models.vocabulary import Vocabulary
 
@@ -73,11 +73,16 @@ def standardize(network: Classifier, config: Config, batches: Iterable[Tensor]) 
 
 
 def stand_on_encoder(network: nn.Module, start: Start) -> None:
-    """Gives a classifier the encoder that it is to stand on, if any."""
-    if start.encoder and isinstance(network, Classifier):
-        source = start.encoder[0].encoder
+    """Gives a classifier or a second autoencoder the encoder that it is to stand on, if any."""
+    if start.encoder is None:
+        return
+    source = start.encoder[0].encoder
+    if isinstance(network, Classifier):
         assert network.encoder is not None and source is not None
         network.encoder.load_state_dict(source.state_dict())
+    if isinstance(network, PooledAutoencoder):
+        assert network.encoder.first is not None and source is not None
+        network.encoder.first.load_state_dict(source.state_dict())
 
 
 def begin_code(encoder: CodeEncoder, config: Config, inputs: Tensor) -> None:

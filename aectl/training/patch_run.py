@@ -1,6 +1,5 @@
 """A run on patches of images: what it trains is the autoencoder inside a patch autoencoder."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,20 +8,18 @@ from aectl.config.patching import Patching
 from aectl.data.images.patches import drawn
 from aectl.models.networks import PatchAutoencoder
 from aectl.objectives.objective import Batch
-from aectl.training.image_run import ImageRun, image_metrics
-from aectl.training.image_sketch import EVALUATION_BATCH, PooledSketch
+from aectl.training.code_set import CodeSet
+from aectl.training.image_sketch import EVALUATION_BATCH
 from aectl.training.initialisation import Start, begin, copy_weights
 from aectl.training.loop import MemorySet
+from aectl.training.pooled_run import PICTURES, InputSet, StackRun, StackSketch
 
 USUAL_PATCHES = 400_000
 WHITENED = 100_000
 """Maximum number of patches that the whitening is computed from."""
 
-PICTURES = 100
-"""Maximum number of whole images that are measured after an epoch."""
 
-
-class PatchSketch(PooledSketch):
+class PatchSketch(StackSketch):
     """A training on patches."""
 
     @property
@@ -43,19 +40,23 @@ class PatchSketch(PooledSketch):
 
     def batch(self, count: int) -> Batch:
         """Patches as floats."""
-        shape = self.architecture.shape[0], *Patching.of(self.config.model).sides
-        return Batch(torch.empty((count, *shape), dtype=torch.uint8) / 255, None)
+        channels = self.own_shape[0]
+        return self.own_batch(count, (channels, *Patching.of(self.config.model).sides))
 
-    def begin(self, network: PatchAutoencoder) -> None:
-        """Looks at some of the patches."""
+    def begin(self, network: PatchAutoencoder) -> Tensor | None:
+        """Looks at some of the patches; those of maps stay, and the maps do not."""
+        maps = self.maps()
+        patches = None if maps is None else self.batch(self.learnt).inputs
+        del maps
         _begin(network, self.config, self.batch(min(WHITENED, self.learnt)).inputs)
+        return patches
 
     def measure(self, network: PatchAutoencoder, batch: Batch) -> None:
         """The metrics of a whole image."""
-        super().measure(network, super().batch(1))
+        self.measure_one(network)
 
 
-class PatchRun(ImageRun):
+class PatchRun(StackRun):
     """A run on patches, drawn at random places of the images, all equally probable.
 
     After an epoch, the reconstructions of some whole images are measured.
@@ -65,28 +66,22 @@ class PatchRun(ImageRun):
     sketch_class = PatchSketch
     network: PatchAutoencoder
 
-    def _take(self, images: MemorySet, held_out: MemorySet) -> None:
+    def _learn_from(self, inputs: InputSet, held_out: InputSet) -> None:
         sides = Patching.of(self.config.model).sides
         count, seed = self.config.data.patches or USUAL_PATCHES, self.config.training.seed
-        held = round(count * len(held_out) / (len(images) + len(held_out)))
-        self._training = _patches(images, sides, count - held, seed)
+        held = round(count * len(held_out) / (len(inputs) + len(held_out)))
+        self._training = _patches(inputs, sides, count - held, seed)
         self._held_out = _patches(held_out, sides, held, seed + 1)
-        measured = held_out if len(held_out) else images
-        some = np.arange(min(PICTURES, len(measured))) * len(measured) // PICTURES
-        self._pictures = measured.part(torch.from_numpy(some))
 
     def _begin(self, start: Start) -> None:
         if start.weights is not None:
             copy_weights(start.weights, self.network)
             return
-        few = torch.arange(min(WHITENED, len(self._training)))
-        _begin(self.network, self.config, self._training.part(few).whole().inputs)
+        few = next(self._training.in_order(min(WHITENED, len(self._training)))).inputs
+        _begin(self.network, self.config, few)
 
     def _errors(self) -> None:
         """None: what is held out are patches, and what is measured whole images."""
-
-    def _metrics(self) -> dict[str, float]:
-        return image_metrics(self.network, self._pictures, 1)
 
 
 def _begin(network: PatchAutoencoder, config: Config, patches: Tensor) -> None:
@@ -96,11 +91,14 @@ def _begin(network: PatchAutoencoder, config: Config, patches: Tensor) -> None:
     begin(network.of_patches, config, Start(), network.below(patches))
 
 
-def _patches(images: MemorySet, sides: tuple[int, int], count: int, seed: int) -> MemorySet:
-    """A set of `count` patches, drawn from a set of images, where those lie."""
-    if not len(images):
-        return images
-    pixels = drawn(images.images.cpu().numpy(), images.rows.cpu().numpy(), sides, count, seed)
-    found = torch.from_numpy(pixels).to(images.images.device)
-    rows = torch.arange(len(found), device=found.device)
-    return MemorySet(found, None, rows, images.device)
+def _patches(inputs: InputSet, sides: tuple[int, int], count: int, seed: int) -> InputSet:
+    """A set of `count` patches, drawn from a set of images or maps, where those lie."""
+    if not len(inputs):
+        return inputs
+    whole = inputs.codes if isinstance(inputs, CodeSet) else inputs.images
+    rows = torch.arange(len(whole)) if isinstance(inputs, CodeSet) else inputs.rows
+    pixels = drawn(whole.cpu().numpy(), rows.cpu().numpy(), sides, count, seed)
+    found = torch.from_numpy(pixels).to(whole.device)
+    if isinstance(inputs, CodeSet):
+        return CodeSet(found)
+    return MemorySet(found, None, torch.arange(len(found), device=found.device), inputs.device)

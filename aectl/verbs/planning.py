@@ -190,7 +190,9 @@ def _settled_by_encoder(
         raise ModelFileError(f"--encoder needs an autoencoder; {path} is a {architecture.kind}")
     if not architecture.code_is_vector:
         raise ModelFileError(f"--encoder needs a code that is a vector; {path} gives texts")
-    settled = {"model": "classifier", "dataset": encoder.trained_on}
+    settled: dict[str, object] = {"model": "classifier", "dataset": encoder.trained_on}
+    if (second := KINDS.get(str(asked.get("model")))) and second.winners:
+        settled["center"] = True  # few winners cannot draw the mean of maps of activations
     return settled | modality_of(encoder).settled_by_encoder(encoder)
 
 
@@ -201,8 +203,8 @@ def _settled_by_load(asked: Mapping[str, object]) -> dict[str, object]:
         return {}
     if card.architecture.encoder:
         raise ConfigError(
-            "--load cannot start from a classifier that stands on an encoder; train a new one"
-            " with --encoder"
+            f"--load cannot start from a {card.architecture.kind} that stands on an encoder; train"
+            " a new one with --encoder"
         )
     described, trained = card.architecture.to_json(), card.options
     settled = {k: v for k, v in described.items() if k not in SIZES}

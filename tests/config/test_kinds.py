@@ -67,6 +67,7 @@ def test_the_words_of_the_help_are_the_widths():
         (kinds.encoding("images"), (DENSE, CONV, PATCHES, WINNERS)),
         (kinds.reading_pixels(), (DENSE, CONV, WINNERS, CLASSIFIER)),
         (kinds.encoding_pixels(), (DENSE, CONV, WINNERS)), (kinds.narrowing(), (DENSE, CONV)),
+        (kinds.standing_on_encoders(), (PATCHES, WINNERS, CLASSIFIER)),
         (kinds.bottlenecks(), ("vector", "map", "text")),
         (with_trait(KINDS, "dropout"), (DENSE, PATCHES, CLASSIFIER)),
         (kinds.defaults("dropout"), (("model", CLASSIFIER, 0.5),)), (kinds.defaults("seed"), ()),

@@ -26,7 +26,9 @@ IDLE = [
     ({"patience": 3}, "--patience has no effect without --validation"),
     ({"keep": "best", "validation": 0.0}, "--keep has no effect without --validation"),
     ({"fine_tune": True, "model": "classifier"}, "--fine-tune has no effect without --encoder"),
-    ({"encoder": "a"}, "--encoder has no effect without --model classifier"),
+    ({"encoder": "a"},
+     "--encoder has no effect without --model patch-autoencoder or conv-wta-autoencoder or"
+     " classifier"),
     ({"tied": True, "model": "conv-autoencoder"},
      "--tied has no effect without --model autoencoder or patch-autoencoder"),
     ({"stack": 3, "model": "patch-autoencoder"},

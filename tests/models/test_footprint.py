@@ -1,5 +1,6 @@
 """The memory of networks, beside the tensors that pass through their layers."""
 
+import dataclasses
 from itertools import accumulate
 from math import prod
 
@@ -153,6 +154,12 @@ ENOUGH = {
     "winners": winners_of((8, 300), (1, 9, 8)),
     "whitened winners of few maps": winners_of((2, 3), (3, 12, 9), whitening=0.1),
     "winners, not pooled": winners_of((40, 4), (1, 9, 9), pool="none", center=True),
+    "winners of winners": dataclasses.replace(
+        winners_of((40,), (1, 9, 9), center=True), encoder=winners_of((20,), (1, 9, 9), overlap=1)
+    ),
+    "patches of patches": dataclasses.replace(
+        images_of((50,), (1, 8, 8), model="patch-autoencoder", patch_size=(2,)), encoder=PATCHES
+    ),
     "a classifier of winners": Architecture(
         CLASSIFIER, (3, 9, 9), 5, winners_of((16, 32), (3, 9, 9))
     ),

@@ -1,0 +1,41 @@
+"""A training set of codes that another network has computed: vectors, or maps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aectl.objectives.objective import Batch
+
+
+@dataclass(frozen=True)
+class CodeSet:
+    """Codes, (n, ...), with their labels, (n,), or without, as a training set."""
+
+    codes: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+        """Every code once, in a random order, from batch number `first` on."""
+        order = torch.randperm(len(self), generator=generator)
+        if size >= len(self) and self.labels is not None:
+            # their order has no effect, and a copy takes as much memory again
+            return iter([Batch(self.codes, self.labels)][first:])
+        return map(self._batch, torch.split(order.to(self.codes.device), size)[first:])
+
+    def in_order(self, size: int) -> Iterator[Batch]:
+        """Every code once, in the order of the set."""
+        slices = (slice(start, start + size) for start in range(0, len(self), size))
+        return map(self._batch, slices)
+
+    def spaced(self, count: int) -> "CodeSet":
+        """Every n-th code, at most `count`, in the same memory."""
+        step = slice(None, None, max(1, -(-len(self) // count)))
+        return CodeSet(*self._batch(step))
+
+    def _batch(self, rows: Tensor | slice) -> Batch:
+        return Batch(self.codes[rows], None if self.labels is None else self.labels[rows])

@@ -1,0 +1,118 @@
+"""Runs of autoencoders whose features are pooled; of a second one, on the features of a first."""
+
+from abc import abstractmethod
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aectl.config.shapes import Shape
+from aectl.models.networks import ConvWTAAutoencoder, PatchAutoencoder, PooledAutoencoder
+from aectl.objectives.objective import Batch
+from aectl.training.code_set import CodeSet
+from aectl.training.image_run import ImageRun, image_metrics
+from aectl.training.image_sketch import PooledSketch
+from aectl.training.initialisation import Start, stand_on_encoder
+from aectl.training.loop import MemorySet
+from aectl.training.run import Errors
+from aectl.training.state import RunState
+
+PICTURES = 100
+"""Maximum number of whole images that are measured one by one after an epoch."""
+
+FEW = 20
+"""Images that are encoded at a time."""
+
+InputSet = MemorySet | CodeSet
+"""Images, or their maps in a first encoder."""
+
+
+class StackSketch(PooledSketch):
+    """A training on images or, of a second autoencoder, on the maps of a first."""
+
+    @property
+    def own_shape(self) -> Shape:
+        """(channels, height, width) of the images or maps."""
+        return cast(Shape, self.architecture.layer_input)
+
+    def maps(self) -> Tensor | None:
+        """Those of all images, which stay in memory."""
+        return torch.empty(self.inputs, *self.own_shape) if self.architecture.stacked else None
+
+    def own_batch(self, count: int, shape: Shape) -> Batch:
+        """Images as floats, or maps."""
+        if self.architecture.stacked:
+            return Batch(torch.empty(count, *shape), None)
+        return Batch(torch.empty((count, *shape), dtype=torch.uint8) / 255, None)
+
+    def measure_one(self, network: PooledAutoencoder) -> None:
+        """The metrics of a whole image."""
+        super().measure(network, super().batch(1))
+
+
+class StackRun(ImageRun):
+    """A run on images or, of a second autoencoder, on the pooled features of a first encoder.
+
+    These are computed once: that encoder is not trained. Where a run is resumed, it is in the state
+    that is restored.
+    """
+
+    network: PatchAutoencoder | ConvWTAAutoencoder
+    _pictures: MemorySet
+    _training: InputSet  # type: ignore[assignment]
+    _held_out: InputSet  # type: ignore[assignment]
+
+    @abstractmethod
+    def _learn_from(self, inputs: InputSet, held_out: InputSet) -> None:
+        """Sets what is trained on and what is held out."""
+
+    def _read(self, images: MemorySet, held_out: MemorySet, start: Start) -> None:
+        if self.architecture.stacked and start.encoder is None:
+            self._training, self._held_out = images, held_out
+            return
+        stand_on_encoder(self.network, start)
+        super()._read(images, held_out, start)
+
+    def _take(self, images: MemorySet, held_out: MemorySet) -> None:
+        measured = held_out if len(held_out) else images
+        some = np.arange(min(PICTURES, len(measured))) * len(measured) // PICTURES
+        self._pictures = measured.part(torch.from_numpy(some))
+        if self.architecture.stacked:
+            self._learn_from(self._maps(images), self._maps(held_out))
+        else:
+            self._learn_from(images, held_out)
+
+    def _errors(self) -> Errors | None:
+        return None if self.architecture.stacked else super()._errors()
+
+    def restore(self, state: RunState, longer: bool = False) -> None:
+        """Lets `epochs()` go on from a state; the maps of a first encoder are computed anew.
+
+        Raises ModelFileError where it does not fit the config and the images.
+        """
+        super().restore(state, longer)
+        if self.architecture.stacked:
+            self._take(cast(MemorySet, self._training), cast(MemorySet, self._held_out))
+
+    def _metrics(self) -> dict[str, float]:
+        return image_metrics(self.network, self._pictures, 1)
+
+    @torch.no_grad()
+    def _maps(self, images: MemorySet) -> CodeSet:
+        """The pooled features of images, as maps."""
+        self.network.eval()
+        maps = torch.empty(len(images), *self.network.encoder.shape, device=self.device)
+        batches = images.in_order(FEW) if len(images) else ()
+        for rows, batch in zip(torch.split(maps, FEW), batches, strict=False):
+            rows.copy_(self.network.targets(batch.inputs))
+        return CodeSet(maps)
+
+
+def sample_of(inputs: InputSet, count: int, seed: int) -> Tensor:
+    """At most `count` of the images or maps: (n, channels, height, width), as floats."""
+    if isinstance(inputs, CodeSet):
+        return inputs.spaced(count).codes
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(len(inputs), generator=generator)[:count]
+    return inputs.part(rows if count < len(inputs) else torch.arange(len(inputs))).whole().inputs
