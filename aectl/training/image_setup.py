@@ -150,7 +150,7 @@ def _maps(config: Config, encoder: ModelCard) -> Shape | None:
     if not KINDS[kind].has_code:
         return None
     if not KINDS[first].pooled:
-        raise ConfigError(f"--model {kind} cannot stand on a {first}, whose code is not pooled")
+        raise ConfigError(f"--model {kind} needs an --encoder with pooled features, not {first}")
     return encoder.architecture.pooled_shape
 
 

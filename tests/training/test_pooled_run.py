@@ -177,7 +177,12 @@ def test_what_a_second_autoencoder_cannot_do_is_refused(aectl, first, second, de
     cases = {
         ("reconstruct", second): "reconstructs the features of that, and no images",
         ("train", "--load", second): "--load cannot start from a conv-wta-autoencoder that stands",
-        ("train", "--encoder", dense, *WINNERS): "cannot stand on a autoencoder, whose code is not",
+        (
+            "train",
+            "--encoder",
+            dense,
+            *WINNERS,
+        ): "needs an --encoder with pooled features, not autoencoder",
         ("train", "--encoder", first, *WINNERS, "--grid", "5"): "--grid 5x5 has more cells than",
         ("train", "--encoder", first, *PATCHES, "--patch-size", "5"): "does not fit into images of",
     }
