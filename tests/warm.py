@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -76,7 +77,7 @@ class Process:
     def __init__(self, arguments, folder, environment, streams):
         path = str(server(self.SERVER)[1] / "socket")
         self.pid, self._server = begin(path, arguments, folder, environment, streams)
-        self.returncode = None
+        self.returncode, self._waiting = None, threading.Lock()
 
     def send_signal(self, number):
         with contextlib.suppress(ProcessLookupError):
@@ -87,10 +88,11 @@ class Process:
             self.send_signal(signal.SIGKILL)
 
     def wait(self, timeout=None):
-        if self.returncode is None:
-            self._server.settimeout(timeout)
-            self.returncode = int(self._server.recv(MOST))
-            self._server.close()
+        with self._waiting:  # as of Popen, several threads may wait for one process
+            if self.returncode is None:
+                self._server.settimeout(timeout)
+                self.returncode = int(self._server.recv(MOST))
+                self._server.close()
         return self.returncode
 
 
