@@ -182,13 +182,9 @@ def network_image(path):
     return torch.from_numpy(np.array(Image.open(path))).movedim(-1, 0).float() / 255
 
 
-@pytest.mark.parametrize("more", [("--validation", "0.25"), ("--center", "--loss", "l1")])
-def test_it_is_trained_further_from_its_weights(aectl, winners, tmp_path, more):
-    out = tmp_path / "more"
-    done = aectl("train", "-q", "--load", winners, "--epochs", "1", *more[:2], "--out", out)
-    if "--center" in more:
-        assert done.status == 2
-        return
+def test_it_is_trained_further_from_its_weights(aectl, winners, tmp_path):
+    out, options = tmp_path / "more", ("--epochs", "1", "--validation", "0.25")
+    done = aectl("train", "-q", "--load", winners, *options, "--out", out)
     assert done.status == 0, done.err
     before, after = (model_file.load(folder)[0] for folder in (winners, out))
     both = [network.filters().flatten(1) for network in (before, after)]
