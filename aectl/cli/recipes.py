@@ -27,7 +27,8 @@ def _described(name: str, recipe: Recipe) -> list[str]:
     else:
         following = [other for other, known in RECIPES.items() if known.encoder == name]
         lines.append(f"the first step of {' and '.join(following)}")
-    minutes = f"{recipe.minutes:g} minute" + "s" * (recipe.minutes != 1)
-    lines.append(f"about {minutes} of training on 4 CPU cores")
+    if recipe.minutes is not None:
+        minutes = f"{recipe.minutes:g} minute" + "s" * (recipe.minutes != 1)
+        lines.append(f"about {minutes} of training on 4 CPU cores")
     encoder = f" --encoder MODEL  (a run of {recipe.encoder})" if recipe.encoder else ""
     return [*lines, f"aectl train --recipe {name}{encoder}"]

@@ -13,13 +13,14 @@ class Recipe:
     """A `published` result, and the `expected` result of the recipe on the test set.
 
     Both are empty if the recipe is only the first step of another one. `minutes`: training time on
-    4 CPU cores. `encoder`: the recipe whose model this one starts from.
+    4 CPU cores, None if that was not measured. `encoder`: the recipe whose model this one starts
+    from.
     """
 
     source: str
     published: str
     expected: str
-    minutes: float
+    minutes: float | None
     encoder: str = ""
 
 
@@ -90,21 +91,21 @@ RECIPES: dict[str, Recipe] = {
         "Coates, Ng & Lee 2011: 1600 units on 8x8 patches, features of both signs, 2x2 cells",
         "",
         "",
-        4,
+        None,
     ),
     "patches-linear": Recipe(
         "Coates, Ng & Lee 2011: linear SVMs on the features of patches",
         "error 22.1 % with k-means, 26.6 % with a sparse autoencoder",
         "error 22.5 %",
-        20,
+        None,
         "patches",
     ),
-    "patches-4000": Recipe("Coates, Ng & Lee 2011: the same with 4000 units", "", "", 10),
+    "patches-4000": Recipe("Coates, Ng & Lee 2011: the same with 4000 units", "", "", None),
     "patches-4000-linear": Recipe(
         "Coates, Ng & Lee 2011: linear SVMs on the features of patches-4000",
         "error 20.4 % with k-means",
         "error 21.0 %",
-        50,
+        None,
         "patches-4000",
     ),
     "cs294a": Recipe(
