@@ -25,9 +25,9 @@ from aectl.inference.findings import (
     Shown,
     Units,
 )
-from aectl.inference.metrics import ReconstructionMetrics, is_active
+from aectl.inference.metrics import ReconstructionMetrics, is_active, psnr
 from aectl.inference.results import Floats, Measured
-from aectl.inference.rival import errors, psnr, rival_shape, shrunk_and_enlarged
+from aectl.inference.rival import errors, rival_shape, shrunk_and_enlarged
 from aectl.models.networks import Classifier, ImageNetwork, PooledAutoencoder
 
 MOST_SAMPLED, LEAST_SAMPLED = 3000, 100

@@ -27,6 +27,11 @@ def quotient(number: float, by: float) -> float:
     return number / by if by else math.nan
 
 
+def psnr(mse: float) -> float:
+    """The peak signal-to-noise ratio, in dB, for a maximum of 1."""
+    return -10 * math.log10(mse) if mse else math.inf
+
+
 class CodeMetrics:
     """Metrics of codes, over all calls of `update`."""
 
@@ -120,7 +125,7 @@ class ReconstructionMetrics:
         return {
             "mse": mse,
             "sse": squares / self.images,
-            "psnr": -10 * math.log10(mse) if mse else math.inf,
+            "psnr": psnr(mse),
             "explained_variance": 1 - quotient(squares, self._variation()),
             **({"ssim": self._similarity / self.images} if self.with_ssim else {}),
             **self.codes.result(),

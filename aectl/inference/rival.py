@@ -45,8 +45,3 @@ def errors(images: Pixels, others: Pixels) -> Floats:
         for one, other in zip(images, others, strict=True)
     ]
     return np.array(found, np.float32)
-
-
-def psnr(mse: float) -> float:
-    """The peak signal-to-noise ratio, in dB, for a maximum of 1."""
-    return -10 * math.log10(mse) if mse else math.inf

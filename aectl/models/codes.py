@@ -88,8 +88,7 @@ class BatchTopK(Code):
 
     def _follow(self, sparse: Tensor) -> None:
         least = sparse.masked_fill(sparse <= 0, torch.inf).min()
-        usual = self.threshold.lerp(least, THRESHOLD_PACE)
-        settled = torch.where(self.threshold > 0, usual, least)
+        settled = _followed(self.threshold, least, THRESHOLD_PACE)
         self.threshold.copy_(settled.where(settled.isfinite(), self.threshold))
 
 
@@ -191,12 +190,9 @@ class MapWinners(Code):
         """
         count = max(1, round(self.rate * len(winners)))
         ordered, images = winners.sort(dim=0, descending=True, stable=True)
-        self._follow(ordered[count - 1].detach())
+        least = ordered[count - 1].detach()
+        self.threshold.copy_(_followed(self.threshold, least, MAPS_PACE))
         return torch.zeros_like(winners).scatter(0, images[:count], ordered[:count])
-
-    def _follow(self, least: Tensor) -> None:
-        usual = self.threshold.lerp(least, MAPS_PACE)
-        self.threshold.copy_(torch.where(self.threshold > 0, usual, least))
 
 
 class MatchingPursuit(Code):
@@ -213,6 +209,11 @@ class MatchingPursuit(Code):
         """preactivation -> code, both (batch, code_size)."""
         best = preactivation.abs().argmax(1, keepdim=True)
         return torch.zeros_like(preactivation).scatter(1, best, preactivation.gather(1, best))
+
+
+def _followed(threshold: Tensor, least: Tensor, pace: float) -> Tensor:
+    """The running mean of a threshold, which begins with the first value that is kept."""
+    return torch.where(threshold > 0, threshold.lerp(least, pace), least)
 
 
 def _largest(code: Tensor, count: int, dim: int) -> Tensor:

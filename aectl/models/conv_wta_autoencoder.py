@@ -84,9 +84,8 @@ class FilterDecoder(nn.Module):
 
     def __init__(self, maps: int, channels: int, side: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(maps, channels, side, side))
+        self.weight = nn.Parameter(torch.zeros(maps, channels, side, side))
         self.bias = nn.Parameter(torch.zeros(channels))
-        nn.init.zeros_(self.weight)
 
     @property
     def directions(self) -> Tensor:

@@ -14,15 +14,12 @@ from aectl.models.architecture import Architecture
 from aectl.models.classifier import Classifier
 from aectl.objectives.objective import Batch
 from aectl.training import memory
-from aectl.training.code_set import CodeSet
+from aectl.training.code_set import FEW, CodeSet, fill
 from aectl.training.image_run import ImageRun
 from aectl.training.image_sketch import EVALUATION_BATCH, MOST_SAMPLED, ImageSketch
 from aectl.training.initialisation import Start, begin
 from aectl.training.loop import MemorySet, TrainingProgress
 from aectl.training.run import Epoch, mean_error
-
-FEW = 20
-"""Images between two reports of progress, where they are encoded one by one."""
 
 LARGEST_FRACTION = 0.5
 """Of this machine's memory that the codes may take; if they need more, each batch is encoded."""
@@ -120,12 +117,10 @@ class CodeRun(ImageRun):
         codes = torch.empty(len(images), encoder.code_size, device=self.device)
         encoder.eval()
         size = FEW if footprint.one_at_a_time(of_encoder) else EVALUATION_BATCH
-        batches = images.in_order(size) if len(images) else ()
-        for rows, batch in zip(torch.split(codes, size), batches, strict=False):
-            started = time.monotonic()
-            with torch.no_grad():
-                rows.copy_(encoder(batch.inputs))
+        started = time.monotonic()
+        for count in fill(codes, images, encoder, size):
             seconds = at.seconds + time.monotonic() - started
-            at = dataclasses.replace(at, step=at.step + len(rows), seconds=seconds)
+            at = dataclasses.replace(at, step=at.step + count, seconds=seconds)
             yield at
+            started = time.monotonic()
         return CodeSet(codes, labels[images.rows].to(self.device)), at

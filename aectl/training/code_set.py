@@ -1,12 +1,16 @@
-"""A training set of codes that another network has computed: vectors, or maps."""
+"""A training set of codes that another network computes once: vectors, or maps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from aectl.objectives.objective import Batch
+from aectl.training.loop import MemorySet
+
+FEW = 20
+"""Images that are encoded between two reports of progress, where each is encoded alone."""
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,14 @@ class CodeSet:
 
     def _batch(self, rows: Tensor | slice) -> Batch:
         return Batch(self.codes[rows], None if self.labels is None else self.labels[rows])
+
+
+def fill(
+    codes: Tensor, images: MemorySet, encode: Callable[[Tensor], Tensor], size: int
+) -> Iterator[int]:
+    """Computes the codes of images, (n, ...), `size` images at a time; yields how many are new."""
+    batches = images.in_order(size) if len(images) else ()
+    for rows, batch in zip(torch.split(codes, size), batches, strict=False):
+        with torch.no_grad():
+            rows.copy_(encode(batch.inputs))
+        yield len(rows)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,6 @@ from torch import Tensor
 from aectl.config.shapes import Shape, Sides, both
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models import footprint
-from aectl.models.autoencoder import AutoencoderBase
-from aectl.models.networks import PooledAutoencoder
 from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.scale import Change, Sketch
@@ -31,8 +28,8 @@ class ImageSketch(Sketch):
 
     def batch(self, count: int) -> Batch:
         """Images as floats, and labels for a classifier."""
-        images = torch.empty((count, *self.architecture.shape), dtype=torch.uint8) / 255
         classes = self.architecture.classes
+        images = pixels(count, self.architecture.shape)
         return Batch(images, torch.empty(count, dtype=torch.int64) if classes else None)
 
     @property
@@ -45,8 +42,7 @@ class ImageSketch(Sketch):
         """Whole images, or crops of them."""
         if not self.crop:
             return super().step_batch(count)
-        shape = count, self.architecture.shape[0], *self.crop
-        return Batch(torch.empty(shape, dtype=torch.uint8) / 255, None)
+        return Batch(pixels(count, (self.architecture.shape[0], *self.crop)), None)
 
     def trained(self, network: Any) -> Any:
         """The network; with crops, the one of their sides with the same weights."""
@@ -127,16 +123,9 @@ class ImageSketch(Sketch):
         return sketch, f"--size {height}x{width}"
 
 
-class PooledSketch(ImageSketch):
-    """A training of a network whose features are pooled over the places of an image."""
-
-    def trained(self, network: PooledAutoencoder) -> AutoencoderBase:
-        """The network without the pooling."""
-        return network.trained
-
-    def below(self, network: PooledAutoencoder) -> Callable[[Tensor], Tensor]:
-        """Whitens its input, if the model does that."""
-        return network.below
+def pixels(count: int, shape: Shape) -> Tensor:
+    """Images as floats, as they are made of bytes: (count, *shape)."""
+    return torch.empty((count, *shape), dtype=torch.uint8) / 255
 
 
 def add_metrics(metrics: ReconstructionMetrics, network: Any, images: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Runs of autoencoders whose features are pooled; of a second one, on the features of a first."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -8,11 +9,12 @@ import torch
 from torch import Tensor
 
 from aectl.config.shapes import Shape
+from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import ConvWTAAutoencoder, PatchAutoencoder, PooledAutoencoder
 from aectl.objectives.objective import Batch
-from aectl.training.code_set import CodeSet
-from aectl.training.image_run import ImageRun, image_metrics
-from aectl.training.image_sketch import PooledSketch
+from aectl.training.code_set import FEW, CodeSet, fill
+from aectl.training.image_run import ImageRun, image_metrics, sampled
+from aectl.training.image_sketch import ImageSketch, pixels
 from aectl.training.initialisation import Start, stand_on_encoder
 from aectl.training.loop import MemorySet
 from aectl.training.run import Errors
@@ -21,15 +23,23 @@ from aectl.training.state import RunState
 PICTURES = 100
 """Maximum number of whole images that are measured one by one after an epoch."""
 
-FEW = 20
-"""Images that are encoded at a time."""
-
 InputSet = MemorySet | CodeSet
 """Images, or their maps in a first encoder."""
 
 
-class StackSketch(PooledSketch):
-    """A training on images or, of a second autoencoder, on the maps of a first."""
+class StackSketch(ImageSketch):
+    """A training on images or, of a second autoencoder, on the maps of a first.
+
+    What is trained is the network without the pooling.
+    """
+
+    def trained(self, network: PooledAutoencoder) -> AutoencoderBase:
+        """The network without the pooling."""
+        return network.trained
+
+    def below(self, network: PooledAutoencoder) -> Callable[[Tensor], Tensor]:
+        """Whitens its input, if the model does that."""
+        return network.below
 
     @property
     def own_shape(self) -> Shape:
@@ -44,7 +54,7 @@ class StackSketch(PooledSketch):
         """Images as floats, or maps."""
         if self.architecture.stacked:
             return Batch(torch.empty(count, *shape), None)
-        return Batch(torch.empty((count, *shape), dtype=torch.uint8) / 255, None)
+        return Batch(pixels(count, shape), None)
 
     def measure_one(self, network: PooledAutoencoder) -> None:
         """The metrics of a whole image."""
@@ -98,14 +108,12 @@ class StackRun(ImageRun):
     def _metrics(self) -> dict[str, float]:
         return image_metrics(self.network, self._pictures, 1)
 
-    @torch.no_grad()
     def _maps(self, images: MemorySet) -> CodeSet:
         """The pooled features of images, as maps."""
         self.network.eval()
         maps = torch.empty(len(images), *self.network.encoder.shape, device=self.device)
-        batches = images.in_order(FEW) if len(images) else ()
-        for rows, batch in zip(torch.split(maps, FEW), batches, strict=False):
-            rows.copy_(self.network.targets(batch.inputs))
+        for _ in fill(maps, images, self.network.targets, FEW):
+            pass
         return CodeSet(maps)
 
 
@@ -113,6 +121,4 @@ def sample_of(inputs: InputSet, count: int, seed: int) -> Tensor:
     """At most `count` of the images or maps: (n, channels, height, width), as floats."""
     if isinstance(inputs, CodeSet):
         return inputs.spaced(count).codes
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randperm(len(inputs), generator=generator)[:count]
-    return inputs.part(rows if count < len(inputs) else torch.arange(len(inputs))).whole().inputs
+    return sampled(inputs, count, seed).whole().inputs

@@ -34,6 +34,11 @@ def reports(*models: Path, dataset: Path | None = None) -> list[dict[str, Any]]:
     return found
 
 
+def said(errors: list[float]) -> str:
+    """Their mean and standard deviation."""
+    return f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f}"
+
+
 def peak_memory(command: list[object]) -> float:
     """Bytes: the largest sum of the proportional set sizes of a process and its children."""
     process = subprocess.Popen([str(word) for word in command])

@@ -11,7 +11,6 @@ folder of the datasets.
 """
 
 import os
-import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from sklearn.semi_supervised import LabelSpreading
 from aectl.data.images.datasets import ImageSet, load
 from aectl.data.splits import few_labels
 
-from .commands import aectl, reports, trained
+from .commands import aectl, reports, said, trained
 
 LABELS = (100, 1000)
 DRAWS = range(10)
@@ -36,10 +35,6 @@ GRAPH = "deep-30"
 TUNED = "denoising"
 NEIGHBOURS = 8
 EPOCHS_OF_SPREAD_LABELS = 10
-
-
-def said(errors: list[float]) -> str:
-    return f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f}"
 
 
 def of_labels(folder: Path, *words: object) -> str:

@@ -9,7 +9,6 @@ is that of the matrix products that they cannot avoid.
 """
 
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -23,32 +22,16 @@ from aectl.config.recipes import RECIPES
 from aectl.models import model_file
 from aectl.models.patch_autoencoder import PatchEncoder
 
-from .commands import reports, say, trained
+from .commands import reports, said, say
+from .recipes import models
 
-SEEDS = range(3)
 FEW, DECAY_OF_FEW = 4000, 0.1
 PICTURES, RUNS = 20, 5
 
 
-def models(cifar: Path, out: Path, name: str, *words: object) -> list[Path]:
-    """The run folders of a recipe, a seed each; `words`: options that it is trained with."""
-    needed = RECIPES[name].encoder
-    encoders = models(cifar, out, needed) if needed else []
-    folder = out / "-".join([name, *map(str, words)]).replace("--", "")
-    return [
-        trained(
-            folder / f"seed-{seed}",
-            "--recipe", name, "--dataset", cifar / "train", "--seed", seed,
-            *(("--encoder", encoders[seed], *words) if needed else ()),
-        )
-        for seed in SEEDS
-    ]  # fmt: skip
-
-
 def errors(cifar: Path, folders: list[Path]) -> str:
     """The errors of classifiers on the test files."""
-    found = [report["error"] for report in reports(*folders, dataset=cifar / "test")]
-    return f"{statistics.mean(found):.2f} ± {statistics.stdev(found):.2f}"
+    return said([report["error"] for report in reports(*folders, dataset=cifar / "test")])
 
 
 def best(work: Callable[[], Tensor]) -> float:
@@ -82,10 +65,11 @@ def main() -> None:
     ]
     print(f"{len(os.sched_getaffinity(0))} cores")
     for name in names:
-        folders = models(cifar, out, name)
-        few = models(cifar, out, name, "--labels", FEW, "--weight-decay", DECAY_OF_FEW)
+        data = ("--dataset", cifar / "train")
+        folders = models(out, name, data=data)
+        few = models(out, name, "--labels", FEW, "--weight-decay", DECAY_OF_FEW, data=data)
         print(f"{name}: error {errors(cifar, folders)} %, of {FEW:,} labels {errors(cifar, few)} %")
-        speed(models(cifar, out, RECIPES[name].encoder)[0])
+        speed(models(out, RECIPES[name].encoder, data=data)[0])
 
 
 if __name__ == "__main__":

@@ -21,14 +21,19 @@ SEEDS = range(3)
 FIGURES = ("error", "sse", "l0")
 
 
-def models(out: Path, name: str) -> list[Path]:
-    """The run folders of a recipe, a seed each."""
+def models(out: Path, name: str, *words: object, data: tuple[object, ...] = ()) -> list[Path]:
+    """The run folders of a recipe, a seed each.
+
+    `words`: options in addition to its own; `data`: those of it and of the recipe that it needs.
+    """
     needed = RECIPES[name].encoder
-    encoders = [("--encoder", folder) for folder in models(out, needed)] if needed else []
+    below = models(out, needed, data=data) if needed else []
+    encoders = [("--encoder", folder) for folder in below]
+    folder = out / "-".join([name, *map(str, words)]).replace("--", "")
     return [
         trained(
-            out / name / f"seed-{seed}",
-            "--recipe", name, "--seed", seed, *(encoders[seed] if encoders else ()),
+            folder / f"seed-{seed}",
+            "--recipe", name, "--seed", seed, *(encoders[seed] if encoders else ()), *words, *data,
         )
         for seed in SEEDS
     ]  # fmt: skip

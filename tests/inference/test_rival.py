@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.inference.rival import errors, psnr, rival_shape, shrunk_and_enlarged
+from aectl.inference.metrics import psnr
+from aectl.inference.rival import errors, rival_shape, shrunk_and_enlarged
 
 
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 28, 28), (3, 40, 90), (1, 5, 200), (3, 200, 3)])

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
+from test_patch_run import decoding_a_code
 
 from aectl import load
 from aectl.config.configuration import Config
@@ -111,15 +112,7 @@ def test_a_reconstruction_is_drawn_by_the_winners_that_reach_their_threshold(win
     assert aectl("reconstruct", winners, "digits:test", "--out", "grid.png").status == 0
 
 
-@pytest.mark.parametrize(
-    ("command", "option"),
-    [
-        ("encode", ["--layer", "1"]), ("eval", ["--pca"]),
-        ("reconstruct", ["--traverse", "1", "--out", "a.png"]),
-        ("reconstruct", ["--interpolate", "digits:test/1", "digits:test/2", "--out", "a.png"]),
-        ("reconstruct", ["--from-codes", "codes.csv", "--out", "a.png"]),
-    ],
-)  # fmt: skip
+@decoding_a_code
 def test_what_needs_a_code_that_can_be_decoded_is_refused(aectl, winners, command, option):
     done = aectl(command, winners, *option)
     assert done.status == 2

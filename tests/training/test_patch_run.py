@@ -61,7 +61,7 @@ def test_its_features_are_those_of_the_library_whatever_the_batches_and_workers(
     assert np.array_equal(np.array(features, np.float32), alone)
 
 
-@pytest.mark.parametrize(
+decoding_a_code = pytest.mark.parametrize(
     ("command", "option"),
     [
         ("encode", ["--layer", "1"]), ("eval", ["--pca"]),
@@ -70,6 +70,9 @@ def test_its_features_are_those_of_the_library_whatever_the_batches_and_workers(
         ("reconstruct", ["--from-codes", "codes.csv", "--out", "a.png"]),
     ],
 )  # fmt: skip
+
+
+@decoding_a_code
 def test_what_needs_a_code_that_can_be_decoded_is_refused(aectl, patches, command, option):
     done = aectl(command, patches, *option)
     assert done.status == 2
