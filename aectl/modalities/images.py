@@ -101,11 +101,19 @@ class Images(Modality):
     pictured = True
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
-        """Those that decode a code, of a model whose features cannot be decoded."""
-        if not kinds.KINDS[card.architecture.kind].pooled:
-            return {}
-        pooled = f"--model {card.architecture.kind}, whose features are pooled and not decoded"
-        return dict.fromkeys(("interpolate", "traverse", "from_codes", "layer", "pca"), pooled)
+        """Those that decode a code, of a model whose features cannot be decoded, and the similarity
+        of images, of one that reconstructs none.
+        """
+        kind, found = card.architecture.kind, dict[str, str]()
+        if card.classes:
+            found["ssim"] = "a classifier"
+        if card.architecture.stacked:
+            found["ssim"] = f"a {kind} on an encoder, which reconstructs the features of that"
+        if kinds.KINDS[kind].pooled:
+            pooled = f"--model {kind}, whose features are pooled and not decoded"
+            decoding = ("interpolate", "traverse", "from_codes", "layer", "pca")
+            found |= dict.fromkeys(decoding, pooled)
+        return found
 
     def equip(self, network: Any, card: "ModelCard") -> None:
         """Gives it `image`, which decodes a file."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.configuration import check_similarity
 from aectl.config.kinds import KINDS
-from aectl.config.shapes import both
 from aectl.errors import ConfigError, DataError
 from aectl.modalities.measurement import Measurement
 from aectl.progress import SILENT, Progress
@@ -120,11 +119,8 @@ def refuse_useless(
         raise ConfigError("models of different kinds of input cannot be measured side by side")
     for use in uses:
         use.refuse({"pca": pca, "probe": probe, "ssim": ssim, "report": report})
-        if ssim and use.card.classes:
-            raise ConfigError("--ssim has no effect with a classifier; leave it out")
         if ssim:
-            _, *sides = use.card.shape
-            check_similarity("--ssim", both(tuple(sides)))
+            check_similarity("--ssim", use.card.shape[1:])
         _ = use.stream
 
 

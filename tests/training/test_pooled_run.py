@@ -176,6 +176,11 @@ def test_a_resumed_training_ends_at_the_same_weights(aectl, request, below, opti
 def test_what_a_second_autoencoder_cannot_do_is_refused(aectl, first, second, dense):
     cases = {
         ("reconstruct", second): "reconstructs the features of that, and no images",
+        (
+            "eval",
+            second,
+            "--ssim",
+        ): "--ssim has no effect with a conv-wta-autoencoder on an encoder",
         ("train", "--load", second): "--load cannot start from a conv-wta-autoencoder that stands",
         (
             "train",
