@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from aectl.training.shape_rules import carried_out
 
 aten = torch.ops.aten
 
@@ -72,12 +73,13 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return 1
         if func is aten.index.Tensor:
             args = args[0], [one for index in args[1] for one in _all_of(index)]
-        out = func(*args, **(kwargs or {}))
-        made = [one for one in tree_leaves(out) if isinstance(one, Tensor)]
+        out = carried_out(func, args, kwargs or {})
+        made = _tensors(out)
         for one in made:
             self._hold(one)
-        used = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        self.peak = max(self.peak, self.live + _scratch(func.overloadpacket, used, made))
+        if func.overloadpacket in SCRATCH:
+            scratch = SCRATCH[func.overloadpacket](_tensors(args), made)
+            self.peak = max(self.peak, self.live + scratch)
         return out
 
     def _hold(self, tensor: Tensor) -> None:
@@ -146,12 +148,31 @@ def _all_of(index: Tensor | None) -> list[Tensor | None]:
     return [torch.empty(index.numel(), dtype=torch.long, device="meta")] * index.ndim
 
 
-def _scratch(packet: Any, used: list[Tensor], made: list[Tensor]) -> int:
-    """Bytes that an operation needs on a CPU for copies of its own: a convolution reorders what it
-    reads and writes, with channels in blocks, a sum of another type converts its terms first."""
-    if "convolution" in packet.__name__:
-        images = [one for one in (*used, *made) if one.ndim == 4]
-        return sum(one.nbytes * -(-one.shape[1] // BLOCK) * BLOCK // one.shape[1] for one in images)
-    if packet is aten.sum and used[0].dtype != made[0].dtype:
-        return int(used[0].numel() * made[0].element_size())
-    return 0
+def _tensors(found: Any) -> list[Tensor]:
+    """Those among the arguments or results of an operation, also those in a list among them."""
+    if isinstance(found, Tensor):
+        return [found]
+    several = found if isinstance(found, (tuple, list)) else ()
+    return [tensor for one in several for tensor in _tensors(one)]
+
+
+def _reordered(used: list[Tensor], made: list[Tensor]) -> int:
+    """A convolution reorders what it reads and writes, with channels in blocks."""
+    images = [one for one in (*used, *made) if one.ndim == 4]
+    return sum(one.nbytes * -(-one.shape[1] // BLOCK) * BLOCK // one.shape[1] for one in images)
+
+
+def _converted(used: list[Tensor], made: list[Tensor]) -> int:
+    """A sum of another type converts its terms first."""
+    if used[0].dtype == made[0].dtype:
+        return 0
+    return int(used[0].numel() * made[0].element_size())
+
+
+SCRATCH: dict[Any, Callable[[list[Tensor], list[Tensor]], int]] = {
+    aten.convolution: _reordered,
+    aten.convolution_backward: _reordered,
+    aten.sum: _converted,
+}
+"""Bytes that an operation needs on a CPU for copies of its own, from the tensors that it reads and
+makes."""

@@ -236,15 +236,19 @@ def _counted(sketch: Sketch) -> Scale:
 
 
 def _step(sketch: Sketch, network: Any, meter: Meter) -> int:
-    """The peak of a step; the last batch of an epoch may be a smaller one."""
-    size, whole = sketch.batch_size, sketch.objective(network)
+    """The peak of a step; where more stays in memory after it than its batch and gradients, of a
+    smaller one after it, too: the last batch of an epoch may be smaller."""
+    size, whole, before = sketch.batch_size, sketch.objective(network), meter.live
     meter.restart()
     whole.train()
-    for count in (size, sketch.learnt % size):
-        if count:
-            whole.zero_grad()
-            batch = sketch.step_batch(count)
-            whole(batch).loss.backward()
+    batch = sketch.step_batch(size)
+    own = meter.live - before
+    whole(batch).loss.backward()
+    own += sum(one.grad.nbytes for one in whole.parameters() if one.grad is not None)
+    if sketch.learnt % size and meter.live > before + own:
+        whole.zero_grad()
+        batch = sketch.step_batch(sketch.learnt % size)
+        whole(batch).loss.backward()
     return meter.peak
 
 
