@@ -13,7 +13,7 @@ from aectl.config.kinds import KINDS
 from aectl.config.loss_options import LossConfig
 from aectl.config.model_options import ModelConfig
 from aectl.config.patching import Patching
-from aectl.config.precedence import combined
+from aectl.config.precedence import WIDTHS, combined
 from aectl.config.shapes import WINDOW, Shape, Sides, both
 from aectl.config.sparsity import KL, RULES, usual_decay
 from aectl.config.training_options import TrainingConfig
@@ -151,10 +151,26 @@ class Config:
             training = dataclasses.replace(training, weight_decay=decay)
         return dataclasses.replace(self, data=data, model=model, training=training)
 
+    def of_kind(self, kind: str) -> "Config":
+        """The same options with another kind of model, and the widths that it has by default.
+
+        Raises ConfigError where an option that differs from its default excludes that kind.
+        """
+        values = self._all()
+        unusual = {
+            name: value
+            for name, value in values.items()
+            if name not in ("model", *WIDTHS) and value != options.default(OPTIONS[name], values)
+        }
+        return Config.from_options({**unusual, "model": kind})
+
+    def _all(self) -> dict[str, Any]:
+        sections = (getattr(self, section) for section in SECTIONS)
+        return {name: value for section in sections for name, value in vars(section).items()}
+
     def values(self) -> dict[str, Any]:
         """All options that have an effect in this config, by name; a single path as a string."""
-        sections = (getattr(self, section) for section in SECTIONS)
-        flat = {name: value for section in sections for name, value in vars(section).items()}
+        flat = self._all()
         return {
             name: options.shortest(OPTIONS[name], value)
             for name, value in flat.items()

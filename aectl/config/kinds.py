@@ -261,6 +261,16 @@ def narrowing() -> tuple[str, ...]:
     return tuple(name for name in encoding_pixels() if not KINDS[name].pooled)
 
 
+def of_any_size() -> tuple[str, ...]:
+    """The kinds of model of images whose weights need not follow from the size of an image."""
+    return tuple(name for name in encoding(IMAGES) if KINDS[name].map_widths or KINDS[name].patches)
+
+
+def dense() -> tuple[str, ...]:
+    """The kinds of model that encode images, with a weight for each pixel and unit."""
+    return tuple(name for name in narrowing() if name not in of_any_size())
+
+
 def defaults(option: str) -> tuple[tuple[str, str, object], ...]:
     """The defaults of an option that differ between kinds of model, as `Option.instead`."""
     return tuple(

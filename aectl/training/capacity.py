@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GIB = 2**30
+ALMOST = 0.95
+"""The fraction of the memory that options which fit may use: other programs change what there is.
+"""
+
 MOST_SAID = 200
 
 
@@ -29,7 +33,8 @@ def refuse(sketch: "Sketch", device: "torch.device") -> "Scale":
         widths = ", ".join(str(width) for width in architecture.widths)
         raise ConfigError(
             f"{architecture.kind} ({widths}) has {scale.weights:,} weights, and its training needs"
-            f" {in_words(needed)} of memory; {device} has {in_words(room)}\n{advice(sketch, room)}"
+            f" {in_words(needed)} of memory; {device} has {in_words(room)}\n"
+            f"{advice(sketch, ALMOST * room)}"
         )
     return scale
 
@@ -72,7 +77,7 @@ def torch_device(name: str) -> "torch.device":
 
 def advice(sketch: "Sketch", room: float) -> str:
     """The options with which training fits into `room`, bytes."""
-    from aectl.training.scale import options_that_fit
+    from aectl.training.fitting import options_that_fit
 
     found = options_that_fit(sketch, room)
     if not found:

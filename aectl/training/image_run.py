@@ -63,10 +63,10 @@ class ImageRun(Run):
     def _sketch(self, start: Start) -> ImageSketch:
         """The training, of which nothing is built yet."""
         stored = self.data.images.nbytes
-        to_read = 0 if self.data.images.flags.writeable else stored  # they are copied
+        kept = 0 if self.data.images.flags.writeable else stored  # they are copied
         settled = start.weights is not None or self.architecture.encoder is not None
         return self.sketch_class(
-            self.config, self.architecture, len(self.data), stored, to_read, settled
+            self.config, self.architecture, len(self.data), stored, kept, settled
         )
 
     def _read(self, images: MemorySet, held_out: MemorySet, start: Start) -> None:

@@ -133,11 +133,10 @@ def _refuse_too_large(
     from aectl.training.capacity import refuse, torch_device
     from aectl.training.image_runs import run_class
 
-    size = count * pixels
     classes = 0 if KINDS[config.model.model].has_code else LEAST_CLASSES
     sketch = run_class(config, architecture, count).sketch_class(
-        config, Architecture(config.model, shape, classes, architecture), count, size,
-        size if size <= reading.memory else 0, bool(encoder or config.training.load),
+        config, Architecture(config.model, shape, classes, architecture), count, count * pixels,
+        reading.memory, bool(encoder or config.training.load),
     )  # fmt: skip
     refuse(sketch, torch_device(reading.device))
 

@@ -1,16 +1,21 @@
 """The size of a training on images."""
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from aectl.config import kinds
 from aectl.config.shapes import Shape, Sides, both
+from aectl.errors import ConfigError
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models import footprint
+from aectl.models.architecture import Architecture
 from aectl.objectives.objective import Batch, Objective, objective
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.scale import Change, Sketch
@@ -20,6 +25,8 @@ MOST_SAMPLED, ROOM_OF_SAMPLE = 10_000, 1 << 30
 bytes of their values in the network."""
 
 EVALUATION_BATCH = 1000
+ROUND = 16
+"""The longer side of a crop that is suggested is a multiple of this number."""
 
 
 @dataclass(frozen=True)
@@ -95,32 +102,78 @@ class ImageSketch(Sketch):
     def resized(self) -> Change:
         """The change of the sides."""
         _, *sides = self.architecture.shape
-        return Change(max(sides), self._of_side)
+        follows = self.usual and self.architecture.kind in kinds.dense()
+        return Change(max(sides), self._of_side, 4 if follows else 2)
+
+    def pieces(self) -> list[Change]:
+        """The crops of an autoencoder whose code is a map."""
+        if not self.config.model.code_is_map:
+            return []
+        return [Change(max(self.crop or self.sides), self._of_crop, 2, ROUND)]
+
+    def other_models(self) -> Iterator[tuple[Sketch, str]]:
+        """Those of a dense network; its widths are named if they did not follow from the input."""
+        if self.settled or self.architecture.kind not in kinds.dense():
+            return
+        for kind in kinds.of_any_size():
+            with contextlib.suppress(ConfigError):  # other options exclude this kind
+                sketch = self._of_kind(kind)
+                widths = ",".join(map(str, sketch.architecture.hidden))
+                yield sketch, f"--model {kind}" + ("" if self.usual else f" --hidden {widths}")
+
+    @property
+    def usual(self) -> bool:
+        """Whether the widths follow from the input."""
+        model = dataclasses.replace(self.config.model, hidden=None)
+        width = math.prod(self.architecture.shape)
+        return model.resolved(width, self.sides).hidden == self.config.model.hidden
+
+    def _of_kind(self, kind: str) -> Sketch:
+        shape = self.architecture.shape
+        free = dataclasses.replace(self.config, model=self.free_model)
+        config = free.of_kind(kind).resolved(shape, math.prod(shape), self.inputs)
+        architecture = Architecture(config.model, shape)
+        return OF_KINDS.get(kind, ImageSketch)(
+            config, architecture, self.inputs, self.stored, self.kept
+        )
+
+    def _of_crop(self, side: int) -> tuple[Sketch, str]:
+        """With crops of so many pixels on the longer side, or a few less."""
+        side = max(ROUND, side // ROUND * ROUND)
+        height, width = _scaled(self.crop or self.sides, side)
+        data = dataclasses.replace(self.config.data, crop=(height, width))
+        config = dataclasses.replace(self.config, data=data)
+        return dataclasses.replace(self, config=config), f"--crop {height}x{width}"
 
     def _of_side(self, side: int) -> tuple[Sketch, str]:
         """With so many pixels on the longer side, and the widths that follow from it.
 
         Raises ConfigError where the options need larger images.
         """
-        channels, *sides = self.architecture.shape
-        height, width = (max(1, side * one // max(sides)) for one in sides)
-        old, new = math.prod(sides), height * width
-        model = self.config.model
-        usual = dataclasses.replace(model, hidden=None)
-        if usual.resolved(channels * old, self.sides).hidden == model.hidden:
-            free = dataclasses.replace(usual, k=None)
-            model = free.resolved(channels * new, (height, width))
-        shape: Shape = (channels, height, width)
-        self.architecture.input_spec.check(model, shape)
-        data = dataclasses.replace(self.config.data, size=(height, width))
+        height, width = _scaled(self.sides, side)
+        shape: Shape = (self.architecture.shape[0], height, width)
+        model = self.free_model
+        if self.usual:
+            model = dataclasses.replace(model, hidden=None)
+        config = dataclasses.replace(self.config, model=model)
+        config = config.resolved(shape, math.prod(shape), self.inputs)
         sketch = dataclasses.replace(
             self,
-            config=dataclasses.replace(self.config, data=data, model=model),
-            architecture=dataclasses.replace(self.architecture, config=model, input=shape),
-            stored=self.stored * new // old,
-            to_read=self.to_read * new // old,
+            config=config,
+            architecture=dataclasses.replace(self.architecture, config=config.model, input=shape),
+            stored=self.stored * height * width // math.prod(self.sides),
         )
         return sketch, f"--size {height}x{width}"
+
+
+OF_KINDS: dict[str, type[ImageSketch]] = {}
+"""The sketches of kinds of model that are not trained on whole images; their modules add them."""
+
+
+def _scaled(sides: Sides, longer: int) -> Sides:
+    """The sides of an image with so many pixels on the longer side."""
+    height, width = (max(1, longer * side // max(sides)) for side in sides)
+    return height, width
 
 
 def pixels(count: int, shape: Shape) -> Tensor:

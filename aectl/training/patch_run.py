@@ -1,5 +1,7 @@
 """A run on patches of images: what it trains is the autoencoder inside a patch autoencoder."""
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -9,10 +11,11 @@ from aectl.data.images.patches import drawn
 from aectl.models.networks import PatchAutoencoder
 from aectl.objectives.objective import Batch
 from aectl.training.code_set import CodeSet
-from aectl.training.image_sketch import EVALUATION_BATCH
+from aectl.training.image_sketch import EVALUATION_BATCH, OF_KINDS
 from aectl.training.initialisation import Start, begin, copy_weights
 from aectl.training.loop import MemorySet
 from aectl.training.pooled_run import PICTURES, InputSet, StackRun, StackSketch
+from aectl.training.scale import Change, Sketch
 
 USUAL_PATCHES = 400_000
 WHITENED = 100_000
@@ -43,6 +46,17 @@ class PatchSketch(StackSketch):
         channels = self.own_shape[0]
         return self.own_batch(count, (channels, *Patching.of(self.config.model).sides))
 
+    def pieces(self) -> list[Change]:
+        """The stride: the places of an image at which a patch is encoded."""
+        return [Change(-(-max(self.sides) // self.config.model.stride), self._of_places, 2)]
+
+    def _of_places(self, count: int) -> tuple[Sketch, str]:
+        """With at most so many places along the longer side of an image."""
+        stride = -(-max(self.sides) // count)
+        model = dataclasses.replace(self.config.model, stride=stride)
+        Patching.of(model).check(self.own_shape)
+        return self.with_model(model), f"--stride {stride}"
+
     def begin(self, network: PatchAutoencoder) -> Tensor | None:
         """Looks at some of the patches; those of maps stay, and the maps do not."""
         maps = self.maps()
@@ -54,6 +68,9 @@ class PatchSketch(StackSketch):
     def measure(self, network: PatchAutoencoder, batch: Batch) -> None:
         """The metrics of a whole image."""
         self.measure_one(network)
+
+
+OF_KINDS["patch-autoencoder"] = PatchSketch
 
 
 class PatchRun(StackRun):

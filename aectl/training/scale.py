@@ -1,11 +1,9 @@
 """The size of a training: weights and memory, counted before anything is built."""
 
-import contextlib
 import dataclasses
 import functools
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +13,6 @@ from torch import Tensor
 from aectl.config.configuration import Config
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import Sides
-from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.objectives.objective import Batch, Objective, objective
@@ -26,8 +23,8 @@ SPARE, MARGIN = 1.15, 1 << 26
 """Of the memory of all tensors, and bytes beside it: what the allocator cannot use again, and what
 the libraries keep. Measured as the resident memory of trainings of many kinds."""
 
-NEARLY = 0.9
-"""The fraction of the memory that the values of options use which are found to fit."""
+FEWEST_UNITS = 8
+"""A layer of fewer is not suggested."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,14 @@ class Scale:
 
 
 class Change(NamedTuple):
-    """An option of which a smaller value needs less memory: its value now, and a function from a
-    smaller value to the training and to the words that ask for it."""
+    """An option of which a smaller value needs less memory: its value now; a function from a
+    smaller value to the training and to the words that ask for it; the power of the value with
+    which most of the memory grows; and the least value that is of use."""
 
     now: int
     smaller: Callable[[int], tuple["Sketch", str]]
+    power: int = 1
+    least: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class Sketch(ABC):
     """A training, as its options describe it, of which nothing is built.
 
     `config` is resolved; `inputs`: how many there are, those held out included; `stored`: bytes of
-    the training set, and `to_read`: those that are not yet in memory; `settled`: whether the
-    network is that of a model, whose sizes no option changes. A subclass knows its modality.
+    the training set, which are yet to be read into memory if they are at most `kept`; `settled`:
+    whether the network is that of a model, or stands on one. A subclass knows its modality.
     """
 
     config: Config
     architecture: Architecture
     inputs: int
     stored: int = 0
-    to_read: int = 0
+    kept: float = 0
     settled: bool = False
 
     @abstractmethod
@@ -142,15 +142,31 @@ class Sketch(ABC):
         needed: int = self.scale().memory + self.to_read
         return needed
 
+    @property
+    def to_read(self) -> int:
+        """Bytes of the training set that are yet to be read into memory."""
+        return self.stored if self.stored <= self.kept else 0
+
     def changes(self) -> list[Change]:
         """The options of which a smaller value needs less memory."""
-        found = []
+        found, hidden = self.pieces(), self.architecture.hidden
         if not self.settled:
-            hidden = self.architecture.hidden
-            found = [self.resized(), Change(max(hidden, default=1), self._narrower)]
+            found.append(self.resized())
+        if not self.settled or self.architecture.encoder:
+            found.append(Change(max(hidden, default=0), self._narrower, least=FEWEST_UNITS))
         if self.config.training.optimizer != "lbfgs":
             found.append(Change(self.batch_size, self._fewer))
         return found
+
+    def pieces(self) -> list[Change]:
+        """The options that give the network less of an input at a time."""
+        return []
+
+    def other_models(self) -> Iterator[tuple["Sketch", str]]:
+        """The same training of models whose weights do not follow from the size of an input, with
+        the words that ask for them; none where those of this model do not either.
+        """
+        return iter(())
 
     def with_model(self, model: ModelConfig) -> "Sketch":
         """The same with other options of the model."""
@@ -160,11 +176,20 @@ class Sketch(ABC):
             architecture=dataclasses.replace(self.architecture, config=model),
         )
 
-    def _narrower(self, width: int) -> tuple["Sketch", str]:
+    @property
+    def free_model(self) -> ModelConfig:
+        """The options of the model, without `k` if that follows from the widths."""
         model = self.config.model
-        usual = dataclasses.replace(model, k=None)
-        if model.k and usual.resolved(1, self.sides).k == model.k:
-            model = usual
+        free = dataclasses.replace(model, k=None)
+        return free if model.k and free.resolved(1, self.sides).k == model.k else model
+
+    @property
+    def usual(self) -> bool:
+        """Whether the widths are those that the kind of model has by default."""
+        return False
+
+    def _narrower(self, width: int) -> tuple["Sketch", str]:
+        model = self.free_model
         width = max(_round(width), model.k or 1)
         hidden = tuple(min(width, one) for one in self.architecture.hidden)
         found = self.with_model(dataclasses.replace(model, hidden=hidden).resolved(1, self.sides))
@@ -180,35 +205,6 @@ def _round(number: int) -> int:
     """The number, rounded down to two digits."""
     unit: int = 10 ** max(0, len(str(number)) - 2)
     return number // unit * unit
-
-
-def options_that_fit(sketch: Sketch, room: float) -> list[str]:
-    """For each option, its largest value with which training fits into `room`, bytes, if any."""
-    found = []
-    for now, smaller in sketch.changes():
-        with contextlib.suppress(ConfigError):  # other options need a larger value
-            largest = _largest(now, lambda value: smaller(value)[0].needed, room)  # noqa: B023
-            if largest:
-                found.append(smaller(largest)[1])
-    return found
-
-
-def _largest(now: int, needed: Callable[[int], int], room: float) -> int:
-    """Nearly the largest number below `now` for which no more than `room` is needed; 0 if there is
-    none. What is needed grows with the number.
-    """
-    low, high = (1, needed(1)), (now, needed(now))
-    if low[1] > room or now <= 1:
-        return 0
-    interpolated = False
-    while high[0] > low[0] + 1 and low[1] < NEARLY * room:
-        interpolated = not interpolated
-        share = math.log(room / low[1]) / math.log(high[1] / low[1]) if interpolated else 0.5
-        guess = int(low[0] * (high[0] / low[0]) ** share)
-        guess = max(low[0] + 1, min(high[0] - 1, guess))
-        found = guess, needed(guess)
-        low, high = (found, high) if found[1] <= room else (low, found)
-    return low[0]
 
 
 @functools.lru_cache

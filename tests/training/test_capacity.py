@@ -1,5 +1,6 @@
 """What does not fit into memory is refused at once, with the options that would fit."""
 
+import itertools
 import re
 
 import numpy as np
@@ -25,7 +26,37 @@ def test_a_training_that_no_memory_holds_is_refused_in_two_lines(aectl, options)
     assert done.status == 2
     first, second = done.err.splitlines()
     assert re.search(r"weights, and its training needs [\d,.]+ GiB of memory; cpu has", first)
-    assert re.fullmatch(r"(--\S+ \S+(, | or )?)+ fits?", second)
+    assert re.fullmatch(r"((--\S+ \S+ ?)+(?<! )(, | or )?)+ fits?", second)
+
+
+def pairs(options):
+    """The values of options by their names."""
+    return dict(zip(options[::2], options[1::2], strict=True))
+
+
+NO_MORE_THAN_HEADERS = {
+    "map": ("--model", "conv-autoencoder", "--size", "4096x4096"),
+    "vector": ("--model", "conv-autoencoder", "--bottleneck", "vector", "--size", "4096x4096"),
+    "winners": ("--model", "conv-wta-autoencoder", "--size", "4096x4096"),
+    "dense": ("--size", "4096x4096"),
+    "wide": ("--size", "64x64", "--hidden", "1000000"),
+    "wide and large": ("--size", "4096x4096", "--hidden", "1000000,30"),
+}
+
+
+@pytest.mark.parametrize("options", NO_MORE_THAN_HEADERS.values(), ids=NO_MORE_THAN_HEADERS)
+def test_every_option_that_the_message_names_is_accepted(aectl, tmp_path, options):
+    """The images, which have only headers, are found to be broken after the check."""
+    for number in range(250):
+        (tmp_path / f"{number}.pgm").write_bytes(b"P5 64 64 255\n")
+    refused = aectl("train", "--dataset", tmp_path, *options).err.splitlines()
+    assert "of memory; cpu has" in refused[-2]
+    for words in re.split(", | or ", refused[-1].rsplit(maxsplit=1)[0]):
+        changed = {**pairs(options), **pairs(words.split())}
+        done = aectl("train", "--dataset", tmp_path, *itertools.chain(*changed.items()))
+        assert done.status == 2
+        assert "of memory; cpu has" not in done.err
+        assert "none of the 250 images" in done.err
 
 
 def test_it_is_refused_before_any_image_of_a_folder_is_decoded(aectl, tmp_path):

@@ -1,6 +1,5 @@
-"""The size of trainings, and the options with which they fit."""
+"""The size of trainings."""
 
-import argparse
 import dataclasses
 from math import prod
 
@@ -10,9 +9,9 @@ import torch
 from aectl.config.configuration import Config
 from aectl.config.shapes import TextShape
 from aectl.models.architecture import Architecture
-from aectl.training.image_sketch import ImageSketch
+from aectl.training.image_runs import run_class
 from aectl.training.optimizers import build_optimizer, bytes_of_state, state_of
-from aectl.training.scale import MARGIN, options_that_fit
+from aectl.training.scale import MARGIN
 from aectl.training.text_sketch import TextSketch
 
 GREY, PHOTO = (1, 28, 28), (3, 128, 128)
@@ -20,7 +19,8 @@ GREY, PHOTO = (1, 28, 28), (3, 128, 128)
 
 def images(shape=GREY, inputs=1000, classes=0, **options):
     config = Config.from_options(options).resolved(shape, prod(shape), inputs)
-    return ImageSketch(config, Architecture(config.model, shape, classes), inputs)
+    sketch_class = run_class(config, None, inputs).sketch_class
+    return sketch_class(config, Architecture(config.model, shape, classes), inputs)
 
 
 def texts(length=64, tokens=2000, inputs=1000, **options):
@@ -87,51 +87,8 @@ def test_a_text_is_counted_by_shorter_ones():
     assert short.scale().memory == pytest.approx(super(TextSketch, short).scale().memory, rel=0.1)
 
 
-BATCHES = {
-    "plain": {},
-    "conv": {"model": "conv-autoencoder", "bottleneck": "vector"},
-    "fixed widths": {"hidden": (3000, 500)},
-    "muon": {"optimizer": "muon", "sparsity": "topk"},
-    "many at a time": {"hidden": (4000,), "batch_size": 1000},
-}
-
-
-def asked(option):
-    """The options of words such as `--hidden 5,6`."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--hidden", type=lambda text: tuple(map(int, text.split(","))))
-    parser.add_argument("--batch-size", type=int)
-    parser.add_argument("--size", type=lambda text: tuple(map(int, text.split("x"))))
-    found = vars(parser.parse_args(option.split()))
-    return {name: value for name, value in found.items() if value is not None}
-
-
-@pytest.mark.parametrize("options", BATCHES.values(), ids=BATCHES)
-def test_each_option_that_is_said_to_fit_does_and_hardly_more_would(options):
-    sketch = images(PHOTO, inputs=1000, **options)
-    room = sketch.needed / 3
-    found = options_that_fit(sketch, room)
-    narrower = [] if "bottleneck" in options else ["--hidden"]  # its first stage takes the most
-    assert [option.split()[0] for option in found][:2] == ["--size", *narrower]
-    for option in found:
-        given = {**options, **asked(option)}
-        shape = (3, *given.pop("size", PHOTO[1:]))
-        needed = images(shape, inputs=1000, **given).needed
-        assert 0.7 * room <= needed <= room
-
-
-def test_the_sizes_of_a_model_that_training_starts_from_stay():
-    sketch = dataclasses.replace(images(PHOTO, batch_size=1000), settled=True)
-    found = options_that_fit(sketch, 0.95 * sketch.needed)
-    assert all(option.startswith("--batch-size") for option in found)
-
-
 def test_of_texts_the_length_is_changed():
     sketch = texts()
     shorter, words = sketch.resized().smaller(10)
     assert words == "--length 10"
     assert shorter.needed < sketch.needed / 2
-
-
-def test_nothing_fits_into_nothing():
-    assert options_that_fit(images(), 1000) == []
