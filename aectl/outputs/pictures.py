@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +133,7 @@ def _sheet(
     sheet = Image.new("L" if channels == 1 else "RGB", (across, down), "white")
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(heading):
-        draw.text((space, space + number * (LINE + 2)), line, INK, _font())
+        draw.text((space, space + number * (LINE + 2)), line, INK, font())
     for place in range(count):
         row, column = divmod(place, columns)
         x = space + column * (wide + space)
@@ -140,7 +141,7 @@ def _sheet(
         sheet.paste(to_pil(tiles[place]), (x + (wide - width) // 2, y))
         for number, line in enumerate(said[place] if said else ()):
             middle = x + wide / 2, y + height + 1 + number * LINE
-            draw.text(middle, line, INK, _font(), anchor="ma")
+            draw.text(middle, line, INK, font(), anchor="ma")
     return sheet
 
 
@@ -151,17 +152,21 @@ def _columns(count: int, width: int, height: int) -> int:
 
 
 @cache
-def _font() -> "FreeTypeFont":
-    """DejaVu Sans, which covers most scripts and is installed with matplotlib."""
-    import matplotlib
+def font(size: int = TEXT_SIZE) -> "FreeTypeFont":
+    """DejaVu Sans, which covers most scripts and is installed with matplotlib.
 
-    file = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    return ImageFont.truetype(str(file), TEXT_SIZE)
+    matplotlib itself, which takes a third of a second, is not loaded.
+    """
+    found = find_spec("matplotlib")
+    assert found is not None
+    assert found.origin is not None
+    file = Path(found.origin).with_name("mpl-data") / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(file), size)
 
 
 def _length(caption: str) -> int:
     """The width in pixels of the longest line of a caption."""
-    return max(math.ceil(_font().getlength(line)) for line in caption.split("\n"))
+    return max(math.ceil(font().getlength(line)) for line in caption.split("\n"))
 
 
 def _caption(caption: str, width: int) -> list[str]:
@@ -172,8 +177,8 @@ def _caption(caption: str, width: int) -> list[str]:
 def _broken(line: str, width: int) -> list[str]:
     """Breaks a line into at most three of `width` pixels, if possible after punctuation."""
     pieces: list[str] = []
-    while line and _font().getlength(line) > width and len(pieces) < MOST_LINES - 1:
-        fitting = next(n for n in range(len(line), 0, -1) if _font().getlength(line[:n]) <= width)
+    while line and font().getlength(line) > width and len(pieces) < MOST_LINES - 1:
+        fitting = next(n for n in range(len(line), 0, -1) if font().getlength(line[:n]) <= width)
         signs = [n for n in range(1, fitting + 1) if not line[n - 1].isalnum()]
         end = max((n for n in signs if n > fitting // 2), default=fitting)
         pieces.append(line[:end].rstrip())
@@ -185,7 +190,7 @@ def _elided(line: str, width: int) -> str:
     """Replaces the middle of a line by an ellipsis if it is wider than `width`."""
     for kept in range(len(line), 0, -1):
         shown = line if kept == len(line) else f"{line[: kept // 2]}…{line[-(kept - kept // 2) :]}"
-        if _font().getlength(shown) <= width:
+        if font().getlength(shown) <= width:
             return shown
     return ""
 
@@ -195,7 +200,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and _font().getlength(longer) > width:
+        if lines[-1] and font().getlength(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer

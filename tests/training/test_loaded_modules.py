@@ -61,7 +61,7 @@ for number, options in enumerate(eval(trainings)):
     sys.argv += ["--dataset", "digits"] * ("--dataset" not in options)
     sys.argv += ["--hidden", "8"] * ("--hidden" not in options) + options
     assert main() == 0
-    late = ("tokenizers", "torch._dynamo", "torchvision", "tensorboard")
+    late = ("tokenizers", "torch._dynamo", "torchvision", "tensorboard", "matplotlib")
     print(*options, "LOADED", *(name for name in late if name in sys.modules))
 sys.argv = ["aectl", "encode", "-q", *words, "--out", "codes.csv"]
 assert main() == 0
