@@ -29,7 +29,7 @@ Dataset = Annotated[
         "--dataset", metavar="INPUT",
         help="Inputs to measure on: a dataset, file, folder or -, as INPUT of the other "
         "commands; may be given several times.",
-        show_default="the test split of the training dataset",
+        show_default="the test split of the training dataset, or the files held out of a folder",
     ),
 ]  # fmt: skip
 Probe = Annotated[
@@ -157,7 +157,7 @@ def _uses(
     for path, card in zip(models, cards, strict=True):
         labelled = how["label_from_folder"] or bool(card.classes)
         options: InputOptions = {**how, "label_from_folder": labelled}
-        uses.append(session.use(path, card, dataset, options, reported=not uses))
+        uses.append(session.use(path, card, dataset, options, not uses, unseen=True))
     return uses
 
 

@@ -9,7 +9,7 @@ import typer
 from aectl.cli import options
 from aectl.cli.stdout import show
 from aectl.config.spelling import all_spelt, spelt_out
-from aectl.models import model_file
+from aectl.models import model_file, training_record
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verify = Annotated[
@@ -39,6 +39,9 @@ def info(
     if "vocabulary" in described and not as_json:
         described["vocabulary"] = f"{described['architecture']['tokens']:,} tokens"
         described["training"] = {k: v for k, v in described["training"].items() if k != "baselines"}
+    if training_record.HELD_OUT in described["training"] and not as_json:
+        count = len(described["training"][training_record.HELD_OUT])
+        described["training"][training_record.HELD_OUT] = f"{count:,} images"
     shapes = model_file.tensor_shapes(model)
     sizes = {
         "weights": sum(map(math.prod, shapes.values())),

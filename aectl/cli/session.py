@@ -105,15 +105,19 @@ class Session:
         words: list[str] | None,
         options: "InputOptions | None" = None,
         reported: bool = True,
+        unseen: bool = False,
     ) -> "Use":
-        """A model and the inputs that words name; unreadable inputs are reported if `reported`."""
+        """A model and the inputs that words name; unreadable inputs are reported if `reported`.
+
+        Without words, with `unseen`, these are what was held out, where there is no test split.
+        """
         from aectl.data.storage.folders import ignore
         from aectl.verbs.use import Use, request
 
         common, how = self.common, self.input_options() if options is None else options
         if not reported:
             how = {**how, "on_bad": ignore, "on_remark": ignore}
-        return Use(path, card, request(words, how), common.device, common.threads)
+        return Use(path, card, request(words, how, unseen), common.device, common.threads)
 
     def status(self, use: "Use", count: int) -> int:
         """The exit status after `count` inputs; prints the notices about them."""

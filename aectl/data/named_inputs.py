@@ -85,7 +85,9 @@ class NamedInputs:
         if source.kind is SourceKind.FOLDER:
             layout = layout_of(path, self.selection) if loosely else None
             for one in self.walk(path, self.selection, self.skipped):
-                yield self.labelled_below((layout and layout.split_of(one.path)) or path, one)
+                if source.takes(one.path):
+                    folder = (layout and layout.split_of(one.path)) or path
+                    yield self.labelled_below(folder, one)
         else:
             yield self.labelled_below(os.path.dirname(path) or os.curdir, Found(path, file=path))
 

@@ -4,6 +4,7 @@ Their files are found in `named_inputs`, and the splits of those to train on in
 `training_sources`.
 """
 
+import hashlib
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -11,10 +12,14 @@ from enum import Enum
 from typing import NamedTuple
 
 from aectl.config.declaration import near_miss
+from aectl.config.spelling import guarded
 from aectl.data.endings import is_archive
 from aectl.errors import DataError, UnknownInputError
 
 STDIN = "-"
+
+DIGITS = 16
+"""Hexadecimal digits of the digest of a path."""
 
 
 class SourceKind(Enum):
@@ -49,11 +54,17 @@ class DatasetName(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A word, interpreted. `name`: of a dataset, or the word in front of the folder of patches."""
+    """A word, interpreted. `name`: of a dataset, or the word in front of the folder of patches.
+
+    Of the files of a folder, those are read whose `path_digest` is in `only`, if that is not empty,
+    and not in `without`.
+    """
 
     word: str
     kind: SourceKind
     name: str = ""
+    only: frozenset[str] = frozenset()
+    without: frozenset[str] = frozenset()
 
     @property
     def is_dataset(self) -> bool:
@@ -79,6 +90,13 @@ class Source:
     def without_split(self) -> "Source":
         """The same source; if it is a split of a dataset, the dataset."""
         return Source(self.name, self.kind, self.name) if self.is_dataset else self
+
+    def takes(self, path: str) -> bool:
+        """Whether a file of the folder is read."""
+        if not self.only and not self.without:
+            return True
+        digest = path_digest(path)
+        return digest not in self.without and (not self.only or digest in self.only)
 
     def called(self, split: str) -> str:
         """The word, with the split if it names a dataset without one."""
@@ -134,6 +152,12 @@ class Names:
         if stdin is None and any(source.kind is SourceKind.STDIN for source in found):
             raise DataError(f"{STDIN} reads stdin, which is closed")
         return found
+
+
+def path_digest(path: str) -> str:
+    """The start of the SHA-256 of a path as tables have it: by it, a model file tells files that it
+    does not name."""
+    return hashlib.sha256(os.fsencode(guarded(path))).hexdigest()[:DIGITS]
 
 
 def file_source(path: str) -> Source:

@@ -74,6 +74,10 @@ class ImageStream(InputStream):
         """The words of the request, datasets with their split."""
         return self.inputs.called()
 
+    def described(self) -> str:
+        """The words of the request; of a folder, whether only what was held out was measured."""
+        return " ".join(f"{one.word}{', held out' * bool(one.only)}" for one in self.inputs.sources)
+
     def batches(
         self, after: Position | None = None, most: int | None = None
     ) -> AbstractContextManager[Batches]:

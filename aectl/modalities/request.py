@@ -35,7 +35,8 @@ class StreamBatch(Protocol):
 class Request:
     """The inputs that a user asks for; the fields have the names of the options.
 
-    Without `words`, the inputs are the test split of what the model was trained on. Inputs that
+    Without `words`, the inputs are the test split of what the model was trained on; with `unseen`,
+    those that were held out of a folder that has none, if they can be told. Inputs that
     cannot be read are passed to `on_bad`, remarks on others to `on_remark`, searches record what
     they skip in `skipped`, and `notice` and `warning` take messages.
     """
@@ -56,6 +57,7 @@ class Request:
     skipped: Skipped = field(default_factory=Skipped)
     notice: Callable[[str], None] = silent
     warning: Callable[[str], None] = silent
+    unseen: bool = False
 
 
 class InputStream(ABC):

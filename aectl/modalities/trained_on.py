@@ -1,8 +1,11 @@
 """The data that a model was trained on, as inputs: without INPUT, other ones like them."""
 
+import dataclasses
+
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection, of_options
-from aectl.data.sources import Names, Source, SourceKind
+from aectl.data.sources import Names, Source, SourceKind, path_digest
+from aectl.data.storage.folders import find_files
 from aectl.data.training_sources import split_up
 from aectl.errors import DataError, UnknownInputError
 from aectl.modalities.request import Request
@@ -33,7 +36,8 @@ def training_sources(card: ModelCard, names: Names) -> list[Source]:
         raise DataError("the model was trained on a list on stdin, which --pca and --probe lack")
     selection = trained_selection(card, names)
     layouts = [layout_of(one.word, selection) if one.is_folder else None for one in sources]
-    return [one.without_split for one in split_up(sources, layouts, validation=False)]
+    learnt = split_up(sources, layouts, validation=False)
+    return [dataclasses.replace(one.without_split, without=card.held_out) for one in learnt]
 
 
 def sources_of(card: ModelCard, request: Request, names: Names) -> list[Source]:
@@ -56,11 +60,14 @@ def _trained_on(card: ModelCard, request: Request, names: Names) -> list[Source]
         raise DataError(
             "the model does not say what it was trained on; name an INPUT (eval: --dataset)"
         )
-    selection = trained_selection(card, names)
-    return [_measured_on(word, request, names, selection) for word in card.trained_on]
+    sources = [_measured_on(word, card, request, names) for word in card.trained_on]
+    there, known = sum(len(source.only) for source in sources), len(card.held_out)
+    if 0 < there < known and all(source.is_folder for source in sources):
+        request.warning(f"{known - there:,} of {known:,} files held out are no longer there")
+    return sources
 
 
-def _measured_on(word: str, request: Request, names: Names, selection: Selection) -> Source:
+def _measured_on(word: str, card: ModelCard, request: Request, names: Names) -> Source:
     """The source of inputs like those that a model was trained on, if possible other ones."""
     try:
         source = names.source(word)
@@ -73,10 +80,31 @@ def _measured_on(word: str, request: Request, names: Names, selection: Selection
         raise DataError("the model was trained on a list on stdin; name an INPUT (eval: --dataset)")
     if source.in_memory:
         return source.without_split
+    selection = trained_selection(card, names)
     layout = layout_of(word, selection) if source.is_folder else None
     unseen = layout and (layout.test or layout.validation)
     if unseen:
         request.notice(f"measured on {unseen}")
         return Source(unseen, SourceKind.FOLDER)
-    request.warning(f"measured on {word}, the data that it was trained on")
+    if request.unseen and (held_out := _held_out(source, card, selection)):
+        request.notice(f"measured on what was held out of {word}: {len(held_out):,} files")
+        return dataclasses.replace(source, only=held_out)
+    because = _unknown(card) if request.unseen else ""
+    request.warning(f"measured on {word}, the data that it was trained on{because}")
     return source
+
+
+def _held_out(source: Source, card: ModelCard, selection: Selection) -> frozenset[str]:
+    """The digests of the paths of the files of a source that were held out."""
+    if not (card.held_out and source.is_folder):
+        return frozenset()
+    paths = (one.path for one in find_files(source.word, selection))
+    return card.held_out.intersection(map(path_digest, paths))
+
+
+def _unknown(card: ModelCard) -> str:
+    """The reason why what was held out cannot be measured alone."""
+    if card.held_out:
+        return ": none of the files that were held out is there"
+    held_out = card.options.get("validation")
+    return "; which of it was held out is not known" if held_out else ""

@@ -57,6 +57,11 @@ class ModelCard:
         words = self.options.get("dataset", ())
         return tuple(filter(None, [words] if isinstance(words, str) else words))
 
+    @property
+    def held_out(self) -> frozenset[str]:
+        """The digests of the paths of the files that were held out; empty if that is unknown."""
+        return frozenset(self.training.get(training_record.HELD_OUT, ()))
+
     def to_json(self) -> dict[str, Any]:
         """The content of the metadata's key `aectl`."""
         spec, shape = self.architecture.input_spec, self.architecture.input

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -11,12 +11,14 @@ from aectl.config.configuration import Config
 from aectl.config.kinds import KINDS
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
+from aectl.data.sources import path_digest
 from aectl.data.splits import few_labels, held_out
 from aectl.errors import ConfigError
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PooledAutoencoder
+from aectl.models.training_record import HELD_OUT
 from aectl.objectives.objective import objective
 from aectl.training.capacity import explained
 from aectl.training.image_sketch import ImageSketch, add_metrics
@@ -25,6 +27,9 @@ from aectl.training.loop import CPU, MemorySet
 from aectl.training.run import Errors, Run, mean_error
 from aectl.training.stack import Layer, layers_of
 from aectl.training.stages import Stage
+
+MOST_HELD_OUT = 100_000
+"""Maximum number of files held out that a model file names."""
 
 
 class ImageRun(Run):
@@ -123,7 +128,20 @@ class ImageRun(Run):
 
     def card(self) -> ModelCard:
         """The description of this run in a model file."""
-        return dataclasses.replace(super().card(), value_range=self.config.data.value_range)
+        card = super().card()
+        training = {**card.training, **self._files_held_out}
+        value_range = self.config.data.value_range
+        return dataclasses.replace(card, value_range=value_range, training=training)
+
+    @cached_property
+    def _files_held_out(self) -> dict[str, list[str]]:
+        """The field of a training record that says which files were held out, unless these are a
+        set of their own, or too many."""
+        images = self.data
+        if images.held_out is not None or not 0 < len(self.held_out) <= MOST_HELD_OUT:
+            return {}
+        paths = [images.path(row) for row in self.held_out.tolist()] if images.paths else []
+        return {HELD_OUT: [path_digest(path) for path in paths]} if paths else {}
 
     @torch.inference_mode()
     def reconstructions(self, images: Pixels) -> Pixels:

@@ -27,9 +27,10 @@ class Baselines:
     progress: Progress = SILENT
 
     def fitted_on(self) -> str:
-        """The training data, as an INPUT."""
+        """The training data, in words."""
         trained = self._trained_on()
-        return " ".join(trained.called())
+        some = any(source.without for source in trained.sources if source.is_folder)
+        return " ".join(trained.called()) + (", without what was held out" if some else "")
 
     def pca_mse(self, known: dict[tuple[object, ...], float]) -> float:
         """`mse` of PCA with as many components as the code has units.
@@ -39,7 +40,7 @@ class Baselines:
         from aectl.inference.pca import pca_mse
 
         card, units = self.use.card, self.use.card.architecture.code_size
-        data = (card.trained_on, *self.use.stream.words, card.shape, units)
+        data = (card.trained_on, card.held_out, *self._inputs().sources, card.shape, units)
         if data not in known:
             train, test = self._batches(self._trained_on()), self._batches(self._inputs())
             known[data] = pca_mse(train, test, units, self.progress)

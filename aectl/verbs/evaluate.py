@@ -143,11 +143,12 @@ def evaluate(
     (3, True)
 
     `model` is a .safetensors file or a run folder. Without `inputs`, it measures on the test split
-    of what the model was trained on. `pca` adds the error of PCA with as many components, `probe`
-    that of a linear classifier on the codes, both fitted on the train split of what the model was
-    trained on. `ssim` adds the structural similarity. `skip_unknown` leaves out inputs of classes
-    that a classifier does not know. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the
-    number of CPU threads. Further `options` are those of `InputOptions`.
+    of what the model was trained on, or on the files held out of a folder that has none. `pca` adds
+    the error of PCA with as many components, `probe` that of a linear classifier on the codes, both
+    fitted on the train split of what the model was trained on. `ssim` adds the structural
+    similarity. `skip_unknown` leaves out inputs of classes that a classifier does not know.
+    `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further
+    `options` are those of `InputOptions`.
 
     Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
     `model`, `dataset` and `n`, the number of inputs.
@@ -160,7 +161,7 @@ def evaluate(
     card = read_any_card(path)
     if card.classes or probe:
         options = {"label_from_folder": True, **options}
-    use = Use(path, card, request(inputs, options), device, threads)
+    use = Use(path, card, request(inputs, options, unseen=True), device, threads)
     refuse_useless([use], pca, probe, skip_unknown, ssim=ssim)
     evaluation = Evaluation(use, pca, probe, skip_unknown, ssim=ssim)
     with evaluation.results() as results:

@@ -63,8 +63,11 @@ class InputOptions(TypedDict, total=False):
     warning: Callable[[str], None]
 
 
-def request(words: str | Sequence[str] | None, options: InputOptions) -> Request:
-    """The inputs that the words and the options ask for.
+def request(
+    words: str | Sequence[str] | None, options: InputOptions, unseen: bool = False
+) -> Request:
+    """The inputs that the words and the options ask for; with `unseen`, without words, those that
+    were held out, where the data have no test split.
 
     Raises ConfigError where both ways to write paths are given, or the folder does not exist.
     """
@@ -85,6 +88,7 @@ def request(words: str | Sequence[str] | None, options: InputOptions) -> Request
         options.get("skipped") or Skipped(),
         options.get("notice", silent),
         options.get("warning", silent),
+        unseen,
     )
 
 

@@ -1,13 +1,16 @@
 """Folders of images without splits: what is held out by default, and what training says of it."""
 
 import csv
+import hashlib
 import json
 import re
+import shutil
 import tomllib
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.decomposition import PCA
 
 HIDDEN = ("--hidden", "4", "--epochs", "2", "--out", "run")
 HUNDRED, FORTY = ("--include", "0[0-9][0-9].png"), ("--include", "0[0-3][0-9].png")
@@ -92,3 +95,88 @@ def test_a_model_that_has_not_memorised_is_not_said_to(aectl, scans, tmp_path):
     done = aectl("train", "--dataset", scans, *HIDDEN)
     assert "memorised" not in done.err
     assert "has not memorised them" in (tmp_path / "run" / "report.html").read_text()
+
+
+def measured(aectl, *words):
+    """The files that `eval` measures, and its report."""
+    done = aectl("eval", "run", "--per-image", "files.csv", "--overwrite", "--json", *words)
+    assert done.status == 0, done.err
+    with open("files.csv") as file:
+        return [row["path"] for row in csv.DictReader(file)], json.loads(done.out)[0], done.err
+
+
+def last_row(folder):
+    with (folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))[-1]
+
+
+def test_eval_without_input_measures_what_was_held_out(aectl, scans, tmp_path):
+    shutil.copytree(scans, tmp_path / "=set")
+    assert (
+        aectl("train", "-q", "--dataset", "=set", *HUNDRED, "--keep", "last", *HIDDEN).status == 0
+    )
+    files, report, said = measured(aectl)
+    assert (report["n"], len(set(files)), report["dataset"]) == (10, 10, "=set, held out")
+    assert "measured on what was held out of =set: 10 files\n" in said
+    expected = float(last_row(tmp_path / "run")["validation_mse"])
+    assert report["mse"] == pytest.approx(expected, rel=1e-5)
+    assert len(measured(aectl, "--dataset", "=set")[0]) == 360
+    assert len(aectl("encode", "run").out.splitlines()) == 101
+
+
+def test_held_out_files_are_no_input_of_pca(aectl, scans, tmp_path):
+    shutil.copytree(scans, tmp_path / "set")
+    assert aectl("train", "-q", "--dataset", "set", *HUNDRED, *HIDDEN).status == 0
+    files, report, said = measured(aectl, "--pca")
+    assert "fitted on set, without what was held out: PCA\n" in said
+    pixels = {
+        f"set/{number:03d}.png": np.asarray(Image.open(f"set/{number:03d}.png")).ravel() / 255
+        for number in range(100)
+    }
+    others = np.array([values for path, values in pixels.items() if path not in files])
+    pca = PCA(4).fit(others)
+    unseen = np.array([pixels[path] for path in files])
+    made = pca.inverse_transform(pca.transform(unseen))
+    assert report["pca_mse"] == pytest.approx(np.mean((made - unseen) ** 2), rel=1e-3)
+
+
+def test_eval_of_a_classifier_measures_what_was_held_out_of_each_class(aectl, scans, tmp_path):
+    for name, files in (("a", sorted(scans.iterdir())[:30]), ("b", sorted(scans.iterdir())[30:50])):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for path in files:
+            shutil.copy(path, tmp_path / "set" / name)
+    words = ("--model", "classifier", "--validation", "0.2", *HIDDEN)
+    assert aectl("train", "-q", "--dataset", "set", *words).status == 0
+    done = aectl("eval", "run", "--json")
+    report = json.loads(done.out)[0]
+    assert report["n"] == 10
+    assert "measured on what was held out of set: 10 files\n" in done.err
+    expected = float(last_row(tmp_path / "run")["validation_error"])
+    assert report["error"] == pytest.approx(expected)
+
+
+def test_files_that_came_later_or_are_gone_are_not_taken_for_held_out_ones(aectl, scans, tmp_path):
+    shutil.copytree(scans, tmp_path / "set")
+    assert aectl("train", "-q", "--dataset", "set", *HUNDRED, *HIDDEN).status == 0
+    files, _, _ = measured(aectl)
+    shutil.copy("set/000.png", "set/000-new.png")
+    assert measured(aectl)[0] == files
+    for path in files[:3]:
+        (tmp_path / path).unlink()
+    left, _, said = measured(aectl)
+    assert left == files[3:]
+    assert "warning: 3 of 10 files held out are no longer there\n" in said
+    for path in left:
+        (tmp_path / path).unlink()
+    rest, _, said = measured(aectl)
+    assert len(rest) == 90
+    assert "measured on set, the data that it was trained on: none of the files that were" in said
+
+
+def test_a_model_file_counts_what_was_held_out_and_names_no_file(aectl, scans, tmp_path):
+    assert aectl("train", "-q", "--dataset", scans, *HUNDRED, *HIDDEN).status == 0
+    assert re.search(r"training.held_out +10 images\n", aectl("info", "run").out)
+    digests = json.loads(aectl("info", "run", "--json").out)["training"]["held_out"]
+    known = {hashlib.sha256(bytes(path)).hexdigest()[:16] for path in scans.iterdir()}
+    assert len(digests) == 10
+    assert known.issuperset(digests)

@@ -32,7 +32,8 @@ def test_a_table_of_version_0_1_0_is_continued(aectl, tmp_path):
 
 def test_a_warning_about_the_inputs_of_several_models_is_printed_once(aectl, trained, scans):
     """They are each trained on the folder that they are measured on."""
-    models = [trained("--dataset", str(scans), "--epochs", "1", "--hidden", n) for n in "23"]
+    words = ("--dataset", str(scans), "--validation", "0", "--epochs", "1")
+    models = [trained(*words, "--hidden", n) for n in "23"]
     done = aectl("eval", *models)
     assert done.status == 0
     assert done.err == f"warning: measured on {scans}, the data that it was trained on\n"

@@ -156,7 +156,7 @@ def test_load_of_a_classifier_names_its_classes(classifier, scans):
 def test_a_model_whose_folder_is_elsewhere_asks_for_an_input(aectl, scans, tmp_path):
     (tmp_path / "set").symlink_to(scans)
     assert aectl("train", "-q", "--dataset", "set", "--epochs", "1", "--out", "r").status == 0
-    assert "the data that it was trained on" in aectl("eval", "r").err
+    assert "measured on what was held out of set" in aectl("eval", "r").err
     (tmp_path / "set").unlink()
     done = aectl("eval", "r")
     assert done.status == 2

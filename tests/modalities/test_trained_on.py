@@ -74,6 +74,15 @@ def test_of_a_folder_a_split_that_was_not_learnt_is_measured(here, files, wanted
     assert told == [said]
 
 
+@pytest.mark.parametrize("options", [{}, {"validation": 0.1}], ids=["all", "held out"])
+def test_of_an_older_model_it_is_not_known_what_was_held_out(here, options):
+    here("set/a.png")
+    told = []
+    assert found(card("set", **options), asked(told=told, unseen=True)) == ["set"]
+    more = "; which of it was held out is not known" if options else ""
+    assert told == [f"measured on set, the data that it was trained on{more}"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -9,7 +9,8 @@ from aectl.models import training_record
 
 SOUND = {
     "command": "aectl train", "options": {"lr": 0.1, "hidden": [3]}, "images": 0, "seconds": 1,
-    "versions": {"torch": "2"}, "baselines": {"most": [1, 2]}, "of a later version": [None],
+    "versions": {"torch": "2"}, "baselines": {"most": [1, 2]}, "held_out": ["0f"],
+    "of a later version": [None],
 }  # fmt: skip
 
 
@@ -25,6 +26,7 @@ def test_known_fields_are_kept_and_unknown_ones_too():
         ("seconds", -0.1), ("seconds", "1"), ("seconds", True), ("versions", {"torch": 2}),
         ("baselines", {"most": [-1]}), ("baselines", {"most": 1}), ("baselines", []),
         ("options", {"lr": "0.1"}), ("options", {"hidden": "a"}), ("threads", None),
+        ("held_out", "a"), ("held_out", [1]),
     ],
 )  # fmt: skip
 def test_a_known_field_of_another_type_is_refused_by_name(field, value):
