@@ -17,13 +17,8 @@ DROPOUT = 0.3
 
 
 def drawn_normal(*shape: int, over: float = 1.0) -> Tensor:
-    """A tensor drawn from the standard normal distribution, divided by `over`.
-
-    On the meta device nothing is computed, because that would load torch._dynamo, which takes
-    seconds.
-    """
-    values = torch.empty(shape)
-    return values if values.is_meta else values.normal_().div_(over)
+    """A tensor drawn from the standard normal distribution, divided by `over`."""
+    return torch.empty(shape).normal_().div_(over)
 
 
 class Embedding(nn.Module):

@@ -128,14 +128,13 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
 
     Raises ModelFileError if the file is not a model, or its tensors do not match its description.
     """
-    import torch
-
     from aectl.models.build import build_network
+    from aectl.models.shape_rules import without_values
 
     path = resolve(path)
     card, shapes, _ = _open(path)
     try:
-        with torch.device("meta"):
+        with without_values():
             network = build_network(card.architecture)
     except RuntimeError as error:
         raise ModelFileError(f"{path}: its architecture cannot be built: {error}") from None

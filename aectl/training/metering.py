@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from aectl.training.shape_rules import carried_out
+from aectl.models.shape_rules import carried_out
 
 aten = torch.ops.aten
 

@@ -40,6 +40,8 @@ TRAININGS = [
     ],
     ["--model", "conv-autoencoder", "--hidden", "3,8"],
     ["--model", "conv-wta-autoencoder", "--hidden", "3,8", "--grid", "4"],
+    ["--model", "patch-autoencoder", "--patches", "100", "--patch-size", "4"],
+    ["--sparsity", "jumprelu"],
     [*TEXT, "--hidden", "6,8", "--sparsity", "batch-topk"],
     [*TEXT, "--hidden", "6", "--bottleneck", "text", "--lm-epochs", "1"],
 ]
@@ -56,11 +58,14 @@ for name in eval(modules):
     importlib.import_module(name)
 print(*sys.modules)
 from aectl.cli import main
+from aectl.models.model_file import load
+from pathlib import Path
 for number, options in enumerate(eval(trainings)):
     sys.argv = ["aectl", "train", "-q", "--epochs", "1", "--out", f"run-{number}"]
     sys.argv += ["--dataset", "digits"] * ("--dataset" not in options)
     sys.argv += ["--hidden", "8"] * ("--hidden" not in options) + options
     assert main() == 0
+    load(Path(f"run-{number}"))
     late = ("tokenizers", "torch._dynamo", "torchvision", "tensorboard", "matplotlib")
     print(*options, "LOADED", *(name for name in late if name in sys.modules))
 sys.argv = ["aectl", "encode", "-q", *words, "--out", "codes.csv"]

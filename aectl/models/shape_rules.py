@@ -1,14 +1,16 @@
 """The results of operations on the meta device, where a rule of a line gives their shape.
 
-torch's own functions for that device are Python code that needs up to 2 ms for each operation. What
-no rule covers is left to them.
+torch's own functions for that device are Python code that needs up to 2 ms for each operation, and
+most load torch's compiler, which takes a second. What no rule covers is left to them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
 
@@ -23,6 +25,24 @@ def carried_out(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     rule = KNOWN[func]
     found = rule(args, kwargs) if rule else None
     return func(*args, **kwargs) if found is None else found
+
+
+class _ByRules(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def carry_out(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}
+    ) -> Any:
+        return carried_out(func, args, kwargs or {})
+
+
+_ByRules.__torch_dispatch__ = _ByRules.carry_out  # type: ignore[method-assign, assignment]
+"""In the class, it would load torch's compiler."""
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """All tensors that a block makes are of the meta device: they have a shape, and no values."""
+    with torch.device("meta"), _ByRules():  # type: ignore[no-untyped-call]
+        yield
 
 
 KNOWN: dict[Any, ShapeRule | None] = {}
@@ -101,6 +121,10 @@ def _summed(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
     return _made(kept, terms.dtype)
 
 
+def _square(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
+    return _made((args[0], args[0]), kwargs.get("dtype") or torch.get_default_dtype())
+
+
 def _joined(args: tuple[Any, ...], _: Mapping[str, Any]) -> Tensor | None:
     (first, *others), dim = (*args, 0)[:2]
     if any(one.dtype != first.dtype or one.ndim != first.ndim for one in others):
@@ -125,6 +149,7 @@ RULES: dict[Any, ShapeRule] = {
     **dict.fromkeys((aten._softmax, aten._log_softmax), _as_first),
     **dict.fromkeys((aten._softmax_backward_data, aten._log_softmax_backward_data), _as_first),
     **dict.fromkeys((aten.mm, aten.addmm), _product),
+    aten.eye: _square,
     aten.sum: _summed,
     aten.cat: _joined,
     aten.stack: _stacked,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from aectl.training.shape_rules import carried_out
+from aectl.models.shape_rules import carried_out
 
 aten = torch.ops.aten
 ROWS, COLUMN, NUMBER = torch.rand(3, 4), torch.rand(3, 1), torch.rand(())
