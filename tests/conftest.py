@@ -23,6 +23,10 @@ MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shar
 CACHES = itertools.count()
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Else each of some hundred processes compiles the modules anew."""
+
 os.environ.update(dict.fromkeys(warm.THREADS, "1"))
 """Small networks gain nothing from threads, and several test processes share the cores."""
 

@@ -170,7 +170,9 @@ def serve(path):
     for name in NOT_NEEDED:
         del sys.modules[name]
     from aectl.cli import program
+    from aectl.outputs import page
 
+    page._plotly()  # which is compressed once in a process
     listen(path, lambda streams, words: run_command(program, words))
 
 

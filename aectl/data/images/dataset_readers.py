@@ -4,7 +4,7 @@ import contextlib
 import importlib.metadata
 import io
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,21 @@ KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 def digits(data_dir: Path, split: str, fetch: Fetch | None) -> Loaded:
-    """scikit-learn's 8x8 scans, 0 to 16 scaled to 0 to 255; the last 360 are the test split.
+    """scikit-learn's 8x8 scans, 0 to 16 scaled to 0 to 255; the last 360 are the test split."""
+    table = _table_of_digits()
+    part = table[:-360] if split == "train" else table[-360:]
+    images = (part[:, :-1] * (255 / 16)).round().astype(np.uint8).reshape(-1, 1, 8, 8)
+    return images, part[:, -1].astype(np.int64), DIGITS
+
+
+@cache
+def _table_of_digits() -> NDArray[np.float64]:
+    """The pixels and the label of each scan, (1797, 65).
 
     Read from its file, because importing scikit-learn takes as long as training on the scans.
     """
     file = importlib.metadata.distribution("scikit-learn").locate_file(DIGITS_FILE)
-    table = np.loadtxt(str(file), delimiter=",")
-    part = table[:-360] if split == "train" else table[-360:]
-    images = (part[:, :-1] * (255 / 16)).round().astype(np.uint8).reshape(-1, 1, 8, 8)
-    return images, part[:, -1].astype(np.int64), DIGITS
+    return np.loadtxt(str(file), delimiter=",")
 
 
 def idx_files(folder: str, classes: tuple[str, ...]) -> ReadsSplit:
