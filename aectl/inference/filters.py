@@ -1,4 +1,4 @@
-"""The filters of a network: the input patterns that its units respond to."""
+"""The filters of a network: the patterns that its units respond to, or draw."""
 
 import math
 from collections.abc import Iterator
@@ -9,8 +9,9 @@ import torch.nn.functional as F
 
 from aectl.data.images.pixels import Pixels
 from aectl.inference.apply import to_tensor
+from aectl.inference.arrays import codes_of
 from aectl.inference.results import Floats
-from aectl.models.networks import ImageNetwork, PooledAutoencoder
+from aectl.models.networks import ImageNetwork, MapAutoencoder, PooledAutoencoder
 
 FILTER_VALUES = 1 << 23
 """Maximum pixels of all images, one copy per unit, for which gradients are computed at a time."""
@@ -37,11 +38,15 @@ def filters_of(network: ImageNetwork, images: Pixels, most: int, side: int) -> F
     random initial values. For deeper units it is the mean over some of the images, because for a
     single image most units of a sparse layer below are inactive and pass no gradient. The filters
     of an autoencoder whose features are pooled are those of its decoder: whitened patches, or
-    strokes and edges.
+    strokes and edges. Those of a code that is a map are what each of its channels draws.
     """
     network.cpu().eval()
     if isinstance(network, PooledAutoencoder):
         return network.filters()[:most].detach().numpy()
+    if isinstance(network, MapAutoencoder):
+        some = np.linspace(0, len(images) - 1, min(len(images), MOST_FILTERED)).astype(int)
+        codes = torch.from_numpy(codes_of(network, images[some]))
+        return _shrunk(network.drawn(codes)[:most].numpy(), side)
     pixels = math.prod(network.shape)
     with torch.no_grad():
         there = network.filter_responses(to_tensor(images[:1], CPU)).shape[1]

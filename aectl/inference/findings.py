@@ -57,7 +57,8 @@ class Rival:
 class Units:
     """The first of all `total` units of a layer, and their values for the sample of images.
 
-    filters: (units, channels, height, width), as large as a page shows them. counts: (units, bins),
+    filters: (units, channels, height, width), as large as a page shows them; `drawn`: whether they
+    are patterns that the units draw, and not those that they respond to. counts: (units, bins),
     a histogram of the values other than 0, in equal bins between `low` and `high`, both (units,).
     strongest: (units, k), the indices in the sample of the images with the largest `values`,
     (units, k), the largest first; -1 if a unit has fewer.
@@ -70,6 +71,7 @@ class Units:
     high: AnyFloats
     strongest: NDArray[np.int64]
     values: AnyFloats
+    drawn: bool
 
 
 @dataclass(frozen=True)

@@ -100,9 +100,10 @@ class Inspection:
                 self._images, sample, units, maps, mistaken=mistaken, mistakes=self._mistakes
             )
         active = is_active(torch.from_numpy(responses), metrics.codes.active_above)
-        code = CodeStatistics(
-            metrics.codes.rho_hat.numpy(), metrics.codes.active.numpy(), active.sum(1).numpy()
-        )
+        assert not isinstance(network, Classifier)
+        of_places = metrics.codes.rho_hat, metrics.codes.active
+        rho_hat, fraction = (of.reshape(-1, network.places).mean(1).numpy() for of in of_places)
+        code = CodeStatistics(rho_hat, fraction, active.sum(1).numpy())
         galleries = self._galleries()
         rival = self._rival(galleries["median"]) if galleries else None
         return Findings(self._images, sample, units, maps, code, galleries, rival)
@@ -270,7 +271,8 @@ def _units(network: ImageNetwork, images: Pixels, responses: Floats) -> Units:
     order = np.argsort(-responses, axis=0, kind="stable")[:STRONGEST].T
     values = np.take_along_axis(responses.T, order, axis=1)
     strongest = np.where(values > responses.min(0)[:, None], order, -1)
-    return Units(total, filters, counts, low, high, strongest, values)
+    drawn = not isinstance(network, Classifier) and network.draws
+    return Units(total, filters, counts, low, high, strongest, values, drawn)
 
 
 def _small_enough(features: Floats) -> Floats:

@@ -180,8 +180,11 @@ def _draw(folder: Path, run: "ImageRun") -> "dict[str, Image]":
     few_enough = max(PICTURED, SAMPLED_BYTES // math.prod(images.shape))
     sample = images.evenly_spaced(min(_most(SAMPLED, network), few_enough)).images
     filters = filters_of(network, sample, pictures.MOST_FILTERS, pictures.LARGEST_SIDE)
-    dead = None if isinstance(network, Classifier) else arrays.dead_units(network, sample)
-    drawn = {"filters": pictures.filter_grid(filters, dead, _caption(len(filters), dead))}
+    dead, title = None, f"filters of {len(filters):,} units of the first layer"
+    if not isinstance(network, Classifier):
+        dead = arrays.dead_units(network, sample)
+        title = _caption(len(filters), dead, network.draws)
+    drawn = {"filters": pictures.filter_grid(filters, dead, title)}
     if not isinstance(network, Classifier) and network.gives_images:
         whose = "held-out" if len(run.held_out) else "training"
         of = images.part(run.held_out) if len(run.held_out) else images
@@ -203,12 +206,12 @@ def _most(images: int, network: "ImageNetwork") -> int:
     return max(images // network.codes_per_image, min(images, FEWEST))
 
 
-def _caption(shown: int, dead: "NDArray[np.bool_] | None") -> str:
-    """The caption of the picture of filters; `dead` is of all units, (units,)."""
-    if dead is None:
-        return f"filters of {shown:,} units of the first layer"
+def _caption(shown: int, dead: "NDArray[np.bool_]", draws: bool) -> str:
+    """The caption of the picture of filters, which units draw or respond to; `dead` is of all
+    units, (units,)."""
     some = (
         f"the first {shown:,} of {len(dead):,} units" if shown < len(dead) else f"{shown:,} units"
     )
     crossed = f"; {dead.sum():,} dead, crossed out" if dead.any() else ""
-    return f"filters of {some} of the code{crossed}"
+    what = f"what {some} of the code draw" if draws else f"filters of {some} of the code"
+    return f"{what}{crossed}"

@@ -148,6 +148,12 @@ class AutoencoderBase(nn.Module):
     codes_per_image = 1
     """Number of codes of an image; more where its patches are encoded."""
 
+    places = 1
+    """Number of places of an image at which the code has each of its units."""
+
+    draws = False
+    """Whether filters are what units draw; else they are what units respond to."""
+
     def __init__(self, shape: Shape, output_activation: str) -> None:
         super().__init__()
         self.shape = shape

@@ -20,6 +20,10 @@ AT_PIXELS = 5
 FAINT = 0.1
 """The gain of the last convolution: training begins near the mean image."""
 
+SEEN, DRAWN = 7, 3
+"""The sides, in places of the code, of a small image on which a channel draws, and of the middle
+of it, which the border does not change."""
+
 
 class Residual(nn.Module):
     """x + W_2 activation(W_1 activation(x)), 3x3 convolutions (He et al. 2016, Identity Mappings in
@@ -194,6 +198,37 @@ class MapAutoencoder(StagedAutoencoder):
     encoder: MapEncoder
     decoder: MapDecoder
     encoder_class, decoder_class = MapEncoder, MapDecoder
+    draws = True
+
+    @property
+    def places(self) -> int:  # type: ignore[override]
+        """Number of places of an image, at which the code has the same channels."""
+        return math.prod(self.encoder.code_shape[1:])
+
+    def unit_values(self, images: Tensor) -> Tensor:
+        """images -> (batch, channels): the value of largest magnitude of each channel."""
+        maps = self.encode(images).view(len(images), -1, self.places)
+        found: Tensor = maps.gather(2, maps.abs().argmax(2, keepdim=True)).squeeze(2)
+        return found
+
+    @torch.no_grad()
+    def drawn(self, codes: Tensor) -> Tensor:
+        """codes: (n, code_size) -> the pattern that each channel draws around one place of an
+        image, (channels, image channels, side, side): the change of the output if the channel there
+        is by its standard deviation above its mean, and all else is at its mean.
+        """
+        values = codes.view(len(codes), -1, self.places).movedim(1, 0).flatten(1)
+        place = 2 ** len(self.encoder.stages)  # side in pixels
+        alone = self.of_sides((SEEN * place, SEEN * place))
+        mean = values.mean(1).view(1, -1, 1, 1).repeat(1, 1, SEEN, SEEN)
+        margin = (SEEN - DRAWN) // 2 * place
+        found = []
+        for channel, deviation in enumerate(values.std(1, correction=0)):
+            above = mean.clone()
+            above[:, channel, SEEN // 2, SEEN // 2] += deviation
+            both = alone.decoder(torch.cat([above, mean]).flatten(1))
+            found.append((both[0] - both[1])[:, margin:-margin, margin:-margin])
+        return torch.stack(found)
 
     def of_sides(self, sides: Sides) -> "MapAutoencoder":
         """The same network for images of other sides; it shares all weights with this one."""

@@ -103,6 +103,7 @@ class PooledAutoencoder(AutoencoderBase):
     """
 
     encoder: PooledEncoder
+    draws = True
 
     @property
     def gives_images(self) -> bool:  # type: ignore[override]

@@ -11,7 +11,7 @@ from aectl.inference import apply as inference
 from aectl.inference.inspection import BINS, MAPS, Inspection
 from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.models.codes import TopK
-from aectl.models.networks import Autoencoder, Classifier
+from aectl.models.networks import Autoencoder, Classifier, MapAutoencoder
 
 CPU = torch.device("cpu")
 
@@ -181,3 +181,18 @@ def test_the_mistakes_of_a_classifier_are_those_of_its_confusion():
         assert probabilities.argmax() == mistake.prediction
         assert probabilities.max().item() == pytest.approx(mistake.probability, rel=1e-5)
     np.testing.assert_array_equal(found, np.minimum(confusion, 12))
+
+
+def test_the_units_of_a_map_are_its_channels_at_all_places():
+    torch.manual_seed(0)
+    network, shown = MapAutoencoder((1, 16, 16), [4, 5, 3], "silu").eval(), images(40, side=16)
+    found = inspected(network, shown)
+    code, _ = by_hand(network, shown)
+    of_channels = code.reshape(40, 3, 16)
+    assert (found.units.total, len(found.units.filters), found.units.drawn) == (3, 3, True)
+    np.testing.assert_allclose(found.code.rho_hat, of_channels.mean((0, 2)), rtol=1e-4, atol=1e-7)
+    largest = of_channels.max(2)  # the activation of the code is relu
+    for channel, places in enumerate(found.units.strongest):
+        order = np.argsort(-largest[:, channel], kind="stable")[:12]
+        active = largest[order, channel] > largest[:, channel].min()
+        np.testing.assert_array_equal(places[active], order[active])

@@ -138,3 +138,28 @@ def test_the_same_network_for_other_sides_shares_its_weights(sides):
     for mine, its in zip(network.parameters(), other.parameters(), strict=True):
         assert mine is its
     assert network(images((3, 16, 11))).shape == (2, 3, 16, 11)
+
+
+def test_what_a_channel_draws_is_the_change_that_it_makes_in_a_larger_image():
+    network, codes = built((3, 44, 44), (4, 5, 3)), torch.randn(6, 3 * 11 * 11)
+    found = network.drawn(codes)
+    assert found.shape == (3, 3, 12, 12)
+    values = codes.view(6, 3, 121).movedim(1, 0).flatten(1).numpy()
+    for channel in range(3):
+        mean = np.broadcast_to(values.mean(1)[:, None, None], (3, 11, 11)).copy()
+        changed = mean.copy()
+        changed[channel, 5, 5] += values[channel].std()
+        with torch.no_grad():
+            both = network.decoder(torch.from_numpy(np.stack([changed, mean])).flatten(1))
+        change = (both[0] - both[1])[:, 16:28, 16:28]
+        np.testing.assert_allclose(
+            found[channel], change, rtol=1e-3, atol=1e-4 * change.abs().max()
+        )
+
+
+def test_the_value_of_a_channel_is_that_of_largest_magnitude():
+    network = built((1, 16, 24), (4, 5, 3))
+    code = network.encode(images((1, 16, 24))).detach().numpy().reshape(2, 3, 24)
+    found = network.unit_values(images((1, 16, 24))).detach().numpy()
+    wanted = [[max(channel, key=abs) for channel in image] for image in code]
+    np.testing.assert_array_equal(found, wanted)

@@ -149,6 +149,7 @@ def _units(units: Units, sheets: "_Sheets") -> dict[str, Any]:
         "high": _rounded(units.high),
         "strongest": units.strongest.tolist(),
         "values": _rounded(units.values),
+        "drawn": units.drawn,
     }
 
 

@@ -364,7 +364,7 @@ function units(model) {
   fill("units",
     make("h2", {}, "Filters"),
     make("p", {}, `${found.total > buttons.length ? `The first ${buttons.length} of ${number(found.total)} units` : `${found.total} units`}: ` +
-      "a bright pixel increases the activation of the unit, a dark one decreases it" + (code ? "; dead units are crossed out" : "") +
+      (found.drawn ? "what the unit adds to the image, on mid-grey" : "a bright pixel increases the activation of the unit, a dark one decreases it") + (code ? "; dead units are crossed out" : "") +
       ". Click one for its activations, and the images of the sample with the largest ones."),
     make("div", { class: "controls" }, sort),
     make("div", { class: "units" }, grid, detail));
