@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import typer
 import warm
 
 from aectl.cli import main
@@ -127,16 +126,7 @@ def decoders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _commands_made_once() -> None:
-    """Typer makes all commands from their functions whenever a program begins."""
-    make, made = typer.main.get_command, []
-
-    def get_command(app: typer.Typer) -> object:
-        of = [app, *app.registered_commands]
-        if not made or made[0] != of:
-            made[:] = of, make(app)
-        return made[1]
-
-    typer.main.get_command = get_command  # type: ignore[assignment]
+    warm.make_commands_once()
 
 
 @pytest.fixture

@@ -169,11 +169,33 @@ def serve(path):
                 importlib.import_module(name)
     for name in NOT_NEEDED:
         del sys.modules[name]
+    import typer
+
     from aectl.cli import program
+    from aectl.cli.app import app
     from aectl.outputs import page
 
     page._plotly()  # which is compressed once in a process
+    make_commands_once()
+    for command in typer.main.get_command(app).commands.values():
+        for parameter in command.params:
+            parameter.get_runtime_param()
     listen(path, lambda streams, words: run_command(program, words))
+
+
+def make_commands_once():
+    """Typer makes all commands from their functions whenever a program begins."""
+    import typer
+
+    make, made = typer.main.get_command, []
+
+    def get_command(app):
+        of = [app, *app.registered_commands]
+        if not made or made[0] != of:
+            made[:] = of, make(app)
+        return made[1]
+
+    typer.main.get_command = get_command
 
 
 def serve_decoders(path):
