@@ -23,7 +23,10 @@ def listed() -> int:
 def _described(name: str, recipe: Recipe) -> list[str]:
     lines = [recipe.source]
     if recipe.published:
-        lines += [f"published: {recipe.published}", f"here:      {recipe.expected}"]
+        lines += [
+            f"published: {recipe.published}",
+            f"here:      {recipe.expected or 'not measured'}",
+        ]
     else:
         following = [other for other, known in RECIPES.items() if known.encoder == name]
         lines.append(f"the first step of {' and '.join(following)}")

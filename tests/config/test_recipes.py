@@ -36,8 +36,11 @@ def test_a_name_that_is_almost_a_recipe_s_is_recognised():
         read("cs294b")
 
 
+NOT_MEASURED = {"conv-wta-cifar10-linear"}
+
+
 def test_a_recipe_has_a_figure_of_its_own_or_is_the_first_step_of_one_that_has():
     for name, recipe in RECIPES.items():
         followed = any(other.encoder == name for other in RECIPES.values())
-        assert bool(recipe.published) == bool(recipe.expected)
+        assert bool(recipe.published) == (bool(recipe.expected) or name in NOT_MEASURED)
         assert recipe.published or followed
