@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import struct
 import sys
 import tempfile
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
+from sklearn.datasets import load_digits
 
 from aectl.cli import main
 from aectl.errors import ModelFileError
@@ -97,6 +99,21 @@ def texts() -> Path:
     return path
 
 
+@cache
+def images() -> Path:
+    """A data folder whose MNIST are a few of the digits: some models encode one at a time."""
+    folder = Path(tempfile.mkdtemp())
+    raw = folder / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    pixels = (load_digits().images[:50] * 15).astype(np.uint8)
+    (raw / "t10k-images-idx3-ubyte").write_bytes(
+        struct.pack(">4I", 0x803, 50, 8, 8) + bytes(pixels)
+    )
+    labels = bytes(range(10)) * 5
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, 50) + labels)
+    return folder
+
+
 def use(path: Path, within: float = SECONDS) -> None:
     """Runs every command on a model file, each `within` so many seconds of processor time.
 
@@ -109,13 +126,14 @@ def use(path: Path, within: float = SECONDS) -> None:
         assert [_run(within, *command) for command in words] == [2, 2]
         raise
     classes = card.architecture.classes
-    read = "digits:test" if card.vocabulary is None else texts()
+    read = "mnist:test" if card.vocabulary is None else texts()
+    more = ["--data-dir", images()] if card.vocabulary is None else []
     verb = [["classify"]] if classes else [["encode"], ["reconstruct", "--out", _beside(path)]]
-    words += [[*start, path, read, "--overwrite", "-q"] for start in verb]
-    words.append(["eval", path, "--dataset", read, "--json"])
+    words += [[*start, path, read, *more, "--overwrite", "-q"] for start in verb]
+    words.append(["eval", path, "--dataset", read, *more, "--json"])
     if card.vocabulary is None:
-        words.append(["eval", path, "--dataset", read, "--report", path.with_name("r.html"),
-                      "--overwrite"])  # fmt: skip
+        words.append(["eval", path, "--dataset", read, *more, "--report",
+                      path.with_name("r.html"), "--overwrite"])  # fmt: skip
     statuses = {_run(within, *command) for command in words}
     assert statuses <= {0, 1, 2}
     model_file.load(path)

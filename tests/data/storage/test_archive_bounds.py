@@ -10,7 +10,7 @@ import tarfile
 import tracemalloc
 import zipfile
 import zlib
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -28,8 +28,8 @@ MIB = 1 << 20
 ZSTANDARD = 93
 SOUND = np.random.default_rng(0).bytes(700)
 COMPRESS = {
-    "bzip2": bz2.compress,
-    "xz": lzma.compress,
+    "bzip2": partial(bz2.compress, compresslevel=1),
+    "xz": partial(lzma.compress, preset=0),
     "gzip": gzip.compress,
     "zstd": zstd.compress,
     "plain": bytes,
