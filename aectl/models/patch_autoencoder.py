@@ -6,6 +6,7 @@ training (ICML 2011), section 3.2.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -55,14 +56,14 @@ class PatchEncoder(PooledEncoder):
         return F.unfold(image[None], self.patching.sides, stride=self.patching.stride)[0].t()
 
     def features(self, image: Tensor) -> Tensor:
-        whitened = self.whitened(image).values
+        whitened, respond = self.whitened(image).values, self._responding()
         if self.patching.pool == NO_POOLING:
-            return torch.cat(self._responses(whitened), 1).flatten()
+            return torch.cat(respond(whitened), 1).flatten()
         pool, placed = POOLS[self.patching.pool], whitened.view(*self.places, -1)
         found = [  # cell by cell, since the responses of one are still in the processor's cache
             pool(responses)
             for rows, columns in self.cells
-            for responses in self._responses(placed[rows, columns].flatten(0, 1))
+            for responses in respond(placed[rows, columns].flatten(0, 1))
         ]
         return torch.cat(found)
 
@@ -71,15 +72,20 @@ class PatchEncoder(PooledEncoder):
         directions = self.of_patches.decoder.directions
         return directions.t().reshape(-1, self.shape[0], *self.patching.sides)
 
-    def _responses(self, whitened: Tensor) -> list[Tensor]:
-        """(places, values) -> the code; or what is beyond the soft threshold, the positive and then
-        the negative: (places, units) each.
+    def _responding(self) -> Callable[[Tensor], list[Tensor]]:
+        """The function that gives, for whitened patches (places, values), the code; or what is
+        beyond the soft threshold, the positive and then the negative: (places, units) each.
         """
         threshold = self.patching.threshold
         if threshold is None:
-            return [self.of_patches.encode(whitened)]
-        products = whitened @ F.normalize(self.of_patches.decoder.directions, dim=0)
-        return [(products - threshold).relu_(), (-threshold - products).relu_()]
+            return lambda whitened: [self.of_patches.encode(whitened)]
+        directions = F.normalize(self.of_patches.decoder.directions, dim=0)  # once for all cells
+
+        def beyond(whitened: Tensor) -> list[Tensor]:
+            products = whitened @ directions
+            return [(products - threshold).relu_(), (-threshold - products).relu_()]
+
+        return beyond
 
 
 class PatchAutoencoder(PooledAutoencoder):
