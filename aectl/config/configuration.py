@@ -8,7 +8,7 @@ from typing import Any
 
 from aectl.config import declaration as options
 from aectl.config.all_options import OPTIONS, SECTIONS
-from aectl.config.data_options import DataConfig
+from aectl.config.data_options import CROP, DataConfig
 from aectl.config.kinds import KINDS
 from aectl.config.loss_options import LossConfig
 from aectl.config.model_options import ModelConfig
@@ -139,13 +139,15 @@ class Config:
             if KINDS[self.model.model].pooled:
                 Patching.of(self.model).check(maps or shape)
             _check_crop(data.crop, sides)
+            if self._takes_crops and max(sides) > CROP:
+                data = dataclasses.replace(data, crop=tuple(min(side, CROP) for side in sides))
             if self.loss.loss == "ssim":
                 check_similarity("--loss ssim", both(data.crop or sides))
             data = dataclasses.replace(data, size=sides, channels=channels)
         model = self.model.resolved(width, sides)
         if model.code_is_map:
             model.check_units(model.units(sides), self.training.k_start)
-        training = self.training.resolved(trained, not self.model.code_is_vector)
+        training = self.training.resolved(trained, model.code_is_map, not model.code_is_vector)
         if training.weight_decay is None:
             decay = usual_decay(model.sparsity, width)
             training = dataclasses.replace(training, weight_decay=decay)
@@ -167,6 +169,12 @@ class Config:
     def _all(self) -> dict[str, Any]:
         sections = (getattr(self, section) for section in SECTIONS)
         return {name: value for section in sections for name, value in vars(section).items()}
+
+    @property
+    def _takes_crops(self) -> bool:
+        """Whether crops of large images are trained on by default."""
+        whole = RULES[self.model.sparsity].keeps_k or self.training.optimizer == "lbfgs"
+        return self.model.code_is_map and self.data.crop is None and not whole
 
     def values(self) -> dict[str, Any]:
         """All options that have an effect in this config, by name; a single path as a string."""

@@ -9,6 +9,10 @@ from aectl.config.decoding import MAX_PIXELS, REFUSE, TRUNCATED
 from aectl.config.kinds import IMAGES, MAP, SHORTER_TEXT, TEXT
 from aectl.errors import ConfigError
 
+SIDE, CROP = 32, 64
+"""The default height and width of the images of a folder at most, and where the code is a map; the
+second is also that of the crops that a map is trained on by default."""
+
 
 @dataclass(frozen=True)
 class DataConfig(Section):
@@ -34,7 +38,8 @@ class DataConfig(Section):
         "Resize images to HEIGHTxWIDTH pixels.",
         lengths=(1, 2), at_least=1, at_most=4096, form=f"{options.SIDES}, or one number for both",
         when=("model", kinds.reading(IMAGES)),
-        unset="the dataset's own; at most 32x32 for a folder",
+        unset=f"the dataset's own; at most {SIDE}x{SIDE} for a folder, {CROP}x{CROP} with "
+        "--bottleneck map",
     )  # fmt: skip
     channels: int | None = option(
         None,
@@ -112,7 +117,8 @@ class DataConfig(Section):
         "each epoch. The model, and every metric, is of whole images.",
         lengths=(1, 2), at_least=1, at_most=4096, form=f"{options.SIDES}, or one number for both",
         when=("bottleneck", (MAP,)),
-        unset="whole images",
+        unset=f"{CROP}x{CROP} of larger images; whole images with --optimizer lbfgs, and where "
+        "--sparsity keeps k units of each",
     )  # fmt: skip
     length: int = option(
         20,

@@ -14,7 +14,7 @@ from aectl.config.traits import with_trait
 OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 """The optimisers that need no full batch."""
 
-LEAST_STEPS, LEAST_LM_STEPS = 2_000, 800
+LEAST_STEPS, LEAST_MAP_STEPS, LEAST_LM_STEPS = 2_000, 500, 800
 FULL_BATCH_STEPS = 100
 
 
@@ -36,7 +36,8 @@ class TrainingConfig(Section):
         None,
         "Number of passes over the training set.",
         at_least=1,
-        unset="10; more for a small set, so that there are 2,000 steps; 100 with --optimizer lbfgs",
+        unset="10; more for a small set, so that there are 2,000 steps, 500 with --bottleneck map; "
+        "100 with --optimizer lbfgs",
     )
     optimizer: str = option(
         "adam",
@@ -172,12 +173,12 @@ class TrainingConfig(Section):
     )
     fine_tune: bool = option(False, "Train the encoder too.", when=("encoder", ()))
 
-    def resolved(self, inputs: int, language_model: bool) -> "TrainingConfig":
-        """With `epochs` filled in for a number of training `inputs` and, if a language model is
-        trained first, `lm_epochs`.
+    def resolved(self, inputs: int, to_map: bool, language_model: bool) -> "TrainingConfig":
+        """With `epochs` filled in for a number of training `inputs`; `to_map`: whether the code is
+        a map. If a language model is trained first, with `lm_epochs` too.
         """
         steps = math.ceil(inputs / self.batch_size)
-        usual = max(10, math.ceil(LEAST_STEPS / steps))
+        usual = max(10, math.ceil((LEAST_MAP_STEPS if to_map else LEAST_STEPS) / steps))
         if self.optimizer == "lbfgs":
             usual = FULL_BATCH_STEPS
         first = self.lm_epochs

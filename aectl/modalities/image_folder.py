@@ -68,6 +68,7 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
     from aectl.inference.inspection import Inspection
     from aectl.modalities import modality_of
     from aectl.modalities.measurement import Measurement
+    from aectl.models import footprint
     from aectl.outputs import page
 
     images, named = _unseen(run, data_dir)
@@ -80,7 +81,8 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
     measurement = Measurement(card, modality_of(card))
     inspection = Inspection(run.network, card.classes)
     to_tensor = inference.on_device(run.network, run.device)
-    batches = in_memory(images.evenly_spaced(_most(MOST_MEASURED, run.network)), BATCH)
+    shown = images.evenly_spaced(_most(MOST_MEASURED, run.network))
+    batches = in_memory(shown, footprint.fitting(card.architecture, BATCH))
     for measured in measurement.results(run.network, batches, to_tensor):
         inspection.add(measured)
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])

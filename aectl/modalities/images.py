@@ -175,11 +175,14 @@ class Images(Modality):
     def settled_by_data(
         self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]
     ) -> dict[str, object]:
-        """The fraction that is held out, of folders."""
-        from aectl.training import image_setup
+        """Of folders: the network, and the fraction that is held out."""
+        from aectl.training import folder_defaults
 
-        return image_setup.settled_by_splits(found, skipped) or image_setup.settled_by_folders(
-            found, skipped, asked
+        settled = folder_defaults.by_photographs(found, skipped, asked)
+        asked = {**settled, **asked}
+        return settled | (
+            folder_defaults.by_splits(found, skipped)
+            or folder_defaults.by_holding_out(found, skipped, asked)
         )
 
     def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from aectl.config.patching import Patching
 from aectl.config.shapes import Shape
-from aectl.models import codes
+from aectl.models import codes, footprint
 from aectl.models.architecture import Architecture
 from aectl.models.conv_wta_autoencoder import MapFeatures, MapsAutoencoder
 from aectl.models.networks import (
@@ -24,7 +24,9 @@ from aectl.models.patch_autoencoder import PatchEncoder
 
 def build_network(described: Architecture) -> Network:
     """Builds the network, with weights initialised from torch's random state."""
-    return NETWORKS[described.kind](described)
+    network = NETWORKS[described.kind](described)
+    network.one_at_a_time = footprint.one_at_a_time(described)
+    return network
 
 
 def _autoencoder(described: Architecture) -> Network:

@@ -168,25 +168,27 @@ def _map_floats(config: ModelConfig, shape: Shape) -> Iterator[int]:
     """Floats besides the weights at each step of a map's encoder and decoder.
 
     A residual block holds four tensors of its shape: its input, two within, and the output. A
-    convolution also holds its input with a border; while that is doubled, up to four of its size.
+    convolution also holds its input with a border, and a copy of its weights. A doubled map is
+    there twice: as it is computed, and in its places.
     """
     assert config.hidden is not None
     sides = shape[1:]
     pixels, code = math.prod(shape), config.units(sides)
     channels = [shape[0], *config.hidden[:-1]]
 
-    def floats(stage: int, times: int = 1, border: int = 0) -> int:
-        """Those of the output of a stage, 0 for the image; with its sides `times` as long."""
-        at_sides = [times * halved(side, stage) + 2 * border for side in sides]
-        return channels[stage] * math.prod(at_sides)
+    def floats(stage: int, border: int = 0) -> int:
+        """Those of the output of a stage, 0 for the image."""
+        return channels[stage] * math.prod(halved(side, stage) + 2 * border for side in sides)
 
     stages = range(1, len(channels))
     for stage in stages:
-        block = 4 * floats(stage) + floats(stage, 1, BORDER)
+        weights = 9 * channels[stage] * max(4 * channels[stage - 1], channels[stage])
+        block = 4 * floats(stage) + floats(stage, BORDER) + weights
         below = floats(stage - 1)
-        yield pixels + 2 * below + floats(stage - 1, 1, BORDER) + block
+        doubled = channels[stage - 1] * math.prod(2 * halved(side, stage) for side in sides)
+        yield pixels + 2 * below + floats(stage - 1, BORDER) + block
         yield pixels + code + floats(stage) + block
-        yield pixels + code + 4 * floats(stage, 2, BORDER) + below
+        yield pixels + code + floats(stage) + floats(stage, BORDER) + 2 * doubled + weights
     yield pixels + 2 * floats(stages[-1]) + RULES[config.sparsity].floats * code
     yield 3 * pixels + code
 

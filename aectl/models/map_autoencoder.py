@@ -2,8 +2,9 @@
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from aectl.models.codes import Code
 from aectl.models.conv_autoencoder import StagedAutoencoder, stage_shapes
 
 AT_PIXELS = 5
-"""The side of the kernels that read or write pixels; that of all others is 3."""
+"""The side of the kernels that read pixels; that of all others is 3."""
 
 FAINT = 0.1
 """The gain of the last convolution: training begins near the mean image."""
@@ -64,9 +65,21 @@ class Halving(nn.Module):
         out: Tensor = self.residual(self.halve(x))
         return out
 
+    def begin(self, components: Tensor, below: int) -> None:
+        """Lets the first channels be components of the squares of 2x2 places, in the `below` first
+        channels of the input: (count, 4 * below), in the order (channel, row, column).
+
+        The other channels stay random; what reads them begins at 0, so that they learn.
+        """
+        count, corner = len(components), self.halve.weight.shape[2] // 2
+        self.halve.weight[:count] = 0
+        square = self.halve.weight[:count, :below, corner : corner + 2, corner : corner + 2]
+        square.copy_(components.view(count, below, 2, 2))
+
 
 class Doubling(nn.Module):
-    """A residual block, then each pixel as a square of 2x2 pixels, then a convolution.
+    """A residual block, then a convolution of which each place gives a square of 2x2 pixels (Shi et
+    al. 2016, Real-Time Single Image and Video Super-Resolution, section 3.2).
 
     A transposed convolution would draw a checkerboard, because its outputs have unlike numbers of
     inputs (Odena et al. 2016, Deconvolution and Checkerboard Artifacts). `last`: whether the output
@@ -76,21 +89,28 @@ class Doubling(nn.Module):
     def __init__(self, channels: int, above: int, activation: str, last: bool) -> None:
         super().__init__()
         self.residual = Residual(channels, activation)
-        self.convolution = (
-            Convolution(channels, above, AT_PIXELS, gain=FAINT)
-            if last
-            else Convolution(channels, above)
-        )
+        gain = FAINT if last else 1.0
+        self.convolution = Convolution(channels, 4 * above, gain=gain, sharing=4)
 
     def forward(self, x: Tensor, height: int, width: int) -> Tensor:
         """x: (batch, channels, height / 2, width / 2) -> (batch, above, height, width).
 
         The doubled map is cut to the height and the width, if these are odd.
         """
-        inner = self.residual(x)[:, :, :, None, :, None]  # F.interpolate loads torch's compiler
-        doubled = inner.expand(-1, -1, -1, 2, -1, 2).flatten(4, 5).flatten(2, 3)
-        out: Tensor = self.convolution(doubled[:, :, :height, :width])
-        return out
+        squares: Tensor = self.convolution(self.residual(x))
+        count, _, high, wide = squares.shape
+        doubled = squares.view(count, -1, 2, 2, high, wide).permute(0, 1, 4, 2, 5, 3)
+        return doubled.reshape(count, -1, 2 * high, 2 * wide)[:, :, :height, :width]
+
+    def begin(self, components: Tensor, above: int) -> None:
+        """Puts the components of `Halving.begin` together to the `above` first channels.
+
+        The other channels begin at 0; what reads them is random, so that they learn.
+        """
+        count, weight = len(components), self.convolution.weight
+        weight[:, :count] = 0
+        weight[4 * above :] = 0
+        weight[: 4 * above, :count, 1, 1] = components.mT
 
 
 class MapEncoder(nn.Module):
@@ -183,7 +203,7 @@ class MapDecoder(nn.Module):
     def forward(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
         places = code.view(-1, *self.code_shape).movedim(1, -1)
-        x: Tensor = self.from_code(places).movedim(-1, 1)
+        x: Tensor = self.from_code(places).movedim(-1, 1).contiguous()
         for stage, (height, width) in zip(self.stages, self._sides, strict=True):
             x = stage(x, height, width)
         return x
@@ -230,6 +250,12 @@ class MapAutoencoder(StagedAutoencoder):
             found.append((both[0] - both[1])[:, margin:-margin, margin:-margin])
         return torch.stack(found)
 
+    @property
+    def stages(self) -> Iterator[tuple[Halving, Doubling]]:
+        """Each stage of the encoder, and that of the decoder which undoes it, from the image on."""
+        pairs = zip(self.encoder.stages, self.decoder.stages[::-1], strict=True)
+        return cast("Iterator[tuple[Halving, Doubling]]", pairs)
+
     def of_sides(self, sides: Sides) -> "MapAutoencoder":
         """The same network for images of other sides; it shares all weights with this one."""
         shared = {id(tensor): tensor for tensor in (*self.parameters(), *self.buffers())}
@@ -251,22 +277,29 @@ class Convolution(nn.Module):
 
     Beyond the border, pixels repeat: zeros would make the border of each training crop unlike the
     inside of a larger image. For white noise, the output has `gain` times the standard deviation of
-    the input at the start.
+    the input at the start. Of the channels, so many have the same bias as `sharing` says.
     """
 
     def __init__(
-        self, below: int, channels: int, kernel: int = 3, stride: int = 1, gain: float = 1.0
+        self,
+        below: int,
+        channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        gain: float = 1.0,
+        sharing: int = 1,
     ) -> None:
         super().__init__()
         weight = torch.empty(channels, below, kernel, kernel)
         self.weight = nn.Parameter(nn.init.normal_(weight, std=gain / math.sqrt(below * kernel**2)))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.stride = stride
+        self.bias = nn.Parameter(torch.zeros(channels // sharing))
+        self.stride, self.sharing = stride, sharing
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (batch, below, height, width) -> (batch, channels, height, width) / stride."""
         margin = self.weight.shape[2] // 2
-        return F.conv2d(_extended(x, margin), self.weight, self.bias, self.stride)
+        bias = self.bias if self.sharing == 1 else self.bias.repeat_interleave(self.sharing)
+        return F.conv2d(_extended(x, margin), self.weight, bias, self.stride)
 
 
 def _extended(x: Tensor, margin: int) -> Tensor:
@@ -274,7 +307,7 @@ def _extended(x: Tensor, margin: int) -> Tensor:
 
     On a GPU, the gradient of F.pad adds up in a random order.
     """
-    if x.device.type == "cpu":
+    if not x.is_cuda:
         return F.pad(x, [margin] * 4, mode="replicate")
     for dim in (2, 3):
         first, last = x.narrow(dim, 0, 1), x.narrow(dim, -1, 1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from aectl.config import run_files
 from aectl.errors import ModelFileError
 from aectl.files import opened, replacing
-from aectl.models import footprint, metadata, tensor_file
+from aectl.models import metadata, tensor_file
 from aectl.models.model_card import FORMAT_VERSION, ModelCard
 
 if TYPE_CHECKING:
@@ -145,7 +145,6 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
         if not value.isfinite().all():
             raise ModelFileError(f"{path}: tensor {name!r} contains values that are not finite")
     network.load_state_dict(weights, assign=True)
-    network.one_at_a_time = footprint.one_at_a_time(card.architecture)
     return network.eval(), card
 
 

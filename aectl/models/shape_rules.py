@@ -125,6 +125,16 @@ def _square(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
     return _made((args[0], args[0]), kwargs.get("dtype") or torch.get_default_dtype())
 
 
+def _bordered(args: tuple[Any, ...], _: Mapping[str, Any]) -> Tensor:
+    x, (left, right, top, bottom) = args
+    *outer, height, width = x.shape
+    return _made([*outer, height + top + bottom, width + left + right], x.dtype)
+
+
+def _as_second(args: tuple[Any, ...], _: Mapping[str, Any]) -> Tensor:
+    return _of_type(args[1:2], args[1].dtype)
+
+
 def _joined(args: tuple[Any, ...], _: Mapping[str, Any]) -> Tensor | None:
     (first, *others), dim = (*args, 0)[:2]
     if any(one.dtype != first.dtype or one.ndim != first.ndim for one in others):
@@ -150,6 +160,8 @@ RULES: dict[Any, ShapeRule] = {
     **dict.fromkeys((aten._softmax_backward_data, aten._log_softmax_backward_data), _as_first),
     **dict.fromkeys((aten.mm, aten.addmm), _product),
     aten.eye: _square,
+    aten.replication_pad2d: _bordered,
+    aten.replication_pad2d_backward: _as_second,
     aten.sum: _summed,
     aten.cat: _joined,
     aten.stack: _stacked,

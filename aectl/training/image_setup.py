@@ -4,19 +4,17 @@ import dataclasses
 import io
 import logging
 import math
-from collections.abc import Mapping
 from functools import partial
 
-from aectl.config import kinds
 from aectl.config.configuration import Config
+from aectl.config.data_options import CROP, SIDE
 from aectl.config.decoding import Decoding
-from aectl.config.kinds import KINDS, USUAL
+from aectl.config.kinds import KINDS
 from aectl.config.shapes import Shape, both
 from aectl.data.images import datasets, patches, training_images
 from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.lines import whole
-from aectl.data.selection import Skipped
 from aectl.data.sources import SourceKind
 from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError, DatasetUnavailableError
@@ -30,53 +28,12 @@ FALLBACK = "digits"
 
 MUCH, LEAST_CLASSES = 1 << 26, 2
 
-HELD_OUT, FEWEST_HELD_OUT = 0.1, 50
-"""The fraction of a folder's images that is held out by default, and the number of images from
-which on it is."""
-
-PATIENCE = 50
-
 
 def settled(card: ModelCard) -> dict[str, object]:
     """The preprocessing of a model as options, for a training that starts from it."""
     channels, *sides = card.shape
     values = {} if card.value_range is None else {"value_range": card.value_range}
     return {"channels": channels, "size": tuple(sides), **values}
-
-
-def settled_by_splits(found: TrainingSources, skipped: Skipped) -> dict[str, object]:
-    """The fraction that the validation sets of folders have of their images, if they have some."""
-    learnt = held = 0
-    for layout in found.layouts:
-        if layout and layout.validation:
-            counts = [
-                sum(one.reason is None for one in found.walk(split, found.selection, skipped))
-                for split in (layout.training, layout.validation)
-            ]
-            learnt, held = learnt + counts[0], held + counts[1]
-    return {"validation": held / (learnt + held)} if learnt and held else {}
-
-
-def settled_by_folders(
-    found: TrainingSources, skipped: Skipped, asked: Mapping[str, object]
-) -> dict[str, object]:
-    """For an autoencoder of folders without splits, of enough images: the fraction that is held
-    out, that the weights with the lowest loss on it are kept, and when training stops. A few
-    photographs are soon memorised; without others, nothing shows that.
-    """
-    folders = all(source.is_folder for source in found.sources) and not any(found.layouts)
-    narrowing = asked.get("model", USUAL) in kinds.narrowing()
-    if not folders or not narrowing or "validation" in asked:
-        return {}
-    files = [found.walk(source.word, found.selection, skipped) for source in found.sources]
-    count = sum(one.reason is None for some in files for one in some)
-    if count < FEWEST_HELD_OUT:
-        return {}
-    log.info(
-        "a tenth of the images is held out, and the weights with the lowest loss on them are kept;"
-        " --validation 0 trains on all"
-    )
-    return {"validation": HELD_OUT, "keep": "best", "patience": PATIENCE}
 
 
 def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Config, ImageSet]:
@@ -213,6 +170,7 @@ def _of_several(
     sides = both(data.size) if data.size else None
     return training_images.load(
         inputs, found.layouts, reading.on_bad, sides, data.channels,
+        CROP if config.model.code_is_map else SIDE,
         memory=reading.memory, watch=reading.watch, on_remark=reading.on_remark, before=before,
     )  # fmt: skip
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from aectl.config.configuration import Config
-from aectl.config.sparsity import KL, RULES
+from aectl.config.sparsity import KL, NONE, RULES
 from aectl.errors import ModelFileError
 from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.conv_wta_autoencoder import MapsAutoencoder
-from aectl.models.map_autoencoder import MapEncoder
+from aectl.models.map_autoencoder import MapAutoencoder, MapEncoder
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, ImageAutoencoder, Network, PooledAutoencoder
 from aectl.models.text_autoencoder import VectorEncoder
@@ -26,6 +26,10 @@ PixelNetwork = ImageAutoencoder | Classifier
 CodeEncoder = Encoder | ConvEncoder | MapEncoder | VectorEncoder
 
 EDGE = 0.01
+
+MOST_PLACES, INSIDE = 1 << 21, 128
+"""Pixels that principal components are computed from: of each image the middle, at most so many on
+a side."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ def begin(network: PixelNetwork, config: Config, start: Start, images: Tensor) -
         center = network.encoder.center
         center.copy_(_mean(images, center.numel()).view_as(center))
         begin_at_mean(network, images)
+    if isinstance(network, MapAutoencoder):
+        linear = config.model.sparsity == NONE and config.model.code_activation == "linear"
+        begin_at_components(network, images, linear)
     begin_code(network.encoder, config, images)
     if RULES[config.model.sparsity].equal_start:
         begin_at_rows(network, images)
@@ -139,6 +146,55 @@ def compete(encoder: CodeEncoder, inputs: Tensor) -> None:
     deviation = by_weights().std(0)
     layer.weight.mul_((deviation.mean() / deviation.clamp(min=1e-6))[:, None])
     layer.bias.sub_(by_weights().mean(0))
+
+
+@torch.no_grad()
+def begin_at_components(network: MapAutoencoder, images: Tensor, linear_code: bool) -> None:
+    """Lets each stage give the principal components of squares of 2x2 places of the stage below,
+    and the code, if it is linear, those of its places; the decoder is the inverse.
+
+    Training then begins with the error of PCA of squares of 2 ** stages pixels: of 225 photographs
+    of 64x64 pixels, eight epochs reach on others what random weights do not in a hundred.
+    """
+    height, width = images.shape[2:]
+    count = max(1, MOST_PLACES // (min(height, INSIDE) * min(width, INSIDE)))
+    top, left = (max(0, side - INSIDE) // 2 for side in (height, width))
+    x = images[:count, :, top : top + INSIDE, left : left + INSIDE]
+    x, below = x if network.encoder.center is None else x - network.encoder.center, x.shape[1]
+    for down, up in network.stages:
+        components = principal(squares(x[:, :below]), len(down.halve.weight))
+        down.begin(components, below)
+        up.begin(components, below)
+        x, below = down(x), len(components)
+    if linear_code:
+        to_code, from_code = network.encoder.to_code, network.decoder.from_code
+        components = principal(x[:, :below].movedim(1, -1).flatten(0, 2), len(to_code.weight))
+        for tensor in (to_code.bias, from_code.bias, from_code.weight):
+            nn.init.zeros_(tensor)
+        to_code.weight[: len(components)] = 0
+        to_code.weight[: len(components), :below] = components
+        from_code.weight[:below, : len(components)] = components.mT
+
+
+def squares(maps: Tensor) -> Tensor:
+    """The squares of 2x2 places of maps, (n, channels, height, width): (m, 4 * channels).
+
+    The places at the end of an odd side are doubled.
+    """
+    odd = [side % 2 for side in maps.shape[2:]]
+    even = nn.functional.pad(maps, [0, odd[1], 0, odd[0]], mode="replicate")
+    return nn.functional.pixel_unshuffle(even, 2).movedim(1, -1).flatten(0, 2)
+
+
+def principal(rows: Tensor, most: int) -> Tensor:
+    """The principal components of rows, (n, width), without centring, the strongest first: as rows,
+    (at most `most`, width), of length 1; the largest weight of each is positive.
+    """
+    double = rows.double()
+    vectors = torch.linalg.eigh(double.mT @ double).eigenvectors.flip(1).mT[:most]
+    largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
+    found: Tensor = (vectors * largest.sign()).to(rows.dtype)
+    return found
 
 
 @torch.no_grad()

@@ -180,3 +180,60 @@ def test_a_model_file_counts_what_was_held_out_and_names_no_file(aectl, scans, t
     known = {hashlib.sha256(bytes(path)).hexdigest()[:16] for path in scans.iterdir()}
     assert len(digests) == 10
     assert known.issuperset(digests)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Four pictures of 40x36 pixels in colour."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 36, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+NETWORK = {"model": "conv-autoencoder", "flip": True, "size": [40, 36]}
+SMALL_NETWORK = {"model": "conv-autoencoder", "flip": True, "size": [33, 9]}
+DENSE = {"model": "autoencoder", "flip": False, "size": [32, 32]}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), NETWORK),
+        (("--no-flip", "--noise", "gaussian"), {**NETWORK, "flip": False}),
+        (("--size", "33x9"), SMALL_NETWORK),
+        (("--size", "32"), DENSE),
+        (("--hidden", "4"), DENSE),
+        (("--sparse",), DENSE),
+        (("--stack", "1"), DENSE),
+        (("--model", "autoencoder"), DENSE),
+        (("--model", "conv-autoencoder"), {**NETWORK, "flip": False}),
+    ],
+    ids=str,
+)
+def test_photographs_are_learnt_by_the_network_for_them_unless_one_is_described(
+    aectl, photographs, tmp_path, words, expected
+):
+    done = aectl("train", "--dataset", photographs, *words, "--epochs", "1", "--out", "run")
+    assert done.status == 0, done.err
+    options = options_of(tmp_path / "run")
+    assert {name: options[name] for name in expected} == expected
+    assert ("photographs are learnt by" in done.err) == (expected["flip"] or "--no-flip" in words)
+    again = aectl("train", "--config", "run/config.toml", "--out", "again")
+    assert again.status == 0, again.err
+    assert (tmp_path / "run/metrics.csv").read_text().splitlines()[0] == (
+        (tmp_path / "again/metrics.csv").read_text().splitlines()[0]
+    )
+
+
+def test_the_folder_of_a_split_is_one_of_photographs_and_small_pictures_are_none(
+    aectl, photographs, scans, tmp_path
+):
+    for split in ("train", "test"):
+        shutil.copytree(photographs, tmp_path / "set" / split)
+    for folder, model in (("set", "conv-autoencoder"), (scans, "autoencoder")):
+        done = aectl("train", "--dataset", folder, "--epochs", "1", "--out", "run", "--overwrite")
+        assert done.status == 0, done.err
+        assert options_of(tmp_path / "run")["model"] == model

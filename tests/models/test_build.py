@@ -11,7 +11,7 @@ DENSE = 20 * 6 + 6 + 6 * 3 + 3 + 3 * 6 + 6 + 6 * 20 + 20
 CONV = (3 * 4 * 9 + 4) + (4 * 3 * 4 * 5 + 5) + (5 * 48 + 48) + (4 * 3 * 9 + 3)
 """An image of 3x5x7 becomes 4x3x4 in a stage, and 5 units in the code."""
 
-MAP = (3 * 4 * 25 + 4) + 2 * 2 * (4 * 4 * 9 + 4) + (4 * 5 + 5) + (5 * 4 + 4) + (4 * 3 * 25 + 3)
+MAP = (3 * 4 * 25 + 4) + 2 * 2 * (4 * 4 * 9 + 4) + (4 * 5 + 5) + (5 * 4 + 4) + (4 * 12 * 9 + 3)
 """A convolution, two residual blocks of two, the code and back at each place, a convolution."""
 
 SHAPE = (1, 4, 5)

@@ -59,6 +59,14 @@ CASES = {
     "columns of two types": (aten.cat.default, [ROWS, COUNTS], 1),
     "stack": (aten.stack.default, [ROWS, ROWS]),
     "stack at the end": (aten.stack.default, [ROWS, ROWS], -1),
+    "border": (aten.replication_pad2d.default, torch.rand(2, 3, 4, 5), [1, 2, 3, 4]),
+    "border of one image": (aten.replication_pad2d.default, torch.rand(3, 4, 5), [2, 2, 2, 2]),
+    "gradient before the border": (
+        aten.replication_pad2d_backward.default,
+        torch.rand(2, 3, 6, 7),
+        torch.rand(2, 3, 4, 5),
+        [1, 1, 1, 1],
+    ),
     "view": (aten.view.default, ROWS, [2, 6]),
     "two results": (aten.max.dim, ROWS, 1),
 }

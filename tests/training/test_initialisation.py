@@ -1,5 +1,6 @@
 """Initial weights: biases, means and standard deviations in closed form or by numpy."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -189,6 +190,34 @@ def test_a_map_is_centered_on_the_mean_of_each_channel():
     mean = pixels(run.data).mean((0, 2, 3))
     torch.testing.assert_close(run.network.encoder.center, mean[:, None, None])
     torch.testing.assert_close(run.network.decoder.last_bias.detach(), mean)
+
+
+@pytest.mark.parametrize(("hidden", "side", "kept"), [("9,3", 2, 3), ("6,20,5", 4, 5)])
+def test_a_map_starts_at_the_principal_components_of_the_squares_of_all_images(hidden, side, kept):
+    run = prepared(digits(), model="conv-autoencoder", hidden=hidden, output_activation="linear")
+    x = pixels(run.data).numpy()
+    mean, across = x.mean(), 8 // side
+    blocks = (x - mean).reshape(-1, across, side, across, side).swapaxes(2, 3).reshape(-1, side**2)
+    strongest = np.linalg.svd(blocks, full_matrices=False)[2][:kept]
+    back = (blocks @ strongest.T @ strongest).reshape(-1, across, across, side, side)
+    expected = back.swapaxes(2, 3).reshape(x.shape) + mean
+    with torch.no_grad():
+        np.testing.assert_allclose(run.network(pixels(run.data)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("hidden", "side"), [("9,3", 8), ("6,20,18,30", 8), ("9,12,3", 7)])
+def test_every_weight_of_a_map_learns_soon_after_its_start(hidden, side):
+    images = dataclasses.replace(digits(), images=digits().images[:, :, :side, :side].copy())
+    run = prepared(images, model="conv-autoencoder", hidden=hidden)
+    optimizer = torch.optim.SGD(run.network.parameters(), 1e-2)
+    for _ in range(3):
+        optimizer.zero_grad()
+        x = pixels(run.data)
+        (run.network(x) - x).square().sum((1, 2, 3)).mean().backward()
+        optimizer.step()
+    for name, parameter in run.network.named_parameters():
+        of_units = parameter.grad.abs().flatten(1).sum(1) if parameter.dim() > 1 else parameter.grad
+        assert (of_units != 0).all(), name
 
 
 @pytest.mark.parametrize("output", ["clamp", "sigmoid"])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from aectl.config.data_options import SIDE
 from aectl.config.decoding import OnRemark
 from aectl.config.shapes import Shape, Sides
 from aectl.data.found import Found
@@ -29,7 +30,6 @@ from aectl.errors import ConfigError, DataError, ImageError
 
 log = logging.getLogger(__name__)
 
-LARGEST_DEFAULT_SIDE = 32
 BATCH = 256
 
 LOOKED_AT = 300
@@ -62,6 +62,7 @@ def load(
     on_bad: OnBad,
     sides: tuple[int, int] | None = None,
     channels: int | None = None,
+    most: int = SIDE,
     *,
     memory: float = math.inf,
     watch: Watch = unseen,
@@ -73,7 +74,7 @@ def load(
     If all images have labels, or are in sub-folders of the folders and archives, these are the
     classes. `layouts` are those of the sources: of a folder with splits, the training set is used
     for training, and the validation set is held out. `sides`, (height, width), default to the
-    medians over the files, or to 32 pixels if a median is larger; those of datasets to their own;
+    medians over the files, or to `most` if a median is larger; those of datasets to their own;
     `channels` to 3 if any image has colour, else to 1. Images that need more than `memory` bytes
     are kept in a temporary file. Archives and lists are read twice, so that `stdin` of the inputs
     must be seekable; folders too, unless `walk` of the inputs keeps their files. Their number and
@@ -86,7 +87,7 @@ def load(
     sources, named = split_up(inputs.sources, layouts, validation=True), " ".join(inputs.words)
     whole = dataclasses.replace(inputs, sources=sources)
     listed = _listed(whole, named)
-    shape = channels or 3, *(sides or listed.sides())
+    shape = channels or 3, *(sides or listed.sides(most))
     before(listed.count, (channels or 1, *shape[1:]))
     images = _Store(listed.count, shape, memory, maybe_grey=channels is None)
     paths: list[str] = []
@@ -159,11 +160,13 @@ class _Listed:
                 content = one.content
                 self._files.append(one if content is None else _sides_of(content, one.searched))
 
-    def sides(self) -> Sides:
-        """The default height and width. Raises ConfigError if the datasets and the files differ."""
+    def sides(self, most: int) -> Sides:
+        """The default height and width, for files at most `most`. Raises ConfigError if the
+        datasets and the files differ.
+        """
         sides = dict(self._datasets)
         if self._files:
-            sides["the files"] = _median_sides(self._files)
+            sides["the files"] = _usual_sides(self._files, most)
         if len(set(sides.values())) > 1:
             sizes = ", ".join(f"{name} {high}x{wide}" for name, (high, wide) in sides.items())
             raise ConfigError(f"the images have several sizes ({sizes}): choose one by --size")
@@ -280,27 +283,32 @@ def _sides_of(source: str | bytes, searched: bool) -> Sides | None:
     return None
 
 
-def _median_sides(files: Sequence[Found | Sides | None]) -> Sides:
-    """The medians of the heights and widths of some of the files, or 32 pixels if one is larger.
-
-    Of an even number of files, the upper median is used. Only headers are read.
-    """
+def sizes_of(files: Sequence[Found | Sides | None]) -> list[Sides]:
+    """The sizes of some of the files, at equal distances, that can be read; from headers alone."""
     count = min(len(files), LOOKED_AT)
     looked_at = [files[number * len(files) // count] for number in range(count)]
     sizes = [
-        size
-        for one in looked_at
-        if (size := _sides_of(one.file, one.searched) if isinstance(one, Found) else one)
+        _sides_of(one.file, one.searched) if isinstance(one, Found) else one for one in looked_at
     ]
-    if not sizes:
-        return LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE
+    return [size for size in sizes if size]
+
+
+def median_of(sizes: Iterable[Sides]) -> Sides:
+    """The medians of the heights and the widths; of an even number, the upper median."""
     height, width = (sorted(sides)[len(sides) // 2] for sides in zip(*sizes, strict=True))
-    if len(set(sizes)) == 1 and max(height, width) <= LARGEST_DEFAULT_SIDE:
-        return height, width
-    fits = max(height, width) <= LARGEST_DEFAULT_SIDE
-    chosen = (height, width) if fits else (LARGEST_DEFAULT_SIDE, LARGEST_DEFAULT_SIDE)
-    log.info(
-        "images are resized to %sx%s: the median of %s is %sx%s; --size chooses another size",
-        *chosen, f"{len(sizes):,} images", height, width,
-    )  # fmt: skip
+    return height, width
+
+
+def _usual_sides(files: Sequence[Found | Sides | None], most: int) -> Sides:
+    """The medians of the heights and widths of some of the files; or `most`, if one is larger."""
+    sizes = sizes_of(files)
+    if not sizes:
+        return most, most
+    median = median_of(sizes)
+    chosen = median if max(median) <= most else (most, most)
+    if len(set(sizes)) > 1 or chosen != median:
+        log.info(
+            "images are resized to %sx%s: the median of %s is %sx%s; --size chooses another size",
+            *chosen, f"{len(sizes):,} images", *median,
+        )  # fmt: skip
     return chosen
