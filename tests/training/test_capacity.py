@@ -35,10 +35,10 @@ def pairs(options):
 
 
 NO_MORE_THAN_HEADERS = {
-    "map": ("--model", "conv-autoencoder", "--size", "4096x4096"),
+    "map": ("--model", "conv-autoencoder", "--size", "4096x4096", "--crop", "4096x4096"),
     "vector": ("--model", "conv-autoencoder", "--bottleneck", "vector", "--size", "4096x4096"),
     "winners": ("--model", "conv-wta-autoencoder", "--size", "4096x4096"),
-    "dense": ("--size", "4096x4096"),
+    "dense": ("--model", "autoencoder", "--size", "4096x4096"),
     "wide": ("--size", "64x64", "--hidden", "1000000"),
     "wide and large": ("--size", "4096x4096", "--hidden", "1000000,30"),
 }

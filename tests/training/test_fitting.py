@@ -43,7 +43,8 @@ TOO_LARGE = {
         LARGE, {"model": "conv-autoencoder", "bottleneck": "vector"}, ["--size", "--batch-size"],
     ),
     "map": (
-        LARGE, {"model": "conv-autoencoder"}, ["--crop", "--size", "--hidden", "--batch-size"],
+        LARGE, {"model": "conv-autoencoder", "sparsity": "topk", "k": 50},
+        ["--size", "--batch-size"],
     ),
     "crops": (
         LARGE, {"model": "conv-autoencoder", "crop": (256, 512), "batch_size": 64},
@@ -76,7 +77,7 @@ def test_where_no_width_fits_other_kinds_are_named_with_what_they_need(hidden):
     widths = "" if hidden is None else " --hidden"
     sketch = images((3, 3000, 2000), inputs=250, **given)
     found = options_that_fit(sketch, 8 * 2**30)
-    assert named(found) == ["--size", f"--model{widths} --crop", f"--model{widths} --stride"]
+    assert named(found) == ["--size", f"--model{widths}", f"--model{widths} --stride"]
     for words in found:
         changed = {**given, **asked(words)}
         shape = (3, *changed.pop("size", (3000, 2000)))
@@ -91,11 +92,12 @@ def test_a_kind_that_other_options_exclude_is_not_named():
 
 def test_images_yet_to_be_read_need_their_memory_at_the_size_that_is_named():
     """At their own size, they are more than may be in memory, and go into a file."""
-    sketch = images(PHOTO, inputs=100_000, model="conv-autoencoder")
+    whole = {"model": "conv-autoencoder", "sparsity": "topk", "k": 50}
+    sketch = images(PHOTO, inputs=100_000, **whole)
     sketch = dataclasses.replace(sketch, stored=100_000 * 3 * 128 * 128, kept=3 * 2**30)
     room = 5 * 2**27
     (words,) = (words for words in options_that_fit(sketch, room) if words.startswith("--size"))
-    smaller = images((3, *asked(words)["size"]), inputs=100_000, model="conv-autoencoder")
+    smaller = images((3, *asked(words)["size"]), inputs=100_000, **whole)
     _, height, width = smaller.architecture.shape
     assert smaller.needed + 100_000 * 3 * height * width <= room
 
