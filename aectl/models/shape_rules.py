@@ -5,6 +5,7 @@ most load torch's compiler, which takes a second. What no rule covers is left to
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,9 +21,7 @@ ShapeRule = Callable[[tuple[Any, ...], Mapping[str, Any]], Any]
 
 def carried_out(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """The result of an operation of torch on tensors of the meta device."""
-    if func not in KNOWN:
-        KNOWN[func] = _rule(func)
-    rule = KNOWN[func]
+    rule = _rule(func)
     found = rule(args, kwargs) if rule else None
     return func(*args, **kwargs) if found is None else found
 
@@ -45,11 +44,9 @@ def without_values() -> Iterator[None]:
         yield
 
 
-KNOWN: dict[Any, ShapeRule | None] = {}
-"""The rules of the operations that have been met, None for those without one."""
-
-
+@functools.cache
 def _rule(func: Any) -> ShapeRule | None:
+    """The rule of an operation, if there is one."""
     written = [one for one in func._schema.arguments if one.alias_info]
     if torch.Tag.inplace_view in func.tags or len(func._schema.returns) != 1 or len(written) > 1:
         return None

@@ -31,7 +31,7 @@ def by_photographs(
     found: TrainingSources, skipped: Skipped, asked: Mapping[str, object]
 ) -> dict[str, object]:
     """For folders of images of more than 32 pixels, if no option of the model is asked for: the
-    network that reconstructs photographs, and that they are flipped. A dense one has 38 million
+    network that reconstructs photographs, and that they are flipped. A dense one has 151 million
     weights at 64x64 pixels, and memorises some hundred photographs.
     """
     described = {option.name for option in dataclasses.fields(SECTIONS["model"])} & asked.keys()
@@ -50,11 +50,12 @@ def by_photographs(
     sizes = [both(size)] if size else sizes_of(files)
     if not sizes or max(median_of(sizes)) <= SIDE:
         return {}
+    settled = {name: value for name, value in OF_PHOTOGRAPHS.items() if name not in asked}
     log.info(
-        "photographs are learnt by --model conv-autoencoder, and flipped; --model autoencoder is"
-        " dense"
+        "photographs are learnt by --model conv-autoencoder%s; --model autoencoder is dense",
+        ", and flipped" if "flip" in settled else "",
     )
-    return {name: value for name, value in OF_PHOTOGRAPHS.items() if name not in asked}
+    return settled
 
 
 def by_splits(found: TrainingSources, skipped: Skipped) -> dict[str, object]:

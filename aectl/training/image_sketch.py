@@ -42,10 +42,8 @@ class ImageSketch(Sketch):
     @property
     def crop(self) -> Sides | None:
         """Height and width of the crops that are trained on, if these are not whole images."""
-        if not self.config.data.crop:
-            return None
-        height, width = map(min, both(self.config.data.crop), self.sides)
-        return height, width
+        asked = self.config.data.crop
+        return both(asked) if asked else None
 
     def step_batch(self, count: int) -> Batch:
         """Whole images, or crops of them."""

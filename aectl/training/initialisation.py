@@ -153,8 +153,8 @@ def begin_at_components(network: MapAutoencoder, images: Tensor, linear_code: bo
     """Lets each stage give the principal components of squares of 2x2 places of the stage below,
     and the code, if it is linear, those of its places; the decoder is the inverse.
 
-    Training then begins with the error of PCA of squares of 2 ** stages pixels: of 225 photographs
-    of 64x64 pixels, eight epochs reach on others what random weights do not in a hundred.
+    Training then begins with the error of PCA of squares of 2 ** stages pixels: on photographs of
+    64x64 pixels, eight epochs on 225 others lead to a PSNR of 22.8 dB, from random weights to 19.6.
     """
     height, width = images.shape[2:]
     count = max(1, MOST_PLACES // (min(height, INSIDE) * min(width, INSIDE)))
