@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import warm
@@ -114,9 +113,7 @@ def _warm_decoders() -> None:
     `decoders_of_their_own`, and commands in processes of their own, begin them as users do.
     """
     if CORES:
-        decoders.subprocess = SimpleNamespace(
-            Popen=warm.Decoder, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL
-        )  # type: ignore[assignment]
+        warm.fork_decoders()
 
 
 @pytest.fixture
@@ -159,11 +156,14 @@ def aectl(
 
 def shell(script: str, folder: Path, warmed: bool = False) -> Finished:
     """Runs a bash script with `aectl` of this environment first on the path, `warmed` or not."""
-    first = [str(warm.server()[1])] if warmed else []
+    first, forked = [], {}
+    if warmed:
+        first = [str(warm.server()[1])]
+        forked = {warm.DECODERS: str(warm.server(warm.Decoder.SERVER)[1] / "socket")}
     path = os.pathsep.join([*first, str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail\n{script}"],
-        cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=600,
+        cwd=folder, env={**os.environ, **forked, "PATH": path}, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     return Finished(done.returncode, done.stdout, done.stderr)
 

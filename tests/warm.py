@@ -24,6 +24,7 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 LIGHT = ("aectl.config.decoding", "aectl.data.images.worker")
@@ -37,6 +38,10 @@ not use them."""
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables of the environment with the number of threads that numpy, scipy and torch begin."""
+
+DECODERS = "AECTL_TEST_DECODERS"
+"""The variable of the environment with the socket of the server that forks for each `Decoder`, for
+a command whose decoders are forked, too."""
 
 ENDINGS = []
 """The servers, and their folders."""
@@ -75,9 +80,12 @@ class Process:
     SERVER = "serve"
 
     def __init__(self, arguments, folder, environment, streams):
-        path = str(server(self.SERVER)[1] / "socket")
+        path = self.socket()
         self.pid, self._server = begin(path, arguments, folder, environment, streams)
         self.returncode, self._waiting = None, threading.Lock()
+
+    def socket(self):
+        return str(server(self.SERVER)[1] / "socket")
 
     def send_signal(self, number):
         with contextlib.suppress(ProcessLookupError):
@@ -130,15 +138,18 @@ class Decoder(Process):
 
     SERVER = "decode"
 
-    def __init__(self, command, stdin, stdout, stderr, pass_fds):
+    def __init__(self, command, stdin, stdout, stderr, pass_fds, env):
         assert (stdin, stdout, stderr) == (subprocess.PIPE, subprocess.PIPE, subprocess.DEVNULL)
         pipes = [os.pipe() for _ in range(2)]
         theirs = pipes[0][0], pipes[1][1], os.open(os.devnull, os.O_WRONLY)
         self.stdin, self.stdout = os.fdopen(pipes[0][1], "wb"), os.fdopen(pipes[1][0], "rb")
         *_, described = command
-        super().__init__([described], os.getcwd(), dict(os.environ), (*theirs, *pass_fds))
+        super().__init__([described], os.getcwd(), env, (*theirs, *pass_fds))
         for stream in theirs:
             os.close(stream)
+
+    def socket(self):
+        return os.environ.get(DECODERS) or super().socket()
 
 
 def begin(path, arguments, folder, environment, streams):
@@ -282,8 +293,18 @@ def is_open(number):
     return False
 
 
+def fork_decoders():
+    """Processes that decode images are forked where they would load numpy anew each time."""
+    from aectl.data.images import decoders
+
+    pipes = {"PIPE": subprocess.PIPE, "DEVNULL": subprocess.DEVNULL}
+    decoders.subprocess = SimpleNamespace(Popen=Decoder, **pipes)
+
+
 def run_command(program, arguments):
     """Turns this process into `aectl`."""
+    if DECODERS in os.environ:
+        fork_decoders()
     sys.argv = ["aectl", *arguments]
     program()
 

@@ -129,13 +129,13 @@ def _activated(network: AutoencoderBase, output: Tensor) -> Tensor:
 
 
 def traced(
-    network: AutoencoderBase, images: Tensor, count: int | None = None
+    network: AutoencoderBase, targets: Tensor, count: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """images (n, channels, height, width) -> the codes and the reconstructions of the first
-    `count`; NaN where the decoder's output is not finite, as in `decoded`.
+    """What `targets` of the network gives, (n, channels, height, width) -> the codes and the
+    reconstructions of the first `count`; NaN where the decoder's output is not finite, as in `decoded`.
     """
-    codes, output = network.traced(images)
-    rows = len(codes) // len(images)
+    codes, output = network.traced(targets)
+    rows = len(codes) // len(targets)
     kept = None if count is None else rows * count
     return codes[:kept], _activated(network, output)[:count]
 
@@ -161,8 +161,8 @@ def reconstruct(
     Raises ModelFileError if it, or the code, is not finite.
     """
     for batch in batches:
-        images = to_tensor(batch)
-        code, reconstruction = traced(network, images, len(batch.paths))
+        targets = network.targets(to_tensor(batch))
+        code, reconstruction = traced(network, targets, len(batch.paths))
         refuse_overflow(code, reconstruction)
         yield Reconstructed(batch, reconstruction.cpu().numpy())
 
@@ -187,10 +187,10 @@ def measure(
 ) -> Iterator[Measured]:
     """Updates `metrics` with all images. Raises ModelFileError for results that are not finite."""
     for batch in batches:
-        images = to_tensor(batch)
+        targets = network.targets(to_tensor(batch))
         count = len(batch.paths)
-        code, reconstruction = traced(network, images, count)
-        errors = metrics.update(network.targets(images[:count]), reconstruction, code)
+        code, reconstruction = traced(network, targets, count)
+        errors = metrics.update(targets[:count], reconstruction, code)
         refuse_overflow(code, errors)
         yield Measured(batch, errors.float().cpu().numpy())
 

@@ -23,7 +23,7 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
     cpu = torch.device("cpu")
     network.to(cpu).eval()
     inputs = (to_tensor(block, cpu) for block in blocks(images, network))
-    made = torch.cat([traced(network, block)[1] for block in inputs])
+    made = torch.cat([traced(network, network.targets(block))[1] for block in inputs])
     refuse_overflow(made)
     return made.numpy()
 

@@ -188,17 +188,17 @@ class AutoencoderBase(nn.Module):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """images -> reconstruction, both (batch, channels, height, width)."""
-        return self.output_activation(self.traced(images)[1])
+        return self.output_activation(self.traced(self.targets(images))[1])
 
     def targets(self, images: Tensor) -> Tensor:
         """images -> what is to be reconstructed of them: themselves, or the maps of an encoder."""
         return images
 
-    def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images: (batch, channels, height, width) -> the code, of one or more rows an image, and
-        the output of the decoder before its activation, like the images.
+    def traced(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What `targets` gives, (batch, channels, height, width) -> the code, of one or more rows
+        an image, and the output of the decoder before its activation, of the shape of the targets.
         """
-        code = self.encode(images)
+        code = self.encode(targets)
         return code, self.decoder(code)
 
     def unit_values(self, images: Tensor) -> Tensor:

@@ -205,13 +205,13 @@ class ConvWTAAutoencoder(PooledAutoencoder):
         """Whitens its own input, if the model does that."""
         return self.encoder.whitened(inputs)
 
-    def own_traced(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def traced(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, channels, height, width) -> the winner of each map, (batch, maps), and the
         reconstructions before the output's activation.
         """
-        maps = self.trained.encode(self.below(inputs))
+        maps = self.trained.encode(self.below(targets))
         made = self.trained.decoder(maps)
-        return maps.flatten(2).amax(2), self.encoder.undone(inputs, made)
+        return maps.flatten(2).amax(2), self.encoder.undone(targets, made)
 
     def own_unit_values(self, inputs: Tensor) -> Tensor:
         """-> (batch, maps): the winner of each map, or 0."""

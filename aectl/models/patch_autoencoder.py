@@ -118,11 +118,11 @@ class PatchAutoencoder(PooledAutoencoder):
         found: Whitened = self.encoder.whitening(inputs.flatten(1))
         return found.values.view_as(inputs)
 
-    def own_traced(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def traced(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, channels, height, width) -> the codes of all patches, (batch * places, units),
         and the reconstructions before clamping; pixels without a patch are 0.
         """
-        found = [self._traced(one) for one in inputs]
+        found = [self._traced(one) for one in targets]
         return torch.cat([code for code, _ in found]), torch.stack([made for _, made in found])
 
     def own_unit_values(self, inputs: Tensor) -> Tensor:

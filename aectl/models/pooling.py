@@ -120,8 +120,10 @@ class PooledAutoencoder(AutoencoderBase):
         """Its own input -> the input of the network that is trained, whitened."""
 
     @abstractmethod
-    def own_traced(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Its own input -> the codes of each, and the reconstructions before their activation."""
+    def traced(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Its own input -> the codes, of one or more rows an image, and the reconstructions before
+        the output's activation.
+        """
 
     @abstractmethod
     def own_unit_values(self, inputs: Tensor) -> Tensor:
@@ -130,12 +132,6 @@ class PooledAutoencoder(AutoencoderBase):
     def targets(self, images: Tensor) -> Tensor:
         """images -> its own input: themselves, or the maps of the first encoder."""
         return self.encoder.own_input(images)
-
-    def traced(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """images: (batch, channels, height, width) -> the codes, of one or more rows an image, and
-        the reconstructions of `targets` before the output's activation.
-        """
-        return self.own_traced(self.targets(images))
 
     def unit_values(self, images: Tensor) -> Tensor:
         """images -> (batch, units): the value of largest magnitude of each unit."""

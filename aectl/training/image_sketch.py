@@ -183,5 +183,6 @@ def pixels(count: int, shape: Shape) -> Tensor:
 
 def add_metrics(metrics: ReconstructionMetrics, network: Any, images: Tensor) -> None:
     """Adds the reconstructions and codes of a batch of images to the metrics of a network."""
-    code, output = network.traced(images)
-    metrics.update(network.targets(images), network.output_activation(output), code)
+    targets = network.targets(images)
+    code, output = network.traced(targets)
+    metrics.update(targets, network.output_activation(output), code)

@@ -184,11 +184,11 @@ def test_a_model_file_counts_what_was_held_out_and_names_no_file(aectl, scans, t
 
 @pytest.fixture
 def photographs(tmp_path):
-    """Four pictures of 40x36 pixels in colour."""
+    """Four grey pictures of 40x36 pixels."""
     folder = tmp_path / "photographs"
     folder.mkdir()
     for number in range(4):
-        pixels = np.random.default_rng(number).integers(0, 256, (40, 36, 3), np.uint8)
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 36), np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
     return folder
 
