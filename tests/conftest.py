@@ -156,14 +156,14 @@ def aectl(
 
 def shell(script: str, folder: Path, warmed: bool = False) -> Finished:
     """Runs a bash script with `aectl` of this environment first on the path, `warmed` or not."""
-    first, forked = [], {}
+    places, settings = [str(Path(sys.executable).parent), os.environ["PATH"]], {}
     if warmed:
-        first = [str(warm.server()[1])]
-        forked = {warm.DECODERS: str(warm.server(warm.Decoder.SERVER)[1] / "socket")}
-    path = os.pathsep.join([*first, str(Path(sys.executable).parent), os.environ["PATH"]])
+        places.insert(0, str(warm.server()[1]))
+        settings[warm.DECODERS] = str(warm.server(warm.Decoder.SERVER)[1] / "socket")
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail\n{script}"],
-        cwd=folder, env={**os.environ, **forked, "PATH": path}, capture_output=True, text=True, timeout=600,
+        cwd=folder, env={**os.environ, **settings, "PATH": os.pathsep.join(places)},
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     return Finished(done.returncode, done.stdout, done.stderr)
 

@@ -138,13 +138,13 @@ class Decoder(Process):
 
     SERVER = "decode"
 
-    def __init__(self, command, stdin, stdout, stderr, pass_fds, env):
+    def __init__(self, command, stdin, stdout, stderr, pass_fds):
         assert (stdin, stdout, stderr) == (subprocess.PIPE, subprocess.PIPE, subprocess.DEVNULL)
         pipes = [os.pipe() for _ in range(2)]
         theirs = pipes[0][0], pipes[1][1], os.open(os.devnull, os.O_WRONLY)
         self.stdin, self.stdout = os.fdopen(pipes[0][1], "wb"), os.fdopen(pipes[1][0], "rb")
         *_, described = command
-        super().__init__([described], os.getcwd(), env, (*theirs, *pass_fds))
+        super().__init__([described], os.getcwd(), dict(os.environ), (*theirs, *pass_fds))
         for stream in theirs:
             os.close(stream)
 

@@ -131,8 +131,9 @@ def _activated(network: AutoencoderBase, output: Tensor) -> Tensor:
 def traced(
     network: AutoencoderBase, targets: Tensor, count: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """What `targets` of the network gives, (n, channels, height, width) -> the codes and the
-    reconstructions of the first `count`; NaN where the decoder's output is not finite, as in `decoded`.
+    """Images or maps as `targets` gives them, (n, channels, height, width) -> the codes and the
+    reconstructions of the first `count`; NaN where the decoder's output is not finite, as in
+    `decoded`.
     """
     codes, output = network.traced(targets)
     rows = len(codes) // len(targets)

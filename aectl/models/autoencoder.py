@@ -195,8 +195,9 @@ class AutoencoderBase(nn.Module):
         return images
 
     def traced(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """What `targets` gives, (batch, channels, height, width) -> the code, of one or more rows
-        an image, and the output of the decoder before its activation, of the shape of the targets.
+        """Images or maps as `targets` gives them, (batch, channels, height, width) -> the code, of
+        one or more rows an image, and the output of the decoder before its activation, of the same
+        shape.
         """
         code = self.encode(targets)
         return code, self.decoder(code)
