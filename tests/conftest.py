@@ -1,6 +1,8 @@
 """What the tests share: running `aectl`, and a few trained models to run it on."""
 
+import fcntl
 import gc
+import hashlib
 import io
 import itertools
 import os
@@ -169,25 +171,32 @@ def shell(script: str, folder: Path, warmed: bool = False) -> Finished:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
-    """Gives the run folder of a model trained on the digits; the same options train only once."""
-    made: dict[tuple[str, ...], Path] = {}
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives the run folder of a model trained on the digits; the same options train only once,
+    whichever of the processes that share the tests is the first."""
+    made = tmp_path_factory.getbasetemp()
+    made = (made.parent if "PYTEST_XDIST_WORKER" in os.environ else made) / "trained"
+    made.mkdir(exist_ok=True)
 
     def train(*options: str) -> Path:
-        if options not in made:
-            folder = tmp_path_factory.mktemp("run")
-            usual = () if "--dataset" in options else ("--dataset", "digits")
-            arguments = ["train", "-q", *usual, "--out", str(folder), *options]
-            before = sys.argv
-            sys.argv = ["aectl", *arguments]
-            try:
-                assert main() == 0
-            finally:
-                sys.argv = before
-            made[options] = folder
-        return made[options]
+        folder = made / hashlib.sha256(repr(options).encode()).hexdigest()[:16]
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "report.html").exists():
+                _train(folder, *options)
+        return folder
 
-    yield train
+    return train
+
+
+def _train(folder: Path, *options: str) -> None:
+    usual = () if "--dataset" in options else ("--dataset", "digits")
+    before = sys.argv
+    sys.argv = ["aectl", "train", "-q", *usual, "--out", str(folder), *options]
+    try:
+        assert main() == 0
+    finally:
+        sys.argv = before
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ has loaded what decodes images, and forks for each `Decoder`.
 """
 
 import array
-import ast
 import contextlib
 import functools
 import gc
 import importlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -30,14 +30,14 @@ STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 LIGHT = ("aectl.config.decoding", "aectl.data.images.worker")
 """What a process that decodes images loads."""
 
-COMMANDS_OWN = ("polars", "torch._dynamo", "torch.utils.tensorboard", "torchvision")
+COMMANDS_OWN = ("polars", "sklearn", "torch._dynamo", "torch.utils.tensorboard", "torchvision")
 """Modules that a command loads itself: they begin threads, or few commands need them."""
-NOT_NEEDED = ("pandas", "pyarrow")
-"""Modules that scikit-learn loads where they are installed; they begin threads, and `aectl` does
-not use them."""
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables of the environment with the number of threads that numpy, scipy and torch begin."""
+
+LATER = re.compile(r"^ +(?:from (\S+) )?import \(?([\w., ]+)", re.MULTILINE)
+"""An import in a function."""
 
 DECODERS = "AECTL_TEST_DECODERS"
 """The variable of the environment with the socket of the server that forks for each `Decoder`, for
@@ -168,7 +168,6 @@ def begin(path, arguments, folder, environment, streams):
 
 def serve(path):
     """Serves commands until stdin is closed."""
-    sys.modules.update(dict.fromkeys(NOT_NEEDED))  # as if they were not installed
     root = Path(__file__).parents[1]
     files = sorted((root / "aectl").rglob("*.py"))
     for file in files:
@@ -178,8 +177,6 @@ def serve(path):
         with contextlib.suppress(ImportError):  # of an extra, or the name is no module's
             if not name.startswith(COMMANDS_OWN):
                 importlib.import_module(name)
-    for name in NOT_NEEDED:
-        del sys.modules[name]
     import typer
 
     from aectl.cli import program
@@ -241,14 +238,10 @@ def listen(path, become):
 
 def imported_later(file):
     """The modules that the functions of a file import when they are called."""
-    for function in ast.walk(ast.parse(file.read_text())):
-        if isinstance(function, ast.FunctionDef):
-            for node in ast.walk(function):
-                if isinstance(node, ast.Import):
-                    yield from (alias.name for alias in node.names)
-                elif isinstance(node, ast.ImportFrom):
-                    yield node.module
-                    yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    for module, names in LATER.findall(file.read_text()):
+        for name in names.split(","):
+            name = name.split()[0]
+            yield from (module, f"{module}.{name}") if module else (name,)
 
 
 def attend(caller, become):

@@ -10,6 +10,7 @@ import tomllib
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load_file
 from sklearn.decomposition import PCA
 
 HIDDEN = ("--hidden", "4", "--epochs", "2", "--out", "run")
@@ -221,11 +222,16 @@ def test_photographs_are_learnt_by_the_network_for_them_unless_one_is_described(
     options = options_of(tmp_path / "run")
     assert {name: options[name] for name in expected} == expected
     assert ("photographs are learnt by" in done.err) == (expected["flip"] or "--no-flip" in words)
-    again = aectl("train", "--config", "run/config.toml", "--out", "again")
-    assert again.status == 0, again.err
-    assert (tmp_path / "run/metrics.csv").read_text().splitlines()[0] == (
-        (tmp_path / "again/metrics.csv").read_text().splitlines()[0]
-    )
+
+
+@pytest.mark.parametrize("words", [(), ("--size", "32")], ids=str)
+def test_the_config_of_such_a_run_repeats_it(aectl, photographs, tmp_path, words):
+    first = ("train", "-q", "--dataset", photographs, *words, "--epochs", "1", "--out", "run")
+    for done in (first, ("train", "-q", "--config", "run/config.toml", "--out", "again")):
+        assert aectl(*done).status == 0
+    one, other = (load_file(tmp_path / run / "model.safetensors") for run in ("run", "again"))
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def test_the_folder_of_a_split_is_one_of_photographs_and_small_pictures_are_none(
