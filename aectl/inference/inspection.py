@@ -131,10 +131,15 @@ class Inspection:
         of_sample = errors[:: self._sample.step]
         median = np.argsort(np.abs(of_sample - np.median(errors)), kind="stable")
         median = median[: self._extremes]
+        chosen = {
+            "best": (self._best.kept, self._best.errors),
+            "median": ([self._sample.kept[n] for n in median], of_sample[median]),
+            "worst": (self._worst.kept, self._worst.errors),
+        }
+        made = self._reconstructed([image for images, _ in chosen.values() for image in images])
         return {
-            "best": self._gallery(self._best.kept, self._best.errors),
-            "median": self._gallery([self._sample.kept[n] for n in median], of_sample[median]),
-            "worst": self._gallery(self._worst.kept, self._worst.errors),
+            name: Gallery(_shown(images), np.stack([made[image.path] for image in images]), mse)
+            for name, (images, mse) in chosen.items()
         }
 
     def _rival(self, gallery: Gallery) -> Rival | None:
@@ -155,14 +160,17 @@ class Inspection:
             len(some), psnr(float(of_code.mean())), psnr(float(np.mean(of_shrunk))),
         )  # fmt: skip
 
-    def _gallery(self, images: "list[_Image]", mse: Floats) -> Gallery:
+    def _reconstructed(self, images: "list[_Image]") -> dict[str, Pixels]:
+        """The reconstructions of images by their paths; of a few images, most stand in several
+        galleries. As floats, there is one at a time.
+        """
         assert not isinstance(self._network, Classifier)
-        shown = _shown(images)
-        made = np.empty_like(shown.images)
-        for place in range(len(made)):  # as floats, one at a time
-            some = slice(place, place + 1)
-            made[some] = to_bytes(arrays.reconstruct_images(self._network, shown.images[some]))
-        return Gallery(shown, made, mse)
+        made: dict[str, Pixels] = {}
+        for path, _, pixels in images:
+            if path not in made:
+                one = arrays.reconstruct_images(self._network, pixels[None])
+                made[path] = to_bytes(one)[0]
+        return made
 
 
 class _Image(NamedTuple):
