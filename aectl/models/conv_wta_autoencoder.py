@@ -150,8 +150,11 @@ class MapFeatures(PooledEncoder):
         """The code: the maps before they are pooled."""
         return self.of_maps.encoder.code
 
-    def features(self, image: Tensor) -> Tensor:
-        """(channels, height, width) -> (code_size,), without those of the mirror image."""
+    def features(self, inputs: Tensor) -> Tensor:
+        """Its own input, one by one -> (batch, code_size), without mirroring."""
+        return torch.stack([self._of_one(image) for image in inputs])
+
+    def _of_one(self, image: Tensor) -> Tensor:
         maps = self.of_maps.encoder.dense(self.whitened(image[None]))[0].movedim(0, -1)
         if self.patching.pool == NO_POOLING:
             return maps.flatten()

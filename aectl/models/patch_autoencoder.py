@@ -19,6 +19,8 @@ from aectl.models.codes import Code
 from aectl.models.pooling import POOLS, PooledAutoencoder, PooledEncoder
 from aectl.models.whitening import Whitened, Whitening
 
+Respond = Callable[[Tensor], list[Tensor]]
+
 
 class PatchEncoder(PooledEncoder):
     """Gives the features of whole images: responses to the patch at each place, pooled.
@@ -53,13 +55,20 @@ class PatchEncoder(PooledEncoder):
 
     def patches(self, image: Tensor) -> Tensor:
         """(channels, height, width) -> the patches at all places, (places, values)."""
-        return F.unfold(image[None], self.patching.sides, stride=self.patching.stride)[0].t()
+        (height, width), stride = self.patching.sides, self.patching.stride
+        placed = image.unfold(1, height, stride).unfold(2, width, stride)
+        return placed.permute(1, 2, 0, 3, 4).reshape(math.prod(self.places), -1)
 
-    def features(self, image: Tensor) -> Tensor:
-        whitened, respond = self.whitened(image).values, self._responding()
+    def features(self, inputs: Tensor) -> Tensor:
+        """Its own input, one by one -> (batch, code_size), without mirroring."""
+        respond = self._responding()
+        return torch.stack([self._of_one(image, respond) for image in inputs])
+
+    def _of_one(self, image: Tensor, respond: Respond) -> Tensor:
+        centred = self.whitening.centred(self.patches(image)).values
         if self.patching.pool == NO_POOLING:
-            return torch.cat(respond(whitened), 1).flatten()
-        pool, placed = POOLS[self.patching.pool], whitened.view(*self.places, -1)
+            return torch.cat(respond(centred), 1).flatten()
+        pool, placed = POOLS[self.patching.pool], centred.view(*self.places, -1)
         found = [  # cell by cell, since the responses of one are still in the processor's cache
             pool(responses)
             for rows, columns in self.cells
@@ -72,17 +81,17 @@ class PatchEncoder(PooledEncoder):
         directions = self.of_patches.decoder.directions
         return directions.t().reshape(-1, self.shape[0], *self.patching.sides)
 
-    def _responding(self) -> Callable[[Tensor], list[Tensor]]:
-        """The function that gives, for whitened patches (places, values), the code; or what is
+    def _responding(self) -> Respond:
+        """The function that gives, for centred patches (places, values), the code; or what is
         beyond the soft threshold, the positive and then the negative: (places, units) each.
         """
-        threshold = self.patching.threshold
+        threshold, matrix = self.patching.threshold, self.whitening.matrix
         if threshold is None:
-            return lambda whitened: [self.of_patches.encode(whitened)]
-        directions = F.normalize(self.of_patches.decoder.directions, dim=0)  # once for all cells
+            return lambda centred: [self.of_patches.encode(centred @ matrix)]
+        directions = matrix @ F.normalize(self.of_patches.decoder.directions, dim=0)
 
-        def beyond(whitened: Tensor) -> list[Tensor]:
-            products = whitened @ directions
+        def beyond(centred: Tensor) -> list[Tensor]:
+            products = centred @ directions
             return [(products - threshold).relu_(), (-threshold - products).relu_()]
 
         return beyond

@@ -45,8 +45,8 @@ class PooledEncoder(nn.Module):
         self.first = first if first is None else first.requires_grad_(False).eval()
 
     @abstractmethod
-    def features(self, image: Tensor) -> Tensor:
-        """(channels, height, width) of its own input -> (code_size,), without mirroring."""
+    def features(self, inputs: Tensor) -> Tensor:
+        """Its own input, one by one -> (batch, code_size), without mirroring."""
 
     @abstractmethod
     def own_filters(self) -> Tensor:
@@ -61,8 +61,10 @@ class PooledEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> features: (batch, code_size)."""
-        found = self._pooled(images)
-        return found + self._pooled(images.flip(3)) if self.patching.mirror else found
+        found = self.features(self.own_input(images))
+        if self.patching.mirror:
+            found = found + self.features(self.own_input(images.flip(3)))
+        return found
 
     def own_input(self, images: Tensor) -> Tensor:
         """The images, or their pooled features in the first encoder: (batch, *shape)."""
@@ -90,9 +92,6 @@ class PooledEncoder(nn.Module):
             drawn = self.first.filters()
             found = F.conv_transpose2d(found, drawn, stride=(height, width))
         return torch.cat([found, -found]) if self.patching.threshold is not None else found
-
-    def _pooled(self, images: Tensor) -> Tensor:
-        return torch.stack([self.features(one) for one in self.own_input(images)])
 
 
 class PooledAutoencoder(AutoencoderBase):

@@ -51,8 +51,13 @@ class Whitening(nn.Module):
 
     def forward(self, patches: Tensor) -> Whitened:
         """patches: (n, values), in [0, 1]."""
+        centred = self.centred(patches)
+        return centred._replace(values=centred.values @ self.matrix)
+
+    def centred(self, patches: Tensor) -> Whitened:
+        """patches: (n, values) -> x - m, whose product with `matrix` is whitened."""
         contrasts = _contrasts(patches)
-        return contrasts._replace(values=(contrasts.values - self.center) @ self.matrix)
+        return contrasts._replace(values=contrasts.values - self.center)
 
     def undone(self, whitened: Whitened) -> Tensor:
         """The patches, (n, values), that `forward` gives these for."""
@@ -63,7 +68,7 @@ class Whitening(nn.Module):
 
 def _contrasts(patches: Tensor) -> Whitened:
     """Patches with mean 0, divided by their deviations, not yet decorrelated."""
-    mean = patches.mean(1, keepdim=True)
-    centred = patches - mean
-    deviation = (centred.square().mean(1, keepdim=True) + CONTRAST).sqrt()
-    return Whitened(centred / deviation, mean, deviation)
+    values, mean, inverse = torch.native_layer_norm(
+        patches, [patches.shape[1]], None, None, CONTRAST
+    )
+    return Whitened(values, mean, 1 / inverse)
