@@ -13,6 +13,10 @@ SIDE, CROP = 32, 64
 """The default height and width of the images of a folder at most, and where the code is a map; the
 second is also that of the crops that a map is trained on by default."""
 
+MIDDLE = 256
+"""Pixels of a side of the middle of larger images, which is measured after each epoch if training
+is on crops: measuring all of them would take longer than training."""
+
 
 @dataclass(frozen=True)
 class DataConfig(Section):
@@ -114,7 +118,8 @@ class DataConfig(Section):
     crop: tuple[int, ...] | None = option(
         None,
         "Train on crops of HEIGHTxWIDTH pixels, one of each image at a random place, drawn anew in "
-        "each epoch. The model, and every metric, is of whole images.",
+        "each epoch. The model, and what eval and the report measure, is of whole images; after "
+        f"each epoch, the middle {MIDDLE}x{MIDDLE} pixels of larger images are measured.",
         lengths=(1, 2), at_least=1, at_most=4096, form=f"{options.SIDES}, or one number for both",
         when=("bottleneck", (MAP,)),
         unset=f"{CROP}x{CROP} of larger images; whole images with --optimizer lbfgs, and where "

@@ -82,7 +82,7 @@ class ImageRun(Run):
     def _take(self, images: MemorySet, held_out: MemorySet) -> None:
         """Sets what is trained on and what is measured, of images that are learnt and held out."""
         self._training = dataclasses.replace(images, crop=self.sketch.crop)
-        self._held_out = held_out
+        self._held_out = held_out.middle(self.sketch.middle)
         self._sample = sampled(images, self.sketch.sampled, self.config.training.seed)
 
     def _begin(self, start: Start) -> None:
@@ -115,16 +115,18 @@ class ImageRun(Run):
             )
 
     def _metrics(self) -> dict[str, float]:
-        measured = self._held_out if len(self._held_out) else self._sample
-        return image_metrics(self.network, measured, self.evaluation_batch)
+        return self._measured_on(self._held_out if len(self._held_out) else self._sample)
 
     def _errors(self) -> Errors | None:
         if isinstance(self.network, Classifier) or not len(self._held_out):
             return None
         both = (self._sample, self._held_out)
-        return Errors(
-            *(image_metrics(self.network, some, self.evaluation_batch)["mse"] for some in both)
-        )
+        return Errors(*(self._measured_on(images)["mse"] for images in both))
+
+    def _measured_on(self, images: MemorySet) -> dict[str, float]:
+        """The metrics on the middle of images."""
+        network = self.sketch.measured_network(self.network)
+        return image_metrics(network, images.middle(self.sketch.middle), self.evaluation_batch)
 
     def card(self) -> ModelCard:
         """The description of this run in a model file."""

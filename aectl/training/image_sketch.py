@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aectl.config import kinds
+from aectl.config.data_options import MIDDLE
 from aectl.config.shapes import Shape, Sides, both
 from aectl.errors import ConfigError
 from aectl.inference.metrics import ReconstructionMetrics
@@ -55,9 +56,30 @@ class ImageSketch(Sketch):
         """The network; with crops, the one of their sides with the same weights."""
         return network.of_sides(self.crop) if self.crop else network
 
+    @property
+    def middle(self) -> Sides:
+        """Height and width of the middle of an image, which is measured after each epoch; all of it
+        if whole images are trained on."""
+        if not self.crop:
+            return self.sides
+        wanted = (max(MIDDLE, part) for part in self.crop)
+        height, width = map(min, self.sides, wanted)
+        return height, width
+
+    def measured_network(self, network: Any) -> Any:
+        """The network; if less than whole images is measured, the one of these sides with the same
+        weights."""
+        return network if self.middle == self.sides else network.of_sides(self.middle)
+
     def held_out_objective(self, network: Any, whole: Objective) -> Objective:
-        """That of whole images."""
-        return objective(self.config, network) if self.crop else whole
+        """That of the middle of images."""
+        return objective(self.config, self.measured_network(network)) if self.crop else whole
+
+    def held_out_batch(self, count: int) -> Batch:
+        """The middle of images as floats."""
+        if not self.crop:
+            return super().held_out_batch(count)
+        return Batch(pixels(count, (self.architecture.shape[0], *self.middle)), None)
 
     def begin(self, network: Any) -> Tensor | None:
         """Looks at some of the images, which stay where each layer is trained alone."""

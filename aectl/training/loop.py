@@ -80,6 +80,15 @@ class MemorySet:
         """Some of the set, by their places in it: (k,)."""
         return dataclasses.replace(self, rows=self.rows[rows.to(self.rows.device)])
 
+    def middle(self, sides: Sides) -> "MemorySet":
+        """The middle of each image, with this height and width."""
+        (top, height), (left, width) = (
+            ((side - part) // 2, part)
+            for side, part in zip(self.images.shape[2:], sides, strict=True)
+        )
+        images = self.images[:, :, top : top + height, left : left + width]
+        return dataclasses.replace(self, images=images)
+
     def whole(self) -> Batch:
         """All images as one batch."""
         return self._batch(self.rows)

@@ -92,6 +92,10 @@ class Sketch(ABC):
         """The loss that is measured on what is held out: by default, the one that is trained."""
         return whole
 
+    def held_out_batch(self, count: int) -> Batch:
+        """A batch of `count` inputs as they are measured after an epoch."""
+        return self.batch(count)
+
     @abstractmethod
     def measure(self, network: Any, batch: Batch) -> None:
         """Measures a batch, as in evaluation."""
@@ -254,8 +258,8 @@ def _evaluation(sketch: Sketch, network: Any, meter: Meter) -> int:
     whole = sketch.held_out_objective(network, sketch.objective(network))
     meter.restart()
     whole.eval()
-    batch = sketch.batch(min(sketch.evaluation_batch, max(1, sketch.measured)))
+    size = min(sketch.evaluation_batch, max(1, sketch.measured))
     if sketch.held_out:
-        whole(batch)
-    sketch.measure(network, batch)
+        whole(sketch.held_out_batch(size))
+    sketch.measure(network, sketch.batch(size))
     return meter.peak

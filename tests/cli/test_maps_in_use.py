@@ -2,10 +2,16 @@
 
 import csv
 import json
+import os
+from hashlib import sha256
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from safetensors.numpy import load_file
+
+from aectl.models.model_file import load
 
 MAP = ("--model", "conv-autoencoder")
 
@@ -102,6 +108,34 @@ def test_a_model_that_is_trained_on_crops_is_used_on_whole_images(aectl, trained
     # half the squared error of a whole image, and not of a crop
     of_whole = 32 * float(rows[-1]["validation_mse"])
     assert float(rows[-1]["validation_loss"]) == pytest.approx(of_whole, rel=1e-4)
+
+
+def test_after_an_epoch_the_middle_of_large_images_is_measured(aectl, tmp_path):
+    (tmp_path / "set").mkdir()
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 256, (264, 12)).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "set" / f"{number}.png")
+    words = ("--size", "264x12", "--crop", "8", "--validation", "0.5", "--epochs", "1")
+    form = (*MAP, "--hidden", "4,3", "--keep", "last", "--out", "r")
+    done = aectl("train", "-q", "--dataset", tmp_path / "set", *words, *form)
+    assert done.status == 0, done.err
+    network, card = load(tmp_path / "r" / "model.safetensors")
+    held_out = [
+        path
+        for path in (tmp_path / "set").iterdir()
+        if sha256(os.fsencode(path)).hexdigest()[:16] in card.training["held_out"]
+    ]
+    assert len(held_out) == 2
+    pixels = np.stack([np.asarray(Image.open(path)) for path in held_out])
+    whole = torch.tensor(pixels[:, None] / 255, dtype=torch.float32)
+    middle = whole[:, :, 4:260]
+    with torch.no_grad():
+        made = network.of_sides((256, 12)).eval().reconstruct(middle)
+        of_whole = network.eval().reconstruct(whole)
+    (row,) = csv.DictReader((tmp_path / "r" / "metrics.csv").open())
+    assert float(row["validation_mse"]) == pytest.approx((made - middle).square().mean().item())
+    (found,) = json.loads(aectl("eval", "r", "--json").out)
+    assert found["mse"] == pytest.approx((of_whole - whole).square().mean().item())
 
 
 @pytest.mark.parametrize(
