@@ -237,18 +237,24 @@ def _refuse_divergence(loss: float, at: TrainingPosition, schedule: LRScheduler)
 class Compiled(nn.Module):
     """An objective through torch.compile; on CUDA, as graphs that are captured once.
 
+    Batches of another size than `size`, as the last of an epoch, are computed uncompiled: compiling
+    for them, too, would take as long again.
+
     Raises ConfigError, when called, where this machine cannot compile.
     """
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, size: int) -> None:
         super().__init__()
-        self.objective = objective
+        self.objective, self._size = objective, size
         self._faster = torch.compile(objective.forward, mode="reduce-overhead")
 
     def forward(self, batch: Batch) -> Losses:
         """The losses of a batch."""
         from torch._dynamo.exc import TorchDynamoException  # a second to import
 
+        if len(batch.inputs) != self._size:
+            losses: Losses = self.objective(batch)
+            return losses
         try:
             return self._faster(batch)
         except TorchDynamoException as error:

@@ -242,7 +242,8 @@ class Run(ABC):
         for code in network.modules():
             if config.k_start and isinstance(code, TopK | BatchTopK):
                 lower_k(code, config.k_start, stage.optimizer, steps, done)
-        trained = Compiled(stage.objective) if config.compile else stage.objective
+        size = min(self._batch_size, len(inputs))
+        trained = Compiled(stage.objective, size) if config.compile else stage.objective
         for progress in train_epochs(
             trained, inputs, stage.optimizer, schedule, epochs=epochs,
             batch_size=self._batch_size, generator=self._generator, position=stage.at,

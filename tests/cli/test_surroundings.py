@@ -1,7 +1,10 @@
 """Full disks, closed streams, no home: training works there, or says why not in a line."""
 
+import contextlib
 import os
+import resource
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +18,28 @@ def left(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_a_disk_without_room_for_the_first_checkpoint_is_told_and_nothing_is_left(tmp_path):
-    done = shell(f"ulimit -f 20; {SHORT} --out run", tmp_path)
+@contextlib.contextmanager
+def room_for(kibibytes: int) -> Iterator[None]:
+    """In this process, no file can grow larger."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (kibibytes * 1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_without_room_for_the_first_checkpoint_is_told_and_nothing_is_left(aectl, tmp_path):
+    with room_for(20):
+        done = aectl(*SHORT.split()[1:], "--out", "run")
     assert (done.status, done.out) == (2, "")
     assert done.err == "aectl: cannot write run/checkpoint/checkpoint.safetensors: File too large\n"
     assert left(tmp_path) == []
 
 
 def test_a_disk_that_fills_up_costs_the_rest_and_not_the_training(aectl, tmp_path):
-    done = shell(f"ulimit -f 30; {TRAIN} --epochs 150 --hidden 4 --out run", tmp_path)
+    with room_for(30):
+        done = aectl(*TRAIN.split()[1:], "--epochs", 150, "--hidden", 4, "--out", "run")
     assert (done.status, done.out) == (2, "")
     *_, first, second = done.err.splitlines()
     assert first.startswith("aectl: cannot write run/")

@@ -60,9 +60,9 @@ def test_a_time_is_said_as_on_a_clock(seconds, said):
 
 
 def test_a_long_epoch_is_not_silent(aectl, monkeypatch):
-    monkeypatch.setattr(training_view, "SILENCE_SECONDS", 0.05)
-    monkeypatch.setattr(loop, "PROGRESS_SECONDS", 0.02)
-    words = ("train", "--dataset", "digits", "--size", 28, "--batch-size", 4, "--out", "run")
+    monkeypatch.setattr(training_view, "SILENCE_SECONDS", 0.02)
+    monkeypatch.setattr(loop, "PROGRESS_SECONDS", 0.005)
+    words = ("train", "--dataset", "digits", "--hidden", 8, "--batch-size", 4, "--out", "run")
     done = aectl(*words, "--epochs", 2)
     assert done.status == 0
     lines = [line for line in done.err.splitlines() if "  step " in line]

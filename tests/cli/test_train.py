@@ -125,7 +125,7 @@ def test_a_folder_with_a_sub_folder_a_class_trains_a_classifier(aectl, tmp_path)
         pixels = np.round(image * (255 / 16)).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
     options = ["--dataset", "set", "--model", "classifier", "--hidden", "64", "--out", "c"]
-    assert aectl("train", "-q", *options).status == 0
+    assert aectl("train", "-q", *options, "--epochs", "30", "--lr", "0.02").status == 0
     done = aectl("classify", "c", "set")
     rows = list(csv.DictReader(done.out.splitlines()))
     right = [Path(row["path"]).parent.name == row["prediction"] for row in rows]
@@ -153,18 +153,19 @@ def test_size_and_channels_decide_the_shape_of_the_model(aectl, tmp_path):
 
 @pytest.mark.parametrize("loss", ["mse", "bce", "softmax-kl"])
 @pytest.mark.parametrize("model", ["autoencoder", "conv-autoencoder"])
-def test_every_loss_trains_every_autoencoder(aectl, tmp_path, loss, model):
-    options = ["--model", model, "--loss", loss, "--epochs", "2", "--out", "r"]
+def test_every_loss_trains_every_autoencoder(aectl, scans, tmp_path, loss, model):
+    words = ("train", "-q", "--dataset", scans, "--validation", "0")
+    options = ["--model", model, "--loss", loss, "--epochs", "4", "--lr", "0.01", "--out", "r"]
     if model == "conv-autoencoder":
         options += ["--hidden", "8,3"]
     if (model, loss) == ("conv-autoencoder", "softmax-kl"):
-        refused = aectl(*DIGITS, *options)
+        refused = aectl(*words, *options)
         assert (refused.status, "needs --bottleneck vector" in refused.err) == (2, True)
         options += ["--bottleneck", "vector"]
-    assert aectl(*DIGITS, *options).status == 0
+    assert aectl(*words, *options).status == 0
     with (tmp_path / "r/metrics.csv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert losses[-1] < losses[0]
+    assert losses[-1] < 0.98 * losses[0]
 
 
 @pytest.mark.parametrize("chosen", [
@@ -186,6 +187,7 @@ def test_every_optimizer_and_schedule_trains(aectl, tmp_path, chosen):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_step_trains_the_same_model(aectl, tmp_path):
     options = ["--sparsity", "topk", "--code-activation", "relu", "--epochs", "3"]
+    options += ["--batch-size", "600"]  # and 237 images that are left, which are not compiled for
     for words in (["--compile", "--out", "a"], ["--out", "b"]):
         assert aectl(*DIGITS, *options, *words).status == 0
     compiled, plain = (load_file(tmp_path / name / "model.safetensors") for name in "ab")

@@ -205,21 +205,23 @@ def test_a_run_folder_that_is_none_and_that_of_several_seeds_are_told(aectl, tmp
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
-    script = f"trap '' INT; aectl train -q {' '.join(SHORT[1:])} --out run & sleep 4; kill -INT $!"
-    done = shell(f"{script}; wait $!", tmp_path)
+    start = "trap '' INT; aectl train -q --dataset digits --hidden 4 --epochs 150 --out run"
+    early = "kill -0 $! && [ ! -e run/checkpoint/checkpoint.safetensors ]"
+    script = f"{start} & while {early}; do sleep 0.1; done; kill -INT $! && wait $!"
+    done = shell(script, tmp_path)
     assert (done.status, done.out) == (0, "run/model.safetensors\n")
 
 
 def test_a_training_that_diverged_goes_on_with_a_smaller_rate(aectl, tmp_path):
     words = [
         "train", "-q", "--dataset", "digits", "--optimizer", "sgd", "--output-activation", "linear",
-        "--lr", "5", "--warmup", "0.9", "--epochs", "200", "--out", "run",
+        "--lr", "5", "--warmup", "0.9", "--epochs", "30", "--out", "run",
     ]  # fmt: skip
     done = aectl(*words)
     assert done.status == 2
     assert "training diverged" in done.err
     assert "aectl train --resume run --lr X continues" in done.err
-    over = re.search(r"saved after (\d+ of) (200 epochs)", done.err)
+    over = re.search(r"saved after (\d+ of) (30 epochs)", done.err)
     assert how_far(aectl, "run") == f"{over[1]} {over[2]}"
     assert all(np.isfinite(value).all() for value in weights(tmp_path / "run").values())
     assert aectl("train", "-q", "--resume", "run", "--lr", "0.01").status == 0
