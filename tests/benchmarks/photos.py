@@ -25,7 +25,7 @@ from aectl.models.patch_autoencoder import PatchEncoder
 from .commands import reports, said, say
 from .recipes import models
 
-FEW, DECAY_OF_FEW = 4000, 0.1
+FEW, DECAY_OF_FEW = 4000, 0.3
 PICTURES, RUNS = 20, 5
 
 
