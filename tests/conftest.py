@@ -182,7 +182,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         folder = made / hashlib.sha256(repr(options).encode()).hexdigest()[:16]
         with folder.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not (folder / "report.html").exists():
+            if not (folder / "model.safetensors").exists():
                 _train(folder, *options)
         return folder
 
