@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 
 from aectl.data.codes.code_lines import in_order
 from aectl.data.codes.table_content import VECTOR, Held, Sparse, TableError
+from aectl.data.own_process import own_process
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
 
-START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    "from aectl.data.codes.code_frames import serve; serve(sys.argv[2], int(sys.argv[3]))"
-)
+START = "from aectl.data.codes.code_frames import serve; serve(sys.argv[2], int(sys.argv[3]))"
 
 SECONDS, BYTES_A_SECOND = 120, 5_000_000
 """The time limit for a file: a constant, plus its size at this speed, that of a slow machine."""
@@ -40,7 +38,7 @@ def of_parquet(path: Path, room: int) -> Held:
     Raises TableError for anything else, and if they need more than `room` bytes of memory.
     """
     with subprocess.Popen(  # noqa: S603 - Python itself, with words of our own
-        [sys.executable, "-P", "-c", START, json.dumps(sys.path), os.path.abspath(path), str(room)],
+        own_process(START, os.path.abspath(path), str(room)),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         assert process.stdout is not None

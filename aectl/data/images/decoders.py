@@ -8,7 +8,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,6 +21,7 @@ from aectl.config.shapes import Shape
 from aectl.data.found import Found
 from aectl.data.images.pixels import Pixels
 from aectl.data.images.worker import NOTHING, Memory
+from aectl.data.own_process import own_process
 from aectl.errors import DataError
 from aectl.files import write_all
 
@@ -50,15 +50,12 @@ ATTEMPTS = 2
 """Number of workers that an image may crash before it is left out."""
 
 START = (
-    "import json, os, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    "os.environ.update(OPENBLAS_NUM_THREADS='1', MKL_NUM_THREADS='1');"
     "from aectl.config.decoding import Decoding;"
     "from aectl.data.images.worker import Memory, serve;"
     "descriptor, worker, (shape, *sizes), decoding = json.loads(sys.argv[2]);"
     "serve(descriptor, worker, Memory(tuple(shape), *sizes), Decoding(*decoding))"
 )
-"""A worker computes with one thread: numpy begins one a core as it is loaded, which on two cores
-takes as long as the rest of the start."""
+"""The program of a worker."""
 
 
 class Decoded(NamedTuple):
@@ -257,7 +254,7 @@ class Decoders:
             if self._closed:
                 raise _DiedError("was ended")
             process = subprocess.Popen(  # noqa: S603 - Python itself, with our own arguments
-                [sys.executable, "-P", "-c", START, json.dumps(sys.path), described],
+                own_process(START, described),
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 pass_fds=[self._descriptor],
             )  # fmt: skip
