@@ -75,9 +75,8 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
     if run.errors:
         trained, held_out = (f"{error:.3g}" for error in run.errors)
         told = "memorised its training images" if run.errors.memorised else "not memorised them"
-        height, width = run.sketch.middle
-        whole = (height, width) == run.data.shape[1:]
-        of = "" if whole else f" (of the middle {height}x{width} pixels)"
+        height, width = middle = run.sketch.middle
+        of = "" if middle == run.sketch.sides else f" (of the middle {height}x{width} pixels)"
         named += (
             f"; mse {held_out} on held-out and {trained} on training images{of}: the model has"
             f" {told}"

@@ -4,7 +4,7 @@ After Makhzani & Frey, Winner-Take-All Autoencoders (NIPS 2015), section 3.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -150,11 +150,11 @@ class MapFeatures(PooledEncoder):
         """The code: the maps before they are pooled."""
         return self.of_maps.encoder.code
 
-    def features(self, inputs: Tensor) -> Tensor:
-        """Its own input, one by one -> (batch, code_size), without mirroring."""
-        return torch.stack([self._of_one(image) for image in inputs])
+    def featuring(self) -> Callable[[Tensor], Tensor]:
+        """The pooled maps of one of its own inputs, (channels, height, width) -> (code_size,)."""
+        return self._features
 
-    def _of_one(self, image: Tensor) -> Tensor:
+    def _features(self, image: Tensor) -> Tensor:
         maps = self.of_maps.encoder.dense(self.whitened(image[None]))[0].movedim(0, -1)
         if self.patching.pool == NO_POOLING:
             return maps.flatten()

@@ -7,6 +7,7 @@ training (ICML 2011), section 3.2.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -59,12 +60,12 @@ class PatchEncoder(PooledEncoder):
         placed = image.unfold(1, height, stride).unfold(2, width, stride)
         return placed.permute(1, 2, 0, 3, 4).reshape(math.prod(self.places), -1)
 
-    def features(self, inputs: Tensor) -> Tensor:
-        """Its own input, one by one -> (batch, code_size), without mirroring."""
-        respond = self._responding()
-        return torch.stack([self._of_one(image, respond) for image in inputs])
+    def featuring(self) -> Callable[[Tensor], Tensor]:
+        """The pooled responses in one of its own inputs, (channels, height, width) -> (code_size,);
+        the whitening is multiplied into the units once for all images."""
+        return partial(self._features, self._responding())
 
-    def _of_one(self, image: Tensor, respond: Respond) -> Tensor:
+    def _features(self, respond: Respond, image: Tensor) -> Tensor:
         centred = self.whitening.centred(self.patches(image)).values
         if self.patching.pool == NO_POOLING:
             return torch.cat(respond(centred), 1).flatten()

@@ -45,8 +45,9 @@ class PooledEncoder(nn.Module):
         self.first = first if first is None else first.requires_grad_(False).eval()
 
     @abstractmethod
-    def features(self, inputs: Tensor) -> Tensor:
-        """Its own input, one by one -> (batch, code_size), without mirroring."""
+    def featuring(self) -> Callable[[Tensor], Tensor]:
+        """The function of one of its own inputs, (channels, height, width), that gives its features
+        without mirroring: (code_size,)."""
 
     @abstractmethod
     def own_filters(self) -> Tensor:
@@ -61,10 +62,10 @@ class PooledEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> features: (batch, code_size)."""
-        found = self.features(self.own_input(images))
-        if self.patching.mirror:
-            found = found + self.features(self.own_input(images.flip(3)))
-        return found
+        features = self.featuring()
+        both = (images, images.flip(3)) if self.patching.mirror else (images,)
+        found = [torch.stack([features(one) for one in self.own_input(each)]) for each in both]
+        return found[0] + found[1] if self.patching.mirror else found[0]
 
     def own_input(self, images: Tensor) -> Tensor:
         """The images, or their pooled features in the first encoder: (batch, *shape)."""

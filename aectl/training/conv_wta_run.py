@@ -1,7 +1,6 @@
 """A run of a convolutional winner-take-all autoencoder on images or maps, whitened or not."""
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch import Tensor
 from aectl.config.configuration import Config
 from aectl.models.networks import ConvWTAAutoencoder
 from aectl.objectives.objective import Batch
-from aectl.training.image_run import ImageRun, image_metrics
+from aectl.training.image_run import ImageRun
 from aectl.training.initialisation import Start, begin_at_mean, copy_weights
 from aectl.training.loop import MemorySet
 from aectl.training.pooled_run import InputSet, StackRun, StackSketch, sample_of
@@ -66,10 +65,7 @@ class ConvWTARun(StackRun):
         _begin(self.network, self.config, sample_of(self._training, self.sketch.seen, seed))
 
     def _metrics(self) -> dict[str, float]:
-        if self.architecture.stacked:
-            return super()._metrics()
-        measured = self._held_out if len(self._held_out) else self._sample
-        return image_metrics(self.network, cast(MemorySet, measured), self.evaluation_batch)
+        return super()._metrics() if self.architecture.stacked else ImageRun._metrics(self)
 
 
 @torch.no_grad()

@@ -48,9 +48,7 @@ class ImageSketch(Sketch):
 
     def step_batch(self, count: int) -> Batch:
         """Whole images, or crops of them."""
-        if not self.crop:
-            return super().step_batch(count)
-        return Batch(pixels(count, (self.architecture.shape[0], *self.crop)), None)
+        return self._parts(count, self.crop) if self.crop else self.batch(count)
 
     def trained(self, network: Any) -> Any:
         """The network; with crops, the one of their sides with the same weights."""
@@ -77,9 +75,11 @@ class ImageSketch(Sketch):
 
     def held_out_batch(self, count: int) -> Batch:
         """The middle of images as floats."""
-        if not self.crop:
-            return super().held_out_batch(count)
-        return Batch(pixels(count, (self.architecture.shape[0], *self.middle)), None)
+        return self._parts(count, self.middle) if self.crop else self.batch(count)
+
+    def _parts(self, count: int, sides: Sides) -> Batch:
+        """Images of other sides, without labels."""
+        return Batch(pixels(count, (self.architecture.shape[0], *sides)), None)
 
     def begin(self, network: Any) -> Tensor | None:
         """Looks at some of the images, which stay where each layer is trained alone."""

@@ -232,6 +232,9 @@ def test_the_config_of_such_a_run_repeats_it(aectl, photographs, tmp_path, words
     one, other = (load_file(tmp_path / run / "model.safetensors") for run in ("run", "again"))
     assert one.keys() == other.keys()
     assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert (tmp_path / "run/metrics.csv").read_text().splitlines()[0] == (
+        (tmp_path / "again/metrics.csv").read_text().splitlines()[0]
+    )
 
 
 def test_the_folder_of_a_split_is_one_of_photographs_and_small_pictures_are_none(
