@@ -47,7 +47,14 @@ class OutputError(AectlError):
 
 
 class DivergedError(AectlError):
-    """The training loss is no longer a finite number."""
+    """The training loss is no longer a finite number.
+
+    `lost_after`: the number of epochs whose weights give no finite loss, where that is known.
+    """
+
+    def __init__(self, message: str, lost_after: int | None = None) -> None:
+        super().__init__(message)
+        self.lost_after = lost_after
 
 
 class Alike(str):

@@ -230,7 +230,8 @@ def _refuse_divergence(loss: float, at: TrainingPosition, schedule: LRScheduler)
         raise DivergedError(
             f"the loss is {loss} at step {at.step:,} of epoch {at.epochs + 1}, with a learning rate"
             f" of {schedule.get_last_lr()[0]:.3g}: training diverged; a smaller --lr or"
-            " --clip-grad helps"
+            " --clip-grad helps",
+            lost_after=at.epochs if at.step == 1 else None,
         )
 
 

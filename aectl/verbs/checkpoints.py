@@ -78,12 +78,16 @@ class Checkpoints:
                 with beginning(self._folder if self._goes_on else None):
                     raise
             else:
-                other = " --lr X" if isinstance(error, DivergedError) else ""
-                error.add_note(
-                    f"training is saved after {self._epochs} of {self._planned} epochs: aectl"
-                    f" train --resume {shlex.quote(str(self._folder))}{other} continues"
-                )
+                error.add_note(self._how_to_continue(error, self._epochs))
             raise
+
+    def _how_to_continue(self, error: BaseException, epochs: int) -> str:
+        saved = f"training is saved after {epochs} of {self._planned} epochs"
+        diverged = isinstance(error, DivergedError)
+        if diverged and error.lost_after == epochs:
+            return f"{saved}, but the loss of its weights is not finite: train anew"
+        other = " --lr X" if diverged else ""
+        return f"{saved}: aectl train --resume {shlex.quote(str(self._folder))}{other} continues"
 
     def after(self, run: "Run", event: "TrainingProgress | Epoch", urgent: bool) -> bool:
         """Saves the state after an event of `run.epochs()`, if it is time or `urgent`, and at the

@@ -215,18 +215,32 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
 def test_a_training_that_diverged_goes_on_with_a_smaller_rate(aectl, tmp_path):
     words = [
         "train", "-q", "--dataset", "digits", "--optimizer", "sgd", "--output-activation", "linear",
-        "--lr", "5", "--warmup", "0.9", "--epochs", "30", "--out", "run",
+        "--lr", "5", "--warmup", "0.9", "--epochs", "10", "--batch-size", "16", "--out", "run",
     ]  # fmt: skip
     done = aectl(*words)
     assert done.status == 2
     assert "training diverged" in done.err
     assert "aectl train --resume run --lr X continues" in done.err
-    over = re.search(r"saved after (\d+ of) (30 epochs)", done.err)
+    over = re.search(r"saved after (\d+ of) (10 epochs)", done.err)
     assert how_far(aectl, "run") == f"{over[1]} {over[2]}"
     assert all(np.isfinite(value).all() for value in weights(tmp_path / "run").values())
     assert aectl("train", "-q", "--resume", "run", "--lr", "0.01").status == 0
     assert all(np.isfinite(value).all() for value in weights(tmp_path / "run").values())
     assert how_far(aectl, "run") is None
+
+
+def test_weights_that_a_last_step_made_useless_are_not_said_to_continue(aectl, tmp_path):
+    words = "--optimizer", "sgd", "--output-activation", "linear", "--warmup", "0", "--epochs", "3"
+    done = aectl(
+        "train", "-q", "--dataset", "digits", "--lr", "1e24", "--batch-size", "2000", *words, "--out", "run"
+    )  # fmt: skip
+    assert done.status == 2
+    assert "at step 1 of epoch 2" in done.err
+    assert "after 1 of 3 epochs, but the loss of its weights is not finite: train anew" in done.err
+    assert "continues" not in done.err
+    resumed = aectl("train", "-q", "--resume", "run", "--lr", "1e-9")
+    assert resumed.status == 2
+    assert "train anew" in resumed.err
 
 
 def how_far(aectl, run):
