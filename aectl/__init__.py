@@ -12,6 +12,7 @@ and `labels`, computed when it is asked for. The functions are loaded when they 
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from aectl.verbs.load import load
     from aectl.verbs.reconstruct import reconstruct
     from aectl.verbs.train import train
+
+# Without it, the order of summation in MKL's small matrix products depends on the place of a row,
+# and the features of an image on the images before it, on AMD's processors for instance. MKL reads
+# this at its first product.
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 __version__ = "0.2.0"
 

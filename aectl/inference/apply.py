@@ -19,7 +19,7 @@ from aectl.errors import DataError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.inference.results import Classified, Measured, Reconstructed, Result, rows_of_batch
 from aectl.models.autoencoder import AutoencoderBase
-from aectl.models.networks import Classifier, Network
+from aectl.models.networks import Classifier, Network, PooledAutoencoder
 
 AnyNetwork = Network | AutoencoderBase
 
@@ -71,17 +71,22 @@ def to_tensor(images: Pixels, device: torch.device) -> Tensor:
     return torch.tensor(images, device=device).float().div_(255)
 
 
-def rows_of(size: int, network: AnyNetwork) -> int:
-    """The number of rows to which a batch of up to `size` inputs is padded.
+def rows_of(batch: Any, network: AnyNetwork) -> int:
+    """The number of rows to which a batch of inputs is padded.
 
-    A network that processes one input at a time (`aectl.models.footprint`) needs no padding.
+    A network that processes one input at a time (`aectl.models.footprint`), or each image of a
+    batch by itself, as those with pooled features do, needs no padding.
 
     The order of summation in a matrix product depends on the number of rows, and the exponential of
     the last values of a tensor, which do not fill a vector register, is computed differently. With
     the same number of rows in each batch, a multiple of the vector size, the output for an image is
     the same to the last bit whatever images are beside it.
     """
-    return size if network.one_at_a_time else -(-size // VECTOR) * VECTOR
+    return len(batch.paths) if _alone(network) else -(-batch.size // VECTOR) * VECTOR
+
+
+def _alone(network: AnyNetwork) -> bool:
+    return network.one_at_a_time or isinstance(network, PooledAutoencoder)
 
 
 def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
@@ -112,7 +117,7 @@ def on_device(
     `tensor` converts a batch to a tensor with a number of rows; by default, a batch of images.
     """
     network.to(device).eval()
-    return lambda batch: tensor(batch, rows_of(batch.size, network), device)
+    return lambda batch: tensor(batch, rows_of(batch, network), device)
 
 
 def decoded(network: AutoencoderBase, code: Tensor) -> Tensor:
@@ -124,7 +129,8 @@ def decoded(network: AutoencoderBase, code: Tensor) -> Tensor:
 
 def _activated(network: AutoencoderBase, output: Tensor) -> Tensor:
     finite = output.isfinite()
-    images = network.output_activation(output)
+    activation = network.output_activation
+    images = torch.stack(list(map(activation, output))) if _alone(network) else activation(output)
     return images if finite.all() else images.where(finite, torch.nan)
 
 

@@ -85,7 +85,9 @@ def report(run: "ImageRun", card: "ModelCard", name: str, data_dir: Path) -> str
     inspection = Inspection(run.network, card.classes)
     to_tensor = inference.on_device(run.network, run.device)
     shown = images.evenly_spaced(_most(MOST_MEASURED, run.network))
-    batches = in_memory(shown, footprint.fitting(card.architecture, BATCH))
+    described = card.architecture
+    most = 1 if footprint.one_at_a_time(described) else footprint.fitting(described, BATCH)
+    batches = in_memory(shown, min(most, len(shown)))
     for measured in measurement.results(run.network, batches, to_tensor):
         inspection.add(measured)
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])

@@ -87,9 +87,13 @@ class ImageStream(InputStream):
 
 
 def batch_size(card: "ModelCard", asked: int | None) -> int:
-    """The number of images that the network processes at a time: 256, or fewer of large ones."""
+    """The number of images that the network processes at a time: 256, or fewer of large ones, or of
+    those whose places need much memory.
+    """
     if footprint.one_at_a_time(card.architecture):
         return 1
+    if kinds.KINDS[card.architecture.kind].pooled:
+        return footprint.fitting(card.architecture, asked or LEAST_BATCH)
     fitting = BATCH_VALUES // math.prod(card.shape)
     return asked or max(LEAST_BATCH, min(LARGEST_BATCH, fitting))
 

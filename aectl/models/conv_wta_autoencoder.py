@@ -208,14 +208,15 @@ class ConvWTAAutoencoder(PooledAutoencoder):
         """Whitens its own input, if the model does that."""
         return self.encoder.whitened(inputs)
 
-    def traced(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, channels, height, width) -> the winner of each map, (batch, maps), and the
-        reconstructions before the output's activation.
+    def traced_alone(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(channels, height, width) -> the winner of each map, (1, maps), and the reconstruction
+        before the output's activation.
         """
-        maps = self.trained.encode(self.below(targets))
-        made = self.trained.decoder(maps)
-        return maps.flatten(2).amax(2), self.encoder.undone(targets, made)
+        images = target[None]
+        maps = self.trained.encode(self.below(images))
+        made = self.encoder.undone(images, self.trained.decoder(maps))
+        return maps.flatten(2).amax(2), made[0]
 
-    def own_unit_values(self, inputs: Tensor) -> Tensor:
-        """-> (batch, maps): the winner of each map, or 0."""
-        return self.trained.encode(self.below(inputs)).flatten(2).amax(2)
+    def largest(self, target: Tensor) -> Tensor:
+        """-> (maps,): the winner of each map, or 0."""
+        return self.trained.encode(self.below(target[None])).flatten(2).amax(2)[0]

@@ -4,7 +4,6 @@ The batch size may change the last bits of the output, so it must not depend on 
 network that needs much memory for each input processes one at a time, on every machine.
 """
 
-from aectl.config.kinds import KINDS
 from aectl.models.architecture import Architecture
 
 FLOAT = 4
@@ -17,8 +16,7 @@ ROOM = 1 << 29
 
 def one_at_a_time(architecture: Architecture) -> bool:
     """Whether inputs must be processed one by one."""
-    pooled = KINDS[architecture.kind].pooled  # whose features depend on no other image
-    return pooled or too_much(activation_bytes(architecture))
+    return too_much(activation_bytes(architecture))
 
 
 def too_much(bytes_of_input: int) -> bool:

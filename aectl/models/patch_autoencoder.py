@@ -128,27 +128,20 @@ class PatchAutoencoder(PooledAutoencoder):
         found: Whitened = self.encoder.whitening(inputs.flatten(1))
         return found.values.view_as(inputs)
 
-    def traced(self, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, channels, height, width) -> the codes of all patches, (batch * places, units),
-        and the reconstructions before clamping; pixels without a patch are 0.
-        """
-        found = [self._traced(one) for one in targets]
-        return torch.cat([code for code, _ in found]), torch.stack([made for _, made in found])
-
-    def own_unit_values(self, inputs: Tensor) -> Tensor:
-        """-> (batch, units): the code of largest magnitude of each unit, of all patches."""
-        return torch.stack([self._largest(one) for one in inputs])
-
-    def _largest(self, image: Tensor) -> Tensor:
-        code = self.of_patches.encode(self.encoder.whitened(image).values)
+    def largest(self, target: Tensor) -> Tensor:
+        """-> (units,): the code of largest magnitude of each unit, of all patches."""
+        code = self.of_patches.encode(self.encoder.whitened(target).values)
         return code.gather(0, code.abs().argmax(0, keepdim=True))[0]
 
-    def _traced(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def traced_alone(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(channels, height, width) -> the codes of all patches, (places, units), and the
+        reconstruction before clamping; pixels without a patch are 0.
+        """
         encoder, patching = self.encoder, self.encoder.patching
-        whitened = encoder.whitened(image)
+        whitened = encoder.whitened(target)
         code = self.of_patches.encode(whitened.values)
         made = self.of_patches.decoder(code).flatten(1)
         patches = encoder.whitening.undone(whitened._replace(values=made)).t()
         both = torch.stack([patches, torch.ones_like(patches)])
-        total, count = F.fold(both, image.shape[1:], patching.sides, stride=patching.stride)
+        total, count = F.fold(both, target.shape[1:], patching.sides, stride=patching.stride)
         return code, total / count.clamp(min=1)

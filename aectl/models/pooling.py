@@ -120,14 +120,23 @@ class PooledAutoencoder(AutoencoderBase):
         """Its own input -> the input of the network that is trained, whitened."""
 
     @abstractmethod
+    def traced_alone(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """One of its own inputs, (channels, height, width) -> the codes, one or more rows, and the
+        reconstruction before the output's activation, (channels, height, width).
+        """
+
+    @abstractmethod
+    def largest(self, target: Tensor) -> Tensor:
+        """One of its own inputs, (channels, height, width) -> (units,): the value of largest
+        magnitude of each unit.
+        """
+
     def traced(self, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Its own input -> the codes, of one or more rows an image, and the reconstructions before
         the output's activation.
         """
-
-    @abstractmethod
-    def own_unit_values(self, inputs: Tensor) -> Tensor:
-        """Its own input -> (batch, units): the value of largest magnitude of each unit."""
+        found = [self.traced_alone(one) for one in targets]
+        return torch.cat([code for code, _ in found]), torch.stack([made for _, made in found])
 
     def targets(self, images: Tensor) -> Tensor:
         """images -> its own input: themselves, or the maps of the first encoder."""
@@ -135,7 +144,7 @@ class PooledAutoencoder(AutoencoderBase):
 
     def unit_values(self, images: Tensor) -> Tensor:
         """images -> (batch, units): the value of largest magnitude of each unit."""
-        return self.own_unit_values(self.targets(images))
+        return torch.stack([self.largest(one) for one in self.targets(images)])
 
     def filters(self) -> Tensor:
         """The pattern in an image that each unit stands for: (units, channels, height, width)."""

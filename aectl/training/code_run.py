@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from aectl.config.configuration import Config
+from aectl.config.kinds import KINDS
 from aectl.models import footprint
 from aectl.models.architecture import Architecture
 from aectl.models.classifier import Classifier
@@ -116,7 +117,8 @@ class CodeRun(ImageRun):
         assert encoder is not None and labels is not None and of_encoder is not None
         codes = torch.empty(len(images), encoder.code_size, device=self.device)
         encoder.eval()
-        size = FEW if footprint.one_at_a_time(of_encoder) else EVALUATION_BATCH
+        pooled = KINDS[of_encoder.kind].pooled
+        size = FEW if pooled else footprint.fitting(of_encoder, EVALUATION_BATCH)
         started = time.monotonic()
         for count in fill(codes, images, encoder, size):
             seconds = at.seconds + time.monotonic() - started

@@ -83,10 +83,11 @@ class Checkpoints:
 
     def _how_to_continue(self, error: BaseException, epochs: int) -> str:
         saved = f"training is saved after {epochs} of {self._planned} epochs"
-        diverged = isinstance(error, DivergedError)
-        if diverged and error.lost_after == epochs:
-            return f"{saved}, but the loss of its weights is not finite: train anew"
-        other = " --lr X" if diverged else ""
+        other = ""
+        if isinstance(error, DivergedError):
+            if error.lost_after == epochs:
+                return f"{saved}, but the loss of its weights is not finite: train anew"
+            other = " --lr X"
         return f"{saved}: aectl train --resume {shlex.quote(str(self._folder))}{other} continues"
 
     def after(self, run: "Run", event: "TrainingProgress | Epoch", urgent: bool) -> bool:

@@ -1,6 +1,9 @@
 """One call of a verb: tables that another version began, and messages about several models."""
 
+import csv
 from pathlib import Path
+
+import pytest
 
 MODEL = Path(__file__).parents[1] / "formats" / "3-dense.safetensors"
 TABLE = """\
@@ -26,8 +29,18 @@ def test_a_table_of_version_0_1_0_is_continued(aectl, tmp_path):
     done = aectl("encode", MODEL, *inputs, "--out", "t.csv", "--resume")
     assert (done.status, done.err) == (0, "")
     assert aectl("encode", MODEL, *inputs, "--out", "whole.csv").status == 0
-    assert (tmp_path / "t.csv").read_text() == (tmp_path / "whole.csv").read_text()
     assert (tmp_path / "t.csv").read_text().startswith(TABLE)
+    continued, whole = (
+        list(csv.reader((tmp_path / name).read_text().splitlines()))
+        for name in ("t.csv", "whole.csv")
+    )
+    assert [row[:2] for row in continued] == [row[:2] for row in whole]
+    assert continued[3] == whole[3]
+    # the rows before it are of another machine, whose processor may round differently
+    for row, same in zip(continued[1:3], whole[1:3], strict=True):
+        assert [float(value) for value in row[2:]] == pytest.approx(
+            [float(value) for value in same[2:]], abs=1e-6
+        )
 
 
 def test_a_warning_about_the_inputs_of_several_models_is_printed_once(aectl, trained, scans):

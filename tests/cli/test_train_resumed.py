@@ -230,9 +230,9 @@ def test_a_training_that_diverged_goes_on_with_a_smaller_rate(aectl, tmp_path):
 
 
 def test_weights_that_a_last_step_made_useless_are_not_said_to_continue(aectl, tmp_path):
-    words = "--optimizer", "sgd", "--output-activation", "linear", "--warmup", "0", "--epochs", "3"
     done = aectl(
-        "train", "-q", "--dataset", "digits", "--lr", "1e24", "--batch-size", "2000", *words, "--out", "run"
+        "train", "-q", "--dataset", "digits", "--optimizer", "sgd", "--output-activation", "linear",
+        "--lr", "1e24", "--batch-size", "2000", "--warmup", "0", "--epochs", "3", "--out", "run",
     )  # fmt: skip
     assert done.status == 2
     assert "at step 1 of epoch 2" in done.err

@@ -8,10 +8,13 @@ import torch
 from PIL import Image
 
 import aectl.inference.apply as inference
+from aectl.config.model_options import ModelConfig
 from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import in_memory
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics
+from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
 from aectl.models.codes import Code, TopK
 from aectl.models.networks import Autoencoder, Classifier
 
@@ -55,9 +58,45 @@ def test_each_pixel_becomes_its_255th_part():
 @pytest.mark.parametrize(("size", "rows"), [(1, 32), (32, 32), (33, 64), (250, 256)])
 def test_a_batch_is_padded_to_whole_vectors_unless_inputs_come_one_by_one(size, rows):
     network = autoencoder()
-    assert inference.rows_of(size, network) == rows
+    (batch,) = in_memory(images(1), size)
+    assert inference.rows_of(batch, network) == rows
     network.one_at_a_time = True
-    assert inference.rows_of(size, network) == size
+    assert inference.rows_of(batch, network) == 1
+
+
+POOLED = {
+    "patches": ModelConfig(
+        model="patch-autoencoder", hidden=(7,), patch_size=(3, 2), code_activation="linear",
+    ),
+    "maps": ModelConfig(
+        model="conv-wta-autoencoder", hidden=(3, 4), kernel_size=3, filter_size=3,
+        output_activation="sigmoid", sparsity="wta", features="code",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", POOLED.values(), ids=POOLED)
+def test_what_is_pooled_depends_on_no_other_image_and_is_never_padded(config):
+    torch.manual_seed(0)
+    network = build_network(Architecture(config.resolved(1), (1, 5, 5)))
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter)
+    found = {}
+    for size in (1, 7, 32):
+        metrics = ReconstructionMetrics(active_above=0)
+        shown = images(33)
+        encoded = used(inference.encode, network, shown, size)
+        made = used(inference.reconstruct, network, shown, size)
+        measured = used(inference.measure, network, shown, size, metrics)
+        assert sum(len(one.code) for one in encoded) == 33
+        found[size] = [
+            np.concatenate([one.code.numpy() for one in encoded]),
+            np.concatenate([one.reconstruction for one in made]),
+            np.concatenate([one.mse for one in measured]),
+        ]
+        assert found[size][1].std() > 0.01
+    for size in (7, 32):
+        assert all(map(np.array_equal, found[1], found[size]))
 
 
 def test_a_batch_is_padded_with_black():
