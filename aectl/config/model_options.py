@@ -231,6 +231,12 @@ class ModelConfig(Section):
         "Add to the features of an image those of its mirror image, so that both have the same.",
         when=("model", with_trait(KINDS, "pooled")),
     )
+    power: float = option(
+        1.0,
+        "Power to which the magnitudes of features are raised in the end; 0.5 takes square roots.",
+        at_least=0.05, at_most=1,
+        when=("model", with_trait(KINDS, "pooled")),
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,7 +20,8 @@ class Patching:
     `threshold`: that of the soft threshold, whose features have both signs; None: the code of a
     patch is pooled. `pool`: "sum", "mean", "max", or "none" to keep the responses at all places.
     `mirror`: whether the features of the mirror image are added. `overlap`: the places by which a
-    cell extends beyond each of its sides.
+    cell extends beyond each of its sides. `power`: that to which the magnitudes of the features are
+    raised in the end.
     """
 
     sides: tuple[int, int]
@@ -30,6 +31,7 @@ class Patching:
     grid: tuple[int, int]
     mirror: bool = False
     overlap: int = 0
+    power: float = 1.0
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Patching":
@@ -43,6 +45,7 @@ class Patching:
             both(config.grid),
             config.mirror,
             config.overlap,
+            config.power,
         )
 
     def check(self, shape: Shape) -> None:

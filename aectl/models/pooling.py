@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import reduce
 from typing import Self
 
 import torch
@@ -64,8 +65,15 @@ class PooledEncoder(nn.Module):
         """images: (batch, channels, height, width) -> features: (batch, code_size)."""
         features = self.featuring()
         both = (images, images.flip(3)) if self.patching.mirror else (images,)
-        found = [torch.stack([features(one) for one in self.own_input(each)]) for each in both]
-        return found[0] + found[1] if self.patching.mirror else found[0]
+        views = zip(*map(self.own_input, both), strict=True)
+        return torch.stack([self._powered(reduce(torch.add, map(features, one))) for one in views])
+
+    def _powered(self, features: Tensor) -> Tensor:
+        """sign(x) |x|^power: the power normalization of Perronnin, Sanchez & Mensink, Improving the
+        Fisher kernel for large-scale image classification (ECCV 2010), section 3.2.
+        """
+        power = self.patching.power
+        return features if power == 1 else features.sign() * features.abs() ** power
 
     def own_input(self, images: Tensor) -> Tensor:
         """The images, or their pooled features in the first encoder: (batch, *shape)."""
