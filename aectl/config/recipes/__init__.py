@@ -124,7 +124,7 @@ RECIPES: dict[str, Recipe] = {
         "patches",
     ),
     "patches-topk": Recipe(
-        "Coates, Ng & Lee 2011: a sparse autoencoder of 800 units, 1600 features of both signs a cell",
+        "Coates, Ng & Lee 2011: a sparse autoencoder of 800 units, 1600 features a cell",
         "",
         "",
         None,
