@@ -9,6 +9,10 @@ from typing import Protocol, TypeVar
 TICK_SECONDS = 0.2
 
 
+def silent(message: str) -> None:
+    """For messages that nobody wants to see."""
+
+
 class OfInputs(Protocol):
     """A batch of inputs of any kind, or a result for one."""
 

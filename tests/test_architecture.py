@@ -100,6 +100,7 @@ TESTED_ELSEWHERE = {
     "data/codes/test_code_tables.py": (
         "data/codes/code_arrays.py", "data/codes/code_frames.py", "data/codes/code_lines.py",
     ),
+    "data/images/test_training_images.py": ("data/images/headers.py",),
     "data/images/test_datasets.py": (
         "data/images/dataset_readers.py", "data/images/image_set.py",
     ),

@@ -36,6 +36,7 @@ class Console(Progress):
 
     def __init__(self, quiet: bool, plain: bool = False) -> None:
         self.quiet, self.plain = quiet, plain
+        self._said = set[str]()
         log = logging.getLogger("aectl")
         log.handlers = [logging.StreamHandler(sys.stderr)]
         log.setLevel(logging.WARNING if quiet else logging.INFO)
@@ -44,6 +45,17 @@ class Console(Progress):
         """Prints progress or a hint, unless --quiet is given."""
         if not self.quiet:
             complain(message)
+
+    def once(self, tell: Callable[[str], None]) -> Callable[[str], None]:
+        """Passes on messages that were not passed on before: of several models on the same inputs,
+        each has the same ones."""
+
+        def told(message: str) -> None:
+            if message not in self._said:
+                self._said.add(message)
+                tell(message)
+
+        return told
 
     def warning(self, message: str) -> None:
         """Prints, also with --quiet, that the result is probably wrong."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack
 
@@ -63,18 +63,6 @@ class Session:
         self.common, self.out = common, out
         self.console = Console(common.quiet, common.plain)
         self.outcome = Outcome(self.console, common.errors, common.overwrite, common.strict)
-        self._said = set[str]()
-
-    def _once(self, tell: Callable[[str], None]) -> Callable[[str], None]:
-        """Passes on messages that were not passed on before: of several models on the same inputs,
-        each has the same ones."""
-
-        def told(message: str) -> None:
-            if message not in self._said:
-                self._said.add(message)
-                tell(message)
-
-        return told
 
     def input_options(self, **more: Unpack["InputOptions"]) -> "InputOptions":
         """The options for finding and reading inputs: the common ones, and `more`."""
@@ -93,8 +81,8 @@ class Session:
             "on_bad": self.outcome.on_bad,
             "on_remark": self.outcome.on_remark,
             "skipped": self.outcome.skipped,
-            "notice": self._once(self.console.notice),
-            "warning": self._once(self.console.warning),
+            "notice": self.console.once(self.console.notice),
+            "warning": self.console.once(self.console.warning),
         }
         return {**options, **more}
 

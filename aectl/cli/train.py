@@ -135,7 +135,8 @@ def train(
     reading = Reading(
         Path(), outcome.on_bad, workers or machine.cores(),
         memory * 2**30 if memory is not None else machine.half_the_memory(),
-        partial(_read_along, console), outcome.on_remark, outcome.skipped, stdin(), null,
+        partial(_read_along, console), outcome.on_remark,
+        console.once(console.notice), outcome.skipped, stdin(), null,
     )  # fmt: skip
     training = Training(task, reading)
     status = outcome.status(len(training.data))

@@ -27,6 +27,7 @@ class TrainingView:
 
     def __init__(self, console: Console, run: "Run") -> None:
         from aectl.modalities import modality_named
+        from aectl.training.capacity import described
 
         config, modality = run.config, modality_named(run.architecture.modality)
         widths = ", ".join(str(width) for width in run.architecture.widths)
@@ -36,7 +37,7 @@ class TrainingView:
             f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )
         if not console.quiet:
-            console.notice(_scale(run))
+            console.once(console.notice)(described(run.sketch))
         measured = modality.shown_metrics(config.model.sparsity)
         names = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
         self._shown: LiveTable | _PlainLines = (
@@ -57,14 +58,6 @@ class TrainingView:
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Says what an epoch came to."""
         self._shown.epoch(row)
-
-
-def _scale(run: "Run") -> str:
-    """How much the training of a run takes."""
-    from aectl.training.capacity import in_words
-
-    memory = in_words(run.scale.memory + run.sketch.stored)
-    return f"{run.scale.weights:,} weights, about {memory} of memory to train"
 
 
 class _PlainLines:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from aectl.data.images.headers import Headers
 from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import Selection
 from aectl.data.sources import Names, Source, SourceKind
@@ -17,13 +18,14 @@ class TrainingSources:
     """The sources to train on.
 
     `layouts`: the splits of each that is a folder with splits, else None. `selection`: the files of
-    a folder that are read, which `walk` finds only once.
+    a folder that are read, which `walk` finds only once; `headers`: those of images.
     """
 
     sources: Sequence[Source]
     layouts: Sequence[Layout | None]
     selection: Selection
     walk: WalkedOnce = field(default_factory=WalkedOnce)
+    headers: Headers = field(default_factory=Headers)
 
     @classmethod
     def named(

@@ -37,8 +37,8 @@ SAMPLED_PIXELS = 2_500_000
 SAMPLED_VALUES = 1 << 26
 """Maximum values of the sample's codes."""
 
-HELD_BYTES = 1 << 28
-"""Maximum bytes of the images that are kept in memory."""
+HELD_BYTES = 1 << 26
+"""Maximum bytes of the images that are kept in memory, and encoded once more for the page."""
 
 MOST_UNITS = 400
 BINS = 24

@@ -11,10 +11,7 @@ from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
 from aectl.data.named_inputs import Naming, Position
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.storage.folders import OnBad, ignore
-
-
-def silent(message: str) -> None:
-    """For messages that nobody wants to see."""
+from aectl.progress import silent
 
 
 class StreamBatch(Protocol):

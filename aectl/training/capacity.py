@@ -12,7 +12,7 @@ from aectl.training import memory
 if TYPE_CHECKING:
     import torch
 
-    from aectl.training.scale import Scale, Sketch
+    from aectl.training.scale import Sketch
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,8 @@ ALMOST = 0.95
 MOST_SAID = 200
 
 
-def refuse(sketch: "Sketch", device: "torch.device") -> "Scale":
-    """Raises ConfigError where a training does not fit into the memory of the device; else returns
-    its scale."""
+def refuse(sketch: "Sketch", device: "torch.device") -> None:
+    """Raises ConfigError where a training does not fit into the memory of the device."""
     scale, needed, room = sketch.scale(), sketch.needed, memory.free(device)
     if needed > room:
         architecture = sketch.architecture
@@ -36,18 +35,24 @@ def refuse(sketch: "Sketch", device: "torch.device") -> "Scale":
             f" {in_words(needed)} of memory; {device} has {in_words(room)}\n"
             f"{advice(sketch, ALMOST * room)}"
         )
-    return scale
 
 
-def checked(sketch: "Sketch", device: "torch.device") -> "Scale":
+def checked(sketch: "Sketch", device: "torch.device") -> None:
     """The same as `refuse`; a warning says so if other programs leave too little memory."""
-    scale, needed = refuse(sketch, device), sketch.needed
+    refuse(sketch, device)
+    needed = sketch.needed
     if device.type == "cpu" and needed > (left := memory.unused()):
         log.warning(
             "warning: training needs %s of memory, and other programs leave %s: the system may end"
             " it", in_words(needed), in_words(left),
         )  # fmt: skip
-    return scale
+
+
+def described(sketch: "Sketch") -> str:
+    """How many weights a network has, and how much memory its training needs, as a line."""
+    scale = sketch.scale()
+    memory = in_words(scale.memory + sketch.stored)
+    return f"{scale.weights:,} weights, about {memory} of memory to train"
 
 
 @contextlib.contextmanager

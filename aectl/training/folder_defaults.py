@@ -11,7 +11,7 @@ from aectl.config.configuration import Config
 from aectl.config.data_options import SIDE
 from aectl.config.kinds import USUAL
 from aectl.config.shapes import both
-from aectl.data.images.training_images import median_of, sizes_of
+from aectl.data.images.headers import median_of
 from aectl.data.selection import Skipped
 from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError
@@ -47,8 +47,7 @@ def by_photographs(
     ]
     files = [file for one in folders for file in found.walk(one, found.selection, skipped)]
     size = cast("tuple[int, ...] | None", asked.get("size"))
-    sizes = [both(size)] if size else sizes_of(files)
-    if not sizes or max(median_of(sizes)) <= SIDE:
+    if max(both(size) if size else median_of(found.headers.shapes(files))) <= SIDE:
         return {}
     settled = {name: value for name, value in OF_PHOTOGRAPHS.items() if name not in asked}
     log.info(

@@ -76,7 +76,8 @@ def read_again(config: Config, reading: Reading, found: TrainingSources) -> Imag
 def _refuse_too_large(
     config: Config, reading: Reading, request: TrainingRequest, count: int, shape: Shape
 ) -> None:
-    """Raises ConfigError for a network or images that do not fit into memory.
+    """Raises ConfigError for a network or images that do not fit into memory; else says what
+    training takes, while images are yet to be decoded.
 
     Of little work nothing is said: it is checked later, and torch is loaded while images are
     decoded.
@@ -87,7 +88,7 @@ def _refuse_too_large(
     config = config.resolved(shape, architecture.code_size if architecture else pixels, count, maps)
     if pixels * (count + max(config.model.hidden or (), default=1)) < MUCH:
         return
-    from aectl.training.capacity import refuse, torch_device
+    from aectl.training.capacity import described, refuse, torch_device
     from aectl.training.image_runs import run_class
 
     classes = 0 if KINDS[config.model.model].has_code else LEAST_CLASSES
@@ -96,6 +97,7 @@ def _refuse_too_large(
         reading.memory, bool(encoder or config.training.load),
     )  # fmt: skip
     refuse(sketch, torch_device(reading.device))
+    reading.on_scale(described(sketch))
 
 
 def _maps(config: Config, encoder: ModelCard) -> Shape | None:
@@ -172,6 +174,7 @@ def _of_several(
         inputs, found.layouts, reading.on_bad, sides, data.channels,
         CROP if config.model.code_is_map else SIDE,
         memory=reading.memory, watch=reading.watch, on_remark=reading.on_remark, before=before,
+        headers=found.headers,
     )  # fmt: skip
 
 

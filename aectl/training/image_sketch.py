@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aectl.config import kinds
-from aectl.config.data_options import MIDDLE
+from aectl.config.data_options import MIDDLE, DataConfig
 from aectl.config.shapes import Shape, Sides, both
 from aectl.errors import ConfigError
 from aectl.inference.metrics import ReconstructionMetrics
@@ -121,6 +121,13 @@ class ImageSketch(Sketch):
         most = footprint.fitting(self.architecture, MOST_SAMPLED, ROOM_OF_SAMPLE)
         return min(self.learnt, most)
 
+    def changes(self) -> list[Change]:
+        """Of images in colour, one channel is among them."""
+        found = super().changes()
+        if not self.settled and self.architecture.shape[0] > 1:
+            found.append(Change(self.architecture.shape[0], self._in_grey))
+        return found
+
     def resized(self) -> Change:
         """The change of the sides."""
         _, *sides = self.architecture.shape
@@ -168,24 +175,36 @@ class ImageSketch(Sketch):
         return dataclasses.replace(self, config=config), f"--crop {height}x{width}"
 
     def _of_side(self, side: int) -> tuple[Sketch, str]:
-        """With so many pixels on the longer side, and the widths that follow from it.
+        """With so many pixels on the longer side, and the widths that follow from it; a crop that
+        is larger becomes the whole image.
 
         Raises ConfigError where the options need larger images.
         """
         height, width = _scaled(self.sides, side)
-        shape: Shape = (self.architecture.shape[0], height, width)
+        words, data = f"--size {height}x{width}", self.config.data
+        if self.crop and (self.crop[0] > height or self.crop[1] > width):
+            crop = min(self.crop[0], height), min(self.crop[1], width)
+            words += f" --crop {crop[0]}x{crop[1]}"
+            data = dataclasses.replace(data, crop=crop)
+        return self._of_shape((self.architecture.shape[0], height, width), data), words
+
+    def _in_grey(self, channels: int) -> tuple[Sketch, str]:
+        """With one channel, whatever their number."""
+        return self._of_shape((1, *self.sides), self.config.data), "--channels 1"
+
+    def _of_shape(self, shape: Shape, data: DataConfig) -> Sketch:
+        """With images of another shape, and the widths that follow from it."""
         model = self.free_model
         if self.usual:
             model = dataclasses.replace(model, hidden=None)
-        config = dataclasses.replace(self.config, model=model)
+        config = dataclasses.replace(self.config, data=data, model=model)
         config = config.resolved(shape, math.prod(shape), self.inputs)
-        sketch = dataclasses.replace(
+        return dataclasses.replace(
             self,
             config=config,
             architecture=dataclasses.replace(self.architecture, config=config.model, input=shape),
-            stored=self.stored * height * width // math.prod(self.sides),
+            stored=self.stored * math.prod(shape) // math.prod(self.architecture.shape),
         )
-        return sketch, f"--size {height}x{width}"
 
 
 OF_KINDS: dict[str, type[ImageSketch]] = {}

@@ -1,7 +1,7 @@
 """How a training set is read, and the request for one."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +16,7 @@ from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError
 from aectl.models.model_card import ModelCard
+from aectl.progress import silent
 
 PATTERNS = ("ext", "include", "exclude")
 """The options that choose among the files of a folder."""
@@ -26,7 +27,8 @@ class Reading:
     """How a training set is read.
 
     Files are decoded by `workers` processes into `memory` (bytes), or beyond that a temporary file;
-    `watch` sees them. Files that cannot be read are passed to `on_bad`, remarks on others to
+    `watch` sees them, and before they are decoded, if that takes long, `on_scale` is told what
+    training takes. Files that cannot be read are passed to `on_bad`, remarks on others to
     `on_remark`, and searches record what they skip in `skipped`. `-` reads `stdin`, which lists
     paths that are separated by line ends, or by NUL characters if `null`. `device` is to train on
     them.
@@ -38,6 +40,7 @@ class Reading:
     memory: float = math.inf
     watch: Watch = unseen
     on_remark: OnRemark = ignore
+    on_scale: Callable[[str], None] = silent
     skipped: Skipped = field(default_factory=Skipped)
     stdin: BinaryIO | None = None
     null: bool = False

@@ -92,7 +92,7 @@ class Run(ABC):
 
     def __init__(self, config: Config, device: torch.device, start: Start) -> None:
         self.config, self.device = config, device
-        self.scale = checked(self.sketch, device)
+        checked(self.sketch, device)
         torch.manual_seed(config.training.seed)
         with explained(self.sketch):
             self.network = build_network(self.architecture)

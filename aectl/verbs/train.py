@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from aectl.config.decoding import OnRemark
 from aectl.data.storage.folders import OnBad, ignore
-from aectl.modalities.request import silent
+from aectl.progress import silent
 from aectl.training.reading import Reading
 from aectl.verbs import machine
 from aectl.verbs.training_task import Task, Training, from_file

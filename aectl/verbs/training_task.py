@@ -13,9 +13,9 @@ from aectl.config.recipes import read as read_recipe
 from aectl.config.written_options import read_toml
 from aectl.data.sources import STDIN
 from aectl.errors import ConfigError
-from aectl.modalities.request import silent
 from aectl.models import model_file
 from aectl.outputs import run_folder
+from aectl.progress import silent
 from aectl.training.reading import Reading
 from aectl.verbs import machine, resuming
 from aectl.verbs.checkpoints import beginning

@@ -15,10 +15,11 @@ from aectl.data.selection import Skipped, of_options
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, modality_of
-from aectl.modalities.request import InputStream, Request, silent
+from aectl.modalities.request import InputStream, Request
 from aectl.models import footprint, model_file
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
+from aectl.progress import silent
 from aectl.verbs import machine
 
 if TYPE_CHECKING:

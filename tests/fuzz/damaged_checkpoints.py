@@ -19,8 +19,8 @@ from torch import Tensor
 
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
-from aectl.modalities.request import silent
 from aectl.models import tensor_file
+from aectl.progress import silent
 from aectl.training import checkpoint
 from aectl.training.reading import Reading
 from aectl.training.run import versions

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from training.test_scale import PHOTO, images
 
 from aectl.errors import ConfigError
@@ -71,6 +72,41 @@ def test_it_is_refused_before_any_image_of_a_folder_is_decoded(aectl, tmp_path):
     assert "cannot be read" not in done.err
 
 
+def test_images_in_colour_are_counted_with_three_channels_before_they_are_decoded(aectl, tmp_path):
+    """What would fit in grey is not named: 64x64 pixels once and thrice are read and written."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "grey.pgm").write_bytes(b"P5 64 64 255\n")
+    (folder / "colour.ppm").write_bytes(b"P6 64 64 255\n")
+    done = aectl("train", "--dataset", folder, "--hidden", "1000000", "--size", "64x64")
+    weights = 2 * 3 * 64 * 64 * 1_000_000 + 1_000_000 + 3 * 64 * 64
+    assert f" has {weights:,} weights, " in done.err
+    assert "--channels 1" not in done.err
+
+
+def test_what_large_images_take_is_told_before_they_are_decoded(aectl, tmp_path):
+    """The images have only headers: after the check, they are found to be broken."""
+    for number in range(5):
+        (tmp_path / f"{number}.pgm").write_bytes(b"P5 64 64 255\n")
+    form = ("--model", "conv-autoencoder", "--hidden", "4,4", "--size", "4096x4096")
+    done = aectl("train", "--dataset", tmp_path, *form)
+    assert done.status == 2
+    assert re.search(r"weights, about .*\n(.*\n)*.*none of the 5 images", done.err)
+
+
+def test_what_large_images_take_is_told_once_and_their_middle_is_reported(aectl, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(5):
+        image = Image.linear_gradient("L").rotate(10 * number)
+        image.save(tmp_path / "in" / f"{number}.png")
+    form = ("--model", "conv-autoencoder", "--hidden", "4,4", "--size", "2048x2048")
+    done = aectl("train", "--dataset", tmp_path / "in", *form, "--epochs", "1", "--out", "run")
+    assert done.status == 0
+    assert len(re.findall(r"\d weights, about", done.err)) == 1
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "of each the middle 256x256 pixels" in page
+
+
 def test_the_size_is_told_before_training(aectl):
     done = aectl("train", "--dataset", "digits", "--hidden", "8", "--epochs", "1")
     assert done.status == 0
@@ -92,7 +128,7 @@ def test_where_memory_runs_out_the_message_names_what_needs_less(fail):
         fail()
     said = str(raised.value)
     assert said.startswith("memory ran out")
-    assert re.search(r"--size \d+x\d+ or --hidden \d+ fit, in half of that$", said)
+    assert re.search(r"--size \d+x\d+, --hidden \d+ or --channels 1 fit, in half of that$", said)
 
 
 def test_other_errors_stay():

@@ -29,6 +29,9 @@ SUFFIXES = (
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
 """Formats that Pillow may open; others, such as EPS, start programs or contain no photos."""
 
+GREY_BANDS = frozenset(("1", "L", "I", "F", "A", "a"))
+"""Names that Pillow gives the bands of images without colour."""
+
 
 class DecodedImage(NamedTuple):
     """Pixels, (channels, height, width), 0 to 255, and remarks on the image."""
@@ -88,17 +91,19 @@ def native_shape(path: str | Path, decoding: Decoding = USUAL_DECODING) -> Shape
         raise _explained(error) from error
 
 
-def upright_size(source: str | Path | bytes) -> tuple[int, int]:
-    """(height, width) of the image in a file, or at the start of its content, after EXIF rotation,
-    from its header alone.
+def shape_in_header(source: str | Path | bytes) -> Shape:
+    """(channels, height, width) of the image in a file, or at the start of its content, after EXIF
+    rotation, from its header alone: 3 channels if it may have colour.
 
     Raises ImageError.
     """
     try:
         with unchecked_by_pillow(), _stream(source) as file:
             image = _header(file)
+            channels = 1 if GREY_BANDS.issuperset(image.getbands()) else 3
             turned = image.format != "TIFF" and orientation_of(image) >= 5
-            return image.size if turned else image.size[::-1]
+            height, width = image.size if turned else image.size[::-1]
+            return channels, height, width
     except Exception as error:
         raise _explained(error) from error
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from aectl.config.shapes import Shape
+from aectl.config.shapes import Shape, Sides
 from aectl.data.images.pixels import Pixels, fit_all
 
 Labels = NDArray[np.int64]
@@ -72,6 +72,14 @@ class ImageSet:
             self.classes,
             tuple(self.path(row) for row in rows.tolist()),
         )
+
+    def middle(self, sides: Sides) -> "ImageSet":
+        """The middle of each image, with this height and width."""
+        (top, height), (left, width) = (
+            ((side - part) // 2, part) for side, part in zip(self.shape[1:], sides, strict=True)
+        )
+        pixels = self.images[:, :, top : top + height, left : left + width]
+        return replace(self, images=pixels)
 
     def fitted(self, shape: Shape) -> "ImageSet":
         """The same images in another shape."""

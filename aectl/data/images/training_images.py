@@ -1,6 +1,5 @@
 """The images of inputs as a training set, decoded once."""
 
-import contextlib
 import dataclasses
 import logging
 import math
@@ -8,6 +7,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from aectl.config.decoding import OnRemark
 from aectl.config.shapes import Shape, Sides
 from aectl.data.found import Found
 from aectl.data.images import datasets
-from aectl.data.images.decode import is_own, upright_size
+from aectl.data.images.headers import Headers, median_of, shape_of
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
 from aectl.data.inputs import InputBatch, Inputs
@@ -26,14 +26,13 @@ from aectl.data.named_inputs import Naming
 from aectl.data.sources import STDIN, Source
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.training_sources import split_up
-from aectl.errors import ConfigError, DataError, ImageError
+from aectl.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
-BATCH = 256
-
-LOOKED_AT = 300
-"""Maximum number of images, evenly distributed over a folder, that determine the default size."""
+BATCH, BATCH_BYTES = 32, 1 << 24
+"""Maximum number of images, and bytes of them, that are added at a time: progress is shown after
+each."""
 
 MOST_NAMED = 20
 """Maximum number of classes, or folders, that a line names."""
@@ -68,6 +67,7 @@ def load(
     watch: Watch = unseen,
     on_remark: OnRemark = ignore,
     before: Before = accept,
+    headers: Headers | None = None,
 ) -> ImageSet:
     """Loads all images of the inputs, in one shape.
 
@@ -77,22 +77,22 @@ def load(
     medians over the files, or to `most` if a median is larger; those of datasets to their own;
     `channels` to 3 if any image has colour, else to 1. Images that need more than `memory` bytes
     are kept in a temporary file. Archives and lists are read twice, so that `stdin` of the inputs
-    must be seekable; folders too, unless `walk` of the inputs keeps their files. Their number and
-    their shape, with one channel where that is not yet known, are passed to `before`, which may
-    refuse them, before any is decoded.
+    must be seekable; folders too, unless `walk` of the inputs keeps their files, and headers that
+    `headers` has not read. Their number and their shape, with the channels that the headers allow,
+    are passed to `before`, which may refuse them, before any is decoded.
 
     Raises ConfigError if the inputs differ in their default sizes, DataError if no image can be
     read, or there is no space for them.
     """
     sources, named = split_up(inputs.sources, layouts, validation=True), " ".join(inputs.words)
     whole = dataclasses.replace(inputs, sources=sources)
-    listed = _listed(whole, named)
+    listed = _listed(whole, named, headers or Headers())
     shape = channels or 3, *(sides or listed.sides(most))
-    before(listed.count, (channels or 1, *shape[1:]))
+    before(listed.count, (channels or listed.channels, *shape[1:]))
     images = _Store(listed.count, shape, memory, maybe_grey=channels is None)
     paths: list[str] = []
     labels: list[str | None] = []
-    with _from_start(whole).batches(shape, BATCH, on_bad, on_remark=on_remark) as batches:
+    with _from_start(whole).batches(shape, _batch(shape), on_bad, on_remark=on_remark) as batches:
         for batch in watch(batches, listed.count):
             if len(paths) + len(batch.paths) > listed.count:
                 raise DataError(f"{named} has grown while it was read")
@@ -107,19 +107,19 @@ def load(
     rows = _rows_below([one.validation for one in layouts if one and one.validation], paths)
     log.info("%s", _described(inputs, layouts, labels if labelled else None, len(paths), rows))
     index = {name: number for number, name in enumerate(classes)}
-    return ImageSet(
-        named,
-        images.filled,
-        np.array([index[name] for name in labels if name], np.int64) if labelled else None,
-        classes if labelled else (),
-        tuple(paths),
-        rows,
-    )
+    numbers = np.array([index[name] for name in labels if name], np.int64) if labelled else None
+    classes = classes if labelled else ()
+    return ImageSet(named, images.filled, numbers, classes, tuple(paths), rows)
 
 
-def _listed(inputs: Inputs, named: str) -> "_Listed":
+def _batch(shape: Shape) -> int:
+    """The number of images that are added at a time."""
+    return max(1, min(BATCH, BATCH_BYTES // math.prod(shape)))
+
+
+def _listed(inputs: Inputs, named: str, headers: Headers) -> "_Listed":
     """All images of the inputs, counted. Raises DataError if there are none."""
-    listed = _Listed()
+    listed = _Listed(headers)
     for source in _from_start(inputs).sources:
         listed.add(inputs, source)
     if not listed.count:
@@ -137,40 +137,49 @@ def _from_start(inputs: Inputs) -> Inputs:
 
 
 class _Listed:
-    """The images of inputs, counted before they are decoded, and their sizes.
+    """The images of inputs, counted before they are decoded, and their shapes.
 
-    `_files` holds files, and the sizes of the members of archives.
+    `_files` holds files, and the shapes of the members of archives.
     """
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._files: list[Found | Sides | None] = []
-        self._datasets: dict[str, Sides] = {}
+    def __init__(self, headers: Headers) -> None:
+        self.count, self._headers = 0, headers
+        self._files: list[Found | Shape | None] = []
+        self._datasets: dict[str, Shape] = {}
 
     def add(self, inputs: Inputs, source: Source) -> None:
         """Counts the images of a source."""
         if source.in_memory:
             found = datasets.load(source.word, inputs.data_dir, split=inputs.split)
-            self._datasets[source.called(inputs.split)] = found.shape[1:]
+            self._datasets[source.called(inputs.split)] = found.shape
             self.count += len(found)
             return
         for one in inputs.found(source):
             if one is not None and one.reason is None:
                 self.count += 1
                 content = one.content
-                self._files.append(one if content is None else _sides_of(content, one.searched))
+                self._files.append(one if content is None else shape_of(content, one.searched))
 
     def sides(self, most: int) -> Sides:
         """The default height and width, for files at most `most`. Raises ConfigError if the
         datasets and the files differ.
         """
-        sides = dict(self._datasets)
+        sides = {name: (high, wide) for name, (_, high, wide) in self._datasets.items()}
         if self._files:
-            sides["the files"] = _usual_sides(self._files, most)
+            sides["the files"] = _usual_sides(self._of_files, most)
         if len(set(sides.values())) > 1:
             sizes = ", ".join(f"{name} {high}x{wide}" for name, (high, wide) in sides.items())
             raise ConfigError(f"the images have several sizes ({sizes}): choose one by --size")
         return next(iter(sides.values()))
+
+    @property
+    def channels(self) -> int:
+        """1 if, by their headers, none of the images has colour, else 3."""
+        return max((shape[0] for shape in (*self._datasets.values(), *self._of_files)), default=1)
+
+    @cached_property
+    def _of_files(self) -> list[Shape]:
+        return self._headers.shapes(self._files)
 
 
 def _rows_below(folders: Sequence[str], paths: list[str]) -> NDArray[np.int64] | None:
@@ -275,40 +284,15 @@ def _mebibytes(size: int) -> str:
     return f"{math.ceil(size / 2**20):,} MiB"
 
 
-def _sides_of(source: str | bytes, searched: bool) -> Sides | None:
-    """The size of an image, from its header; None if it cannot be read or aectl wrote it."""
-    with contextlib.suppress(ImageError):
-        if not (searched and is_own(source)):
-            return upright_size(source)
-    return None
-
-
-def sizes_of(files: Sequence[Found | Sides | None]) -> list[Sides]:
-    """The sizes of some of the files, at equal distances, that can be read; from headers alone."""
-    count = min(len(files), LOOKED_AT)
-    looked_at = [files[number * len(files) // count] for number in range(count)]
-    sizes = [
-        _sides_of(one.file, one.searched) if isinstance(one, Found) else one for one in looked_at
-    ]
-    return [size for size in sizes if size]
-
-
-def median_of(sizes: Iterable[Sides]) -> Sides:
-    """The medians of the heights and the widths; of an even number, the upper median."""
-    height, width = (sorted(sides)[len(sides) // 2] for sides in zip(*sizes, strict=True))
-    return height, width
-
-
-def _usual_sides(files: Sequence[Found | Sides | None], most: int) -> Sides:
-    """The medians of the heights and widths of some of the files; or `most`, if one is larger."""
-    sizes = sizes_of(files)
-    if not sizes:
+def _usual_sides(shapes: Sequence[Shape], most: int) -> Sides:
+    """The medians of the heights and widths of images; or `most`, if one is larger."""
+    if not shapes:
         return most, most
-    median = median_of(sizes)
+    median = median_of(shapes)
     chosen = median if max(median) <= most else (most, most)
-    if len(set(sizes)) > 1 or chosen != median:
+    if len({shape[1:] for shape in shapes}) > 1 or chosen != median:
         log.info(
             "images are resized to %sx%s: the median of %s is %sx%s; --size chooses another size",
-            *chosen, f"{len(sizes):,} images", *median,
+            *chosen, f"{len(shapes):,} images", *median,
         )  # fmt: skip
     return chosen

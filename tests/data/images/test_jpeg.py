@@ -10,7 +10,7 @@ from imagecodecs import jpeg8_encode
 from PIL import Image, ImageFile
 
 from aectl.config.decoding import Decoding, Remark
-from aectl.data.images.decode import decode, decode_bytes, native_shape, upright_size
+from aectl.data.images.decode import decode, decode_bytes, native_shape, shape_in_header
 from aectl.errors import ImageError
 
 CASES = Path(__file__).parents[4] / "shared" / "cases" / "images"
@@ -533,5 +533,5 @@ def test_twelve_bits_are_turned_as_exif_says(tmp_path, orientation):
     turned = {1: 0, 3: 2, 6: 3}[orientation]
     wanted = np.rot90(decode_bytes(deep("grey")[0], (1, *SHAPE[1:])).pixels[0], turned)
     (tmp_path / "a.jpg").write_bytes(content)
-    assert upright_size(tmp_path / "a.jpg") == wanted.shape
+    assert shape_in_header(tmp_path / "a.jpg") == (1, *wanted.shape)
     np.testing.assert_array_equal(decode_bytes(content, (1, *wanted.shape)).pixels[0], wanted)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aectl.data.images.decode import upright_size
+from aectl.data.images.decode import shape_in_header
 from aectl.data.images.training_images import BATCH, load
 from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.layout import layout_of
@@ -106,7 +106,8 @@ def test_a_size_is_that_of_an_image_as_it_is_shown(tmp_path, ending, orientation
     exif = Image.Exif()
     exif[274] = orientation
     Image.new("L", (7, 4)).save(tmp_path / f"a.{ending}", exif=exif)
-    assert upright_size(tmp_path / f"a.{ending}") == ((4, 7) if orientation < 5 else (7, 4))
+    _, *sides = shape_in_header(tmp_path / f"a.{ending}")
+    assert sides == ([4, 7] if orientation < 5 else [7, 4])
 
 
 SPLITS = ["train/hill/1.png", "train/sea/2.png", "train/sea/3.png"]
@@ -290,6 +291,21 @@ def test_grey_pictures_in_files_of_colour_make_a_grey_set(tmp_path):
     np.testing.assert_array_equal(loaded.images, [[pixels]] * 2)
 
 
+def test_large_images_are_read_one_at_a_time_so_that_progress_is_seen(tmp_path):
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", number)
+    seen = []
+
+    def watch(batches, files):
+        for batch in batches:
+            seen.append(len(batch.paths))
+            yield batch
+
+    loaded = load_folder(str(tmp_path), refuse, (4096, 4096), 1, watch=watch)
+    assert loaded.images[:, 0, 0, 0].tolist() == [0, 1, 2]
+    assert seen == [1, 1, 1]
+
+
 def test_images_beyond_the_memory_lie_in_a_temporary_file_and_are_the_same(tmp_path, caplog):
     caplog.set_level("INFO", "aectl")
     for number in range(BATCH + 5):
@@ -300,7 +316,7 @@ def test_images_beyond_the_memory_lie_in_a_temporary_file_and_are_the_same(tmp_p
     assert "--memory" not in caplog.text
     beyond = load_folder(str(tmp_path), refuse, memory=count - 1)
     assert isinstance(beyond.images, np.memmap)
-    assert "261 images take 1 MiB, more than --memory" in caplog.text
+    assert f"{BATCH + 5} images take 1 MiB, more than --memory" in caplog.text
     np.testing.assert_array_equal(beyond.images, within.images)
 
 
