@@ -16,7 +16,7 @@ from aectl.models.networks import ImageNetwork, MapAutoencoder, PooledAutoencode
 FILTER_VALUES = 1 << 23
 """Maximum pixels of all images, one copy per unit, for which gradients are computed at a time."""
 
-MOST_VALUES = 1 << 28
+MOST_VALUES = 1 << 26
 """Maximum pixels of all filters; for larger images, filters are computed for fewer units."""
 
 LEAST_FILTERED, MOST_FILTERED = 4, 32

@@ -34,6 +34,7 @@ SAMPLED_BYTES = 1 << 28
 MOST_MEASURED = 10_000
 FEWEST = 400
 BATCH = 1000
+FEWEST_LARGE = 4
 ROOM_MEASURED, ROOM_SHOWN = 1 << 31, 1 << 30
 """Maximum bytes of the activations of all images that are measured, and of those of a picture: a
 processor takes about ten seconds for 1 GiB of a convolutional network."""
@@ -88,10 +89,10 @@ class _View:
         return cls(network, architecture, middle, images.shape)
 
     def some(self, images: "ImageSet", most: int, room: int) -> "ImageSet":
-        """At most so many of some images, fewer of those that need more than `room` bytes."""
+        """At most so many of some images, but few of those that need more than `room` bytes."""
         from aectl.models import footprint
 
-        few = footprint.fitting(self.architecture, most, room)
+        few = max(FEWEST_LARGE, footprint.fitting(self.architecture, most, room))
         return images.evenly_spaced(min(few, _most(most, self.network)))
 
     def unseen(self, run: "ImageRun", data_dir: Path) -> "tuple[ImageSet, str]":

@@ -14,7 +14,7 @@ from aectl.training.code_set import CodeSet
 from aectl.training.image_sketch import EVALUATION_BATCH, OF_KINDS
 from aectl.training.initialisation import Start, begin, copy_weights
 from aectl.training.loop import MemorySet
-from aectl.training.pooled_run import PICTURES, InputSet, StackRun, StackSketch
+from aectl.training.pooled_run import InputSet, StackRun, StackSketch
 from aectl.training.scale import Change, Sketch
 
 USUAL_PATCHES = 400_000
@@ -34,7 +34,7 @@ class PatchSketch(StackSketch):
     @property
     def measured(self) -> int:
         """Number of whole images that are measured, each alone."""
-        return min(PICTURES, self.inputs)
+        return min(self.pictures, self.inputs)
 
     @property
     def evaluation_batch(self) -> int:

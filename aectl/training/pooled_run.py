@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aectl.config.shapes import Shape
+from aectl.models import footprint
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import ConvWTAAutoencoder, PatchAutoencoder, PooledAutoencoder
 from aectl.objectives.objective import Batch
@@ -20,8 +21,9 @@ from aectl.training.loop import MemorySet
 from aectl.training.run import Errors
 from aectl.training.state import RunState
 
-PICTURES = 100
-"""Maximum number of whole images that are measured one by one after an epoch."""
+PICTURES, ROOM_OF_PICTURES = 100, 1 << 32
+"""Maximum number of whole images that are measured one by one after an epoch, and bytes of all of
+their activations: of large images, fewer, or measuring takes longer than training."""
 
 InputSet = MemorySet | CodeSet
 """Images, or their maps in a first encoder."""
@@ -56,6 +58,11 @@ class StackSketch(ImageSketch):
             return Batch(torch.empty(count, *shape), None)
         return Batch(pixels(count, shape), None)
 
+    @property
+    def pictures(self) -> int:
+        """Maximum number of whole images that are measured."""
+        return footprint.fitting(self.architecture, PICTURES, ROOM_OF_PICTURES)
+
     def measure_one(self, network: PooledAutoencoder) -> None:
         """The metrics of a whole image."""
         super().measure(network, super().batch(1))
@@ -69,6 +76,7 @@ class StackRun(ImageRun):
     """
 
     network: PatchAutoencoder | ConvWTAAutoencoder
+    sketch: StackSketch
     _pictures: MemorySet
     _training: InputSet  # type: ignore[assignment]
     _held_out: InputSet  # type: ignore[assignment]
@@ -86,7 +94,8 @@ class StackRun(ImageRun):
 
     def _take(self, images: MemorySet, held_out: MemorySet) -> None:
         measured = held_out if len(held_out) else images
-        some = np.arange(min(PICTURES, len(measured))) * len(measured) // PICTURES
+        count = min(self.sketch.pictures, len(measured))
+        some = np.arange(count) * len(measured) // max(1, count)
         self._pictures = measured.part(torch.from_numpy(some))
         if self.architecture.stacked:
             self._learn_from(self._maps(images), self._maps(held_out))

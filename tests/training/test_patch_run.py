@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -85,6 +86,17 @@ def test_it_measures_and_reconstructs_whole_images(aectl, patches):
     assert measured["explained_variance"] > 0.5
     assert measured["l0"] == 1
     assert aectl("reconstruct", patches, "digits:test", "--out", "grid.png").status == 0
+
+
+def test_each_of_a_few_images_is_measured_after_an_epoch(aectl, scans, tmp_path):
+    (tmp_path / "few").mkdir()
+    for path in sorted(scans.iterdir())[:7]:
+        shutil.copy(path, tmp_path / "few")
+    out = tmp_path / "run"
+    assert aectl("train", "--dataset", tmp_path / "few", *OPTIONS, "--out", out).status == 0
+    (measured,) = json.loads(aectl("eval", out, "--dataset", tmp_path / "few", "--json").out)
+    found = float(rows_of((out / "metrics.csv").read_text())[-1]["train_mse"])
+    assert found == pytest.approx(measured["mse"], rel=1e-4)
 
 
 def test_more_training_can_start_from_its_weights(aectl, tmp_path, patches):

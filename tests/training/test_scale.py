@@ -80,6 +80,11 @@ def test_larger_images_are_measured_fewer_at_a_time():
     assert large.scale().memory < 2 * 2**30
 
 
+def test_fewer_large_images_are_measured_after_an_epoch_of_patches():
+    assert images((3, 32, 32), model="patch-autoencoder").measured == 100
+    assert images((3, 512, 512), model="patch-autoencoder", hidden=(200,)).measured < 10
+
+
 def test_a_text_is_counted_by_shorter_ones():
     """As each of its tokens needs the same; the count of a whole text takes seconds."""
     short = texts(length=12, tokens=500, inputs=40)
