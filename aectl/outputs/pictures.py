@@ -157,7 +157,8 @@ def _columns(count: int, width: int, height: int) -> int:
 
 @cache
 def font(size: int = TEXT_SIZE) -> "FreeTypeFont":
-    """DejaVu Sans, which covers most scripts and is installed with matplotlib.
+    """DejaVu Sans, which is installed with matplotlib and covers most scripts; the font that Pillow
+    has lacks accents, Greek and Cyrillic letters, which names of files have.
 
     matplotlib itself, which takes a third of a second, is not loaded.
     """
