@@ -64,6 +64,11 @@ class ImageSketch(Sketch):
         height, width = map(min, self.sides, wanted)
         return height, width
 
+    @property
+    def trained_fraction(self) -> float:
+        """The pixels of a crop for each that is measured, so that both losses are comparable."""
+        return math.prod(self.crop) / math.prod(self.middle) if self.crop else 1.0
+
     def measured_network(self, network: Any) -> Any:
         """The network; if less than whole images is measured, the one of these sides with the same
         weights."""

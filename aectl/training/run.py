@@ -361,7 +361,7 @@ class Run(ABC):
         if len(self._held_out):
             name = "validation"
             losses = mean_losses(held_out, self._held_out, self.evaluation_batch)
-            measured["validation_loss"] = losses["loss"]
+            measured["validation_loss"] = losses["loss"] * self.sketch.trained_fraction
         metrics = self._metrics()
         return measured | {f"{name}_{metric}": value for metric, value in metrics.items()}
 

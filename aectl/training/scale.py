@@ -96,6 +96,11 @@ class Sketch(ABC):
         """A batch of `count` inputs as they are measured after an epoch."""
         return self.batch(count)
 
+    @property
+    def trained_fraction(self) -> float:
+        """The values of an input in training for each of those that are measured."""
+        return 1.0
+
     @abstractmethod
     def measure(self, network: Any, batch: Batch) -> None:
         """Measures a batch, as in evaluation."""

@@ -105,9 +105,9 @@ def test_a_model_that_is_trained_on_crops_is_used_on_whole_images(aectl, trained
     with (model / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["validation_mse"]) == pytest.approx(found["mse"], rel=0.2)
-    # half the squared error of a whole image, and not of a crop
-    of_whole = 32 * float(rows[-1]["validation_mse"])
-    assert float(rows[-1]["validation_loss"]) == pytest.approx(of_whole, rel=1e-4)
+    # half the squared error of as many pixels as a crop has, comparable with the training loss
+    of_crop = 4 * 6 / 2 * float(rows[-1]["validation_mse"])
+    assert float(rows[-1]["validation_loss"]) == pytest.approx(of_crop, rel=1e-4)
 
 
 def test_after_an_epoch_the_middle_of_large_images_is_measured(aectl, tmp_path):

@@ -94,7 +94,7 @@ RECIPES: dict[str, Recipe] = {
         None,
     ),
     "conv-wta-linear": Recipe(
-        "Makhzani & Frey 2015: logistic regression on the pooled maps of conv-wta",
+        "Makhzani & Frey 2015: linear SVMs on the pooled maps of conv-wta",
         "error about 0.48 %, with a linear SVM on two layers of more maps",
         "error 1.14 %",
         None,
