@@ -17,6 +17,8 @@ from aectl.outputs.pictures import font
 
 WIDTH, HEIGHT = 504, 384
 TOP, BOTTOM, RIGHT = 36, 60, 12
+"""Margins of a plot in pixels; the right one is at least so wide."""
+
 TICK, GAP = 5, 4
 """Length of a tick, and the space between it and its label, in pixels."""
 
@@ -40,15 +42,16 @@ Point = tuple[float, float]
 
 
 class Plot(NamedTuple):
-    """A place for curves, in pixels: the left edge, and the axes across and upwards."""
+    """A place for curves, in pixels: the left and right edge, and the axes across and upwards."""
 
     left: int
+    right: int
     across: Axis
     upwards: Axis
 
     def x(self, value: float) -> float:
         """The column of a value."""
-        return self.left + (WIDTH - RIGHT - self.left) * self.across.place(value)
+        return self.left + (self.right - self.left) * self.across.place(value)
 
     def y(self, value: float) -> float:
         """The row of a value."""
@@ -61,15 +64,16 @@ def chart(title: str, label: str, curves: Mapping[str, Sequence[Point]]) -> Imag
     finite = [[one for one in curve if math.isfinite(one[1])] for curve in curves.values()]
     across = Axis.whole([x for curve in finite for x, _ in curve])
     upwards = Axis.of([y for curve in finite for _, y in curve])
-    widest = max(font(SMALL).getlength(one) for one in upwards.labels)
-    plot = Plot(math.ceil(widest) + TICK + 3 * GAP, across, upwards)
+    left = math.ceil(_widest(upwards.labels)) + TICK + 3 * GAP
+    right = WIDTH - max(RIGHT, math.ceil(_widest(across.labels) / 2) + GAP)
+    plot = Plot(left, right, across, upwards)
     placed = [[(plot.x(x), plot.y(y)) for x, y in curve] for curve in finite]
     names = list(curves) if len(curves) > 1 else []
     legend = _legend(plot, placed, names)
     fine = Image.new("RGB", (FINER * WIDTH, FINER * HEIGHT), PAPER)
     _draw_axes(fine, plot)
     for curve, colour in zip(placed, cycle(COLOURS), strict=False):
-        few = LEAST_APART * len(curve) <= WIDTH - RIGHT - plot.left
+        few = LEAST_APART * len(curve) <= plot.right - plot.left
         _draw_curve(fine, curve, colour, curve if few else [])
     for (x, y), colour in zip(legend, cycle(COLOURS), strict=False):
         swatch = [(x + offset, y) for offset in (0, SWATCH / 2, SWATCH)]
@@ -80,6 +84,10 @@ def chart(title: str, label: str, curves: Mapping[str, Sequence[Point]]) -> Imag
     for name, (x, y) in zip(names, legend, strict=True):
         draw.text((x + SWATCH + 2 * GAP, y), name, INK, font(LEGEND), "lm")
     return picture
+
+
+def _widest(labels: Sequence[str]) -> float:
+    return max(map(font(SMALL).getlength, labels))
 
 
 def _ticks(plot: Plot) -> Iterator[tuple[Point, str]]:
@@ -102,9 +110,9 @@ def _draw_axes(fine: Image.Image, plot: Plot) -> None:
             line(x, TOP, x, y, GRID)
             line(x, y, x, y + TICK, INK)
         else:
-            line(x, y, WIDTH - RIGHT, y, GRID)
+            line(x, y, plot.right, y, GRID)
             line(x - TICK, y, x, y, INK)
-    line(plot.left, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM, INK)
+    line(plot.left, HEIGHT - BOTTOM, plot.right, HEIGHT - BOTTOM, INK)
     line(plot.left, TOP, plot.left, HEIGHT - BOTTOM, INK)
 
 
@@ -131,7 +139,7 @@ def _write(picture: Image.Image, plot: Plot, title: str, label: str) -> None:
             draw.text((x, y + TICK + GAP), said, INK, font(SMALL), "ma")
         else:
             draw.text((x - TICK - GAP, y), said, INK, font(SMALL), "rm")
-    middle = (plot.left + WIDTH - RIGHT) / 2
+    middle = (plot.left + plot.right) / 2
     draw.text((middle, TOP / 2), title, INK, font(TITLE), "mm")
     draw.text((middle, HEIGHT - BOTTOM / 3), label, INK, font(SMALL), "mm")
 
@@ -150,7 +158,7 @@ def _legend(
         x, y = corner
         return sum(int(((y <= one) & (one <= y + high))[x : x + wide].sum()) for one in heights)
 
-    left, right = plot.left + 3 * GAP, WIDTH - RIGHT - wide
+    left, right = plot.left + 3 * GAP, plot.right - wide
     top, low = TOP + GAP, HEIGHT - BOTTOM - high - GAP
     places = [(x, y) for y in (top, low, (top + low) // 2) for x in (right, left)]
     left, top = min(places, key=hidden)

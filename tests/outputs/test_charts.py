@@ -51,3 +51,10 @@ def test_a_value_that_is_not_finite_is_left_out(number):
     curve = [(1, 0.5), (2, number), (3, 0.2), (4, 0.1)]
     assert (pixels({"loss": curve}) == pixels({"loss": [curve[0], *curve[2:]]})).all()
     assert pixels({"loss": [(1, number)]}).min() < 100
+
+
+@pytest.mark.parametrize("last", [19, 95, 96, 475, 666, 668, 9_520, 95_300, 999_000])
+def test_the_last_label_of_epochs_is_whole(last):
+    """The last tick may be the end of the axis; half of its label lies beyond."""
+    picture = pixels({"loss": [(1, 0.5), (last, 0.1)]})
+    assert (picture[:, -2:] == 255).all()
