@@ -39,7 +39,7 @@ def of_npz(path: Path, room: int) -> Held:
     with path.open("rb") as file, _damage_as_table_error(), zipfile.ZipFile(file) as archive:
         arrays = _Arrays(archive, room)
         names = arrays.text("path") if "path" in arrays else None
-        if "indptr" not in arrays:
+        if "indptr" not in arrays and "format" not in arrays:
             if VECTOR not in arrays:
                 raise TableError(f"it has no array {VECTOR}")
             return Held(names, arrays[VECTOR])
@@ -92,7 +92,10 @@ class _Arrays:
         array = self[name]
         if array.dtype.kind not in "US" or array.ndim != dimensions:
             raise TableError(f"its array {name} is not a list of strings")
-        return [x.decode() if isinstance(x, bytes) else str(x) for x in array.ravel().tolist()]
+        return [
+            x.decode("utf-8", "surrogateescape") if isinstance(x, bytes) else str(x)
+            for x in array.ravel().tolist()
+        ]
 
 
 def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int, ...], int]:
@@ -113,8 +116,9 @@ def _header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], bool, tuple[int,
         header = None
     match header:
         case {"descr": str(descr), "fortran_order": bool(in_columns), "shape": tuple(shape)}:
-            sizes = all(type(n) is int and 0 <= n < 2**63 for n in shape) and len(shape) <= 2
-            if sizes and TYPE.fullmatch(descr):
+            if len(shape) > 2:
+                raise TableError(f"its array {name} has {len(shape)} dimensions, not at most 2")
+            if all(type(n) is int and 0 <= n < 2**63 for n in shape) and TYPE.fullmatch(descr):
                 with contextlib.suppress(TypeError):
                     return np.dtype(descr), in_columns, shape, (12 if wide else 10) + length
     raise TableError(f"its array {name} has neither numbers nor strings")

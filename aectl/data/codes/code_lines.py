@@ -132,7 +132,7 @@ def of_json_lines(path: Path, room: int) -> Held:
         if names is not None:
             names.append(row.get("path"))
         if sparse:
-            indices.append(_numbers(row.get("indices"), number, (int,)))
+            indices.append(_whole_numbers(row.get("indices"), number))
             lists.append(_numbers(row.get("values"), number))
         else:
             held = row.get(VECTOR) if VECTOR in keys else [row.get(name) for name in features]
@@ -153,11 +153,18 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     return row
 
 
-def _numbers(held: Any, row: int, kinds: tuple[type, ...] = (int, float)) -> list[Any]:
-    """Checks that a JSON value is a list of numbers of these types; a boolean is not a number."""
-    if not isinstance(held, list) or not {*map(type, held)} <= {*kinds}:
+def _numbers(held: Any, row: int) -> list[Any]:
+    """Checks that a JSON value is a list of numbers; a boolean is not a number."""
+    if not isinstance(held, list) or not {*map(type, held)} <= {int, float}:
         raise TableError(f"row {row} has a feature that is not a finite 32-bit number")
-    if kinds == (int,) and not all(abs(value) < 2**63 for value in held):
+    return held
+
+
+def _whole_numbers(held: Any, row: int) -> list[int]:
+    """Checks that a JSON value is a list of whole numbers."""
+    if not isinstance(held, list) or not {*map(type, held)} <= {int}:
+        raise TableError(f"row {row} has an index that is not a whole number")
+    if not all(abs(value) < 2**63 for value in held):
         raise TableError(f"row {row} has an index that is too large")
     return held
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from aectl.config.spelling import from_table
 from aectl.config.table_formats import TABLE_FORMATS
 from aectl.data.codes.code_lines import of_csv_content
-from aectl.data.codes.table_content import Held, Sparse, TableError
+from aectl.data.codes.table_content import VECTOR, Held, Sparse, TableError
 from aectl.errors import DataError
 
 LEAST_ROOM, ROOM_PER_BYTE = 256 << 20, 50
@@ -163,6 +163,11 @@ def _refuse_value(row: int) -> None:
 
 
 def _check_width(held: int, units: int) -> None:
+    if not held:
+        raise TableError(
+            f"it has no features: columns f0 to f{units - 1} separated by commas, {VECTOR}, or"
+            " indices and values"
+        )
     if held != units:
         raise TableError(f"it has {held} features a row; the model's code has {units} units")
 

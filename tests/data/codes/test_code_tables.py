@@ -67,6 +67,7 @@ LIES = {
     "a value that is none": ({"data": np.array([np.nan, 2, 3, 1])}, "row 1 has a feature"),
     "a value beyond 32 bits": ({"data": np.array([1, 2, 3, 1e39])}, "row 3 has a feature"),
     "another matrix": ({"format": np.array(b"csc")}, "tocsr"),
+    "another matrix, without ends": ({"format": np.array(b"coo"), "indptr": None}, "tocsr"),
     "a format of numbers": ({"format": np.array(3)}, "strings"),
     "too few paths": ({"path": np.array(["a"])}, "1 paths for 3 rows"),
     "paths of numbers": ({"path": np.arange(3)}, "strings"),
@@ -76,7 +77,8 @@ LIES = {
 
 @pytest.mark.parametrize("lie, said", LIES.values(), ids=LIES)
 def test_a_matrix_that_lies_is_refused_by_what_is_wrong(tmp_path, lie, said):
-    path = npz(tmp_path, SOUND | lie)
+    arrays = {name: array for name, array in (SOUND | lie).items() if array is not None}
+    path = npz(tmp_path, arrays)
     with pytest.raises(DataError, match=said) as refused:
         read(path)
     assert str(path) in str(refused.value)
@@ -112,6 +114,37 @@ def test_a_dense_array_of_any_numbers_is_read(tmp_path, kind, order):
     names, values = read(packed)
     np.testing.assert_array_equal(values, wanted)
     assert names == ["0", "1", "2"]
+
+
+def test_a_path_in_bytes_that_are_not_utf8_is_read(tmp_path):
+    arrays = {"features": DENSE, "path": np.array([b"a", b"\xff.png", b"c"])}
+    assert os.fsencode(read(npz(tmp_path, arrays))[0][1]) == b"\xff.png"
+
+
+NO_FEATURES = {
+    "semicolons": ("t.csv", "path;f0;f1\na;1;2\n"),
+    "UTF-16": ("t.csv", "path,f0,f1\na,1,2\n".encode("utf-16")),
+    "other names": ("t.csv", "path,x,y\na,1,2\n"),
+    "other fields": ("t.jsonl", '{"path":"a","x":1}\n'),
+}
+
+
+@pytest.mark.parametrize("name, text", NO_FEATURES.values(), ids=NO_FEATURES)
+def test_a_table_without_features_says_which_columns_hold_them(tmp_path, name, text):
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match="columns f0 to f3 separated by commas, features, or"):
+        read(tmp_path / name)
+
+
+def test_an_index_in_json_that_is_no_whole_number_is_called_an_index(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"indices":[0,1.0],"values":[1,2]}\n')
+    with pytest.raises(DataError, match="row 1 has an index that is not a whole number"):
+        read(tmp_path / "t.jsonl")
+
+
+def test_an_array_of_three_dimensions_is_refused_for_them(tmp_path):
+    with pytest.raises(DataError, match="array features has 3 dimensions"):
+        read(npz(tmp_path, {"features": DENSE[None]}))
 
 
 def with_header(folder, header, content=b"", wide=True):
