@@ -1,10 +1,13 @@
 """Extensions of images that cannot be read, and of archives."""
 
 UNREAD = (
-    ".3fr", ".ai", ".apng", ".arw", ".bpg", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".emf", ".eps",
-    ".exr", ".fits", ".hdr", ".heic", ".heif", ".hif", ".icns", ".ico", ".j2k", ".jls", ".jp2",
-    ".jpf", ".jpx", ".jxl", ".jxr", ".nef", ".orf", ".pam", ".pcx", ".pfm", ".psb", ".psd", ".raf",
-    ".rgb", ".rw2", ".sgi", ".svg", ".tga", ".wmf", ".xbm", ".xcf", ".xpm",
+    ".3fr", ".ai", ".arw", ".bpg", ".cin", ".cr2", ".cr3", ".cur", ".dcm", ".dcr", ".dds", ".dicom",
+    ".dng", ".dpx", ".emf", ".eps", ".erf", ".exr", ".fits", ".hdr", ".heic", ".heics", ".heif",
+    ".heifs", ".hif", ".icns", ".ico", ".iiq", ".j2c", ".j2k", ".jls", ".jng", ".jp2", ".jpc",
+    ".jpf", ".jpm", ".jpx", ".jxl", ".jxr", ".kdc", ".mng", ".mrw", ".nef", ".nrw", ".orf", ".pam",
+    ".pct", ".pcx", ".pef", ".pfm", ".pict", ".psb", ".psd", ".qoi", ".raf", ".ras", ".rgb", ".rw2",
+    ".rwl", ".sgi", ".sr2", ".srf", ".srw", ".svg", ".svgz", ".tga", ".wbmp", ".wmf", ".x3f",
+    ".xbm", ".xcf", ".xpm", ".xwd",
 )  # fmt: skip
 """Extensions of image formats that are not supported."""
 

@@ -457,18 +457,14 @@ def test_of_many_bad_lines_some_are_told_and_all_are_listed(aectl, vector, tmp_p
     done = aectl("encode", vector, "french.txt", "no tabs.tsv", "utf-8.txt", "--out", "codes.csv",
                  "--errors", "bad.csv")  # fmt: skip
     assert done.status == 1
-    assert done.err.splitlines()[:6] == [
+    assert done.err.splitlines()[:2] == [
         "aectl: left out french.txt:2: is not UTF-8, from byte 7 on; it looks like Latin-1:"
         " convert it with iconv -f latin1 -t utf-8 french.txt",
-        "aectl: left out french.txt:3: is not UTF-8, like line 2",
-        "aectl: left out french.txt:4: is not UTF-8, like line 2",
         "aectl: left out no tabs.tsv:2: has no tab between its label and its text",
-        "aectl: left out no tabs.tsv:3: has no tab between its label and its text, like line 2",
-        "aectl: left out no tabs.tsv:4: has no tab between its label and its text, like line 2",
     ]
-    assert done.err.splitlines()[6].startswith("aectl: left out utf-8.txt:2: is not UTF-8, from")
-    assert "aectl: left out 197 more: is not UTF-8, like french.txt:2\n" in done.err
-    assert "left out 47 more: has no tab between its label and its text, like no tabs" in done.err
+    assert done.err.splitlines()[2].startswith("aectl: left out utf-8.txt:2: is not UTF-8, from")
+    assert "aectl: left out 199 more: is not UTF-8, like french.txt:2\n" in done.err
+    assert "left out 49 more: has no tab between its label and its text, like no tabs" in done.err
     assert "251 of 254 inputs were left out" in done.err
     listed = [row["path"] for row in csv.DictReader((tmp_path / "bad.csv").open())]
     wanted = [f"french.txt:{n}" for n in range(2, 202)] + [f"no tabs.tsv:{n}" for n in range(2, 52)]

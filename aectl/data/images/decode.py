@@ -14,15 +14,15 @@ from PIL.PngImagePlugin import PngImageFile
 
 from aectl.config.decoding import USUAL_DECODING, Decoding, Remark
 from aectl.config.shapes import Shape
-from aectl.data.images import deep_jpeg, heif, jpeg, png, pnm, tiff
+from aectl.data.images import bmp, deep_jpeg, heif, jpeg, png, pnm, tiff
 from aectl.data.images.pixels import Pixels, fit
 from aectl.data.images.upright import opaque, orientation_of, turned
 from aectl.errors import ImageError
 from aectl.files import descriptor_of, opened
 
 SUFFIXES = (
-    ".avif", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm",
-    ".ppm", ".tif", ".tiff", ".webp",
+    ".apng", ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm",
+    ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 """Extensions of image files that are searched for in folders."""
 
@@ -192,15 +192,11 @@ def _upright(
         return opaque(turned(image, image), decoding), remarks
     if pnm.is_deep(content):
         return pnm.read(content, decoding)
+    if bmp.has_masks(content):
+        return bmp.read(content, decoding), ()
     header = _opened(content, decoding)
     remarks = (Remark.FRAMES,) if _has_frames(header) else ()
     header.load()
-    if (
-        header.format == "BMP"
-        and header.mode == "RGBA"
-        and header.getchannel("A").getextrema() == (0, 0)
-    ):
-        return turned(header, header.convert("RGB")), remarks  # as all programs show it
     return opaque(turned(header, header), decoding), remarks
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from aectl.config.decoding import KEEP, Decoding
 from aectl.errors import ImageError
 
-TEM, SOI, EOI, SOS, DQT = 0x01, 0xD8, 0xD9, 0xDA, 0xDB
+TEM, SOI, EOI, SOS, DQT, DNL = 0x01, 0xD8, 0xD9, 0xDA, 0xDB, 0xDC
 APP0, APP1, APP14, APP15, COM = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """The markers SOFn, before the header of a frame."""
@@ -27,8 +27,9 @@ START = b"\xff\xd8"
 LOSSY_BITS, LOSSLESS_BITS = (8, 12), range(2, 17)
 """The bits of a sample that libjpeg-turbo decodes; T.81 allows no others (B.2.2)."""
 
-BITS = 4
-"""Offset of the bits per sample in the header of a frame, including the marker."""
+BITS, HEIGHT = 4, slice(5, 7)
+"""Offsets of the bits per sample and of the height in the header of a frame, including the marker.
+"""
 
 MOST_DECODED = 12
 """Maximum number of times that a file with flaws is decoded to find them."""
@@ -134,6 +135,7 @@ def mended(content: bytes, decoding: Decoding) -> Mended:
     Raises ImageError if the data are damaged, or truncated and `decoding` refuses that.
     """
     pieces, ended = _split(content)
+    pieces = _with_height(pieces)
     frame = _frame(pieces)
     if len(frame.components) not in (1, 3, 4):
         raise ImageError(
@@ -171,6 +173,18 @@ def _with_bits(piece: _Piece, bits: int) -> _Piece:
     if piece.marker not in FRAMES or len(piece.content) <= BITS:
         return piece
     return _Piece(piece.marker, piece.content[:BITS] + bytes([bits]) + piece.content[BITS + 1 :])
+
+
+def _with_height(pieces: list[_Piece]) -> list[_Piece]:
+    """The pieces with the height in the header of the frame, also if it is stated only after the
+    first scan, by the marker DNL (T.81, B.2.5), which libjpeg does not read.
+    """
+    heights = [piece.content[4:6] for piece in pieces if piece.marker == DNL]
+    for number, (marker, content) in enumerate(pieces):
+        if marker in FRAMES and heights and content[HEIGHT] == bytes(2):
+            whole = content[: HEIGHT.start] + heights[0] + content[HEIGHT.stop :]
+            return [*pieces[:number], _Piece(marker, whole), *pieces[number + 1 :]]
+    return pieces
 
 
 def _split(content: bytes) -> tuple[list[_Piece], bool]:
@@ -218,7 +232,9 @@ def _frame(pieces: list[_Piece]) -> _Frame:
     header = headers[0].content
     if len(header) < 10 + 3 * header[9]:
         raise ImageError("is a damaged JPEG: its frame header is incomplete")
-    height, width = int.from_bytes(header[5:7]), int.from_bytes(header[7:9])
+    height, width = int.from_bytes(header[HEIGHT]), int.from_bytes(header[7:9])
+    if not height or not width:
+        raise ImageError("is a damaged JPEG: its header says no height or no width")
     return _Frame(
         headers[0].marker, header[BITS], height, width, header[10 : 10 + 3 * header[9] : 3]
     )

@@ -30,7 +30,8 @@ def pieces_of(content: bytes, page: "TiffPage") -> Iterator[tuple[NDArray[Any], 
     """
     if page.compression not in UNPACKED:
         raise ImageError(
-            f"is compressed in a way that is not read ({spelt_value(page.compression)})"
+            f"is compressed in a way that is not read ({spelt_value(page.compression)}): save it"
+            " uncompressed, or with LZW or Deflate"
         )
     if min(page.shaped) < 1:
         raise ImageError("has no pixels")

@@ -48,7 +48,7 @@ def samples_of(page: "TiffPage") -> Samples:
     extra = extra[: max(0, count - colours)]
     alpha = next((i for i, kind in enumerate(extra) if kind in (ASSOCIATED, UNASSOCIATED)), None)
     unknown = len(extra) - (alpha is not None)
-    if count < colours or (colours == 1 and unknown > 1) or (page.photometric == PALETTE and extra):
+    if count < colours or (colours == 1 and unknown > 1):
         raise ImageError(f"has {count} channels, and does not say which are colours: {CONVERT}")
     remarks = (Remark.CHANNELS,) if unknown else ()
     if alpha is None:

@@ -36,9 +36,6 @@ NO_TEXT = f"is not UTF-8 text: it holds zero bytes; if it is UTF-16, {conversion
 NOT_UTF_8 = "is not UTF-8"
 LOOKS = {"latin1": "Latin-1", "cp1252": "Windows-1252"}
 
-MOST_ALIKE = 3
-"""Lines of a file that are reported one by one if several are left out for the same reason."""
-
 
 class Line(NamedTuple):
     """A line of text with its number, from 1, in a `file`."""
@@ -147,23 +144,19 @@ class TextInputs(NamedInputs):
 
 
 class _BadLines:
-    """Reports the lines of a file that are left out. If there are several for the same reason, the
-    first is reported with a way out, and lines after the first `MOST_ALIKE` are only counted.
+    """Reports the lines of a file that are left out: the first for each reason with a way out;
+    further ones are only counted.
     """
 
     def __init__(self, name: str, on_bad: OnBad) -> None:
         self._name, self._on_bad = name, on_bad
-        self._lines: dict[str, list[int]] = {}
+        self._first: dict[str, int] = {}
 
     def tell(self, number: int, reason: str, way_out: str = "") -> None:
         """Reports that a line is left out."""
-        lines = self._lines.setdefault(reason, [])
-        if len(lines) < MOST_ALIKE:
-            lines.append(number)
-            said = f"{reason}, like line {lines[0]}" if lines[1:] else f"{reason}{way_out}"
-        else:
-            said = Alike(f"{reason}, like {self._name}:{lines[0]}")
-        self._on_bad(f"{self._name}:{number}", said)
+        first = self._first.setdefault(reason, number)
+        alike = Alike(f"{reason}, like {self._name}:{first}")
+        self._on_bad(f"{self._name}:{number}", alike if number > first else f"{reason}{way_out}")
 
 
 def _way_out(name: str, error: UnicodeDecodeError) -> str:

@@ -5,7 +5,9 @@ import struct
 import numpy as np
 import pytest
 
+from aectl.config.decoding import Decoding
 from aectl.data.images.decode import decode_bytes
+from aectl.errors import ImageError
 
 HEIGHT, WIDTH = 4, 5
 RGB, RLE8, RLE4, BITFIELDS = 0, 1, 2, 3
@@ -86,6 +88,63 @@ def test_sixteen_bits_are_scaled_to_eight(bits, masks, compression, header):
     wanted = np.stack([red, green, blue], -1) * 255 / largest
     made = decoded(bmp(rows, 16, header, compression, masks))
     np.testing.assert_allclose(made, wanted, atol=1)
+
+
+WORDS = {
+    "4444": (0xF00, 0xF0, 0xF, 0xF000),
+    "1555": (0x7C00, 0x3E0, 0x1F, 0x8000),
+    "444, blue first": (0xF, 0xF0, 0xF00, 0),
+    "565, blue first": (0x1F, 0x7E0, 0xF800, 0),
+    "332": (0xE0, 0x1C, 0x3, 0),
+    "no blue": (0xFF00, 0xFF, 0, 0),
+    "1010102": (0x3FF00000, 0xFFC00, 0x3FF, 0xC0000000),
+    "of the upper bytes": (0xFF000000, 0xFF0000, 0xFF00, 0),
+    "alpha in the lowest byte": (0xFF000000, 0xFF0000, 0xFF00, 0xFF),
+    "one of 12 bits": (0xFFF00000, 0xFF000, 0xFFF, 0),
+}
+"""Masks of red, green, blue and alpha; 0: there is none."""
+
+
+@pytest.mark.parametrize(
+    ("header", "compression"), [("info", 3), ("info", 6), ("v4", BITFIELDS), ("v5", BITFIELDS)]
+)
+@pytest.mark.parametrize("alpha", ["zero", "opaque", "real"])
+@pytest.mark.parametrize("name", WORDS)
+def test_each_mask_gives_its_bits(name, alpha, header, compression):
+    """The rows of 16 bits have 2 bytes more than their 5 pixels."""
+    masks = [np.uint32(mask) for mask in WORDS[name]]
+    dtype = "<u4" if max(masks) > 0xFFFF else "<u2"
+    values = np.random.default_rng(0).integers(0, 2**32, (HEIGHT, WIDTH)).astype(np.uint32)
+    values |= masks[3] if alpha == "opaque" else np.uint32(0)
+    values &= ~masks[3] if alpha == "zero" else np.uint32(2**32 - 1)
+    light = [(values & mask) / max(1, mask) for mask in masks]  # lower bits than its own are 0
+    wanted = 255 * np.stack(light[:3], -1)
+    if alpha == "real" and masks[3] and (compression, header) != (3, "info"):
+        wanted = wanted * light[3][..., None] + 255 * (1 - light[3][..., None])
+    given = masks[: 3 if (compression, header) == (3, "info") else 4]
+    rows = [row.astype(dtype).tobytes() for row in values]
+    content = bmp(rows, 8 * np.dtype(dtype).itemsize, header, compression, given)
+    np.testing.assert_allclose(decoded(content), wanted, atol=1.01)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (18, 1 << 20, "truncated"), (22, 9, "truncated"), (18, -5, "invalid numbers"),
+        (22, 0, "invalid numbers"), (10, 5000, "truncated"), (10, 0, "invalid numbers"),
+    ],
+)  # fmt: skip
+def test_a_file_whose_header_lies_is_refused(place, value, reason):
+    content = bytearray(bmp([bytes(4 * WIDTH)] * HEIGHT, 32, "v4", BITFIELDS, ARGB))
+    struct.pack_into("<i", content, place, value)
+    with pytest.raises(ImageError, match=reason):
+        decode_bytes(bytes(content), (3, HEIGHT, WIDTH))
+
+
+def test_max_pixels_counts_for_masks():
+    content = bmp([bytes(4 * WIDTH)] * HEIGHT, 32, "v4", BITFIELDS, ARGB)
+    with pytest.raises(ImageError, match="--max-pixels"):
+        decode_bytes(content, (3, 1, 1), Decoding(max_pixels=HEIGHT * WIDTH - 1))
 
 
 ARGB = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)

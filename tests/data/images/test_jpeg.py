@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -297,6 +298,23 @@ def test_a_hole_in_the_data_is_no_end(kind, decoding):
     half = (data.index(SOS) + len(data)) // 2
     with pytest.raises(ImageError, match="Corrupt JPEG data"):
         decode_bytes(data[:half] + data[-2:], SHAPE, decoding)
+
+
+def with_sides(data, height, width):
+    at = next(at for at in segments(data) if data[at + 1] in range(0xC0, 0xC3))
+    return data[: at + 5] + struct.pack(">HH", height, width) + data[at + 9 :]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_height_that_follows_the_first_scan_is_the_height(pixels, kind):
+    """T.81, B.2.5, of files that a scanner wrote before it knew the height."""
+    data = with_sides(SOUND[kind], 0, SHAPE[2])
+    start = data.index(SOS) + 4
+    end = min(at for at in (data.find(DHT, start), data.find(SOS, start), len(data) - 2) if at > 0)
+    whole = data[:end] + segment(0xDC, struct.pack(">H", SHAPE[1])) + data[end:]
+    np.testing.assert_array_equal(decode_bytes(whole, SHAPE).pixels, pixels[kind])
+    with pytest.raises(ImageError, match="no height"):
+        decode_bytes(data, SHAPE)
 
 
 def distance(one, other):

@@ -206,6 +206,27 @@ def test_a_palette_gives_its_colours(bits, eight):
         assert made.remarks == ()
 
 
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["unknown", "associated", "unassociated"])
+@pytest.mark.parametrize("planar", [1, 2], ids=["chunky", "planar"])
+@pytest.mark.parametrize("bits", [4, 8, 16])
+def test_a_palette_may_have_a_channel_more_of_which_alpha_counts(bits, planar, kind):
+    """As ImageMagick writes `-type PaletteAlpha`."""
+    chance = np.random.default_rng(bits)
+    largest = 2**bits - 1
+    values = chance.integers(0, largest + 1, (HEIGHT, WIDTH, 2))
+    palette = chance.integers(0, 256, (3, 2**bits))
+    palette[:, -1] = 255
+    colour, alpha = palette[:, values[..., 0]] / 255, values[..., 1] / largest
+    shown = over_white(colour, alpha, kind == 1) if kind else colour
+    planes = [values] if planar == 1 else values.transpose(2, 0, 1)
+    pieces = [x.astype("<u2").tobytes() if bits == 16 else packed(x, bits) for x in planes]
+    tags = {256: WIDTH, 257: HEIGHT, 258: (bits, bits), 259: 1, 262: 3, 277: 2, 278: HEIGHT,
+            284: planar, 338: kind, 320: tuple(map(int, (palette * 257).flat))}  # fmt: skip
+    made = decoded(by_hand(pieces, tags), 3)
+    np.testing.assert_allclose(made.pixels, 255 * np.minimum(shown, 1), atol=1)
+    assert made.remarks == (() if kind else (Remark.CHANNELS,))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("compression", [None, "jpeg"])
 def test_the_orientation_is_applied_once(compression, orientation):
@@ -341,7 +362,8 @@ REFUSED = {
     "a sensor's mosaic": (EIGHT[..., 0], {"photometric": "cfa"}, "CFA"),
     "inks": (EIGHT[..., :4], {"photometric": "separated", "extratags": [(332, 3, 1, 2, True)]},
              "SEPARATED"),
-    "JPEG XL": (EIGHT[..., :3], {"photometric": "rgb", "compression": "jpegxl"}, "JPEGXL"),
+    "JPEG XL": (EIGHT[..., :3], {"photometric": "rgb", "compression": "jpegxl"},
+                "JPEGXL.*: save it"),
     "complex": (EIGHT[..., 0].astype(np.complex64), {"photometric": "minisblack"}, "real numbers"),
     "nan": (np.full((HEIGHT, WIDTH), np.nan, np.float32), {}, "not finite numbers"),
     "infinity": (np.full((HEIGHT, WIDTH), np.inf, np.float32), {}, "not finite numbers"),

@@ -7,7 +7,7 @@ import pytest
 
 from aectl.data.text.text_batches import token_batches
 from aectl.data.text.text_inputs import TEXT, LineCounts, TextInputs
-from aectl.errors import DataError, UnknownInputError
+from aectl.errors import Alike, DataError, UnknownInputError
 from aectl.models.vocabulary import Vocabulary
 
 
@@ -75,7 +75,8 @@ def test_a_file_in_latin_1_is_told_the_way_out_once(tmp_path, on_bad, bad):
     assert [line.text for line in lines] == ["Birnen"]
     assert [place for place, _ in bad] == [f"{path}:1", f"{path}:3", f"{path}:4"]
     assert f"iconv -f latin1 -t utf-8 '{path}'" in bad[0][1]
-    assert [reason for _, reason in bad[1:]] == ["is not UTF-8, like line 1"] * 2
+    assert [reason for _, reason in bad[1:]] == [f"is not UTF-8, like {path}:1"] * 2
+    assert all(isinstance(reason, Alike) for _, reason in bad[1:])
 
 
 LONG = "Äpfel und 🍎\n" * 6_000
