@@ -1,5 +1,6 @@
 """Progress of long work; Ctrl-C ends it at once, even while native code runs."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,11 @@ class Progress:
     ) -> Iterator[Counted]:
         """Yields the same results and counts them; `total` is the number of inputs, if known."""
         yield from results
+
+    @contextlib.contextmanager
+    def lasting(self, what: str) -> Iterator[None]:
+        """Shows how long the work of the block takes."""
+        yield
 
     def awaited(self, work: Callable[[], Made], what: str) -> Made:
         """Returns the result of `work`, or raises its exception.

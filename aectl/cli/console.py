@@ -5,6 +5,7 @@ import csv
 import logging
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from aectl.config.decoding import Remark
 from aectl.config.spelling import cell, guarded, spelt, spelt_out
 from aectl.errors import Alike, DataError
 from aectl.files import refuse_existing, replacing
-from aectl.progress import Counted, Made, Progress
+from aectl.progress import TICK_SECONDS, Counted, Made, Progress
 
 if TYPE_CHECKING:
     from aectl.data.selection import Skipped
@@ -109,6 +110,25 @@ class Console(Progress):
         with Bar(*columns, console=RichConsole(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=None, said="")
             yield lambda said: bar.update(task, said=said)
+
+    @contextlib.contextmanager
+    def lasting(self, what: str) -> Iterator[None]:
+        """Shows how long the work of the block takes, also while native code runs."""
+        over = threading.Event()
+        with self._shown(what) as show:
+            telling = threading.Thread(target=self._tell_time, args=(show, over), daemon=True)
+            telling.start()
+            try:
+                yield
+            finally:
+                over.set()
+                telling.join()
+
+    def _tell_time(self, show: Callable[[str], None], over: threading.Event) -> None:
+        started = time.monotonic()
+        while not over.wait(TICK_SECONDS):
+            if not self.interactive:  # a terminal shows it itself
+                show(f"{time.monotonic() - started:.0f} s")
 
     def awaited(self, work: Callable[[], Made], what: str) -> Made:
         """The result of `work`; shows the elapsed time meanwhile."""

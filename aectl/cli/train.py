@@ -130,7 +130,7 @@ def train(
 
     task = Task(
         given, from_file(recipe, config), recipe, out, overwrite, resume, seeds, tensorboard,
-        data_dir, device, threads, console.notice, console.warning,
+        data_dir, device, threads, console.notice, console.warning, console,
     )  # fmt: skip
     reading = Reading(
         Path(), outcome.on_bad, workers or machine.cores(),

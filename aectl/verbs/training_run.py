@@ -15,6 +15,7 @@ from aectl.files import writing
 from aectl.modalities import modality_named, modality_of
 from aectl.models import model_file
 from aectl.outputs import run_folder
+from aectl.progress import Progress
 from aectl.verbs.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def train_one(
     watched: "contextlib.AbstractContextManager[Watcher]",
     tensorboard: bool,
     goes_on: bool,
+    progress: Progress,
 ) -> None:
     """Trains, and fills the run folder; with `tensorboard`, logs for that are among its files."""
     with writing(folder):
@@ -63,7 +65,8 @@ def train_one(
     logging = _logs(folder, run, tensorboard)
     with removed_if_empty(folder), checkpoints.explained(), logging as logs:
         _train(run, checkpoints, watched, logs)
-        _fill(folder, run, session, logs)
+        with progress.lasting("filling the run folder"):
+            _fill(folder, run, session, logs)
     checkpoints.finish()
 
 

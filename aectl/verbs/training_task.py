@@ -15,7 +15,7 @@ from aectl.data.sources import STDIN
 from aectl.errors import ConfigError
 from aectl.models import model_file
 from aectl.outputs import run_folder
-from aectl.progress import silent
+from aectl.progress import SILENT, Progress, silent
 from aectl.training.reading import Reading
 from aectl.verbs import machine, resuming
 from aectl.verbs.checkpoints import beginning
@@ -35,7 +35,8 @@ class Task:
     """The training that a user asks for; the fields have the names of the options of `aectl train`.
 
     `options` are those of the config, and `file` those of a TOML file; `notice` and `warning` take
-    messages. Without `data_dir`, a training that is resumed has that of before.
+    messages, and `progress` shows that of work before and after training. Without `data_dir`, a
+    training that is resumed has that of before.
     """
 
     options: Mapping[str, object]
@@ -51,6 +52,7 @@ class Task:
     threads: int | None = None
     notice: Callable[[str], None] = silent
     warning: Callable[[str], None] = silent
+    progress: Progress = SILENT
 
 
 class Training:
@@ -85,6 +87,7 @@ class Training:
         self._plan = planned(self._resumed, task.options, file, reading, task.seeds)
         self.data, self.several = self._plan.data, self._plan.several
         self.words = self._plan.config.data.dataset
+        task.progress.awaited(lambda: self.data.checksum, "computing the checksum of the data")
 
     def results(
         self, watch: "Callable[[Run], AbstractContextManager[Watcher]]"
@@ -102,7 +105,7 @@ class Training:
             self.folder = self._folder()
         parent = [] if task.out or task.resume else [self.folder.parent]
         with run_folder.locked(self.folder), removed_if_empty(self.folder, *parent):
-            yield from _train_all(plan, run, self.folder, session, task.tensorboard, watch, goes_on)
+            yield from _train_all(plan, run, self.folder, session, task, watch, goes_on)
 
     def _begun(self) -> "tuple[Run, TrainingCommand]":
         """The run of the first seed, restored if it is resumed, and the record of the command."""
@@ -207,14 +210,15 @@ def _train_all(
     run: "Run",
     folder: Path,
     session: "TrainingCommand",
-    tensorboard: bool,
+    task: Task,
     watch: "Callable[[Run], AbstractContextManager[Watcher]]",
     goes_on: bool,
 ) -> "Iterator[tuple[Run, Path]]":
     """Trains the `run` of the first seed, and those of the other seeds; gives each with the path of
     its model.
 
-    `session` is what a checkpoint holds of the first; `watch` makes whoever watches a run.
+    `session` is what a checkpoint holds of the first; `watch` makes whoever watches a run, and
+    `goes_on` is whether the first is resumed.
     """
     from aectl.verbs.training_run import train_one
 
@@ -224,7 +228,8 @@ def _train_all(
             session = dataclasses.replace(session, seeds=plan.seeds[number:], continued=[])
         session = dataclasses.replace(session, options=run.config.values())
         target = folder / f"seed-{seed}" if plan.several else folder
-        train_one(run, target, session, watch(run), tensorboard, goes_on and not number)
+        continues = goes_on and not number
+        train_one(run, target, session, watch(run), task.tensorboard, continues, task.progress)
         yield run, target / model_file.FILE_NAME
 
 

@@ -73,6 +73,16 @@ def test_a_long_epoch_is_not_silent(aectl, monkeypatch):
     assert aectl(*words, "--epochs", 1, "-q", "--overwrite").err == ""
 
 
+def test_work_after_training_is_not_silent(aectl, monkeypatch):
+    monkeypatch.setattr(console, "PLAIN_SECONDS", -1.0)
+    monkeypatch.setattr(console, "TICK_SECONDS", 0.001)
+    words = ("train", "--dataset", "digits", "--hidden", 2, "--epochs", 1, "--out")
+    done = aectl(*words, "run")
+    assert done.status == 0
+    assert "filling the run folder: 0 s" in done.err.splitlines()
+    assert aectl(*words, "quiet", "-q").err == ""
+
+
 def test_a_folder_being_read_shows_how_many_there_are(aectl, scans, monkeypatch):
     monkeypatch.setattr(console, "PLAIN_SECONDS", -1.0)
     done = aectl("train", "--dataset", scans, "--epochs", 1, "--out", "run", "--workers", 1)

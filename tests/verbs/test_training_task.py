@@ -1,8 +1,54 @@
-"""A training that is interrupted before it begins: what is kept, and said."""
+"""The work around a training: what is shown of it, and what an interruption before it keeps."""
+
+import contextlib
+from pathlib import Path
 
 import pytest
 
 import aectl
+from aectl.data.storage.folders import ignore
+from aectl.progress import Progress
+from aectl.training.reading import Reading
+from aectl.verbs.training_task import Task, Training
+
+
+class Told(Progress):
+    """Notes which work is shown."""
+
+    def __init__(self):
+        self.said = []
+
+    @contextlib.contextmanager
+    def lasting(self, what):
+        self.said.append(what)
+        yield
+
+    def awaited(self, work, what):
+        self.said.append(what)
+        return super().awaited(work, what)
+
+
+class Unwatched:
+    urgent = False
+
+    def epoch(self, row):
+        pass
+
+    progress = epoch
+
+    def saved(self):
+        pass
+
+
+def test_the_work_before_and_after_training_is_shown(tmp_path):
+    progress = Told()
+    options = {"dataset": "digits", "hidden": 2, "epochs": 1}
+    training = Training(
+        Task(options, out=tmp_path / "run", progress=progress), Reading(Path("none"), ignore)
+    )
+    assert progress.said == ["computing the checksum of the data"]
+    assert len(list(training.results(lambda run: contextlib.nullcontext(Unwatched())))) == 1
+    assert progress.said[1:] == ["filling the run folder"]
 
 
 class Interrupting:

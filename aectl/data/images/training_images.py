@@ -237,6 +237,8 @@ class _Store:
 
     def __init__(self, count: int, shape: Shape, memory: float, maybe_grey: bool) -> None:
         self._count, self._memory, self._added = count, memory, 0
+        self._largest = count * math.prod(shape)
+        self._told = False
         self._images = self._room((1, *shape[1:]) if maybe_grey else shape)
 
     def add(self, images: Pixels) -> None:
@@ -262,10 +264,12 @@ class _Store:
         if size <= self._memory:
             return np.empty((self._count, *shape), np.uint8)
         folder = tempfile.gettempdir()
-        log.info(
-            "%s images take %s, more than --memory: they are kept in a temporary file in %s",
-            f"{self._count:,}", _mebibytes(size), folder,
-        )  # fmt: skip
+        if not self._told:
+            self._told = True
+            log.info(
+                "%s images take up to %s, more than --memory: they are kept in a temporary file"
+                " in %s", f"{self._count:,}", _mebibytes(self._largest), folder,
+            )  # fmt: skip
         try:
             with tempfile.TemporaryFile() as file:
                 if hasattr(os, "posix_fallocate"):  # otherwise a full disk would end the process

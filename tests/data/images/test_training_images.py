@@ -316,8 +316,20 @@ def test_images_beyond_the_memory_lie_in_a_temporary_file_and_are_the_same(tmp_p
     assert "--memory" not in caplog.text
     beyond = load_folder(str(tmp_path), refuse, memory=count - 1)
     assert isinstance(beyond.images, np.memmap)
-    assert f"{BATCH + 5} images take 1 MiB, more than --memory" in caplog.text
+    assert f"{BATCH + 5} images take up to 1 MiB, more than --memory" in caplog.text
     np.testing.assert_array_equal(beyond.images, within.images)
+
+
+def test_images_of_which_some_have_colour_are_said_once_to_lie_in_a_file(tmp_path, caplog):
+    caplog.set_level("INFO", "aectl")
+    for number in range(BATCH + 5):
+        picture(tmp_path / f"{number:04}.png", number)
+    Image.new("RGB", (6, 4), "red").save(tmp_path / "1000.png")
+    loaded = load_folder(str(tmp_path), refuse, memory=0)
+    assert loaded.images[:, :, 0, 0].tolist() == [
+        *([number] * 3 for number in range(BATCH + 5)), [255, 0, 0]
+    ]  # fmt: skip
+    assert caplog.text.count("a temporary file") == 1
 
 
 def test_a_disk_without_room_for_the_images_is_told(tmp_path):
