@@ -27,6 +27,13 @@ class CutShortError(ArchiveError):
         super().__init__("is cut short")
 
 
+def refusal(error: Exception) -> str:
+    """The reason for refusing what a decoder cannot decompress."""
+    if "memory" in str(error).lower():  # of lzma and of Zstandard
+        return f"needs too much memory to decompress ({error}): unpack it"
+    return f"is damaged: {error or repr(error)}"
+
+
 class Decompressor(Protocol):
     """A decoder of one compressed stream, as `bz2` and `lzma` have it."""
 

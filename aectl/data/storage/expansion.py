@@ -11,6 +11,7 @@ from aectl.data.storage.compressions import (
     ArchiveError,
     CutShortError,
     Expanding,
+    refusal,
 )
 
 LARGEST_MEMBER = 128 << 20
@@ -140,7 +141,7 @@ class ArchiveStream:
             if isinstance(error, OSError) and error.errno:
                 raise
             if self._piece == SMALL:
-                raise ArchiveError(f"is damaged: {error}") from None
+                raise ArchiveError(refusal(error)) from None
             return self._up_to_the_damage(count)
         self.offset += len(data)
         consumed = self.offset if self._expanding is None else self._file.tell()

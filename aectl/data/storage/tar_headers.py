@@ -94,13 +94,19 @@ def clean(name: str) -> str:
 
 
 def _after_zeros(stream: ArchiveStream) -> bytes:
-    """The next block that is not all zeros; no bytes at the end of the archive."""
-    zeros = 0
+    """The next block that is not all zeros; no bytes at the end of the archive.
+
+    Two blocks of zeros end a tar: what follows is read only if it is another one.
+    """
+    zeros, start = 0, stream.offset
     while (block := stream.overhead(BLOCK)) == EMPTY:
         zeros += BLOCK
         if zeros > LONGEST_END:
             raise ArchiveError(f"ends in more than {LONGEST_END:,} bytes of zeros")
     if not block.strip(b"\0") and zeros:
+        return b""
+    is_another = len(block) == BLOCK and _is_header(block)
+    if start and zeros >= 2 * BLOCK and not is_another:
         return b""
     if len(block) < BLOCK and stream.offset > len(block):
         raise CutShortError
@@ -113,7 +119,10 @@ def _is_header(block: bytes) -> bool:
     """Whether the checksum of a block is correct."""
     # Old programs sum signed bytes (POSIX.1-2017, pax, "chksum").
     unsigned = sum(block) - sum(block[148:156]) + 8 * ord(" ")
-    stored = _number(block[148:156])
+    try:
+        stored = _number(block[148:156])
+    except ArchiveError:
+        return False
     return stored == unsigned or stored == unsigned - 256 * sum(
         byte > 127 for byte in block[:148] + block[156:]
     )

@@ -3,6 +3,7 @@
 `tarfile` would keep each member in memory.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Self
 
@@ -15,6 +16,7 @@ from aectl.data.storage.tar_headers import (
     FOLDER,
     LINKS,
     SPECIAL,
+    SYMBOLIC_LINK,
     Member,
     in_blocks,
     next_member,
@@ -34,8 +36,7 @@ def in_tar(archive: str, search: Search) -> Iterator[Found]:
     budget = Budget()
     with ArchiveStream(archive, budget) as stream, Targets(archive, budget) as targets:
         for member in members(stream):
-            if member.kind in FILES:
-                targets.add(member)
+            targets.add(member)
             if member.kind != FOLDER and search.takes(member.name[-LONGEST_NAME:]):
                 yield _found(stream, member, targets)
         if stream.trailing:
@@ -73,11 +74,15 @@ def read(stream: ArchiveStream, member: Member) -> bytes:
 
 
 class Targets:
-    """Files that later links in the archive may lead to; a context manager."""
+    """Files that links in the archive may lead to; a context manager.
+
+    A hard link leads to a file before it; a symbolic link may also lead to a later one.
+    """
 
     def __init__(self, archive: str, budget: Budget) -> None:
         self._archive, self._budget = archive, budget
         self._offsets: dict[str, int] = {}
+        self._looked_ahead = False
         self._stream: ArchiveStream | None = None
 
     def __enter__(self) -> Self:
@@ -88,16 +93,21 @@ class Targets:
             self._stream.__exit__()
 
     def add(self, member: Member) -> None:
-        """Registers a file as a possible target."""
-        if len(member.name) <= LONGEST_NAME:
-            self._offsets[member.name] = member.offset
+        """Registers a file, or a link to one, as a possible target."""
+        offset = member.offset if member.kind in FILES else self._offsets.get(member.link)
+        if offset is not None and len(member.name) <= LONGEST_NAME:
+            self._offsets[member.name] = offset
 
     def found(self, link: Member) -> Found:
         """The file that a link leads to, under the link's name."""
+        is_symbolic = link.kind == SYMBOLIC_LINK
+        if is_symbolic and link.link not in self._offsets and not self._looked_ahead:
+            self._look_ahead()
         offset = self._offsets.get(link.link)
         if offset is None:
+            where = "in" if is_symbolic else "before it in"
             path = link.link[:LONGEST_NAME]
-            reason = f"is a link to {path!r}, which is not a file before it in the archive"
+            reason = f"is a link to {path!r}, which is not a file {where} the archive"
             return Found(link.name, reason=reason)
         self._offsets[link.name] = offset
         if self._stream is None:
@@ -106,6 +116,14 @@ class Targets:
         target = next(members(self._stream))
         self._budget.overhead.spend(target.size)
         return _found(self._stream, target, self)._replace(path=link.name)
+
+    def _look_ahead(self) -> None:
+        """Registers all files of the archive, or those before damage or too large an expansion."""
+        self._looked_ahead = True
+        with contextlib.suppress(Exception), ArchiveStream(self._archive, Budget()) as stream:
+            for member in members(stream):
+                if member.name not in self._offsets:
+                    self.add(member)
 
 
 def _found(stream: ArchiveStream, member: Member, targets: Targets) -> Found:

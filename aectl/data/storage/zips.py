@@ -24,6 +24,7 @@ from aectl.data.storage.compressions import (
     ArchiveError,
     Deflate,
     NewDecompressor,
+    refusal,
     zstandard,
 )
 from aectl.data.storage.expansion import (
@@ -193,7 +194,7 @@ def _expanded(method: int, packed: bytes, count: int) -> bytes:
             return _lzma(packed).decompress(packed[9:], count)
         return DECOMPRESSORS[method]().decompress(packed, count)
     except Exception as error:  # each decoder raises its own kind
-        raise MemberError(f"is damaged: {error or repr(error)}") from None
+        raise MemberError(refusal(error)) from None
 
 
 def _lzma(packed: bytes) -> lzma.LZMADecompressor:

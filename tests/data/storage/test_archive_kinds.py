@@ -31,6 +31,9 @@ CASES = Path(__file__).parents[4] / "shared" / "cases" / "archives"
 NAMES = ["cats/a.png", "dogs/b.png", "root.png"]
 
 
+A = bytes(range(200))
+
+
 def noise(number, size=700):
     return np.random.default_rng(number).bytes(size)
 
@@ -157,6 +160,14 @@ def test_what_follows_a_compressed_tar_costs_none_of_it_and_is_told(tmp_path, ki
     assert "followed by" in told
 
 
+@pytest.mark.parametrize("behind", [b"index", bytes(range(256)) * 4, b"\1" * 512], ids=len)
+@pytest.mark.parametrize("compress", COMPRESSED.values(), ids=COMPRESSED)
+def test_what_follows_the_end_of_a_tar_is_no_part_of_it(tmp_path, compress, behind):
+    """As the index that pixz writes there; GNU tar reads nothing behind two blocks of zeros."""
+    (tmp_path / "set.tar").write_bytes(compress(TAR + behind))
+    assert read(tmp_path / "set.tar") == WHOLE
+
+
 @pytest.mark.parametrize("at", [0, 4, 8])
 @pytest.mark.parametrize("kind", ["gzip", "xz", "bzip2"])
 def test_where_a_checksum_fails_nothing_is_lost_and_it_is_told(tmp_path, kind, at):
@@ -252,6 +263,46 @@ def test_a_link_to_a_file_before_it_is_that_file(tmp_path, linking, compress):
     assert read(tmp_path / "set.tar") == [
         before[0], before[2], (name, noise(0, 3)), ("y.png", noise(2)), ("again.png", noise(0, 3)),
     ]  # fmt: skip
+
+
+FORWARD = {
+    "beside it": ("l.png", "z.png", "z.png"),
+    "above it": ("sea/l.png", "../z.png", "z.png"),
+    "in another folder": ("a/b/l.png", "../../hill/deep/z.png", "hill/deep/z.png"),
+    "not selected": ("l.png", "z.dat", "z.dat"),
+}
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("where", FORWARD.values(), ids=FORWARD)
+def test_a_symbolic_link_may_lead_to_a_later_file(tmp_path, where, compress):
+    """As any program packs a folder whose link comes first in its order."""
+    name, target, later = where
+    linking = link(name, target, SYMBOLIC)
+    members = [("a.png", noise(0)), linking, linking, (later, noise(1)), ("zz.png", noise(2))]
+    (tmp_path / "set.tar").write_bytes(compress(tar_of(members)))
+    wanted = [members[0], (name, noise(1)), (name, noise(1)), members[3], members[4]]
+    assert read(tmp_path / "set.tar") == [one for one in wanted if one[0].endswith(".png")]
+
+
+def test_a_symbolic_link_may_lead_to_a_later_hard_link(tmp_path):
+    """As bsdtar packs two names of one file: whichever comes first is the file."""
+    members = [("z.dat", A), link("l.png", "b.dat", SYMBOLIC), link("b.dat", "z.dat"),
+               link("m.png", "b.dat", SYMBOLIC)]  # fmt: skip
+    (tmp_path / "set.tar").write_bytes(tar_of(members))
+    assert read(tmp_path / "set.tar") == [("l.png", A), ("m.png", A)]
+
+
+def test_links_before_the_damage_of_a_tar_are_read(tmp_path):
+    members = [link("l.png", "a.png", SYMBOLIC), link("m.png", "z.png", SYMBOLIC), ("a.png", A)]
+    archive = bytearray(tar_of([*members, ("z.png", noise(2))]))
+    archive[archive.index(b"z.png", 4 * 512)] ^= 1  # the header of the last file
+    (tmp_path / "set.tar").write_bytes(archive)
+    first, (name, told), a, (_, damaged) = read(tmp_path / "set.tar")
+    assert (first, a) == (("l.png", A), ("a.png", A))
+    assert name == "m.png"
+    assert told.startswith("is a link to 'z.png'")
+    assert "damaged" in damaged
 
 
 NOWHERE = {
