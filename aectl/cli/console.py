@@ -197,7 +197,7 @@ class Outcome:
     def tell_remarks(self) -> None:
         """Prints each remark once, with the number of its images and the first of them."""
         for remark, (first, count) in sorted(self.remarks.items()):
-            images = "1 image" if count == 1 else f"{count:,} images, such as"
+            images = "1 image," if count == 1 else f"{count:,} images, such as"
             self.console.notice(f"aectl: {remark}: {images} {spelt_out(first)}")
         self.remarks.clear()
 

@@ -6,8 +6,12 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 """Byte-order marks. Those of UTF-32 are tested first, because one starts with one of UTF-16."""
 
-ZERO = 0.5
-"""Minimum fraction of characters whose upper bytes are zero, as in ASCII."""
+ZERO, ZERO_IN_LINES = 0.5, 0.2
+"""Minimum fraction of characters whose upper bytes are zero, as in ASCII; and the same where there
+is an end of a line of as many bytes, as in a list of paths in another script."""
+
+LOOKS = {"latin1": "Latin-1", "cp1252": "Windows-1252"}
+"""Encodings returned by `narrow`, in words."""
 
 CONTROLS = range(0x80, 0xA0)
 """Bytes that are letters and signs in Windows-1252, and control characters in Latin-1."""
@@ -27,10 +31,18 @@ def wide(start: bytes) -> str | None:
         if not characters:
             continue
         places = [start[place : characters * width : width] for place in range(width)]
-        zero = [place.count(0) > ZERO * characters for place in places]
+        least = ZERO_IN_LINES if _has_line_ends(start, width) else ZERO
+        zero = [place.count(0) > least * characters for place in places]
         if zero[0] != zero[-1] and zero.count(True) == width - 1:
             return f"utf-{8 * width}{'le' if zero[-1] else 'be'}"
     return None
+
+
+def _has_line_ends(text: bytes, width: int) -> bool:
+    """Whether at least half of the line feeds are characters of `width` bytes."""
+    characters = [text[at : at + width] for at in range(0, len(text), width)]
+    ends = (b"\n".ljust(width, b"\0"), b"\n".rjust(width, b"\0"))
+    return 0 < text.count(b"\n") <= 2 * sum(map(characters.count, ends))
 
 
 def name_of(encoding: str) -> str:
@@ -55,3 +67,11 @@ def narrow(line: bytes) -> str | None:
 def conversion(encoding: str, file: str = "") -> str:
     """A hint how to convert a file, whose name is quoted for a shell, to UTF-8."""
     return f"convert it with iconv -f {encoding} -t utf-8{file and ' '}{file}"
+
+
+def way_to_utf_8(line: bytes, file: str = "") -> str:
+    """A hint how to convert a file, of which a line is not UTF-8."""
+    encoding = narrow(line)
+    if encoding is None:
+        return f"if all of it is in another encoding, {conversion('ENCODING', file)}"
+    return f"it looks like {LOOKS[encoding]}: {conversion(encoding, file)}"

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from aectl.config.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
+from aectl.config.encodings import way_to_utf_8
 from aectl.config.shapes import Shape
 from aectl.config.spelling import MARK, from_table
 from aectl.data import lines
@@ -29,6 +30,8 @@ IMAGES = Names(DATASETS, patches.WHITENED)
 """The words that name datasets of images."""
 
 NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"
+
+NOT_UTF_8 = "No such file or directory, and the list is not UTF-8"
 
 
 class InputBatch(NamedTuple):
@@ -108,11 +111,15 @@ class Inputs(NamedInputs):
     def _listed(self) -> Iterator[Found | None]:
         """The files of the paths on stdin."""
         assert self.stdin is not None
+        told = False
         for path in lines.paths(self.stdin, self.null_separated):
             if path is None:
                 yield None
             elif "\0" in path:
                 yield Found(path, reason=NOT_SEPARATED)
+            elif not told and not _is_utf_8(path) and not os.path.lexists(path):
+                told = True
+                yield Found(path, reason=f"{NOT_UTF_8}; {way_to_utf_8(os.fsencode(path))}")
             else:
                 there = os.path.lexists(path) if path.startswith(MARK) else True
                 yield from self.found(file_source(path if there else from_table(path)))
@@ -122,6 +129,15 @@ class Inputs(NamedInputs):
         for one in found:
             searched = not self.selection.include
             yield one._replace(path=self.naming(one.path), searched=searched)
+
+
+def _is_utf_8(path: str) -> bool:
+    """Whether the bytes of a path are UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Batches:

@@ -56,15 +56,7 @@ def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     alone, as on old Macs, all lines do. Raises DataError for text that is not in the UTF-16 of its
     mark, for UTF-16 without a mark, and for UTF-32.
     """
-    start = _start(content)
-    stream: ByteSource = _Prefixed(start, content)
-    encoding = wide(start)
-    if encoding and encoding != "utf-16":
-        raise DataError(f"is in {name_of(encoding)}; {conversion(encoding)}")
-    if encoding:
-        stream = _Recoded(stream)
-        start = _chunk(stream)
-        stream = _Prefixed(start, stream)
+    start, stream = _in_utf_8(content)
     number, waits = 0, not content.seekable()
     for raw in pieces(stream, _line_end(start)):
         number += raw is not None
@@ -75,33 +67,27 @@ def numbered(content: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 def paths(stream: BinaryIO, null_separated: bool) -> Iterator[str | None]:
     """The paths in a list, one per line or separated by NUL characters; None before it may wait.
 
-    In lines, a byte-order mark and carriage returns at the ends are removed, and `~` at the start
-    is the home folder, unless a file has exactly that name. If the first lines end with a carriage
-    return alone, all lines do. Raises DataError for a list in UTF-16 or UTF-32.
+    Lines are read as `numbered` reads them. Carriage returns at their ends are removed, and `~` at
+    the start is the home folder, unless a file has exactly that name. Raises DataError as
+    `numbered` does.
     """
-    first, start = True, _start(stream)
-    if not null_separated and b"\0" in start and (encoding := wide(start)):
-        raise DataError(f"the list of paths is in {name_of(encoding)}; {conversion(encoding)}")
-    end = b"\0" if null_separated else _line_end(start)
-    for piece in pieces(_Prefixed(start, stream), end):
-        if piece is None:
-            yield None
-            continue
-        path = os.fsdecode(piece if null_separated else _without_mark(piece, first))
-        first = False
-        if not null_separated:
-            path = _meant(path)
-        if path:
-            yield path
+    if null_separated:
+        for piece in pieces(stream, b"\0"):
+            if piece != b"":
+                yield None if piece is None else os.fsdecode(piece)
+        return
+    try:
+        for _, line in numbered(stream):
+            path = None if line is None else _meant(os.fsdecode(line))
+            if path != "":
+                yield path
+    except DataError as error:
+        raise DataError(f"the list of paths {error}") from None
 
 
 def _line_end(start: bytes) -> bytes:
     """The line end of a text, from its first bytes."""
     return b"\r" if b"\r" in start[:-1] and b"\n" not in start else b"\n"
-
-
-def _without_mark(piece: bytes, first: bool) -> bytes:
-    return piece.removeprefix(codecs.BOM_UTF8) if first else piece
 
 
 def _meant(path: str) -> str:
@@ -113,6 +99,23 @@ def _meant(path: str) -> str:
     if path.startswith("~") and not os.path.lexists(path):
         path = os.path.expanduser(path)
     return path
+
+
+def _in_utf_8(stream: BinaryIO) -> tuple[bytes, ByteSource]:
+    """The first bytes of a text, and the whole text, converted from UTF-16 if it has its mark.
+
+    Raises DataError for text in UTF-16 without a mark, and in UTF-32.
+    """
+    start = _start(stream)
+    text: ByteSource = _Prefixed(start, stream)
+    encoding = wide(start)
+    if encoding and encoding != "utf-16":
+        raise DataError(f"is in {name_of(encoding)}; {conversion(encoding)}")
+    if encoding:
+        text = _Recoded(text)
+        start = _chunk(text)
+        text = _Prefixed(start, text)
+    return start, text
 
 
 def _start(stream: BinaryIO | ByteSource) -> bytes:

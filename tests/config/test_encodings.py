@@ -33,9 +33,17 @@ def test_a_byte_order_mark_says_it_of_text_in_any_script(codec):
     assert content.decode(wide(content)).strip("\ufeff") == "日本語" * 9
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_line_ends_say_it_of_names_in_another_script(codec):
+    names = "日本語/東京/写真集/夏休みの思い出.jpg\n" * 2
+    assert wide(names.encode(codec)) == codec.replace("16-", "16")
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"a", b"ascii", FRENCH.encode(), FRENCH.encode("cp1252"), "日本語".encode()]
-)
+    "content",
+    [b"", b"a", b"ascii", FRENCH.encode(), FRENCH.encode("cp1252"), "日本語".encode(),
+     b"a.png\0b.png\0c\n\0"],
+)  # fmt: skip
 def test_other_text_is_not_taken_for_it(content):
     assert wide(content) is None
 

@@ -78,6 +78,9 @@ def paths(content, null=False):
         (b"a.png\rb.png", False, ["a.png", "b.png"]),
         (b"a\nb\0c\r\0\0d", True, ["a\nb", "c\r", "d"]),
         (b"caf\xe9.png", False, ["caf\udce9.png"]),
+        ("\ufeffa.png\r\n\u5199.png".encode("utf-16-le"), False, ["a.png", "\u5199.png"]),
+        ("\ufeffa.png\r\u5199.png".encode("utf-16-be"), False, ["a.png", "\u5199.png"]),
+        ("\ufeff\u5199".encode("utf-16-le"), False, ["\u5199"]),
         (b"~/a.png", False, ["HOME/a.png"]),
         (b"~/a.png", True, ["~/a.png"]),
     ],
@@ -95,9 +98,15 @@ def test_a_file_of_exactly_that_name_is_meant(tmp_path, monkeypatch):
     assert paths(b"a.png\r\nb.png\r\n~") == ["a.png\r", "b.png", "~"]
 
 
-def test_a_list_of_wide_characters_is_refused():
-    with pytest.raises(DataError, match="the list of paths is in UTF-16"):
-        paths("a.png\nb.png\n".encode("utf-16"))
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-16-le", "utf-16-be"])
+def test_a_list_of_wide_characters_without_the_mark_of_utf_16_is_refused(encoding):
+    with pytest.raises(DataError, match="the list of paths is in UTF-"):
+        paths("a.png\nb.png\n".encode(encoding))
+
+
+def test_a_list_that_only_claims_to_be_utf_16_is_refused():
+    with pytest.raises(DataError, match="the list of paths is not the UTF-16 that its"):
+        paths("a.png\n".encode("utf-16") + b"\0")
 
 
 def test_before_it_may_wait_a_stream_gives_none():

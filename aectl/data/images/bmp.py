@@ -79,7 +79,7 @@ def read(content: bytes, decoding: Decoding) -> Image.Image:
 
 
 def _pixels(content: bytes, header: _Header) -> NDArray[np.unsignedinteger]:
-    """The pixels, (height, width), from the top. In the file, each row has a multiple of 4 bytes."""
+    """The pixels, (height, width), from the top. A row in the file has a multiple of 4 bytes."""
     bytes_each, height = header.depth // 8, abs(header.height)
     row = -(-header.width * bytes_each // 4) * 4 // bytes_each
     if len(content) < header.start + height * row * bytes_each:

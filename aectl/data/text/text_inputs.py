@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from aectl.config.encodings import conversion, narrow, wide
+from aectl.config.encodings import conversion, way_to_utf_8, wide
 from aectl.data.lines import numbered
 from aectl.data.named_inputs import NamedInputs
 from aectl.data.selection import Selection
@@ -34,7 +34,6 @@ PEEKED = 4096
 NO_TEXT = f"is not UTF-8 text: it holds zero bytes; if it is UTF-16, {conversion('utf-16le')}"
 
 NOT_UTF_8 = "is not UTF-8"
-LOOKS = {"latin1": "Latin-1", "cp1252": "Windows-1252"}
 
 
 class Line(NamedTuple):
@@ -161,11 +160,8 @@ class _BadLines:
 
 def _way_out(name: str, error: UnicodeDecodeError) -> str:
     """The place where a line is not UTF-8, and how to convert its file."""
-    encoding, file = narrow(error.object), "" if name == OF_STDIN else shlex.quote(name)
-    where = f", from byte {error.start + 1} on; "
-    if encoding is None:
-        return f"{where}if all of it is in another encoding, {conversion('ENCODING', file)}"
-    return f"{where}it looks like {LOOKS[encoding]}: {conversion(encoding, file)}"
+    file = "" if name == OF_STDIN else shlex.quote(name)
+    return f", from byte {error.start + 1} on; {way_to_utf_8(error.object, file)}"
 
 
 def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:
