@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,12 @@ SUFFIXES = (
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF")
 """Formats that Pillow may open; others, such as EPS, start programs or contain no photos."""
+
+STARTS = re.compile(
+    rb"GIF8[79]a|(?P<webp>RIFF.{4}WEBP)|.{4}ftypavi[fs]|BM.{4}\0{4}|P[1-6]\s", re.DOTALL
+)
+"""The first bytes of files that Pillow decodes if they are sound. Of damaged WebP files, its errors
+do not say that; of others, they say that the format is unknown."""
 
 GREY_BANDS = frozenset(("1", "L", "I", "F", "A", "a"))
 """Names that Pillow gives the bands of images without colour."""
@@ -161,7 +168,13 @@ def _explained(error: Exception) -> ImageError:
 
 def _opened(content: bytes, decoding: Decoding) -> Image.Image:
     """The image with its header read, and its pixels not yet decoded."""
-    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except OSError as error:
+        start = STARTS.match(content)
+        if start and (isinstance(error, UnidentifiedImageError) or start["webp"]):
+            raise ImageError("is damaged or truncated") from error
+        raise
     _refuse_too_large(image, decoding)
     return image
 

@@ -13,7 +13,7 @@ from PIL import Image
 from aectl.config.decoding import Decoding
 from aectl.data.images import levels, tiff, upright
 from aectl.data.images import png as png_files
-from aectl.data.images.decode import SUFFIXES, decode, native_shape
+from aectl.data.images.decode import SUFFIXES, decode, decode_bytes, native_shape
 from aectl.data.images.pixels import fit_all
 from aectl.errors import ImageError
 
@@ -323,6 +323,15 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, make, word, name):
     reason = str(refused.value)
     assert re.search(word, reason)
     assert len(reason.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kept", [16, 25, 40, 100, 1000, 2000])
+@pytest.mark.parametrize(
+    "file_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM"]
+)
+def test_a_file_that_ends_too_early_is_not_said_to_be_in_another_format(file_format, kept):
+    with pytest.raises(ImageError, match=r"(?i:truncated)|damaged|not a sound TIFF"):
+        decode_bytes(bytes_of(file_format)[:kept], (1, 8, 8))
 
 
 @pytest.mark.parametrize("name", ["jpeg cut short", "text", "empty", "folder", "missing", "bomb"])
