@@ -94,6 +94,7 @@ TESTED_ELSEWHERE = {
     "config/test_configuration.py": (
         "config/data_options.py", "config/model_options.py", "config/training_options.py",
     ),
+    "cli/test_layouts_in_use.py": ("data/splits_found.py",),
     "data/test_inputs.py": ("data/named_inputs.py",),
     "training/test_capacity.py": ("errors.py",),
     "training/test_scale.py": ("training/image_sketch.py", "training/text_sketch.py"),

@@ -32,6 +32,14 @@ RATE_SECONDS = 1.0
 """Seconds of work before its speed is shown."""
 
 
+class _SpeltOut(logging.Formatter):
+    """Escapes what names in a message may do to a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message, line by line."""
+        return "\n".join(map(spelt_out, record.getMessage().split("\n")))
+
+
 class Console(Progress):
     """Messages and progress on stderr."""
 
@@ -39,7 +47,9 @@ class Console(Progress):
         self.quiet, self.plain = quiet, plain
         self._said = set[str]()
         log = logging.getLogger("aectl")
-        log.handlers = [logging.StreamHandler(sys.stderr)]
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_SpeltOut())
+        log.handlers = [handler]
         log.setLevel(logging.WARNING if quiet else logging.INFO)
 
     def notice(self, message: str) -> None:

@@ -49,12 +49,13 @@ def held_out(images: ImageSet, fraction: float, seed: int) -> tuple[RowNumbers, 
 
 
 def stratified(
-    labels: RowNumbers, classes: Sequence[str], fraction: float, seed: int
+    labels: RowNumbers, classes: Sequence[str], fraction: float, seed: int, noun: str = "images"
 ) -> tuple[RowNumbers, RowNumbers]:
     """Splits the rows at random into training rows and a held-out fraction, the same (rounded) in
-    each class, with at least one training row each. `labels`: (n,), indices into `classes`.
+    each class, with at least one training row each. `labels`: (n,), indices into `classes`; `noun`:
+    the name of what the rows are.
 
-    A notice names classes with too few images. Raises ConfigError as `split` does.
+    A notice names classes with too few rows. Raises ConfigError as `split` does.
     """
     count = len(labels)
     wanted = round(fraction * count)
@@ -62,8 +63,8 @@ def stratified(
     room = np.maximum(sizes - 1, 0)
     if not 0 < wanted <= room.sum():
         raise ConfigError(
-            f"--validation {fraction:g} of {count} images of {len(classes)} classes leaves no"
-            " validation images, or a class without training images"
+            f"--validation {fraction:g} of {count} {noun} of {len(classes)} classes leaves no"
+            f" validation {noun}, or a class without training {noun}"
         )
     shares = _shares(fraction * sizes, room, wanted)
     order = np.random.default_rng(seed).permutation(count)
@@ -71,9 +72,9 @@ def stratified(
     few = [classes[k] for k in np.flatnonzero((sizes > 0) & (shares == 0)).tolist()]
     if few:
         log.info(
-            "classes with too few images for --validation; no images of these are held out: %s",
-            ", ".join(few[:MOST_NAMED]) + (", ..." if len(few) > MOST_NAMED else ""),
-        )
+            "classes with too few %s for --validation; no %s of these are held out: %s",
+            noun, noun, ", ".join(few[:MOST_NAMED]) + ", ..." * (len(few) > MOST_NAMED),
+        )  # fmt: skip
     return np.setdiff1d(order, held), np.sort(held)
 
 

@@ -1,14 +1,17 @@
 """The sources of a training set, with the splits of the folders among them."""
 
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from aectl.data.images.headers import Headers
 from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import Selection
 from aectl.data.sources import Names, Source, SourceKind
 from aectl.data.storage.folders import WalkedOnce
+from aectl.errors import DataError
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class TrainingSources:
         """The sources that words name.
 
         Raises UnknownInputError for a word that names nothing, and DataError for `-` without a
-        stream `stdin`, and as `layout_of` does.
+        stream `stdin`, for data that two words name, and as `layout_of` does.
         """
         sources = names.sources(words, stdin)
         for source in sources:
@@ -44,6 +47,7 @@ class TrainingSources:
             layout_of(source.word, selection, to_train=True) if source.is_folder else None
             for source in sources
         ]
+        _refuse_twice(sources, layouts, selection)
         return cls(sources, layouts, selection)
 
 
@@ -57,6 +61,34 @@ def split_up(
         for source, layout in zip(sources, layouts, strict=True)
         for one in (_splits(layout, validation) if layout else [source])
     ]
+
+
+def _refuse_twice(
+    sources: Sequence[Source], layouts: Sequence[Layout | None], selection: Selection
+) -> None:
+    """Raises DataError for data that two sources name: they would count twice, and some of those
+    held out would be learnt from.
+    """
+    words: dict[str, str] = {}
+    for source, layout in zip(sources, layouts, strict=True):
+        for one in split_up([source], [layout], validation=True):
+            is_path = one.kind in (SourceKind.FOLDER, SourceKind.ARCHIVE, SourceKind.FILE)
+            place = os.path.realpath(one.word) if is_path else one.called("train")
+            if place in words:
+                raise DataError(
+                    f"--dataset {words[place]} and --dataset {source.word} name the same data:"
+                    " leave out one of them"
+                )
+            words[place] = source.word
+    for place, word in words.items():
+        for folder in map(str, PurePath(place).parents if os.path.isabs(place) else ()):
+            inner = place.removeprefix(folder.rstrip("/") + "/")
+            read = selection.enters if os.path.isdir(place) else selection.takes
+            if folder in words and read(inner):
+                raise DataError(
+                    f"--dataset {word} is in --dataset {words[folder]}, and is read with it: leave"
+                    " out one of them"
+                )
 
 
 def _splits(layout: Layout, validation: bool) -> list[Source]:

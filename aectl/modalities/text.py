@@ -11,6 +11,7 @@ from aectl.config.configuration import Config
 from aectl.config.kinds import TEXT
 from aectl.config.shapes import TextShape
 from aectl.data.named_inputs import Position
+from aectl.data.selection import Skipped
 from aectl.data.text import text_inputs as inputs
 from aectl.data.text.text_batches import TextBatch, batch_size, token_batches
 from aectl.data.text.text_inputs import TextInputs
@@ -159,6 +160,14 @@ class Text(Modality):
         from aectl.outputs.text_rows import to_columns
 
         return to_columns(reconstructed)
+
+    def settled_by_data(
+        self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Of folders with a validation set: the fraction that is held out."""
+        from aectl.training import folder_defaults
+
+        return folder_defaults.by_splits(found, skipped)
 
     def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
         """The length and the vocabulary of the model."""

@@ -1,4 +1,4 @@
-"""The defaults that folders of images settle: the network, and what is held out."""
+"""The defaults that folders settle: the network for images, and what is held out."""
 
 import dataclasses
 import logging
@@ -68,6 +68,13 @@ def by_splits(found: TrainingSources, skipped: Skipped) -> dict[str, object]:
             ]
             learnt, held = learnt + counts[0], held + counts[1]
     return {"validation": held / (learnt + held)} if learnt and held else {}
+
+
+def with_own_validation(config: Config, fraction: float, asked: Mapping[str, object]) -> Config:
+    """The config for data of which a `fraction` is their own validation set."""
+    if config.data.validation != fraction and "validation" in asked:
+        log.info("--validation is ignored: the data have their own validation set")
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, validation=fraction))
 
 
 def by_holding_out(

@@ -20,6 +20,7 @@ from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError, DatasetUnavailableError
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
+from aectl.training.folder_defaults import with_own_validation
 from aectl.training.reading import Reading, TrainingRequest
 
 log = logging.getLogger(__name__)
@@ -47,10 +48,7 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
     images = _images(config, reading, request.sources, "dataset" not in asked, before)
     config = _with_data(config, dataset=_words(config, images))
     if images.held_out is not None:
-        fraction = len(images.held_out) / len(images)
-        if config.data.validation != fraction and "validation" in asked:
-            log.info("--validation is ignored: the data have their own validation set")
-        config = _with_data(config, validation=fraction)
+        config = with_own_validation(config, len(images.held_out) / len(images), asked)
     shape = _shape(config, images)
     features, maps = shape[0] * shape[1] * shape[2], None
     if encoder := request.encoder:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from aectl.config.configuration import Config
 from aectl.config.shapes import TextShape
-from aectl.data.splits import split
+from aectl.data.splits import split, stratified
 from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError
 from aectl.inference.apply_text import measure_tokens
@@ -155,10 +155,19 @@ def _unfreeze(network: nn.Module) -> None:
 
 
 def _split(texts: TextSet, config: Config) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The rows of the lines to train on, and of those of the documents that are held out."""
-    documents = texts.documents
-    count = int(documents[-1]) + 1
-    _, held_out = split(count, config.data.validation, config.training.seed, "documents")
+    """The rows of the lines to train on, and of those that are held out: the set's own validation
+    set, or random documents, the same fraction of each class.
+    """
+    if texts.held_out is not None:
+        return np.setdiff1d(np.arange(len(texts)), texts.held_out), texts.held_out
+    documents, fraction, seed = texts.documents, config.data.validation, config.training.seed
+    starts = np.unique(documents, return_index=True)[1]
+    if fraction and len(texts.classes) > 1:
+        numbers = {name: number for number, name in enumerate(texts.classes)}
+        labels = np.array([numbers[texts.lines[row].label or ""] for row in starts.tolist()])
+        _, held_out = stratified(labels, texts.classes, fraction, seed, "documents")
+    else:
+        _, held_out = split(len(starts), fraction, seed, "documents")
     without = np.isin(documents, held_out)
     return np.flatnonzero(~without), np.flatnonzero(without)
 

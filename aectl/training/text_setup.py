@@ -13,6 +13,7 @@ from aectl.data.text.text_sets import TextSet
 from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError
 from aectl.models.model_card import ModelCard
+from aectl.training.folder_defaults import with_own_validation
 from aectl.training.reading import Reading, TrainingRequest
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
     found = read_again(config, reading, request.sources)
     words = TEXT.without_train(found.words)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=words))
+    if found.held_out is not None:
+        config = with_own_validation(config, len(found.held_out) / len(found), request.asked)
     return config.resolved(None, width, found.parts(config.data.length)), found
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -284,6 +285,89 @@ def test_a_class_of_any_bytes_has_one_name_from_training_to_tables(
     assert labels == {label, "zoo"} and said <= labels
     right = sum(row["label"] == row["prediction"] for row in rows)
     assert result["accuracy"] == pytest.approx(right / 80)
+
+
+@pytest.mark.parametrize("names", ["{}2017", "{}_set", "seg_{0}/seg_{0}"])
+def test_the_names_of_splits_may_have_more_in_them(aectl, splits, names):
+    for split in ("train", "val", "test"):
+        (splits / names.format(split)).parent.mkdir(exist_ok=True)
+        (splits / split).rename(splits / names.format(split))
+    done = aectl(*TRAIN, "set", "--model", "classifier")
+    assert done.status == 0, done.err
+    assert f"set/{names.format('train')}: 6 images of 2 classes (even 3, odd 3)" in done.err
+    assert f"set/{names.format('val')}, held out: 4" in done.err
+    done = aectl("eval", "run", "--json")
+    assert measured(done)["n"] == 3
+    assert f"measured on set/{names.format('test')}\n" in done.err
+
+
+@pytest.mark.parametrize("below", [".", "set"])
+@pytest.mark.parametrize("kind", ["zip", "gztar"])
+def test_an_archive_of_splits_is_not_taken_for_classes(aectl, splits, tmp_path, below, kind):
+    packed = Path(shutil.make_archive("packed", kind, tmp_path if below == "set" else splits))
+    done = aectl(*TRAIN, packed.name, "--exclude", "masks")
+    assert (done.status, done.out) == (2, "")
+    assert f"{packed.name} holds splits (train, val, test), which are used as such only" in done.err
+    done = aectl(*TRAIN, packed.name, "--include", "*train/*")
+    assert done.status == 0, done.err
+    assert model_file.read_card(tmp_path / "run").training["images"] == 6
+
+
+def test_classes_of_the_validation_set_alone_are_told(aectl, splits):
+    (splits / "val" / "odd").rename(splits / "val" / "prime")
+    done = aectl(*TRAIN, "set", "--model", "classifier", "-q")
+    assert done.status == 0
+    told = "warning: no training images of classes that the validation set has: prime\n"
+    assert done.err == told
+
+
+WHY_NONE = {
+    "one stray image": ("set/cover.png", "7 images, no classes (1 image is in no sub-folder: "),
+    "one class": ("set/even/more.png", "4 images, no classes (all are in even)"),
+    "a flat validation set": (
+        "other/val/a.png", "other/train: 6 images, no classes (1 image is in no sub-folder: "
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WHY_NONE)
+def test_why_images_in_sub_folders_have_no_classes_is_told(aectl, splits, tmp_path, case):
+    name, told = WHY_NONE[case]
+    (tmp_path / "other").mkdir()
+    splits.rename(tmp_path / "all")
+    (tmp_path / "all" / "train").rename(tmp_path / ("other/train" if "other" in name else "set"))
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    shutil.copy(next((tmp_path / "all").rglob("*.png")), path)
+    words = ("--exclude", "odd") if case == "one class" else ()
+    done = aectl(*TRAIN, name.partition("/")[0], *words)
+    assert done.status == 0, done.err
+    assert told + (f"{name})" if told.endswith(" ") else "") in done.err
+
+
+def test_texts_are_measured_on_their_own_validation_set(aectl, tmp_path):
+    for split, count in (("train", 6), ("val", 4), ("test", 2)):
+        for name in ("good", "bad"):
+            place = tmp_path / "reviews" / split / name
+            place.mkdir(parents=True)
+            (place / "a.txt").write_text("".join(f"a {name} {split} {n}\n" for n in range(count)))
+    train = ("train", "--model", "text-autoencoder", "--hidden", "4,4", "--epochs", "2",
+             "--vocabulary", "300")  # fmt: skip
+    done = aectl(*train, "--dataset", "reviews", "--keep", "best", "--out", "run")
+    assert done.status == 0, done.err
+    assert (
+        "reviews/train: 12 texts of 2 classes (bad 6, good 6); reviews/val, held out: 8 texts of 2"
+        " classes (bad 4, good 4); reviews/test is kept for tests\n"
+    ) in done.err
+    assert model_file.read_card(tmp_path / "run").training["texts"] == 12
+    assert aectl(*train, "-q", "--dataset", "reviews/train", "--out", "alone").status == 0
+    cards = [model_file.read_card(tmp_path / name) for name in ("run", "alone")]
+    assert cards[0].vocabulary == cards[1].vocabulary
+    written = (tmp_path / "run" / "metrics.csv").read_text()
+    assert "validation_token_accuracy" in written
+    again = aectl("train", "-q", "--config", "run/config.toml", "--out", "again")
+    assert again.status == 0
+    assert model_file.read_card(tmp_path / "again").weights_sha256 == cards[0].weights_sha256
 
 
 @pytest.mark.parametrize("held_out", ["validate", "eval"])

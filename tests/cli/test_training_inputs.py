@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import tarfile
 import tomllib
 import zipfile
@@ -155,6 +156,68 @@ def test_a_folder_of_categories_with_splits_is_not_taken_for_classes(aectl, pict
     assert done.status == 2
     assert "training and test sets of their own (bottle, cable)" in done.err
     trains(aectl, "--dataset", "tiles/bottle", "--dataset", "tiles/cable")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["one", "one"], "--dataset one and --dataset one name the same data: leave out one"),
+        (["one", "./two/../one/"], "--dataset one and --dataset ./two/../one/ name the same data"),
+        (["digits", "digits:train"], "--dataset digits and --dataset digits:train name the same"),
+        (["-", "-"], "--dataset - and --dataset - name the same data"),
+        (["one", "one/sea"], "--dataset one/sea is in --dataset one, and is read with it"),
+        (["one/sea/a.png", "one"], "--dataset one/sea/a.png is in --dataset one, and is read"),
+        (["set", "set/train"], "--dataset set and --dataset set/train name the same data"),
+        (["set", "set/val/sea"], "--dataset set/val/sea is in --dataset set, and is read with it"),
+        (["one", "empty"], "no images in empty (looked for"),
+        (["notes", "one"], "no images in notes (looked for"),
+        (["one", "a.zip"], "no images in a.zip (looked for"),
+        (["one", "-"], "stdin lists no files"),
+    ],
+    ids=str,
+)
+def test_data_given_twice_or_without_images_are_refused(aectl, pictures, words, said):
+    """Twice, they would be learnt from and held out."""
+    split(pictures, "set")
+    (pictures / "empty").mkdir()
+    (pictures / "notes").mkdir()
+    (pictures / "notes" / "a.txt").write_text("one\ntwo\n")
+    with zipfile.ZipFile(pictures / "a.zip", "w") as archive:
+        archive.write(pictures / "notes" / "a.txt")
+    named = [part for word in words for part in ("--dataset", word)]
+    done = aectl("train", *named, *OPTIONS, "--out", "run")
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+
+
+def split(pictures, name):
+    """A folder of splits: of the pictures in `one` and of those in `two`, and others."""
+    for part, folder in (("train", "one"), ("val", "two"), ("more", "two")):
+        shutil.copytree(pictures / folder, pictures / name / part)
+
+
+def test_data_beside_what_is_read_of_a_folder_are_not_twice(aectl, pictures):
+    split(pictures, "set")
+    done = trains(aectl, "--dataset", "set", "--dataset", "set/more")
+    assert "set/train, set/more: 4 images of 2 classes" in done.err
+    words = ("--dataset", "one", "--dataset", "one/sea", "--exclude", "sea")
+    assert "one, one/sea: 2 images" in trains(aectl, *words, out="other").err
+
+
+def test_texts_given_twice_or_not_there_are_refused(aectl, pictures):
+    for name, text in (("a.txt", "one\ntwo\n"), ("more/b.txt", "three\nfour\n")):
+        path = pictures / "notes" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    train = ("train", "--model", "text-autoencoder", "--hidden", "4,4", "--vocabulary", 300,
+             "--epochs", 1, "--out", "run", "--dataset", "notes", "--dataset")  # fmt: skip
+    for word, said in (
+        ("notes/more", "--dataset notes/more is in --dataset notes, and is read with it"),
+        ("one", "there is no text in one (looked for .txt, .tsv)"),
+    ):
+        done = aectl(*train, word)
+        assert (done.status, done.out) == (2, "")
+        assert said in done.err
 
 
 def test_patches_stand_alone(aectl, pictures):

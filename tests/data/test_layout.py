@@ -42,6 +42,26 @@ def made(tmp_path):
         (["a.png"], None),
         (["test/a.png"], None),
         (["train/a.png", ".test/b.png"], Layout("train", None, None, [])),
+        (["train2017/a.png", "val2017/b.png", "annotations/c.json"],
+         Layout("train2017", "val2017", None, ["annotations"])),
+        (["training_set/a/x.png", "test_set/a/y.png"],
+         Layout("training_set", None, "test_set", [])),
+        (["trainset/a.png", "testset/b.png"], Layout("trainset", None, "testset", [])),
+        (["seg_train/seg_train/a/x.png", "seg_test/seg_test/a/y.png", "seg_pred/z.png"],
+         Layout("seg_train/seg_train", None, "seg_test/seg_test", ["seg_pred"])),
+        (["TrainImages/a.png", "TestImages/b.png"],
+         Layout("TrainImages", None, "TestImages", [])),
+        (["images-train/a.png", "images-val/b.png", "labels-train/a.txt", "labels-val/b.txt"],
+         Layout("images-train", "images-val", None, ["labels-train", "labels-val"])),
+        (["train/a.png", "test/b.png", "train_masks/a.png", "test_masks/b.png"],
+         Layout("train", None, "test", ["test_masks", "train_masks"])),
+        (["trainval/a.png", "test/b.png"], Layout("trainval", None, "test", [])),
+        (["set/x_train/a/x.png", "set/x_dev/a/y.png"],
+         Layout("set/x_train", "set/x_dev", None, [])),
+        (["train_station/a.png", "bus_station/b.png", "test_tube/c.png"], None),
+        (["bullet_train/a.png", "unit_test/b.png"], None),
+        (["trainee/a.png", "tests/b.png", "validity/c.png"], None),
+        (["train_test/a.png", "val/b.png"], None),
     ],
 )  # fmt: skip
 def test_splits_are_found_by_their_names(made, files, wanted):
@@ -65,8 +85,11 @@ def test_folders_that_are_excluded_are_no_splits(made):
     ("files", "said"),
     [
         (["val/a.png", "test/b.png"], "holds test and val, and no train: name the folder"),
+        (["val2017/a.png", "test2017/b.png"], "holds test2017 and val2017, and no train"),
         (["a/train/x.png", "a/test/x.png", "b/train/x.png", "b/val/x.png"],
          r"training and test sets of their own \(a, b\)"),
+        (["trainA/a.png", "trainB/b.png", "testA/c.png", "testB/d.png"],
+         r"holds several training sets \(trainA, trainB\): name the folders to train on"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_classes_is_not_trained_on(made, files, said):

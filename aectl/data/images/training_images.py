@@ -5,25 +5,23 @@ import logging
 import math
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aectl.config.data_options import SIDE
 from aectl.config.decoding import OnRemark
 from aectl.config.shapes import Shape, Sides
+from aectl.data import splits_found
 from aectl.data.found import Found
 from aectl.data.images import datasets
 from aectl.data.images.headers import Headers, median_of, shape_of
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
 from aectl.data.inputs import InputBatch, Inputs
-from aectl.data.layout import Layout
-from aectl.data.named_inputs import Naming
-from aectl.data.sources import STDIN, Source
+from aectl.data.layout import Layout, refuse_splits
+from aectl.data.sources import STDIN, Source, SourceKind
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.training_sources import split_up
 from aectl.errors import ConfigError, DataError
@@ -33,9 +31,6 @@ log = logging.getLogger(__name__)
 BATCH, BATCH_BYTES = 32, 1 << 24
 """Maximum number of images, and bytes of them, that are added at a time: progress is shown after
 each."""
-
-MOST_NAMED = 20
-"""Maximum number of classes, or folders, that a line names."""
 
 
 Watch = Callable[[Iterable[InputBatch], int], Iterable[InputBatch]]
@@ -86,7 +81,7 @@ def load(
     """
     sources, named = split_up(inputs.sources, layouts, validation=True), " ".join(inputs.words)
     whole = dataclasses.replace(inputs, sources=sources)
-    listed = _listed(whole, named, headers or Headers())
+    listed = _listed(inputs, layouts, headers or Headers())
     shape = channels or 3, *(sides or listed.sides(most))
     before(listed.count, (channels or listed.channels, *shape[1:]))
     images = _Store(listed.count, shape, memory, maybe_grey=channels is None)
@@ -104,8 +99,8 @@ def load(
         raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
     classes = tuple(sorted({name for name in labels if name is not None}))
     labelled = None not in labels and len(classes) > 1
-    rows = _rows_below([one.validation for one in layouts if one and one.validation], paths)
-    log.info("%s", _described(inputs, layouts, labels if labelled else None, len(paths), rows))
+    rows = splits_found.rows_held_out(layouts, paths)
+    splits_found.tell(inputs, layouts, labels, paths, rows, "image")
     index = {name: number for number, name in enumerate(classes)}
     numbers = np.array([index[name] for name in labels if name], np.int64) if labelled else None
     classes = classes if labelled else ()
@@ -117,15 +112,17 @@ def _batch(shape: Shape) -> int:
     return max(1, min(BATCH, BATCH_BYTES // math.prod(shape)))
 
 
-def _listed(inputs: Inputs, named: str, headers: Headers) -> "_Listed":
-    """All images of the inputs, counted. Raises DataError if there are none."""
-    listed = _Listed(headers)
-    for source in _from_start(inputs).sources:
-        listed.add(inputs, source)
-    if not listed.count:
-        looked = f"no images in {named} (looked for {inputs.selection})"
-        nothing = "stdin lists no files" if inputs.words == [STDIN] else looked
-        raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
+def _listed(inputs: Inputs, layouts: Sequence[Layout | None], headers: Headers) -> "_Listed":
+    """All images of the inputs, counted. Raises DataError for an input that has none."""
+    listed, whole = _Listed(headers), _from_start(inputs)
+    for source, layout in zip(inputs.sources, layouts, strict=True):
+        before = listed.count
+        for one in split_up([source], [layout], validation=True):
+            listed.add(whole, one)
+        if listed.count == before:
+            looked = f"no images in {source.word} (looked for {inputs.selection})"
+            nothing = "stdin lists no files" if source.word == STDIN else looked
+            raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
     return listed
 
 
@@ -148,17 +145,21 @@ class _Listed:
         self._datasets: dict[str, Shape] = {}
 
     def add(self, inputs: Inputs, source: Source) -> None:
-        """Counts the images of a source."""
+        """Counts the images of a source. Raises DataError for an archive with splits."""
         if source.in_memory:
             found = datasets.load(source.word, inputs.data_dir, split=inputs.split)
             self._datasets[source.called(inputs.split)] = found.shape
             self.count += len(found)
             return
+        members = []
         for one in inputs.found(source):
             if one is not None and one.reason is None:
                 self.count += 1
                 content = one.content
                 self._files.append(one if content is None else shape_of(content, one.searched))
+                members.append(one.path)
+        if source.kind is SourceKind.ARCHIVE:
+            refuse_splits(source.word, members)
 
     def sides(self, most: int) -> Sides:
         """The default height and width, for files at most `most`. Raises ConfigError if the
@@ -180,54 +181,6 @@ class _Listed:
     @cached_property
     def _of_files(self) -> list[Shape]:
         return self._headers.shapes(self._files)
-
-
-def _rows_below(folders: Sequence[str], paths: list[str]) -> NDArray[np.int64] | None:
-    """The rows of the images below some folders; None if there are none, or no others."""
-    starts = tuple(f"{Naming()(folder)}/" for folder in folders)
-    below = np.array([path.startswith(starts) for path in paths])
-    return np.flatnonzero(below) if below.any() and not below.all() else None
-
-
-def _described(
-    inputs: Inputs,
-    layouts: Sequence[Layout | None],
-    labels: list[str | None] | None,
-    count: int,
-    held_out: NDArray[np.int64] | None,
-) -> str:
-    """The classes of each split of the inputs, with their numbers of images, in words."""
-    held = set() if held_out is None else set(held_out.tolist())
-    learnt = [row for row in range(count) if row not in held]
-    split = [layout for layout in layouts if layout]
-    named = [
-        layout.training if layout else called
-        for layout, called in zip(layouts, inputs.called(), strict=True)
-    ]
-    parts = [f"{', '.join(named)}: {_counted(learnt, labels)}"]
-    if held:
-        validation = ", ".join(one.validation for one in split if one.validation)
-        parts.append(f"{validation}, held out: {_counted(sorted(held), labels)}")
-    if test := [one.test for one in split if one.test]:
-        parts.append(f"{', '.join(test)} {'is' if len(test) == 1 else 'are'} kept for tests")
-    if others := [name for one in split for name in one.others]:
-        parts.append(f"not read: {', '.join(others[:MOST_NAMED])}")
-    return "; ".join(parts)
-
-
-def _counted(rows: list[int], labels: list[str | None] | None) -> str:
-    if labels is None:
-        return f"{_number(len(rows), 'image')}, no classes"
-    counts = Counter(str(labels[row]) for row in rows)
-    named = [f"{name} {number:,}" for name, number in sorted(counts.items())[:MOST_NAMED]]
-    more = f" and {len(counts) - len(named):,} more" if len(counts) > len(named) else ""
-    of = f"{_number(len(rows), 'image')} of {_number(len(counts), 'class')}"
-    return f"{of} ({', '.join(named)}{more})"
-
-
-def _number(count: int, noun: str) -> str:
-    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
-    return f"{count:,} {noun}{ending}"
 
 
 class _Store:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import itertools
-import logging
 import math
 import os
 import re
@@ -14,13 +13,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from aectl.data import splits_found
 from aectl.data.layout import Layout
 from aectl.data.storage.folders import OnBad
 from aectl.data.text.text_inputs import Line, TextInputs
 from aectl.data.training_sources import split_up
 from aectl.errors import DataError
-
-log = logging.getLogger(__name__)
 
 BYTES_A_TOKEN = 3.2
 """Mean bytes per token of English text, with a vocabulary of 2,000."""
@@ -30,10 +28,14 @@ HEADING = re.compile(r"= [^=](.*[^=])? =")
 
 @dataclass(frozen=True)
 class TextSet:
-    """A training set of lines of text."""
+    """A training set of lines of text.
+
+    `held_out`: the rows of the set's own validation set, (n,), or None if it has none.
+    """
 
     words: tuple[str, ...]
     lines: tuple[Line, ...]
+    held_out: NDArray[np.int64] | None = None
 
     @property
     def name(self) -> str:
@@ -69,29 +71,35 @@ class TextSet:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 of the lines, each with its label before it."""
+        """SHA-256 of the lines, each with its label before it, then the rows of the validation
+        set, if any, as little-endian int64.
+        """
         found = hashlib.sha256()
         for line in self.lines:
             found.update(os.fsencode(f"{line.label or ''}\t{line.text}\n"))
+        if self.held_out is not None:
+            found.update(np.ascontiguousarray(self.held_out, "<i8").data)
         return found.hexdigest()
 
 
 def load(inputs: TextInputs, layouts: Sequence[Layout | None], on_bad: OnBad) -> TextSet:
     """Loads all lines of the inputs, to train on.
 
-    `layouts` are those of the sources: of a folder with splits, only the training set is used.
-    Raises DataError if there is no readable text.
+    `layouts` are those of the sources: of a folder with splits, the training set is used for
+    training, and the validation set is held out. Raises DataError for an input without readable
+    text.
     """
-    for word, layout in zip(inputs.words, layouts, strict=True):
-        if layout:
-            log.info(
-                "%s is the training set; other folders of %s are ignored", layout.training, word
-            )
-    sources = split_up(inputs.sources, layouts, validation=False)
-    whole = dataclasses.replace(inputs, sources=sources)
-    lines = tuple(line for line in whole.lines(on_bad) if line is not None)
-    if not lines:
-        folder = any(source.is_folder for source in inputs.sources)
-        looked = f" (looked for {inputs.selection})" if folder else ""
-        raise DataError(f"there is no text in {' '.join(inputs.words)}{looked}")
-    return TextSet(tuple(inputs.called()), lines)
+    lines: list[Line] = []
+    for source, layout in zip(inputs.sources, layouts, strict=True):
+        whole = dataclasses.replace(inputs, sources=split_up([source], [layout], validation=True))
+        found = [line for line in whole.lines(on_bad) if line is not None]
+        if not found:
+            looked = f" (looked for {inputs.selection})" if source.is_folder else ""
+            raise DataError(f"there is no text in {source.word}{looked}")
+        lines += found
+    files = [line.file for line in lines]
+    rows = splits_found.rows_held_out(layouts, files)
+    if not all(source.is_dataset for source in inputs.sources):
+        labels = [line.label for line in lines]
+        splits_found.tell(inputs, layouts, labels, files, rows, "text")
+    return TextSet(tuple(inputs.called()), tuple(lines), rows)
