@@ -21,6 +21,9 @@ APP0, APP1, APP14, APP15, COM = 0xE0, 0xE1, 0xEE, 0xEF, 0xFE
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """The markers SOFn, before the header of a frame."""
 
+JPEG_LS = 0xF7
+"""The marker before the header of a frame of JPEG-LS (ITU-T T.87), which is another format."""
+
 SEQUENTIAL, LOSSLESS = (0xC0, 0xC1, 0xC9), (0xC3, 0xCB)
 START = b"\xff\xd8"
 
@@ -222,6 +225,8 @@ def _frame(pieces: list[_Piece]) -> _Frame:
     """The header of the first frame. Raises ImageError if there is none, or no scan of it."""
     headers = [piece for piece in pieces if piece.marker in FRAMES]
     scans = sum(piece.marker == SOS for piece in pieces)
+    if any(piece.marker == JPEG_LS for piece in pieces):
+        raise ImageError("is JPEG-LS, which is not read: convert it to PNG")
     if not headers or not scans:
         raise ImageError("is truncated before its image data, or damaged")
     if scans > MOST_SCANS:

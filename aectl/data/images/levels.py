@@ -16,6 +16,8 @@ DOUBTFUL, DARK = 4095, 16383
 
 OPTION = "train with --value-range LOW,HIGH, the values of black and of white"
 
+CONVERT = "convert it to grey or RGB"
+
 BLOCK = 1 << 18
 """Number of values that are converted at a time, because each needs 8 bytes meanwhile."""
 
@@ -34,6 +36,8 @@ class Levels:
     Values outside a range that was not asked for are refused; so are images to which no rule
     applies.
     """
+
+    called, way_out = "values", OPTION
 
     def __init__(
         self,
@@ -109,11 +113,31 @@ class Levels:
         self.lowest, self.highest = min(self.lowest, lowest), max(self.highest, highest)
         if not self.asked and (lowest < self.black or highest > self.white):
             raise ImageError(
-                f"has values from {self.lowest:g} to {self.highest:g}, where black is"
-                f" {self.black:g} and white {self.white:g}: {OPTION}"
+                f"has {self.called} from {self.lowest:g} to {self.highest:g}, where black is"
+                f" {self.black:g} and white {self.white:g}: {self.way_out}"
             )
 
     def _scaled(self, values: NDArray[np.float64]) -> NDArray[np.uint8]:
         scaled = (values - self.black) * 255 / (self.white - self.black)
         eight: NDArray[np.uint8] = np.rint(scaled.clip(0, 255)).astype(np.uint8)
         return eight
+
+
+class Opacity(Levels):
+    """Scales an alpha channel: opaque is 1 in floats, else the largest number of up to 16 bits."""
+
+    called, way_out = "an alpha channel", CONVERT
+
+    def __init__(self, kind: str, bits: int) -> None:
+        """Raises ImageError for signed integers, and integers of more than 16 bits."""
+        if kind == "i" or (kind == "u" and bits > 16):
+            raise ImageError(f"has an alpha channel of {bits}-bit integers: {CONVERT}")
+        super().__init__(kind, bits)
+
+    def check(self) -> None:
+        """Raises ImageError, after all values were scaled, if 16 bits are more likely to be 12."""
+        if self.guessed and 0 < self.highest <= DOUBTFUL:
+            raise ImageError(
+                f"has an alpha channel of 16 bits, but no value in it above {self.highest:.0f}:"
+                f" {CONVERT}"
+            )

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from aectl.config.decoding import Decoding, Remark
 from aectl.data.images.channels import over_white
-from aectl.data.images.levels import BLOCK, Levels
+from aectl.data.images.levels import BLOCK, Levels, Opacity
 from aectl.errors import ImageError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -123,10 +123,11 @@ def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark
 def _shown(values: NDArray[np.uint16], levels: Levels) -> NDArray[np.uint8]:
     """Values, (height, width, samples), in 8 bits and over white: grey, (height, width), or RGB.
 
-    A separate function, so that the values are freed before Pillow copies the result.
+    A separate function, so that the values are freed before Pillow copies the result. Raises
+    ImageError.
     """
     colours = 1 if values.shape[2] < 3 else 3
-    opacity = Levels("u", 16, asked=(0, 65535))
+    opacity = Opacity("u", 16)
     shown = np.empty((*values.shape[:2], colours), np.uint8)
     rows = max(1, BLOCK // values.shape[1])
     for top in range(0, len(values), rows):
@@ -135,4 +136,5 @@ def _shown(values: NDArray[np.uint16], levels: Levels) -> NDArray[np.uint8]:
         if part.shape[2] > colours:
             colour = over_white(colour, opacity(part[..., colours:]))
         shown[top : top + rows] = colour
+    opacity.check()
     return shown[..., 0] if colours == 1 else shown

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from aectl.config.decoding import Decoding, Remark
 from aectl.data.images.channels import over_white, rgb
-from aectl.data.images.levels import BLOCK, Levels
+from aectl.data.images.levels import BLOCK, Levels, Opacity
 from aectl.data.images.tiff_pieces import pieces_of
 from aectl.data.images.tiff_samples import (
     CMYK,
@@ -172,7 +172,10 @@ def _by_tifffile(
     opacity = None if samples.alpha is None else opacity_of(page)
     palette = palette_of(page) if page.photometric == PALETTE else None
     read = levels if palette is None else None
-    shown = _shown(_channels(content, page, samples, read, opacity), page, samples, palette)
+    channels = _channels(content, page, samples, read, opacity)
+    if opacity:
+        opacity.check()
+    shown = _shown(channels, page, samples, palette)
     remarks = (*samples.remarks, *(() if palette is not None else levels.remarks()))
     return Image.fromarray(shown), remarks
 
@@ -182,7 +185,7 @@ def _channels(
     page: "TiffPage",
     samples: "Samples",
     levels: Levels | None,
-    opacity: Levels | None,
+    opacity: Opacity | None,
 ) -> NDArray[Any]:
     """Colours, then alpha if any: (height, width, channels); unscaled if `levels` is None."""
     colours, alpha = samples.colours, samples.alpha

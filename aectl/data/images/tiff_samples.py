@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.decoding import Decoding, Remark
-from aectl.data.images.levels import Levels
+from aectl.data.images.levels import CONVERT, Levels, Opacity
 from aectl.errors import ImageError
 
 if TYPE_CHECKING:
@@ -56,9 +56,6 @@ def samples_of(page: "TiffPage") -> Samples:
     return Samples(colours, colours + alpha, extra[alpha] == ASSOCIATED, remarks)
 
 
-CONVERT = "convert it to grey or RGB"
-
-
 def spelt_value(value: object) -> str:
     """The name of a value of a tag, or its number."""
     return str(getattr(value, "name", value))
@@ -87,15 +84,9 @@ def _declared(page: "TiffPage") -> tuple[float, float] | None:
     return None
 
 
-def opacity_of(page: "TiffPage") -> Levels:
-    """The conversion of an alpha channel to 8 bits: opaque is 1 in floats, else the largest number.
-
-    Raises ImageError for signed integers, and integers of more than 16 bits.
-    """
-    kind, bits = dtype_of(page).kind, page.bitspersample
-    if kind != "f" and (kind == "i" or bits > 16):
-        raise ImageError(f"has an alpha channel of {bits}-bit integers: {CONVERT}")
-    return Levels(kind, bits, asked=(0, 1 if kind == "f" else 2**bits - 1))
+def opacity_of(page: "TiffPage") -> Opacity:
+    """The conversion of an alpha channel to 8 bits. Raises ImageError."""
+    return Opacity(dtype_of(page).kind, page.bitspersample)
 
 
 def palette_of(page: "TiffPage") -> NDArray[np.uint8]:

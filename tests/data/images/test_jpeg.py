@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from imagecodecs import jpeg8_encode
+from imagecodecs import jpeg8_encode, jpegls_encode
 from PIL import Image, ImageFile
 
 from aectl.config.decoding import Decoding, Remark
@@ -403,6 +403,7 @@ def test_every_usual_sampling_of_colour_is_read(factors):
         (flat([(1, 1)] * 5), "5 components"),
         (flat([(1, 1)], bits=10), "10 bits"),
         (flat([(1, 1)], bits=16), "16 bits"),
+        pytest.param(jpegls_encode(np.zeros((40, 50), np.uint8)), "JPEG-LS", id="JPEG-LS"),
         (
             SOUND["progressive"][:-2] + segment(0xDA, b"\1\1\0\0\0\0") * 501 + b"\xff\xd9",
             "save it as baseline",

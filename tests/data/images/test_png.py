@@ -117,6 +117,17 @@ def test_a_range_is_of_the_colours_of_sixteen_bits(colour):
     np.testing.assert_allclose(made.pixels, (colours / 4095 * 255).transpose(2, 0, 1), atol=0.51)
 
 
+@pytest.mark.parametrize("colour", [GREY_ALPHA, RGB_ALPHA])
+@pytest.mark.parametrize("range_given", [None, (0, 4095), (0, 65535)])
+def test_alpha_of_sixteen_bits_that_looks_like_twelve_is_refused(colour, range_given):
+    """As white, so opaque may be 4,095; by 65,535, the image would be all but invisible."""
+    with pytest.raises(ImageError, match=r"alpha channel of 16 bits, .* above \d+: convert"):
+        decoded(png(values_of(12, colour), 16, colour), value_range=range_given)
+    clear = values_of(16, colour)
+    clear[..., -1] = 0
+    assert (decoded(png(clear, 16, colour)).pixels == 255).all()
+
+
 def test_a_range_leaves_eight_bits_as_they_are():
     values = values_of(8, GREY)
     made = decoded(png(values, 8), value_range=(0, 4095))

@@ -369,6 +369,13 @@ REFUSED = {
     "infinity": (np.full((HEIGHT, WIDTH), np.inf, np.float32), {}, "not finite numbers"),
     "alpha of 32 bits": (EIGHT[..., :4].astype(np.int32), {"photometric": "rgb",
                          "extrasamples": ["unassalpha"]}, "alpha channel of 32-bit"),
+    "alpha of floats to 255": (EIGHT[..., :4].astype(np.float32), {"photometric": "rgb",
+                               "extrasamples": ["unassalpha"]}, "alpha channel from .*: convert"),
+    "alpha of 12 bits in 16": (EIGHT[..., :4] * np.uint16(16), {"photometric": "rgb",
+                               "extrasamples": ["unassalpha"]}, "alpha.* above 4080: convert"),
+    "associated alpha of 12 bits in 16": (EIGHT[..., :2] * np.uint16(16), {
+        "photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["assocalpha"],
+    }, "alpha.* above 4080: convert"),
     "a volume": (EIGHT[None, None, ..., 0].repeat(16, 1), {"photometric": "minisblack",
                  "volumetric": True, "tile": (16, 16, 16)}, "volume"),
 }  # fmt: skip
