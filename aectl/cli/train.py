@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import shlex
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from aectl.cli.signals import Signals
 from aectl.cli.stdout import show_path
 from aectl.config import run_files
 from aectl.config.recipes import RECIPES
+from aectl.config.spelling import shell_word
 from aectl.data.sources import STDIN
 from aectl.verbs import machine
 
@@ -154,10 +154,10 @@ def _tell_what_next(training: "Training", console: Console) -> None:
     """Names the report and the next command to try."""
     folder, data_dir = training.folder, training.data_dir
     known = {str(machine.data_dir(None)), os.environ.get("AECTL_DATA_DIR")}
-    where = "" if str(data_dir) in known else f" --data-dir {shlex.quote(str(data_dir))}"
-    runs = f"{shlex.quote(str(folder))}{'/seed-*' if training.several else ''}"
+    where = "" if str(data_dir) in known else f" --data-dir {shell_word(str(data_dir))}"
+    runs = f"{shell_word(str(folder))}{'/seed-*' if training.several else ''}"
     page = training.several and any(folder.glob("seed-*/report.html"))
-    report = f" --report {shlex.quote(str(folder / 'report.html'))}" if page else ""
+    report = f" --report {shell_word(str(folder / 'report.html'))}" if page else ""
     if (folder / run_files.REPORT).exists():
         console.notice(f"look: {folder / run_files.REPORT} in a browser")
     inputs = " --dataset INPUT" if STDIN in training.words else ""

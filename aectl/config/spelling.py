@@ -8,6 +8,7 @@ apostrophe, gets an apostrophe before it. Other formats hold text unchanged.
 """
 
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -63,6 +64,17 @@ def spelt_out(line: str) -> str:
     """
     text = line if line.isascii() else _bytes(line).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def shell_word(text: str) -> str:
+    """Text as a word of a shell's command line, printable: as `$'run\\xe9'` if it would not be.
+
+    bash, zsh and ksh read such words (ANSI-C quoting).
+    """
+    if spelt_out(text) == text:
+        return shlex.quote(text)
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{spelt_out(escaped)}'"
 
 
 def guarded(path: str) -> str:

@@ -10,7 +10,7 @@ from aectl.config import declaration as options
 from aectl.config.all_options import OPTIONS, SHORTHAND
 from aectl.config.encodings import conversion, narrow, wide
 from aectl.config.precedence import coerced
-from aectl.config.spelling import all_spelt, spelt
+from aectl.config.spelling import all_spelt, shell_word, spelt
 from aectl.errors import ConfigError
 from aectl.files import opened
 
@@ -70,4 +70,4 @@ def _in_utf_8(path: Path, content: bytes) -> str:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError:
             encoding = narrow(content) or "ENCODING"
-    raise ConfigError(f"{path} is not UTF-8: {conversion(encoding, shlex.quote(str(path)))}")
+    raise ConfigError(f"{path} is not UTF-8: {conversion(encoding, shell_word(str(path)))}")

@@ -10,6 +10,7 @@ from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
 from aectl.config.shapes import Shape
+from aectl.config.spelling import spelt
 from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs
 from aectl.data.named_inputs import Position
@@ -76,7 +77,9 @@ class ImageStream(InputStream):
 
     def described(self) -> str:
         """The words of the request; of a folder, whether only what was held out was measured."""
-        return " ".join(f"{one.word}{', held out' * bool(one.only)}" for one in self.inputs.sources)
+        return " ".join(
+            spelt(one.word) + ", held out" * bool(one.only) for one in self.inputs.sources
+        )
 
     def batches(
         self, after: Position | None = None, most: int | None = None

@@ -7,12 +7,12 @@ the digest of the text before it.
 import dataclasses
 import hashlib
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aectl.config import run_files
+from aectl.config.spelling import shell_word
 from aectl.errors import ModelFileError
 from aectl.files import opened, replacing
 from aectl.models import metadata, tensor_file
@@ -44,7 +44,7 @@ def resolve(path: Path) -> Path:
     if path.is_dir():
         if not (path / FILE_NAME).is_file():
             begun = (path / run_files.CHECKPOINT_FOLDER).is_dir()
-            why = f" yet; aectl train --resume {shlex.quote(str(path))} continues" if begun else ""
+            why = f" yet; aectl train --resume {shell_word(str(path))} continues" if begun else ""
             raise ModelFileError(f"the folder {path} holds no {FILE_NAME}{why}")
         return path / FILE_NAME
     if not path.exists():

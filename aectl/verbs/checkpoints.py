@@ -1,12 +1,12 @@
 """Times at which the state of a training is saved, and the message about it when training ends."""
 
 import contextlib
-import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aectl.config.spelling import shell_word
 from aectl.errors import DivergedError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Checkpoints:
             if error.lost_after == epochs:
                 return f"{saved}, but the loss of its weights is not finite: train anew"
             other = " --lr X"
-        return f"{saved}: aectl train --resume {shlex.quote(str(self._folder))}{other} continues"
+        return f"{saved}: aectl train --resume {shell_word(str(self._folder))}{other} continues"
 
     def after(self, run: "Run", event: "TrainingProgress | Epoch", urgent: bool) -> bool:
         """Saves the state after an event of `run.epochs()`, if it is time or `urgent`, and at the

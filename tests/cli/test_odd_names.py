@@ -2,14 +2,17 @@
 
 import json
 import os
+import subprocess
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import shell
 from PIL import Image
 
 from aectl.config.configuration import Config
+from aectl.config.spelling import shell_word
 from aectl.config.written_options import read_toml, to_toml
 from aectl.models import model_file
 
@@ -84,3 +87,36 @@ def test_an_option_s_text_comes_back_from_a_file_of_options(name, tmp_path):
     (tmp_path / "options.toml").write_text(to_toml(written.values()), "utf-8")
     read = Config.from_options(read_toml(tmp_path / "options.toml"))
     assert (read.data.dataset, read.data.include) == ((name,), (name,))
+
+
+def test_what_training_says_of_such_names_is_spelt_out_and_its_commands_run(aectl, photos):
+    done = aectl("train", "--dataset", photos, "--out", RUN, "--hidden", 4, "--epochs", 2)
+    assert "caf\\xe9: 12 images of 2 classes" in done.err
+    (command,) = (line for line in done.err.splitlines() if line.startswith("next: "))
+    assert command == "next: aectl eval $'run\\xe9'"
+    measured = shell(f"{command.removeprefix('next: ')} --quiet --json", Path.cwd())
+    assert json.loads(measured.out)[0]["model"] == "file:run%E9"
+
+
+def test_what_was_held_out_of_such_a_folder_has_its_name(aectl, photos):
+    done = aectl(
+        "train", "--dataset", photos, "--out", RUN, "--hidden", 4, "--validation", 0.3, *SHORT
+    )
+    assert done.status == 0, done.err
+    measured = json.loads(aectl("eval", "-q", RUN, "--json").out)[0]
+    assert measured["dataset"] == "file:caf%E9, held out"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"plain", b"two words", b"it's", b"caf\xe9", b"\x1b[31m", b"a\nb\\n'\"$x\xff",
+     "\u202e\u5199".encode()],
+)  # fmt: skip
+def test_a_shell_reads_back_the_words_of_commands_that_are_told(name):
+    word = shell_word(os.fsdecode(name))
+    assert word.isprintable()
+    printed = subprocess.run(
+        ["bash", "-c", f"printf %s {word}"], stdout=subprocess.PIPE, check=True,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    assert printed.stdout == name

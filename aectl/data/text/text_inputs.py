@@ -1,11 +1,11 @@
 """Text, one line per input: in files, in folders, on stdin, and in the datasets known by name."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 from aectl.config.encodings import conversion, way_to_utf_8, wide
+from aectl.config.spelling import shell_word
 from aectl.data.lines import numbered
 from aectl.data.named_inputs import NamedInputs
 from aectl.data.selection import Selection
@@ -160,7 +160,7 @@ class _BadLines:
 
 def _way_out(name: str, error: UnicodeDecodeError) -> str:
     """The place where a line is not UTF-8, and how to convert its file."""
-    file = "" if name == OF_STDIN else shlex.quote(name)
+    file = "" if name == OF_STDIN else shell_word(name)
     return f", from byte {error.start + 1} on; {way_to_utf_8(error.object, file)}"
 
 
