@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aectl.config.decoding import Decoding
-from aectl.data.images.channels import over_white
 from aectl.data.images.levels import BLOCK
 from aectl.errors import ImageError
 
@@ -55,7 +54,7 @@ def has_masks(content: bytes) -> bool:
 
 
 def read(content: bytes, decoding: Decoding) -> Image.Image:
-    """The image of a BMP with masks, over white. An alpha of 0 in all pixels is ignored, as all
+    """The image of a BMP with masks, in RGB or RGBA. An alpha of 0 in all pixels is ignored, as all
     programs do. Raises ImageError.
     """
     header = _Header.of(content)
@@ -65,17 +64,13 @@ def read(content: bytes, decoding: Decoding) -> Image.Image:
     if header.width * abs(header.height) > decoding.max_pixels:
         raise ImageError(decoding.too_large)
     pixels = _pixels(content, header)
-    *colours, alpha = header.masks
-    opaque = not any((part & alpha).any() for part in _parts(pixels))
-    shown = np.empty((*pixels.shape, 3), np.uint8)
-    top = 0
-    for part in _parts(pixels):
-        colour = np.stack([_channel(part, mask) for mask in colours], -1)
-        if not opaque:
-            colour = over_white(colour, _channel(part, alpha)[..., None])
-        shown[top : top + len(part)] = colour
-        top += len(part)
-    return Image.fromarray(shown)
+    masks = header.masks if header.masks[3] else header.masks[:3]
+    shown = np.empty((*pixels.shape, len(masks)), np.uint8)
+    rows = max(1, BLOCK // header.width)
+    for top in range(0, len(pixels), rows):
+        for channel, mask in enumerate(masks):
+            shown[top : top + rows, :, channel] = _channel(pixels[top : top + rows], mask)
+    return Image.fromarray(shown if shown[..., 3:].any() else shown[..., :3])
 
 
 def _pixels(content: bytes, header: _Header) -> NDArray[np.unsignedinteger]:
@@ -89,20 +84,13 @@ def _pixels(content: bytes, header: _Header) -> NDArray[np.unsignedinteger]:
     return pixels if header.height < 0 else pixels[::-1]
 
 
-def _parts(pixels: NDArray[np.unsignedinteger]) -> list[NDArray[np.unsignedinteger]]:
-    """Some rows at a time."""
-    rows = max(1, BLOCK // pixels.shape[1])
-    return [pixels[top : top + rows] for top in range(0, len(pixels), rows)]
-
-
 def _channel(pixels: NDArray[np.unsignedinteger], mask: int) -> NDArray[np.uint8]:
     """The bits of a mask, scaled to 8."""
     if not mask:
         return np.zeros(pixels.shape, np.uint8)
     shift = (mask & -mask).bit_length() - 1
     largest = mask >> shift
-    values = pixels >> shift & largest
-    if largest == 255:
-        return values.astype(np.uint8)
-    scaled: NDArray[np.uint8] = np.rint(values * (255 / largest)).astype(np.uint8)
+    if largest == 255 and shift % 8 == 0:  # a whole byte
+        return pixels.view(np.uint8)[:, shift // 8 :: pixels.itemsize]
+    scaled: NDArray[np.uint8] = np.rint((pixels >> shift & largest) * (255 / largest)).astype("u1")
     return scaled

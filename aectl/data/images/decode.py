@@ -206,7 +206,7 @@ def _upright(
     if pnm.is_deep(content):
         return pnm.read(content, decoding)
     if bmp.has_masks(content):
-        return bmp.read(content, decoding), ()
+        return opaque(bmp.read(content, decoding), decoding), ()
     header = _opened(content, decoding)
     remarks = (Remark.FRAMES,) if _has_frames(header) else ()
     header.load()
