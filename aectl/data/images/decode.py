@@ -116,8 +116,8 @@ def shape_in_header(source: str | Path | bytes) -> Shape:
 
 
 def _header(file: BinaryIO) -> Image.Image:
-    """The header of an image, also of a JPEG with other than 8 bits per sample, which Pillow
-    refuses.
+    """The header of an image, also of a JPEG with other than 8 bits per sample, or whose height
+    follows its first scan, which Pillow refuses.
     """
     try:
         return Image.open(file, formats=FORMATS)

@@ -167,9 +167,9 @@ def mended(content: bytes, decoding: Decoding) -> Mended:
 
 
 def with_bits(content: bytes, bits: int) -> bytes:
-    """The file with `bits` as the bits per sample in its frame headers."""
+    """The file with `bits` as the bits per sample in its frame headers, which state its height."""
     pieces, _ = _split(content)
-    return _join([_with_bits(piece, bits) for piece in pieces])
+    return _join([_with_bits(piece, bits) for piece in _with_height(pieces)])
 
 
 def _with_bits(piece: _Piece, bits: int) -> _Piece:

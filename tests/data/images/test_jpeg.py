@@ -313,6 +313,7 @@ def test_a_height_that_follows_the_first_scan_is_the_height(pixels, kind):
     end = min(at for at in (data.find(DHT, start), data.find(SOS, start), len(data) - 2) if at > 0)
     whole = data[:end] + segment(0xDC, struct.pack(">H", SHAPE[1])) + data[end:]
     np.testing.assert_array_equal(decode_bytes(whole, SHAPE).pixels, pixels[kind])
+    assert shape_in_header(whole) == shape_in_header(SOUND[kind])
     with pytest.raises(ImageError, match="no height"):
         decode_bytes(data, SHAPE)
 
