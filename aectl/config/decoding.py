@@ -53,6 +53,7 @@ USUAL_DECODING = Decoding()
 class Remark(StrEnum):
     """A remark on an image that was read; the value is the text of the notice."""
 
+    CHANGED = "changed since their rows were written, which are kept (--overwrite writes all again)"
     CHANNELS = "channels of unknown meaning were ignored"
     DARK = (
         "no value is above a quarter of 65,535, which was taken as white"

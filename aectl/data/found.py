@@ -6,9 +6,10 @@ from typing import NamedTuple
 class Found(NamedTuple):
     """An input that was found.
 
-    `path`: its name in a table; `file`: the file to read, or `content`: its content, if already
-    read; `reason`: why it cannot be read, if that is already known; `skipped`: whether it is not
-    decoded; `searched`: whether it was found by a search without `include`.
+    `path`: its name in a table; `file`: the file to read, or the archive that it is in, with
+    `content`, which was read from there; `reason`: why it cannot be read, if that is already known;
+    `skipped`: whether it is not decoded; `searched`: whether it was found by a search without
+    `include`.
     """
 
     path: str

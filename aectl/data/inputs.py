@@ -20,7 +20,7 @@ from aectl.data.images.datasets import DATASETS
 from aectl.data.images.decoders import Decoded, Decoders
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
-from aectl.data.named_inputs import NamedInputs, Position
+from aectl.data.named_inputs import NamedInputs, Position, fewer_than_before
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
 from aectl.data.storage.folders import OnBad, ignore
@@ -189,7 +189,7 @@ class Batches:
             self.__exit__()
             self._group = self._next_group()
         if self._after and self._read < self._after.inputs:
-            raise DataError(f"there are {self._read:,} inputs, fewer than were read before")
+            raise DataError(fewer_than_before(self._read))
         if filling.paths:
             yield filling.batch(self._position())
 
@@ -200,7 +200,9 @@ class Batches:
             return None
         if in_memory:
             return itertools.chain.from_iterable(map(self._of_dataset, sources))
-        found = itertools.chain.from_iterable(map(self._inputs.found, sources))
+        found = itertools.chain.from_iterable(
+            self._inputs.noting_empty(source, self._inputs.found(source)) for source in sources
+        )
         self._decoders = Decoders(
             self._marked(found), self._shape, self._inputs.workers, self._inputs.decoding
         )
@@ -229,7 +231,17 @@ class Batches:
             if one is not None and left > 0:
                 left -= 1
                 one = one._replace(skipped=True)
+                if self._is_changed(one):
+                    self._on_remark(one.path, Remark.CHANGED)
             yield one
+
+    def _is_changed(self, found: Found) -> bool:
+        """Whether a file was changed after a table was written up to the position."""
+        since = self._after.since if self._after else None
+        try:
+            return since is not None and bool(found.file) and os.stat(found.file).st_mtime > since
+        except OSError:
+            return False
 
     def _sound(
         self, inputs: Iterator[tuple[int, Found]], decoded: Decoded
@@ -239,8 +251,7 @@ class Batches:
             self._digest.update(os.fsencode(found.path) + b"\0")
             self._read += 1
             if self._after and self._read <= self._after.inputs:
-                if self._read == self._after.inputs and self._position() != self._after:
-                    raise DataError("the inputs are not those that were read before")
+                self._position().refuse_other(self._after)
             elif number in decoded.bad:
                 self._on_bad(found.path, decoded.bad[number])
             elif found.searched and Remark.OWN in decoded.remarks.get(number, ()):

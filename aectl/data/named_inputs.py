@@ -2,7 +2,7 @@
 names in a table."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -13,13 +13,31 @@ from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.folders import Walk, class_of, find_files, label_of
+from aectl.errors import DataError
 
 
 class Position(NamedTuple):
-    """A position in a stream of inputs: the number of inputs read, and a digest of their paths."""
+    """A position in a stream of inputs: the number of inputs read, and a digest of their paths.
+
+    `since`: the time at which a table was written up to it, in seconds; None if there is none.
+    """
 
     inputs: int
     digest: str
+    since: float | None = None
+
+    def refuse_other(self, before: "Position") -> None:
+        """Raises DataError if the same number of inputs was read `before`, but they were others."""
+        if self.inputs == before.inputs and self.digest != before.digest:
+            raise DataError(f"the inputs are not those that were read before; {START_AGAIN}")
+
+
+START_AGAIN = "--overwrite starts again"
+
+
+def fewer_than_before(count: int) -> str:
+    """The message for `count` inputs, which are too few to continue a table."""
+    return f"there are {count:,} inputs, fewer than were read before; {START_AGAIN}"
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,17 @@ class NamedInputs:
                     yield self.labelled_below(folder, one)
         else:
             yield self.labelled_below(os.path.dirname(path) or os.curdir, Found(path, file=path))
+
+    def noting_empty(self, source: Source, found: Iterable[Found | None]) -> Iterator[Found | None]:
+        """The files of a source; if one of several folders or archives has none, that is recorded
+        in `skipped`.
+        """
+        empty = source.kind in (SourceKind.FOLDER, SourceKind.ARCHIVE) and len(self.sources) > 1
+        for one in found:
+            empty = False
+            yield one
+        if empty:
+            self.skipped.empty(source.word)
 
     def labelled_below(self, folder: str, found: Found) -> Found:
         """A file that was found below a folder, or in an archive, with its label."""

@@ -141,6 +141,7 @@ class Skipped:
     def __init__(self) -> None:
         self._searches: dict[str, Search] = {}
         self._own: dict[str, None] = {}
+        self._empty: dict[str, None] = {}
 
     def search(self, place: str, selection: Selection) -> Search:
         """Starts a search of a folder or an archive."""
@@ -150,6 +151,10 @@ class Skipped:
     def own(self, path: str) -> None:
         """Records a picture that was skipped because aectl wrote it."""
         self._own[path] = None
+
+    def empty(self, place: str) -> None:
+        """Records a folder or an archive without wanted files, beside other inputs."""
+        self._empty[place] = None
 
     def notices(self) -> list[str]:
         """The notices, one line each; later calls do not repeat them."""
@@ -178,6 +183,9 @@ class Skipped:
                 " name them, or give --include, to read them"
             )
             self._own.clear()
+        if self._empty:
+            lines.append(f"no files to read in {', '.join(self._empty)}")
+            self._empty.clear()
         if again:
             lines.append(f"read only once, although several links lead there: {_some(again)}")
         return lines

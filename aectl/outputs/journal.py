@@ -36,7 +36,8 @@ class Kept(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """The line of the journal, with its checksum."""
-        fields = self._asdict()
+        inputs, digest, _ = self.position
+        fields = {**self._asdict(), "position": [inputs, digest]}
         return {**fields, SUM: _sum(fields)}
 
 

@@ -89,7 +89,8 @@ class Table:
                 self._part = Part(path, self._format, key or {}, resume)
             self.count = self._part.rows
             self._bad[:0] = self._part.bad
-            self.position = self._part.position if self.count else None
+            if self.count:
+                self.position = self._part.position._replace(since=self._part.since)
         self._queue: queue.Queue[Rows | None] = queue.Queue(WAITING)
         self._failure: BaseException | None = None
         self._ended, self._first = False, True

@@ -44,7 +44,8 @@ class Part:
     The journal's first line is the `key` of the run: everything that must be equal to continue it.
     After each block, a line records its state, `Kept`; both are on the disk before the next block.
     For a finished table, the file `record_of` holds the same; with `resume`, such a table is
-    `whole` until rows are added.
+    `whole` until rows are added. `since`: the time, in seconds, at which what is resumed was
+    written.
 
     Raises OutputError if another process is writing the table, its key differs, or its content is
     not what was written.
@@ -55,6 +56,7 @@ class Part:
         self._key = dict(key)
         self.rows, self.position, self.bad = 0, Position(0, ""), list[BadInput]()
         self._size = self._crc = 0
+        self.since: float | None = None
         self.whole = resume and self._is_finished()
         if self.whole:
             self._take(self._finished())
@@ -164,6 +166,7 @@ class Part:
         record = record_of(self._path)
         try:
             record_of_run = json.loads(record.read_bytes())
+            self.since = record.stat().st_mtime
             key, kept = record_of_run["key"], kept_of(record_of_run["kept"], NOTHING)
         except FileNotFoundError:
             raise OutputError(
@@ -224,6 +227,7 @@ class Part:
     def _read(self) -> None:
         """Reads the state from the journal; an incomplete last line is ignored."""
         text = (self._folder / JOURNAL).read_bytes()
+        self.since = (self._folder / JOURNAL).stat().st_mtime
         existing, *notes = notes_of(text, self._folder / JOURNAL) or [self._key]
         self._journal.truncate(text.rfind(b"\n") + 1)
         self._refuse_other(existing, self._folder)

@@ -340,6 +340,21 @@ def test_a_run_among_texts_is_skipped(aectl, tmp_path):
     assert "a run folder of aectl: notes/run" in second.err
 
 
+def test_inputs_without_files_beside_others_are_told(aectl, dense, trained, album, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.txt", "text")
+    done = aectl("encode", dense, "empty", "album", "a.zip")
+    assert (done.status, len(listed(done))) == (0, 6)
+    assert done.err == "no files to read in empty, a.zip\n"
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("one\ntwo\n")
+    model = trained("--model", "text-autoencoder", "--dataset", str(tmp_path / "notes"),
+                    "--hidden", "9,7", "--epochs", "1", "--vocabulary", "300")  # fmt: skip
+    done = aectl("encode", model, "notes", "album")
+    assert (done.status, done.err) == (0, "no files to read in album\n")
+
+
 def test_a_folder_without_wanted_images_tells_what_was_looked_for(aectl, scans):
     done = aectl("train", "--dataset", scans, "--include", "*.tif", "--exclude", "old")
     assert (done.status, done.out) == (2, "")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -195,6 +196,39 @@ def test_a_whole_table_of_another_run_is_refused(
         done = aectl(*words, "--out", "t.csv", "--resume")
         assert (done.status, done.out) == (2, "")
         assert f"t.csv was started with {said}" in done.err
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+@pytest.mark.parametrize("added", [0, 2])
+def test_inputs_that_changed_under_a_table_are_told(aectl, dense, scans, tmp_path, kind, added):
+    files = sorted(scans.iterdir())[:7]
+    for path in files[:5]:
+        (tmp_path / "set" / path.name).parent.mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "set" / path.name)
+
+    def word():
+        if kind == "archive":
+            shutil.make_archive("set", "tar", tmp_path / "set")
+        return "set" if kind == "folder" else "set.tar"
+
+    again = ["encode", dense, word(), "--out", "t.csv", "--resume"]
+    assert aectl(*again).status == 0
+    done = aectl(*again)
+    assert "changed" not in done.err
+    shutil.copy(files[6], tmp_path / "set" / files[2].name)
+    for path in files[5 : 5 + added]:
+        shutil.copy(path, tmp_path / "set" / path.name)
+    word()
+    written = (tmp_path / ".t.csv.aectl.json").stat().st_mtime
+    changed = [tmp_path / "set" / files[2].name] if kind == "folder" else [tmp_path / "set.tar"]
+    for path in changed:
+        os.utime(path, (written + 10, written + 10))
+    done = aectl(*again)
+    assert done.status == 0, done.err
+    told = "changed since their rows were written, which are kept (--overwrite writes all again): "
+    which = f"1 image, set/{files[2].name}" if kind == "folder" else "5 images, such as set.tar/"
+    assert done.err.count(told + which) == 1
+    assert (tmp_path / "t.csv").read_bytes().count(b"\n") == 1 + 5 + added
 
 
 def test_a_run_killed_after_its_table_was_in_place_tells_of_its_bad_inputs(

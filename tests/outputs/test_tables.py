@@ -384,7 +384,7 @@ def test_a_resumed_table_is_that_of_one_run(tmp_path, ending):
     interrupted(path, PIECES[:3])
     bad = []
     with Table(path, io.BytesIO(), key=KEY, resume=True, bad=bad) as table:
-        assert (table.count, table.position, bad) == (17, Position(17, "17"), [])
+        assert (table.count, table.position[:2], bad) == (17, (17, "17"), [])
         for rows in PIECES[3:]:
             table.write(rows)
     assert table.count == 30
@@ -464,7 +464,7 @@ def test_the_bad_inputs_among_the_rows_come_back(tmp_path, ending, count):
     interrupted(tmp_path / f"t{ending}", [rows], bad=list(BAD))
     later = [("later", "why")]
     with Table(tmp_path / f"t{ending}", io.BytesIO(), key=KEY, resume=True, bad=later) as table:
-        assert table.position == Position(2 + count, "x")
+        assert table.position[:2] == (2 + count, "x")
         assert later == [*BAD[:count], ("later", "why")]
 
 

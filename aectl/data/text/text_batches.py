@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.shapes import PAD
-from aectl.data.named_inputs import Position
+from aectl.data.named_inputs import Position, fewer_than_before
 from aectl.data.storage.folders import OnBad
 from aectl.data.text.text_inputs import Line, LineCounts, TextInputs
 from aectl.errors import DataError
@@ -82,7 +82,7 @@ class _Passing:
             if line is None or self._is_behind(line.path, line.text):
                 yield line
         if self._after and self._read < self._after.inputs:
-            raise DataError(f"there are {self._read:,} inputs, fewer than were read before")
+            raise DataError(fewer_than_before(self._read))
 
     def on_bad(self, path: str, reason: str) -> None:
         """Reports a line that cannot be read, if it is after the position."""
@@ -94,8 +94,7 @@ class _Passing:
         self._digest.update(os.fsencode(f"{path}\0{content}\0"))
         if self._after is None or self._read > self._after.inputs:
             return True
-        if self._read == self._after.inputs and self.position != self._after:
-            raise DataError("the inputs are not those that were read before")
+        self.position.refuse_other(self._after)
         return False
 
 

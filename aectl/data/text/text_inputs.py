@@ -128,7 +128,8 @@ class TextInputs(NamedInputs):
                 yield from self._below(source, on_bad)
 
     def _below(self, source: Source, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        for one in self.files_of(source):
+        for one in self.noting_empty(source, self.files_of(source)):
+            assert one is not None
             try:
                 if one.reason:
                     raise OSError(0, one.reason)
