@@ -20,8 +20,8 @@ ABANDONED_SECONDS = 600.0
 process may run on another machine that shares the folder."""
 
 
-def descriptor_of(path: str | Path) -> int:
-    """A descriptor of a user's file, open for reading; the caller closes it.
+def descriptor_of(path: str | Path) -> tuple[int, int]:
+    """A descriptor of a user's file, open for reading, and its size; the caller closes it.
 
     Raises OSError, also for anything but a regular file, because a pipe or device might never end.
     """
@@ -29,18 +29,18 @@ def descriptor_of(path: str | Path) -> int:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except ValueError:
         raise OSError(errno.EINVAL, "its name holds a NUL character") from None
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode):
-        return descriptor
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        return descriptor, found.st_size
     os.close(descriptor)
-    if stat.S_ISDIR(mode):
+    if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder", os.fspath(path))
     raise OSError(errno.EINVAL, "is not a file, but a pipe or a device", os.fspath(path))
 
 
 def opened(path: str | Path) -> io.BufferedReader:
     """Opens a user's file for reading. Raises OSError, as `descriptor_of` does."""
-    return os.fdopen(descriptor_of(path), "rb")
+    return os.fdopen(descriptor_of(path)[0], "rb")
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

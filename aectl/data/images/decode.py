@@ -72,13 +72,12 @@ def decode_bytes(content: bytes, shape: Shape, decoding: Decoding = USUAL_DECODI
 def read(path: str | Path, decoding: Decoding = USUAL_DECODING) -> bytes:
     """The content of a file. Raises ImageError, also for a pipe, which might never end."""
     try:
-        descriptor = descriptor_of(path)
+        descriptor, size = descriptor_of(path)
         try:
-            found = os.fstat(descriptor)
-            if found.st_size > decoding.largest_file:
-                raise ImageError(decoding.file_too_large(found.st_size))
-            content = os.read(descriptor, found.st_size)
-            while len(content) < found.st_size and (more := os.read(descriptor, found.st_size)):
+            if size > decoding.largest_file:
+                raise ImageError(decoding.file_too_large(size))
+            content = os.read(descriptor, size)
+            while len(content) < size and (more := os.read(descriptor, size)):
                 content += more
             return content
         finally:

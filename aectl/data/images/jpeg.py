@@ -127,8 +127,8 @@ def sampling(layers: list[tuple[int, int, int, int]]) -> tuple[int, int]:
     libjpeg reduces a component less if it has half the samples in both directions, as in 4:2:0;
     otherwise, as in 4:2:2 and 4:1:1, the colours of a reduced image would lose further samples.
     """
-    factors = [[layer[n] for layer in layers] for n in (1, 2)]
-    across, down = (max(each) // max(1, min(each)) for each in factors)
+    _, widths, heights, *_ = zip(*layers, strict=True)
+    across, down = max(widths) // max(1, min(widths)), max(heights) // max(1, min(heights))
     return (1, 1) if (across, down) == (2, 2) else (across, down)
 
 

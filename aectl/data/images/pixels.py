@@ -17,8 +17,8 @@ def fit(image: Image.Image, shape: Shape) -> Pixels:
         image = image.convert(mode)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, channels)
+    return pixels.transpose(2, 0, 1)
 
 
 def fit_all(images: Pixels, shape: Shape) -> Pixels:

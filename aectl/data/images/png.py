@@ -62,8 +62,8 @@ def sound(content: bytes) -> bytes:
     """
     start, kind, view = len(SIGNATURE), b"", memoryview(content)
     while kind != b"IEND":
-        kind = bytes(view[start + 4 : start + 8])
-        end = start + 12 + int.from_bytes(view[start : start + 4], "big")
+        kind = content[start + 4 : start + 8]
+        end = start + 12 + int.from_bytes(content[start : start + 4])
         if end > len(content) or _is_damaged(view[start:end]):
             return _mended(content)
         start = end

@@ -16,6 +16,15 @@ from aectl.config.decoding import Decoding, Remark
 from aectl.data.images.channels import over_white, rgb
 from aectl.data.images.levels import BLOCK, Levels, Opacity
 from aectl.data.images.tiff_pieces import pieces_of
+from aectl.data.images.tiff_plain import (
+    COMPRESSION,
+    HEIGHT,
+    LZW,
+    PACKBITS,
+    WIDTH,
+    plain_pixels,
+    plain_tags,
+)
 from aectl.data.images.tiff_samples import (
     CMYK,
     MIN_IS_WHITE,
@@ -35,10 +44,6 @@ if TYPE_CHECKING:
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """The first bytes of TIFF and of BigTIFF files."""
-
-BITS, COMPRESSION = 258, 259
-
-LZW_PACKBITS = (5, 32773)
 
 BY_PILLOW = {2: 1, 3: 1, 4: 1, 6: 8, 7: 8}
 """Compressions that libtiff decodes, CCITT and JPEG, with the bits of a sample that they have."""
@@ -72,8 +77,8 @@ def read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark,
 
 
 def _read(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
-    if _is_plain(content):
-        return _by_pillow(content, 0, decoding), ()
+    if plain := _plain(content, decoding):
+        return plain, ()
     import tifffile
 
     _silence()
@@ -120,35 +125,22 @@ def _pages(file: "TiffFile") -> Iterator["TiffPage"]:
         yield cast("TiffPage", page)
 
 
-def _is_plain(content: bytes) -> bool:
-    """Whether this is a single page of 8 bits, grey or RGB, in LZW or PackBits, and nothing more:
-    libtiff decodes these in half the time.
-
-    TIFF 6.0, section 2: a directory is the number of its entries, each of them a tag, a type, a
-    count and a value of 4 bytes or its offset, and the offset of the next directory.
-    """
-    if not content.startswith(SIGNATURES[:2]):
-        return False
-    order = "<" if content.startswith(b"II") else ">"
-    start = struct.unpack_from(order + "I", content, 4)[0]
-    entries = struct.unpack_from(order + "H", content, start)[0]
-    tags, end = {}, start + 2 + 12 * entries
-    for place in range(start + 2, end, 12):
-        tag, kind, many = struct.unpack_from(order + "HHI", content, place)
-        value, lies_at = (struct.unpack_from(order + x, content, place + 8)[0] for x in "HI")
-        tags[tag] = value if kind == 3 else lies_at
-        if tag == COMPRESSION and value not in LZW_PACKBITS:
-            return False  # before the tags behind it are read
-        if tag == BITS and many == 3:
-            tags[tag] = set(struct.unpack_from(order + "3H", content, lies_at)) == {8} and 8
-    return (
-        (tags.get(262), tags.get(277)) in ((1, 1), (2, 3))
-        and tags.get(BITS) == 8
-        and tags.get(COMPRESSION) in LZW_PACKBITS
-        and tags.get(284, 1) == 1
-        and not {254, 255, 338, 339}.intersection(tags)
-        and struct.unpack_from(order + "I", content, end)[0] == 0
-    )
+def _plain(content: bytes, decoding: Decoding) -> Image.Image | None:
+    """The image of a simple file, which is read faster without tifffile; None of any other."""
+    try:
+        tags = plain_tags(content)
+    except struct.error:  # of a truncated directory, of which tifffile reads what is there
+        return None
+    if tags is None:
+        return None
+    if tags[COMPRESSION][0] in (LZW, PACKBITS):
+        return _by_pillow(content, 0, decoding)  # in half the time
+    if tags[WIDTH][0] * tags[HEIGHT][0] > decoding.max_pixels:
+        raise ImageError(decoding.too_large)
+    pixels = plain_pixels(content, tags)
+    if pixels is None:
+        return None
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
 def _by_pillow(content: bytes, number: int, decoding: Decoding) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import imagecodecs
 import numpy as np
@@ -410,6 +411,47 @@ def test_a_tiff_that_lies_is_refused(tags, reason):
     tags = {tag: value for tag, value in {**PLAIN, **tags}.items() if value is not None}
     with pytest.raises(ImageError, match=reason):
         decoded(by_hand([EIGHT[..., 0].tobytes()], tags))
+
+
+PLAIN_RGB = {**PLAIN, 258: (8, 8, 8), 262: 2, 277: 3}
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("tags", [PLAIN, PLAIN_RGB], ids=["grey", "RGB"])
+@pytest.mark.parametrize("rows", [HEIGHT, 7])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_the_strips_of_a_plain_page_are_its_pixels(order, tags, rows, compression):
+    pixels = EIGHT[..., : tags[277]]
+    strips = [pixels[top : top + rows].tobytes() for top in range(0, HEIGHT, rows)]
+    if compression == 8:
+        strips = [zlib.compress(strip) for strip in strips]
+    content = by_hand(strips, {**tags, 259: compression, 278: rows}, order)
+    read = decoded(content, tags[277]).pixels
+    np.testing.assert_array_equal(read, pixels.transpose(2, 0, 1))
+
+
+def test_strips_may_lie_in_any_order():
+    pixels, rows = EIGHT[:36, :, 0], 18
+    strips = [pixels[rows:].tobytes(), pixels[:rows].tobytes()]
+    content = by_hand(strips, {**PLAIN, 257: 36, 278: rows})
+    places = struct.pack("<2H", 8, 8 + len(strips[0]))
+    assert content.count(places) == 1
+    content = content.replace(places, places[2:] + places[:2]) + bytes(1000)
+    np.testing.assert_array_equal(decoded(content, height=36).pixels[0], pixels)
+
+
+@pytest.mark.parametrize("tags", [PLAIN, PLAIN_RGB], ids=["grey", "RGB"])
+def test_a_strip_whose_checksum_does_not_match_is_refused(tags):
+    strip = zlib.compress(EIGHT[..., : tags[277]].tobytes())
+    for damaged in (strip[:-1] + bytes([strip[-1] ^ 1]), strip[:-4]):
+        with pytest.raises(ImageError, match="not a sound TIFF"):
+            decoded(by_hand([damaged], {**tags, 259: 8}), tags[277])
+
+
+def test_a_plain_page_of_too_many_pixels_is_refused():
+    content = by_hand([EIGHT[..., 0].tobytes()], PLAIN)
+    with pytest.raises(ImageError, match="--max-pixels"):
+        decoded(content, max_pixels=HEIGHT * WIDTH - 1)
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
