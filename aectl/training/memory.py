@@ -1,6 +1,7 @@
 """The memory that there is for a training: of the machine, of its process, of a GPU."""
 
 import contextlib
+import ctypes
 import math
 import os
 from collections.abc import Iterator
@@ -16,6 +17,13 @@ LIMITS = {
     Path("/sys/fs/cgroup"): "memory.max",
 }
 """Where Linux mounts control groups, version 1 and 2, with their files of limits."""
+
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+"""What mallopt of glibc calls M_TRIM_THRESHOLD and M_MMAP_MAX."""
+
+USUAL = {TRIM_THRESHOLD: 128 * 1024, MMAP_MAX: 65536}
+KEPT = {TRIM_THRESHOLD: -1, MMAP_MAX: 0}
+"""Freed memory is kept, and large blocks are taken from it, too."""
 
 STATM, MEMINFO = Path("/proc/self/statm"), Path("/proc/meminfo")
 
@@ -43,6 +51,30 @@ def unused() -> float:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return math.inf
+
+
+def keep_freed() -> None:
+    """Lets this process keep the memory that it frees, where its C library is glibc.
+
+    Otherwise the large tensors of each step are taken from the system anew, which clears them page
+    by page: up to a third of the processor time of a convolutional network. As free blocks between
+    others stay unused, up to two fifths more memory is held.
+    """
+    _set(KEPT)
+
+
+def give_freed_back() -> None:
+    """Undoes `keep_freed`."""
+    _set(USUAL)
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _set(values: dict[int, int]) -> None:
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # a C library without it
+        mallopt = ctypes.CDLL(None).mallopt
+        for name, value in values.items():
+            mallopt(name, value)
 
 
 def _page() -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from aectl.config.decoding import OnRemark
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.progress import silent
+from aectl.training.memory import give_freed_back
 from aectl.training.reading import Reading
 from aectl.verbs import machine
 from aectl.verbs.training_task import Task, Training, from_file
@@ -100,6 +101,7 @@ def train(
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)
+        give_freed_back()
     return Trained(model, training.folder, run.rows)
 
 

@@ -16,6 +16,7 @@ from aectl.errors import ConfigError
 from aectl.models import model_file
 from aectl.outputs import run_folder
 from aectl.progress import SILENT, Progress, silent
+from aectl.training.capacity import keep_freed_where_roomy
 from aectl.training.reading import Reading
 from aectl.verbs import machine, resuming
 from aectl.verbs.checkpoints import beginning
@@ -120,6 +121,7 @@ class Training:
         on = machine.torch_device(device, threads)
         torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
         run = new_run(plan.config, plan.data, on, plan.start, resumed.run if resumed else None)
+        keep_freed_where_roomy(run.sketch, on)
         if threads is None and run.small:
             torch.set_num_threads(1)
         if threads is None and on.type == "cpu":

@@ -1,5 +1,7 @@
 """The memory that there is, with limits that the system sets."""
 
+import platform
+import resource
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -61,3 +63,33 @@ def test_the_unused_memory_is_what_the_system_tells(tmp_path, monkeypatch):
     assert memory.unused() == 40 * 1024
     monkeypatch.setattr(memory, "MEMINFO", tmp_path / "absent")
     assert memory.unused() == float("inf")
+
+
+FAULTS = """
+import resource, torch
+from aectl.training import memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2 ** 24).add_(1)  # 64 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+usual = faults()
+memory.keep_freed()
+faults()
+kept = faults()
+memory.give_freed_back()
+print(usual, kept, faults())
+"""
+
+
+def test_kept_memory_is_not_taken_from_the_system_again():
+    """The system counts a fault for each page that it hands out."""
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        pytest.skip("the C library of this system is not glibc")
+    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
+    usual, kept, again = map(int, done.stdout.split())
+    pages = 20 * 2**26 // resource.getpagesize()
+    assert kept < pages / 100
+    assert min(usual, again) > 10 * max(kept, 20)
