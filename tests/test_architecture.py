@@ -107,7 +107,9 @@ TESTED_ELSEWHERE = {
     ),
     "data/images/test_decode.py": ("data/images/pixels.py", "data/images/upright.py"),
     "data/images/test_decoders.py": ("data/images/worker.py",),
-    "data/images/test_tiff.py": ("data/images/tiff_pieces.py", "data/images/tiff_plain.py", "data/images/tiff_samples.py"),
+    "data/images/test_tiff.py": (
+        "data/images/tiff_pieces.py", "data/images/tiff_plain.py", "data/images/tiff_samples.py",
+    ),
     "data/storage/test_archive_bounds.py": (
         "data/storage/compressions.py", "data/storage/expansion.py",
     ),
