@@ -36,9 +36,9 @@ Tags = dict[int, tuple[int, ...]]
 def plain_tags(content: bytes) -> Tags | None:
     """The tags of a single page of 8 bits, grey or RGB, in strips; None of another file.
 
-    Values that are not whole numbers, or too many, are left out. TIFF 6.0, section 2: a directory is the number
-    of its entries, each of them a tag, a type, a count and a value of 4 bytes or its offset, and
-    the offset of the next directory.
+    Values that are not whole numbers, or too many, are left out. TIFF 6.0, section 2: a directory
+    is the number of its entries, each of them a tag, a type, a count and a value of 4 bytes or its
+    offset, and the offset of the next directory.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
     if order is None:
