@@ -19,7 +19,7 @@ LIMITS = {
 """Where Linux mounts control groups, version 1 and 2, with their files of limits."""
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
-"""What mallopt of glibc calls M_TRIM_THRESHOLD and M_MMAP_MAX."""
+"""Parameters of mallopt in glibc, M_TRIM_THRESHOLD and M_MMAP_MAX."""
 
 USUAL = {TRIM_THRESHOLD: 128 * 1024, MMAP_MAX: 65536}
 KEPT = {TRIM_THRESHOLD: -1, MMAP_MAX: 0}
