@@ -57,7 +57,8 @@ def plain_tags(content: bytes) -> Tags | None:
             tags[tag] = struct.unpack_from(layout, value)
         else:
             tags[tag] = struct.unpack_from(layout, content, struct.unpack(order + "I", value)[0])
-    colours = tags.get(PHOTOMETRIC), tags.get(CHANNELS), tags.get(BITS)
+    tags.setdefault(CHANNELS, (1,))
+    colours = tags.get(PHOTOMETRIC), tags[CHANNELS], tags.get(BITS)
     plain = (
         colours in (((1,), (1,), (8,)), ((2,), (3,), (8, 8, 8)))
         and all(tags.get(tag) for tag in (WIDTH, HEIGHT, COMPRESSION, OFFSETS, ROWS, BYTES))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from aectl.config.decoding import Decoding, Remark
 from aectl.data.images.decode import decode_bytes
+from aectl.data.images.tiff_plain import plain_tags
 from aectl.errors import ImageError
 
 HEIGHT, WIDTH = 37, 21
@@ -446,6 +447,13 @@ def test_a_strip_whose_checksum_does_not_match_is_refused(tags):
     for damaged in (strip[:-1] + bytes([strip[-1] ^ 1]), strip[:-4]):
         with pytest.raises(ImageError, match="not a sound TIFF"):
             decoded(by_hand([damaged], {**tags, 259: 8}), tags[277])
+
+
+def test_a_plain_page_has_one_channel_if_it_does_not_say_how_many():
+    tags = {tag: value for tag, value in PLAIN.items() if tag != 277}
+    content = by_hand([EIGHT[..., 0].tobytes()], tags)
+    np.testing.assert_array_equal(decoded(content).pixels[0], EIGHT[..., 0])
+    assert plain_tags(content) is not None  # it is read the fast way
 
 
 def test_a_plain_page_of_too_many_pixels_is_refused():
