@@ -67,14 +67,15 @@ def _are_tokens_by_name(value: object) -> bool:
     )
 
 
-def _are_digests(value: object) -> bool:
+def _are_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
 
 
 HELD_OUT = "held_out"
 """The field with the `path_digest` of each file that was held out."""
 
-A_TEXT, A_COUNT = ("a string", _is_text), ("a whole number of at least 0", _is_count)
+A_TEXT, TEXTS = ("a string", _is_text), ("a list of strings", _are_texts)
+A_COUNT = ("a whole number of at least 0", _is_count)
 FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "command": A_TEXT,
     "options": ("an object", _is_object),
@@ -83,7 +84,9 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "parts": A_COUNT,
     "texts": A_COUNT,
     "data_sha256": A_TEXT,
-    HELD_OUT: ("a list of strings", _are_digests),
+    HELD_OUT: TEXTS,
+    "continued": TEXTS,
+    "unfinished": A_TEXT,
     "seconds": ("a number of at least 0", _is_duration),
     "finished": A_TEXT,
     "device": A_TEXT,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
 from aectl.config.kinds import KINDS
+from aectl.data.endings import is_archive
 from aectl.data.named_inputs import Naming, Position
 from aectl.data.selection import Skipped, of_options
 from aectl.data.storage.folders import OnBad, ignore
@@ -97,8 +98,11 @@ def naming(relative_to: str | None, absolute: bool) -> Naming:
     """How paths are written. Raises ConfigError."""
     if relative_to is not None and absolute:
         raise ConfigError("give either --relative-to or --absolute, not both")
-    if relative_to is not None and not os.path.exists(relative_to):
-        raise ConfigError(f"--relative-to {relative_to}: there is no such folder or archive")
+    if relative_to is not None:
+        if not os.path.exists(relative_to):
+            raise ConfigError(f"--relative-to {relative_to}: there is no such folder or archive")
+        if not os.path.isdir(relative_to) and not is_archive(relative_to):
+            raise ConfigError(f"--relative-to {relative_to}: it is neither a folder nor an archive")
     return Naming(relative_to, absolute)
 
 

@@ -26,7 +26,8 @@ def test_known_fields_are_kept_and_unknown_ones_too():
         ("seconds", -0.1), ("seconds", "1"), ("seconds", True), ("versions", {"torch": 2}),
         ("baselines", {"most": [-1]}), ("baselines", {"most": 1}), ("baselines", []),
         ("options", {"lr": "0.1"}), ("options", {"hidden": "a"}), ("threads", None),
-        ("held_out", "a"), ("held_out", [1]),
+        ("held_out", "a"), ("held_out", [1]), ("continued", "a"), ("continued", [{}]),
+        ("continued", {"a": []}), ("unfinished", ["a"]), ("unfinished", 3),
     ],
 )  # fmt: skip
 def test_a_known_field_of_another_type_is_refused_by_name(field, value):

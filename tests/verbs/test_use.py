@@ -34,6 +34,11 @@ def test_paths_are_written_in_one_way(tmp_path):
         naming(str(tmp_path), True)
     with pytest.raises(ConfigError, match="there is no such folder or archive"):
         naming(str(tmp_path / "none"), False)
+    (tmp_path / "photos.tar").touch()
+    assert naming(str(tmp_path / "photos.tar"), False)(str(tmp_path / "photos.tar" / "a")) == "a"
+    (tmp_path / "a.png").touch()
+    with pytest.raises(ConfigError, match="neither a folder nor an archive"):
+        naming(str(tmp_path / "a.png"), False)
 
 
 @pytest.mark.parametrize(
