@@ -176,7 +176,8 @@ class Skipped:
                 " unpack them, or name them as inputs"
             )
         if runs:
-            lines.append(f"skipped, because it is a run folder of aectl: {_some(runs)}")
+            what = "it is a run folder" if len(runs) == 1 else "they are run folders"
+            lines.append(f"skipped, because {what} of aectl: {_some(runs)}")
         if self._own:
             lines.append(
                 f"skipped, because aectl wrote them: {_some(list(self._own))};"

@@ -86,7 +86,7 @@ def test_notices_name_each_kind_once_and_are_not_repeated():
     unread, archives, runs, own = skipped.notices()
     assert unread.endswith("not supported: 3 (2 .tga, 1 .jp2)")
     assert archives.startswith("archives in a folder or an archive are not read: 1 (in/f.zip);")
-    assert runs == "skipped, because it is a run folder of aectl: in/run and 1 more"
+    assert runs == "skipped, because they are run folders of aectl: in/run and 1 more"
     assert own.startswith("skipped, because aectl wrote them: in/grid.png;")
     assert skipped.notices() == []
 

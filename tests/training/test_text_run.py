@@ -21,11 +21,14 @@ GUESSED = 0.31
 """The part of the tokens that a guess without a model gets right."""
 
 
-def run_of(lines=LINES, **options):
+def run_of(lines=LINES, labels=None, **options):
     usual = {"length": 8, "vocabulary": 300, "swap": 0.0, "batch_size": 50, "lr": 0.02}
     usual["hidden"] = "24" if options.get("bottleneck") == "text" else "24,24"
     config = Config.from_options({"model": "text-autoencoder", "dataset": "x", **usual, **options})
-    texts = TextSet(("x",), tuple(Line("x", n, line) for n, line in enumerate(lines)))
+    labels = labels or [None] * len(lines)
+    texts = TextSet(
+        ("x",), tuple(Line("x", n, *line) for n, line in enumerate(zip(lines, labels, strict=True)))
+    )
     config = config.resolved(None, 0, texts.parts(config.data.length))
     torch.set_num_threads(1)
     return TextRun(config, texts, torch.device("cpu"))
@@ -46,6 +49,14 @@ def test_a_code_sparse_or_not_carries_the_text(options):
     assert row["train_dead"] < 0.5
     if options:
         assert 1 < row["train_l0"] < 12
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_each_class_of_texts_has_the_same_fraction_held_out(seed):
+    labels = ["rare"] * 4 + ["common"] * 40
+    run = run_of(LINES[:44], labels, validation=0.5, epochs=1, seed=seed)
+    assert sum(labels[row] == "rare" for row in run.held_out) == 2
+    assert len(run.held_out) == 22
 
 
 def test_a_single_text_is_learnt_by_a_code_of_competing_units_too():
