@@ -63,11 +63,15 @@ def keep_freed() -> None:
     _set(KEPT)
 
 
-def give_freed_back() -> None:
-    """Undoes `keep_freed`."""
-    _set(USUAL)
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
+@contextlib.contextmanager
+def giving_freed_back() -> Iterator[None]:
+    """Undoes `keep_freed` at the end of the block."""
+    try:
+        yield
+    finally:
+        _set(USUAL)
+        with contextlib.suppress(AttributeError, OSError, TypeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _set(values: dict[int, int]) -> None:

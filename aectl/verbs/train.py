@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from aectl.config.decoding import OnRemark
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.progress import silent
-from aectl.training.memory import give_freed_back
 from aectl.training.reading import Reading
 from aectl.verbs import machine
 from aectl.verbs.training_task import Task, Training, from_file
@@ -101,7 +100,6 @@ def train(
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)
-        give_freed_back()
     return Trained(model, training.folder, run.rows)
 
 

@@ -17,6 +17,7 @@ from aectl.models import model_file
 from aectl.outputs import run_folder
 from aectl.progress import SILENT, Progress, silent
 from aectl.training.capacity import keep_freed_where_roomy
+from aectl.training.memory import giving_freed_back
 from aectl.training.reading import Reading
 from aectl.verbs import machine, resuming
 from aectl.verbs.checkpoints import beginning
@@ -105,7 +106,11 @@ class Training:
             run, session = self._begun()
             self.folder = self._folder()
         parent = [] if task.out or task.resume else [self.folder.parent]
-        with run_folder.locked(self.folder), removed_if_empty(self.folder, *parent):
+        with (
+            giving_freed_back(),
+            run_folder.locked(self.folder),
+            removed_if_empty(self.folder, *parent),
+        ):
             yield from _train_all(plan, run, self.folder, session, task, watch, goes_on)
 
     def _begun(self) -> "tuple[Run, TrainingCommand]":

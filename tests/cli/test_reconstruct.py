@@ -203,7 +203,7 @@ ONES = "1," * 31
     ("name", "content", "said"),
     [
         ("a.csv", "f0,f1\n1,2\n", "2 features"),
-        ("a.csv", "path,label\nx,y\n", "0 features"),
+        ("a.csv", "path,label\nx,y\n", "no features"),
         ("a.csv", "", "cannot read"),
         ("a.csv", f"{HEAD}\n", "no rows"),
         ("a.csv", f"{HEAD}\n{ONES}", "row 1"),

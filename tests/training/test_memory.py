@@ -76,10 +76,10 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 usual = faults()
-memory.keep_freed()
-faults()
-kept = faults()
-memory.give_freed_back()
+with memory.giving_freed_back():
+    memory.keep_freed()
+    faults()
+    kept = faults()
 print(usual, kept, faults())
 """
 
