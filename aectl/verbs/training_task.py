@@ -111,6 +111,7 @@ class Training:
             run_folder.locked(self.folder),
             removed_if_empty(self.folder, *parent),
         ):
+            keep_freed_where_roomy(run.sketch, run.device)
             yield from _train_all(plan, run, self.folder, session, task, watch, goes_on)
 
     def _begun(self) -> "tuple[Run, TrainingCommand]":
@@ -126,7 +127,6 @@ class Training:
         on = machine.torch_device(device, threads)
         torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
         run = new_run(plan.config, plan.data, on, plan.start, resumed.run if resumed else None)
-        keep_freed_where_roomy(run.sketch, on)
         if threads is None and run.small:
             torch.set_num_threads(1)
         if threads is None and on.type == "cpu":
