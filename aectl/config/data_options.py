@@ -6,7 +6,7 @@ from aectl.config import declaration as options
 from aectl.config import kinds
 from aectl.config.declaration import Section, option
 from aectl.config.decoding import MAX_PIXELS, REFUSE, TRUNCATED
-from aectl.config.kinds import IMAGES, MAP, SHORTER_TEXT, TEXT
+from aectl.config.kinds import IMAGES, MAP, SHORTER, TEXT
 from aectl.errors import ConfigError
 
 SIDE, CROP = 32, 64
@@ -144,7 +144,7 @@ class DataConfig(Section):
         "alike.",
         at_least=0, at_most=1,
         when=("model", kinds.encoding(TEXT)),
-        instead=(("bottleneck", SHORTER_TEXT, 0.0),),
+        instead=tuple(("bottleneck", shorter, 0.0) for shorter in SHORTER),
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -13,7 +13,9 @@ from aectl.config.shapes import Sides, halved
 IMAGES, TEXT = "images", "text"
 """The modalities: kinds of input."""
 
-VECTOR, MAP, SHORTER_TEXT = "vector", "map", "text"
+VECTOR, MAP, SHORTER_TEXT, WORDS = "vector", "map", "text", "words"
+SHORTER = SHORTER_TEXT, WORDS
+"""Bottlenecks that are texts."""
 """The bottlenecks: a code is a vector, a map (channels, height, width), or a shorter text."""
 
 WIDEST, WIDEST_CLASSIFIER = 1_000_000, 2048
@@ -201,8 +203,8 @@ KINDS: dict[str, Kind] = {
         has_code=True,
         full_batch=False,
         auxiliary=False,
-        bottlenecks={VECTOR: (256, 256), SHORTER_TEXT: (256,)},
-        widths_text="256, 256 (--bottleneck text: 256)",
+        bottlenecks={VECTOR: (256, 256), SHORTER_TEXT: (256,), WORDS: (256,)},
+        widths_text="256, 256 (--bottleneck text and words: 256)",
         defaults={"code_activation": "tanh", "clip_grad": 20.0, "batch_size": 128},
     ),
 }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds, sparsity
 from aectl.config.declaration import Section, option
-from aectl.config.kinds import IMAGES, SHORTER_TEXT
+from aectl.config.kinds import IMAGES, SHORTER, SHORTER_TEXT
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
 
@@ -73,7 +73,7 @@ class LossConfig(Section):
         "Weight of the quality of the shorter text: its negative log-likelihood under a "
         "language model, which is trained first. It rises from 0 over the first 1,000 steps.",
         at_least=0,
-        when=("bottleneck", (SHORTER_TEXT,)),
+        when=("bottleneck", SHORTER),
     )
     lambda_s: float = option(
         0.0,

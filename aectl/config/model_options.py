@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds
 from aectl.config.declaration import SIDES, Section, flag, option
-from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER_TEXT, VECTOR
+from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER, VECTOR
 from aectl.config.shapes import Sides
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.config.traits import with_trait
@@ -39,23 +39,25 @@ class ModelConfig(Section):
     bottleneck: str = option(
         VECTOR,
         "Form of the code: vector; map (channels, height, width), of a convolutional autoencoder; "
-        "or text (a shorter text, whose tokens are sampled by the straight-through "
-        "Gumbel-softmax), of a text autoencoder.",
+        "of a text autoencoder, words (some of the text's own, in their order) or text (a shorter "
+        "text, whose tokens are sampled by the straight-through Gumbel-softmax).",
         choices=kinds.bottlenecks(),
         when=("model", kinds.choosing_bottleneck()),
         instead=kinds.defaults("bottleneck"),
     )
     ratio: float = option(
         0.5,
-        "Length of the shorter text divided by the length of the input.",
+        "Length of the shorter text divided by the length of the input, in tokens, or with "
+        "--bottleneck words in words.",
         at_least=0.0001, at_most=1,
-        when=("bottleneck", (SHORTER_TEXT,)),
+        when=("bottleneck", SHORTER),
     )  # fmt: skip
     temperature: float = option(
         1.0,
-        "Temperature of the softmax that gives the gradient of a sampled token.",
+        "Temperature of the softmax that gives the gradient of a sampled token; with --bottleneck "
+        "words, nats of loss for a nat of the entropy of the words that are sampled.",
         above=0,
-        when=("bottleneck", (SHORTER_TEXT,)),
+        when=("bottleneck", SHORTER),
     )
     bottleneck_factor: float | None = option(
         None,
@@ -266,9 +268,7 @@ class ModelConfig(Section):
         if rule.frozen_decoder and self._kind.bottlenecks:
             raise ConfigError(f"--sparsity {self.sparsity} cannot go with --model {self.model}")
         if self.sparsity != NONE and not self.code_is_vector:
-            raise ConfigError(
-                "--sparsity needs --bottleneck vector; --bottleneck text has --lambda-s"
-            )
+            raise ConfigError(f"--sparsity needs --bottleneck {VECTOR}, not {self.bottleneck}")
         if self._kind.winners:
             self._check_winners()
         self._check_width_count()
@@ -276,7 +276,7 @@ class ModelConfig(Section):
     @property
     def code_is_vector(self) -> bool:
         """Whether the code is a vector, and not a shorter text."""
-        return self.bottleneck != SHORTER_TEXT
+        return self.bottleneck not in SHORTER
 
     @property
     def code_is_map(self) -> bool:

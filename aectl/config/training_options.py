@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds, sparsity
 from aectl.config.declaration import Section, option
-from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER_TEXT
+from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER
 from aectl.config.shapes import both
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
@@ -135,7 +135,7 @@ class TrainingConfig(Section):
         None,
         "Number of epochs that the language model is trained for, before the autoencoder.",
         at_least=1,
-        when=("bottleneck", (SHORTER_TEXT,)),
+        when=("bottleneck", SHORTER),
         unset="6; more for a small set, so that there are 800 steps",
     )
     stack: int = option(

@@ -15,9 +15,10 @@ from aectl.inference.results import MeasuredTexts, ReconstructedTexts
 from aectl.models import footprint
 from aectl.models.language import with_end
 from aectl.models.networks import TextNetwork, ThroughVector
-from aectl.models.text_autoencoder import Bottleneck, shorter_text
+from aectl.models.text_autoencoder import Bottleneck
 from aectl.models.text_spec import TextSpec
 from aectl.models.vocabulary import Vocabulary
+from aectl.models.words_autoencoder import KeptWords
 
 
 @torch.inference_mode()
@@ -80,10 +81,9 @@ def _measure_at_once(
         logits, written = network.predict(vector, tokens), network.decode(vector)
         metrics.update_code(vector[kept], network.active_above)
     else:
-        code = network.encode(tokens)
+        code: Any = network.encode(tokens)
         logits, written = network.predict(code, tokens), network.decode(code)
-        likely = network.language_model(code.chosen)
-        metrics.update_shorter(tokens[kept], shorter_text(code)[kept], likely[kept])
+        metrics.update_shorter(tokens[kept], code.text[kept], network.likely(code)[kept])
     ended = with_end(tokens)[kept]
     return metrics.update(tokens[kept], ended, logits[kept], written[kept])
 
@@ -94,11 +94,13 @@ def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:
     return torch.from_numpy(np.concatenate([batch.tokens, copies])).to(device)
 
 
-def _shorter(code: Tensor | Bottleneck, count: int, vocabulary: Vocabulary) -> list[str] | None:
+def _shorter(
+    code: Tensor | Bottleneck | KeptWords, count: int, vocabulary: Vocabulary
+) -> list[str] | None:
     """The first `count` shorter texts of the bottleneck; None if the codes are vectors."""
     if isinstance(code, Tensor):
         return None
-    return _texts(shorter_text(code)[:count], vocabulary)
+    return _texts(code.text[:count], vocabulary)
 
 
 def _texts(tokens: Tensor, vocabulary: Vocabulary) -> list[str]:

@@ -140,10 +140,8 @@ class Text(Modality):
         """Vectors, (count, features), or the shorter texts in a column `bottleneck`."""
         if card.architecture.code_is_vector:
             return EncodedRows(vectors(code)[:count], {})
-        from aectl.models.text_autoencoder import shorter_text
-
         assert card.vocabulary is not None
-        rows = shorter_text(code)[:count].tolist()
+        rows = code.text[:count].tolist()
         return EncodedRows(None, {"bottleneck": [card.vocabulary.decode(row) for row in rows]})
 
     def reconstruct(

@@ -18,6 +18,7 @@ from aectl.models.networks import (
     PatchAutoencoder,
     ThroughText,
     ThroughVector,
+    ThroughWords,
 )
 from aectl.models.patch_autoencoder import PatchEncoder
 
@@ -101,6 +102,10 @@ def _through_text(described: Architecture, length: int, tokens: int) -> Network:
     return ThroughText(tokens, length, described.hidden[0], config.ratio, config.temperature)
 
 
+def _through_words(described: Architecture, length: int, tokens: int) -> Network:
+    return ThroughWords(tokens, length, described.hidden[0], described.config.ratio)
+
+
 NETWORKS: dict[str, Callable[[Architecture], Network]] = {
     "autoencoder": _autoencoder,
     "conv-autoencoder": _conv_autoencoder,
@@ -114,6 +119,7 @@ NETWORKS: dict[str, Callable[[Architecture], Network]] = {
 BOTTLENECKS: dict[str, Callable[[Architecture, int, int], Network]] = {
     "vector": _through_vector,
     "text": _through_text,
+    "words": _through_words,
 }
 """The text autoencoders by the names of their bottlenecks."""
 

@@ -5,6 +5,7 @@ change any result.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -85,16 +86,15 @@ class Writer(nn.Module):
     @torch.no_grad()
     def greedy(self, context: Tensor, start: Tensor) -> Tensor:
         """The most probable token at each step -> (batch, steps), PAD after the end."""
-        embedding = self._embedding[0]
-        tokens = torch.full((len(start), 1), START, device=start.device)
-        state, ended, written = self._first(start), tokens == END, []
-        for step in range(context.shape[1]):
+        state = self._first(start)
+
+        def logits(tokens: Tensor, step: int) -> Tensor:
+            nonlocal state
             here = context[:, step : step + 1]
-            out, state = self.gru(torch.cat([embedding(tokens), here], 2), state)
-            tokens = self._logits(out, here)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
-            ended = ended | (tokens == END)
-            written.append(tokens.masked_fill(ended, PAD))
-        return torch.cat(written, 1)
+            out, state = self.gru(torch.cat([self._embedding[0](tokens), here], 2), state)
+            return self._logits(out, here)
+
+        return most_probable(logits, context.shape[1], start)
 
     def _first(self, start: Tensor | None) -> Tensor | None:
         if start is None or self.begin is None:
@@ -105,6 +105,67 @@ class Writer(nn.Module):
     def _logits(self, out: Tensor, context: Tensor | None) -> Tensor:
         known = out if context is None else torch.cat([out, context], 2)
         return self._embedding[0].logits(self.predict(known))
+
+
+class AttentiveWriter(nn.Module):
+    """A GRU that predicts a text token by token, from the tokens before and from the states of a
+    shorter text, to each of which it attends as much as its own state asks for (Luong et al. 2015,
+    section 3.1, general).
+
+    states: (batch, slots, 2 units); there: (batch, slots), False after the end of the shorter text;
+    the first state of the GRU is computed from `start`, (batch, 2 units).
+    """
+
+    def __init__(self, embedding: Embedding, units: int) -> None:
+        super().__init__()
+        width = embedding.weight.shape[1]
+        self._embedding = (embedding,)  # in a tuple, so that its weights are not registered twice
+        self.begin = nn.Linear(2 * units, units)
+        self.gru = nn.GRU(width, units, batch_first=True)
+        self.ask = nn.Linear(units, 2 * units)
+        self.predict = nn.Linear(3 * units, width)
+
+    def forward(self, before: Tensor, states: Tensor, there: Tensor, start: Tensor) -> Tensor:
+        """before (batch, steps, width), the vectors of the tokens before each -> logits (batch,
+        steps, vocabulary).
+        """
+        return self._logits(self.gru(before, self._first(start))[0], states, there)
+
+    @torch.no_grad()
+    def greedy(self, states: Tensor, there: Tensor, start: Tensor, steps: int) -> Tensor:
+        """The most probable token at each step -> (batch, steps), PAD after the end."""
+        state = self._first(start)
+
+        def logits(tokens: Tensor, _: int) -> Tensor:
+            nonlocal state
+            out, state = self.gru(self._embedding[0](tokens), state)
+            return self._logits(out, states, there)
+
+        return most_probable(logits, steps, start)
+
+    def _first(self, start: Tensor) -> Tensor:
+        first: Tensor = self.begin(start).tanh()[None]
+        return first
+
+    def _logits(self, out: Tensor, states: Tensor, there: Tensor) -> Tensor:
+        fit = self.ask(out) @ states.transpose(1, 2) / math.sqrt(states.shape[2])
+        looked = fit.masked_fill(~there[:, None], -math.inf).softmax(2) @ states
+        return self._embedding[0].logits(self.predict(torch.cat([out, looked], 2)))
+
+
+def most_probable(logits: Callable[[Tensor, int], Tensor], steps: int, start: Tensor) -> Tensor:
+    """The most probable token at each step -> (batch, steps), PAD after the end.
+
+    `logits` gives those of a step, (batch, 1, vocabulary), for the tokens before, (batch, 1), and
+    the number of the step; `start` has a row for each text.
+    """
+    tokens = torch.full((len(start), 1), START, device=start.device)
+    ended, written = tokens == END, []
+    for step in range(steps):
+        tokens = logits(tokens, step)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
+        ended = ended | (tokens == END)
+        written.append(tokens.masked_fill(ended, PAD))
+    return torch.cat(written, 1)
 
 
 class LanguageModel(nn.Module):

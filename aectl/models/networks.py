@@ -8,10 +8,11 @@ from aectl.models.map_autoencoder import MapAutoencoder
 from aectl.models.patch_autoencoder import PatchAutoencoder
 from aectl.models.pooling import PooledAutoencoder
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
+from aectl.models.words_autoencoder import ThroughWords
 
 ImageAutoencoder = Autoencoder | ConvAutoencoder | MapAutoencoder
 ImageNetwork = ImageAutoencoder | PatchAutoencoder | ConvWTAAutoencoder | Classifier
-TextNetwork = ThroughVector | ThroughText
+TextNetwork = ThroughVector | ThroughText | ThroughWords
 Network = ImageNetwork | TextNetwork
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "TextNetwork",
     "ThroughText",
     "ThroughVector",
+    "ThroughWords",
 ]

@@ -40,6 +40,12 @@ class Bottleneck(NamedTuple):
     log_probabilities: Tensor
     lengths: Tensor
 
+    @property
+    def text(self) -> Tensor:
+        """The tokens, (batch, slots), PAD after the end of each text."""
+        slots = torch.arange(self.chosen.shape[1], device=self.chosen.device)
+        return self.chosen.argmax(2).masked_fill(slots >= self.lengths[:, None], PAD)
+
 
 class VectorEncoder(nn.Module):
     """preactivation = sum_t p_t * (W s_t) / sqrt(length) + b; code = `code`(preactivation).
@@ -144,7 +150,7 @@ class ThroughVector(nn.Module):
     ) -> None:
         super().__init__()
         self.length = length
-        embedding = Embedding(vocabulary, _width(units))
+        embedding = Embedding(vocabulary, width_of(units))
         self.encoder = VectorEncoder(embedding, length, units, code_size, code)
         self.places = nn.Parameter(drawn_normal(length + 1, code_size))
         self.writer = Writer(embedding, code_size, units)
@@ -186,11 +192,25 @@ class ThroughVector(nn.Module):
         return code[:, None] * self.places[:steps]
 
 
-class ThroughText(nn.Module):
-    """A text autoencoder whose code is a shorter text (after Baziotis et al. 2019, SEQ3).
+class Rated(nn.Module):
+    """A text autoencoder whose code is a shorter text, which a language model rates that is
+    independent of the rest.
+    """
+
+    language_model: LanguageModel
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode, in which the language model passes gradients on, without dropout."""
+        super().train(mode)
+        self.language_model.dropout.eval()
+        return self
+
+
+class ThroughText(Rated):
+    """One whose code is a shorter text of any tokens (after Baziotis et al. 2019, SEQ3).
 
     The context of the writer at each step is the state of a reader of the shorter text at the slot
-    of the token. The language model, which is independent of the rest, rates the shorter text.
+    of the token.
     """
 
     one_at_a_time = False
@@ -202,22 +222,18 @@ class ThroughText(nn.Module):
         super().__init__()
         self.length = length
         self.ratio = ratio
-        self.encoder = TextEncoder(Embedding(vocabulary, _width(units)), units, ratio, temperature)
-        self.reader = Reader(_width(units), units)
+        self.encoder = TextEncoder(
+            Embedding(vocabulary, width_of(units)), units, ratio, temperature
+        )
+        self.reader = Reader(width_of(units), units)
         self.writer = Writer(self.embedding, 2 * units, units)
-        self.language_model = LanguageModel(vocabulary, _width(units), units)
+        self.language_model = LanguageModel(vocabulary, width_of(units), units)
         self.language_model.requires_grad_(False)
 
     @property
     def embedding(self) -> Embedding:
         """The vectors of all tokens."""
         return self.encoder.embedding
-
-    def train(self, mode: bool = True) -> Self:
-        """Sets training mode, in which the language model passes gradients on, without dropout."""
-        super().train(mode)
-        self.language_model.dropout.eval()
-        return self
 
     def encode(self, tokens: Tensor) -> Bottleneck:
         """tokens (batch, length) -> the shorter texts."""
@@ -231,6 +247,11 @@ class ThroughText(nn.Module):
         before = shifted_right(self.embedding(with_end(tokens)), self.embedding)
         logits: Tensor = self.writer(before, *self._context(code, before.shape[1]))
         return logits
+
+    def likely(self, code: Bottleneck) -> Tensor:
+        """Logits of the language model for the shorter texts: (batch, slots, vocabulary)."""
+        rated: Tensor = self.language_model(code.chosen)
+        return rated
 
     def decode(self, code: Bottleneck) -> Tensor:
         """Decodes shorter texts, token by token: (batch, length)."""
@@ -248,13 +269,7 @@ class ThroughText(nn.Module):
         return torch.cat([states, nothing], 1)[:, of_step], ends
 
 
-def shorter_text(code: Bottleneck) -> Tensor:
-    """The tokens of shorter texts: (batch, slots), PAD after the end of each."""
-    slots = torch.arange(code.chosen.shape[1], device=code.chosen.device)
-    return code.chosen.argmax(2).masked_fill(slots >= code.lengths[:, None], PAD)
-
-
-def _width(units: int) -> int:
+def width_of(units: int) -> int:
     """The width of the vectors of tokens."""
     return max(1, units // 2)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from aectl.config.kinds import WORDS
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import SPECIAL, TextShape
 from aectl.errors import ModelFileError
@@ -74,7 +75,7 @@ class TextSpec(InputSpec[TextShape]):
         self, config: ModelConfig, shape: TextShape, encoded: int | None, classes: int
     ) -> int:
         """Gates and states of the recurrent layers for each token and, for each position of a
-        shorter text, six times the size of the vocabulary.
+        shorter text, six times the size of the vocabulary; of chosen words, the links between them.
         """
         hidden = config.hidden or ()
         if classes:
@@ -83,7 +84,11 @@ class TextSpec(InputSpec[TextShape]):
         states = shape.length * (16 * hidden[0] + 8 * hidden[-1])
         if config.code_is_vector:
             return states + 3 * shape.tokens
-        return states + 6 * shape.tokens * max(1, math.ceil(shape.length * config.ratio))
+        slots = max(1, math.ceil(shape.length * config.ratio))
+        if config.bottleneck == WORDS:
+            links = shape.length * (6 * shape.length + 2 * slots)
+            return states + links + shape.length * (4 * hidden[0] + 3 * shape.tokens)
+        return states + 6 * shape.tokens * slots
 
     def measuring_floats(self, shape: TextShape) -> int:
         """The logits of a text, their softmax and its logarithm, at each position."""

@@ -68,6 +68,11 @@ class Vocabulary:
             for one in self._tokenizer.encode_batch_fast(some):
                 yield [number + SPECIAL for number in one.ids]
 
+    def begins_word(self) -> list[bool]:
+        """Of each token, whether it begins with a space: a word is what stands between spaces."""
+        space = self._tokenizer.pre_tokenizer.pre_tokenize_str(" ")[0][0]
+        return [False] * SPECIAL + [piece.startswith(space) for piece in self.pieces]
+
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of some tokens; special tokens are skipped.
 

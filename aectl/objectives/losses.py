@@ -140,6 +140,24 @@ def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
     return nats / len(tokens)
 
 
+def nats_of_texts(logits: Tensor, tokens: Tensor) -> Tensor:
+    """-log p of each text, in nats: (batch,). The arguments are those of `token_cross_entropy`."""
+    nats = F.cross_entropy(logits.transpose(1, 2), tokens, ignore_index=PAD, reduction="none")
+    return nats.sum(1)
+
+
+def of_choices(costs: Tensor, log_probabilities: Tensor) -> Tensor:
+    """A scalar whose gradient estimates that of the mean cost of random choices.
+
+    Each text has several choices, independently drawn: costs and log_probabilities, (choices,
+    texts). The gradient is that of log p times how much a choice costs more than the others of its
+    text do on average (Williams 1992, equation 4; Kool et al. 2019, equation 8, baseline).
+    """
+    count = len(costs)
+    excess = (costs - costs.mean(0)).detach() * count / (count - 1)
+    return (excess * log_probabilities).mean()
+
+
 def quality(logits: Tensor, chosen: Tensor, lengths: Tensor) -> Tensor:
     """-log p of a drawn text, in nats (Baziotis et al. 2019, SEQ3, section 2.3, with the drawn
     tokens instead of their distribution).

@@ -12,12 +12,15 @@ from aectl.config.configuration import Config
 from aectl.config.sparsity import KL, NONE
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.language import LanguageModel, with_end
-from aectl.models.networks import Classifier
+from aectl.models.networks import Classifier, ThroughWords
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
 from aectl.objectives import losses
 from aectl.objectives.corruptions import NOISE, flipped, shifted, swapped
 from aectl.objectives.fused import Fused, fits
 from aectl.objectives.penalties import Penalty, Trace, penalties_of, uncompiled
+
+DRAWS = 2
+"""Choices of words that are drawn for each text of a step."""
 
 QUALITY_STEPS = 1000
 """Steps over which the weight of the quality of a shorter text rises from 0."""
@@ -174,8 +177,7 @@ def classification(config: Config, remembered: dict[str, Tensor]) -> Compute:
 
 def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
     """A text autoencoder's objective: the cross-entropy of the text, and the code's penalties."""
-    through = _through_text if config.model.bottleneck == "text" else _through_vector
-    compute = through(config, remembered)
+    compute = THROUGH[config.model.bottleneck](config, remembered)
     if not config.data.swap:
         return compute
     return _with_changed_inputs(compute, partial(swapped, fraction=config.data.swap))
@@ -239,6 +241,45 @@ def _through_text(config: Config, remembered: dict[str, Tensor]) -> Compute:
         return Losses(loss + quality + sparsity, terms)
 
     return compute
+
+
+def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
+    """The objective with words of the text as bottleneck.
+
+    Several choices are drawn for each text. The cost of one is the loss of its reconstruction, its
+    quality, and `temperature` times the logarithm of its probability, whose mean is the negative
+    entropy: without it, the first words are soon the only ones that are tried.
+    """
+    lambda_q, temperature = config.loss.lambda_q, config.model.temperature
+    rise = uncompiled(Rise(remembered, QUALITY_STEPS).__call__, config)
+
+    def compute(network: ThroughWords, batch: Batch) -> Losses:
+        draws = DRAWS if network.training else 1
+        inputs = batch.inputs.repeat(draws, 1)
+        code = network.encode(inputs)
+        nats = losses.nats_of_texts(network.predict(code, inputs), with_end(inputs))
+        with torch.no_grad():
+            weight = lambda_q * rise(network, nats)
+            quality = weight * losses.nats_of_texts(network.likely(code), code.text)
+        loss = nats.mean() + quality.mean()
+        terms = {"reconstruction": nats.mean().detach(), "quality": quality.mean()}
+        if draws > 1:
+            log_probabilities = code.log_probabilities.view(draws, -1)
+            costs = (nats + quality).view(draws, -1) + temperature * log_probabilities
+            choice = losses.of_choices(costs, log_probabilities)
+            loss = loss + choice - choice.detach()
+            terms["choice_entropy"] = -log_probabilities.mean().detach()
+        return Losses(loss, terms)
+
+    return compute
+
+
+THROUGH: dict[str, Callable[[Config, dict[str, Tensor]], Compute]] = {
+    "vector": _through_vector,
+    "text": _through_text,
+    "words": _through_words,
+}
+"""The objectives of text autoencoders by the names of their bottlenecks."""
 
 
 def language_modelling(network: LanguageModel, batch: Batch) -> Losses:

@@ -19,7 +19,8 @@ from aectl.inference.apply_text import measure_tokens
 from aectl.inference.metrics import TextMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
-from aectl.models.networks import Classifier, TextNetwork, ThroughText, ThroughVector
+from aectl.models.networks import Classifier, TextNetwork, ThroughVector, ThroughWords
+from aectl.models.text_autoencoder import Rated
 from aectl.models.vocabulary import Vocabulary
 from aectl.objectives.objective import Objective, language_modelling
 from aectl.training.initialisation import (
@@ -84,6 +85,8 @@ class TextRun(Run):
         measured = self._held_out if len(self._held_out) else self._training
         self._measured = measured.some(MEASURED_TEXTS, config.training.seed)
         stand_on_encoder(self.network, start)
+        if isinstance(self.network, ThroughWords):
+            self.network.split_words(self.vocabulary)
         if isinstance(self.network, Classifier):
             self.network.fine_tune_encoder(config.training.fine_tune)
         if start.weights is not None:
@@ -104,14 +107,14 @@ class TextRun(Run):
     @property
     def stage_epochs(self) -> list[int]:
         """The epochs of the language model."""
-        needed = isinstance(self.network, ThroughText) and self._fresh
+        needed = isinstance(self.network, Rated) and self._fresh
         return [self.config.training.lm_epochs or 0] if needed else []
 
     def _stages(self) -> Iterator[Stage]:
         """The language model, which stays as it is thereafter."""
         if not self.stage_epochs:
             return
-        assert isinstance(self.network, ThroughText)
+        assert isinstance(self.network, Rated)
         model = self.network.language_model
         learns = Objective(model, language_modelling)
         yield Stage(1, lambda _: learns, partial(_unfreeze, model))

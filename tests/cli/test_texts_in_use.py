@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import operator
 
 import numpy as np
@@ -22,7 +23,8 @@ LINES = [f"{who} {does} {what}" for who in WORDS for does in VERBS for what in T
 def small(*options):
     """The options of a model of text that is trained in a moment."""
     usual = {
-        "--model": "text-autoencoder", "--hidden": "16" if "text" in options else "16,8",
+        "--model": "text-autoencoder",
+        "--hidden": "16" if {"text", "words"} & {*options} else "16,8",
         "--length": "8", "--vocabulary": "300", "--epochs": "2",
     }  # fmt: skip
     left = [word for pair in usual.items() if pair[0] not in options for word in pair]
@@ -79,9 +81,10 @@ def test_a_run_folder_holds_the_model_and_what_it_writes(text):
     assert float(last["train_compression_ratio"]) == pytest.approx(0.5, abs=0.1)
 
 
-@pytest.mark.parametrize("bottleneck", ["vector", "text"])
+@pytest.mark.parametrize("bottleneck", ["vector", "text", "words"])
 def test_the_same_seed_gives_the_same_weights(aectl, made, corpus, bottleneck, tmp_path):
-    options = ["--bottleneck", "text", "--lm-epochs", "1"] if bottleneck == "text" else []
+    through = ["--bottleneck", bottleneck, "--lm-epochs", "1"]
+    options = [] if bottleneck == "vector" else through
     first = made(*options)
     arguments = ["--dataset", corpus, *small(*options)]
     digests = [model_file.read_card(first).weights_sha256]
@@ -177,6 +180,20 @@ def test_encode_through_text_writes_the_shorter_texts_that_reconstruct_tells(aec
     assert [row["bottleneck"] for row in encoded] == [row["bottleneck"] for row in told]
     many = aectl("reconstruct", text, *[corpus] * 3, "--count", 130)
     assert rows(many) == (told * 3)[:130]
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_encode_through_words_writes_whole_words_of_each_line(aectl, made, corpus, size):
+    whole = "--length", "24"
+    kept = made("--bottleneck", "words", "--lm-epochs", "1", "--ratio", "0.4", *whole)
+    encoded = rows(aectl("encode", kept, corpus, "--batch-size", size))
+    assert len(encoded) == len(LINES)
+    for row, line in zip(encoded, LINES, strict=True):
+        found, left = row["bottleneck"].split(), iter(line.split())
+        assert all(word in left for word in found), row  # each behind the one before
+        assert len(found) == math.ceil(0.4 * len(line.split()))
+    told = rows(aectl("reconstruct", kept, corpus, "--count", len(LINES)))
+    assert [row["bottleneck"] for row in told] == [row["bottleneck"] for row in encoded]
 
 
 def test_eval_measures_what_reconstruct_writes(aectl, vector, corpus):
@@ -314,7 +331,7 @@ def test_what_has_no_meaning_for_texts_is_refused(aectl, vector, arguments, said
         (["--optimizer", "lbfgs"], "--optimizer lbfgs cannot go with"),
         (["--sparsity", "gated"], "--sparsity gated cannot go with"),
         (["--sparsity", "topk", "--aux-k", "2"], "--aux-k cannot go with"),
-        (["--bottleneck", "text", "--sparse"], "--bottleneck text has --lambda-s"),
+        (["--bottleneck", "text", "--sparse"], "--sparsity needs --bottleneck vector, not text"),
         (["--ratio", "0.3"], "--ratio has no effect without --bottleneck text"),
         (["--dataset", "-"], "there is no text in -"),
         (["--dataset", "digits"], "digits is a dataset of images"),

@@ -28,6 +28,7 @@ OF_TEXTS = ModelConfig(model="text-autoencoder", hidden=(4, 3))
 TEXT_SHAPE = TextShape(5, len(WORDS))
 THROUGH_VECTOR = Architecture(OF_TEXTS, TEXT_SHAPE)
 THROUGH_TEXT = ModelConfig(model="text-autoencoder", hidden=(4,), bottleneck="text")
+KEPT_WORDS = ModelConfig(model="text-autoencoder", hidden=(4,), bottleneck="words")
 ARCHITECTURES = (
     DENSE,
     Architecture(ModelConfig(hidden=(6,), tied=True, sparsity="topk", k=2), SHAPE),
@@ -47,6 +48,7 @@ ARCHITECTURES = (
     Architecture(ModelConfig(model="classifier", hidden=(4,)), SHAPE, 10, DENSE),
     THROUGH_VECTOR,
     Architecture(THROUGH_TEXT, TEXT_SHAPE),
+    Architecture(KEPT_WORDS, TEXT_SHAPE),
     Architecture(ModelConfig(model="classifier", hidden=(4,)), TEXT_SHAPE, 3, THROUGH_VECTOR),
 )
 TRAINING = {

@@ -30,6 +30,7 @@ OF_IMAGES = {
 TEXTS = {
     "vector": ModelConfig(model="text-autoencoder", hidden=(6, 5)),
     "shorter text": ModelConfig(model="text-autoencoder", hidden=(6,), bottleneck="text"),
+    "kept words": ModelConfig(model="text-autoencoder", hidden=(6,), bottleneck="words"),
 }
 
 
@@ -176,6 +177,8 @@ ENOUGH = {
     "a text of one token": text_of((4, 900), sparsity="topk", k=890),
     "a large vocabulary": text_of((8,), 4, 9000, bottleneck="text"),
     "a long text": text_of((32, 8), 60, 300),
+    "words of a long text": text_of((8,), 200, 30, bottleneck="words"),
+    "words of a large vocabulary": text_of((8,), 4, 9000, bottleneck="words"),
 }
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from aectl.models.codes import Code
 from aectl.models.language import lengths_of
 from aectl.models.networks import ThroughText, ThroughVector
-from aectl.models.text_autoencoder import drawn, shorter_text
+from aectl.models.text_autoencoder import drawn
 
 VOCABULARY = 40
 
@@ -47,8 +47,8 @@ def test_padding_changes_neither_code_nor_logits(kind):
         torch.testing.assert_close(code, same)
     else:
         slots = code.lengths.max()
-        assert shorter_text(same)[:, :slots].equal(shorter_text(code)[:, :slots])
-        assert (shorter_text(same)[:, slots:] == 0).all()
+        assert same.text[:, :slots].equal(code.text[:, :slots])
+        assert (same.text[:, slots:] == 0).all()
     logits, others = net.predict(code, x), net.predict(same, padded)
     for row, length in enumerate(lengths_of(x)):
         torch.testing.assert_close(logits[row, : length + 1], others[row, : length + 1])
@@ -62,7 +62,7 @@ def test_the_code_of_a_text_does_not_depend_on_those_beside_it(kind):
     if kind == "vector":
         torch.testing.assert_close(alone[0], together[1])
     else:
-        assert shorter_text(alone)[0].equal(shorter_text(together)[1])
+        assert alone.text[0].equal(together.text[1])
 
 
 @pytest.mark.parametrize("kind", ["vector", "text"])
@@ -99,14 +99,14 @@ def test_nothing_is_written_behind_the_end():
 )
 def test_a_shorter_text_has_its_part_of_the_tokens_rounded_up(length, ratio, slots):
     net = network("text", 10, ratio).train()
-    shorter = shorter_text(net.encode(tokens(1, 10, (length,))))
+    shorter = net.encode(tokens(1, 10, (length,))).text
     assert lengths_of(shorter).tolist() == [slots]
     assert (shorter[shorter != 0] >= 3).all()
 
 
 def test_at_first_a_slot_takes_one_of_the_tokens_that_it_stands_for():
     net, x = network("text"), tokens()
-    assert shorter_text(net.encode(x))[0].tolist() == x[0, ::2].tolist()
+    assert net.encode(x).text[0].tolist() == x[0, ::2].tolist()
 
 
 def test_a_drawn_choice_comes_as_often_as_its_softmax_says():

@@ -1,6 +1,7 @@
 """Losses and penalties against closed forms, other libraries and finite differences."""
 
 from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -338,3 +339,35 @@ def test_ssim_is_that_of_the_paper_averaged_over_channels_and_images(shape, nois
     for one, other in zip(torch.tensor(x).float(), torch.tensor(y).float(), strict=True):
         metrics.update(one[None], other[None], torch.ones(1, 3))
     assert metrics.result()["ssim"] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_the_cross_entropy_of_each_text_is_that_of_the_text_by_itself():
+    logits, tokens = (
+        uniform(3, 4, 6, low=-3),
+        torch.tensor([[3, 4, 0, 0], [5, 3, 4, 2], [4, 0, 0, 0]]),
+    )
+    found = losses.nats_of_texts(logits, tokens)
+    for row in range(3):
+        alone = losses.token_cross_entropy(logits[row : row + 1], tokens[row : row + 1])
+        assert found[row].item() == pytest.approx(alone.item())
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+@pytest.mark.parametrize("draws", [2, 3])
+def test_the_gradient_of_choices_is_on_average_that_of_their_mean_cost(draws, temperature):
+    """Of five choices, every outcome of the draws is weighted by its probability."""
+    scores, costs = uniform(5, low=-2, seed=1).requires_grad_(), uniform(5, high=9, seed=2)
+
+    def log_probabilities():
+        return scores.log_softmax(0)
+
+    of_choice = costs + temperature * log_probabilities()
+    mean = (log_probabilities().exp() * of_choice).sum()
+    (wanted,) = torch.autograd.grad(mean, scores)
+    found = torch.zeros(5, dtype=torch.float64)
+    for outcome in product(range(5), repeat=draws):
+        drawn = log_probabilities()[list(outcome)][:, None]
+        cost = costs[list(outcome)][:, None] + temperature * drawn
+        (gradient,) = torch.autograd.grad(losses.of_choices(cost, drawn), scores)
+        found += drawn.sum().exp().item() * gradient
+    torch.testing.assert_close(found, wanted)

@@ -44,6 +44,7 @@ TRAININGS = [
     ["--sparsity", "jumprelu"],
     [*TEXT, "--hidden", "6,8", "--sparsity", "batch-topk"],
     [*TEXT, "--hidden", "6", "--bottleneck", "text", "--lm-epochs", "1"],
+    [*TEXT, "--hidden", "6", "--bottleneck", "words", "--lm-epochs", "1"],
 ]
 
 MODULES = [

@@ -53,6 +53,7 @@ KINDS = {
     },
     "text": {"model": "text-autoencoder", "sparsity": "topk", "k": 2},
     "through text": {"model": "text-autoencoder", "bottleneck": "text", "lm_epochs": 1},
+    "text, kept words": {"model": "text-autoencoder", "bottleneck": "words", "lm_epochs": 1},
 }
 LINES = [
     f"{who} {does}, {n} times"
@@ -78,7 +79,7 @@ def of_text(**options):
     config = Config.from_options(
         {
             "dataset": "x",
-            "hidden": "8" if options.get("bottleneck") == "text" else "8,6",
+            "hidden": "8" if "bottleneck" in options else "8,6",
             "length": 8,
             "vocabulary": 300,
             "batch_size": 40,

@@ -1,0 +1,93 @@
+"""The text autoencoder that keeps words, with a vocabulary of its own."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from aectl.config.shapes import PAD
+from aectl.models.vocabulary import Vocabulary
+from aectl.models.words_autoencoder import ThroughWords
+
+LINES = [
+    "two young women sit beside an extraordinary fountain.", "a man runs", "Überraschung!", "x",
+    "a dog, two cats and a man run", "one two three four five six seven eight nine ten",
+]  # fmt: skip
+LENGTH = 60
+VOCABULARY = Vocabulary.learnt(["a man and two women run and sit"] * 9, 275)
+
+
+def network(ratio=0.5):
+    torch.manual_seed(0)
+    made = ThroughWords(len(VOCABULARY), LENGTH, 16, ratio)
+    made.split_words(VOCABULARY)
+    return made.eval()
+
+
+def tokens(lines=LINES):
+    rows = list(VOCABULARY.encode(lines))
+    assert any(len(row) > 3 * len(line.split()) for row, line in zip(rows, lines, strict=True))
+    return torch.tensor([[*row, *[PAD] * (LENGTH - len(row))] for row in rows])
+
+
+def shorter(code):
+    return [VOCABULARY.decode(row) for row in code.text.tolist()]
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("ratio", [0.01, 0.3, 0.5, 1.0])
+def test_the_code_has_whole_words_of_the_text_in_their_order(ratio, training):
+    with torch.no_grad():
+        found = shorter(network(ratio).train(training).encode(tokens()))
+    for line, text in zip(LINES, found, strict=True):
+        left = iter(line.split())
+        assert all(word in left for word in text.split())  # each behind the one before
+        assert len(text.split()) == max(1, math.ceil(ratio * len(line.split())))
+
+
+def test_all_words_are_kept_with_a_ratio_of_one():
+    assert shorter(network(1.0).encode(tokens())) == LINES
+
+
+def test_other_words_are_drawn_each_time_in_training():
+    net, x = network().train(), tokens(LINES[-1:])
+    assert len({shorter(net.encode(x))[0] for _ in range(20)}) > 5
+    net.eval()
+    assert len({shorter(net.encode(x))[0] for _ in range(20)}) == 1
+
+
+def test_neither_padding_nor_other_texts_change_code_and_logits():
+    net, x = network(), tokens()
+    code = net.encode(x)
+    alone = net.encode(x[:1])
+    assert alone.text[0].equal(code.text[0])
+    torch.testing.assert_close(alone.log_probabilities[0], code.log_probabilities[0])
+    net = network()
+    net.encoder.links.skips = nn.Parameter(torch.zeros(LENGTH + 5))
+    longer = net.encode(nn.functional.pad(x, (0, 5)))
+    assert longer.text[:, :LENGTH].equal(code.text)
+    logits = net.predict(code, x)
+    more = net.predict(longer, nn.functional.pad(x, (0, 5)))
+    torch.testing.assert_close(more[:, : LENGTH + 1], logits)
+
+
+def test_what_is_written_is_the_likeliest_token_each_time():
+    net, x = network(), tokens()
+    with torch.no_grad():
+        net.embedding.bias[2] = -100  # it never ends, so that every place is written
+        code = net.encode(x)
+        written = net.decode(code)
+        logits = net.predict(code, written)[:, :-1]
+    logits[..., :2] = -torch.inf
+    assert written.equal(logits.argmax(2))
+
+
+def test_the_decoder_knows_the_text_by_the_kept_words_alone():
+    net, x = network(), tokens()
+    code = net.encode(x)
+    other = x.roll(1, 0)
+    logits = net.predict(code, x)[:, 0]
+    assert net.predict(code, other)[:, 0].equal(logits)
+    changed = code._replace(text=code.text.roll(1, 0))
+    assert not net.predict(changed, x)[:, 0].allclose(logits)
