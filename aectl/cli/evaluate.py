@@ -51,6 +51,14 @@ Ssim = Annotated[
     bool,
     typer.Option("--ssim", help="Report the structural similarity of images, 11x11 or larger."),
 ]
+Judge = Annotated[
+    Path | None,
+    typer.Option(
+        "--judge", metavar="FILE",
+        help="Report the perplexity of shorter texts by the n-grams of the lines of this text, "
+        "which the models should not have seen.",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per model.")]
 InCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")]
 PerImage = Annotated[
@@ -94,6 +102,7 @@ def evaluate(
     probe: Probe = False,
     pca: Pca = False,
     ssim: Ssim = False,
+    judge: Judge = None,
     as_json: Json = False,
     as_csv: InCsv = False,
     per_image: PerImage = None,
@@ -119,7 +128,7 @@ def evaluate(
     from aectl.cli.metrics_view import show_metrics
     from aectl.outputs import page, run_folder, tables
     from aectl.outputs.metrics_table import grouped
-    from aectl.verbs.evaluate import Evaluation, refuse_useless
+    from aectl.verbs.evaluate import Evaluation, judge_of, refuse_useless
 
     tables.check_destination(on_stdout(per_image), common.overwrite)
     session = Session(common, per_image)
@@ -130,8 +139,9 @@ def evaluate(
     how = session.input_options(relative_to=relative_to, absolute=absolute)
     how["label_from_folder"] = bool(probe or inspected or per_image)
     uses = _uses(session, models, cards, dataset, how)
-    refuse_useless(uses, pca, probe, skip_unknown, inspected, ssim)
-    asked = pca, probe, skip_unknown, inspected, session.console, ssim
+    refuse_useless(uses, pca, probe, skip_unknown, inspected, ssim, judge is not None)
+    judging = judge_of(judge, session.outcome.on_bad) if judge else None
+    asked = pca, probe, skip_unknown, inspected, session.console, ssim, judging
     results, portraits = _measured(
         session, [Evaluation(use, *asked) for use in uses], per_image, sort, map_by
     )

@@ -112,10 +112,10 @@ class Images(Modality):
     pictured = True
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
-        """Those that decode a code, of a model whose features cannot be decoded, and the similarity
-        of images, of one that reconstructs none.
+        """That of text; those that decode a code, of a model whose features cannot be decoded; the
+        similarity of images, of one that reconstructs none.
         """
-        kind, found = card.architecture.kind, dict[str, str]()
+        kind, found = card.architecture.kind, {"judge": "a model of images"}
         if card.classes:
             found["ssim"] = "a classifier"
         if card.architecture.stacked:

@@ -8,6 +8,7 @@ from aectl.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from aectl.inference.apply import ToTensor
+    from aectl.inference.ngrams import NgramModel
     from aectl.modalities import Modality
     from aectl.models.model_card import ModelCard
 
@@ -17,7 +18,8 @@ class Measurement:
     """Measures a network: pass batches to `results`, then ask for the `metrics`.
 
     With `skip_unknown`, inputs of classes that a classifier does not know are counted and left out;
-    with `ssim`, the structural similarity is among the metrics of images.
+    with `ssim`, the structural similarity is among the metrics of images; with `judge`, the
+    perplexity of shorter texts by that model is among those of text.
     `network` and `count`, the number of inputs, are those of the last results.
     """
 
@@ -25,6 +27,7 @@ class Measurement:
     modality: "Modality"
     skip_unknown: bool = False
     ssim: bool = False
+    judge: "NgramModel | None" = None
     progress: Progress = SILENT
     count: int = 0
     network: Any = None
@@ -38,6 +41,7 @@ class Measurement:
         """
         from aectl.inference import apply as inference
         from aectl.inference.metrics import ClassificationMetrics
+        from aectl.inference.ngrams import Judge
 
         self.network, self.count, classes = network, 0, self.card.classes
         if classes:
@@ -49,6 +53,8 @@ class Measurement:
             self.collected = self.modality.metrics(self.card, network)
             if self.ssim:
                 self.collected.with_ssim = True
+            if self.judge and self.card.vocabulary:
+                self.collected.judge = Judge(self.judge, self.card.vocabulary.decode)
             found = self.modality.measure(network, batches, to_tensor, self.collected)
         for result in found:
             self.count += len(result.paths)

@@ -109,8 +109,8 @@ class Text(Modality):
         """Options of images and, where the code is a text, those of vectors."""
         refused = dict.fromkeys(OF_IMAGES, A_MODEL)
         if not card.architecture.code_is_vector:
-            refused |= dict.fromkeys(OF_VECTORS, A_CODE)
-        return refused
+            return refused | dict.fromkeys(OF_VECTORS, A_CODE)
+        return refused | {"judge": "a classifier" if card.classes else "a code that is a vector"}
 
     def equip(self, network: Any, card: "ModelCard") -> None:
         """Gives it its `vocabulary`."""

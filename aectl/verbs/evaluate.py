@@ -17,7 +17,9 @@ from aectl.verbs.use import InputOptions, Use, read_card, request
 if TYPE_CHECKING:
     import os
 
+    from aectl.data.storage.folders import OnBad
     from aectl.inference.inspection import Inspection
+    from aectl.inference.ngrams import NgramModel
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Rows
 
@@ -36,13 +38,14 @@ class Evaluation:
     inspected: bool = False
     progress: Progress = SILENT
     ssim: bool = False
+    judge: "NgramModel | None" = None
     measurement: Measurement = field(init=False)
     inspection: "Inspection | None" = None
 
     def __post_init__(self) -> None:
         use = self.use
         self.measurement = Measurement(
-            use.card, use.modality, self.skip_unknown, self.ssim, self.progress
+            use.card, use.modality, self.skip_unknown, self.ssim, self.judge, self.progress
         )
 
     @contextmanager
@@ -109,6 +112,7 @@ def refuse_useless(
     skip_unknown: bool,
     report: bool = False,
     ssim: bool = False,
+    judge: bool = False,
 ) -> None:
     """Raises ConfigError for options that have no effect with the models that are measured, and
     DataError for inputs that do not exist.
@@ -118,10 +122,22 @@ def refuse_useless(
     if len({use.card.architecture.modality for use in uses}) > 1:
         raise ConfigError("models of different kinds of input cannot be measured side by side")
     for use in uses:
-        use.refuse({"pca": pca, "probe": probe, "ssim": ssim, "report": report})
+        use.refuse({"pca": pca, "probe": probe, "ssim": ssim, "report": report, "judge": judge})
         if ssim:
             check_similarity("--ssim", use.card.shape[1:])
         _ = use.stream
+
+
+def judge_of(path: Path, on_bad: "OnBad") -> "NgramModel":
+    """An n-gram model of the lines of a text file. Raises DataError if it has none."""
+    from aectl.data.text.text_inputs import TEXT, TextInputs
+    from aectl.inference.ngrams import NgramModel
+
+    inputs = TextInputs(TEXT.sources([str(path)], None), Path())
+    lines = [line.text for line in inputs.lines(on_bad) if line]
+    if not lines:
+        raise DataError(f"{path} has no lines to judge texts by")
+    return NgramModel(lines)
 
 
 def evaluate(
@@ -131,6 +147,7 @@ def evaluate(
     pca: bool = False,
     probe: bool = False,
     ssim: bool = False,
+    judge: "str | os.PathLike[str] | None" = None,
     skip_unknown: bool = False,
     device: str = "auto",
     threads: int | None = None,
@@ -146,9 +163,10 @@ def evaluate(
     of what the model was trained on, or on the files held out of a folder that has none. `pca` adds
     the error of PCA with as many components, `probe` that of a linear classifier on the codes, both
     fitted on the train split of what the model was trained on. `ssim` adds the structural
-    similarity. `skip_unknown` leaves out inputs of classes that a classifier does not know.
-    `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further
-    `options` are those of `InputOptions`.
+    similarity, and `judge`, a file of text, the perplexity of shorter texts by its n-grams.
+    `skip_unknown` leaves out inputs of classes that a classifier does not know. `device` is "auto",
+    "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further `options` are those
+    of `InputOptions`.
 
     Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
     `model`, `dataset` and `n`, the number of inputs.
@@ -162,8 +180,9 @@ def evaluate(
     if card.classes or probe:
         options = {"label_from_folder": True, **options}
     use = Use(path, card, request(inputs, options, unseen=True), device, threads)
-    refuse_useless([use], pca, probe, skip_unknown, ssim=ssim)
-    evaluation = Evaluation(use, pca, probe, skip_unknown, ssim=ssim)
+    refuse_useless([use], pca, probe, skip_unknown, ssim=ssim, judge=judge is not None)
+    judging = judge_of(Path(judge), use.request.on_bad) if judge else None
+    evaluation = Evaluation(use, pca, probe, skip_unknown, ssim=ssim, judge=judging)
     with evaluation.results() as results:
         for _ in results:
             pass

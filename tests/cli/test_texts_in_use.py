@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import shell
 
+from aectl.inference.ngrams import NgramModel, words_of
 from aectl.models import model_file
 
 WORDS = ["the cat", "a dog", "the old man", "she", "he"]
@@ -486,3 +487,37 @@ def test_of_many_bad_lines_some_are_told_and_all_are_listed(aectl, vector, tmp_p
     listed = [row["path"] for row in csv.DictReader((tmp_path / "bad.csv").open())]
     wanted = [f"french.txt:{n}" for n in range(2, 202)] + [f"no tabs.tsv:{n}" for n in range(2, 52)]
     assert listed == [*wanted, "utf-8.txt:2"]
+
+
+def test_a_judge_rates_the_shorter_texts_and_the_texts(aectl, text, corpus, tmp_path):
+    """The perplexities are those of an n-gram model that is given the same texts by hand."""
+    unseen = tmp_path / "unseen.txt"
+    unseen.write_text("\n".join([*LINES[::2], "\n", *LINES[1::3]]) + "\n")
+    done = aectl("eval", text, "--dataset", corpus, "--judge", unseen, "--json")
+    assert done.status == 0, done.err
+    (report,) = json.loads(done.out)
+    model = NgramModel([*LINES[::2], *LINES[1::3]])
+    told = rows(aectl("reconstruct", text, corpus, "--count", len(LINES)))
+
+    def perplexity(texts):
+        words = [words_of(one) for one in texts]
+        return math.exp(sum(map(model.nats, words)) / sum(len(one) + 1 for one in words))
+
+    assert report["judged_perplexity"] == pytest.approx(perplexity(r["bottleneck"] for r in told))
+    originals = perplexity(r["original"] for r in told)
+    assert report["judged_perplexity_of_texts"] == pytest.approx(originals)
+
+
+def test_a_judge_has_lines_and_shorter_texts(aectl, text, vector, corpus, tmp_path, trained):
+    (tmp_path / "empty.txt").write_text("\n")
+    for model, judge, said in (
+        (text, "empty.txt", "empty.txt has no lines"),
+        (text, "missing.txt", "missing.txt"),
+        (vector, corpus, "--judge has no effect with a code that is a vector"),
+        (trained("--hidden", "4"), corpus, "--judge has no effect with a model of images"),
+    ):
+        found = aectl(
+            "eval", model, *(["--dataset", corpus] if said[0] != "-" else []), "--judge", judge
+        )
+        assert (found.status, found.out) == (2, ""), found
+        assert said in found.err
