@@ -1,11 +1,13 @@
 """The size of a training on text."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from aectl.config.kinds import WORDS
 from aectl.config.shapes import TextShape
 from aectl.data.text.text_batches import batch_size
 from aectl.inference.apply_text import measure_tokens
@@ -21,6 +23,9 @@ COUNTED = 2, 6
 """Lengths of texts for which a step is counted; that of others follows, as each token needs the
 same."""
 
+COUNTED_WORDS = 20, 40, 60, 80
+"""The same for a bottleneck of words, each of which has links to all others for each kept one."""
+
 
 @dataclass(frozen=True)
 class TextSketch(Sketch):
@@ -29,13 +34,18 @@ class TextSketch(Sketch):
     measured_at_once: int | None = None
 
     def scale(self) -> Scale:
-        """The count for short texts, carried on to the length."""
-        length, (short, long) = self.architecture.text.length, COUNTED
-        if length <= long:
+        """The count for short texts, carried on to the length by a polynomial."""
+        length = self.architecture.text.length
+        words = self.architecture.config.bottleneck == WORDS
+        lengths = COUNTED_WORDS if words else COUNTED
+        if length <= lengths[-1]:
             return super().scale()
-        least, more = (self._of_length(one)._counted() for one in COUNTED)
-        times = (length - short) / (long - short)
-        return Scale(more.weights, round(least.memory + times * (more.memory - least.memory)))
+        counts = [self._of_length(one)._counted() for one in lengths]
+        memory = sum(
+            count.memory * math.prod((length - b) / (a - b) for b in lengths if b != a)
+            for a, count in zip(lengths, counts, strict=True)
+        )
+        return Scale(counts[-1].weights, round(memory))
 
     def _counted(self) -> Scale:
         return super().scale()

@@ -85,9 +85,13 @@ def test_fewer_large_images_are_measured_after_an_epoch_of_patches():
     assert images((3, 512, 512), model="patch-autoencoder", hidden=(200,)).measured < 10
 
 
-def test_a_text_is_counted_by_shorter_ones():
+@pytest.mark.parametrize(
+    ("length", "options"),
+    [(12, {}), (100, {"bottleneck": "words", "hidden": "32"}), (105, {"bottleneck": "words"})],
+)
+def test_a_text_is_counted_by_shorter_ones(length, options):
     """As each of its tokens needs the same; the count of a whole text takes seconds."""
-    short = texts(length=12, tokens=500, inputs=40)
+    short = texts(length=length, tokens=500, inputs=40, **options)
     short = dataclasses.replace(short, measured_at_once=40)
     assert short.scale().memory == pytest.approx(super(TextSketch, short).scale().memory, rel=0.1)
 
