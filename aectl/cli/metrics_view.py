@@ -9,7 +9,7 @@ from typing import Any
 
 from aectl.cli.console import Console
 from aectl.cli.stdout import for_tables, show
-from aectl.config.spelling import spelt_out
+from aectl.config.spelling import first_of, spelt_out
 from aectl.outputs.metrics_table import (
     DIFFERENCE,
     OF_EACH_CLASS,
@@ -64,9 +64,8 @@ def _tell_of_nan(console: Console, results: Sequence[ModelMetrics]) -> None:
             if math.isnan(value)
         }
         if undefined:
-            named = ", ".join(list(undefined)[:CLASSES_NAMED])
-            more = ", ..." if len(undefined) > CLASSES_NAMED else ""
-            console.notice(f"{metric} is nan for classes {which}: {named}{more}")
+            named = first_of(undefined, CLASSES_NAMED)
+            console.notice(f"{metric} is nan for classes {which}: {named}")
 
 
 def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour: bool) -> str:

@@ -9,7 +9,7 @@ apostrophe, gets an apostrophe before it. Other formats hold text unchanged.
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -27,11 +27,7 @@ NUMBER = re.compile(r"[+-]([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 def spelt(name: str) -> str:
     """The name as it is written in a table; a UTF-8 name stays unchanged."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return MARK + quote(_bytes(name), safe="/:")
-    return name
+    return name if is_utf_8(name) else MARK + quote(_bytes(name), safe="/:")
 
 
 def from_table(name: str) -> str:
@@ -64,6 +60,21 @@ def spelt_out(line: str) -> str:
     """
     text = line if line.isascii() else _bytes(line).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def first_of(names: Iterable[str], most: int) -> str:
+    """The first names, at most so many, separated by commas, for a message."""
+    listed = list(names)
+    return ", ".join(listed[:most]) + ", ..." * (len(listed) > most)
+
+
+def is_utf_8(text: str) -> bool:
+    """Whether text is UTF-8; names of files and strings in JSON may hold unpaired surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def shell_word(text: str) -> str:

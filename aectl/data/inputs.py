@@ -12,7 +12,7 @@ import numpy as np
 from aectl.config.decoding import USUAL_DECODING, Decoding, OnRemark, Remark
 from aectl.config.encodings import way_to_utf_8
 from aectl.config.shapes import Shape
-from aectl.config.spelling import MARK, from_table
+from aectl.config.spelling import MARK, from_table, is_utf_8
 from aectl.data import lines
 from aectl.data.found import Found
 from aectl.data.images import datasets, patches
@@ -117,7 +117,7 @@ class Inputs(NamedInputs):
                 yield None
             elif "\0" in path:
                 yield Found(path, reason=NOT_SEPARATED)
-            elif not told and not _is_utf_8(path) and not os.path.lexists(path):
+            elif not told and not is_utf_8(path) and not os.path.lexists(path):
                 told = True
                 yield Found(path, reason=f"{NOT_UTF_8}; {way_to_utf_8(os.fsencode(path))}")
             else:
@@ -129,15 +129,6 @@ class Inputs(NamedInputs):
         for one in found:
             searched = not self.selection.include
             yield one._replace(path=self.naming(one.path), searched=searched)
-
-
-def _is_utf_8(path: str) -> bool:
-    """Whether the bytes of a path are UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Batches:

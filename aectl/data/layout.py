@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from aectl.config.spelling import first_of
 from aectl.data.images.decode import is_own
 from aectl.data.selection import Selection
 from aectl.data.storage.folders import holds_wanted
@@ -178,7 +179,7 @@ def _refuse_several(
     own = "folders with training and test sets of their own"
     for what, several in (("several training sets", sets), (own, having)):
         if len(several) > 1:
-            listed = ", ".join(several[:MOST_NAMED]) + ", ..." * (len(several) > MOST_NAMED)
+            listed = first_of(several, MOST_NAMED)
             raise DataError(
                 f"{folder} holds {what} ({listed}): name the folders to train on, such as --dataset"
                 f" {os.path.join(folder, several[0])}; --dataset may be given several times"

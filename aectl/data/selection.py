@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
+from aectl.config.spelling import first_of
 from aectl.data.endings import UNREAD, is_archive
 from aectl.data.images import heif
 from aectl.data.images.decode import SUFFIXES
@@ -170,7 +171,7 @@ class Skipped:
         again = [link for search in searches for link in search.again]
         lines = [_unread_line(unread)] if unread else []
         if archives:
-            named = ", ".join(archives[:MOST_NAMED]) + ", ..." * (len(archives) > MOST_NAMED)
+            named = first_of(archives, MOST_NAMED)
             lines.append(
                 f"archives in a folder or an archive are not read: {len(archives):,} ({named});"
                 " unpack them, or name them as inputs"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from aectl.config.spelling import first_of
 from aectl.data.images.image_set import ImageSet
 from aectl.errors import ConfigError
 
@@ -73,7 +74,7 @@ def stratified(
     if few:
         log.info(
             "classes with too few %s for --validation; no %s of these are held out: %s",
-            noun, noun, ", ".join(few[:MOST_NAMED]) + ", ..." * (len(few) > MOST_NAMED),
+            noun, noun, first_of(few, MOST_NAMED),
         )  # fmt: skip
     return np.setdiff1d(order, held), np.sort(held)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from aectl.config.spelling import first_of
 from aectl.data.layout import Layout
 from aectl.data.named_inputs import NamedInputs, Naming
 
@@ -57,12 +58,12 @@ def tell(
     if test := [one.test for one in split if one.test]:
         parts.append(f"{', '.join(test)} {'is' if len(test) == 1 else 'are'} kept for tests")
     if others := [name for one in split for name in one.others]:
-        parts.append(f"not read: {_some(others)}")
+        parts.append(f"not read: {first_of(others, MOST_NAMED)}")
     log.info("%s", "; ".join(parts))
     if labelled and (missing := set(unlearnt) - set(learnt)):
         log.warning(
             "warning: no training %ss of classes that the validation set has: %s",
-            noun, _some(sorted(map(str, missing))),
+            noun, first_of(sorted(map(str, missing)), MOST_NAMED),
         )  # fmt: skip
 
 
@@ -84,12 +85,7 @@ def _why_unlabelled(labels: Sequence[str | None], paths: Sequence[str], noun: st
     if not without:
         return f" (all are in {labels[0]})"
     verb = "is" if len(without) == 1 else "are"
-    return f" ({_number(len(without), noun)} {verb} in no sub-folder: {_some(without, 1)})"
-
-
-def _some(names: Sequence[str], most: int = MOST_NAMED) -> str:
-    """The first names, at most so many, separated by commas."""
-    return ", ".join(names[:most]) + ", ..." * (len(names) > most)
+    return f" ({_number(len(without), noun)} {verb} in no sub-folder: {first_of(without, 1)})"
 
 
 def _number(count: int, noun: str) -> str:

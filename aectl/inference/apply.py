@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aectl.config.decoding import USUAL_DECODING, Decoding
 from aectl.config.shapes import Shape
+from aectl.config.spelling import first_of
 from aectl.data.images.decode import decode
 from aectl.data.images.pixels import Pixels
 from aectl.data.inputs import InputBatch
@@ -232,7 +233,8 @@ def measure_labels(
         count = metrics.unknown.total()
         raise DataError(
             f"the input has {count:,} labelled inputs, and the model knows none of their classes:"
-            f" {_some(metrics.unknown)}; it knows {_some(numbers)}"
+            f" {first_of(metrics.unknown, CLASSES_NAMED)};"
+            f" it knows {first_of(numbers, CLASSES_NAMED)}"
         )
 
 
@@ -249,17 +251,11 @@ def _of_known_classes(
         unknown = next(label for label in batch.labels if label not in numbers)
         raise DataError(
             f"the label '{unknown}' is not one of the model's {len(numbers)} classes:"
-            f" {_some(numbers)};"
+            f" {first_of(numbers, CLASSES_NAMED)};"
             " --skip-unknown leaves such inputs out"
         )
     metrics.unknown.update(label for label in batch.labels if label not in numbers)
     return rows_of_batch(batch, known)
-
-
-def _some(classes: Iterable[str]) -> str:
-    """The names of the first classes, for a message."""
-    names = list(classes)
-    return ", ".join(names[:CLASSES_NAMED]) + ", ..." * (len(names) > CLASSES_NAMED)
 
 
 @dataclass(frozen=True)

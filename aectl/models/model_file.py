@@ -6,13 +6,12 @@ the digest of the text before it.
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aectl.config import run_files
-from aectl.config.spelling import shell_word
+from aectl.config.spelling import is_utf_8, shell_word
 from aectl.errors import ModelFileError
 from aectl.files import opened, replacing
 from aectl.models import metadata, tensor_file
@@ -195,11 +194,8 @@ def _in_short(message: str) -> str:
 def _weights(path: Path) -> "dict[str, Tensor]":
     from safetensors.torch import load, load_file
 
-    try:
-        os.fspath(path).encode()
-    except UnicodeEncodeError:  # safetensors opens files by names in UTF-8 alone
-        return load(path.read_bytes())
-    return load_file(path)
+    # safetensors opens files by names in UTF-8 alone
+    return load_file(path) if is_utf_8(str(path)) else load(path.read_bytes())
 
 
 def _compare(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aectl.config.shapes import SPECIAL
+from aectl.config.spelling import is_utf_8
 from aectl.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Vocabulary:
                 pass
             case _:
                 raise ModelFileError("its vocabulary is not described")
-        if not all(isinstance(one, str) and _is_text(one) for one in (*pieces, *merges)):
+        if not all(isinstance(one, str) and is_utf_8(one) for one in (*pieces, *merges)):
             raise ModelFileError("its vocabulary is not a list of strings")
         if not len(_alphabet()) <= len(pieces) <= LARGEST or len(set(pieces)) < len(pieces):
             raise ModelFileError(f"its vocabulary has {len(pieces)} pieces, or has one twice")
@@ -122,15 +123,6 @@ def _pipeline(model: Any) -> "Tokenizer":
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
-
-
-def _is_text(piece: str) -> bool:
-    """Whether a string has no unpaired surrogates, which JSON may contain."""
-    try:
-        piece.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _alphabet() -> list[str]:
