@@ -14,9 +14,11 @@ IMAGES, TEXT = "images", "text"
 """The modalities: kinds of input."""
 
 VECTOR, MAP, SHORTER_TEXT, WORDS = "vector", "map", "text", "words"
+"""The bottlenecks: a code is a vector, a map (channels, height, width), a shorter text, or some of
+the text's own words."""
+
 SHORTER = SHORTER_TEXT, WORDS
 """Bottlenecks that are texts."""
-"""The bottlenecks: a code is a vector, a map (channels, height, width), or a shorter text."""
 
 WIDEST, WIDEST_CLASSIFIER = 1_000_000, 2048
 """The maximum width of a layer, and of the default layers of a classifier."""

@@ -242,7 +242,8 @@ class Batches:
             self._digest.update(os.fsencode(found.path) + b"\0")
             self._read += 1
             if self._after and self._read <= self._after.inputs:
-                self._position().refuse_other(self._after)
+                if self._read == self._after.inputs:
+                    self._position().refuse_other(self._after)
             elif number in decoded.bad:
                 self._on_bad(found.path, decoded.bad[number])
             elif found.searched and Remark.OWN in decoded.remarks.get(number, ()):

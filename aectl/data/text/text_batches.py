@@ -94,7 +94,8 @@ class _Passing:
         self._digest.update(os.fsencode(f"{path}\0{content}\0"))
         if self._after is None or self._read > self._after.inputs:
             return True
-        self.position.refuse_other(self._after)
+        if self._read == self._after.inputs:
+            self.position.refuse_other(self._after)
         return False
 
 
