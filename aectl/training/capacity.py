@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from aectl.errors import ConfigError, is_out_of_memory
@@ -51,11 +52,11 @@ def checked(sketch: "Sketch", device: "torch.device") -> None:
         )  # fmt: skip
 
 
-def keep_freed_where_roomy(sketch: "Sketch", device: "torch.device") -> None:
-    """Makes training on a CPU faster at the cost of memory, of which there has to be plenty."""
+def faster_where_roomy(sketch: "Sketch", device: "torch.device") -> AbstractContextManager[None]:
+    """Makes training on a CPU faster at the cost of memory, if there is plenty of that."""
     room = min(memory.free(device), memory.unused())
-    if device.type == "cpu" and ROOMY * sketch.needed < room:
-        memory.keep_freed()
+    roomy = device.type == "cpu" and ROOMY * sketch.needed < room
+    return memory.keeping_freed() if roomy else contextlib.nullcontext()
 
 
 def described(sketch: "Sketch") -> str:

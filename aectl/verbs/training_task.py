@@ -16,8 +16,7 @@ from aectl.errors import ConfigError
 from aectl.models import model_file
 from aectl.outputs import run_folder
 from aectl.progress import SILENT, Progress, silent
-from aectl.training.capacity import keep_freed_where_roomy
-from aectl.training.memory import giving_freed_back
+from aectl.training.capacity import faster_where_roomy
 from aectl.training.reading import Reading
 from aectl.verbs import machine, resuming
 from aectl.verbs.checkpoints import beginning
@@ -107,11 +106,10 @@ class Training:
             self.folder = self._folder()
         parent = [] if task.out or task.resume else [self.folder.parent]
         with (
-            giving_freed_back(),
+            faster_where_roomy(run.sketch, run.device),
             run_folder.locked(self.folder),
             removed_if_empty(self.folder, *parent),
         ):
-            keep_freed_where_roomy(run.sketch, run.device)
             yield from _train_all(plan, run, self.folder, session, task, watch, goes_on)
 
     def _begun(self) -> "tuple[Run, TrainingCommand]":

@@ -76,8 +76,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 usual = faults()
-with memory.giving_freed_back():
-    memory.keep_freed()
+with memory.keeping_freed():
     faults()
     kept = faults()
 print(usual, kept, faults())
