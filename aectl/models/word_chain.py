@@ -3,6 +3,7 @@
 The words of a text are numbered from 0; `counts`, (batch,), is how many of each text are kept.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,10 @@ class Links(NamedTuple):
 
     onwards: Tensor
     ends: Tensor
+
+    def repeated(self, times: int) -> "Links":
+        """Those of the batch, several times one after the other."""
+        return Links(self.onwards.repeat(times, 1, 1), self.ends.repeat(times, 1))
 
 
 class WordLinks(nn.Module):
@@ -49,11 +54,7 @@ def totals(links: Links, most: int) -> Tensor:
     """The logarithm of the summed exponentials of the scores of all chains of 1 to `most` words, by
     their last word: (batch, most, words). The forward algorithm (Rabiner 1989, equation 20).
     """
-    reached = [links.onwards[:, 0]]
-    for _ in range(most - 1):
-        paths = reached[-1][:, :, None] + links.onwards[:, 1:]
-        reached.append(paths.logsumexp(1).clamp(min=NEVER))
-    return torch.stack(reached, 1)
+    return _reached(links, most, torch.logsumexp)
 
 
 def drawn(links: Links, reached: Tensor, counts: Tensor) -> Tensor:
@@ -67,11 +68,18 @@ def drawn(links: Links, reached: Tensor, counts: Tensor) -> Tensor:
 
 def best(links: Links, counts: Tensor, most: int) -> Tensor:
     """The words of the most probable chain: (batch, words), True where kept (Viterbi)."""
+    return _backwards(links, _reached(links, most, torch.amax), counts)
+
+
+def _reached(links: Links, most: int, merge: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """The merged scores of all chains of 1 to `most` words, by their last word: (batch, most,
+    words).
+    """
     reached = [links.onwards[:, 0]]
     for _ in range(most - 1):
         paths = reached[-1][:, :, None] + links.onwards[:, 1:]
-        reached.append(paths.amax(1).clamp(min=NEVER))
-    return _backwards(links, torch.stack(reached, 1), counts)
+        reached.append(merge(paths, 1).clamp(min=NEVER))
+    return torch.stack(reached, 1)
 
 
 def _backwards(links: Links, reached: Tensor, counts: Tensor) -> Tensor:

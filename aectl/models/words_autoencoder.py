@@ -49,8 +49,10 @@ class WordEncoder(nn.Module):
         self.ratio = ratio
         self.register_buffer("begins", torch.ones(len(embedding.weight)))
 
-    def forward(self, tokens: Tensor) -> KeptWords:
-        """tokens (batch, length) -> the words that are kept of each text."""
+    def forward(self, tokens: Tensor, draws: int = 1) -> KeptWords:
+        """tokens (batch, length) -> the words that are kept of each text, of all texts once for
+        each of the draws: (draws * batch, length).
+        """
         length, starts = tokens.shape[1], self._starts(tokens)
         states = self.reader(self.embedding(tokens), lengths_of(tokens))[0]
         first, there = _gathered(starts)
@@ -59,6 +61,12 @@ class WordEncoder(nn.Module):
         counts = (there.sum(1) * self.ratio - ROUNDING).ceil().long().clamp(min=1)
         most = max(1, math.ceil(length * self.ratio - ROUNDING))
         reached = word_chain.totals(links, most)
+        links, reached = links.repeated(draws), reached.repeat(draws, 1, 1)
+        tokens, starts, counts = (
+            tokens.repeat(draws, 1),
+            starts.repeat(draws, 1),
+            counts.repeat(draws),
+        )
         with torch.no_grad():
             if self.training:
                 kept = word_chain.drawn(links, reached, counts)
@@ -104,9 +112,9 @@ class ThroughWords(Rated):
         """Learns from a vocabulary where words begin."""
         self.encoder.begins.copy_(torch.tensor(vocabulary.begins_word(), dtype=torch.float32))
 
-    def encode(self, tokens: Tensor) -> KeptWords:
-        """tokens (batch, length) -> the shorter texts."""
-        code: KeptWords = self.encoder(tokens)
+    def encode(self, tokens: Tensor, draws: int = 1) -> KeptWords:
+        """tokens (batch, length) -> the shorter texts, of all texts once for each of the draws."""
+        code: KeptWords = self.encoder(tokens, draws)
         return code
 
     def predict(self, code: KeptWords, tokens: Tensor) -> Tensor:

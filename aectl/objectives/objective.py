@@ -256,7 +256,7 @@ def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
     def compute(network: ThroughWords, batch: Batch) -> Losses:
         draws = DRAWS if network.training else 1
         inputs = batch.inputs.repeat(draws, 1)
-        code = network.encode(inputs)
+        code = network.encode(batch.inputs, draws)
         nats = losses.nats_of_texts(network.predict(code, inputs), with_end(inputs))
         with torch.no_grad():
             weight = lambda_q * rise(network, nats)
