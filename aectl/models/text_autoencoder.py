@@ -1,7 +1,7 @@
 """Text autoencoders: one whose code is a vector, and one whose code is a shorter text."""
 
 import math
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -135,15 +135,35 @@ class TextEncoder(nn.Module):
         return (torch.arange(count, device=device) / self.ratio).long().clamp(max=length - 1)
 
 
-class ThroughVector(nn.Module):
+class TextAutoencoder(nn.Module):
+    """An encoder of text, which holds the vectors of all tokens, and whatever decodes its code."""
+
+    encoder: Any
+
+    one_at_a_time = False
+    """Whether inputs are processed one by one at inference, because more would need much memory."""
+
+    @property
+    def embedding(self) -> Embedding:
+        """The vectors of all tokens."""
+        embedding: Embedding = self.encoder.embedding
+        return embedding
+
+    def before(self, tokens: Tensor) -> Tensor:
+        """The vectors of the tokens before each of a text and before its END, for tokens (batch,
+        length): (batch, length + 1, width).
+        """
+        return shifted_right(self.embedding(with_end(tokens)), self.embedding)
+
+
+class ThroughVector(TextAutoencoder):
     """A text autoencoder whose code is a vector.
 
     The context of the writer at step t is q_t * code, q_t a learnt vector for each position,
     multiplied element by element: it recovers what the encoder bound to that position.
     """
 
-    one_at_a_time = False
-    """Whether inputs are processed one by one at inference, because more would need much memory."""
+    encoder: VectorEncoder
 
     def __init__(
         self, vocabulary: int, length: int, units: int, code_size: int, code: Code
@@ -154,11 +174,6 @@ class ThroughVector(nn.Module):
         self.encoder = VectorEncoder(embedding, length, units, code_size, code)
         self.places = nn.Parameter(drawn_normal(length + 1, code_size))
         self.writer = Writer(embedding, code_size, units)
-
-    @property
-    def embedding(self) -> Embedding:
-        """The vectors of all tokens."""
-        return self.encoder.embedding
 
     @property
     def code_size(self) -> int:
@@ -179,7 +194,7 @@ class ThroughVector(nn.Module):
         """Logits of each token and of the END, given the code and the tokens before it: (batch,
         length + 1, vocabulary).
         """
-        before = shifted_right(self.embedding(with_end(tokens)), self.embedding)
+        before = self.before(tokens)
         logits: Tensor = self.writer(before, self._context(code, before.shape[1]), code)
         return logits
 
@@ -192,8 +207,8 @@ class ThroughVector(nn.Module):
         return code[:, None] * self.places[:steps]
 
 
-class Rated(nn.Module):
-    """A text autoencoder whose code is a shorter text, which a language model rates that is
+class Rated(TextAutoencoder):
+    """One whose code is a shorter text, which a language model rates that is
     independent of the rest.
     """
 
@@ -213,9 +228,6 @@ class ThroughText(Rated):
     of the token.
     """
 
-    one_at_a_time = False
-    """Whether inputs are processed one by one at inference, because more would need much memory."""
-
     def __init__(
         self, vocabulary: int, length: int, units: int, ratio: float, temperature: float
     ) -> None:
@@ -230,11 +242,6 @@ class ThroughText(Rated):
         self.language_model = LanguageModel(vocabulary, width_of(units), units)
         self.language_model.requires_grad_(False)
 
-    @property
-    def embedding(self) -> Embedding:
-        """The vectors of all tokens."""
-        return self.encoder.embedding
-
     def encode(self, tokens: Tensor) -> Bottleneck:
         """tokens (batch, length) -> the shorter texts."""
         code: Bottleneck = self.encoder(tokens)
@@ -244,7 +251,7 @@ class ThroughText(Rated):
         """Logits of each token and of the END, given the shorter text and the tokens before it:
         (batch, length + 1, vocabulary).
         """
-        before = shifted_right(self.embedding(with_end(tokens)), self.embedding)
+        before = self.before(tokens)
         logits: Tensor = self.writer(before, *self._context(code, before.shape[1]))
         return logits
 

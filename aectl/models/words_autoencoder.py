@@ -14,8 +14,6 @@ from aectl.models.language import (
     LanguageModel,
     Reader,
     lengths_of,
-    shifted_right,
-    with_end,
 )
 from aectl.models.text_autoencoder import ROUNDING, Rated, width_of
 from aectl.models.vocabulary import Vocabulary
@@ -90,9 +88,6 @@ class ThroughWords(Rated):
     the mean cost of the other draws for the same text as its baseline (Kool et al. 2019).
     """
 
-    one_at_a_time = False
-    """Whether inputs are processed one by one at inference, because more would need much memory."""
-
     def __init__(self, vocabulary: int, length: int, units: int, ratio: float) -> None:
         super().__init__()
         self.length = length
@@ -102,11 +97,6 @@ class ThroughWords(Rated):
         self.writer = AttentiveWriter(self.embedding, units)
         self.language_model = LanguageModel(vocabulary, width, units)
         self.language_model.requires_grad_(False)
-
-    @property
-    def embedding(self) -> Embedding:
-        """The vectors of all tokens."""
-        return self.encoder.embedding
 
     def split_words(self, vocabulary: Vocabulary) -> None:
         """Learns from a vocabulary where words begin."""
@@ -121,8 +111,7 @@ class ThroughWords(Rated):
         """Logits of each token and of the END, given the shorter text and the tokens before it:
         (batch, length + 1, vocabulary).
         """
-        before = shifted_right(self.embedding(with_end(tokens)), self.embedding)
-        logits: Tensor = self.writer(before, *self._read(code))
+        logits: Tensor = self.writer(self.before(tokens), *self._read(code))
         return logits
 
     def likely(self, code: KeptWords) -> Tensor:
