@@ -89,7 +89,9 @@ TESTED_ELSEWHERE = {
     "models/test_map_autoencoder.py": ("models/residual_stages.py",),
     "training/test_code_run.py": ("training/code_set.py",),
     "training/test_patch_run.py": ("training/image_runs.py",),
-    "cli/test_texts_in_use.py": ("modalities/text.py", "training/text_setup.py"),
+    "cli/test_texts_in_use.py": (
+        "inference/text_comparison.py", "modalities/text.py", "training/text_setup.py",
+    ),
     "cli/test_tensorboard.py": ("outputs/tensorboard.py",),
     "config/test_configuration.py": (
         "config/data_options.py", "config/model_options.py", "config/training_options.py",

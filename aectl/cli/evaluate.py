@@ -65,8 +65,8 @@ PerImage = Annotated[
     Path | None,
     typer.Option(
         "--per-image", metavar="FILE",
-        help="Write a table with the mse of each image, or the token_accuracy of each text; "
-        "with -, CSV on stdout, and the metrics on stderr.",
+        help="Write a table with the mse of each image, or the token_accuracy and the rouge_l of "
+        "each text; with -, CSV on stdout, and the metrics on stderr.",
     ),
 ]  # fmt: skip
 Sort = Annotated[bool, typer.Option("--sort", help="With --per-image: the worst inputs first.")]

@@ -1,7 +1,7 @@
 """Uses of a trained text autoencoder, each a generator over batches of text."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -49,33 +49,57 @@ def measure(
     to_tensor: ToTensor,
     metrics: TextMetrics,
 ) -> Iterator[MeasuredTexts]:
-    """Updates `metrics` with all texts. Raises ModelFileError for results that are not finite."""
+    """Updates `metrics`, which need a comparison, with all texts.
+
+    Raises ModelFileError for results that are not finite.
+    """
+    assert metrics.comparison
     for batch in batches:
-        accuracy = measure_tokens(network, to_tensor(batch), metrics, len(batch.paths))
+        found = measure_tokens(network, to_tensor(batch), metrics, len(batch.paths))
         refuse_overflow(np.array(metrics.nats))
-        yield MeasuredTexts(batch, accuracy.float().cpu().numpy())
+        shorter = None if found.shorter is None else found.shorter.tolist()
+        rouge_l = metrics.comparison.add(batch.tokens.tolist(), shorter, found.written.tolist())
+        accuracy = found.accuracy.float().cpu().numpy()
+        yield MeasuredTexts(batch, accuracy, np.array(rouge_l, np.float32))
+
+
+class MeasuredTokens(NamedTuple):
+    """Of each text the fraction of its tokens that are reconstructed at their position, (count,),
+    the tokens that are `written`, (count, length), and, if its code is a text, those of the
+    `shorter` one, (count, slots).
+    """
+
+    accuracy: Tensor
+    written: Tensor
+    shorter: Tensor | None
 
 
 @torch.no_grad()
 def measure_tokens(
     network: TextNetwork, tokens: Tensor, metrics: TextMetrics, count: int | None = None
-) -> Tensor:
+) -> MeasuredTokens:
     """Updates `metrics` with the first `count` texts, or all, of tokens (batch, length).
 
-    If the logits of the texts need much memory, they are measured one by one. Returns the fraction
-    of the tokens of each text that are reconstructed at their position: (count,).
+    If the logits of the texts need much memory, they are measured one by one.
     """
     shape = TextShape(tokens.shape[1], len(network.embedding.weight))
     if footprint.too_much(footprint.FLOAT * TextSpec().measuring_floats(shape)):
-        each = torch.split(tokens[:count], 1)
-        return torch.cat([_measure_at_once(network, one, metrics, 1) for one in each])
+        each = [
+            _measure_at_once(network, one, metrics, 1) for one in torch.split(tokens[:count], 1)
+        ]
+        shorter = [one.shorter for one in each if one.shorter is not None]
+        return MeasuredTokens(
+            torch.cat([one.accuracy for one in each]),
+            torch.cat([one.written for one in each]),
+            torch.cat(shorter) if shorter else None,
+        )
     return _measure_at_once(network, tokens, metrics, count)
 
 
 def _measure_at_once(
     network: TextNetwork, tokens: Tensor, metrics: TextMetrics, count: int | None
-) -> Tensor:
-    kept = slice(count)
+) -> MeasuredTokens:
+    kept, shorter = slice(count), None
     if isinstance(network, ThroughVector):
         vector = network.encode(tokens)
         logits, written = network.predict(vector, tokens), network.decode(vector)
@@ -83,9 +107,11 @@ def _measure_at_once(
     else:
         code: Any = network.encode(tokens)
         logits, written = network.predict(code, tokens), network.decode(code)
-        metrics.update_shorter(tokens[kept], code.text[kept], network.likely(code)[kept])
-    ended = with_end(tokens)[kept]
-    return metrics.update(tokens[kept], ended, logits[kept], written[kept])
+        shorter = code.text[kept]
+        metrics.update_shorter(tokens[kept], shorter, network.likely(code)[kept])
+    ended, written = with_end(tokens)[kept], written[kept]
+    accuracy = metrics.update(tokens[kept], ended, logits[kept], written)
+    return MeasuredTokens(accuracy, written, shorter)
 
 
 def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:

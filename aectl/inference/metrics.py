@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aectl.config.shapes import PAD
 from aectl.errors import DataError
-from aectl.inference.ngrams import Judge
+from aectl.inference.text_comparison import TextComparison
 
 MOST_NATS = 700.0
 
@@ -154,12 +154,18 @@ def is_active(code: Tensor, active_above: float | None) -> Tensor:
 class TextMetrics:
     """Metrics of a text autoencoder, over all calls of `update`."""
 
-    def __init__(self, baselines: Mapping[str, Sequence[int]] | None = None) -> None:
-        """`baselines`: the texts that guesses without a model write, tokens (length,), by name."""
-        self.texts = 0
+    def __init__(
+        self,
+        baselines: Mapping[str, Sequence[int]] | None = None,
+        comparison: TextComparison | None = None,
+    ) -> None:
+        """`baselines`: the texts that guesses without a model write, tokens (length,), by name.
+
+        `comparison`: that of the same texts as strings, whose metrics are among the results.
+        """
+        self.texts, self.comparison = 0, comparison
         self._baselines = {n: torch.tensor(guess) for n, guess in (baselines or {}).items()}
         self.codes: CodeMetrics | None = None
-        self.judge: Judge | None = None
         self._sums: dict[str, float] = {}
 
     def update(self, tokens: Tensor, ended: Tensor, logits: Tensor, written: Tensor) -> Tensor:
@@ -202,9 +208,6 @@ class TextMetrics:
         self._add("slots", there.sum())
         self._add("copied", copied.sum())
         self._add("shorter_nats", _nats(logits, shorter))
-        if self.judge:
-            self.judge.add("judged_perplexity", shorter)
-            self.judge.add("judged_perplexity_of_texts", tokens)
 
     def result(self) -> dict[str, float]:
         """All metrics by name.
@@ -213,7 +216,7 @@ class TextMetrics:
         cross_entropy: nats per token, including the END; perplexity: exp(cross_entropy). Of shorter
         texts: bottleneck_perplexity, that of the language model; compression_ratio, the number of
         their tokens divided by that of the texts; copied, the fraction of their tokens that occur
-        in the text; with a judge, judged_perplexity, theirs by its words, and that of the texts.
+        in the text. Then those of the comparison.
         """
         if self.texts == 0:
             raise DataError("there are no texts to measure")
@@ -234,8 +237,8 @@ class TextMetrics:
                 "compression_ratio": quotient(sums["slots"], sums["tokens"]),
                 "copied": quotient(sums["copied"], sums["slots"]),
             }
-        judged = self.judge.result() if self.judge else {}
-        return found | judged | (self.codes.result() if self.codes else {})
+        compared = self.comparison.result() if self.comparison else {}
+        return found | compared | (self.codes.result() if self.codes else {})
 
     def _add(self, name: str, value: Tensor) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + float(value)

@@ -3,11 +3,8 @@
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 WORD = re.compile(r"\w+(?:['\u2019-]\w+)*|[^\w\s]")
 """A word, with the apostrophes and hyphens inside it, or a punctuation mark."""
@@ -85,15 +82,14 @@ class NgramModel:
 class Judge:
     """The perplexity of texts by an n-gram model that was learnt from others."""
 
-    def __init__(self, model: NgramModel, decode: Callable[[Iterable[int]], str]) -> None:
-        """`decode` gives the text of a row of tokens."""
-        self._model, self._decode = model, decode
+    def __init__(self, model: NgramModel) -> None:
+        self._model = model
         self._nats, self._words = defaultdict[str, float](float), Counter[str]()
 
-    def add(self, name: str, tokens: "Tensor") -> None:
-        """Adds texts, rows of tokens, to those of a name."""
-        for row in tokens.tolist():
-            words = words_of(self._decode(row))
+    def add(self, name: str, texts: Iterable[str]) -> None:
+        """Adds texts to those of a name."""
+        for text in texts:
+            words = words_of(text)
             self._nats[name] += self._model.nats(words)
             self._words[name] += len(words) + 1
 

@@ -103,9 +103,10 @@ class Measured(Result):
 
 @dataclass(frozen=True, eq=False)
 class MeasuredTexts(Result):
-    """The `token_accuracy` of n texts, (n,)."""
+    """The `token_accuracy` and the ROUGE-L of the reconstructions of n texts, (n,) each."""
 
     token_accuracy: Floats
+    rouge_l: Floats
 
 
 def rows_of_batch(batch: Any, rows: Sequence[int]) -> Any:

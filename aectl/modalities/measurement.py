@@ -53,8 +53,8 @@ class Measurement:
             self.collected = self.modality.metrics(self.card, network)
             if self.ssim:
                 self.collected.with_ssim = True
-            if self.judge and self.card.vocabulary:
-                self.collected.judge = Judge(self.judge, self.card.vocabulary.decode)
+            if self.judge:
+                self.collected.comparison.judge = Judge(self.judge)
             found = self.modality.measure(network, batches, to_tensor, self.collected)
         for result in found:
             self.count += len(result.paths)

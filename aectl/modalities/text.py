@@ -249,21 +249,28 @@ class Text(Modality):
     def metrics(self, card: "ModelCard", network: Any) -> "TextMetrics":
         """The metrics of reconstructed text, beside the baselines that the model's card has."""
         from aectl.inference.metrics import BASELINES, TextMetrics
+        from aectl.inference.text_comparison import TextComparison
 
+        assert card.vocabulary is not None
         told = card.training.get("baselines", {})
-        return TextMetrics({name: told[name] for name in BASELINES if name in told})
+        baselines = {name: told[name] for name in BASELINES if name in told}
+        return TextMetrics(baselines, TextComparison(card.vocabulary.decode))
 
     def measure(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", metrics: Any
     ) -> "Iterator[MeasuredTexts]":
-        """Each batch with the token accuracy of its texts."""
+        """Each batch with the token accuracy and the ROUGE-L of its texts."""
         from aectl.inference import apply_text as text_inference
 
         return text_inference.measure(network, batches, to_tensor, metrics)
 
     def columns(self, measured: "MeasuredTexts") -> "dict[str, Column]":
-        """Each `text`, and its `token_accuracy`."""
-        return {"text": measured.batch.texts, "token_accuracy": measured.token_accuracy}
+        """Each `text`, and the `token_accuracy` and `rouge_l` of its reconstruction."""
+        return {
+            "text": measured.batch.texts,
+            "token_accuracy": measured.token_accuracy,
+            "rouge_l": measured.rouge_l,
+        }
 
 
 MODALITY = Text()

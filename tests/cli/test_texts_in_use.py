@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import shell
+from rouge_score.rouge_scorer import RougeScorer
 
 from aectl.inference.ngrams import NgramModel, words_of
 from aectl.models import model_file
@@ -228,6 +229,20 @@ def test_eval_writes_a_row_a_text(aectl, vector, corpus, tmp_path):
     worst = list(csv.DictReader(out.open()))
     assert [float(row["token_accuracy"]) for row in worst] == sorted(right)
     assert sorted(row["text"] for row in worst) == sorted(LINES)
+
+
+def test_eval_tells_the_rouge_l_of_what_reconstruct_writes(aectl, made, corpus, tmp_path):
+    vector = made("--epochs", "8", "--swap", "0", "--batch-size", "10", "--lr", "0.02")
+    told = rows(aectl("reconstruct", vector, corpus, "--count", len(LINES)))
+    score = RougeScorer(["rougeL"]).score
+    wanted = [score(row["original"], row["reconstruction"])["rougeL"].fmeasure for row in told]
+    out = tmp_path / "texts.csv"
+    done = aectl("eval", vector, "--dataset", corpus, "--json", "--per-image", out)
+    (found,) = json.loads(done.out)
+    assert found["rouge_l"] == pytest.approx(sum(wanted) / len(LINES))
+    assert 0 < found["rouge_l"] < 1
+    table = csv.DictReader(out.open())
+    assert [float(row["rouge_l"]) for row in table] == pytest.approx(wanted)
 
 
 def test_bad_lines_cost_their_own_row(aectl, vector):

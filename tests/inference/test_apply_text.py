@@ -12,6 +12,7 @@ from aectl.data.text.text_batches import TextBatch
 from aectl.errors import ModelFileError
 from aectl.inference import apply, apply_text
 from aectl.inference.metrics import TextMetrics
+from aectl.inference.text_comparison import TextComparison
 from aectl.models import footprint
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
@@ -77,7 +78,7 @@ def test_a_code_that_is_not_finite_is_refused(bottleneck):
 
 
 def measured(network, lines):
-    metrics = TextMetrics()
+    metrics = TextMetrics(comparison=TextComparison(VOCABULARY.decode))
     results = list(
         apply_text.measure(network, [batch_of(lines, len(lines))], to_tensor(network), metrics)
     )
