@@ -90,7 +90,8 @@ TESTED_ELSEWHERE = {
     "training/test_code_run.py": ("training/code_set.py",),
     "training/test_patch_run.py": ("training/image_runs.py",),
     "cli/test_texts_in_use.py": (
-        "inference/text_comparison.py", "modalities/text.py", "training/text_setup.py",
+        "inference/references.py", "inference/text_comparison.py", "modalities/text.py",
+        "training/text_setup.py",
     ),
     "cli/test_tensorboard.py": ("outputs/tensorboard.py",),
     "config/test_configuration.py": (

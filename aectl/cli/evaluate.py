@@ -59,6 +59,14 @@ Judge = Annotated[
         "which the models should not have seen.",
     ),
 ]  # fmt: skip
+References = Annotated[
+    bool,
+    typer.Option(
+        "--references",
+        help="Read each line as a text, a tab and its reference summary, and report the ROUGE of "
+        "shorter texts against it, beside that of the first words of each text.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per model.")]
 InCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model.")]
 PerImage = Annotated[
@@ -103,6 +111,7 @@ def evaluate(
     pca: Pca = False,
     ssim: Ssim = False,
     judge: Judge = None,
+    references: References = False,
     as_json: Json = False,
     as_csv: InCsv = False,
     per_image: PerImage = None,
@@ -136,7 +145,7 @@ def evaluate(
     if per_image and cards[0].classes:
         raise ConfigError("--per-image measures autoencoders; classify writes one row per input")
     inspected = report_file is not None
-    how = session.input_options(relative_to=relative_to, absolute=absolute)
+    how = session.input_options(relative_to=relative_to, absolute=absolute, references=references)
     how["label_from_folder"] = bool(probe or inspected or per_image)
     uses = _uses(session, models, cards, dataset, how)
     refuse_useless(uses, pca, probe, skip_unknown, inspected, ssim, judge is not None)

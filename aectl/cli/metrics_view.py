@@ -13,6 +13,7 @@ from aectl.config.spelling import first_of, spelt_out
 from aectl.outputs.metrics_table import (
     DIFFERENCE,
     OF_EACH_CLASS,
+    ROUGE_BY_WORDS,
     Group,
     ModelMetrics,
     number_text,
@@ -94,7 +95,24 @@ def to_table(groups: Sequence[Group], classes: Sequence[str], width: int, colour
     alone = len(groups) == len(groups[0].results) == 1
     if alone and "confusion" in groups[0].results[0] and len(classes) <= CLASSES_SHOWN:
         console.print(_confusion_table(groups[0].results[0], classes))
+    for result in (one for group in groups for one in group.results if ROUGE_BY_WORDS in one):
+        of = "" if alone else f": {result['model']}"
+        title = Text(spelt_out(f"ROUGE by words of the output{of}"), style="italic")
+        console.print(title, soft_wrap=True)
+        console.print(_rouge_table(result[ROUGE_BY_WORDS]))
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+
+
+def _rouge_table(by_words: Sequence[ModelMetrics]) -> Any:
+    """The ROUGE of outputs against references: a row for each bracket of their lengths."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in by_words[0]:
+        table.add_column(name, justify="left" if name == "output" else "right")
+    for row in by_words:
+        table.add_row(*map(number_text, row.values()))
+    return table
 
 
 def _confusion_table(result: ModelMetrics, classes: Sequence[str]) -> Any:

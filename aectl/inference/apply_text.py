@@ -58,7 +58,7 @@ def measure(
         found = measure_tokens(network, to_tensor(batch), metrics, len(batch.paths))
         refuse_overflow(np.array(metrics.nats))
         shorter = None if found.shorter is None else found.shorter.tolist()
-        rouge_l = metrics.comparison.add(batch.tokens.tolist(), shorter, found.written.tolist())
+        rouge_l = metrics.comparison.add(batch, shorter, found.written.tolist())
         accuracy = found.accuracy.float().cpu().numpy()
         yield MeasuredTexts(batch, accuracy, np.array(rouge_l, np.float32))
 

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -209,7 +210,7 @@ class TextMetrics:
         self._add("copied", copied.sum())
         self._add("shorter_nats", _nats(logits, shorter))
 
-    def result(self) -> dict[str, float]:
+    def result(self) -> dict[str, Any]:
         """All metrics by name.
 
         token_accuracy: the fraction of the tokens that are written at their position;

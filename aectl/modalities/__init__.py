@@ -212,6 +212,9 @@ class Modality(ABC):
         return None
 
 
+OF_SHORTER_TEXTS = ("judge", "references")
+"""Options of eval that have an effect only where a text is encoded as a shorter one."""
+
 USUAL_REMEDY = "a lower --lr, or another --code-activation,"
 
 MODALITIES = {IMAGES: "aectl.modalities.images", TEXT: "aectl.modalities.text"}

@@ -16,7 +16,7 @@ from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs
 from aectl.data.named_inputs import Position
 from aectl.data.selection import Skipped
 from aectl.errors import ConfigError
-from aectl.modalities import USUAL_REMEDY, EncodedRows, Modality
+from aectl.modalities import OF_SHORTER_TEXTS, USUAL_REMEDY, EncodedRows, Modality
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
@@ -115,7 +115,7 @@ class Images(Modality):
         """That of text; those that decode a code, of a model whose features cannot be decoded; the
         similarity of images, of one that reconstructs none.
         """
-        kind, found = card.architecture.kind, {"judge": "a model of images"}
+        kind, found = card.architecture.kind, dict.fromkeys(OF_SHORTER_TEXTS, "a model of images")
         if card.classes:
             found["ssim"] = "a classifier"
         if card.architecture.stacked:

@@ -19,7 +19,7 @@ class Measurement:
 
     With `skip_unknown`, inputs of classes that a classifier does not know are counted and left out;
     with `ssim`, the structural similarity is among the metrics of images; with `judge`, the
-    perplexity of shorter texts by that model is among those of text.
+    perplexity of shorter texts by that model is among those of text, with `references` their ROUGE.
     `network` and `count`, the number of inputs, are those of the last results.
     """
 
@@ -28,6 +28,7 @@ class Measurement:
     skip_unknown: bool = False
     ssim: bool = False
     judge: "NgramModel | None" = None
+    references: bool = False
     progress: Progress = SILENT
     count: int = 0
     network: Any = None
@@ -42,6 +43,7 @@ class Measurement:
         from aectl.inference import apply as inference
         from aectl.inference.metrics import ClassificationMetrics
         from aectl.inference.ngrams import Judge
+        from aectl.inference.references import References
 
         self.network, self.count, classes = network, 0, self.card.classes
         if classes:
@@ -55,6 +57,9 @@ class Measurement:
                 self.collected.with_ssim = True
             if self.judge:
                 self.collected.comparison.judge = Judge(self.judge)
+            if self.references:
+                ratio = self.card.architecture.config.ratio
+                self.collected.comparison.references = References(ratio)
             found = self.modality.measure(network, batches, to_tensor, self.collected)
         for result in found:
             self.count += len(result.paths)

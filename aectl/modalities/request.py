@@ -35,7 +35,8 @@ class Request:
     Without `words`, the inputs are the test split of what the model was trained on; with `unseen`,
     those that were held out of a folder that has none, if they can be told. Inputs that
     cannot be read are passed to `on_bad`, remarks on others to `on_remark`, searches record what
-    they skip in `skipped`, and `notice` and `warning` take messages.
+    they skip in `skipped`, and `notice` and `warning` take messages. With `references`, each line
+    of text has a reference summary after a tab.
     """
 
     words: Sequence[str] | None
@@ -55,6 +56,7 @@ class Request:
     notice: Callable[[str], None] = silent
     warning: Callable[[str], None] = silent
     unseen: bool = False
+    references: bool = False
 
 
 class InputStream(ABC):

@@ -15,7 +15,7 @@ from aectl.data.selection import Skipped
 from aectl.data.text import text_inputs as inputs
 from aectl.data.text.text_batches import TextBatch, batch_size, token_batches
 from aectl.data.text.text_inputs import TextInputs
-from aectl.modalities import USUAL_REMEDY, EncodedRows, Modality
+from aectl.modalities import OF_SHORTER_TEXTS, USUAL_REMEDY, EncodedRows, Modality
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
@@ -68,6 +68,7 @@ class TextStream(InputStream):
             requested_selection(card, request, inputs.TEXT),
             request.naming,
             skipped=request.skipped,
+            references=request.references,
         )
         self.words, self.labelled = self.inputs.words, self.inputs.labelled
 
@@ -110,7 +111,8 @@ class Text(Modality):
         refused = dict.fromkeys(OF_IMAGES, A_MODEL)
         if not card.architecture.code_is_vector:
             return refused | dict.fromkeys(OF_VECTORS, A_CODE)
-        return refused | {"judge": "a classifier" if card.classes else "a code that is a vector"}
+        code = "a classifier" if card.classes else "a code that is a vector"
+        return refused | dict.fromkeys(OF_SHORTER_TEXTS, code)
 
     def equip(self, network: Any, card: "ModelCard") -> None:
         """Gives it its `vocabulary`."""

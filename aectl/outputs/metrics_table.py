@@ -17,6 +17,8 @@ ModelMetrics = Mapping[str, Any]
 
 DIFFERENCE = "difference"
 OF_EACH_CLASS = ("precision", "recall")
+ROUGE_BY_WORDS = "rouge_by_words"
+"""The metric that is a list of the ROUGE of outputs, an object for each bracket of lengths."""
 
 
 class Group(NamedTuple):

@@ -1,5 +1,6 @@
 """Metrics of a model on inputs."""
 
+import importlib.util
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,8 +46,9 @@ class Evaluation:
     def __post_init__(self) -> None:
         use = self.use
         self.measurement = Measurement(
-            use.card, use.modality, self.skip_unknown, self.ssim, self.judge, self.progress
-        )
+            use.card, use.modality, self.skip_unknown, self.ssim, self.judge,
+            use.request.references, self.progress,
+        )  # fmt: skip
 
     @contextmanager
     def results(self) -> Iterator[Iterator[Any]]:
@@ -125,6 +127,8 @@ def refuse_useless(
         use.refuse({"pca": pca, "probe": probe, "ssim": ssim, "report": report, "judge": judge})
         if ssim:
             check_similarity("--ssim", use.card.shape[1:])
+        if use.request.references and importlib.util.find_spec("nltk") is None:
+            raise ConfigError("--references needs a package: pip install 'aectl[rouge]'")
         _ = use.stream
 
 
@@ -166,7 +170,7 @@ def evaluate(
     similarity, and `judge`, a file of text, the perplexity of shorter texts by its n-grams.
     `skip_unknown` leaves out inputs of classes that a classifier does not know. `device` is "auto",
     "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further `options` are those
-    of `InputOptions`.
+    of `InputOptions`; `references` adds the ROUGE of shorter texts.
 
     Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
     `model`, `dataset` and `n`, the number of inputs.

@@ -39,6 +39,7 @@ class InputOptions(TypedDict, total=False):
     - `label_from_folder`: take the label of an input from the folder in which it lies.
     - `relative_to`, `absolute`: how paths are written.
     - `max_pixels`, `truncated` ("refuse" or "keep"): which image files are read.
+    - `references`: whether each line of text has a reference summary after a tab.
     - `batch_size`, `workers`: inputs at a time, and processes that decode image files.
     - `on_bad(path, reason)`, `on_remark(path, remark)`, `notice(text)`, `warning(text)`: called for
       inputs that cannot be read, remarks on others, and messages.
@@ -56,6 +57,7 @@ class InputOptions(TypedDict, total=False):
     absolute: bool
     max_pixels: int
     truncated: str
+    references: bool
     batch_size: int | None
     workers: int | None
     on_bad: OnBad
@@ -91,6 +93,7 @@ def request(
         options.get("notice", silent),
         options.get("warning", silent),
         unseen,
+        options.get("references", False),
     )
 
 
@@ -181,6 +184,7 @@ class Use:
             "null": request.null,
             "max_pixels": request.max_pixels != MAX_PIXELS,
             "truncated": request.truncated != REFUSE,
+            "references": request.references,
         }
         asked = (name for name, is_given in {**given, **of_request}.items() if is_given)
         self.modality.refuse(asked, self.card)

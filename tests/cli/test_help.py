@@ -29,6 +29,7 @@ FILES = {
     "scans",
     "zen.txt",
     "reviews.tsv",
+    "pairs.tsv",
     "patches:photos",
     "~/Pictures",
     "scans.tar.gz",

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import operator
+import sys
 
 import numpy as np
 import pytest
@@ -502,6 +503,104 @@ def test_of_many_bad_lines_some_are_told_and_all_are_listed(aectl, vector, tmp_p
     listed = [row["path"] for row in csv.DictReader((tmp_path / "bad.csv").open())]
     wanted = [f"french.txt:{n}" for n in range(2, 202)] + [f"no tabs.tsv:{n}" for n in range(2, 52)]
     assert listed == [*wanted, "utf-8.txt:2"]
+
+
+def means_of(pairs):
+    """The means of the words of outputs, and of their ROUGE against references, by the package."""
+    names = ["rouge1", "rouge2", "rougeL"]
+    score = RougeScorer(names, use_stemmer=True).score
+    rows = [
+        [len(output.split()), *(score(reference, output)[name].fmeasure for name in names)]
+        for output, reference in pairs
+    ]
+    return dict(
+        zip(("words", "rouge_1", "rouge_2", "rouge_l"), np.mean(rows, axis=0).tolist(), strict=True)
+    )
+
+
+@pytest.fixture
+def with_references(tmp_path):
+    """A file of texts and references: the same words, often in another form."""
+    path = tmp_path / "pairs.tsv"
+    lines = [f"{line} and so do {line}\t{line.replace('liked', 'likes')}" for line in LINES[::3]]
+    path.write_text("\n".join([*lines, "she ate\tshe eats"]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("bottleneck", ["text", "words"])
+def test_shorter_texts_are_compared_with_references(aectl, made, with_references, bottleneck):
+    """Each output, in each bracket of lengths, as by the package and by slices of the texts."""
+    options = "--lm-epochs", "1", "--ratio", "0.4", "--length", "50"
+    model = made("--bottleneck", bottleneck, *options)
+    done = aectl("eval", model, "--dataset", with_references, "--references", "--json")
+    (found,) = json.loads(done.out)
+    pairs = [line.split("\t") for line in with_references.read_text().splitlines()]
+    texts = "".join(f"{text}\n" for text, _ in pairs).encode()
+    told = rows(aectl("encode", model, "-", stdin=texts))
+    wanted = {
+        "bottleneck": [row["bottleneck"] for row in told],
+        "lead_8": [" ".join(text.split()[:8]) for text, _ in pairs],
+        "lead_ratio": [" ".join(text.split()[: math.ceil(0.4 * len(text.split()))])
+                       for text, _ in pairs],
+    }  # fmt: skip
+    table = iter(found["rouge_by_words"])
+    for name, outputs in wanted.items():
+        both = [(one, reference) for one, (_, reference) in zip(outputs, pairs, strict=True)]
+        means = {key: found[f"{name}_{key}"] for key in ("words", "rouge_1", "rouge_2", "rouge_l")}
+        assert means == pytest.approx(means_of(both))
+        for bracket in ("0-4", "5-8", "9-12", "13-16"):
+            least, most = map(int, bracket.split("-"))
+            inside = [pair for pair in both if least <= len(pair[0].split()) <= most]
+            if inside:
+                row = next(table)
+                assert (row.pop("output"), row.pop("bracket")) == (name, bracket)
+                assert row.pop("n") == len(inside)
+                assert row == pytest.approx(means_of(inside))
+    assert not list(table)
+    assert found["lead_8_rouge_2"] > found["bottleneck_rouge_2"]
+
+
+def test_the_table_of_eval_shows_rouge_by_length(aectl, text, with_references):
+    arguments = "eval", text, "--dataset", with_references, "--references"
+    (found,) = json.loads(aectl(*arguments, "--json").out)
+    shown = aectl(*arguments).out.splitlines()
+    head = shown.index("ROUGE by words of the output")
+    names, *lines = map(str.split, shown[head + 1 :])
+    assert [dict(zip(names, line, strict=True)) for line in lines] == [
+        {key: f"{value:.4g}" if isinstance(value, float) else str(value)
+         for key, value in row.items()}
+        for row in found["rouge_by_words"]
+    ]  # fmt: skip
+    both = aectl("eval", text, *arguments[1:]).out
+    assert both.count(f"ROUGE by words of the output: {text}") == 2
+
+
+def test_lines_without_a_reference_are_left_out(aectl, text):
+    lines = b"she ate\tshe eats\nshe ate\nshe ate\t \n\tshe eats\n\n"
+    done = aectl("eval", text, "--dataset", "-", "--references", "--json", stdin=lines)
+    assert done.status == 1
+    assert json.loads(done.out)[0]["n"] == 1
+    assert done.err.splitlines()[:3] == [
+        "aectl: left out stdin:2: has no tab between its text and its reference",
+        "aectl: left out stdin:3: has no reference after its tab",
+        "aectl: left out stdin:4: has no text before its tab",
+    ]
+
+
+def test_references_need_shorter_texts_and_a_package(
+    aectl, text, vector, with_references, trained, monkeypatch
+):
+    image = "a model of images"
+    for model, said in (
+        (vector, "--references has no effect with a code that is a vector"),
+        (trained("--hidden", "4"), f"--references has no effect with {image}"),
+        (text, "--references needs a package: pip install 'aectl[rouge]'"),
+    ):
+        if model == text:
+            monkeypatch.setitem(sys.modules, "nltk", None)  # as where it is not installed
+        done = aectl("eval", model, "--dataset", with_references, "--references")
+        assert (done.status, done.out) == (2, "")
+        assert said in done.err
 
 
 def test_a_judge_rates_the_shorter_texts_and_the_texts(aectl, text, corpus, tmp_path):

@@ -42,7 +42,9 @@ def batch_of(lines, size=4):
     rows = [row[:LENGTH] for row in VOCABULARY.encode(lines)]
     tokens = np.array([[*row, *[PAD] * (LENGTH - len(row))] for row in rows])
     paths = [f"x:{n}" for n in range(len(lines))]
-    return TextBatch(paths, lines, [None] * len(lines), tokens, size, Position(len(lines), ""))
+    return TextBatch(
+        paths, lines, *[[None] * len(lines)] * 2, tokens, size, Position(len(lines), "")
+    )
 
 
 def to_tensor(network):

@@ -5,7 +5,7 @@ import random
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from aectl.inference.rouge import common_subsequence, rouge_l, rouge_words
+from aectl.inference.rouge import Stemmed, common_subsequence, rouge, rouge_l, rouge_words
 
 PAIRS = [
     ("The cat sat on the mat.", "the cat, the mat"),
@@ -18,6 +18,8 @@ PAIRS = [
     ("a text", ""),
     ('"', '"'),
     ("a a a b", "b a a"),
+    ("The dying dogs were running to the happily published universities", "a dog ran and dies"),
+    ("a b a b a", "a b c a b"),
 ]
 
 
@@ -26,6 +28,15 @@ def test_rouge_is_that_of_the_package(reference, text):
     wanted = RougeScorer(["rougeL"]).score(reference, text)
     found = rouge_l(rouge_words(reference), rouge_words(text))
     assert found == pytest.approx(wanted["rougeL"].fmeasure)
+
+
+@pytest.mark.parametrize(("reference", "text"), PAIRS)
+def test_rouge_of_stems_is_that_of_the_package(reference, text):
+    names = ["rouge1", "rouge2", "rougeL"]
+    wanted = RougeScorer(names, use_stemmer=True).score(reference, text)
+    stemmed = Stemmed()
+    found = rouge(stemmed.words(reference), stemmed.words(text))
+    assert found == pytest.approx([wanted[name].fmeasure for name in names])
 
 
 def test_the_longest_common_subsequence_of_long_texts_is_that_of_the_package():

@@ -22,7 +22,8 @@ Tokens = NDArray[np.int64]
 
 
 class TextBatch(NamedTuple):
-    """A batch of text with paths and labels, n each; tokens: (n, length), padded with PAD.
+    """A batch of text with paths, labels and references, n each; tokens: (n, length), padded with
+    PAD.
 
     `size`: the number of lines in a full batch; `position`: the position after the last line.
     """
@@ -30,6 +31,7 @@ class TextBatch(NamedTuple):
     paths: list[str]
     texts: list[str]
     labels: list[str | None]
+    references: list[str | None]
     tokens: Tokens
     size: int
     position: Position
@@ -128,6 +130,7 @@ def _batch(
         [line.path for line in lines],
         [line.text for line in lines],
         [line.label for line in lines],
+        [line.reference for line in lines],
         tokens,
         size,
         position,

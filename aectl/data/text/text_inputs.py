@@ -37,12 +37,13 @@ NOT_UTF_8 = "is not UTF-8"
 
 
 class Line(NamedTuple):
-    """A line of text with its number, from 1, in a `file`."""
+    """A line of text with its number, from 1, in a `file`; `reference`: a summary of it."""
 
     file: str
     number: int
     text: str
     label: str | None = None
+    reference: str | None = None
 
     @property
     def path(self) -> str:
@@ -62,11 +63,15 @@ class LineCounts:
 
 @dataclass(frozen=True)
 class TextInputs(NamedInputs):
-    """Text that the user named: files, folders, datasets, and `-` for stdin."""
+    """Text that the user named: files, folders, datasets, and `-` for stdin.
+
+    `references`: whether each line is a text, a tab and its reference summary.
+    """
 
     selection: Selection = EVERY_TEXT
     walk: Walk = field(default_factory=WalkedOnce)
     counts: LineCounts = field(default_factory=LineCounts)
+    references: bool = False
 
     @property
     def labelled(self) -> bool:
@@ -77,9 +82,13 @@ class TextInputs(NamedInputs):
         if not source.is_folder:
             labelled = self.labels_from_folders and self.loose_labels
             named = labelled and source.kind in (SourceKind.FILE, SourceKind.ARCHIVE)
-            return named or source.word.lower().endswith(LABELLED)
+            return named or self._is_labelled(source.word)
         found = self.walk(source.word, self.selection, self.skipped)
-        return self.labels_from_folders or any(f.path.lower().endswith(LABELLED) for f in found)
+        return self.labels_from_folders or any(self._is_labelled(one.path) for one in found)
+
+    def _is_labelled(self, name: str) -> bool:
+        """Whether each line of a file has a label before its text."""
+        return name.lower().endswith(LABELLED) and not self.references
 
     def lines(self, on_bad: OnBad) -> Iterator[Line | None]:
         """All lines, in the order of the inputs; None before a line that may have to be waited for.
@@ -103,7 +112,7 @@ class TextInputs(NamedInputs):
                 yield None
                 continue
             try:
-                line = _line(name, number, raw, label)
+                line = self._line(name, number, raw, label)
             except UnicodeDecodeError as error:
                 bad.tell(number, NOT_UTF_8, _way_out(name, error))
             except DataError as error:
@@ -113,6 +122,29 @@ class TextInputs(NamedInputs):
                     self.counts.empty += 1
                 else:
                     yield line
+
+    def _line(self, name: str, number: int, raw: bytes, label: str | None) -> Line | None:
+        """A line of a file; None for an empty one.
+
+        Raises UnicodeDecodeError, or DataError for a line that is not text, or lacks what belongs
+        before or after its tab.
+        """
+        text, reference = raw.decode("utf-8"), None
+        if "\0" in text:
+            raise DataError("is not text: it holds zero bytes")
+        if not text.strip():
+            return None
+        if self.references:
+            text, reference = _parted(text, "text", "reference")
+            if not reference.strip():
+                raise DataError("has no reference after its tab")
+            if not text.strip():
+                raise DataError("has no text before its tab")
+        elif self._is_labelled(name):
+            label, text = _parted(text, "label", "text")
+            if text.strip() and not label.strip():
+                raise DataError("has no label before its tab")
+        return Line(name, number, text.strip(), label, reference) if text.strip() else None
 
     def _files(self, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
         """For each file its name, the label of its lines, and its content."""
@@ -143,6 +175,14 @@ class TextInputs(NamedInputs):
                 on_bad(one.path, error.strerror or str(error))
 
 
+def _parted(line: str, first: str, second: str) -> tuple[str, str]:
+    """The parts of a line before and after its tab. Raises DataError where there is none."""
+    before, tab, after = line.partition("\t")
+    if not tab:
+        raise DataError(f"has no tab between its {first} and its {second}")
+    return before, after
+
+
 class _BadLines:
     """Reports the lines of a file that are left out: the first for each reason with a way out;
     further ones are only counted.
@@ -163,20 +203,3 @@ def _way_out(name: str, error: UnicodeDecodeError) -> str:
     """The place where a line is not UTF-8, and how to convert its file."""
     file = "" if name == OF_STDIN else shell_word(name)
     return f", from byte {error.start + 1} on; {way_to_utf_8(error.object, file)}"
-
-
-def _line(name: str, number: int, raw: bytes, label: str | None) -> Line | None:
-    """A line of a file; None for an empty one.
-
-    Raises UnicodeDecodeError, or DataError for a line that is not text.
-    """
-    text = raw.decode("utf-8")
-    if "\0" in text:
-        raise DataError("is not text: it holds zero bytes")
-    if name.lower().endswith(LABELLED) and text.strip():
-        label, tab, text = text.partition("\t")
-        if not tab:
-            raise DataError("has no tab between its label and its text")
-        if text.strip() and not label.strip():
-            raise DataError("has no label before its tab")
-    return Line(name, number, text.strip(), label) if text.strip() else None
