@@ -20,6 +20,9 @@ the text's own words."""
 SHORTER = SHORTER_TEXT, WORDS
 """Bottlenecks that are texts."""
 
+CHOICES = "learnt", "first", "random", "idf"
+"""The ways to choose words of a text."""
+
 WIDEST, WIDEST_CLASSIFIER = 1_000_000, 2048
 """The maximum width of a layer, and of the default layers of a classifier."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds
 from aectl.config.declaration import SIDES, Section, flag, option
-from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER, VECTOR
+from aectl.config.kinds import CHOICES, IMAGES, KINDS, MAP, SHORTER, VECTOR, WORDS
 from aectl.config.shapes import Sides
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.config.traits import with_trait
@@ -52,6 +52,21 @@ class ModelConfig(Section):
         at_least=0.0001, at_most=1,
         when=("bottleneck", SHORTER),
     )  # fmt: skip
+    words: int | None = option(
+        None,
+        "Maximum number of words that are kept, instead of --ratio.",
+        at_least=1,
+        when=("bottleneck", (WORDS,)),
+        unset="as many as --ratio gives",
+    )
+    choice: str = option(
+        CHOICES[0],
+        "How the kept words are chosen. learnt: so that the text can be rebuilt from them and they "
+        "read well; for comparison, first: the first ones; random: random ones; idf: those with "
+        "the highest inverse document frequency.",
+        choices=CHOICES,
+        when=("bottleneck", (WORDS,)),
+    )
     temperature: float = option(
         1.0,
         "Temperature of the softmax that gives the gradient of a sampled token; with --bottleneck "

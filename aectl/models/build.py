@@ -103,7 +103,10 @@ def _through_text(described: Architecture, length: int, tokens: int) -> Network:
 
 
 def _through_words(described: Architecture, length: int, tokens: int) -> Network:
-    return ThroughWords(tokens, length, described.hidden[0], described.config.ratio)
+    config = described.config
+    return ThroughWords(
+        tokens, length, described.hidden[0], config.choice, config.ratio, config.words
+    )
 
 
 NETWORKS: dict[str, Callable[[Architecture], Network]] = {

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from aectl.config.shapes import PAD
-from aectl.models import word_chain
 from aectl.models.language import (
     AttentiveWriter,
     Embedding,
@@ -17,7 +16,7 @@ from aectl.models.language import (
 )
 from aectl.models.text_autoencoder import ROUNDING, Rated, width_of
 from aectl.models.vocabulary import Vocabulary
-from aectl.models.word_chain import WordLinks
+from aectl.models.word_choice import CHOICES, Choice, Chosen, RarestWords, Words
 
 
 class KeptWords(NamedTuple):
@@ -30,77 +29,88 @@ class KeptWords(NamedTuple):
 
 
 class WordEncoder(nn.Module):
-    """Keeps `ratio` times as many words as there are: in training a chain of words drawn with its
-    probability, else the most probable one.
+    """Keeps `ratio` times as many words as there are or, if `words` is given, at most so many.
 
-    A word is what stands between two spaces; its score comes from the states of a reader at its
-    first piece. `begins`, (vocabulary,), is 1 for the pieces that begin a word, else 0.
+    A word is what stands between two spaces. `begins`, (vocabulary,), is 1 for the tokens that
+    begin a word, else 0.
     """
 
     begins: Tensor
 
-    def __init__(self, embedding: Embedding, length: int, units: int, ratio: float) -> None:
+    def __init__(
+        self, embedding: Embedding, choice: Choice, ratio: float, words: int | None = None
+    ) -> None:
         super().__init__()
-        self.embedding = embedding
-        self.reader = Reader(embedding.weight.shape[1], units)
-        self.links = WordLinks(2 * units, units, length)
-        self.ratio = ratio
+        self.embedding, self.choice = embedding, choice
+        self.ratio, self.words = ratio, words
         self.register_buffer("begins", torch.ones(len(embedding.weight)))
 
     def forward(self, tokens: Tensor, draws: int = 1) -> KeptWords:
         """tokens (batch, length) -> the words that are kept of each text, of all texts once for
         each of the draws: (draws * batch, length).
         """
-        length, starts = tokens.shape[1], self._starts(tokens)
-        states = self.reader(self.embedding(tokens), lengths_of(tokens))[0]
-        first, there = _gathered(starts)
-        of_words = states.gather(1, first[..., None].expand(-1, -1, states.shape[2]))
-        links = self.links(of_words, there)
-        counts = (there.sum(1) * self.ratio - ROUNDING).ceil().long().clamp(min=1)
-        most = max(1, math.ceil(length * self.ratio - ROUNDING))
-        reached = word_chain.totals(links, most)
-        links, reached = links.repeated(draws), reached.repeat(draws, 1, 1)
-        tokens, starts, counts = (
-            tokens.repeat(draws, 1),
-            starts.repeat(draws, 1),
-            counts.repeat(draws),
-        )
-        with torch.no_grad():
-            if self.training:
-                kept = word_chain.drawn(links, reached, counts)
-            else:
-                kept = word_chain.best(links, counts, most)
-        pieces = kept.gather(1, starts.cumsum(1) - 1) & (tokens != PAD)
-        at, inside = _gathered(pieces)
+        words = self._words(tokens)
+        chosen: Chosen = self.choice(words, draws)
+        tokens, of_token = tokens.repeat(draws, 1), words.of_token.repeat(draws, 1)
+        at, inside = _gathered(chosen.kept.gather(1, of_token) & (tokens != PAD))
         text = tokens.gather(1, at).masked_fill(~inside, PAD)
-        return KeptWords(text, word_chain.log_probability(links, reached, kept))
+        return KeptWords(text, chosen.log_probabilities)
 
-    def _starts(self, tokens: Tensor) -> Tensor:
-        """Which pieces begin a word, the first of each text in any case: (batch, length)."""
+    def _words(self, tokens: Tensor) -> Words:
+        """The words of texts; the first token of each begins one in any case."""
         first = torch.arange(tokens.shape[1], device=tokens.device) == 0
-        return first | ((self.begins[tokens] > 0) & (tokens != PAD))
+        starts = first | ((self.begins[tokens] > 0) & (tokens != PAD))
+        firsts, there = _gathered(starts)
+        ratio, most = self.ratio, tokens.shape[1]
+        if self.words is None:
+            counts = (there.sum(1) * ratio - ROUNDING).ceil().long().clamp(min=1)
+            most = max(1, math.ceil(most * ratio - ROUNDING))
+        else:
+            counts, most = there.sum(1).clamp(max=self.words), min(most, self.words)
+        return Words(tokens, firsts, there, starts.cumsum(1) - 1, counts, most)
 
 
 class ThroughWords(Rated):
     """One whose code is words of the text, which an attentive decoder rebuilds the text from.
 
     Which words are kept is learnt by the score-function gradient (Williams 1992, REINFORCE), with
-    the mean cost of the other draws for the same text as its baseline (Kool et al. 2019).
+    the mean cost of the other draws for the same text as its baseline (Kool et al. 2019); or they
+    are those of a rule.
     """
 
-    def __init__(self, vocabulary: int, length: int, units: int, ratio: float) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        length: int,
+        units: int,
+        choice: str = "learnt",
+        ratio: float = 0.5,
+        words: int | None = None,
+    ) -> None:
         super().__init__()
         self.length = length
         width = width_of(units)
-        self.encoder = WordEncoder(Embedding(vocabulary, width), length, units, ratio)
+        embedding = Embedding(vocabulary, width)
+        chosen = CHOICES[choice](embedding, length, units)
+        self.encoder = WordEncoder(embedding, chosen, ratio, words)
         self.reader = Reader(width, units)
-        self.writer = AttentiveWriter(self.embedding, units)
+        self.writer = AttentiveWriter(embedding, units)
         self.language_model = LanguageModel(vocabulary, width, units)
         self.language_model.requires_grad_(False)
 
-    def split_words(self, vocabulary: Vocabulary) -> None:
-        """Learns from a vocabulary where words begin."""
+    @property
+    def choice(self) -> Choice:
+        """How words are chosen."""
+        choice: Choice = self.encoder.choice
+        return choice
+
+    def learn_words(self, vocabulary: Vocabulary, lines_with: Tensor, lines: int) -> None:
+        """Learns where words begin, from a vocabulary, and how rare they are, from the number of
+        lines with each token, (vocabulary,), and of all lines.
+        """
         self.encoder.begins.copy_(torch.tensor(vocabulary.begins_word(), dtype=torch.float32))
+        if isinstance(self.choice, RarestWords):
+            self.choice.learn(lines_with, lines)
 
     def encode(self, tokens: Tensor, draws: int = 1) -> KeptWords:
         """tokens (batch, length) -> the shorter texts, of all texts once for each of the draws."""

@@ -254,7 +254,7 @@ def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
     rise = uncompiled(Rise(remembered, QUALITY_STEPS).__call__, config)
 
     def compute(network: ThroughWords, batch: Batch) -> Losses:
-        draws = DRAWS if network.training else 1
+        draws = DRAWS if network.training and network.choice.learnt else 1
         inputs = batch.inputs.repeat(draws, 1)
         code = network.encode(batch.inputs, draws)
         nats = losses.nats_of_texts(network.predict(code, inputs), with_end(inputs))

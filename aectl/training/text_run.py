@@ -86,7 +86,8 @@ class TextRun(Run):
         self._measured = measured.some(MEASURED_TEXTS, config.training.seed)
         stand_on_encoder(self.network, start)
         if isinstance(self.network, ThroughWords):
-            self.network.split_words(self.vocabulary)
+            often = self._training.lines_with(len(self.vocabulary))
+            self.network.learn_words(self.vocabulary, often, len(self._training))
         if isinstance(self.network, Classifier):
             self.network.fine_tune_encoder(config.training.fine_tune)
         if start.weights is not None:

@@ -13,6 +13,10 @@ from aectl.inference.metrics import BASELINES
 from aectl.objectives.objective import Batch
 from aectl.training.loop import CPU
 
+WINDOW = 32
+"""Batches whose lines are ordered by length among themselves, so that batches have little padding
+and are still random."""
+
 
 @dataclass(frozen=True)
 class TokenSet:
@@ -74,30 +78,47 @@ class TokenSet:
         """The predictions without a model, (length,) each, by the names of BASELINES: the
         most frequent token everywhere, and at each place the one that is most frequent there.
         """
-        tokens = self._batch(self.rows[:, 0], self.rows[:, 1] * self.length).inputs.cpu()
+        (whole,) = self.in_order(max(1, len(self)))
+        tokens = whole.inputs.cpu()
         most = torch.bincount(tokens[tokens != PAD]).argmax().item()
         places = (column[column != PAD] for column in tokens.T)
         sentence = [int(place.mode().values if len(place) else most) for place in places]
         return dict(zip(BASELINES, ([int(most)] * self.length, sentence), strict=True))
 
+    def lines_with(self, tokens: int) -> Tensor:
+        """The number of pieces in which each of `tokens` tokens occurs: (tokens,), on the CPU."""
+        (whole,) = self.in_order(max(1, len(self)))
+        ordered = whole.inputs.cpu().sort(1).values
+        again = torch.zeros_like(ordered, dtype=torch.bool)
+        again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+        return torch.bincount(ordered[~again & (ordered != PAD)], minlength=tokens)
+
     def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
-        """Every piece once, in a random order, from batch number `first` on."""
-        order = torch.randperm(len(self), generator=generator).to(self.device)
+        """Every piece once, in a random order, from batch number `first` on.
+
+        A batch has pieces of similar lengths, and is no wider than the longest of them.
+        """
+        order = torch.randperm(len(self), generator=generator)
         random = torch.rand(len(self), generator=generator, dtype=torch.float64)
-        texts = self.rows[order, 0]
-        room = (self.sizes[texts] - self.length).clamp(min=0) + 1
-        begins = (random * room.cpu()).long().to(self.device)
-        both = zip(torch.split(texts, size), torch.split(begins, size), strict=True)
-        return (self._batch(*pair) for pair in list(both)[first:])
+        texts = self.rows[:, 0].cpu()[order]
+        sizes = self.sizes.cpu()[texts]
+        begins = (random * ((sizes - self.length).clamp(min=0) + 1)).long()
+        widths = sizes.clamp(max=self.length)
+        window = torch.arange(len(self)) // (size * WINDOW)
+        similar = torch.split((window * (self.length + 1) + widths).argsort(stable=True), size)
+        for number in torch.randperm(len(similar), generator=generator).tolist()[first:]:
+            rows = similar[number]
+            each = texts[rows].to(self.device), begins[rows].to(self.device)
+            yield self._batch(*each, int(widths[rows].max()))
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every piece once, in the order of the set."""
         for rows in torch.split(self.rows, size):
-            yield self._batch(rows[:, 0], rows[:, 1] * self.length)
+            yield self._batch(rows[:, 0], rows[:, 1] * self.length, self.length)
 
-    def _batch(self, texts: Tensor, begins: Tensor) -> Batch:
+    def _batch(self, texts: Tensor, begins: Tensor, width: int) -> Batch:
         """The pieces of lines; `begins`: their first tokens, counted in the line."""
-        places = begins[:, None] + torch.arange(self.length, device=self.device)
+        places = begins[:, None] + torch.arange(width, device=self.device)
         there = places < self.sizes[texts][:, None]
         flat = (self.starts[texts][:, None] + places).clamp(max=len(self.tokens) - 1)
         labels = None if self.labels is None else self.labels[texts]

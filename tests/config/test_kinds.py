@@ -7,6 +7,7 @@ from aectl.config.configuration import Config
 from aectl.config.kinds import KINDS
 from aectl.config.traits import with_trait
 from aectl.models.build import BOTTLENECKS, NETWORKS
+from aectl.models.word_choice import CHOICES
 
 DENSE, CONV, PATCHES, WINNERS, CLASSIFIER, TEXT = KINDS
 
@@ -82,6 +83,7 @@ def test_the_kinds_with_a_trait(found, wanted):
 def test_every_kind_and_every_bottleneck_has_a_network():
     assert tuple(NETWORKS) == tuple(KINDS)
     assert tuple(BOTTLENECKS) == KINDS[TEXT].codes
+    assert tuple(CHOICES) == kinds.CHOICES
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,6 +1,7 @@
 """The text autoencoder that keeps words, with a vocabulary of its own."""
 
 import math
+from collections import Counter
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 
 from aectl.config.shapes import PAD
 from aectl.models.vocabulary import Vocabulary
+from aectl.models.word_choice import CHOICES
 from aectl.models.words_autoencoder import ThroughWords
 
 LINES = [
@@ -18,16 +20,16 @@ LENGTH = 60
 VOCABULARY = Vocabulary.learnt(["a man and two women run and sit"] * 9, 275)
 
 
-def network(ratio=0.5):
+def network(ratio=0.5, choice="learnt", words=None):
     torch.manual_seed(0)
-    made = ThroughWords(len(VOCABULARY), LENGTH, 16, ratio)
-    made.split_words(VOCABULARY)
+    made = ThroughWords(len(VOCABULARY), LENGTH, 16, choice, ratio, words)
+    lines_with = sum(torch.bincount(row, minlength=len(VOCABULARY)) > 0 for row in tokens())
+    made.learn_words(VOCABULARY, lines_with, len(LINES))
     return made.eval()
 
 
 def tokens(lines=LINES):
     rows = list(VOCABULARY.encode(lines))
-    assert any(len(row) > 3 * len(line.split()) for row, line in zip(rows, lines, strict=True))
     return torch.tensor([[*row, *[PAD] * (LENGTH - len(row))] for row in rows])
 
 
@@ -35,11 +37,12 @@ def shorter(code):
     return [VOCABULARY.decode(row) for row in code.text.tolist()]
 
 
+@pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("ratio", [0.01, 0.3, 0.5, 1.0])
-def test_the_code_has_whole_words_of_the_text_in_their_order(ratio, training):
+def test_the_code_has_whole_words_of_the_text_in_their_order(ratio, training, choice):
     with torch.no_grad():
-        found = shorter(network(ratio).train(training).encode(tokens()))
+        found = shorter(network(ratio, choice).train(training).encode(tokens()))
     for line, text in zip(LINES, found, strict=True):
         left = iter(line.split())
         assert all(word in left for word in text.split())  # each behind the one before
@@ -48,6 +51,54 @@ def test_the_code_has_whole_words_of_the_text_in_their_order(ratio, training):
 
 def test_all_words_are_kept_with_a_ratio_of_one():
     assert shorter(network(1.0).encode(tokens())) == LINES
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("words", [1, 4, 60])
+def test_a_number_of_words_can_be_kept_instead_of_a_fraction(words, choice):
+    found = shorter(network(choice=choice, words=words).encode(tokens()))
+    counts = [len(text.split()) for text in found]
+    assert counts == [min(words, len(line.split())) for line in LINES]
+
+
+def test_the_first_words_are_kept():
+    found = shorter(network(choice="first", words=3).encode(tokens()))
+    assert found == [" ".join(line.split()[:3]) for line in LINES]
+
+
+def test_the_words_of_the_highest_inverse_document_frequency_are_kept():
+    lines_of_tokens = [set(tokens) for tokens in VOCABULARY.encode(LINES)]
+    line = "one man runs on and two sit"
+    scores = {}
+    for place, word in enumerate(line.split()):
+        (pieces,) = VOCABULARY.encode([" " * (place > 0) + word])
+        often = [sum(piece in known for known in lines_of_tokens) for piece in pieces]
+        scores[word] = sum(math.log(len(LINES) / max(1, count)) for count in often)
+    *best, fourth = sorted(scores, key=scores.__getitem__, reverse=True)[:4]
+    assert scores[best[-1]] > scores[fourth] + 0.01
+    found = shorter(network(choice="idf", words=3).encode(tokens([line])))
+    assert found == [" ".join(word for word in line.split() if word in best)]
+
+
+def test_random_words_are_each_kept_as_often_as_the_others():
+    net, x = network(choice="random", words=2).train(), tokens(LINES[-1:])
+    torch.manual_seed(0)
+    found = [text.split() for text in shorter(net.encode(x, draws=3000))]
+    often = Counter(word for text in found for word in text)
+    assert len(often) == 10
+    assert max(abs(count / 3000 - 0.2) for count in often.values()) < 5 * math.sqrt(0.16 / 3000)
+
+
+def test_the_random_words_of_a_text_are_the_same_at_each_inference_and_others_of_other_texts():
+    net, x = network(choice="random", words=2), tokens()
+    together = shorter(net.encode(x))
+    assert together == [shorter(net.encode(x[row : row + 1]))[0] for row in range(len(x))]
+    numbers = LINES[-1].split()
+    lines = [" ".join(numbers[i:] + numbers[:i]) for i in range(10)]
+    kept = shorter(net.encode(tokens(lines)))
+    pairs = zip(lines, kept, strict=True)
+    places = {line.split().index(word) for line, text in pairs for word in text.split()}
+    assert len(places) > 5
 
 
 def test_other_words_are_drawn_each_time_in_training():
@@ -64,7 +115,7 @@ def test_neither_padding_nor_other_texts_change_code_and_logits():
     assert alone.text[0].equal(code.text[0])
     torch.testing.assert_close(alone.log_probabilities[0], code.log_probabilities[0])
     net = network()
-    net.encoder.links.skips = nn.Parameter(torch.zeros(LENGTH + 5))
+    net.choice.links.skips = nn.Parameter(torch.zeros(LENGTH + 5))
     longer = net.encode(nn.functional.pad(x, (0, 5)))
     assert longer.text[:, :LENGTH].equal(code.text)
     logits = net.predict(code, x)

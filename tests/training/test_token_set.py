@@ -41,6 +41,27 @@ def test_from_a_later_batch_on_it_is_the_same_epoch():
     assert parts(made().shuffled(2, torch.Generator().manual_seed(3), 1)) == whole[2:]
 
 
+def test_a_batch_has_parts_of_similar_lengths_and_is_as_wide_as_the_longest():
+    lengths = torch.randint(1, 21, (2000,), generator=torch.Generator().manual_seed(0)).tolist()
+    texts = TokenSet.of([[row + 1] * length for row, length in enumerate(lengths)], 20, CPU)
+    batches = [batch.inputs for batch in texts.shuffled(10, torch.Generator().manual_seed(1))]
+    found = sorted((row[0], sum(t > 0 for t in row)) for b in batches for row in b.tolist())
+    assert found == list(enumerate(lengths, 1))
+    for inputs in batches:
+        assert inputs.shape[1] == (inputs > 0).sum(1).max()
+    padding = sum((inputs == 0).sum().item() for inputs in batches)
+    assert padding < 0.05 * sum(lengths)
+    order = torch.cat([inputs[:, 0] for inputs in batches])
+    assert abs(torch.corrcoef(torch.stack([order.float(), torch.arange(2000.0)]))[0, 1]) < 0.1
+    widths = torch.tensor([inputs.shape[1] for inputs in batches], dtype=torch.float)
+    assert abs(torch.corrcoef(torch.stack([widths, torch.arange(200.0)]))[0, 1]) < 0.25
+
+
+def test_the_number_of_parts_with_each_token():
+    texts = TokenSet.of([[4, 4, 5], [5], [9, 4, 9, 9, 9, 5]], 5, CPU)
+    assert texts.lines_with(11).tolist() == [0, 0, 0, 0, 2, 3, 0, 0, 0, 1, 0]
+
+
 def test_the_parts_of_some_of_the_texts():
     chosen = made().of_texts(torch.tensor([True, False, False, True]))
     assert parts(chosen.in_order(9)) == [[3, 4], [30, 31, 32, 33, 34]]
