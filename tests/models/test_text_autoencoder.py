@@ -24,7 +24,7 @@ def network(kind, length=7, ratio=0.5):
     if kind == "vector":
         return ThroughVector(VOCABULARY, length, 16, 8, Code("tanh")).eval()
     if kind == "words":
-        return ThroughWords(VOCABULARY, length, 16, ratio).eval()
+        return ThroughWords(VOCABULARY, length, 16, ratio=ratio).eval()
     return ThroughText(VOCABULARY, length, 128, ratio, 1.0).eval()
 
 
