@@ -1,7 +1,6 @@
 """The text autoencoder that keeps words, with a vocabulary of its own."""
 
 import math
-from collections import Counter
 
 import pytest
 import torch
@@ -64,41 +63,6 @@ def test_a_number_of_words_can_be_kept_instead_of_a_fraction(words, choice):
 def test_the_first_words_are_kept():
     found = shorter(network(choice="first", words=3).encode(tokens()))
     assert found == [" ".join(line.split()[:3]) for line in LINES]
-
-
-def test_the_words_of_the_highest_inverse_document_frequency_are_kept():
-    lines_of_tokens = [set(tokens) for tokens in VOCABULARY.encode(LINES)]
-    line = "one man runs on and two sit"
-    scores = {}
-    for place, word in enumerate(line.split()):
-        (pieces,) = VOCABULARY.encode([" " * (place > 0) + word])
-        often = [sum(piece in known for known in lines_of_tokens) for piece in pieces]
-        scores[word] = sum(math.log(len(LINES) / max(1, count)) for count in often)
-    *best, fourth = sorted(scores, key=scores.__getitem__, reverse=True)[:4]
-    assert scores[best[-1]] > scores[fourth] + 0.01
-    found = shorter(network(choice="idf", words=3).encode(tokens([line])))
-    assert found == [" ".join(word for word in line.split() if word in best)]
-
-
-def test_random_words_are_each_kept_as_often_as_the_others():
-    net, x = network(choice="random", words=2).train(), tokens(LINES[-1:])
-    torch.manual_seed(0)
-    found = [text.split() for text in shorter(net.encode(x, draws=3000))]
-    often = Counter(word for text in found for word in text)
-    assert len(often) == 10
-    assert max(abs(count / 3000 - 0.2) for count in often.values()) < 5 * math.sqrt(0.16 / 3000)
-
-
-def test_the_random_words_of_a_text_are_the_same_at_each_inference_and_others_of_other_texts():
-    net, x = network(choice="random", words=2), tokens()
-    together = shorter(net.encode(x))
-    assert together == [shorter(net.encode(x[row : row + 1]))[0] for row in range(len(x))]
-    numbers = LINES[-1].split()
-    lines = [" ".join(numbers[i:] + numbers[:i]) for i in range(10)]
-    kept = shorter(net.encode(tokens(lines)))
-    pairs = zip(lines, kept, strict=True)
-    places = {line.split().index(word) for line, text in pairs for word in text.split()}
-    assert len(places) > 5
 
 
 def test_other_words_are_drawn_each_time_in_training():
