@@ -127,11 +127,17 @@ class Config:
                 )
 
     def resolved(
-        self, shape: Shape | None, width: int, inputs: int, maps: Shape | None = None
+        self,
+        shape: Shape | None,
+        width: int,
+        inputs: int,
+        maps: Shape | None = None,
+        of_prior: int | None = None,
     ) -> "Config":
         """The config with the values filled in that depend on the training inputs: their number,
         the `width` of the network's input and, for images, their shape; `maps`: that of the pooled
-        features of them that are the input instead."""
+        features of them that are the input instead; `of_prior`: the number of those that a language
+        model is trained on instead, 0 if it is trained already."""
         trained = self.data.labels or max(1, inputs - round(self.data.validation * inputs))
         data, sides = self.data, (1, 1)
         if shape is not None:
@@ -147,7 +153,11 @@ class Config:
         model = self.model.resolved(width, sides)
         if model.code_is_map:
             model.check_units(model.units(sides), self.training.k_start)
-        training = self.training.resolved(trained, model.code_is_map, not model.code_is_vector)
+        if model.code_is_vector:
+            of_prior = 0
+        elif of_prior is None:
+            of_prior = trained
+        training = self.training.resolved(trained, model.code_is_map, of_prior)
         if training.weight_decay is None:
             decay = usual_decay(model.sparsity, width)
             training = dataclasses.replace(training, weight_decay=decay)

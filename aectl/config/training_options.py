@@ -10,6 +10,7 @@ from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER
 from aectl.config.shapes import both
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
+from aectl.errors import ConfigError
 
 OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 """The optimisers that need no full batch."""
@@ -138,6 +139,14 @@ class TrainingConfig(Section):
         when=("bottleneck", SHORTER),
         unset="6; more for a small set, so that there are 800 steps",
     )
+    prior: str | None = option(
+        None,
+        "What the language model learns from: text, as for --dataset; or a text autoencoder with "
+        "--bottleneck words or text, whose trained language model is taken, with its vocabulary.",
+        when=("bottleneck", SHORTER),
+        unset="the training text",
+        is_path=True,
+    )
     stack: int = option(
         0,
         "Number of epochs that each layer is first trained for alone, as an autoencoder of the "
@@ -173,15 +182,29 @@ class TrainingConfig(Section):
     )
     fine_tune: bool = option(False, "Train the encoder too.", when=("encoder", ()))
 
-    def resolved(self, inputs: int, to_map: bool, language_model: bool) -> "TrainingConfig":
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.prior and self.load:
+            raise ConfigError(
+                "--prior cannot go with --load: the model that training starts from has a language"
+                " model already"
+            )
+
+    @property
+    def takes_language_model(self) -> bool:
+        """Whether the language model is that of `prior`, and not trained; once resolved."""
+        return self.prior is not None and self.lm_epochs is None
+
+    def resolved(self, inputs: int, to_map: bool, of_prior: int) -> "TrainingConfig":
         """With `epochs` filled in for a number of training `inputs`; `to_map`: whether the code is
-        a map. If a language model is trained first, with `lm_epochs` too.
+        a map. If a language model is trained first, on `of_prior` inputs, with `lm_epochs` too.
         """
         steps = math.ceil(inputs / self.batch_size)
         usual = max(10, math.ceil((LEAST_MAP_STEPS if to_map else LEAST_STEPS) / steps))
         if self.optimizer == "lbfgs":
             usual = FULL_BATCH_STEPS
         first = self.lm_epochs
-        if language_model:
-            first = first or max(6, math.ceil(LEAST_LM_STEPS / steps))
+        if of_prior:
+            steps_of_prior = math.ceil(of_prior / self.batch_size)
+            first = first or max(6, math.ceil(LEAST_LM_STEPS / steps_of_prior))
         return dataclasses.replace(self, epochs=self.epochs or usual, lm_epochs=first)

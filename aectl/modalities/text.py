@@ -164,10 +164,13 @@ class Text(Modality):
     def settled_by_data(
         self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]
     ) -> dict[str, object]:
-        """Of folders with a validation set: the fraction that is held out."""
-        from aectl.training import folder_defaults
+        """Of folders with a validation set: the fraction that is held out; of a model whose
+        language model is taken: its units and its vocabulary.
+        """
+        from aectl.training import folder_defaults, text_setup
 
-        return folder_defaults.by_splits(found, skipped)
+        by_prior = text_setup.settled_by_prior(asked)
+        return folder_defaults.by_splits(found, skipped) | by_prior
 
     def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
         """The length and the vocabulary of the model."""

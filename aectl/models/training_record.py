@@ -83,6 +83,7 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "patches": A_COUNT,
     "parts": A_COUNT,
     "texts": A_COUNT,
+    "prior_texts": A_COUNT,
     "data_sha256": A_TEXT,
     HELD_OUT: TEXTS,
     "continued": TEXTS,

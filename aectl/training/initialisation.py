@@ -34,7 +34,8 @@ a side."""
 
 @dataclass(frozen=True)
 class Start:
-    """Trained models that a run begins with: weights to start from, an encoder to stand on.
+    """Trained models that a run begins with: weights to start from, an encoder to stand on, a
+    `prior` whose language model is taken.
 
     Of a model of text the `vocabulary` is kept.
     """
@@ -42,6 +43,7 @@ class Start:
     weights: Network | None = None
     encoder: tuple[Network, ModelCard] | None = None
     vocabulary: Vocabulary | None = None
+    prior: Network | None = None
 
     @property
     def below(self) -> Architecture | None:
@@ -219,10 +221,12 @@ def _mean(images: Tensor, count: int) -> Tensor:
     return images.mean((0, 2, 3)) if count == len(images[0]) else images.mean(0).flatten()
 
 
-def copy_weights(source: nn.Module, target: nn.Module) -> None:
-    """Puts the weights of one network into another. Raises ModelFileError where they do not fit."""
+def copy_weights(source: nn.Module, target: nn.Module, option: str = "--load") -> None:
+    """Puts the weights of one network, which an `option` names, into another. Raises ModelFileError
+    where they do not fit.
+    """
     try:
         target.load_state_dict(source.state_dict())
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise ModelFileError(f"the weights of --load do not fit the model: {first}") from None
+        raise ModelFileError(f"the weights of {option} do not fit the model: {first}") from None

@@ -195,7 +195,7 @@ class Run(ABC):
         remembered: dict[str, Tensor] = {}
         whole = self.sketch.objective(self.network, remembered)
         held_out = self.sketch.held_out_objective(self.network, whole)
-        current = CurrentStage(0, whole, remembered)
+        current = CurrentStage(0, whole, remembered, self._training)
         for event in () if self._stopped else self._trained(current, config.epochs):
             if isinstance(event, Epoch):
                 event.row.update(self._measure(held_out))
@@ -219,7 +219,9 @@ class Run(ABC):
                 if self._fresh:
                     stage.begin()
                 remembered: dict[str, Tensor] = {}
-                current = CurrentStage(stage.number, stage.objective(remembered), remembered)
+                objective = stage.objective(remembered)
+                inputs = self._training if stage.inputs is None else stage.inputs
+                current = CurrentStage(stage.number, objective, remembered, inputs)
                 for event in self._trained(current, epochs):
                     if isinstance(event, Epoch):
                         event.row["layer"] = stage.number
@@ -228,7 +230,7 @@ class Run(ABC):
 
     def _trained(self, stage: "CurrentStage", epochs: int) -> Iterator[TrainingProgress | Epoch]:
         """Trains a stage up to a number of epochs; their rows hold the losses and the time."""
-        config, inputs, network = self.config.training, self._training, stage.network
+        config, inputs, network = self.config.training, stage.inputs, stage.network
         stage.optimizer = build_optimizer(network, config)
         if isinstance(network, AutoencoderBase):
             constrain(network, config, stage.optimizer, now=self._left is None)
@@ -236,7 +238,7 @@ class Run(ABC):
             stage.go_on_from(self._left, self._generator, self.device)
             self._left = None
         self._now = stage
-        steps_an_epoch = self._steps_an_epoch
+        steps_an_epoch = math.ceil(len(inputs) / self._batch_size)
         steps, done = epochs * steps_an_epoch, stage.at.epochs * steps_an_epoch + stage.at.step
         schedule = build_schedule(stage.optimizer, config, steps, done)
         for code in network.modules():

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from aectl.errors import ModelFileError
 from aectl.objectives.objective import Objective
-from aectl.training.loop import Means, TrainingPosition
+from aectl.training.loop import Means, TrainingPosition, TrainingSet
 from aectl.training.optimizers import restore_state, state_of
 from aectl.training.state import LoopState, RunState
 
@@ -21,12 +21,13 @@ class Stage:
     """Layers that are trained alone before the whole network; `number` starts from 1.
 
     `begin` initialises them; `objective` makes their network with its loss, given the state that is
-    kept between batches.
+    kept between batches. `inputs`: what they are trained on, if not the inputs of the run.
     """
 
     number: int
     objective: Callable[[dict[str, Tensor]], Objective]
     begin: Callable[[], None]
+    inputs: TrainingSet | None = None
 
 
 @dataclass
@@ -36,6 +37,7 @@ class CurrentStage:
     number: int
     objective: Objective
     remembered: dict[str, Tensor]
+    inputs: TrainingSet
     at: TrainingPosition = field(default_factory=TrainingPosition)
     optimizer: Optimizer | None = None
 

@@ -90,6 +90,10 @@ class TextRun(Run):
             self.network.learn_words(self.vocabulary, often, len(self._training))
         if isinstance(self.network, Classifier):
             self.network.fine_tune_encoder(config.training.fine_tune)
+        if start.prior is not None:
+            assert isinstance(self.network, Rated)
+            assert isinstance(start.prior, Rated)
+            copy_weights(start.prior.language_model, self.network.language_model, "--prior")
         if start.weights is not None:
             copy_weights(start.weights, self.network)
         elif isinstance(self.network, ThroughVector):
@@ -107,19 +111,27 @@ class TextRun(Run):
 
     @property
     def stage_epochs(self) -> list[int]:
-        """The epochs of the language model."""
+        """The epochs of the language model, unless it is that of a trained model."""
         needed = isinstance(self.network, Rated) and self._fresh
-        return [self.config.training.lm_epochs or 0] if needed else []
+        epochs = self.config.training.lm_epochs
+        return [epochs] if needed and epochs else []
 
     def _stages(self) -> Iterator[Stage]:
-        """The language model, which stays as it is thereafter."""
+        """The language model, which stays as it is thereafter; it learns from the prior, if any."""
         if not self.stage_epochs:
             return
         assert isinstance(self.network, Rated)
         model = self.network.language_model
         learns = Objective(model, language_modelling)
-        yield Stage(1, lambda _: learns, partial(_unfreeze, model))
+        yield Stage(1, lambda _: learns, partial(_unfreeze, model), self._prior())
         model.requires_grad_(False)
+
+    def _prior(self) -> TokenSet | None:
+        """The text that the language model learns from, if it is not the training text."""
+        if self.data.prior is None:
+            return None
+        tokens = self.vocabulary.encode([line.text for line in self.data.prior.lines])
+        return TokenSet.of(tokens, self.architecture.text.length, self.device)
 
     def _metrics(self) -> dict[str, float]:
         self.network.eval()
@@ -134,6 +146,8 @@ class TextRun(Run):
         """The description of this run in a model file."""
         card = super().card()
         told: dict[str, Any] = {"texts": len(self.data) - len(self.held_out)}
+        if self.data.prior is not None:
+            told["prior_texts"] = len(self.data.prior)
         if not self.architecture.classes:
             told["baselines"] = self._training.most_frequent()
         return dataclasses.replace(

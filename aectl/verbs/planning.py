@@ -120,8 +120,9 @@ def start_of(config: Config) -> "Start":
     paths = config.training
     weights, card = model_file.load(Path(paths.load)) if paths.load else (None, None)
     encoder = model_file.load(Path(paths.encoder)) if paths.encoder else None
-    of = card or (encoder[1] if encoder else None)
-    return Start(weights, encoder, of.vocabulary if of else None)
+    prior = model_file.load(Path(str(paths.prior))) if paths.takes_language_model else None
+    of = card or (encoder or prior or (None, None))[1]
+    return Start(weights, encoder, of.vocabulary if of else None, prior[0] if prior else None)
 
 
 @dataclass(frozen=True)

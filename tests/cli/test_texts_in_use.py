@@ -6,6 +6,7 @@ import io
 import json
 import math
 import operator
+import shutil
 import sys
 
 import numpy as np
@@ -635,3 +636,89 @@ def test_a_judge_has_lines_and_shorter_texts(aectl, text, vector, corpus, tmp_pa
         )
         assert (found.status, found.out) == (2, ""), found
         assert said in found.err
+
+
+def nats_of(run, lines):
+    """The mean negative log-likelihood of the tokens of lines under the language model of a run."""
+    network, card = model_file.load(run)[0].eval(), model_file.read_card(run)
+    total = count = 0
+    for row in card.vocabulary.encode(lines):
+        tokens = torch.tensor([row])
+        with torch.no_grad():
+            logits = network.language_model.predict(tokens)
+        total += torch.nn.functional.cross_entropy(logits[0], tokens[0], reduction="sum").item()
+        count += len(row)
+    return total / count
+
+
+OTHERS = [f"{n} mice under {n + 1} beds" for n in range(60)]
+OF_WORDS = "--bottleneck", "words", "--lm-epochs", "8", "--batch-size", "10", "--lr", "0.02"
+
+
+@pytest.fixture
+def others(tmp_path):
+    path = tmp_path / "others.txt"
+    path.write_text("\n".join(OTHERS) + "\n")
+    return path
+
+
+def test_the_language_model_learns_from_a_prior(aectl, made, corpus, others, tmp_path):
+    without, out = made(*OF_WORDS), tmp_path / "run"
+    arguments = ["train", "-q", "--dataset", corpus, *small(*OF_WORDS), "--out", out]
+    assert aectl(*arguments, "--prior", others).status == 0
+    assert nats_of(out, OTHERS) < 0.7 * nats_of(without, OTHERS)
+    assert nats_of(out, LINES) > nats_of(without, LINES)
+    (told,) = [model_file.read_card(out).training]
+    assert (told["options"]["prior"], told["prior_texts"]) == (str(others), len(OTHERS))
+    others.write_text("else\n")
+    done = aectl("train", "-q", "--resume", out, "--epochs", 3)
+    assert (done.status, done.out) == (2, "")
+    assert "are not those of the original training" in done.err
+
+
+def test_the_epochs_of_a_language_model_are_those_of_its_prior(aectl, corpus, others, tmp_path):
+    options = small("--bottleneck", "words", "--epochs", "1", "--batch-size", "4")
+    others.write_text(others.read_text() * 40)
+    arguments = ["train", "-q", "--dataset", corpus, *options, "--prior", others]
+    assert aectl(*arguments, "--out", "run").status == 0
+    assert "lm-epochs = 6\n" in (tmp_path / "run" / "config.toml").read_text()
+
+
+def test_the_language_model_of_a_model_is_taken(aectl, text, others, tmp_path):
+    """With its units and its vocabulary, and also where training goes on without it."""
+    prior = tmp_path / "prior"
+    shutil.copytree(text, prior)
+    options = "--bottleneck", "words", "--length", "10", "--epochs", "1", "--dataset", others
+    arguments = ["train", "-q", "--model", "text-autoencoder", *options, "--prior", prior]
+    assert aectl(*arguments, "--out", "run").status == 0
+    shutil.rmtree(prior)
+    assert aectl("train", "-q", "--resume", "run", "--epochs", 2).status == 0
+    source, found = model_file.read_card(text), model_file.read_card(tmp_path / "run")
+    assert found.vocabulary == source.vocabulary
+    assert found.training["options"]["prior"] == str(prior)
+    wanted, taken = (
+        model_file.load(run)[0].language_model.state_dict() for run in (text, tmp_path / "run")
+    )
+    assert all(torch.equal(wanted[name], taken[name]) for name in wanted)
+    assert "language_model" not in (tmp_path / "run" / "metrics.csv").read_text()
+    assert "lm-epochs" not in (tmp_path / "run" / "config.toml").read_text()
+
+
+def test_a_prior_that_cannot_be_used_is_refused_by_name(aectl, text, vector, corpus, tmp_path):
+    (tmp_path / "empty.txt").write_text("\n")
+    words = "--bottleneck", "words"
+    for options, said in (
+        ((*words, "--prior", vector), f"--bottleneck text or words; {vector} has no language"),
+        ((*words, "--prior", text, "--hidden", 17), f"of --prior {text}: its --hidden is 16"),
+        ((*words, "--prior", text, "--vocabulary", 400), "its --vocabulary is 300"),
+        ((*words, "--prior", text, "--lm-epochs", 1), f"no effect with --prior {text}, which is"),
+        ((*words, "--prior", corpus, "--load", text), "--prior cannot go with --load"),
+        ((*words, "--prior", "absent.txt"), "no dataset, file or folder 'absent.txt'"),
+        ((*words, "--prior", "empty.txt"), "there is no text in empty.txt"),
+        (("--prior", corpus), "--prior has no effect without --bottleneck text or words"),
+        (("--prior", text), "--prior has no effect without --bottleneck text or words"),
+    ):
+        arguments = ["train", "--model", "text-autoencoder", "--dataset", corpus, *options]
+        done = aectl(*arguments, "--out", "run")
+        assert (done.status, done.out) == (2, ""), options
+        assert said in done.err

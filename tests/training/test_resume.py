@@ -54,6 +54,12 @@ KINDS = {
     "text": {"model": "text-autoencoder", "sparsity": "topk", "k": 2},
     "through text": {"model": "text-autoencoder", "bottleneck": "text", "lm_epochs": 1},
     "text, kept words": {"model": "text-autoencoder", "bottleneck": "words", "lm_epochs": 1},
+    "text, a prior": {
+        "model": "text-autoencoder",
+        "bottleneck": "words",
+        "lm_epochs": 1,
+        "prior": "y",
+    },
 }
 LINES = [
     f"{who} {does}, {n} times"
@@ -86,8 +92,14 @@ def of_text(**options):
             **options,
         }
     )
-    texts = TextSet(("x",), tuple(Line("x", n, line) for n, line in enumerate(LINES)))
+    texts = set_of_lines(LINES)
+    if "prior" in options:
+        texts = dataclasses.replace(texts, prior=set_of_lines(LINES[::-2] * 4))
     return TextRun(config.resolved(None, 0, len(LINES)), texts, torch.device("cpu"))
+
+
+def set_of_lines(lines):
+    return TextSet(("x",), tuple(Line("x", n, line) for n, line in enumerate(lines)))
 
 
 def keepable(run):

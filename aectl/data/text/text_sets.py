@@ -30,12 +30,14 @@ HEADING = re.compile(r"= [^=](.*[^=])? =")
 class TextSet:
     """A training set of lines of text.
 
-    `held_out`: the rows of the set's own validation set, (n,), or None if it has none.
+    `held_out`: the rows of the set's own validation set, (n,), or None if it has none. `prior`: the
+    text that a language model learns from instead.
     """
 
     words: tuple[str, ...]
     lines: tuple[Line, ...]
     held_out: NDArray[np.int64] | None = None
+    prior: "TextSet | None" = None
 
     @property
     def name(self) -> str:
@@ -44,6 +46,13 @@ class TextSet:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    @property
+    def without_held_out(self) -> "TextSet":
+        """The lines that are not of the set's own validation set."""
+        held_out = set() if self.held_out is None else set(self.held_out.tolist())
+        lines = (line for row, line in enumerate(self.lines) if row not in held_out)
+        return TextSet(self.words, tuple(lines))
 
     def parts(self, length: int) -> int:
         """The approximate number of pieces of `length` tokens in all lines."""
@@ -72,13 +81,15 @@ class TextSet:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 of the lines, each with its label before it, then the rows of the validation
-        set, if any, as little-endian int64.
+        set, if any, as little-endian int64, and the digest of the prior, if any.
         """
         found = hashlib.sha256()
         for line in self.lines:
             found.update(os.fsencode(f"{line.label or ''}\t{line.text}\n"))
         if self.held_out is not None:
             found.update(np.ascontiguousarray(self.held_out, "<i8").data)
+        if self.prior is not None:
+            found.update(bytes.fromhex(self.prior.checksum))
         return found.hexdigest()
 
 
