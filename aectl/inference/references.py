@@ -22,11 +22,12 @@ MEANS = ("words", *Rouge._fields)
 
 class References:
     """ROUGE against references of shorter texts, and of the first words of the texts, over all
-    calls of `add`: 8 of them (`lead_8`), and `ratio` times as many as there are (`lead_ratio`).
+    calls of `add`: 8 of them (`lead_8`), and `ratio` times as many as there are or, if `words` is
+    given, at most so many (`lead`).
     """
 
-    def __init__(self, ratio: float) -> None:
-        self._ratio, self._stemmed = ratio, Stemmed()
+    def __init__(self, ratio: float, words: int | None = None) -> None:
+        self._ratio, self._words, self._stemmed = ratio, words, Stemmed()
         self._sums = defaultdict[str, dict[int, Any]](partial(defaultdict, _nothing))
 
     def add(self, text: str, shorter: str, reference: str) -> None:
@@ -36,12 +37,16 @@ class References:
         for name, output in (
             ("bottleneck", shorter),
             (f"lead_{LEAD}", " ".join(words[:LEAD])),
-            ("lead_ratio", " ".join(words[: _count(len(words), self._ratio)])),
+            ("lead", " ".join(words[: self._count(len(words))])),
         ):
             length = len(output.split())
             scores = rouge(wanted, self._stemmed.words(output))
             bracket = bisect_left(BRACKETS, length)
             self._sums[name][bracket] += np.array([1, length, *scores])
+
+    def _count(self, words: int) -> int:
+        """As many words as a bottleneck of words keeps."""
+        return self._words or max(1, math.ceil(words * self._ratio - ROUNDING))
 
     def result(self) -> dict[str, Any]:
         """The means of the words and of the scores of each output, such as bottleneck_words and
@@ -60,11 +65,6 @@ class References:
 
 def _nothing() -> Any:
     return np.zeros(1 + len(MEANS))
-
-
-def _count(words: int, ratio: float) -> int:
-    """As many words as a bottleneck of words keeps."""
-    return max(1, math.ceil(words * ratio - ROUNDING))
 
 
 def _means(sums: Any) -> dict[str, float]:

@@ -58,8 +58,8 @@ class Measurement:
             if self.judge:
                 self.collected.comparison.judge = Judge(self.judge)
             if self.references:
-                ratio = self.card.architecture.config.ratio
-                self.collected.comparison.references = References(ratio)
+                config = self.card.architecture.config
+                self.collected.comparison.references = References(config.ratio, config.words)
             found = self.modality.measure(network, batches, to_tensor, self.collected)
         for result in found:
             self.count += len(result.paths)

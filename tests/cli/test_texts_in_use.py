@@ -528,11 +528,18 @@ def with_references(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("bottleneck", ["text", "words"])
-def test_shorter_texts_are_compared_with_references(aectl, made, with_references, bottleneck):
+@pytest.mark.parametrize(
+    ("bottleneck", "count"),
+    [(("text", "--ratio", "0.4"), lambda words: math.ceil(0.4 * words)),
+     (("words", "--ratio", "0.4"), lambda words: math.ceil(0.4 * words)),
+     (("words", "--words", "3"), lambda words: 3)],
+    ids=["text", "words", "three words"],
+)  # fmt: skip
+def test_shorter_texts_are_compared_with_references(
+    aectl, made, with_references, bottleneck, count
+):
     """Each output, in each bracket of lengths, as by the package and by slices of the texts."""
-    options = "--lm-epochs", "1", "--ratio", "0.4", "--length", "50"
-    model = made("--bottleneck", bottleneck, *options)
+    model = made("--bottleneck", *bottleneck, "--lm-epochs", "1", "--length", "50")
     done = aectl("eval", model, "--dataset", with_references, "--references", "--json")
     (found,) = json.loads(done.out)
     pairs = [line.split("\t") for line in with_references.read_text().splitlines()]
@@ -541,9 +548,8 @@ def test_shorter_texts_are_compared_with_references(aectl, made, with_references
     wanted = {
         "bottleneck": [row["bottleneck"] for row in told],
         "lead_8": [" ".join(text.split()[:8]) for text, _ in pairs],
-        "lead_ratio": [" ".join(text.split()[: math.ceil(0.4 * len(text.split()))])
-                       for text, _ in pairs],
-    }  # fmt: skip
+        "lead": [" ".join(text.split()[: count(len(text.split()))]) for text, _ in pairs],
+    }
     table = iter(found["rouge_by_words"])
     for name, outputs in wanted.items():
         both = [(one, reference) for one, (_, reference) in zip(outputs, pairs, strict=True)]

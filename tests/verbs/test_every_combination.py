@@ -19,7 +19,7 @@ from aectl.training.reading import Reading
 from aectl.verbs.planning import new_run, prepare
 
 SIDE, IMAGES = 6, 20
-PATHS = ("dataset", "load", "encoder")
+PATHS = [name for name, field in OPTIONS.items() if declared(field).is_path]
 LARGEST = {"stack": 3, "size": 12, "epochs": 3, "vocabulary": 310, "max_pixels": 2 * SIDE**2}
 """Above these, a step is only slower."""
 
