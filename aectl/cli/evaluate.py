@@ -145,9 +145,9 @@ def evaluate(
     if per_image and cards[0].classes:
         raise ConfigError("--per-image measures autoencoders; classify writes one row per input")
     inspected = report_file is not None
-    how = session.input_options(relative_to=relative_to, absolute=absolute, references=references)
+    how = session.input_options(relative_to=relative_to, absolute=absolute)
     how["label_from_folder"] = bool(probe or inspected or per_image)
-    uses = _uses(session, models, cards, dataset, how)
+    uses = _uses(session, models, cards, dataset, how, references)
     refuse_useless(uses, pca, probe, skip_unknown, inspected, ssim, judge is not None)
     judging = judge_of(judge, session.outcome.on_bad) if judge else None
     asked = pca, probe, skip_unknown, inspected, session.console, ssim, judging
@@ -170,13 +170,14 @@ def _uses(
     cards: "Sequence[ModelCard]",
     dataset: list[str] | None,
     how: "InputOptions",
+    references: bool,
 ) -> "list[Use]":
     """Each model with the inputs; unreadable ones are reported once. Classifiers need labels."""
     uses: list[Use] = []
     for path, card in zip(models, cards, strict=True):
         labelled = how["label_from_folder"] or bool(card.classes)
         options: InputOptions = {**how, "label_from_folder": labelled}
-        uses.append(session.use(path, card, dataset, options, not uses, unseen=True))
+        uses.append(session.use(path, card, dataset, options, not uses, True, references))
     return uses
 
 

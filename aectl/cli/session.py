@@ -94,10 +94,12 @@ class Session:
         options: "InputOptions | None" = None,
         reported: bool = True,
         unseen: bool = False,
+        references: bool = False,
     ) -> "Use":
         """A model and the inputs that words name; unreadable inputs are reported if `reported`.
 
-        Without words, with `unseen`, these are what was held out, where there is no test split.
+        Without words, with `unseen`, these are what was held out, where there is no test split;
+        with `references`, each line of text has a summary after a tab.
         """
         from aectl.data.storage.folders import ignore
         from aectl.verbs.use import Use, request
@@ -105,7 +107,8 @@ class Session:
         common, how = self.common, self.input_options() if options is None else options
         if not reported:
             how = {**how, "on_bad": ignore, "on_remark": ignore}
-        return Use(path, card, request(words, how, unseen), common.device, common.threads)
+        asked = request(words, how, unseen, references)
+        return Use(path, card, asked, common.device, common.threads)
 
     def status(self, use: "Use", count: int) -> int:
         """The exit status after `count` inputs; prints the notices about them."""

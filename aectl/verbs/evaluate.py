@@ -152,6 +152,7 @@ def evaluate(
     probe: bool = False,
     ssim: bool = False,
     judge: "str | os.PathLike[str] | None" = None,
+    references: bool = False,
     skip_unknown: bool = False,
     device: str = "auto",
     threads: int | None = None,
@@ -168,9 +169,10 @@ def evaluate(
     the error of PCA with as many components, `probe` that of a linear classifier on the codes, both
     fitted on the train split of what the model was trained on. `ssim` adds the structural
     similarity, and `judge`, a file of text, the perplexity of shorter texts by its n-grams.
+    `references`, for lines with a summary after a tab, adds the ROUGE of shorter texts against it.
     `skip_unknown` leaves out inputs of classes that a classifier does not know. `device` is "auto",
     "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further `options` are those
-    of `InputOptions`; `references` adds the ROUGE of shorter texts.
+    of `InputOptions`.
 
     Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
     `model`, `dataset` and `n`, the number of inputs.
@@ -183,7 +185,7 @@ def evaluate(
     card = read_any_card(path)
     if card.classes or probe:
         options = {"label_from_folder": True, **options}
-    use = Use(path, card, request(inputs, options, unseen=True), device, threads)
+    use = Use(path, card, request(inputs, options, True, references), device, threads)
     refuse_useless([use], pca, probe, skip_unknown, ssim=ssim, judge=judge is not None)
     judging = judge_of(Path(judge), use.request.on_bad) if judge else None
     evaluation = Evaluation(use, pca, probe, skip_unknown, ssim=ssim, judge=judging)

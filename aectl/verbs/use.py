@@ -39,7 +39,6 @@ class InputOptions(TypedDict, total=False):
     - `label_from_folder`: take the label of an input from the folder in which it lies.
     - `relative_to`, `absolute`: how paths are written.
     - `max_pixels`, `truncated` ("refuse" or "keep"): which image files are read.
-    - `references`: whether each line of text has a reference summary after a tab.
     - `batch_size`, `workers`: inputs at a time, and processes that decode image files.
     - `on_bad(path, reason)`, `on_remark(path, remark)`, `notice(text)`, `warning(text)`: called for
       inputs that cannot be read, remarks on others, and messages.
@@ -57,7 +56,6 @@ class InputOptions(TypedDict, total=False):
     absolute: bool
     max_pixels: int
     truncated: str
-    references: bool
     batch_size: int | None
     workers: int | None
     on_bad: OnBad
@@ -68,10 +66,14 @@ class InputOptions(TypedDict, total=False):
 
 
 def request(
-    words: str | Sequence[str] | None, options: InputOptions, unseen: bool = False
+    words: str | Sequence[str] | None,
+    options: InputOptions,
+    unseen: bool = False,
+    references: bool = False,
 ) -> Request:
     """The inputs that the words and the options ask for; with `unseen`, without words, those that
-    were held out, where the data have no test split.
+    were held out, where the data have no test split; with `references`, each line of text has a
+    summary after a tab.
 
     Raises ConfigError where both ways to write paths are given, or the folder does not exist.
     """
@@ -93,7 +95,7 @@ def request(
         options.get("notice", silent),
         options.get("warning", silent),
         unseen,
-        options.get("references", False),
+        references,
     )
 
 

@@ -582,6 +582,17 @@ def test_the_table_of_eval_shows_rouge_by_length(aectl, text, with_references):
     assert both.count(f"ROUGE by words of the output: {text}") == 2
 
 
+def test_the_function_of_the_library_compares_with_references_as_the_command_does(
+    aectl, text, with_references
+):
+    import aectl as package
+
+    (found,) = json.loads(
+        aectl("eval", text, "--dataset", with_references, "--references", "--json").out
+    )
+    assert package.evaluate(text, str(with_references), references=True) == found
+
+
 def test_lines_without_a_reference_are_left_out(aectl, text):
     lines = b"she ate\tshe eats\nshe ate\nshe ate\t \n\tshe eats\n\n"
     done = aectl("eval", text, "--dataset", "-", "--references", "--json", stdin=lines)
