@@ -84,6 +84,15 @@ TESTED_ELSEWHERE = {
     "cli/test_evaluate.py": ("cli/metrics_view.py",),
     "cli/test_recipes_command.py": ("cli/recipes.py",),
     "cli/test_train.py": ("modalities/image_folder.py",),
+    "outputs/test_page.py": (
+        "modalities/portraits.py", "outputs/page/image_page.py", "outputs/page/numbers.py",
+    ),
+    "outputs/test_text_page.py": (
+        "inference/text_inspection.py", "modalities/text_folder.py", "outputs/page/text_page.py",
+    ),
+    "inference/test_inspection.py": (
+        "inference/maps.py", "inference/sampling.py", "inference/unit_values.py",
+    ),
     "cli/test_training_inputs.py": ("training/image_setup.py",),
     "cli/test_held_out_by_default.py": ("training/folder_defaults.py",),
     "models/test_map_autoencoder.py": ("models/residual_stages.py",),

@@ -54,31 +54,39 @@ class Rival:
 
 
 @dataclass(frozen=True)
-class Units:
-    """The first of all `total` units of a layer, and their values for the sample of images.
+class UnitValues:
+    """The values of units for a sample of inputs.
 
-    filters: (units, channels, height, width), as large as a page shows them; `drawn`: whether they
-    are patterns that the units draw, and not those that they respond to. counts: (units, bins),
-    a histogram of the values other than 0, in equal bins between `low` and `high`, both (units,).
-    strongest: (units, k), the indices in the sample of the images with the largest `values`,
-    (units, k), the largest first; -1 if a unit has fewer.
+    counts: (units, bins), a histogram of the values other than 0, in equal bins between `low` and
+    `high`, both (units,). strongest: (units, k), the indices in the sample of the inputs with the
+    largest `values`, (units, k), the largest first; -1 if a unit has fewer.
     """
 
-    total: int
-    filters: AnyFloats
     counts: NDArray[np.int64]
     low: AnyFloats
     high: AnyFloats
     strongest: NDArray[np.int64]
     values: AnyFloats
+
+
+@dataclass(frozen=True)
+class Units(UnitValues):
+    """The first of all `total` units of a layer, with their values for the sample of images.
+
+    filters: (units, channels, height, width), as large as a page shows them; `drawn`: whether they
+    are patterns that the units draw, and not those that they respond to.
+    """
+
+    total: int
+    filters: AnyFloats
     drawn: bool
 
 
 @dataclass(frozen=True)
 class CodeStatistics:
-    """Statistics of the code. Over all images: rho_hat, the mean activation of each unit, and
-    `active`, the fraction of images for which it is active, both (code_size,); over the sample: l0,
-    the number of active units of each image, (n,).
+    """Statistics of the code. Over all inputs: rho_hat, the mean activation of each unit, and
+    `active`, the fraction of inputs for which it is active, both (code_size,); over the sample: l0,
+    the number of active units of each input, (n,).
     """
 
     rho_hat: AnyFloats
@@ -100,13 +108,13 @@ class Mistake:
 class Findings:
     """The contents of a page about a model, besides its metrics.
 
-    `sample`: images at equal distances among all `images` that were measured; `maps`: the points
+    `sample`: images at equal distances among all, `count`, that were measured; `maps`: the points
     of the sample, (n, 2), by the name of the method. An autoencoder has a code, and galleries of
     its best, median and worst images, and if that code is small a rival; a classifier has the
     images of its mistakes.
     """
 
-    images: int
+    count: int
     sample: Shown
     units: Units
     maps: Mapping[str, AnyFloats]
@@ -115,3 +123,62 @@ class Findings:
     rival: Rival | None = None
     mistaken: Shown | None = None
     mistakes: Sequence[Mistake] = ()
+
+
+@dataclass(frozen=True)
+class ShownTexts:
+    """Texts as lists of words, with their paths and labels, n each."""
+
+    words: Sequence[Sequence[str]]
+    paths: Sequence[str]
+    labels: Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class TextExample:
+    """A text and its reconstruction as words, with the indices of the words that are marked.
+
+    `lost`: the words of the original that the reconstruction does not have in their order, `wrong`:
+    those of the reconstruction that the original does not have; `kept`: those of the original that
+    are its code; `shorter`: the words of a shorter text that is the code, None if it is none.
+    """
+
+    path: str
+    token_accuracy: float
+    original: Sequence[str]
+    reconstruction: Sequence[str]
+    lost: Sequence[int]
+    wrong: Sequence[int]
+    kept: Sequence[int] = ()
+    shorter: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class TextUnits(UnitValues):
+    """Some of all `total` units of a code, the one that is active for most texts first: their
+    `numbers`, (units,), and their values for the sample of texts.
+
+    peaks: (units, k), the index of the word that adds most to each of the largest values.
+    """
+
+    total: int
+    numbers: NDArray[np.int64]
+    peaks: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TextFindings:
+    """The contents of a page about a text autoencoder, besides its metrics.
+
+    `sample`: texts at equal distances among all, `count`, that were measured; `examples`: some of
+    the texts with their reconstructions, by the rule that they are chosen by. If the code is a
+    vector, there are `units` of it, its statistics, and `maps`: the points of the sample, (n, 2),
+    by the name of the method.
+    """
+
+    count: int
+    sample: ShownTexts
+    examples: Mapping[str, Sequence[TextExample]]
+    units: TextUnits | None = None
+    code: CodeStatistics | None = None
+    maps: Mapping[str, AnyFloats] = field(default_factory=dict)

@@ -1,8 +1,7 @@
 """Collects the contents of a report while a model is measured: images, units, codes."""
 
-import importlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from aectl.data.images.pixels import Pixels, to_bytes
 from aectl.data.inputs import InputBatch
-from aectl.errors import ConfigError
 from aectl.inference import arrays
 from aectl.inference.apply import refuse_overflow, to_tensor
 from aectl.inference.filters import filters_of
@@ -25,9 +23,12 @@ from aectl.inference.findings import (
     Shown,
     Units,
 )
+from aectl.inference.maps import maps_of
 from aectl.inference.metrics import ReconstructionMetrics, is_active, psnr
 from aectl.inference.results import Floats, Measured
 from aectl.inference.rival import errors, rival_shape, shrunk_and_enlarged
+from aectl.inference.sampling import Extremes, Spread
+from aectl.inference.unit_values import values_of
 from aectl.models.networks import Classifier, ImageNetwork, PooledAutoencoder
 
 MOST_SAMPLED, LEAST_SAMPLED = 3000, 100
@@ -41,13 +42,10 @@ HELD_BYTES = 1 << 26
 """Maximum bytes of the images that are kept in memory, and encoded once more for the page."""
 
 MOST_UNITS = 400
-BINS = 24
 STRONGEST = 12
 EXTREMES = 12
 COMPARED = 500
 MISTAKES_OF_A_KIND = 12
-FEWEST_MAPPED = 3
-LARGEST_MAPPED = 1e9
 MOST_MISTAKES = 1000
 
 
@@ -57,10 +55,10 @@ class Inspection:
     def __init__(self, network: ImageNetwork, classes: Sequence[str] = ()) -> None:
         self._network = network
         self._numbers = {name: number for number, name in enumerate(classes)}
-        self._sample = _Spread(_sample_size(network))
+        self._sample = Spread(_sample_size(network), _image)
         self._extremes = min(EXTREMES, _held(network) // 4 or 1)
-        self._best = _Extremes(self._extremes)
-        self._worst = _Extremes(self._extremes, largest=True)
+        self._best = Extremes(self._extremes, _image)
+        self._worst = Extremes(self._extremes, _image, largest=True)
         self._errors: list[Floats] = []
         self._mistaken: list[_Image] = []
         self._mistakes: list[Mistake] = []
@@ -83,7 +81,7 @@ class Inspection:
     ) -> Findings:
         """Computes the contents of a report; for an autoencoder, with the metrics of the images.
 
-        Maps are computed by PCA, and by each of the other `methods`, names of `MAPS`. Raises
+        Maps are computed by PCA, and by each of the other `methods`, names of `maps.MAPS`. Raises
         ConfigError if a method needs a missing package, ModelFileError if the units' values are not
         finite.
         """
@@ -91,8 +89,7 @@ class Inspection:
         network.cpu().eval()
         responses, features = _responses(network, sample.images)
         refuse_overflow(responses, features)
-        features = _small_enough(features)
-        maps = {name: MAPS[name](features) for name in dict.fromkeys(("pca", *methods))}
+        maps = maps_of(features, methods)
         units = _units(network, sample.images, responses)
         if metrics is None:
             mistaken = _shown(self._mistaken) if self._mistaken else None
@@ -193,42 +190,6 @@ def _shown(images: Sequence[_Image]) -> Shown:
     )
 
 
-class _Spread:
-    """Keeps every `step`-th image of a stream of unknown length: at most `most`, at least half of
-    that.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most, self._seen = most, 0
-        self.step = 1
-        self.kept: list[_Image] = []
-
-    def add(self, batch: InputBatch) -> None:
-        for row in range(-self._seen % self.step, len(batch.paths), self.step):
-            self.kept.append(_image(batch, row))
-        self._seen += len(batch.paths)
-        while len(self.kept) > self._most:
-            self.kept = self.kept[::2]
-            self.step *= 2
-
-
-class _Extremes:
-    """Keeps the images with the smallest errors, or the largest, the most extreme first."""
-
-    def __init__(self, most: int, largest: bool = False) -> None:
-        self._most = most
-        self._sign = -1 if largest else 1
-        self.kept: list[_Image] = []
-        self.errors: Floats = np.empty(0, np.float32)
-
-    def add(self, batch: InputBatch, errors: Floats) -> None:
-        both = np.concatenate([self.errors, errors])
-        order = np.argsort(self._sign * both, kind="stable")[: self._most]
-        before = len(self.kept)
-        self.kept = [self.kept[n] if n < before else _image(batch, int(n) - before) for n in order]
-        self.errors = both[order]
-
-
 def _sample_size(network: ImageNetwork) -> int:
     """The size of the sample, limited by the page and by the memory for the codes."""
     pixels = math.prod(min(side, SAMPLE_SIDE) for side in network.shape[1:])
@@ -265,65 +226,6 @@ def _responses(network: ImageNetwork, images: Pixels) -> tuple[Floats, Floats]:
 
 def _units(network: ImageNetwork, images: Pixels, responses: Floats) -> Units:
     filters = filters_of(network, images, MOST_UNITS, SAMPLE_SIDE)
-    total = responses.shape[1]
-    responses = responses[:, : len(filters)].astype(np.float64)  # in which no difference overflows
-    there = np.where(responses == 0, np.nan, responses)
-    nothing = ~(responses != 0).any(0)
-    there[:, nothing] = 0
-    low, high = np.nanmin(there, 0), np.nanmax(there, 0)
-    width = np.where(high > low, high - low, 1)
-    bins = np.nan_to_num((there - low) / width * BINS).astype(np.int64).clip(0, BINS - 1)
-    of_unit = np.arange(responses.shape[1]) * BINS
-    counted = (bins + of_unit)[responses != 0]
-    counts = np.bincount(counted, minlength=responses.shape[1] * BINS).reshape(-1, BINS)
-    order = np.argsort(-responses, axis=0, kind="stable")[:STRONGEST].T
-    values = np.take_along_axis(responses.T, order, axis=1)
-    strongest = np.where(values > responses.min(0)[:, None], order, -1)
+    values = values_of(responses[:, : len(filters)], STRONGEST)
     drawn = not isinstance(network, Classifier) and network.draws
-    return Units(total, filters, counts, low, high, strongest, values, drawn)
-
-
-def _small_enough(features: Floats) -> Floats:
-    """Divides features by their maximum if their squares might overflow 32-bit floats."""
-    largest = np.abs(features).max(initial=0)
-    return features / largest if largest > LARGEST_MAPPED else features
-
-
-def _pca(features: Floats) -> Floats:
-    """Projects features on the two directions of largest variance, with fixed signs: the largest
-    absolute coordinate of each is positive.
-    """
-    x = torch.from_numpy(features).float()
-    x = x - x.mean(0)
-    few = min(6, *x.shape)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        _, _, directions = torch.pca_lowrank(x, q=few, center=False, niter=8)
-    points = torch.nn.functional.pad(x @ directions[:, :2], (0, 2 - min(2, few)))
-    largest = points.gather(0, points.abs().argmax(0, keepdim=True))
-    return (points * torch.where(largest < 0, -1, 1)).numpy()
-
-
-def _tsne(features: Floats) -> Floats:
-    from sklearn.manifold import TSNE
-
-    if len(features) < FEWEST_MAPPED:
-        raise ConfigError(f"--map tsne needs at least {FEWEST_MAPPED} images, not {len(features)}")
-    perplexity = min(30.0, max(1.0, (len(features) - 1) / 3))
-    spread = features.shape[1] > 1 and (features != features[0]).any()
-    tsne = TSNE(perplexity=perplexity, init="pca" if spread else "random", random_state=0)
-    made: Floats = tsne.fit_transform(features)
-    return made
-
-
-def _umap(features: Floats) -> Floats:
-    try:
-        umap = importlib.import_module("umap")
-    except ImportError:
-        raise ConfigError("--map umap needs a package: pip install umap-learn") from None
-    made: Floats = umap.UMAP(random_state=0).fit_transform(features)
-    return made
-
-
-MAPS: dict[str, Callable[[Floats], Floats]] = {"pca": _pca, "tsne": _tsne, "umap": _umap}
-"""Methods that map codes to two dimensions, by the name that users type."""
+    return Units(**vars(values), total=responses.shape[1], filters=filters, drawn=drawn)

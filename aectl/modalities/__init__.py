@@ -197,6 +197,18 @@ class Modality(ABC):
     def size(self, architecture: Architecture) -> str:
         """The size of an input, for messages."""
 
+    def network(self, architecture: Architecture) -> str:
+        """The sizes of a network from its input to its output, for the report page."""
+        size = self.size(architecture)
+        widths = [str(units) for units in architecture.widths]
+        return " - ".join([size, *widths, str(architecture.classes or size)])
+
+    def inspection(self, network: Any, card: "ModelCard") -> Any:
+        """Collects the contents of a report page while a network is measured: `add` each result,
+        then ask for the `findings`. Only where `refused` does not name `report`.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def shown_metrics(self, rule: str) -> tuple[str, ...]:
         """The metrics that are shown while a model with a rule of sparsity is trained."""

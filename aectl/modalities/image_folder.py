@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +17,9 @@ if TYPE_CHECKING:
 
     from aectl.config.shapes import Shape
     from aectl.data.images.image_set import ImageSet
-    from aectl.inference.inspection import Inspection
-    from aectl.modalities.measurement import Measurement
     from aectl.models.architecture import Architecture
     from aectl.models.model_card import ModelCard
     from aectl.models.networks import ImageNetwork
-    from aectl.outputs.page import Portrait
     from aectl.outputs.tensorboard import TensorBoard
     from aectl.training.image_run import ImageRun
 
@@ -38,17 +33,6 @@ FEWEST_LARGE = 4
 ROOM_MEASURED, ROOM_SHOWN = 1 << 31, 1 << 30
 """Maximum bytes of the activations of all images that are measured, and of those of a picture: a
 processor takes about ten seconds for 1 GiB of a convolutional network."""
-
-FACTS = {
-    "images": "training images",
-    "patches": "training patches",
-    "seconds": "training seconds",
-    "device": "device",
-    "threads": "threads",
-    "finished": "finished",
-    "data_sha256": "data, SHA-256",
-}
-"""Facts about the training in a model's card, and their titles on the page."""
 
 
 def fill(
@@ -131,6 +115,7 @@ def report(run: "ImageRun", view: _View, card: "ModelCard", name: str, data_dir:
     from aectl.inference.inspection import Inspection
     from aectl.modalities import modality_of
     from aectl.modalities.measurement import Measurement
+    from aectl.modalities.portraits import portrait
     from aectl.models import footprint
     from aectl.outputs import page
 
@@ -150,59 +135,6 @@ def report(run: "ImageRun", view: _View, card: "ModelCard", name: str, data_dir:
     for measured in measurement.results(view.network, batches, to_tensor):
         inspection.add(measured)
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])
-
-
-def portrait(
-    name: str,
-    measured_on: str,
-    measurement: "Measurement",
-    inspection: "Inspection",
-    metrics: Sequence[Mapping[str, float]],
-    methods: Sequence[str] = (),
-) -> "Portrait":
-    """A model's section of a page, from its metrics and its inspection."""
-    from aectl.inference.metrics import ReconstructionMetrics
-    from aectl.outputs.page import Portrait
-
-    card, measured = measurement.card, measurement.collected
-    unknown = getattr(measured, "unknown", None)
-    left_out = f"; {unknown.total():,} of unknown classes left out" if unknown else ""
-    of_code = measured if isinstance(measured, ReconstructionMetrics) else None
-    options = card.options
-    return Portrait(
-        name,
-        facts(card),
-        str(card.training.get("command", "")),
-        metrics,
-        measurement.metrics(),
-        f"measured on {measurement.count:,} images of {measured_on}{left_out}",
-        measurement.progress.awaited(
-            partial(inspection.findings, of_code, methods), "drawing the page"
-        ),
-        card.classes,
-        options.get("rho") if options.get("sparsity") == "kl" else None,
-    )
-
-
-def facts(card: "ModelCard") -> dict[str, str]:
-    """Titles and texts of the facts about a model and its training."""
-    said, options = card.training, card.options
-    channels, height, width = card.shape
-    network = card.architecture
-    inner = [str(units) for units in network.widths]
-    last = str(network.classes or f"{channels}x{height}x{width}")
-    below = f" on the code of a trained {network.encoder.kind}" if network.encoder else ""
-    versions = said.get("versions", {})
-    lines = {
-        "network": f"{network.kind}{below}, "
-        + " - ".join([f"{channels}x{height}x{width}", *inner, last]),
-        "trained on": " ".join(card.trained_on),
-        "epochs, seed": f"{options.get('epochs', '?')}, {options.get('seed', '?')}",
-        **{title: str(said.get(name, "")) for name, title in FACTS.items()},
-        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "weights, SHA-256": card.weights_sha256 or "",
-    }
-    return {title: text for title, text in lines.items() if text}
 
 
 def _log_codes(view: _View, run: "ImageRun", logs: "TensorBoard") -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from aectl.data.training_sources import TrainingSources
     from aectl.inference.apply import ToTensor
+    from aectl.inference.inspection import Inspection
     from aectl.inference.metrics import ReconstructionMetrics
     from aectl.inference.results import Measured, Reconstructed
     from aectl.models.model_card import ModelCard
@@ -244,6 +245,12 @@ class Images(Modality):
         from aectl.modalities import image_folder
 
         image_folder.fill(folder, cast("ImageRun", run), card, data_dir, logs)
+
+    def inspection(self, network: Any, card: "ModelCard") -> "Inspection":
+        """Images, units, codes, mistakes."""
+        from aectl.inference.inspection import Inspection
+
+        return Inspection(network, card.classes)
 
     def size(self, architecture: Architecture) -> str:
         """Such as 1x28x28: channels, height, width."""

@@ -1,12 +1,10 @@
 """Text: the lines of files, folders and stdin, and named datasets; a sample is (length,) tokens."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.kinds import TEXT
 from aectl.config.shapes import TextShape
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from aectl.inference.apply import ToTensor
     from aectl.inference.metrics import TextMetrics
     from aectl.inference.results import MeasuredTexts, ReconstructedTexts
+    from aectl.inference.text_inspection import TextInspection
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Column
     from aectl.training.initialisation import Start
@@ -42,10 +41,8 @@ if TYPE_CHECKING:
 A_MODEL, A_CODE = "a model of text", "a code that is a text"
 OF_IMAGES = (
     "null", "max_pixels", "truncated", "layer", "separate", "each", "interpolate", "traverse",
-    "from_codes", "pca", "probe", "ssim", "report",
+    "from_codes", "pca", "probe", "ssim",
 )  # fmt: skip
-WRITTEN = 40
-"""Lines that a run folder shows with their reconstructions."""
 
 OF_VECTORS = ("normalize", "dtype", "layout")
 
@@ -109,6 +106,8 @@ class Text(Modality):
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
         """Options of images and, where the code is a text, those of vectors."""
         refused = dict.fromkeys(OF_IMAGES, A_MODEL)
+        if card.classes:
+            refused["report"] = "a classifier of text"
         if not card.architecture.code_is_vector:
             return refused | dict.fromkeys(OF_VECTORS, A_CODE)
         code = "a classifier" if card.classes else "a code that is a vector"
@@ -216,27 +215,24 @@ class Text(Modality):
     def fill(
         self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None
     ) -> None:
-        """Writes reconstructions.txt; of a classifier, nothing."""
-        from aectl.outputs.run_folder import save_text
+        """Writes reconstructions.txt and report.html; of a classifier, nothing."""
+        from aectl.modalities import text_folder
 
         if not run.architecture.classes:
-            lines = "\n".join(self._written(cast("TextRun", run)))
-            save_text(folder / run_files.RECONSTRUCTIONS, lines)
+            text_folder.fill(folder, cast("TextRun", run), card)
 
-    def _written(self, run: "TextRun") -> "Iterator[str]":
-        """Some of the lines, held out if any are, and their reconstructions."""
-        from aectl.data.text.text_batches import in_memory
-        from aectl.inference import apply_text
-        from aectl.inference.apply import on_device
-        from aectl.outputs.text_rows import to_columns, to_text
+    def inspection(self, network: Any, card: "ModelCard") -> "TextInspection":
+        """Texts with their reconstructions, units, codes."""
+        from aectl.inference.text_inspection import TextInspection
 
-        rows = run.held_out if len(run.held_out) else range(len(run.data))
-        lines = [run.data.lines[row] for row in rows[:: math.ceil(len(rows) / WRITTEN)]]
-        batches = in_memory(lines, run.vocabulary, run.architecture.text.length)
-        network: Any = run.network
-        to_tensor = on_device(network, run.device, apply_text.token_tensor)
-        for result in apply_text.reconstruct(network, batches, to_tensor, run.vocabulary):
-            yield to_text(to_columns(result))
+        assert card.vocabulary is not None
+        return TextInspection(network, card.vocabulary)
+
+    def network(self, architecture: Architecture) -> str:
+        """The bottleneck, the widths, and the size of an input."""
+        widths = " - ".join(str(units) for units in architecture.widths)
+        bottleneck = architecture.config.bottleneck
+        return f"--bottleneck {bottleneck}, {widths}; {self.size(architecture)}"
 
     def size(self, architecture: Architecture) -> str:
         """The maximum length, and the size of the vocabulary."""

@@ -69,10 +69,15 @@ class VectorEncoder(nn.Module):
 
     def preactivation(self, tokens: Tensor) -> Tensor:
         """tokens (batch, length) -> (batch, code_size), before the activation."""
+        return self.bound(tokens).sum(1) / math.sqrt(len(self.places)) + self.to_code.bias
+
+    def bound(self, tokens: Tensor) -> Tensor:
+        """tokens (batch, length) -> what each of them adds to the sum: (batch, length,
+        code_size).
+        """
         states = self.reader(self.embedding(tokens), lengths_of(tokens))[0]
         bound = F.linear(states, self.to_code.weight) * self.places[: tokens.shape[1]]
-        total = (bound * (tokens != PAD)[..., None]).sum(1)
-        return total / math.sqrt(len(self.places)) + self.to_code.bias
+        return bound * (tokens != PAD)[..., None]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens (batch, length) -> code (batch, code_size)."""

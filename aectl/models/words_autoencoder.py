@@ -21,11 +21,13 @@ from aectl.models.word_choice import CHOICES, Choice, Chosen, RarestWords, Words
 
 class KeptWords(NamedTuple):
     """The shorter text, (batch, length), the pieces of the kept words, PAD after the last of each;
-    log_probabilities: that of its choice among all with as many words, (batch,).
+    log_probabilities: that of its choice among all with as many words, (batch,); kept: which
+    pieces of the text they are, (batch, length).
     """
 
     text: Tensor
     log_probabilities: Tensor
+    kept: Tensor
 
 
 class WordEncoder(nn.Module):
@@ -52,9 +54,10 @@ class WordEncoder(nn.Module):
         words = self._words(tokens)
         chosen: Chosen = self.choice(words, draws)
         tokens, of_token = tokens.repeat(draws, 1), words.of_token.repeat(draws, 1)
-        at, inside = _gathered(chosen.kept.gather(1, of_token) & (tokens != PAD))
+        kept = chosen.kept.gather(1, of_token) & (tokens != PAD)
+        at, inside = _gathered(kept)
         text = tokens.gather(1, at).masked_fill(~inside, PAD)
-        return KeptWords(text, chosen.log_probabilities)
+        return KeptWords(text, chosen.log_probabilities, kept)
 
     def _words(self, tokens: Tensor) -> Words:
         """The words of texts; the first token of each begins one in any case."""

@@ -19,6 +19,7 @@ PANELS = {
     "perplexity of the bottleneck": (
         "train_bottleneck_perplexity", "validation_bottleneck_perplexity",
     ),
+    "entropy of the kept words": ("choice_entropy",),
     "mean activation": ("train_mean_activation", "validation_mean_activation"),
 }  # fmt: skip
 """The panels of the picture, and the columns of `metrics.csv` that each shows."""

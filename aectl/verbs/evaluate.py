@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import os
 
     from aectl.data.storage.folders import OnBad
-    from aectl.inference.inspection import Inspection
     from aectl.inference.ngrams import NgramModel
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Rows
@@ -41,7 +40,7 @@ class Evaluation:
     ssim: bool = False
     judge: "NgramModel | None" = None
     measurement: Measurement = field(init=False)
-    inspection: "Inspection | None" = None
+    inspection: Any = None
 
     def __post_init__(self) -> None:
         use = self.use
@@ -57,10 +56,9 @@ class Evaluation:
             yield map(self._inspect, results) if self.inspected else results
 
     def _inspect(self, result: Any) -> Any:
-        from aectl.inference.inspection import Inspection
-
         if self.inspection is None:
-            self.inspection = Inspection(self.measurement.network, self.use.card.classes)
+            use = self.use
+            self.inspection = use.modality.inspection(self.measurement.network, use.card)
         self.inspection.add(result)
         return result
 

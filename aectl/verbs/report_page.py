@@ -4,25 +4,24 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aectl.config import run_files
 from aectl.files import opened
 from aectl.models import model_file
 
 if TYPE_CHECKING:
-    from aectl.inference.inspection import Inspection
     from aectl.outputs.page import Portrait
     from aectl.verbs.evaluate import Evaluation
 
 
 def of_evaluation(
     evaluation: "Evaluation",
-    inspection: "Inspection",
+    inspection: Any,
     methods: Sequence[str],
 ) -> "Portrait":
     """The section of a model that has been measured on some inputs, with maps by `methods`."""
-    from aectl.modalities.image_folder import portrait
+    from aectl.modalities.portraits import portrait
 
     use = evaluation.use
     named = " ".join(use.stream.called())

@@ -71,7 +71,7 @@ def test_a_run_folder_holds_the_model_and_what_it_writes(text):
     names = {path.name for path in text.iterdir()}
     assert names == {
         "model.safetensors", "config.toml", "metrics.csv", "curves.png", "reconstructions.txt",
-        "checkpoint",
+        "checkpoint", "report.html",
     }  # fmt: skip
     first, second, third = (text / "reconstructions.txt").read_text().splitlines()[:3]
     assert first.startswith("original")

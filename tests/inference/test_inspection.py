@@ -8,8 +8,10 @@ from sklearn.decomposition import PCA
 from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import in_memory
 from aectl.inference import apply as inference
-from aectl.inference.inspection import BINS, MAPS, Inspection
+from aectl.inference.inspection import Inspection
+from aectl.inference.maps import MAPS
 from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics
+from aectl.inference.unit_values import BINS
 from aectl.models.codes import TopK
 from aectl.models.networks import Autoencoder, Classifier, MapAutoencoder
 
@@ -118,7 +120,7 @@ def test_the_sample_is_spread_evenly_over_a_long_stream():
     network = Autoencoder((1, 2, 2), [2]).eval()
     findings = inspected(network, images(7001, side=2), size=97)
     places = [int(path.partition("/")[2]) for path in findings.sample.paths]
-    assert findings.images == 7001
+    assert findings.count == 7001
     assert places == list(range(0, 7001, 4))
 
 

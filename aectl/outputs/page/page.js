@@ -35,27 +35,6 @@ const number = (value) =>
 const percent = (value) => `${+(100 * value).toPrecision(3)} %`;
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-function tile(sheet, place, width, tag = "span", attributes = {}) {
-  const element = make(tag, { ...attributes, class: `tile sheet-${sheet.sheet} ${attributes.class || ""}` });
-  const column = place % sheet.columns, row = Math.floor(place / sheet.columns);
-  const share = (at, count) => (count > 1 ? (100 * at) / (count - 1) : 0);
-  element.style.backgroundSize = `${100 * sheet.columns}% ${100 * sheet.rows}%`;
-  element.style.backgroundPosition = `${share(column, sheet.columns)}% ${share(row, sheet.rows)}%`;
-  element.style.aspectRatio = `${sheet.width} / ${sheet.height}`;
-  if (width) element.style.width = `${width}px`;
-  if (sheet.width >= 64) element.classList.add("photo");
-  return element;
-}
-
-function widthOf(sheet, wanted) {
-  return Math.round(wanted * Math.min(1, sheet.width / sheet.height));
-}
-
-function caption(sheet, place) {
-  const label = new Set(sheet.labels).size > 1 ? sheet.labels[place] : null;
-  return label === null ? sheet.names[place] : label;
-}
-
 /* ---- the tip that follows the pointer ---- */
 
 const tip = document.getElementById("tip");
@@ -70,11 +49,6 @@ function showTip(x, y, ...children) {
 
 function hideTip() {
   tip.hidden = true;
-}
-
-function tipOf(sheet, place, x, y, ...more) {
-  const lines = [sheet.labels[place], sheet.paths[place], ...more].filter((line) => line !== null);
-  showTip(x, y, tile(sheet, place, widthOf(sheet, 112)), ...lines.map((line) => make("div", {}, line)));
 }
 
 /* ---- plots, in the colours of the page ---- */
@@ -201,68 +175,6 @@ function curves() {
   });
 }
 
-function galleries(model) {
-  const kinds = Object.entries(model.galleries);
-  if (!kinds.length) return fill("galleries");
-  const box = make("div", {});
-  box.style.setProperty("--wipe", "50%");
-  const slider = make("input", {
-    type: "range", min: 0, max: 100, value: 50, "aria-label": "how much of the original is shown",
-    oninput: () => box.style.setProperty("--wipe", `${slider.value}%`),
-  });
-  for (const [kind, gallery] of kinds) {
-    const { originals, reconstructions } = gallery;
-    const width = widthOf(originals, Math.max(84, Math.min(originals.height, 128)));
-    const pairs = gallery.mse.map((mse, place) => {
-      const over = tile(reconstructions, place, width, "span", { class: "over" });
-      const both = make("div", {
-        class: "stack",
-        onpointermove: (event) => {
-          const { left, width: wide } = both.getBoundingClientRect();
-          both.style.setProperty("--wipe", `${(100 * (event.clientX - left)) / wide}%`);
-        },
-        onpointerleave: () => both.style.removeProperty("--wipe"),
-      }, tile(originals, place, width), over);
-      const title = `${originals.paths[place]}, mse ${number(mse)}`;
-      const text = make("figcaption", {}, number(mse), make("div", { class: "named" }, caption(originals, place)));
-      text.style.width = `${width}px`;
-      return make("figure", { class: "pair", title }, both, text);
-    });
-    box.append(make("h3", {}, `${kind} by mse`), make("div", { class: "row" }, ...pairs));
-  }
-  fill("galleries",
-    make("h2", {}, "Originals and reconstructions"),
-    make("p", {}, "Left of the line is the original, right of it the reconstruction; the slider, or the pointer over an image, moves the line."),
-    make("div", { class: "controls" }, make("label", {}, "reconstruction ", slider, " original")),
-    box);
-}
-
-function decibels(psnr) {
-  return psnr === null ? "no error" : `${psnr.toFixed(1)} dB`;
-}
-
-function rival(model) {
-  const found = model.rival;
-  if (!found) return fill("rival");
-  const { originals } = found;
-  const width = widthOf(originals, Math.max(84, Math.min(originals.height, 128)));
-  const ofMse = (mse) => (mse ? (-10 * Math.log10(mse)).toFixed(1) : "no error");
-  const picture = (sheet, place, text) =>
-    make("figure", {}, tile(sheet, place, width), make("figcaption", {}, text));
-  const triples = found.mse.map((mse, place) => make("div", { class: "triple" },
-    picture(originals, place, "original"),
-    picture(found.reconstructions, place, `code ${ofMse(mse)}`),
-    picture(found.shrunk, place, `shrunk ${ofMse(found.shrunkMse[place])}`)));
-  const better = found.psnr === null || found.psnr > found.shrunkPsnr;
-  fill("rival",
-    make("h2", {}, "Beside shrinking"),
-    make("p", {}, `The original, its reconstruction from a code of ${found.numbers.toLocaleString("en")} numbers, and the image ` +
-      `shrunk to ${found.small.join("x")} (area filter) and enlarged (Lanczos), with their PSNR in dB. ` +
-      `Over ${found.images.toLocaleString("en")} images: ${decibels(found.psnr)} through the code, ${decibels(found.shrunkPsnr)} by shrinking` +
-      `${better ? "" : ", which is better"}.`),
-    make("div", { class: "row" }, ...triples));
-}
-
 function confusion(model) {
   if (!model.confusion) return fill("confusion");
   const mistakes = make("div", { class: "row" });
@@ -308,68 +220,64 @@ function confusion(model) {
 }
 
 function units(model) {
-  const { units: found, code } = model;
-  const { filters } = found;
+  const { units: found, code, noun } = model;
+  if (!found) return fill("units");
+  const look = noun === "images" ? filtersOf(model) : sentencesOf(model);
+  const number_of = (place) => (found.numbers ? found.numbers[place] : place);
   const grid = make("div", { class: "grid" });
-  const roomy = found.counts.length <= 20 ? 96 : found.counts.length <= 100 ? 64 : 40;
-  grid.style.setProperty("--cell", `${widthOf(filters, roomy)}px`);
+  grid.style.setProperty("--cell", `${look.cell}px`);
   const detail = make("div", { class: "detail" });
-  const buttons = found.counts.map((_, unit) => {
-    const dead = code && code.active[unit] === 0;
-    return tile(filters, unit, 0, "button", {
+  const buttons = found.counts.map((_, place) => {
+    const unit = number_of(place), dead = code && code.active[unit] === 0;
+    return look.button(place, {
       class: dead ? "dead" : "", "aria-label": `unit ${unit}${dead ? ", dead" : ""}`, "data-unit": unit,
-      onclick: () => select(unit),
+      onclick: () => select(place),
     });
   });
+  const byUse = (a, b) => code.active[number_of(b)] - code.active[number_of(a)];
   const orders = {
-    "by number": () => 0,
+    ...(found.numbers ? { "by use": () => 0 } : {}),
+    "by number": (a, b) => number_of(a) - number_of(b),
     ...(code && {
-      "by mean activation": (a, b) => code.rhoHat[b] - code.rhoHat[a],
-      "by fraction of images": (a, b) => code.active[b] - code.active[a],
+      "by mean activation": (a, b) => code.rhoHat[number_of(b)] - code.rhoHat[number_of(a)],
+      ...(found.numbers ? {} : { [`by fraction of ${noun}`]: byUse }),
     }),
     "by largest activation": (a, b) => found.high[b] - found.high[a],
   };
   const arrange = (order) =>
-    grid.replaceChildren(...buttons.map((_, unit) => unit).sort(order).map((unit) => buttons[unit]));
+    grid.replaceChildren(...buttons.map((_, place) => place).sort(order).map((place) => buttons[place]));
   const sort = make("select", { "aria-label": "order", onchange: () => arrange(orders[sort.value]) },
     ...Object.keys(orders).map((name) => make("option", {}, name)));
 
-  function select(unit) {
-    for (const button of buttons) button.setAttribute("aria-pressed", button === buttons[unit]);
+  function select(place) {
+    const unit = number_of(place);
+    for (const button of buttons) button.setAttribute("aria-pressed", button === buttons[place]);
     const lines = code
-      ? `mean activation ${number(code.rhoHat[unit])}, active for ${percent(code.active[unit])} of the images`
-      : `pre-activations between ${number(found.low[unit])} and ${number(found.high[unit])}`;
+      ? `mean activation ${number(code.rhoHat[unit])}, active for ${percent(code.active[unit])} of the ${noun}`
+      : `pre-activations between ${number(found.low[place])} and ${number(found.high[place])}`;
     const box = make("div", { class: "plot" });
-    const strong = found.strongest[unit].map((place, rank) => [place, found.values[unit][rank]]).filter(([place]) => place >= 0);
+    const strong = found.strongest[place].map((at, rank) => [at, found.values[place][rank], rank]).filter(([at]) => at >= 0);
     for (const old of detail.querySelectorAll(".js-plotly-plot")) drawn.delete(old);
     detail.replaceChildren(
-      make("div", { class: "row" }, tile(filters, unit, widthOf(filters, 84)),
+      make("div", { class: "row" }, ...look.head(place),
         make("div", { style: "flex: 1; min-width: 120px" }, make("h2", {}, `unit ${unit}`), make("p", { style: "margin: 0" }, lines))),
       make("h3", {}, code ? "activations other than 0" : "pre-activations"), box,
-      make("h3", {}, strong.length ? "images with the largest activations" : "no image activates it"),
-      make("div", { class: "row strongest" }, ...strong.map(([place, value]) => {
-        const text = make("figcaption", {}, number(value));
-        return make("figure", {
-          class: "strong", onpointermove: (event) => tipOf(model.sample, place, event.clientX, event.clientY),
-          onpointerleave: hideTip,
-        }, tile(model.sample, place, widthOf(model.sample, 56)), text);
-      })));
-    const counts = found.counts[unit], step = (found.high[unit] - found.low[unit]) / counts.length || 1;
+      make("h3", {}, strong.length ? `${noun} with the largest activations` : `no ${noun.slice(0, -1)} activates it`),
+      look.strongest(strong, place));
+    const counts = found.counts[place], step = (found.high[place] - found.low[place]) / counts.length || 1;
     plot(box, [{
-      type: "bar", x: counts.map((_, bin) => found.low[unit] + (bin + 0.5) * step), y: counts, width: step,
-      marker: { color: COLOURS[0] }, hovertemplate: "%{y} images near %{x:.3g}<extra></extra>",
+      type: "bar", x: counts.map((_, bin) => found.low[place] + (bin + 0.5) * step), y: counts, width: step,
+      marker: { color: COLOURS[0] }, hovertemplate: `%{y} ${noun} near %{x:.3g}<extra></extra>`,
     }], { margin: { l: 40, r: 8, t: 6, b: 28 }, bargap: 0 });
   }
 
   fill("units",
-    make("h2", {}, "Filters"),
-    make("p", {}, `${found.total > buttons.length ? `The first ${buttons.length} of ${number(found.total)} units` : `${found.total} units`}: ` +
-      (found.drawn ? "what the unit adds to the image, on mid-grey" : "a bright pixel increases the activation of the unit, a dark one decreases it") + (code ? "; dead units are crossed out" : "") +
-      ". Click one for its activations, and the images of the sample with the largest ones."),
+    make("h2", {}, look.title),
+    make("p", {}, look.intro),
     make("div", { class: "controls" }, sort),
-    make("div", { class: "units" }, grid, detail));
-  arrange(orders["by number"]);
-  select(Math.max(0, code ? code.active.slice(0, buttons.length).findIndex((share) => share > 0) : 0));
+    make("div", { class: `units of-${noun}` }, grid, detail));
+  arrange(Object.values(orders)[0]);
+  select(Math.max(0, code ? buttons.findIndex((_, place) => code.active[number_of(place)] > 0) : 0));
 }
 
 function codeStatistics(model) {
@@ -384,7 +292,7 @@ function codeStatistics(model) {
       (code.target === null ? "" : `, against rho = ${number(code.target)}`) + `; ${dead} dead.`),
     make("div", { class: "plots" },
       chart("mean activation of each unit (rho_hat), the largest first", means),
-      chart("active units per image (l0), of the sample", actives)));
+      chart(`active units per ${model.noun.slice(0, -1)} (l0), of the sample`, actives)));
   const sorted = [...code.rhoHat].sort((a, b) => b - a);
   const line = code.target === null ? [] : [{
     type: "line", xref: "paper", x0: 0, x1: 1, y0: code.target, y1: code.target, line: { color: COLOURS[2], width: 2, dash: "dash" },
@@ -395,13 +303,14 @@ function codeStatistics(model) {
   plot(means, [{ y: sorted, mode: "lines", fill: "tozeroy", hovertemplate: "%{y:.3g}<extra></extra>", line: { color: COLOURS[0] } }], {
     xaxis: { title: { text: "units" } }, yaxis: { rangemode: "tozero" }, shapes: line, annotations: note,
   });
-  plot(actives, [{ type: "histogram", x: code.l0, marker: { color: COLOURS[0] }, hovertemplate: "%{y} images, %{x} units<extra></extra>" }], {
-    xaxis: { title: { text: "units" } }, yaxis: { title: { text: "images" } }, bargap: 0.05,
+  plot(actives, [{ type: "histogram", x: code.l0, marker: { color: COLOURS[0] }, hovertemplate: `%{y} ${model.noun}, %{x} units<extra></extra>` }], {
+    xaxis: { title: { text: "units" } }, yaxis: { title: { text: model.noun } }, bargap: 0.05,
   });
 }
 
 function map(model) {
-  const { sample, maps } = model;
+  const { sample, maps, noun } = model;
+  if (!Object.keys(maps).length) return fill("map");
   const box = make("div", { class: "plot tall" });
   const names = Object.keys(maps);
   const buttons = names.map((name) => make("button", { onclick: () => draw(name) }, name.toUpperCase().replace("TSNE", "t-SNE")));
@@ -414,7 +323,7 @@ function map(model) {
       const places = sample.labels.map((_, at) => at).filter((at) => shown.length === 1 || sample.labels[at] === label);
       return {
         x: places.map((at) => maps[name][at][0]), y: places.map((at) => maps[name][at][1]), customdata: places,
-        mode: "markers", name: plain(label === null ? "images" : label), hoverinfo: "none",
+        mode: "markers", name: plain(label === null ? noun : label), hoverinfo: "none",
         marker: { size: sample.count < 500 ? 9 : 6, opacity: 0.8, color: COLOURS[place % COLOURS.length], symbol: ["circle", "square", "diamond"][Math.floor(place / COLOURS.length)] },
       };
     });
@@ -426,14 +335,16 @@ function map(model) {
     });
     box.removeAllListeners("plotly_hover");
     box.removeAllListeners("plotly_unhover");
-    box.on("plotly_hover", ({ points, event }) => tipOf(sample, points[0].customdata, event.clientX, event.clientY));
+    const inTip = noun === "images" ? tileWith : sentenceWith;
+    box.on("plotly_hover", ({ points, event }) =>
+      showTip(event.clientX, event.clientY, ...inTip(sample, points[0].customdata, [])));
     box.on("plotly_unhover", hideTip);
   }
 
   const of = model.code ? "codes" : "features before the last layer";
   fill("map",
     make("h2", {}, "Map"),
-    make("p", {}, `The ${of} of ${number(sample.count)} of the ${number(model.images)} images in two dimensions. Point at one to see its image.`),
+    make("p", {}, `The ${of} of ${number(sample.count)} of the ${number(model.count)} ${noun} in two dimensions. Point at one to see its ${noun.slice(0, -1)}.`),
     ...(names.length > 1 ? [make("div", { class: "controls" }, ...buttons)] : []),
     box);
   draw(names[names.length - 1]);
@@ -444,7 +355,7 @@ function map(model) {
 function show(model) {
   [...document.getElementById("models").children].forEach((button, place) =>
     button.setAttribute("aria-pressed", page.models[place] === model));
-  for (const section of [about, galleries, rival, confusion, units, codeStatistics, map]) section(model);
+  for (const section of [about, examples, galleries, rival, confusion, units, codeStatistics, map]) section(model);
 }
 
 async function loadPlotly() {
