@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from aectl.config.shapes import TextShape
+from aectl.config.shapes import PAD, TextShape
 from aectl.data.text.text_batches import TextBatch
 from aectl.inference.apply import ToTensor, refuse_overflow
 from aectl.inference.metrics import TextMetrics
@@ -66,7 +67,7 @@ def measure(
 class MeasuredTokens(NamedTuple):
     """Of each text the fraction of its tokens that are reconstructed at their position, (count,),
     the tokens that are `written`, (count, length), and, if its code is a text, those of the
-    `shorter` one, (count, slots).
+    `shorter` one, PAD after its end, (count, length).
     """
 
     accuracy: Tensor
@@ -107,8 +108,8 @@ def _measure_at_once(
     else:
         code: Any = network.encode(tokens)
         logits, written = network.predict(code, tokens), network.decode(code)
-        shorter = code.text[kept]
-        metrics.update_shorter(tokens[kept], shorter, network.likely(code)[kept])
+        metrics.update_shorter(tokens[kept], code.text[kept], network.likely(code)[kept])
+        shorter = F.pad(code.text[kept], (0, tokens.shape[1] - code.text.shape[1]), value=PAD)
     ended, written = with_end(tokens)[kept], written[kept]
     accuracy = metrics.update(tokens[kept], ended, logits[kept], written)
     return MeasuredTokens(accuracy, written, shorter)

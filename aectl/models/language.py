@@ -107,52 +107,6 @@ class Writer(nn.Module):
         return self._embedding[0].logits(self.predict(known))
 
 
-class AttentiveWriter(nn.Module):
-    """A GRU that predicts a text token by token, from the tokens before and from the states of a
-    shorter text, to each of which it attends as much as its own state asks for (Luong et al. 2015,
-    section 3.1, general).
-
-    states: (batch, slots, 2 units); there: (batch, slots), False after the end of the shorter text;
-    the first state of the GRU is computed from `start`, (batch, 2 units).
-    """
-
-    def __init__(self, embedding: Embedding, units: int) -> None:
-        super().__init__()
-        width = embedding.weight.shape[1]
-        self._embedding = (embedding,)  # in a tuple, so that its weights are not registered twice
-        self.begin = nn.Linear(2 * units, units)
-        self.gru = nn.GRU(width, units, batch_first=True)
-        self.ask = nn.Linear(units, 2 * units)
-        self.predict = nn.Linear(3 * units, width)
-
-    def forward(self, before: Tensor, states: Tensor, there: Tensor, start: Tensor) -> Tensor:
-        """before (batch, steps, width), the vectors of the tokens before each -> logits (batch,
-        steps, vocabulary).
-        """
-        return self._logits(self.gru(before, self._first(start))[0], states, there)
-
-    @torch.no_grad()
-    def greedy(self, states: Tensor, there: Tensor, start: Tensor, steps: int) -> Tensor:
-        """The most probable token at each step -> (batch, steps), PAD after the end."""
-        state = self._first(start)
-
-        def logits(tokens: Tensor, _: int) -> Tensor:
-            nonlocal state
-            out, state = self.gru(self._embedding[0](tokens), state)
-            return self._logits(out, states, there)
-
-        return most_probable(logits, steps, start)
-
-    def _first(self, start: Tensor) -> Tensor:
-        first: Tensor = self.begin(start).tanh()[None]
-        return first
-
-    def _logits(self, out: Tensor, states: Tensor, there: Tensor) -> Tensor:
-        fit = self.ask(out) @ states.transpose(1, 2) / math.sqrt(states.shape[2])
-        looked = fit.masked_fill(~there[:, None], -math.inf).softmax(2) @ states
-        return self._embedding[0].logits(self.predict(torch.cat([out, looked], 2)))
-
-
 def most_probable(logits: Callable[[Tensor, int], Tensor], steps: int, start: Tensor) -> Tensor:
     """The most probable token at each step -> (batch, steps), PAD after the end.
 
@@ -187,6 +141,12 @@ class LanguageModel(nn.Module):
         """tokens (batch, length) -> logits of each token, given those before it."""
         return self._predicted(self.embedding(tokens))
 
+    def nats(self, tokens: Tensor) -> Tensor:
+        """-log p of each text and of its END, in nats; tokens (batch, length) -> (batch,)."""
+        ended = with_end(tokens)
+        ended = ended[:, : longest(ended != PAD)]
+        return nats_of_texts(self.predict(ended), ended)
+
     def _predicted(self, embedded: Tensor) -> Tensor:
         before = self.dropout(shifted_right(embedded, self.embedding))
         logits: Tensor = self.writer(before, None, None)
@@ -208,6 +168,24 @@ def with_end(tokens: Tensor) -> Tensor:
 def lengths_of(tokens: Tensor) -> Tensor:
     """tokens (batch, length) -> how many are not PAD: (batch,)."""
     return (tokens != PAD).sum(1)
+
+
+def longest(there: Tensor) -> int:
+    """How many columns have all values that are True, which come first in each row, (batch,
+    columns); where to know it is to wait for a device, all.
+    """
+    return int(there.sum(1).max()) if there.is_cpu else there.shape[1]
+
+
+def nats_of_texts(logits: Tensor, tokens: Tensor) -> Tensor:
+    """-log p of each text, in nats, summed over the tokens that are not PAD: (batch,).
+
+    logits: (batch, length, vocabulary), tokens: (batch, length).
+    """
+    nats = F.cross_entropy(
+        logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD, reduction="none"
+    )
+    return nats.view_as(tokens).sum(1)
 
 
 def _turned(rows: Tensor, lengths: Tensor) -> Tensor:

@@ -4,25 +4,21 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.config.shapes import PAD
-from aectl.models.language import (
-    AttentiveWriter,
-    Embedding,
-    LanguageModel,
-    Reader,
-    lengths_of,
-)
+from aectl.models.inserting import Inserting
+from aectl.models.language import Embedding, LanguageModel, longest, nats_of_texts, with_end
 from aectl.models.text_autoencoder import ROUNDING, Rated, width_of
 from aectl.models.vocabulary import Vocabulary
 from aectl.models.word_choice import CHOICES, Choice, Chosen, RarestWords, Words
 
 
 class KeptWords(NamedTuple):
-    """The shorter text, (batch, length), the pieces of the kept words, PAD after the last of each;
-    log_probabilities: that of its choice among all with as many words, (batch,); kept: which
-    pieces of the text they are, (batch, length).
+    """The shorter text, (batch, slots), the tokens of the kept words, PAD after the last of each;
+    log_probabilities: that of its choice among all with as many words, (batch,); kept: (batch,
+    length), which tokens of the text are in the shorter one.
     """
 
     text: Tensor
@@ -56,6 +52,7 @@ class WordEncoder(nn.Module):
         tokens, of_token = tokens.repeat(draws, 1), words.of_token.repeat(draws, 1)
         kept = chosen.kept.gather(1, of_token) & (tokens != PAD)
         at, inside = _gathered(kept)
+        at, inside = at[:, : longest(inside)], inside[:, : longest(inside)]
         text = tokens.gather(1, at).masked_fill(~inside, PAD)
         return KeptWords(text, chosen.log_probabilities, kept)
 
@@ -74,7 +71,7 @@ class WordEncoder(nn.Module):
 
 
 class ThroughWords(Rated):
-    """One whose code is words of the text, which an attentive decoder rebuilds the text from.
+    """One whose code is words of the text, which is rebuilt by inserting others between them.
 
     Which words are kept is learnt by the score-function gradient (Williams 1992, REINFORCE), with
     the mean cost of the other draws for the same text as its baseline (Kool et al. 2019); or they
@@ -96,8 +93,7 @@ class ThroughWords(Rated):
         embedding = Embedding(vocabulary, width)
         chosen = CHOICES[choice](embedding, length, units)
         self.encoder = WordEncoder(embedding, chosen, ratio, words)
-        self.reader = Reader(width, units)
-        self.writer = AttentiveWriter(embedding, units)
+        self.writer = Inserting(embedding, units)
         self.language_model = LanguageModel(vocabulary, width, units)
         self.language_model.requires_grad_(False)
 
@@ -120,12 +116,32 @@ class ThroughWords(Rated):
         code: KeptWords = self.encoder(tokens, draws)
         return code
 
-    def predict(self, code: KeptWords, tokens: Tensor) -> Tensor:
-        """Logits of each token and of the END, given the shorter text and the tokens before it:
-        (batch, length + 1, vocabulary).
+    def nats(self, code: KeptWords, tokens: Tensor) -> Tensor:
+        """-log p of each text, given the shorter one and which of its tokens are in it: (batch,).
+
+        That of copying what is kept and of inserting the rest: as a kept token could be inserted,
+        too, at least as much as follows from `predict`.
         """
-        logits: Tensor = self.writer(self.before(tokens), *self._read(code))
-        return logits
+        ended, copied = with_end(tokens), F.pad(code.kept, (0, 1))
+        copies, known = self._known(code, tokens)
+        of_copies = F.binary_cross_entropy_with_logits(copies, copied.float(), reduction="none")
+        at, there = _gathered(~copied & (ended != PAD))
+        at, there = at[:, : longest(there)], there[:, : longest(there)]
+        logits = self.writer.inserted(known.gather(1, at[..., None].expand(-1, -1, known.shape[2])))
+        inserted = ended.gather(1, at).masked_fill(~there, PAD)
+        return (of_copies * (ended != PAD)).sum(1) + nats_of_texts(logits, inserted)
+
+    def predict(self, code: KeptWords, tokens: Tensor) -> Tensor:
+        """Logarithms of the probabilities of each token and of the END, given the shorter text,
+        which of the tokens before it are in that, and these: (batch, length + 1, vocabulary).
+        """
+        copies, known = self._known(code, tokens)
+        inserted = self.writer.inserted(known).log_softmax(2) + F.logsigmoid(-copies)[..., None]
+        shorter = self.writer.read(code.text)
+        following = self.writer.following(shorter, _done(code))[..., None]
+        copied = F.logsigmoid(copies)[..., None]
+        both = torch.logaddexp(inserted.gather(2, following), copied)
+        return inserted.scatter(2, following, both)
 
     def likely(self, code: KeptWords) -> Tensor:
         """Logits of the language model for the shorter texts: (batch, length, vocabulary)."""
@@ -133,13 +149,20 @@ class ThroughWords(Rated):
 
     def decode(self, code: KeptWords) -> Tensor:
         """Decodes shorter texts, token by token: (batch, length)."""
-        written = self.writer.greedy(*self._read(code), self.length + 1)
-        return written[:, : self.length]
+        return self.writer.greedy(self.writer.read(code.text), self.length)
 
-    def _read(self, code: KeptWords) -> tuple[Tensor, Tensor, Tensor]:
-        """The states of a reader of the shorter texts, where they are, and the last states."""
-        states, ends = self.reader(self.embedding(code.text), lengths_of(code.text))
-        return states, code.text != PAD, ends
+    def _known(self, code: KeptWords, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        known: tuple[Tensor, Tensor] = self.writer(
+            self.before(tokens), self.writer.read(code.text), _done(code)
+        )
+        return known
+
+
+def _done(code: KeptWords) -> Tensor:
+    """How many tokens of the shorter text stand before each of the text, and before its END:
+    (batch, length + 1).
+    """
+    return F.pad(code.kept.long().cumsum(1), (1, 0))
 
 
 def _gathered(marked: Tensor) -> tuple[Tensor, Tensor]:

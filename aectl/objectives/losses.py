@@ -140,14 +140,6 @@ def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
     return nats / len(tokens)
 
 
-def nats_of_texts(logits: Tensor, tokens: Tensor) -> Tensor:
-    """-log p of each text, in nats: (batch,). The arguments are those of `token_cross_entropy`."""
-    nats = F.cross_entropy(
-        logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD, reduction="none"
-    )
-    return nats.view_as(tokens).sum(1)
-
-
 def of_choices(costs: Tensor, log_probabilities: Tensor) -> Tensor:
     """A scalar whose gradient estimates that of the mean cost of random choices.
 

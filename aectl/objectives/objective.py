@@ -257,10 +257,10 @@ def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
         draws = DRAWS if network.training and network.choice.learnt else 1
         inputs = batch.inputs.repeat(draws, 1)
         code = network.encode(batch.inputs, draws)
-        nats = losses.nats_of_texts(network.predict(code, inputs), with_end(inputs))
+        nats = network.nats(code, inputs)
         with torch.no_grad():
             weight = lambda_q * rise(network, nats)
-            quality = weight * losses.nats_of_texts(network.likely(code), code.text)
+            quality = weight * network.language_model.nats(code.text)
         loss = nats.mean() + quality.mean()
         terms = {"reconstruction": nats.mean().detach(), "quality": quality.mean()}
         if draws > 1:
@@ -283,8 +283,10 @@ THROUGH: dict[str, Callable[[Config, dict[str, Tensor]], Compute]] = {
 
 
 def language_modelling(network: LanguageModel, batch: Batch) -> Losses:
-    """A language model's objective: the cross-entropy of each token, given those before it."""
-    loss = losses.token_cross_entropy(network.predict(batch.inputs), batch.inputs)
+    """A language model's objective: the cross-entropy of each token, given those before it, and of
+    the end.
+    """
+    loss = network.nats(batch.inputs).mean()
     return Losses(loss, {"language_model": loss.detach()})
 
 

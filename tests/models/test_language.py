@@ -1,5 +1,9 @@
 """What reads texts and writes them."""
 
+import math
+
+import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -40,6 +44,21 @@ def test_a_language_model_looks_at_the_tokens_before_alone():
     changed[0, 4] = 3 + (x[0, 4] - 2) % (VOCABULARY - 3)
     same = (model.predict(x) == model.predict(changed)).all(2)[0]
     assert same.tolist() == [True] * 5 + [False] * 2
+
+
+def test_the_likelihood_of_a_text_is_that_of_its_tokens_and_its_end_one_after_the_other():
+    model = LanguageModel(VOCABULARY, 8, 16).eval()
+    texts = [[5, 9, 30], [7], [4, 4, 4, 8, 11]]
+    padded = torch.tensor([[*text, *[0] * (7 - len(text))] for text in texts])
+    with torch.no_grad():
+        found = model.nats(padded)
+        for row, text in enumerate(texts):
+            total = 0.0
+            for place, token in enumerate([*text, 2]):
+                logits = model.predict(torch.tensor([[*text[:place], token]]))[0, -1]
+                weights = np.exp(logits.double().numpy())
+                total -= math.log(weights[token] / weights.sum())
+            assert found[row].item() == pytest.approx(total, rel=1e-5)
 
 
 def test_a_language_model_takes_texts_as_vectors_too():

@@ -7,7 +7,7 @@ from torch import nn
 
 from aectl.models.codes import Code
 from aectl.models.language import lengths_of
-from aectl.models.networks import ThroughText, ThroughVector, ThroughWords
+from aectl.models.networks import ThroughText, ThroughVector
 from aectl.models.text_autoencoder import drawn
 
 VOCABULARY = 40
@@ -23,8 +23,6 @@ def network(kind, length=7, ratio=0.5):
     torch.manual_seed(0)
     if kind == "vector":
         return ThroughVector(VOCABULARY, length, 16, 8, Code("tanh")).eval()
-    if kind == "words":
-        return ThroughWords(VOCABULARY, length, 16, ratio=ratio).eval()
     return ThroughText(VOCABULARY, length, 128, ratio, 1.0).eval()
 
 
@@ -67,7 +65,7 @@ def test_the_code_of_a_text_does_not_depend_on_those_beside_it(kind):
         assert alone.text[0].equal(together.text[1])
 
 
-@pytest.mark.parametrize("kind", ["vector", "text", "words"])
+@pytest.mark.parametrize("kind", ["vector", "text"])
 def test_what_is_written_is_the_likeliest_token_each_time(kind):
     net, x = network(kind), tokens()
     with torch.no_grad():

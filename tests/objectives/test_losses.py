@@ -341,17 +341,6 @@ def test_ssim_is_that_of_the_paper_averaged_over_channels_and_images(shape, nois
     assert metrics.result()["ssim"] == pytest.approx(wanted, abs=1e-4)
 
 
-def test_the_cross_entropy_of_each_text_is_that_of_the_text_by_itself():
-    logits, tokens = (
-        uniform(3, 4, 6, low=-3),
-        torch.tensor([[3, 4, 0, 0], [5, 3, 4, 2], [4, 0, 0, 0]]),
-    )
-    found = losses.nats_of_texts(logits, tokens)
-    for row in range(3):
-        alone = losses.token_cross_entropy(logits[row : row + 1], tokens[row : row + 1])
-        assert found[row].item() == pytest.approx(alone.item())
-
-
 @pytest.mark.parametrize("temperature", [0.0, 0.7])
 @pytest.mark.parametrize("draws", [2, 3])
 def test_the_gradient_of_choices_is_on_average_that_of_their_mean_cost(draws, temperature):
