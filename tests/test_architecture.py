@@ -53,9 +53,10 @@ TORCH_FREE = (
 TORCH_FREE_FILES = [
     PACKAGE / "models" / name
     for name in (
-        "__init__.py", "architecture.py", "footprint.py", "image_spec.py", "input_spec.py",
+        "__init__.py", "architecture.py", "dense_floats.py", "footprint.py", "image_spec.py",
+        "input_spec.py",
         "metadata.py", "model_card.py", "model_file.py", "tensor_file.py", "text_spec.py",
-        "training_record.py", "vocabulary.py",
+        "training_record.py", "vector_spec.py", "vocabulary.py",
     )
 ]  # fmt: skip
 
@@ -66,13 +67,15 @@ MACHINE = PACKAGE / "verbs" / "machine.py"
 MOST_ROOMS, MOST_LINES, MOST_FILES_OF_RHO = 14, 60, 6
 
 OF_ONE = re.compile(
-    r"text|^models/(image_spec|language|vocabulary)|^data/images/|^training/(image_|token_set)"
+    r"text|vector|^models/(image_spec|language|vocabulary)|^data/images/"
+    r"|^training/(image_|token_set)"
     r"|^inference/metrics"
 )
 """Modules of one modality, by their paths."""
 
 OF_TEXT = re.compile(
-    r"(vocabulary|tokens?|TEXT|Text[A-Z]\w*|is_text\w*|ThroughText|ThroughVector|IMAGES)$"
+    r"(vocabulary|tokens?|TEXT|Text[A-Z]\w*|is_text\w*|ThroughText|ThroughVector|IMAGES"
+    r"|Vector[A-Z]\w*|Scaling)$"
 )
 """Names by which a condition asks for a modality."""
 
@@ -109,9 +112,13 @@ TESTED_ELSEWHERE = {
     "cli/test_layouts_in_use.py": ("data/splits_found.py",),
     "data/test_inputs.py": ("data/named_inputs.py",),
     "training/test_capacity.py": ("errors.py",),
-    "training/test_scale.py": ("training/image_sketch.py", "training/text_sketch.py"),
+    "training/test_scale.py": (
+        "training/image_sketch.py", "training/memory_sketch.py", "training/text_sketch.py",
+        "training/vector_sketch.py",
+    ),
     "data/codes/test_code_tables.py": (
         "data/codes/code_arrays.py", "data/codes/code_frames.py", "data/codes/code_lines.py",
+        "data/frame_process.py",
     ),
     "data/images/test_training_images.py": ("data/images/headers.py",),
     "data/images/test_datasets.py": (
@@ -131,9 +138,19 @@ TESTED_ELSEWHERE = {
     "data/text/test_text_inputs.py": ("data/text/text_batches.py",),
     "data/storage/test_downloads.py": ("data/storage/origins.py",),
     "modalities/test_a_new_modality.py": ("modalities/__init__.py", "modalities/images.py"),
-    "models/test_input_spec.py": ("models/image_spec.py", "models/text_spec.py"),
+    "models/test_input_spec.py": (
+        "models/image_spec.py", "models/text_spec.py", "models/vector_spec.py",
+    ),
+    "models/test_footprint.py": ("models/dense_floats.py",),
+    "cli/test_vectors_in_use.py": (
+        "data/vectors/vector_arrays.py", "data/vectors/vector_batches.py",
+        "data/vectors/vector_file.py", "data/vectors/vector_inputs.py",
+        "data/vectors/vector_set.py", "inference/apply_vectors.py", "modalities/vectors.py",
+        "training/vector_run.py", "training/vector_sets.py", "training/vector_setup.py",
+    ),
+    "data/vectors/test_vector_tables.py": ("data/vectors/columns.py",),
     "models/test_model_file.py": ("models/architecture.py", "models/model_card.py"),
-    "training/test_run.py": ("training/image_run.py",),
+    "training/test_run.py": ("training/image_run.py", "training/memory_run.py"),
     "verbs/test_public_functions.py": (
         "verbs/classify.py", "verbs/encode.py", "verbs/evaluate.py", "verbs/reconstruct.py",
         "verbs/train.py",

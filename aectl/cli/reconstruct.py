@@ -34,7 +34,7 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out", "-o", metavar="FILE",
-        help="File of the picture (.png); for text, of a table.",
+        help="File of the picture (.png); for text and vectors, of a table.",
         show_default=str(DEFAULT_OUT),
     ),
 ]  # fmt: skip
@@ -109,7 +109,7 @@ def reconstruct(
     """Draw images above their reconstructions, and print the picture's path.
 
     For a model of text, print each line, the shorter text of the bottleneck, if any, and the
-    reconstruction.
+    reconstruction. For one of vectors, write a table of reconstructions.
 
     Example: aectl reconstruct runs/mnist-autoencoder-1 mnist:test --count 20 --out grid.png
     """  # fmt: skip
@@ -132,7 +132,7 @@ def reconstruct(
         }
     )
     if not use.modality.pictured:
-        return _write_rows(session, use, out, count)
+        return _write_rows(session, use, out, count, from_codes)
     paths = _pictures(out or (None if each else DEFAULT_OUT), separate, common.overwrite)
     if interpolate is not None:
         return _save_grid(session, paths, latent.interpolated(use, interpolate, steps))
@@ -198,26 +198,30 @@ def _results(
     return contextlib.closing(decoded(use, codes, most))
 
 
-def _write_rows(session: Session, use: "Use", out: Path | None, count: int | None) -> int:
-    """Writes each input and its reconstruction: as text on a terminal, elsewhere as a table."""
+def _write_rows(
+    session: Session, use: "Use", out: Path | None, count: int | None, from_codes: Path | None
+) -> int:
+    """Writes the reconstruction of each input, or what the codes of a table decode to: as a table,
+    or of text, on a terminal, as lines."""
     from aectl.outputs import text_rows as texts
     from aectl.outputs.rows import Rows
     from aectl.outputs.tables import Table, check_destination
-    from aectl.verbs.reconstruct import Reconstruction
 
     check_destination(out, session.common.overwrite)
     seen, modality = 0, use.modality
-    with Reconstruction(use, count).results() as results:
-        if out is None and sys.stdout.isatty():
+    with _results(use, count, from_codes) as results:
+        if modality.lined and out is None and sys.stdout.isatty():
             for result in results:
-                show(("\n" if seen else "") + texts.to_text(modality.shown(result)))
+                shown = modality.shown(use.card, result)
+                show(("\n" if seen else "") + texts.to_text(shown.columns))
                 seen += len(result.paths)
         else:
             with Table(out, for_tables()) as table:
                 for result in session.console.counted(results, "reconstructing", modality.noun):
-                    table.write(Rows(modality.shown(result)))
+                    shown = modality.shown(use.card, result)
+                    table.write(Rows(dict(shown.columns), shown.vectors))
                 seen = table.count
-    return session.status(use, seen)
+    return session.outcome.status(seen) if from_codes else session.status(use, seen)
 
 
 def _check(codes: list[object], inputs: bool, separate: bool, each: Path | None) -> None:

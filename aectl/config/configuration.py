@@ -45,6 +45,8 @@ class Config:
         )
 
     def __post_init__(self) -> None:
+        for name, value in self._all().items():
+            options.refuse_limited(OPTIONS[name], value, self.model.modality)
         if self.loss.loss == "bce" and self.model.output_activation != "sigmoid":
             raise ConfigError("--loss bce needs --output-activation sigmoid")
         if self.loss.loss == "softmax-kl" and self.model.code_is_map:

@@ -6,7 +6,7 @@ from aectl.config import declaration as options
 from aectl.config import kinds
 from aectl.config.declaration import Section, option
 from aectl.config.decoding import MAX_PIXELS, REFUSE, TRUNCATED
-from aectl.config.kinds import IMAGES, MAP, SHORTER, TEXT
+from aectl.config.kinds import IMAGES, MAP, SHORTER, TEXT, VECTORS
 from aectl.errors import ConfigError
 
 SIDE, CROP = 32, 64
@@ -27,7 +27,9 @@ class DataConfig(Section):
         "A dataset's name, a folder, an archive or a file of images, - for paths on stdin, or "
         "patches:FOLDER: patches of a folder's images in grey, whitened and scaled "
         "(raw-patches:FOLDER: as they are). text-autoencoder: wikitext-2, a file or folder of "
-        "text, .txt or .tsv, or - for lines on stdin. May be given several times.",
+        "text, .txt or .tsv, or - for lines on stdin. autoencoder and classifier: a file or folder "
+        "of vectors, .npy, .npz, .safetensors, .parquet, .csv, .tsv or .jsonl, such as "
+        "acts.npz:layer-3 for one of several arrays. May be given several times.",
         is_path=True,
     )
     patches: int | None = option(
@@ -35,13 +37,14 @@ class DataConfig(Section):
         "Number of patches drawn from the training images, for patches:FOLDER and for "
         "--model patch-autoencoder.",
         at_least=1, at_most=10_000_000,
+        modalities=(IMAGES,),
         unset="10,000 of 8x8 pixels; 400,000 with --model patch-autoencoder",
     )  # fmt: skip
     size: tuple[int, ...] | None = option(
         None,
         "Resize images to HEIGHTxWIDTH pixels.",
         lengths=(1, 2), at_least=1, at_most=4096, form=f"{options.SIDES}, or one number for both",
-        when=("model", kinds.reading(IMAGES)),
+        modalities=(IMAGES,),
         unset=f"the dataset's own; at most {SIDE}x{SIDE} for a folder, {CROP}x{CROP} with "
         "--bottleneck map",
     )  # fmt: skip
@@ -49,7 +52,7 @@ class DataConfig(Section):
         None,
         "Channels of an image: 1 (grey) or 3 (colour).",
         choices=(1, 3),
-        when=("model", kinds.reading(IMAGES)),
+        modalities=(IMAGES,),
         unset="the dataset's own",
     )  # fmt: skip
     value_range: tuple[float, float] | None = option(
@@ -57,20 +60,20 @@ class DataConfig(Section):
         "Values of black and white in image files whose format does not define them; stored in the "
         "model.",
         lengths=(2, 2), form="LOW,HIGH",
-        when=("model", kinds.reading(IMAGES)),
+        modalities=(IMAGES,),
         unset="those of the format",
     )  # fmt: skip
     max_pixels: int = option(
         MAX_PIXELS,
         "Maximum number of pixels of an image file; larger images are left out.",
         at_least=1,
-        when=("model", kinds.reading(IMAGES)),
+        modalities=(IMAGES,),
     )
     truncated: str = option(
         REFUSE,
         "Truncated JPEGs: leave them out (refuse), or use the readable part (keep).",
         choices=TRUNCATED,
-        when=("model", kinds.reading(IMAGES)),
+        modalities=(IMAGES,),
     )
     validation: float = option(
         0.0,
@@ -102,6 +105,7 @@ class DataConfig(Section):
         "class.",
         at_least=1,
         when=("model", kinds.classifiers()),
+        modalities=(IMAGES, VECTORS),
         unset="all",
     )
     shift: int = option(
@@ -109,11 +113,13 @@ class DataConfig(Section):
         "Maximum random shift of training images, in pixels, horizontally and vertically.",
         at_least=0, at_most=1000,
         when=("model", kinds.reading_pixels()),
+        modalities=(IMAGES,),
     )  # fmt: skip
     flip: bool = option(
         False,
         "Flip each training image horizontally with probability 1/2, drawn anew in each epoch.",
         when=("model", kinds.reading_pixels()),
+        modalities=(IMAGES,),
     )
     crop: tuple[int, ...] | None = option(
         None,
@@ -146,6 +152,38 @@ class DataConfig(Section):
         when=("model", kinds.encoding(TEXT)),
         instead=tuple(("bottleneck", shorter, 0.0) for shorter in SHORTER),
     )  # fmt: skip
+
+    columns: tuple[str, ...] | None = option(
+        None,
+        "Columns of a table that are features: names, or patterns such as 'f*', separated by "
+        "commas; may be given several times.",
+        modalities=(VECTORS,),
+        unset="all that hold numbers, or the one that holds vectors",
+    )
+    id_column: str | None = option(
+        None,
+        "Column of a table that names its rows.",
+        modalities=(VECTORS,),
+        unset="path, id, or another usual name",
+    )
+    label_column: str | None = option(
+        None,
+        "Column of a table that labels its rows.",
+        modalities=(VECTORS,),
+        unset="label, class, target, or another usual name",
+    )
+    parent: str | None = option(
+        None,
+        "Network that gave the vectors, kept in the model file.",
+        modalities=(VECTORS,),
+        unset="none",
+    )
+    layer_of: str | None = option(
+        None,
+        "Layer of that network, kept in the model file.",
+        modalities=(VECTORS,),
+        unset="none",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

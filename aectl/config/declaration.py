@@ -25,7 +25,9 @@ class Option:
     """The declaration of an option, besides its type and its default.
 
     `when`: the option that this one depends on, and the values with which this one has an effect
-    (none: any value). `instead`: (option, value, default), a default that replaces the usual one if
+    (none: any value). `modalities`: the kinds of input with which it has one (none: all);
+    `limited`: values that have one with some kinds of input alone, each with these.
+    `instead`: (option, value, default), a default that replaces the usual one if
     the other option has that value. `computed`: options, and a function that gives the default from
     their values (None: it depends on the inputs). `unset`: the description of such a default.
     `form`: how several numbers are written. `is_path`: whether `~` at its start is the home
@@ -40,6 +42,8 @@ class Option:
     at_most: float | None = None
     lengths: tuple[int, int] | None = None
     when: tuple[str, tuple[object, ...]] | None = None
+    modalities: tuple[str, ...] = ()
+    limited: tuple[tuple[object, tuple[str, ...]], ...] = ()
     instead: tuple[tuple[str, object, object], ...] = ()
     computed: tuple[tuple[str, ...], Callable[..., object]] | None = None
     unset: str = ""
@@ -258,10 +262,25 @@ def _allowed(known: Option) -> str:
 def applies(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> bool:
     """Whether the option has an effect, given the `values` of the other options."""
     condition = declared(field).when
+    if not suits(field, values):
+        return False
     if condition is None:
         return True
     other, wanted = condition
     return values[other] in wanted if wanted else values[other] not in (None, 0.0, "")
+
+
+def suits(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> bool:
+    """Whether the option has an effect with the kind of input, where that is among the `values`."""
+    known = declared(field).modalities
+    return not known or values.get("modality") in (None, *known)
+
+
+def refuse_limited(field: "dataclasses.Field[Any]", value: object, modality: str | None) -> None:
+    """Raises ConfigError for a value that has no effect with a kind of input, if that is known."""
+    for limited, modalities in declared(field).limited:
+        if value == limited and modality not in (None, *modalities):
+            raise ConfigError(f"{flag(field.name)} {text(value)} has no effect on {modality}")
 
 
 def default(field: "dataclasses.Field[Any]", values: Mapping[str, object]) -> Any:

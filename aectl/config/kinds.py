@@ -10,7 +10,7 @@ from math import prod
 
 from aectl.config.shapes import Sides, halved
 
-IMAGES, TEXT = "images", "text"
+IMAGES, TEXT, VECTORS = "images", "text", "vectors"
 """The modalities: kinds of input."""
 
 VECTOR, MAP, SHORTER_TEXT, WORDS = "vector", "map", "text", "words"
@@ -141,7 +141,7 @@ def _vector_widths(width: int, sides: Sides, factor: float | None) -> tuple[int,
 
 KINDS: dict[str, Kind] = {
     "autoencoder": Kind(
-        (IMAGES,),
+        (IMAGES, VECTORS),
         has_code=True,
         dropout=True,
         mirrored=True,
@@ -195,7 +195,7 @@ KINDS: dict[str, Kind] = {
         },
     ),
     "classifier": Kind(
-        (IMAGES, TEXT),
+        (IMAGES, TEXT, VECTORS),
         has_code=False,
         dropout=True,
         fewest_widths=0,
@@ -216,6 +216,22 @@ KINDS: dict[str, Kind] = {
 
 USUAL = "autoencoder"
 """The default kind."""
+
+
+def modalities() -> tuple[str, ...]:
+    """The kinds of input that some kind of model reads."""
+    return tuple(dict.fromkeys(one for kind in KINDS.values() for one in kind.modalities))
+
+
+def usual_modality(kind: str) -> str:
+    """The kind of input that a kind of model reads, or the usual one of several; of a kind that
+    does not exist, which the config refuses, that of the default."""
+    return KINDS.get(kind, KINDS[USUAL]).modalities[0]
+
+
+def of_several_modalities() -> tuple[str, ...]:
+    """The kinds of model that can read one of several kinds of input."""
+    return tuple(name for name, kind in KINDS.items() if len(kind.modalities) > 1)
 
 
 def with_a_code() -> tuple[str, ...]:

@@ -20,6 +20,7 @@ class LossConfig(Section):
         "summed), softmax-kl (KL divergence between the softmaxes of input and output) or ssim "
         "(1 - the structural similarity, times the number of pixels).",
         choices=("mse", "l1", "charbonnier", "bce", "softmax-kl", "ssim"),
+        limited=(("bce", (IMAGES,)), ("ssim", (IMAGES,))),
         when=("model", kinds.encoding_pixels()),
     )
     svm: bool = option(
@@ -60,6 +61,7 @@ class LossConfig(Section):
         "Noise added to the input, not to the target: masking (sets pixels to 0), "
         "salt-and-pepper (to 0 or 1) or gaussian.",
         choices=("none", "masking", "salt-and-pepper", "gaussian"),
+        limited=(("salt-and-pepper", (IMAGES,)),),
         when=("model", kinds.encoding(IMAGES)),
     )
     noise_level: float = option(

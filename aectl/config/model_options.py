@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds
 from aectl.config.declaration import SIDES, Section, flag, option
-from aectl.config.kinds import CHOICES, IMAGES, KINDS, MAP, SHORTER, VECTOR, WORDS
+from aectl.config.kinds import CHOICES, IMAGES, KINDS, MAP, SHORTER, VECTOR, VECTORS, WORDS
 from aectl.config.shapes import Sides
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.config.traits import with_trait
@@ -24,6 +24,14 @@ class ModelConfig(Section):
     """The kind of network, its widths and its activations."""
 
     model: str = option(kinds.USUAL, "Kind of model to train.", choices=tuple(KINDS))
+    modality: str | None = option(
+        None,
+        "Kind of input.",
+        choices=kinds.modalities(),
+        when=("model", kinds.of_several_modalities()),
+        computed=(("model",), kinds.usual_modality),
+        unset="that of --dataset",
+    )
     hidden: tuple[int, ...] | None = option(
         None,
         "Widths of the layers from the input to the code, such as 1000,500,250,30; the decoder "
@@ -142,7 +150,11 @@ class ModelConfig(Section):
         "Activation of the reconstruction; clamp limits it to [0, 1].",
         choices=("clamp", "sigmoid", "linear"),
         when=("model", kinds.encoding_pixels()),
-        instead=(("loss", "bce", "sigmoid"), ("loss", "softmax-kl", "linear")),
+        instead=(
+            ("loss", "bce", "sigmoid"),
+            ("loss", "softmax-kl", "linear"),
+            ("modality", VECTORS, "linear"),
+        ),
     )
     center: bool = option(
         True,
@@ -171,6 +183,20 @@ class ModelConfig(Section):
         when=("model", with_trait(KINDS, "dropout")),
     )  # fmt: skip
 
+    scale: str = option(
+        "none",
+        "Scaling of vectors, which the model keeps: standard (each feature has mean 0 and standard "
+        "deviation 1), minmax (each lies between 0 and 1), unit-norm (each vector has length 1) or "
+        "center (each feature has mean 0).",
+        choices=("none", "standard", "minmax", "unit-norm", "center"),
+        modalities=(VECTORS,),
+    )
+    missing: str = option(
+        "refuse",
+        "Missing values of vectors: refuse them, or use the mean of the feature.",
+        choices=("refuse", "mean"),
+        modalities=(VECTORS,),
+    )
     standardize: bool = option(
         False,
         "Subtract from each input of the classifier its mean over the training set, and divide by "
@@ -257,6 +283,13 @@ class ModelConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.modality is None:
+            object.__setattr__(self, "modality", kinds.usual_modality(self.model))
+        if self.modality not in self._kind.modalities:
+            raise ConfigError(
+                f"--model {self.model} learns from {' or '.join(self._kind.modalities)}, not"
+                f" {self.modality}"
+            )
         rule = RULES[self.sparsity]
         if rule.needs_it and self.code_activation != rule.activation:
             because = f": {rule.because}" if rule.because else ""

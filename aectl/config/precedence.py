@@ -24,6 +24,8 @@ def combined(*layers: Mapping[str, object]) -> dict[str, Any]:
     asked: dict[str, object] = {}
     for layer in map(coerced, layers):
         _refuse_two_widths(layer)
+        for name in layer.keys() - asked.keys():
+            options.check(OPTIONS[name], layer[name])
         asked = {**_effective(layer, asked), **asked}
     values = _filled(asked)
     _refuse_idle(asked, values)
@@ -102,6 +104,8 @@ def _refuse_idle(given: Mapping[str, object], values: Mapping[str, object]) -> N
     for name in given:
         if options.applies(OPTIONS[name], values):
             continue
+        if not options.suits(OPTIONS[name], values):
+            raise ConfigError(f"{options.flag(name)} has no effect on {values['modality']}")
         condition = options.declared(OPTIONS[name]).when
         assert condition is not None
         other, wanted = condition

@@ -16,6 +16,12 @@ class TextShape(NamedTuple):
     tokens: int
 
 
+class VectorShape(NamedTuple):
+    """Vectors of a number of `features`."""
+
+    features: int
+
+
 WINDOW = 11
 """The side of the window of the structural similarity: images must not be smaller."""
 
@@ -30,7 +36,7 @@ def halved(side: int, times: int = 1) -> int:
     return -(-side >> times)
 
 
-InputShape = Shape | TextShape
+InputShape = Shape | TextShape | VectorShape
 """The shape of an input, of any modality."""
 
 

@@ -3,7 +3,11 @@
 The rows name them, so that the options can list the formats before any library is loaded.
 """
 
+from pathlib import Path
 from typing import NamedTuple
+
+IDS = ".ids.parquet"
+"""The end of the name of the table beside an array, with the path and the label of each row."""
 
 
 class TableFormat(NamedTuple):
@@ -25,4 +29,13 @@ TABLE_FORMATS = {
         "aectl.outputs.formats:Parquet", "aectl.data.codes.code_frames:of_parquet"
     ),
     ".npz": TableFormat("aectl.outputs.formats:Npz", "aectl.data.codes.code_arrays:of_npz"),
+    ".npy": TableFormat("aectl.outputs.formats:Npy", "aectl.data.vectors.array_codes:of_array"),
+    ".safetensors": TableFormat(
+        "aectl.outputs.formats:Safetensors", "aectl.data.vectors.array_codes:of_array"
+    ),
 }
+
+
+def ids_of(array: Path) -> Path:
+    """The table beside an array: `codes.ids.parquet` of `codes.npy`."""
+    return array.with_name(array.stem + IDS)

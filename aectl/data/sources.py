@@ -56,6 +56,8 @@ class DatasetName(NamedTuple):
 class Source:
     """A word, interpreted. `name`: of a dataset, or the word in front of the folder of patches.
 
+    `part`: the array of the file that the word names behind a colon.
+
     Of the files of a folder, those are read whose `path_digest` is in `only`, if that is not empty,
     and not in `without`.
     """
@@ -65,6 +67,12 @@ class Source:
     name: str = ""
     only: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
+    part: str = ""
+
+    @property
+    def file(self) -> str:
+        """The path of the file or the folder."""
+        return self.word.removesuffix(f":{self.part}") if self.part else self.word
 
     @property
     def is_dataset(self) -> bool:
@@ -108,12 +116,14 @@ class Source:
 class Names:
     """The words that name data of a modality: datasets, and `patches`, in front of a folder.
 
-    `endings` are the extensions of files that no other modality reads.
+    `endings` are the extensions of files that no other modality reads, and `parted` those of files
+    with several arrays, of which a word may name one: `acts.npz:layer-3`.
     """
 
     datasets: Collection[str] = ()
     patches: Collection[str] = ()
     endings: tuple[str, ...] = ()
+    parted: tuple[str, ...] = ()
 
     def has(self, word: str) -> bool:
         """Whether a word, with or without a split, names a dataset."""
@@ -122,7 +132,13 @@ class Names:
     def claims(self, word: str) -> bool:
         """Whether a word can only name data of this modality."""
         is_file = word.lower().endswith(self.endings) and not os.path.isdir(word)
-        return self.has(word) or is_file
+        return self.has(word) or is_file or bool(self._part(word))
+
+    def _part(self, word: str) -> str:
+        """The part of a file that a word names; empty if it names none."""
+        file, colon, part = word.rpartition(":")
+        there = colon and part and not os.path.lexists(word) and os.path.isfile(file)
+        return part if there and file.lower().endswith(self.parted) else ""
 
     def without_train(self, words: Iterable[str]) -> tuple[str, ...]:
         """The words, those of datasets without the split train, which is the usual one."""
@@ -139,6 +155,8 @@ class Names:
             return Source(word, SourceKind.DATASET, name)
         if os.path.isdir(word):
             return Source(word, SourceKind.FOLDER)
+        if part := self._part(word):
+            return Source(word, SourceKind.FILE, part=part)
         if not os.path.lexists(word):
             close = near_miss(name, self.datasets)
             raise UnknownInputError(f"no dataset, file or folder '{word}'{close}")

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.spelling import first_of
-from aectl.data.images.image_set import ImageSet
 from aectl.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -17,6 +17,19 @@ RowNumbers = NDArray[np.int64]
 
 MOST_NAMED = 10
 """Maximum number of classes that a notice names."""
+
+
+class Labelled(Protocol):
+    """A training set of images or vectors, with labels, (n,), indices into `classes`, or None;
+    `held_out` are the rows of its own validation set, or None."""
+
+    @property
+    def labels(self) -> RowNumbers | None: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def held_out(self) -> RowNumbers | None: ...
+    def __len__(self) -> int: ...
 
 
 def split(
@@ -36,7 +49,9 @@ def split(
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def held_out(images: ImageSet, fraction: float, seed: int) -> tuple[RowNumbers, RowNumbers]:
+def held_out(
+    images: Labelled, fraction: float, seed: int, noun: str = "images"
+) -> tuple[RowNumbers, RowNumbers]:
     """The training rows and the held-out rows: the set's own validation set if it has one, else a
     random fraction, the same in each class.
 
@@ -45,8 +60,8 @@ def held_out(images: ImageSet, fraction: float, seed: int) -> tuple[RowNumbers, 
     if images.held_out is not None:
         return np.setdiff1d(np.arange(len(images)), images.held_out), images.held_out
     if images.labels is None or not fraction:
-        return split(len(images), fraction, seed)
-    return stratified(images.labels, images.classes, fraction, seed)
+        return split(len(images), fraction, seed, noun)
+    return stratified(images.labels, images.classes, fraction, seed, noun)
 
 
 def stratified(
@@ -92,7 +107,7 @@ def _shares(exact: NDArray[np.floating], room: RowNumbers, wanted: int) -> RowNu
     return shares
 
 
-def few_labels(images: ImageSet, rows: RowNumbers, count: int, seed: int) -> RowNumbers:
+def few_labels(images: Labelled, rows: RowNumbers, count: int, seed: int) -> RowNumbers:
     """Draws `count` of the rows at random, equally many of each class.
 
     If `count` is not a multiple of the number of classes, randomly drawn classes get one more.

@@ -30,13 +30,15 @@ def reconstruct_images(network: AutoencoderBase, images: Pixels) -> Floats:
 
 @torch.inference_mode()
 def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
-    """codes (n, code_size) -> images (n, channels, height, width), on the CPU.
+    """codes (n, code_size) -> images (n, channels, height, width), on the CPU; or vectors, in
+    their own units.
 
-    Images of very large codes may contain values that are not finite.
+    Inputs of very large codes may contain values that are not finite.
     """
     network.cpu().eval()
-    made = [decoded(network, torch.from_numpy(block)) for block in blocks(codes, network)]
-    return torch.cat(made).numpy()
+    made = torch.cat([decoded(network, torch.from_numpy(one)) for one in blocks(codes, network)])
+    scaling = network.scaling
+    return (made if scaling is None else scaling.back(made, None)).numpy()
 
 
 @torch.inference_mode()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
-from aectl.config.kinds import IMAGES, TEXT, encoding
-from aectl.config.shapes import Shape, TextShape
+from aectl.config.kinds import IMAGES, TEXT, VECTORS, encoding
+from aectl.config.shapes import InputShape
 from aectl.data.selection import Skipped
 from aectl.data.sources import Names
 from aectl.errors import ConfigError
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 
 class EncodedRows(NamedTuple):
-    """The codes of a batch, as a table has them: vectors, (n, features), or columns."""
+    """The codes or the reconstructions of a batch, as a table has them: vectors, (n, features),
+    and columns."""
 
     vectors: Any | None
     columns: "Mapping[str, Column]"
@@ -49,7 +50,8 @@ class Modality(ABC):
     `names` are the words that name its inputs. For messages, `noun` is the plural, `known_by_name`
     a dataset of them, and `readable` the inputs to train on. `pictured`: whether reconstructions
     are shown as pictures, else as lines or a table; `worst_first` is the column of `columns` that
-    orders inputs from the worst to the best, and whether that is in descending order.
+    orders inputs from the worst to the best, and whether that is in descending order. `lined`:
+    whether a terminal shows reconstructions as lines, and not as a table.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Modality(ABC):
     readable: str
     worst_first: tuple[str, bool]
     pictured: bool
+    lined = False
 
     @abstractmethod
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
@@ -70,6 +73,11 @@ class Modality(ABC):
         for name in given:
             if name in refused:
                 raise ConfigError(f"{flag(name)} has no effect with {refused[name]}")
+
+    def has(self, word: str) -> bool:
+        """Whether a word names inputs of this modality, and not of others that a kind of model
+        reads too."""
+        return self.names.claims(word)
 
     def refuse_others(self, words: Iterable[str]) -> None:
         """Raises ConfigError for a word that can only name inputs of another modality."""
@@ -91,8 +99,8 @@ class Modality(ABC):
         """The inputs of a request. Raises DataError where they do not exist."""
 
     @abstractmethod
-    def tensor(self, batch: Any, rows: int, device: "torch.device") -> "Tensor":
-        """The input of the network for a batch, filled up to `rows` rows."""
+    def tensor(self, network: Any, batch: Any, rows: int, device: "torch.device") -> "Tensor":
+        """The input of a network for a batch, filled up to `rows` rows."""
 
     @abstractmethod
     def leading_columns(self, batch: Any, labelled: bool, request: Request) -> "dict[str, Column]":
@@ -115,8 +123,8 @@ class Modality(ABC):
         """
 
     @abstractmethod
-    def shown(self, reconstructed: Any) -> "dict[str, Column]":
-        """A result of `reconstruct`, as columns of a table."""
+    def shown(self, card: "ModelCard", reconstructed: Any) -> EncodedRows:
+        """A result of `reconstruct`, as rows of a table."""
 
     @abstractmethod
     def metrics(self, card: "ModelCard", network: Any) -> Any:
@@ -169,7 +177,7 @@ class Modality(ABC):
         """The training set of a resolved config. Raises ConfigError or DataError."""
 
     @abstractmethod
-    def input_again(self, data: Any, resumed: "RunState", found: Architecture) -> Shape | TextShape:
+    def input_again(self, data: Any, resumed: "RunState", found: Architecture) -> InputShape:
         """The shape of the input of the network of a run that is resumed.
 
         Raises ModelFileError where the state lacks what it takes to read the data.
@@ -229,7 +237,11 @@ OF_SHORTER_TEXTS = ("judge", "references")
 
 USUAL_REMEDY = "a lower --lr, or another --code-activation,"
 
-MODALITIES = {IMAGES: "aectl.modalities.images", TEXT: "aectl.modalities.text"}
+MODALITIES = {
+    IMAGES: "aectl.modalities.images",
+    TEXT: "aectl.modalities.text",
+    VECTORS: "aectl.modalities.vectors",
+}
 """The modules of the modalities, loaded when they are needed."""
 
 

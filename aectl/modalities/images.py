@@ -138,7 +138,9 @@ class Images(Modality):
         """The images of a request. Raises DataError where they do not exist."""
         return ImageStream(card, request)
 
-    def tensor(self, batch: InputBatch, rows: int, device: "torch.device") -> "Tensor":
+    def tensor(
+        self, network: Any, batch: InputBatch, rows: int, device: "torch.device"
+    ) -> "Tensor":
         """(rows, channels, height, width), in [0, 1]; rows without an image are black."""
         from aectl.inference.apply import image_tensor
 
@@ -176,9 +178,9 @@ class Images(Modality):
 
         return inference.reconstruct(network, batches, to_tensor)
 
-    def shown(self, reconstructed: "Reconstructed") -> "dict[str, Column]":
+    def shown(self, card: "ModelCard", reconstructed: "Reconstructed") -> EncodedRows:
         """The path of each image: its reconstruction is a picture."""
-        return {"path": reconstructed.paths}
+        return EncodedRows(None, {"path": reconstructed.paths})
 
     def settled_by_data(
         self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]

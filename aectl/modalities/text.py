@@ -101,7 +101,7 @@ class Text(Modality):
     names, known_by_name = inputs.TEXT, "text"
     readable = "text: wikitext-2, or a file or folder"
     worst_first = "token_accuracy", False
-    pictured = False
+    pictured, lined = False, True
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
         """Options of images and, where the code is a text, those of vectors."""
@@ -121,7 +121,7 @@ class Text(Modality):
         """The text of a request. Raises DataError where it does not exist."""
         return TextStream(card, request)
 
-    def tensor(self, batch: TextBatch, rows: int, device: "torch.device") -> "Tensor":
+    def tensor(self, network: Any, batch: TextBatch, rows: int, device: "torch.device") -> "Tensor":
         """(rows, length), PAD behind the end of each text; further rows repeat the first."""
         from aectl.inference.apply_text import token_tensor
 
@@ -154,11 +154,11 @@ class Text(Modality):
         assert card.vocabulary is not None
         return text_inference.reconstruct(network, batches, to_tensor, card.vocabulary)
 
-    def shown(self, reconstructed: "ReconstructedTexts") -> "dict[str, Column]":
+    def shown(self, card: "ModelCard", reconstructed: "ReconstructedTexts") -> EncodedRows:
         """The `original`, the shorter text, if any, and the `reconstruction`."""
         from aectl.outputs.text_rows import to_columns
 
-        return to_columns(reconstructed)
+        return EncodedRows(None, to_columns(reconstructed))
 
     def settled_by_data(
         self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]

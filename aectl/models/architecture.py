@@ -7,22 +7,27 @@ from typing import Any, cast
 
 from aectl.config import declaration as options
 from aectl.config.all_options import OPTIONS
-from aectl.config.kinds import IMAGES, KINDS, TEXT
+from aectl.config.kinds import IMAGES, KINDS, TEXT, VECTORS, of_several_modalities
 from aectl.config.model_options import ModelConfig
 from aectl.config.patching import Patching
-from aectl.config.shapes import InputShape, Shape, TextShape
+from aectl.config.shapes import InputShape, Shape, TextShape, VectorShape
 from aectl.errors import ModelFileError
 from aectl.models.image_spec import ImageSpec
 from aectl.models.input_spec import InputSpec
 from aectl.models.metadata import refuse_unknown
 from aectl.models.text_spec import TextSpec
+from aectl.models.vector_spec import VectorSpec
 
 MOST_CLASSES, MOST_STACKED = 1_000_000, 4
 
-INPUT_SPECS: dict[str, InputSpec[Any]] = {IMAGES: ImageSpec(), TEXT: TextSpec()}
+INPUT_SPECS: dict[str, InputSpec[Any]] = {
+    IMAGES: ImageSpec(),
+    TEXT: TextSpec(),
+    VECTORS: VectorSpec(),
+}
 """The inputs of networks by their modality."""
 
-SIZES = ("shape", "length", "tokens", "classes")
+SIZES = ("shape", "length", "tokens", "width", "classes")
 """Fields of the description of a network in a model file, besides its options."""
 
 
@@ -30,7 +35,7 @@ SIZES = ("shape", "length", "tokens", "classes")
 class Architecture:
     """The description of a network without its weights.
 
-    `config`: resolved (its `hidden` is set); `input`: the shape of the input images or text;
+    `config`: resolved (its `hidden` is set); `input`: the shape of the input;
     `classes`: the number of classes of a classifier, else 0; `encoder`: the autoencoder whose code
     is the input of a classifier, or whose pooled features are that of a second autoencoder.
     """
@@ -43,7 +48,8 @@ class Architecture:
     @property
     def modality(self) -> str:
         """The kind of input, one of those of the kind of model."""
-        return self.encoder.modality if self.encoder else KINDS[self.kind].modalities[0]
+        assert self.config.modality is not None
+        return self.encoder.modality if self.encoder else self.config.modality
 
     @property
     def input_spec(self) -> InputSpec[Any]:
@@ -59,6 +65,11 @@ class Architecture:
     def text(self) -> TextShape:
         """The shape of the input; only of a network of text."""
         return cast(TextShape, self.input)
+
+    @property
+    def vector(self) -> VectorShape:
+        """The shape of the input; only of a network of vectors."""
+        return cast(VectorShape, self.input)
 
     @property
     def code_is_vector(self) -> bool:
@@ -127,6 +138,9 @@ class Architecture:
             fields.setdefault("center", False)  # in older files, networks have none
         sizes = {name: fields.pop(name, None) for name in SIZES}
         inner = fields.pop("encoder", None)
+        encoder = None if inner is None else cls.from_json(inner, depth + 1)
+        if encoder and fields.get("model") in of_several_modalities():
+            fields.setdefault("modality", encoder.modality)
         model_fields = {field.name for field in dataclasses.fields(ModelConfig)}
         refuse_unknown(fields, model_fields, "its architecture")
         config = ModelConfig(
@@ -134,10 +148,8 @@ class Architecture:
         )
         if config != config.resolved(1):
             raise ModelFileError("its architecture does not set hidden or k")
-        encoder = None if inner is None else cls.from_json(inner, depth + 1)
-        kind = KINDS[config.model]
-        modality = encoder.modality if encoder else kind.modalities[0]
-        shape = INPUT_SPECS[modality].shape(sizes)
+        assert config.modality is not None
+        shape = INPUT_SPECS[encoder.modality if encoder else config.modality].shape(sizes)
         found = cls(config, shape, _classes(config, sizes["classes"]), encoder)
         if encoder:
             found._check_encoder(encoder)

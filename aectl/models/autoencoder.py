@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from aectl.config.shapes import Shape
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.codes import Code
+from aectl.models.scaling import Scaling
 
 
 class Encoder(nn.Module):
@@ -139,6 +140,9 @@ class AutoencoderBase(nn.Module):
     encoder: nn.Module
     decoder: nn.Module
 
+    scaling: Scaling | None
+    """The scaling of vectors, if the model has one: what it takes are scaled ones."""
+
     one_at_a_time = False
     """Whether inputs are processed one by one at inference, because more would need much memory."""
 
@@ -156,6 +160,7 @@ class AutoencoderBase(nn.Module):
 
     def __init__(self, shape: Shape, output_activation: str) -> None:
         super().__init__()
+        self.scaling = None
         self.shape = shape
         self.output_activation = ACTIVATIONS[output_activation]
 

@@ -1,5 +1,6 @@
 """Builds networks from architectures; kinds of model and sparsity rules are rows of tables."""
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -21,11 +22,13 @@ from aectl.models.networks import (
     ThroughWords,
 )
 from aectl.models.patch_autoencoder import PatchEncoder
+from aectl.models.scaling import scaling_of
 
 
 def build_network(described: Architecture) -> Network:
     """Builds the network, with weights initialised from torch's random state."""
     network = NETWORKS[described.kind](described)
+    network.scaling = scaling_of(described.config, math.prod(described.input))
     network.one_at_a_time = footprint.one_at_a_time(described)
     return network
 

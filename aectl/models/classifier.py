@@ -18,6 +18,7 @@ from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.conv_wta_autoencoder import MapFeatures
 from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.patch_autoencoder import PatchEncoder
+from aectl.models.scaling import Scaling
 from aectl.models.text_autoencoder import VectorEncoder
 
 CodeSource = Encoder | ConvEncoder | MapEncoder | PatchEncoder | MapFeatures | VectorEncoder
@@ -38,6 +39,9 @@ class Classifier(nn.Module):
     one_at_a_time = False
     """Whether inputs are processed one by one at inference, because more would need much memory."""
 
+    scaling: Scaling | None
+    """The scaling of vectors, if the model has one: what it takes are scaled ones."""
+
     mean: Tensor | None
     deviation: Tensor | None
 
@@ -56,6 +60,7 @@ class Classifier(nn.Module):
         encoder: CodeSource | None = None,
     ) -> None:
         super().__init__()
+        self.scaling = None
         self._shape = shape
         self.classes_count = classes
         self.encoder = encoder

@@ -11,6 +11,7 @@ from aectl.config.patching import Patching
 from aectl.config.shapes import Shape, halved
 from aectl.config.sparsity import RULES
 from aectl.errors import ModelFileError
+from aectl.models.dense_floats import floats_of_layers
 from aectl.models.input_spec import InputSpec
 from aectl.models.metadata import shown
 from aectl.models.vocabulary import Vocabulary
@@ -37,8 +38,8 @@ class ImageSpec(InputSpec[Shape]):
 
     def shape(self, sizes: Mapping[str, object]) -> Shape:
         """Reads the field `shape`."""
-        if sizes["length"] is not None or sizes["tokens"] is not None:
-            raise ModelFileError("its input is images, which have no tokens")
+        if any(sizes[name] is not None for name in ("length", "tokens", "width")):
+            raise ModelFileError("its input is images, which have no tokens or width")
         return image_shape(sizes["shape"])
 
     def sizes(self, shape: Shape) -> dict[str, Any]:
@@ -46,7 +47,7 @@ class ImageSpec(InputSpec[Shape]):
         return {"shape": shape}
 
     def preprocessing(
-        self, shape: Shape, value_range: tuple[float, float] | None
+        self, shape: Shape, value_range: tuple[float, float] | None, columns: Sequence[str]
     ) -> dict[str, Any]:
         """The shape, the scaling and, if the model has one, its range of values."""
         channels, height, width = shape
@@ -87,22 +88,17 @@ class ImageSpec(InputSpec[Shape]):
     def activation_floats(
         self, config: ModelConfig, shape: Shape, encoded: int | None, classes: int
     ) -> int:
-        """The image with its reconstruction and the largest layer; or, if that is more, with the
-        code as it is computed, or with the code and the largest layer of the decoder.
-        """
+        """Those of the layers, or of patches or maps of the image."""
         if KINDS[config.model].patches:
             return 3 * math.prod(shape) + _patch_floats(config, shape)
         if KINDS[config.model].winners:
             return _winner_floats(config, shape)
         if config.code_is_map:
             return max(_map_floats(config, shape))
-        pixels, widths = math.prod(shape), list(_widths(config, shape, encoded, classes))
-        found = [2 * pixels + max(below + 2 * above for below, above in pairwise(widths))]
-        if not classes:
-            convolutional = KINDS[config.model].convolutional
-            found.append(pixels + widths[-2] + RULES[config.sparsity].floats * widths[-1])
-            found.append(pixels + widths[-1] + max(_decoder_floats(widths, convolutional)))
-        return max(found)
+        widths = list(_widths(config, shape, encoded, classes))
+        of_code = RULES[config.sparsity].floats
+        convolutional = KINDS[config.model].convolutional
+        return floats_of_layers(widths, math.prod(shape), of_code, convolutional, not classes)
 
     def measuring_floats(self, shape: Shape) -> int:
         """The first image as 32-bit floats, and the sum of all as 64-bit floats."""
@@ -119,18 +115,6 @@ def image_shape(value: object) -> Shape:
     ):
         return value[0], value[1], value[2]
     raise ModelFileError(f"{value!r} is not a shape of images (channels, height, width)")
-
-
-def _decoder_floats(widths: Sequence[int], convolutional: bool) -> Iterator[int]:
-    """Floats for the input and the output of each layer of the decoder, and for the values after
-    the activation: dense layers activate their output, convolutional ones their input.
-    """
-    pixels, *inner, _ = widths
-    yield 2 * pixels
-    if inner:
-        yield 2 * inner[-1]
-    for above, below in pairwise([pixels, *inner] if convolutional else inner):
-        yield above + below + (below if convolutional else above)
 
 
 def _patch_floats(config: ModelConfig, shape: Shape) -> int:

@@ -25,8 +25,15 @@ class InputSpec(ABC, Generic[S]):
         """The fields of a description that `shape` reads."""
 
     @abstractmethod
-    def preprocessing(self, shape: S, value_range: tuple[float, float] | None) -> dict[str, Any]:
-        """The conversion of a file to an input, as a model file records it."""
+    def preprocessing(
+        self, shape: S, value_range: tuple[float, float] | None, columns: Sequence[str]
+    ) -> dict[str, Any]:
+        """The conversion of a file to an input, as a model file records it; `columns`: the names of
+        the features, if they have some."""
+
+    def columns(self, preprocessing: object, shape: S) -> tuple[str, ...]:
+        """The names of the features in a model file, if the inputs have some."""
+        return ()
 
     @abstractmethod
     def vocabulary(self, described: object, shape: S) -> Vocabulary | None:

@@ -12,8 +12,9 @@ from aectl.models import metadata, training_record
 from aectl.models.architecture import Architecture
 from aectl.models.vocabulary import Vocabulary
 
-FORMAT_VERSION = 3
-"""Version 1 had no digest of the description; 1 and 2 gave text a shape of images."""
+FORMAT_VERSION = 4
+"""Version 1 had no digest of the description; 1 and 2 gave text a shape of images; up to 3, the
+kind of model settled the kind of input."""
 
 FIELDS = (
     "format_version", "kind", "architecture", "preprocessing", "classes", "training", "vocabulary",
@@ -29,7 +30,8 @@ class ModelCard:
     `classes`: the names of a classifier's classes; `vocabulary`: that of a model of text;
     `training`: the options, the data and the versions of the training run, as JSON values;
     `weights_sha256`: the `digest` of the weights, if the file has one; `format_version`: that of
-    the file, or the current one.
+    the file, or the current one; `columns`: the names of the features of vectors, if they have
+    some.
     """
 
     architecture: Architecture
@@ -38,6 +40,7 @@ class ModelCard:
     weights_sha256: str | None = None
     vocabulary: Vocabulary | None = None
     value_range: tuple[float, float] | None = None
+    columns: tuple[str, ...] = ()
     format_version: int = FORMAT_VERSION
 
     @property
@@ -70,7 +73,7 @@ class ModelCard:
             "format_version": self.format_version,
             "kind": self.architecture.kind,
             "architecture": self.architecture.to_json(),
-            "preprocessing": spec.preprocessing(shape, self.value_range),
+            "preprocessing": spec.preprocessing(shape, self.value_range, self.columns),
             "classes": self.classes,
             "training": self.training,
             **spec.described_vocabulary(self.vocabulary),
@@ -97,6 +100,7 @@ class ModelCard:
             _sha256(described.get("weights_sha256")),
             spec.vocabulary(described.get("vocabulary"), architecture.input),
             _value_range(described.get("preprocessing")),
+            spec.columns(described.get("preprocessing"), architecture.input),
             version,
         )
         spec.check_baselines(card.training.get("baselines", {}), architecture.input)

@@ -35,6 +35,8 @@ class TextSpec(InputSpec[TextShape]):
                 raise ModelFileError(f"{shape!r} is not a shape of text (1, 1, length)")
         elif shape is not None:
             raise ModelFileError("its input is text, which has no shape of images")
+        if sizes["width"] is not None:
+            raise ModelFileError("its input is text, which has no width")
         if type(length) is not int or not 1 <= length <= LONGEST:
             raise ModelFileError(f"{length!r} is not a length of text")
         if type(tokens) is not int or not SPECIAL < tokens <= LARGEST_VOCABULARY:
@@ -46,7 +48,7 @@ class TextSpec(InputSpec[TextShape]):
         return shape._asdict()
 
     def preprocessing(
-        self, shape: TextShape, value_range: tuple[float, float] | None
+        self, shape: TextShape, value_range: tuple[float, float] | None, columns: Sequence[str]
     ) -> dict[str, Any]:
         """The length, and the kind of tokens."""
         return {"length": shape.length, **PREPROCESSING}

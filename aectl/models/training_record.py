@@ -80,6 +80,7 @@ FIELDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "command": A_TEXT,
     "options": ("an object", _is_object),
     "images": A_COUNT,
+    "vectors": A_COUNT,
     "patches": A_COUNT,
     "parts": A_COUNT,
     "texts": A_COUNT,

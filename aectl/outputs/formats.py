@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import io
 import itertools
+import json
 import pkgutil
 import zipfile
 from abc import ABC, abstractmethod
@@ -133,6 +134,70 @@ class Npz(Assembled):
                 _save(
                     archive, "features", (count, width), (x.to_numpy() for x in parts("features"))
                 )
+
+
+class Array(Assembled):
+    """An array of features alone, (n, d); what else is known of its rows is in a table beside it,
+    at `ids_of` its path.
+    """
+
+    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
+        """Writes the rows as an Arrow file, their features as vectors. Raises OutputError."""
+        if rows.features is None:
+            raise OutputError("an array holds codes that are vectors: choose another extension")
+        super().write(rows, "vector", first, file)
+
+    def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
+        """Writes the array, with at most one block in memory at a time."""
+        import polars
+
+        def parts() -> Iterator[NDArray[Any]]:
+            for block in blocks:
+                yield polars.read_ipc(block, columns=["features"])["features"].to_numpy()
+
+        rows = sum(map(len, parts()))
+        first = next(parts())
+        file.write(self.header(first.dtype, (rows, first.shape[1])))
+        for part in parts():
+            file.write(np.ascontiguousarray(part).data)
+
+    def assemble_ids(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
+        """Writes the table beside the array."""
+        import polars
+
+        polars.scan_ipc(list(blocks)).drop("features").sink_parquet(file)
+
+    @abstractmethod
+    def header(self, kind: np.dtype[Any], shape: tuple[int, int]) -> bytes:
+        """The bytes of the file before its numbers, which are in the order of the rows."""
+
+
+class Npy(Array):
+    """An array in NumPy's .npy format."""
+
+    def header(self, kind: np.dtype[Any], shape: tuple[int, int]) -> bytes:
+        """The header of numpy.lib.format, version 1.0."""
+        made = io.BytesIO()
+        described = {
+            "descr": np.lib.format.dtype_to_descr(kind),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        np.lib.format.write_array_header_1_0(made, described)
+        return made.getvalue()
+
+
+class Safetensors(Array):
+    """A tensor `features` in a .safetensors file."""
+
+    def header(self, kind: np.dtype[Any], shape: tuple[int, int]) -> bytes:
+        """The header: its length, and JSON, filled up with spaces to a multiple of 8 bytes."""
+        size = kind.itemsize * shape[0] * shape[1]
+        name = f"F{8 * kind.itemsize}"
+        tensor = {"dtype": name, "shape": list(shape), "data_offsets": [0, size]}
+        text = json.dumps({"features": tensor}).encode()
+        text += b" " * (-len(text) % 8)
+        return len(text).to_bytes(8, "little") + text
 
 
 FORMATS: dict[str, Format] = {

@@ -10,10 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from aectl.config.table_formats import ids_of
 from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.files import refuse_existing, write_all, writing
-from aectl.outputs.formats import Csv, format_of
+from aectl.outputs.formats import Array, Csv, format_of
 from aectl.outputs.journal import BadInput
 from aectl.outputs.rows import Rows, joined, size_of, sorted_rows
 from aectl.outputs.unfinished import Part, folder_of
@@ -40,6 +41,13 @@ def check_destination(
     """
     if layout == "vector" and (path is None or isinstance(format_of(path), Csv)):
         raise OutputError("CSV has no vectors: --layout vector needs --out with another extension")
+    if path is not None and isinstance(format_of(path), Array):
+        if layout == "sparse":
+            raise OutputError(
+                "an array has no sparse rows: use .npz, .parquet or another extension"
+            )
+        if not resume:
+            refuse_existing(ids_of(path), overwrite)
     if path is None:
         if resume:
             raise OutputError("--resume continues a file: name it with --out")

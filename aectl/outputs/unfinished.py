@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from aectl.config.spelling import spelt_out
+from aectl.config.table_formats import ids_of
 from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.files import lock, replacing, to_disk, write_all
-from aectl.outputs.formats import Assembled, Format
+from aectl.outputs.formats import Array, Assembled, Format
 from aectl.outputs.journal import (
     NOTHING,
     PIECE,
@@ -25,7 +26,7 @@ from aectl.outputs.journal import (
 )
 from aectl.outputs.rows import Rows
 
-JOURNAL, ROWS, TABLE = "journal.jsonl", "rows", "table"
+JOURNAL, ROWS, TABLE, IDS_TABLE = "journal.jsonl", "rows", "table", "ids"
 
 
 def folder_of(path: Path) -> Path:
@@ -123,11 +124,21 @@ class Part:
             with made.open("wb") as file:
                 self._format.assemble([self._block(n + 1) for n in range(self._size)], file)
             to_disk(made)
+        if isinstance(self._format, Array):
+            self._move_ids(self._format)
         self._record(made)
         self._note({"made": made.name})
         os.replace(made, self._path)
         to_disk(self._path.parent)
         self.remove()
+
+    def _move_ids(self, format: Array) -> None:
+        """Moves the table beside an array to its path, before the array."""
+        made = self._folder / IDS_TABLE
+        with made.open("wb") as file:
+            format.assemble_ids([self._block(n + 1) for n in range(self._size)], file)
+        to_disk(made)
+        os.replace(made, ids_of(self._path))
 
     def remove(self) -> None:
         """Removes an unfinished table."""

@@ -17,9 +17,10 @@ from aectl.objectives.objective import Batch
 from aectl.training import memory
 from aectl.training.code_set import FEW, CodeSet, fill
 from aectl.training.image_run import ImageRun
-from aectl.training.image_sketch import EVALUATION_BATCH, MOST_SAMPLED, ImageSketch
+from aectl.training.image_sketch import ImageSketch
 from aectl.training.initialisation import Start, begin
 from aectl.training.loop import MemorySet, TrainingProgress
+from aectl.training.memory_sketch import EVALUATION_BATCH, MOST_SAMPLED
 from aectl.training.run import Epoch, mean_error
 
 LARGEST_FRACTION = 0.5

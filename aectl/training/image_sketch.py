@@ -14,24 +14,17 @@ from aectl.config import kinds
 from aectl.config.data_options import MIDDLE, DataConfig
 from aectl.config.shapes import Shape, Sides, both
 from aectl.errors import ConfigError
-from aectl.inference.metrics import ReconstructionMetrics
-from aectl.models import footprint
 from aectl.models.architecture import Architecture
 from aectl.objectives.objective import Batch, Objective, objective
-from aectl.training.initialisation import Start, begin, standardize
+from aectl.training.memory_sketch import MemorySketch
 from aectl.training.scale import Change, Sketch
 
-MOST_SAMPLED, ROOM_OF_SAMPLE = 10_000, 1 << 30
-"""Maximum number of images that are looked at before training and measured after each epoch, and
-bytes of their values in the network."""
-
-EVALUATION_BATCH = 1000
 ROUND = 16
 """The longer side of a crop that is suggested is a multiple of this number."""
 
 
 @dataclass(frozen=True)
-class ImageSketch(Sketch):
+class ImageSketch(MemorySketch):
     """A training on images."""
 
     def batch(self, count: int) -> Batch:
@@ -86,45 +79,11 @@ class ImageSketch(Sketch):
         """Images of other sides, without labels."""
         return Batch(pixels(count, (self.architecture.shape[0], *sides)), None)
 
-    def begin(self, network: Any) -> Tensor | None:
-        """Looks at some of the images, which stay where each layer is trained alone."""
-        if self.architecture.encoder:
-            network.fine_tune_encoder(self.config.training.fine_tune)
-        sample = self.batch(self.sampled).inputs
-        begin(network, self.config, Start(), sample)
-        if self.architecture.classes:
-            standardize(network, self.config, [sample])
-        return sample if self.config.training.stack else None
-
-    def measure(self, network: Any, batch: Batch) -> None:
-        """The metrics of reconstructions; a classifier's predictions."""
-        network.eval()
-        if self.architecture.classes:
-            network(batch.inputs)
-            return
-        add_metrics(ReconstructionMetrics(network.active_above), network, batch.inputs)
-
-    @property
-    def evaluation_batch(self) -> int:
-        """1,000, or fewer of large images."""
-        return footprint.fitting(self.architecture, EVALUATION_BATCH)
-
-    @property
-    def measured(self) -> int:
-        """Those held out, or a sample of the others."""
-        return self.held_out or self.sampled
-
     @property
     def sides(self) -> Sides:
         """Height and width."""
         _, height, width = self.architecture.shape
         return height, width
-
-    @property
-    def sampled(self) -> int:
-        """The number of images of which the weights at the start depend: all, or a sample."""
-        most = footprint.fitting(self.architecture, MOST_SAMPLED, ROOM_OF_SAMPLE)
-        return min(self.learnt, most)
 
     def changes(self) -> list[Change]:
         """Of images in colour, one channel is among them."""
@@ -225,10 +184,3 @@ def _scaled(sides: Sides, longer: int) -> Sides:
 def pixels(count: int, shape: Shape) -> Tensor:
     """Images as floats, as they are made of bytes: (count, *shape)."""
     return torch.empty((count, *shape), dtype=torch.uint8) / 255
-
-
-def add_metrics(metrics: ReconstructionMetrics, network: Any, images: Tensor) -> None:
-    """Adds the reconstructions and codes of a batch of images to the metrics of a network."""
-    targets = network.targets(images)
-    code, output = network.traced(targets)
-    metrics.update(targets, network.output_activation(output), code)

@@ -218,7 +218,9 @@ def begin_at_mean(network: ImageAutoencoder | MapsAutoencoder, images: Tensor) -
 
 def _mean(images: Tensor, count: int) -> Tensor:
     """The mean image, flattened; or the mean of each channel, if these are `count` numbers."""
-    return images.mean((0, 2, 3)) if count == len(images[0]) else images.mean(0).flatten()
+    if count == len(images[0]):
+        return images.mean((0, *range(2, images.ndim)))
+    return images.mean(0).flatten()
 
 
 def copy_weights(source: nn.Module, target: nn.Module, option: str = "--load") -> None:

@@ -11,9 +11,10 @@ from aectl.data.images.patches import drawn
 from aectl.models.networks import PatchAutoencoder
 from aectl.objectives.objective import Batch
 from aectl.training.code_set import CodeSet
-from aectl.training.image_sketch import EVALUATION_BATCH, OF_KINDS
+from aectl.training.image_sketch import OF_KINDS
 from aectl.training.initialisation import Start, begin, copy_weights
 from aectl.training.loop import MemorySet
+from aectl.training.memory_sketch import EVALUATION_BATCH
 from aectl.training.pooled_run import InputSet, StackRun, StackSketch
 from aectl.training.scale import Change, Sketch
 

@@ -14,10 +14,11 @@ from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import ConvWTAAutoencoder, PatchAutoencoder, PooledAutoencoder
 from aectl.objectives.objective import Batch
 from aectl.training.code_set import FEW, CodeSet, fill
-from aectl.training.image_run import ImageRun, image_metrics, sampled
+from aectl.training.image_run import ImageRun, image_metrics
 from aectl.training.image_sketch import ImageSketch, pixels
 from aectl.training.initialisation import Start, stand_on_encoder
 from aectl.training.loop import MemorySet
+from aectl.training.memory_run import sampled
 from aectl.training.run import Errors
 from aectl.training.state import RunState
 

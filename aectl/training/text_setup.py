@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aectl.config import run_files
-from aectl.config.all_options import OPTIONS
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag, text
 from aectl.config.kinds import SHORTER
@@ -22,11 +21,6 @@ from aectl.training.folder_defaults import with_own_validation
 from aectl.training.reading import Reading, TrainingRequest
 
 log = logging.getLogger(__name__)
-
-OF_IMAGES_ALONE = (
-    "size", "channels", "shift", "flip", "labels", "patches", "value_range",
-    "max_pixels", "truncated",
-)  # fmt: skip
 
 
 def settled(card: ModelCard, asked: Mapping[str, object]) -> dict[str, object]:
@@ -79,10 +73,7 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
     """The training set, and the config resolved for it. Raises ConfigError or DataError."""
     width = 0
     if request.encoder:
-        width, path = request.encoder.architecture.code_size, config.training.encoder
-        for name in OF_IMAGES_ALONE:
-            if getattr(config.data, name) != OPTIONS[name].default:
-                raise ConfigError(f"{flag(name)} has no effect on texts, which {path} encodes")
+        width = request.encoder.architecture.code_size
     found = _lines(reading, request.sources)
     words = TEXT.without_train(found.words)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=words))

@@ -33,7 +33,8 @@ class Grid(NamedTuple):
 
 
 class DecodedCodes(NamedTuple):
-    """Images that n codes of a table decode to: (n, channels, height, width), in [0, 1]."""
+    """Inputs that n codes of a table decode to: images, (n, channels, height, width), in [0, 1], or
+    vectors, (n, features)."""
 
     paths: list[str]
     labels: list[str | None]
@@ -91,9 +92,9 @@ def traversed(use: "Use", unit: int, steps: int, rows: int) -> Grid:
 
 
 def decoded(use: "Use", codes: "Codes", most: int | None = None) -> Generator[DecodedCodes]:
-    """Yields the images that the codes of a table, at most `most`, decode to.
+    """Yields the inputs that the codes of a table, at most `most`, decode to.
 
-    Those whose pixels are not all finite are passed to the `on_bad` of the request.
+    Those whose values are not all finite are passed to the `on_bad` of the request.
     """
     from aectl.inference.arrays import BLOCK, decode_codes
     from aectl.outputs.rows import NOT_FINITE
@@ -104,7 +105,7 @@ def decoded(use: "Use", codes: "Codes", most: int | None = None) -> Generator[De
     for first in range(0, end, size):
         block = slice(first, min(first + size, end))
         made, names = decode_codes(network, codes.part(block)), codes.names[block]
-        finite = np.isfinite(made).all((1, 2, 3))
+        finite = np.isfinite(made).reshape(len(made), -1).all(1)
         for number in np.flatnonzero(~finite).tolist():
             use.request.on_bad(names[number], NOT_FINITE)
         kept = [names[number] for number in np.flatnonzero(finite).tolist()]

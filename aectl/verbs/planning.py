@@ -43,11 +43,13 @@ def prepare(
     encoder = _card(asked.get("encoder"))
     settled = _settled_by_encoder(asked, encoder) | _settled_by_load(asked)
     asked = {**settled, **asked}
-    modality = modality_of(encoder) if encoder else _usual_modality(asked.get("model"))
+    modality = _modality(asked, encoder)
     words, found = cast("tuple[str, ...]", asked.get("dataset", ())), None
     if words:
         found = _found(modality, words, asked, reading)
         settled |= modality.settled_by_data(found, reading.skipped, asked)
+    if {**settled, **asked}.get("model", ModelConfig.model) in kinds.of_several_modalities():
+        settled["modality"] = modality.name
     config = Config.from_options(given, file, settled)
     found = found or _found(modality, config.data.dataset, asked, reading)
     refuse_patterns(config, found)
@@ -67,6 +69,8 @@ def prepare_again(
     described = _architecture(resumed)
     if described.kind in kinds.choosing_bottleneck():  # older versions did not write it
         options = {"bottleneck": described.config.bottleneck, **options}
+    if described.kind in kinds.of_several_modalities():
+        options = {"modality": described.modality, **options}
     config = Config.from_options(given, options)
     if config.training.epochs is None or config.model.hidden is None:
         raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
@@ -101,7 +105,8 @@ def new_run(
     """
     if resumed is None:
         encoder = start.encoder[1] if start and start.encoder else None
-        modality = modality_of(encoder) if encoder else _usual_modality(config.model.model)
+        assert config.model.modality is not None
+        modality = modality_of(encoder) if encoder else modality_named(config.model.modality)
         return modality.run(config, data, device, start)
     found = _architecture(resumed)
     modality = modality_named(found.modality)
@@ -166,13 +171,26 @@ def _architecture(resumed: "RunState") -> Architecture:
         raise ModelFileError(f"the architecture in the checkpoint is invalid: {error}") from None
 
 
-def _usual_modality(kind: object) -> Modality:
-    """The modality of a model of a kind that stands on no encoder.
+def _modality(asked: Mapping[str, object], encoder: ModelCard | None) -> Modality:
+    """The modality of a training: that of the encoder, or the one that is asked for, or of those of
+    the kind of model the first one that the data are of.
 
-    A kind that does not exist, which the config refuses, has that of the default.
+    A kind that does not exist, which the config refuses, has those of the default. Raises
+    ConfigError for another than that of the encoder.
     """
-    known = KINDS.get(str(kind)) or KINDS[ModelConfig.model]
-    return modality_named(known.modalities[0])
+    if encoder:
+        found = modality_of(encoder)
+        if asked.get("modality", found.name) != found.name:
+            raise ConfigError(f"--encoder encodes {found.name}, not {asked['modality']}")
+        return found
+    possible = (KINDS.get(str(asked.get("model"))) or KINDS[ModelConfig.model]).modalities
+    if asked.get("modality") in possible:
+        return modality_named(str(asked["modality"]))
+    words = cast("tuple[str, ...]", asked.get("dataset", ()))
+    for modality in map(modality_named, possible):
+        if any(map(modality.has, words)):
+            return modality
+    return modality_named(possible[0])
 
 
 def _card(path: object) -> ModelCard | None:

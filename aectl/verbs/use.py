@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
@@ -222,5 +222,6 @@ class Use:
             from aectl.inference.apply import on_device
 
             network = self.network()
-            to_tensor = on_device(network, self.torch_device(), self.modality.tensor)
+            of_network = partial(self.modality.tensor, network)
+            to_tensor = on_device(network, self.torch_device(), of_network)
             yield compute(network, batches, to_tensor)

@@ -33,6 +33,7 @@ FILES = {
     "patches:photos",
     "~/Pictures",
     "scans.tar.gz",
+    "acts.npy",
     "-",
 }
 """What examples train on beside named datasets."""
@@ -194,7 +195,7 @@ def test_an_unknown_topic_is_refused_with_what_may_be_meant(aectl, topic, said):
 @pytest.mark.parametrize(
     ("name", "topics"),
     [
-        ("mse", ["reports", "sparsity"]), ("probe_error", ["reports", "sparsity"]),
+        ("mse", ["reports", "sparsity", "vectors"]), ("probe_error", ["reports", "sparsity"]),
         ("perplexity", ["text"]), ("PSNR", ["reports"]), ("topk", ["sparsity"] * 2),
         ("digits", ["data"]), ("emnist-mnist", ["data"]), ("copied", ["text"] * 2),
         ("config.toml", ["reports"]),

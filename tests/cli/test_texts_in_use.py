@@ -342,7 +342,7 @@ def test_what_has_no_meaning_for_texts_is_refused(aectl, vector, arguments, said
     [
         ([], "needs --dataset"),
         (["--dataset", "absent.txt"], "no dataset, file or folder 'absent.txt'"),
-        (["--size", "8"], "--size has no effect without --model"),
+        (["--size", "8"], "--size has no effect on text"),
         (["--hidden", "9"], "--hidden must name exactly 2 widths"),
         (["--hidden", "9,8,7"], "--hidden must name exactly 2 widths"),
         (["--bottleneck", "text", "--hidden", "9,8"], "--hidden must name exactly 1 width for"),
@@ -452,9 +452,9 @@ def test_a_folder_of_sub_folders_has_the_labels_of_its_texts(aectl, of_classes, 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--size", "8"], "--size has no effect on texts"),
-        (["--shift", "1"], "--shift has no effect on texts"),
-        (["--labels", "4"], "--labels has no effect on texts"),
+        (["--size", "8"], "--size has no effect on text"),
+        (["--shift", "1"], "--shift has no effect on text"),
+        (["--labels", "4"], "--labels has no effect on text"),
         ([], "a classifier learns from texts of two classes or more"),
     ],
 )

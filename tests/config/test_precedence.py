@@ -184,3 +184,9 @@ def test_defaults_written_into_a_run_s_file_follow_what_is_changed_on_top(before
     side = given.get("size", 8)
     changed = Config.from_options(given, run.values()).resolved((1, side, side), side**2, 1000)
     assert wanted.items() <= changed.values().items()
+
+
+@pytest.mark.parametrize("beneath", [{}, {"modality": "images"}, {"sparsity": "kl"}])
+def test_a_value_that_is_no_choice_is_refused_before_a_default_follows_from_it(beneath):
+    with pytest.raises(ConfigError, match="--sparsity must be one of"):
+        Config.from_options({"sparsity": ""}, beneath)

@@ -86,7 +86,7 @@ class Numbers(Modality):
     def stream(self, card, request):
         return NumberStream(card, request)
 
-    def tensor(self, batch, rows, device):
+    def tensor(self, network, batch, rows, device):
         return apply.image_tensor(batch, rows, device)
 
     def leading_columns(self, batch, labelled, request):
@@ -98,12 +98,13 @@ class Numbers(Modality):
     def reconstruct(self, card, network, batches, to_tensor):
         return apply.reconstruct(network, batches, to_tensor)
 
-    def shown(self, result):
+    def shown(self, card, result):
         made = np.round(result.reconstruction * 255).astype(int)
         both = {"original": result.batch.images, "reconstruction": made}
-        return {
+        columns = {
             name: [" ".join(map(str, row.ravel())) for row in rows] for name, rows in both.items()
         }
+        return EncodedRows(None, columns)
 
     def metrics(self, card, network):
         return ReconstructionMetrics(network.active_above)

@@ -1,19 +1,20 @@
-"""Shapes of inputs in the description of an architecture, of images and of text."""
+"""Shapes of inputs in the description of an architecture, of images, text and vectors."""
 
 import pytest
 
 from aectl.config.kinds import KINDS
-from aectl.config.shapes import TextShape
+from aectl.config.shapes import TextShape, VectorShape
 from aectl.errors import ModelFileError
 from aectl.models.architecture import INPUT_SPECS
 
-IMAGES, TEXT = INPUT_SPECS["images"], INPUT_SPECS["text"]
-NONE = {"shape": None, "length": None, "tokens": None}
+IMAGES, TEXT, VECTORS = (INPUT_SPECS[name] for name in ("images", "text", "vectors"))
+NONE = {"shape": None, "length": None, "tokens": None, "width": None}
 VALID = {
     "grey": (IMAGES, {"shape": [1, 28, 30]}, (1, 28, 30)),
     "colour": (IMAGES, {"shape": [3, 1, 4096]}, (3, 1, 4096)),
     "text": (TEXT, {"length": 20, "tokens": 300}, TextShape(20, 300)),
     "the shortest text": (TEXT, {"length": 1, "tokens": 4}, TextShape(1, 4)),
+    "vectors": (VECTORS, {"width": 100_000}, VectorShape(100_000)),
     "text of versions 1 and 2": (TEXT, {"shape": [1, 1, 9], "tokens": 300}, TextShape(9, 300)),
 }
 INVALID = {
@@ -33,6 +34,11 @@ INVALID = {
     "a length of 0": (TEXT, {"length": 0, "tokens": 300}, "not a length"),
     "a length too long": (TEXT, {"length": 4097, "tokens": 300}, "not a length"),
     "text with a shape": (TEXT, {"length": 9, "tokens": 300, "shape": [1, 1, 9]}, "no shape"),
+    "images with a width": (IMAGES, {"shape": [1, 28, 28], "width": 4}, "or width"),
+    "text with a width": (TEXT, {"length": 9, "tokens": 300, "width": 9}, "no width"),
+    "vectors without a width": (VECTORS, {}, "None is not a number of features"),
+    "vectors of no width": (VECTORS, {"width": 0}, "0 is not a number of features"),
+    "vectors with a shape": (VECTORS, {"width": 4, "shape": [1, 2, 2]}, "neither shape nor"),
     "text of two rows": (TEXT, {"shape": [1, 2, 9], "tokens": 300}, "not a shape of text"),
 }
 
@@ -74,3 +80,21 @@ def test_images_have_no_vocabulary_and_text_has_one():
         IMAGES.vocabulary({}, (1, 2, 2))
     with pytest.raises(ModelFileError, match="vocabulary is not described"):
         TEXT.vocabulary(None, TextShape(3, 9))
+
+
+INVALID_COLUMNS = {
+    "no list": ("ab", "not a list of names"),
+    "a number": (["a", 1], "not a list of names"),
+    "too few": (["a"], "each of 2 columns once"),
+    "one twice": (["a", "a"], "each of 2 columns once"),
+}
+
+
+@pytest.mark.parametrize(("names", "reason"), INVALID_COLUMNS.values(), ids=INVALID_COLUMNS)
+def test_columns_that_do_not_name_each_feature_are_refused(names, reason):
+    shape = VectorShape(2)
+    described = VECTORS.preprocessing(shape, None, ("b", "a"))
+    assert VECTORS.columns(described, shape) == ("b", "a")
+    assert VECTORS.columns(VECTORS.preprocessing(shape, None, ()), shape) == ()
+    with pytest.raises(ModelFileError, match=reason):
+        VECTORS.columns({**described, "columns": names}, shape)

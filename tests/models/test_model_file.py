@@ -155,7 +155,7 @@ def test_safetensors_itself_reads_the_file_and_its_metadata_is_json(kind, tmp_pa
         described = json.loads(file.metadata()["aectl"])
     channels, height, width = card.shape
     assert set(described) == {*DESCRIPTION, "weights_sha256", "sha256"}
-    assert described["format_version"] == 3
+    assert described["format_version"] == 4
     assert described["kind"] == card.architecture.config.model
     assert described["preprocessing"] | {"channels": channels} == described["preprocessing"]
     assert (described["preprocessing"]["height"], described["preprocessing"]["width"]) == (
@@ -333,7 +333,7 @@ DESCRIPTIONS = {
     "a list": ("[1]", "not a JSON object"),
     "null": ("null", "not a JSON object"),
     "no version": (without("format_version"), "format version"),
-    "a newer version": (changed("format_version", to=4), "format version 4"),
+    "a newer version": (changed("format_version", to=5), "format version 5"),
     "a far newer version": (changed("format_version", to=10**9), "format version 1000000000"),
     "a version of 30 digits": (changed("format_version", to=10**30), "too large: 1000000"),
     "version 0": (changed("format_version", to=0), "format version"),
@@ -519,6 +519,7 @@ def test_bytes_that_are_no_utf8_are_spelt_out_where_a_model_is_saved(tmp_path):
 
 
 FORMATS = Path(__file__).parents[1] / "formats"
+NEWER = ("3-conv", "4-dense", "4-vectors")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FORMATS.iterdir()))
@@ -529,13 +530,16 @@ def test_a_file_of_each_format_version_stays_readable(name):
     assert card.format_version == version
     assert verify(path) == (True, version > 1)
     assert card.training["options"]["model"] == card.architecture.kind
-    assert card.training["versions"]["aectl"] == ("0.2.0" if "conv" in name else "0.1.0")
+    assert card.training["versions"]["aectl"] == ("0.2.0" if name in NEWER else "0.1.0")
     if "text" in name:
         (tokens,) = card.vocabulary.encode(["the cat"])
         row = torch.tensor([(tokens + [0] * 5)[:5]])
         assert card.architecture.text == (5, len(card.vocabulary))
         made = network(row) if "classifier" in name else network.encode(row)
         assert made.shape == (1, 2 if "classifier" in name else 3)
+    elif "vectors" in name:
+        assert card.columns == ("a", "b", "c")
+        assert network.scaling(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [[-1.0, 0.0, 1.0]]
     else:
         assert network(torch.zeros(1, *card.shape)).shape[0] == 1
         assert card.trained_on == ("digits",)

@@ -13,9 +13,10 @@ import numpy as np
 import polars
 import pytest
 import scipy.sparse
+from safetensors.numpy import load
 
 from aectl.errors import OutputError
-from aectl.outputs.formats import FORMATS, format_of
+from aectl.outputs.formats import FORMATS, Array, format_of
 from aectl.outputs.rows import Rows
 
 
@@ -186,7 +187,35 @@ def check_features(read, features, layout):
 
 
 def test_every_format_is_tested():
-    assert set(READ) == set(FORMATS)
+    arrays = {ending for ending, one in FORMATS.items() if isinstance(one, Array)}
+    assert set(READ) | arrays == set(FORMATS)
+    assert arrays == set(READ_ARRAYS)
+
+
+READ_ARRAYS = {
+    ".npy": lambda data: np.load(io.BytesIO(data)),
+    ".safetensors": lambda data: load(data)["features"],
+}
+
+
+@each_dtype
+@pytest.mark.parametrize("ending", READ_ARRAYS)
+def test_an_array_holds_the_features_bit_for_bit_and_a_table_the_rest(tmp_path, ending, dtype):
+    features, form = NUMBERS[dtype], FORMATS[ending]
+    blocks = []
+    for number, block in enumerate((features[:1], features[1:700], features[700:])):
+        blocks.append(tmp_path / f"{number}.arrow")
+        with blocks[-1].open("wb") as file:
+            form.write(named(block, f"{number}/"), "columns", not number, file)
+    array, ids = io.BytesIO(), io.BytesIO()
+    form.assemble(blocks, array)
+    form.assemble_ids(blocks, ids)
+    found = READ_ARRAYS[ending](array.getvalue())
+    assert (found.dtype, found.shape) == (dtype, features.shape)
+    np.testing.assert_array_equal(bits(found), bits(features))
+    frame = polars.read_parquet(io.BytesIO(ids.getvalue()))
+    assert "features" not in frame.columns
+    assert frame["path"][[0, 1, 700]].to_list() == ["0/0.png", "1/0.png", "2/0.png"]
 
 
 @each_dtype
@@ -477,7 +506,7 @@ def test_an_ending_names_its_format(tmp_path, ending):
     assert format_of(tmp_path / f"a.b{ending}") is FORMATS[ending]
 
 
-@pytest.mark.parametrize("name", ["t.txt", "t", "t.gz", "csv", "t.csv.zip", "t.npy", "t.json"])
+@pytest.mark.parametrize("name", ["t.txt", "t", "t.gz", "csv", "t.csv.zip", "t.arrow", "t.json"])
 def test_an_unknown_ending_is_refused_with_those_that_are_known(tmp_path, name):
     with pytest.raises(OutputError) as refused:
         format_of(tmp_path / name)

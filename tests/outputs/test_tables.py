@@ -279,7 +279,7 @@ def test_tables_begin_with_the_path_and_the_label_where_there_is_one():
 
 
 @pytest.mark.parametrize("resume", [False, True])
-@pytest.mark.parametrize("name", ["t.txt", "t", "t.gz", "csv", "t.csv.zip", "t.npy"])
+@pytest.mark.parametrize("name", ["t.txt", "t", "t.gz", "csv", "t.csv.zip", "t.arrow"])
 def test_an_unknown_ending_is_refused_with_those_that_are_known(tmp_path, name, resume):
     with pytest.raises(OutputError) as refused:
         check_destination(tmp_path / name, overwrite=not resume, resume=resume)

@@ -43,6 +43,8 @@ def sound(name):
         return st.sampled_from(["png", "png,jpg", ".PNG jpg"])
     if name == "channels":
         return st.sampled_from([1, 3])
+    if kind is str:
+        return st.sampled_from(["f0", "none"])
     most = LARGEST.get(name, 20)
     if kind is tuple:
         return st.lists(st.integers(LEAST.get(name, 1), most), min_size=1, max_size=2)
@@ -63,7 +65,7 @@ STRANGE = st.dictionaries(st.sampled_from([*NAMES, *SHORTHAND]), ANYTHING, max_s
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder of images, of two classes, and of texts."""
+    """A folder of images, of two classes, of texts and of vectors."""
     here = tmp_path_factory.mktemp("set")
     chance = np.random.default_rng(0)
     for number in range(IMAGES):
@@ -71,6 +73,7 @@ def folder(tmp_path_factory):
         pixels = chance.integers(0, 256, (SIDE, SIDE), np.uint8)
         Image.fromarray(pixels).save(here / "ab"[number % 2] / f"{number}.png")
     (here / "a" / "lines.txt").write_text("".join(f"line {n} of {IMAGES}\n" for n in range(IMAGES)))
+    np.save(here / "b" / "rows.npy", chance.standard_normal((IMAGES, SIDE)))
     return str(here)
 
 

@@ -36,8 +36,8 @@ def of_npz(path: Path, room: int) -> Held:
 
     Raises TableError for anything else, and if they need more than `room` bytes.
     """
-    with path.open("rb") as file, _damage_as_table_error(), zipfile.ZipFile(file) as archive:
-        arrays = _Arrays(archive, room)
+    with path.open("rb") as file, damage_as_table_error(), zipfile.ZipFile(file) as archive:
+        arrays = Arrays(archive, room)
         names = arrays.text("path") if "path" in arrays else None
         if "indptr" not in arrays and "format" not in arrays:
             if VECTOR not in arrays:
@@ -46,7 +46,7 @@ def of_npz(path: Path, room: int) -> Held:
         return Held(names, _compressed_rows(arrays))
 
 
-def _compressed_rows(arrays: "_Arrays") -> Sparse:
+def _compressed_rows(arrays: "Arrays") -> Sparse:
     kind = arrays.text("format", 0)[0]
     if kind != "csr":
         raise TableError("its matrix is not in CSR format; convert it with scipy's .tocsr()")
@@ -60,12 +60,17 @@ def _compressed_rows(arrays: "_Arrays") -> Sparse:
     return Sparse(ends, arrays["indices"], arrays["data"], units)
 
 
-class _Arrays:
+class Arrays:
     """The arrays of an archive, read one by one; together they may need `room` bytes."""
 
     def __init__(self, archive: zipfile.ZipFile, room: int) -> None:
         self._archive, self._room = archive, room
         self._names = set(archive.namelist())
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the arrays, in order."""
+        return sorted(name.removesuffix(".npy") for name in self._names if name.endswith(".npy"))
 
     def __contains__(self, name: str) -> bool:
         return f"{name}.npy" in self._names
@@ -86,6 +91,16 @@ class _Arrays:
                 raise TableError("it expands to more than 256 MiB and 50 times its size")
             flat = _filled(file, size, name).view(kind) if size else np.empty(0, kind)
         return flat.reshape(shape[::-1]).T if in_columns else flat.reshape(shape)
+
+    def headers(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each array of numbers, by its name."""
+        shapes = {}
+        for name in self.names:
+            with self._archive.open(f"{name}.npy") as file, contextlib.suppress(TableError):
+                kind, _, shape, _ = _header(file, name)
+                if kind.kind in "iuf":
+                    shapes[name] = shape
+        return shapes
 
     def text(self, name: str, dimensions: int = 1) -> list[str]:
         """An array of text as a list."""
@@ -148,7 +163,7 @@ def _filled(file: IO[bytes], size: int, name: str) -> NDArray[np.uint8]:
 
 
 @contextlib.contextmanager
-def _damage_as_table_error() -> Iterator[None]:
+def damage_as_table_error() -> Iterator[None]:
     """Converts errors of `zipfile` to TableError."""
     try:
         yield

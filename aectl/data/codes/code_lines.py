@@ -32,10 +32,10 @@ def of_csv(path: Path, room: int) -> Held:
 
 def of_csv_gz(path: Path, room: int) -> Held:
     """Reads a compressed CSV file. Raises TableError, also beyond `room` bytes."""
-    return of_csv_content(_unpacked(path, room))
+    return of_csv_content(unpacked(path, room))
 
 
-def _unpacked(path: Path, room: int) -> bytes:
+def unpacked(path: Path, room: int) -> bytes:
     """Decompresses a file. Raises TableError if it gives more than `room` bytes."""
     pieces, left = [], room
     try:

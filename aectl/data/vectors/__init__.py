@@ -1,0 +1,1 @@
+"""Readers of vectors: arrays, and tables of numbers."""

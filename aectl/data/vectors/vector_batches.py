@@ -1,0 +1,165 @@
+"""Vectors in batches for a model, from a position on."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from aectl.config.spelling import first_of
+from aectl.data.named_inputs import Position, fewer_than_before
+from aectl.data.storage.folders import OnBad
+from aectl.data.vectors.vector_file import Floats32, VectorFile
+from aectl.data.vectors.vector_inputs import NamedVectors, VectorInputs
+from aectl.errors import Alike, DataError
+
+MOST_NAMED = 3
+
+
+class VectorBatch(NamedTuple):
+    """A batch of vectors, (n, features), with paths and labels, n each.
+
+    `size`: the number of vectors in a full batch; `position`: the position after the last one.
+    """
+
+    paths: list[str]
+    labels: list[str | None]
+    vectors: Floats32
+    size: int
+    position: Position
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """The vectors that a model takes: of a number of features, which may have names; with
+    `may_lack`, values may be missing."""
+
+    features: int
+    columns: tuple[str, ...] = ()
+    may_lack: bool = False
+
+    def refusal(self, file: VectorFile) -> str:
+        """The reason why the model does not take the vectors of a file; empty if it does."""
+        if file.width != self.features:
+            return f"has {file.width:,} features; the model takes {self.features:,}"
+        if file.columns and self.columns and file.columns != self.columns:
+            others = [name for name in file.columns if name not in self.columns]
+            return f"has other columns than the model: {first_of(others, MOST_NAMED)}"
+        return ""
+
+    def flaw(self, vector: Floats32, columns: tuple[str, ...]) -> str:
+        """The reason why a vector of a file cannot be used; empty if it can."""
+        sound = np.isfinite(vector)
+        if self.may_lack:
+            sound |= np.isnan(vector)
+        if sound.all():
+            return ""
+        place = int(np.argmin(sound))
+        where = f"column {columns[place]}" if columns else f"feature {place}"
+        if np.isnan(vector[place]):
+            return f"lacks a value, {where}"
+        return f"has a value beyond 32-bit floats, {where}"
+
+
+def vector_batches(
+    inputs: VectorInputs,
+    fitting: Fitting,
+    size: int,
+    on_bad: OnBad,
+    after: Position | None = None,
+    most: int | None = None,
+) -> Iterator[VectorBatch]:
+    """The first `most` vectors, or all, in batches of at most `size`, each of one file.
+
+    With `after`, the vectors up to that position are skipped. Raises DataError if they differ from
+    those of the first run.
+    """
+    reading, left = _Passing(after, on_bad), most
+    for named in inputs.files(reading.on_bad):
+        if reason := fitting.refusal(named.file):
+            reading.on_bad(named.name, reason)
+            continue
+        bad = _BadRows(named, fitting)
+        for first in range(0, len(named.file), size):
+            end = min(first + size, len(named.file))
+            vectors = named.file.block(first, end)
+            if not reading.is_behind(f"{named.path(first)} {end}", vectors):
+                continue
+            rows = bad.without(first, vectors, on_bad)
+            rows = rows if left is None else rows[:left]
+            if len(rows):
+                yield VectorBatch(
+                    [named.path(first + row) for row in rows],
+                    [named.label_of(first + row) for row in rows],
+                    vectors[rows],
+                    size,
+                    reading.position,
+                )
+            if left is not None:
+                left -= len(rows)
+                if not left:
+                    return
+    reading.refuse_fewer()
+
+
+class _BadRows:
+    """Reports the rows of a file that are left out: the first for each reason; further ones are
+    only counted."""
+
+    def __init__(self, named: NamedVectors, fitting: Fitting) -> None:
+        self._named, self._fitting = named, fitting
+        self._first: dict[str, str] = {}
+
+    def without(self, first: int, vectors: Floats32, on_bad: OnBad) -> list[int]:
+        """The places of the vectors of a block that can be used."""
+        sound = np.isfinite(vectors).all(1)
+        usable = set(np.flatnonzero(sound).tolist())
+        for row in np.flatnonzero(~sound).tolist():
+            reason = self._fitting.flaw(vectors[row], self._named.file.columns)
+            if not reason:
+                usable.add(row)
+                continue
+            path, kind = self._named.path(first + row), reason.partition(",")[0]
+            before = self._first.setdefault(kind, path)
+            on_bad(path, reason if before == path else Alike(f"{kind}, like {before}"))
+        return sorted(usable)
+
+
+class _Passing:
+    """Counts the vectors that are read, and the files that cannot be, and skips those up to a
+    position."""
+
+    def __init__(self, after: Position | None, on_bad: OnBad) -> None:
+        self._after, self._on_bad = after, on_bad
+        self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
+
+    @property
+    def position(self) -> Position:
+        """The position after what has been read."""
+        return Position(self._read, self._digest.hexdigest())
+
+    def is_behind(self, name: str, vectors: Floats32) -> bool:
+        """Counts a block; whether it is after the position."""
+        self._digest.update(vectors.data)
+        return self._counted(name, len(vectors))
+
+    def on_bad(self, path: str, reason: str) -> None:
+        """Reports a file that cannot be read, if it is after the position."""
+        if self._counted(f"{path}\0{reason}", 1):
+            self._on_bad(path, reason)
+
+    def _counted(self, name: str, count: int) -> bool:
+        self._read += count
+        self._digest.update(os.fsencode(f"{name}\0"))
+        if self._after is None or self._read > self._after.inputs:
+            return True
+        if self._read == self._after.inputs:
+            self.position.refuse_other(self._after)
+        return False
+
+    def refuse_fewer(self) -> None:
+        """Raises DataError if the inputs end before the position."""
+        if self._after and self._read < self._after.inputs:
+            raise DataError(fewer_than_before(self._read))

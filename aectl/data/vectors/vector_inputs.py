@@ -1,0 +1,168 @@
+"""Vectors that a user names: files of arrays and tables, folders of them, and `-` for CSV."""
+
+import dataclasses
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from aectl.config.table_formats import IDS, ids_of
+from aectl.data.codes.code_tables import LEAST_ROOM, ROOM_PER_BYTE
+from aectl.data.codes.table_content import TableError
+from aectl.data.named_inputs import NamedInputs
+from aectl.data.selection import Selection
+from aectl.data.sources import Names, SourceKind
+from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
+from aectl.data.vectors.columns import Columns, Wanted, labels_in, names_in, vectors_of
+from aectl.data.vectors.vector_arrays import LABEL, PATH, of_npy, of_npz, of_safetensors
+from aectl.data.vectors.vector_file import VectorFile
+from aectl.data.vectors.vector_tables import (
+    of_delimited,
+    of_delimited_content,
+    of_json_lines,
+    of_parquet,
+)
+from aectl.errors import ConfigError
+from aectl.progress import silent
+
+OfArrays = Callable[[Path, str, int], VectorFile]
+OfTables = Callable[[Path, int, Wanted], Columns]
+
+ARRAYS: dict[str, OfArrays] = {".npy": of_npy, ".npz": of_npz, ".safetensors": of_safetensors}
+"""The readers of arrays by the extension of the file."""
+
+TABLES: dict[str, OfTables] = {
+    ".csv": of_delimited,
+    ".csv.gz": of_delimited,
+    ".tsv": of_delimited,
+    ".tsv.gz": of_delimited,
+    ".jsonl": lambda path, room, _: of_json_lines(path, room),
+    ".parquet": lambda path, room, _: of_parquet(path, room),
+}
+"""The readers of tables by the extension of the file."""
+
+ENDINGS = (*ARRAYS, *TABLES)
+EVERY_VECTOR = Selection(ENDINGS)
+
+VECTOR_NAMES = Names(endings=ENDINGS, parted=(".npz", ".safetensors"))
+"""The words that name vectors."""
+
+ALL = Wanted()
+
+OF_STDIN = "stdin"
+"""The name of stdin in a table."""
+
+
+class NamedVectors(NamedTuple):
+    """The vectors of a file, whose rows are `named` after it, and the label of each that has no
+    other: the folder that it lies in."""
+
+    name: str
+    file: VectorFile
+    label: str | None = None
+
+    def path(self, row: int) -> str:
+        """The entry of a row in the `path` column of a table, such as `acts.npy:17`, counted from
+        0."""
+        return self.file.ids[row] if self.file.ids else f"{self.name}:{row}"
+
+    def label_of(self, row: int) -> str | None:
+        """The label of a row."""
+        return self.file.labels[row] if self.file.labels else self.label
+
+
+@dataclass(frozen=True)
+class VectorInputs(NamedInputs):
+    """Vectors that the user named; `wanted` are the columns of tables, and `notice` is told what
+    was guessed of them."""
+
+    selection: Selection = EVERY_VECTOR
+    walk: Walk = field(default_factory=WalkedOnce)
+    wanted: Wanted = field(default_factory=Wanted)
+    notice: Callable[[str], None] = silent
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for --ext with an extension that vectors do not have."""
+        for ext in self.selection.ext:
+            if not ending_of(f".{ext.removeprefix('.')}"):
+                raise ConfigError(
+                    f"--ext {ext}: vectors are read from files that end in {' '.join(ENDINGS)}"
+                )
+
+    def files(self, on_bad: OnBad) -> Iterator[NamedVectors]:
+        """The vectors of each file; `on_bad` is called for those that cannot be read."""
+        for source in self.sources:
+            if source.kind is SourceKind.STDIN:
+                assert self.stdin is not None
+                yield from self._read(OF_STDIN, None, on_bad, partial(self._of_stdin, self.stdin))
+                continue
+            for found in self.noting_empty(source, self.files_of(source)):
+                assert found is not None
+                if source.is_folder and found.path.endswith(IDS):
+                    continue  # of an array beside it
+                if found.reason:
+                    on_bad(found.path, found.reason)
+                    continue
+                path, part = Path(found.path), ""
+                if not source.is_folder:
+                    path, part = Path(source.file), source.part
+                name = self.naming(str(path)) + (f":{part}" if part else "")
+                yield from self._read(
+                    name, found.label, on_bad, partial(of_file, path, part, self.wanted)
+                )
+
+    def _read(
+        self, name: str, label: str | None, on_bad: OnBad, read: Callable[[], VectorFile]
+    ) -> Iterator[NamedVectors]:
+        try:
+            file = read()
+        except TableError as error:
+            on_bad(name, str(error))
+        except OSError as error:
+            on_bad(name, error.strerror or str(error))
+        else:
+            for remark in file.remarks:
+                self.notice(remark)
+            yield NamedVectors(name, file, label)
+
+    def _of_stdin(self, stdin: BinaryIO) -> VectorFile:
+        """The vectors of CSV on stdin. Raises TableError."""
+        pieces = iter(lambda: stdin.read(1 << 20), b"")
+        return vectors_of(of_delimited_content(b"".join(pieces), self.wanted), self.wanted)
+
+
+def of_file(path: Path, part: str = "", wanted: Wanted = ALL) -> VectorFile:
+    """The vectors of a file. Raises TableError or OSError."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise TableError("it is not a regular file")
+    if not status.st_size:
+        raise TableError("it is empty")
+    room = max(LEAST_ROOM, ROOM_PER_BYTE * status.st_size)
+    ending = ending_of(path.name)
+    if ending in ARRAYS:
+        file = ARRAYS[ending](path, part, room)
+        return file if file.ids else _with_ids(file, ids_of(path), room)
+    if ending in TABLES:
+        return vectors_of(TABLES[ending](path, room, wanted), wanted)
+    raise TableError(f"vectors are read from files that end in {' '.join(ENDINGS)}")
+
+
+def _with_ids(file: VectorFile, beside: Path, room: int) -> VectorFile:
+    """The vectors of an array, with the paths and labels in the table beside it, if there is one of
+    as many rows. Raises TableError for one that is damaged."""
+    if not beside.is_file():
+        return file
+    columns = of_parquet(beside, room)
+    ids, labels = names_in(columns, PATH), labels_in(columns, LABEL)
+    if len(ids) != len(file):
+        raise TableError(f"it has {len(file):,} rows, and {beside} beside it {len(ids):,}")
+    return dataclasses.replace(file, ids=ids, labels=labels)
+
+
+def ending_of(name: str) -> str:
+    """The extension that tells how vectors are read; empty for any other file."""
+    return next((one for one in ENDINGS if name.lower().endswith(one)), "")

@@ -1,0 +1,213 @@
+"""Reads tables of numbers as columns: CSV, TSV, JSON Lines and Parquet."""
+
+import io
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.config.spelling import is_utf_8
+from aectl.data.codes.code_lines import LONGEST_LINE, unpacked
+from aectl.data.codes.table_content import TableError
+from aectl.data.frame_process import Sent, read_apart
+from aectl.data.vectors.columns import Columns, Texts, Wanted
+
+if TYPE_CHECKING:
+    from polars import DataFrame, Series
+
+MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
+"""Words that stand for a missing value, as an empty cell does."""
+
+BOM = b"\xef\xbb\xbf"
+"""The mark at the start of UTF-8 text that some programs write."""
+
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+
+
+def of_delimited(path: Path, room: int, wanted: Wanted) -> Columns:
+    """Reads CSV, or TSV by the extension, compressed or not. Raises TableError."""
+    name = path.name.lower()
+    content = unpacked(path, room) if name.endswith(".gz") else path.read_bytes()
+    tabs = name.removesuffix(".gz").endswith(".tsv")
+    return of_delimited_content(content, wanted, "\t" if tabs else None)
+
+
+def of_delimited_content(content: bytes, wanted: Wanted, separator: str | None = None) -> Columns:
+    """Reads CSV. A first line of numbers alone is a row, and columns have no names then; without a
+    comma in it, semicolons separate. Columns that name or label rows are text, as it stands there.
+
+    Raises TableError.
+    """
+    import polars
+    from polars.exceptions import PolarsError
+
+    try:
+        first = content.removeprefix(BOM).split(b"\n", 1)[0].decode().strip()
+    except UnicodeDecodeError:
+        raise TableError("it is not UTF-8") from None
+    if not first:
+        raise TableError("it is empty, or begins with an empty line")
+    separator = separator or ("," if "," in first or ";" not in first else ";")
+    has_header = not all(map(NUMBER.fullmatch, first.split(separator)))
+    try:
+        frame = polars.read_csv(
+            io.BytesIO(content), separator=separator, has_header=has_header, infer_schema=False,
+            null_values=list(MISSING),
+        )  # fmt: skip
+    except PolarsError as error:
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise TableError(_in_words(said)) from None
+    if not len(frame):
+        raise TableError("it has no rows")
+    if again := [name for name in frame.columns if "_duplicated_" in name]:  # so polars calls them
+        raise TableError(f"it has two columns {again[0].partition('_duplicated_')[0]}")
+    stripped = frame.with_columns(polars.all().str.strip_chars().replace("", None))
+    numbers = stripped.with_columns(polars.all().cast(polars.Float32, strict=False))
+    before, after = stripped.null_count().row(0), numbers.null_count().row(0)
+    found: dict[str, NDArray[Any] | Texts] = {}
+    for name, missing, left in zip(frame.columns, before, after, strict=True):
+        is_number = missing == left and not wanted.as_text(name)
+        found[name] = numbers[name].to_numpy() if is_number else frame[name].to_list()
+    return found
+
+
+def _in_words(said: str) -> str:
+    if "utf-8" in said.lower():
+        return "it is not UTF-8"
+    if "more fields than defined" in said:
+        return "a row has more values than the first line has names"
+    return said
+
+
+def of_json_lines(path: Path, room: int) -> Columns:
+    """Reads one object a line, whose values are numbers, lists of numbers, or texts; or one list of
+    numbers a line. Raises TableError.
+    """
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        if line.strip():
+            rows.append(_object(line, number))
+    if not rows:
+        raise TableError("it has no rows")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if not all(map(is_utf_8, names)):
+        raise TableError("the name of a column holds an unpaired surrogate")
+    return {name: _column(name, [row.get(name) for row in rows]) for name in names}
+
+
+def _object(line: bytes, number: int) -> dict[str, Any]:
+    if len(line) > LONGEST_LINE:
+        raise TableError(f"line {number} has more than {LONGEST_LINE:,} bytes")
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        raise TableError(f"line {number} is not JSON") from None
+    if isinstance(row, list):
+        return {"features": row}
+    if not isinstance(row, dict):
+        raise TableError(f"line {number} is neither an object nor a list of numbers")
+    return row
+
+
+def _column(name: str, values: list[Any]) -> "NDArray[Any] | Texts":
+    """The values of a column as numbers, vectors or texts."""
+    kinds = {*map(type, values)} - {type(None)}
+    try:
+        if kinds <= {int, float, bool}:
+            return np.array([np.nan if value is None else value for value in values], np.float64)
+        if kinds == {list}:
+            return _vectors(name, values)
+    except OverflowError:
+        raise TableError(f"its column {name} has a number beyond 64-bit floats") from None
+    return [value if value is None or isinstance(value, str) else repr(value) for value in values]
+
+
+def _vectors(name: str, values: Sequence[list[Any] | None]) -> "NDArray[Any] | Texts":
+    """Lists of numbers as rows of one width; a missing list is a row without values."""
+    widths = [None if value is None else len(value) for value in values]
+    width = next(one for one in widths if one is not None)
+    for number, (value, one) in enumerate(zip(values, widths, strict=True)):
+        if one is not None and one != width:
+            raise TableError(
+                f"its rows have different numbers of values in {name}: row {number} (from 0) has"
+                f" {one}, row 0 {width}"
+            )
+        if value and not {*map(type, value)} <= {int, float, bool, type(None)}:
+            raise TableError(f"its column {name} holds lists of other things than numbers")
+    empty = [None] * width
+    return np.array(
+        [[np.nan if one is None else one for one in value or empty] for value in values], np.float64
+    )
+
+
+def of_parquet(path: Path, room: int) -> Columns:
+    """Reads columns of numbers, of lists of numbers, or of text.
+
+    Raises TableError for a damaged file, and if it needs more than `room` bytes of memory.
+    """
+    described, arrays = read_apart("aectl.data.vectors.vector_tables:columns_of_frame", path, room)
+    found, left = dict[str, NDArray[Any] | Texts](), iter(arrays)
+    for name, texts in described:
+        found[name] = next(left) if texts is None else texts
+    return found
+
+
+def columns_of_frame(frame: "DataFrame") -> Sent:
+    """The name of each column, with its values if these are text; the numbers of the others."""
+    described, arrays = list[tuple[str, Texts | None]](), []
+    for name in frame.columns:
+        numbers = _numbers(frame[name])
+        described.append((name, _texts(frame[name]) if numbers is None else None))
+        if numbers is not None:
+            arrays.append(numbers)
+    return Sent(described, arrays)
+
+
+def _numbers(column: "Series") -> "NDArray[Any] | None":
+    """The numbers, (n,), or vectors, (n, width), of a column; None for any other."""
+    import polars
+
+    kind = column.dtype
+    if isinstance(kind, polars.Array):
+        column, kind = column.arr.to_list(), polars.List(kind.inner)
+    if isinstance(kind, polars.List):
+        inner = kind.inner
+        if inner is None or not (inner.is_numeric() or inner == polars.Null):
+            return None
+        return _lists(column)
+    if kind == polars.Boolean:
+        column = column.cast(polars.UInt8)
+    elif kind == polars.Null or kind.is_decimal():
+        column = column.cast(polars.Float64)
+    elif not kind.is_numeric():
+        return None
+    return column.to_numpy()
+
+
+def _lists(column: "Series") -> "NDArray[Any]":
+    """Lists of numbers as rows of one width; a missing list is a row without values."""
+    import polars
+
+    lengths = column.list.len()
+    width = int(lengths.max() or 0)  # type: ignore[arg-type]
+    if not width:
+        raise TableError(f"its column {column.name} holds empty lists")
+    if (lengths.fill_null(width) != width).any():
+        raise TableError(f"its rows have different numbers of values in {column.name}")
+    if column.null_count():
+        empty = polars.Series([[None] * width], dtype=column.dtype)
+        column = column.fill_null(polars.lit(empty.first(), dtype=column.dtype))
+    return column.explode().to_numpy().reshape(len(column), width)
+
+
+def _texts(column: "Series") -> Texts:
+    import polars
+
+    if column.dtype == polars.Binary:
+        found = column.to_list()
+        return [None if one is None else one.decode("utf-8", "surrogateescape") for one in found]
+    return [None if one is None else str(one) for one in column.to_list()]

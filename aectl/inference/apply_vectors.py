@@ -1,0 +1,102 @@
+"""Uses of a trained network on vectors, each a generator over batches."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aectl.data.vectors.vector_batches import VectorBatch
+from aectl.inference.apply import ToTensor, refuse_overflow, traced
+from aectl.inference.results import Floats, Result, rows_of_batch
+from aectl.inference.vector_metrics import VectorMetrics
+
+
+@dataclass(frozen=True, eq=False)
+class ReconstructedVectors(Result):
+    """The reconstructions of n vectors, in the units of the vectors: (n, features)."""
+
+    batch: VectorBatch = field(repr=False)
+    reconstruction: Floats
+
+    @property
+    def originals(self) -> Floats:
+        """The vectors: (n, features)."""
+        return self.batch.vectors
+
+    def first(self, count: int) -> Self:
+        """The result for the first `count` vectors."""
+        return type(self)(rows_of_batch(self.batch, range(count)), self.reconstruction[:count])
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredVectors(Result):
+    """The `mse` and the `cosine_similarity` of n vectors, (n,) each."""
+
+    mse: Floats
+    cosine_similarity: Floats
+
+
+def vector_tensor(network: Any, batch: VectorBatch, rows: int, device: torch.device) -> Tensor:
+    """The input of the network, (rows, features): the vectors of a batch, scaled, padded with
+    zeros."""
+    missing = np.zeros((rows - len(batch.vectors), batch.vectors.shape[1]), np.float32)
+    vectors = torch.from_numpy(np.concatenate([batch.vectors, missing])).to(device)
+    scaling = network.scaling
+    return vectors if scaling is None else scaling(scaling.complete(vectors))
+
+
+def unscaled(network: Any, made: Tensor, vectors: Tensor | None) -> Tensor:
+    """The output of a network, in the units of its vectors: (n, features)."""
+    scaling = network.scaling
+    return made if scaling is None else scaling.back(made, vectors)
+
+
+def reconstructed(network: Any, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """vectors: (n, features), NaN where a value is missing -> the same, complete; their
+    reconstructions; and their codes, (n, units).
+    """
+    scaling = network.scaling
+    complete = vectors if scaling is None else scaling.complete(vectors)
+    code, made = traced(network, complete if scaling is None else scaling(complete))
+    return complete, unscaled(network, made, complete), code
+
+
+@torch.inference_mode()
+def reconstruct(
+    network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor
+) -> Iterator[ReconstructedVectors]:
+    """Yields each batch with its reconstruction.
+
+    Raises ModelFileError if it, or the code, is not finite.
+    """
+    for batch, _, made, _ in _each(network, batches, to_tensor):
+        yield ReconstructedVectors(batch, made.cpu().numpy())
+
+
+@torch.inference_mode()
+def measure(
+    network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor, metrics: VectorMetrics
+) -> Iterator[MeasuredVectors]:
+    """Updates `metrics` with all vectors. Raises ModelFileError for results that are not finite."""
+    for batch, complete, made, code in _each(network, batches, to_tensor):
+        errors, cosines = metrics.update(complete, made, code)
+        refuse_overflow(errors)
+        yield MeasuredVectors(batch, errors.float().cpu().numpy(), cosines.float().cpu().numpy())
+
+
+def _each(
+    network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor
+) -> Iterator[tuple[VectorBatch, Tensor, Tensor, Tensor]]:
+    """Each batch with its vectors, complete, their reconstructions and their codes."""
+    scaling = network.scaling
+    for batch in batches:
+        inputs, count = to_tensor(batch), len(batch.paths)
+        vectors = torch.from_numpy(batch.vectors).to(inputs.device)
+        complete = vectors if scaling is None else scaling.complete(vectors)
+        code, made = traced(network, inputs, count)
+        made = unscaled(network, made, complete)
+        refuse_overflow(code, made)
+        yield batch, complete, made, code

@@ -1,0 +1,251 @@
+"""Vectors: rows of arrays and of tables; a sample is float32 (features,)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aectl.config.configuration import Config
+from aectl.config.kinds import VECTORS
+from aectl.config.shapes import VectorShape
+from aectl.data.named_inputs import Position
+from aectl.data.selection import EVERY_IMAGE, Skipped
+from aectl.data.storage.folders import find_files
+from aectl.data.vectors.columns import Wanted
+from aectl.data.vectors.vector_batches import Fitting, VectorBatch, vector_batches
+from aectl.data.vectors.vector_inputs import EVERY_VECTOR, VECTOR_NAMES, VectorInputs
+from aectl.modalities import USUAL_REMEDY, EncodedRows, Modality
+from aectl.modalities.request import InputStream, Request
+from aectl.modalities.trained_on import requested_selection, sources_of
+from aectl.models import footprint
+from aectl.models.architecture import Architecture
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from aectl.data.training_sources import TrainingSources
+    from aectl.data.vectors.vector_set import VectorSet
+    from aectl.inference.apply import ToTensor
+    from aectl.inference.apply_vectors import MeasuredVectors, ReconstructedVectors
+    from aectl.inference.vector_metrics import VectorMetrics
+    from aectl.models.model_card import ModelCard
+    from aectl.outputs.rows import Column
+    from aectl.training.initialisation import Start
+    from aectl.training.reading import Reading, TrainingRequest
+    from aectl.training.run import Run
+    from aectl.training.state import RunState
+
+A_MODEL = "a model of vectors"
+OF_OTHERS = (
+    "null", "max_pixels", "truncated", "separate", "each", "interpolate", "traverse", "pca",
+    "probe", "ssim", "report", "judge",
+)  # fmt: skip
+
+BATCH_VALUES, LEAST_BATCH, LARGEST_BATCH = 1 << 20, 32, 4096
+"""Numbers that a batch holds, unless it would be too small or too large a batch."""
+
+
+class VectorStream(InputStream):
+    """Vectors as a model takes them."""
+
+    def __init__(self, card: "ModelCard", request: Request) -> None:
+        self._fitting = Fitting(
+            card.architecture.vector.features,
+            card.columns,
+            card.architecture.config.missing != "refuse",
+        )
+        self._on_bad = request.on_bad
+        self.batch_size = batch_size(card.architecture, request.batch_size)
+        id_column, label_column = map(card.options.get, ("id_column", "label_column"))
+        self.inputs = VectorInputs(
+            sources_of(card, request, VECTOR_NAMES),
+            request.data_dir,
+            request.stdin,
+            request.label_from_folder,
+            requested_selection(card, request, VECTOR_NAMES),
+            request.naming,
+            skipped=request.skipped,
+            wanted=Wanted((), id_column, label_column, card.columns),
+            notice=request.notice,
+        )
+        self.words, self.labelled = self.inputs.words, True
+
+    def called(self) -> list[str]:
+        """The words of the request."""
+        return self.inputs.called()
+
+    def batches(
+        self, after: Position | None = None, most: int | None = None
+    ) -> AbstractContextManager[Iterator[VectorBatch]]:
+        """The batches after a position, of the first `most` vectors in all."""
+        how = self._fitting, self.batch_size, self._on_bad
+        return nullcontext(vector_batches(self.inputs, *how, after, most))
+
+
+def batch_size(architecture: Architecture, asked: int | None) -> int:
+    """The number of vectors that the network processes at a time: 4,096, or fewer of long ones."""
+    if footprint.one_at_a_time(architecture):
+        return 1
+    fitting = BATCH_VALUES // architecture.vector.features
+    return asked or max(LEAST_BATCH, min(LARGEST_BATCH, fitting))
+
+
+class Vectors(Modality):
+    """Vectors."""
+
+    name = noun = VECTORS
+    names, known_by_name = VECTOR_NAMES, "a file of vectors"
+    readable = "vectors: .npy, .npz, .safetensors, .parquet, .csv, .tsv or .jsonl files, or folders"
+    worst_first = "mse", True
+    pictured = False
+
+    def has(self, word: str) -> bool:
+        """Whether a word names a file of vectors, or a folder of such without images."""
+        source = Path(word)
+        if not source.is_dir():
+            return self.names.claims(word)
+        none = (next(find_files(word, chosen), None) for chosen in (EVERY_IMAGE, EVERY_VECTOR))
+        image, vector = none
+        return image is None and vector is not None
+
+    def refused(self, card: "ModelCard") -> Mapping[str, str]:
+        """Options of images and of text."""
+        return dict.fromkeys(OF_OTHERS, A_MODEL)
+
+    def equip(self, network: Any, card: "ModelCard") -> None:
+        """Gives it the `columns` of its vectors, if they have names."""
+        network.vocabulary, network.columns = None, card.columns
+
+    def stream(self, card: "ModelCard", request: Request) -> VectorStream:
+        """The vectors of a request. Raises DataError where they do not exist."""
+        return VectorStream(card, request)
+
+    def tensor(
+        self, network: Any, batch: VectorBatch, rows: int, device: "torch.device"
+    ) -> "Tensor":
+        """(rows, features), scaled; rows without a vector are zeros."""
+        from aectl.inference.apply_vectors import vector_tensor
+
+        return vector_tensor(network, batch, rows, device)
+
+    def leading_columns(
+        self, batch: VectorBatch, labelled: bool, request: Request
+    ) -> "dict[str, Column]":
+        """`path`, such as `acts.npy:17`, or of a column of the table; `label` if any has one."""
+        from aectl.outputs.rows import leading_columns
+
+        return leading_columns(batch, any(label is not None for label in batch.labels))
+
+    def code(
+        self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]
+    ) -> EncodedRows:
+        """Vectors, (count, features)."""
+        return EncodedRows(vectors(code)[:count], {})
+
+    def reconstruct(
+        self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
+    ) -> "Iterator[ReconstructedVectors]":
+        """Each batch with its reconstructions, in the units of its vectors."""
+        from aectl.inference import apply_vectors
+
+        return apply_vectors.reconstruct(network, batches, to_tensor)
+
+    def shown(self, card: "ModelCard", reconstructed: "ReconstructedVectors") -> EncodedRows:
+        """The path of each vector, and its reconstruction, under the names of the columns."""
+        made, columns = reconstructed.reconstruction, {"path": reconstructed.paths}
+        if not card.columns:
+            return EncodedRows(made, columns)
+        return EncodedRows(None, {**columns, **dict(zip(card.columns, made.T, strict=True))})
+
+    def settled_by_data(
+        self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Of folders with a validation set: the fraction that is held out."""
+        from aectl.training import folder_defaults
+
+        return folder_defaults.by_splits(found, skipped)
+
+    def settled_by_encoder(self, card: "ModelCard") -> dict[str, object]:
+        """The preprocessing of the model."""
+        from aectl.training import vector_setup
+
+        return vector_setup.settled(card)
+
+    def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
+        """The preprocessing of the model."""
+        return self.settled_by_encoder(card)
+
+    def training_set(
+        self, config: Config, reading: "Reading", request: "TrainingRequest"
+    ) -> "tuple[Config, VectorSet]":
+        """All vectors, and the config resolved for them."""
+        from aectl.training import vector_setup
+
+        return vector_setup.read(config, reading, request)
+
+    def training_set_again(
+        self, config: Config, reading: "Reading", found: "TrainingSources"
+    ) -> "VectorSet":
+        """All vectors."""
+        from aectl.training import vector_setup
+
+        return vector_setup.read_again(config, reading, found)
+
+    def input_again(
+        self, data: "VectorSet", resumed: "RunState", found: Architecture
+    ) -> VectorShape:
+        """The number of features."""
+        return data.shape
+
+    def run(
+        self,
+        config: Config,
+        data: "VectorSet",
+        device: "torch.device",
+        start: "Start | None" = None,
+        resumed: "RunState | None" = None,
+        architecture: Architecture | None = None,
+    ) -> "Run":
+        """A run on vectors."""
+        from aectl.training.vector_run import VectorRun
+
+        return VectorRun(config, data, device, start, architecture)
+
+    def fill(
+        self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None
+    ) -> None:
+        """Writes nothing but what every run folder has."""
+
+    def size(self, architecture: Architecture) -> str:
+        """The number of features."""
+        return f"{architecture.vector.features:,} features"
+
+    def shown_metrics(self, rule: str) -> tuple[str, ...]:
+        """Those of the reconstruction or of the classes, and of the code."""
+        return ("mse", "error", "explained_variance", "l0", "dead")
+
+    def remedy(self, config: Config) -> str:
+        """Centring, if it is off."""
+        return USUAL_REMEDY if config.model.center else "--center"
+
+    def metrics(self, card: "ModelCard", network: Any) -> "VectorMetrics":
+        """The metrics of reconstructed vectors."""
+        from aectl.inference.vector_metrics import VectorMetrics
+
+        return VectorMetrics(network.active_above)
+
+    def measure(
+        self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", metrics: Any
+    ) -> "Iterator[MeasuredVectors]":
+        """Each batch with the metrics of its vectors."""
+        from aectl.inference import apply_vectors
+
+        return apply_vectors.measure(network, batches, to_tensor, metrics)
+
+    def columns(self, measured: "MeasuredVectors") -> "dict[str, Column]":
+        """The `mse` and the `cosine_similarity` of each vector."""
+        return {"mse": measured.mse, "cosine_similarity": measured.cosine_similarity}
+
+
+MODALITY = Vectors()

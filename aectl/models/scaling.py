@@ -1,0 +1,125 @@
+"""The scaling of vectors, which a model keeps: what a network takes, and back."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from aectl.config.model_options import ModelConfig
+
+OFFSET, FACTOR = ("standard", "minmax", "center"), ("standard", "minmax")
+"""The scalings that subtract a number from each feature, and that multiply each by one."""
+
+UNIT_NORM, MEAN = "unit-norm", "mean"
+
+
+class Scaling(nn.Module):
+    """x -> (x - offset) * factor, or x / ||x||, with `fill` in place of values that are missing.
+
+    offset, factor, fill: (features,), or None. A feature that is constant has the factor 1.
+    """
+
+    offset: Tensor | None
+    factor: Tensor | None
+    fill: Tensor | None
+
+    def __init__(self, features: int, scale: str, missing: str) -> None:
+        super().__init__()
+        self._scale = scale
+        self.register_buffer("offset", torch.zeros(features) if scale in OFFSET else None)
+        self.register_buffer("factor", torch.ones(features) if scale in FACTOR else None)
+        self.register_buffer("fill", torch.zeros(features) if missing == MEAN else None)
+
+    @torch.no_grad()
+    def fit(self, blocks: Iterable[Tensor]) -> None:
+        """Sets the numbers for the vectors of a training set, in blocks: (n, features) each."""
+        found = Moments()
+        for block in blocks:
+            found.add(block)
+        if self.offset is not None:
+            self.offset.copy_(found.least if self._scale == "minmax" else found.mean)
+        if self.factor is not None:
+            width = found.most - found.least if self._scale == "minmax" else found.deviation
+            self.factor.copy_(torch.where(width > 0, 1 / width, 1.0))
+        if self.fill is not None:
+            self.fill.copy_(found.mean)
+
+    def complete(self, vectors: Tensor) -> Tensor:
+        """(n, features), with NaN where a value is missing -> the same, with `fill` there."""
+        return vectors if self.fill is None else vectors.where(~vectors.isnan(), self.fill)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(n, features), complete -> the input of the network, of the same shape."""
+        if self._scale == UNIT_NORM:
+            return vectors / _norms(vectors)
+        if self.offset is not None:
+            vectors = vectors - self.offset
+        return vectors if self.factor is None else vectors * self.factor
+
+    def back(self, made: Tensor, vectors: Tensor | None) -> Tensor:
+        """The output of the network -> reconstructions of `vectors`, both (n, features); of those
+        without length, if None."""
+        if self._scale == UNIT_NORM:
+            return made if vectors is None else made * _norms(vectors)
+        if self.factor is not None:
+            made = made / self.factor
+        return made if self.offset is None else made + self.offset
+
+
+def scaling_of(config: ModelConfig, features: int) -> Scaling | None:
+    """The scaling that a config asks for, yet without numbers; None if vectors stay as they are."""
+    if config.scale == "none" and config.missing != MEAN:
+        return None
+    return Scaling(features, config.scale, config.missing)
+
+
+def _norms(vectors: Tensor) -> Tensor:
+    """The length of each vector, (n, 1); 1 for a vector of zeros."""
+    norms = vectors.norm(dim=1, keepdim=True)
+    found: Tensor = norms.where(norms > 0, 1.0)
+    return found
+
+
+class Moments:
+    """The mean, the standard deviation and the range of each feature, over all calls of `add`, in
+    float64; values that are missing, NaN, do not count."""
+
+    def __init__(self) -> None:
+        self._first: Tensor | None = None
+
+    def add(self, vectors: Tensor) -> None:
+        """Adds a block: (n, features)."""
+        vectors = vectors.double()
+        if self._first is None:
+            zeros = vectors.new_zeros(vectors.shape[1])
+            self._first, self._sum, self._squares, self._count = zeros, zeros, zeros, zeros
+            self.least, self.most = zeros + torch.inf, zeros - torch.inf
+            self._first = _mean(vectors)
+        there = ~vectors.isnan()
+        from_first = (vectors - self._first).where(there, 0)
+        self._sum = self._sum + from_first.sum(0)
+        self._squares = self._squares + from_first.square().sum(0)
+        self._count = self._count + there.sum(0)
+        self.least = torch.minimum(self.least, vectors.where(there, torch.inf).amin(0))
+        self.most = torch.maximum(self.most, vectors.where(there, -torch.inf).amax(0))
+
+    @property
+    def mean(self) -> Tensor:
+        """(features,); 0 where all values are missing."""
+        assert self._first is not None
+        found: Tensor = self._first + self._sum / self._count.clamp(min=1)
+        return found
+
+    @property
+    def deviation(self) -> Tensor:
+        """(features,): 0 of a feature whose values are all the same."""
+        count = self._count.clamp(min=1)
+        variance = self._squares / count - (self._sum / count).square()
+        same = self.most <= self.least
+        found: Tensor = variance.clamp(min=0).sqrt().where(~same, 0)
+        return found
+
+
+def _mean(vectors: Tensor) -> Tensor:
+    """The mean of each feature over the values that are there; 0 without any."""
+    return vectors.nanmean(0).nan_to_num()

@@ -1,0 +1,52 @@
+"""Metrics of vectors, against NumPy and scikit-learn."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import r2_score
+from sklearn.metrics.pairwise import paired_cosine_distances
+
+from aectl.errors import DataError
+from aectl.inference.vector_metrics import OF_VECTORS, VectorMetrics
+
+RNG = np.random.default_rng(0)
+X = (3 + RNG.standard_normal((40, 5))).astype("f4")
+MADE = (X + 0.3 * RNG.standard_normal((40, 5))).astype("f4")
+CODE = torch.from_numpy((RNG.random((40, 3)) * [1, 1, 0]).astype("f4"))
+
+
+def measured(x, made, parts=3):
+    metrics = VectorMetrics(0.0)
+    rows = []
+    for some in np.array_split(np.arange(len(x)), parts):
+        both = torch.from_numpy(x[some]), torch.from_numpy(made[some])
+        rows.append(torch.stack(metrics.update(*both, CODE[some])))
+    return metrics.result(), torch.cat(rows, 1).numpy()
+
+
+def test_metrics_are_those_of_numpy_whatever_the_batches():
+    found, (errors, cosines) = measured(X, MADE)
+    assert tuple(found) == OF_VECTORS
+    x, made = X.astype("f8"), MADE.astype("f8")
+    np.testing.assert_allclose(errors, ((made - x) ** 2).mean(1), rtol=1e-12)
+    np.testing.assert_allclose(cosines, 1 - paired_cosine_distances(x, made), rtol=1e-12)
+    assert found["mse"] == pytest.approx(((made - x) ** 2).mean(), rel=1e-12)
+    wanted = r2_score(x, made, multioutput="variance_weighted")
+    assert found["explained_variance"] == pytest.approx(wanted, rel=1e-9)
+    assert found["cosine_similarity"] == pytest.approx(cosines.mean(), rel=1e-12)
+    assert (found["l0"], found["dead"]) == (pytest.approx(2), pytest.approx(1 / 3))
+    again, _ = measured(X, MADE, parts=1)
+    assert again == pytest.approx(found, rel=1e-12)
+
+
+def test_a_vector_of_zeros_has_no_direction():
+    x = X.copy()
+    x[0] = 0
+    _, (_, cosines) = measured(x, MADE)
+    assert cosines[0] == 0
+    assert np.isfinite(cosines).all()
+
+
+def test_without_vectors_there_are_no_metrics():
+    with pytest.raises(DataError):
+        VectorMetrics(0.0).result()
