@@ -72,9 +72,16 @@ InCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row per model
 PerImage = Annotated[
     Path | None,
     typer.Option(
-        "--per-image", metavar="FILE",
-        help="Write a table with the mse of each image, or the token_accuracy and the rouge_l of "
-        "each text; with -, CSV on stdout, and the metrics on stderr.",
+        "--per-image", "--per-row", metavar="FILE",
+        help="Write a table with the mse of each image or vector, or the token_accuracy and the "
+        "rouge_l of each text; with -, CSV on stdout, and the metrics on stderr.",
+    ),
+]  # fmt: skip
+PerColumn = Annotated[
+    Path | None,
+    typer.Option(
+        "--per-column", metavar="FILE",
+        help="Write a table with the mse and the explained_variance of each feature of vectors.",
     ),
 ]  # fmt: skip
 Sort = Annotated[bool, typer.Option("--sort", help="With --per-image: the worst inputs first.")]
@@ -115,6 +122,7 @@ def evaluate(
     as_json: Json = False,
     as_csv: InCsv = False,
     per_image: PerImage = None,
+    per_column: PerColumn = None,
     sort: Sort = False,
     report_file: Report = None,
     map_by: Map = "pca",
@@ -131,15 +139,14 @@ def evaluate(
 
     Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
-    _check(models, dataset, per_image, sort, [as_json, as_csv], pca or probe)
-    _check_report(report_file, map_by, common.overwrite)
+    _check(models, dataset, per_image, per_column, sort, [as_json, as_csv], pca or probe)
+    _check_files(report_file, map_by, [on_stdout(per_image), per_column], common.overwrite)
 
     from aectl.cli.metrics_view import show_metrics
-    from aectl.outputs import page, run_folder, tables
+    from aectl.outputs import page, run_folder
     from aectl.outputs.metrics_table import grouped
     from aectl.verbs.evaluate import Evaluation, judge_of, refuse_useless
 
-    tables.check_destination(on_stdout(per_image), common.overwrite)
     session = Session(common, per_image)
     cards = [_card(path, first=path == models[0]) for path in models]
     if per_image and cards[0].classes:
@@ -148,12 +155,12 @@ def evaluate(
     how = session.input_options(relative_to=relative_to, absolute=absolute)
     how["label_from_folder"] = bool(probe or inspected or per_image)
     uses = _uses(session, models, cards, dataset, how, references)
-    refuse_useless(uses, pca, probe, skip_unknown, inspected, ssim, judge is not None)
+    given = pca, probe, skip_unknown, inspected, ssim, judge is not None, per_column is not None
+    refuse_useless(uses, *given)
     judging = judge_of(judge, session.outcome.on_bad) if judge else None
     asked = pca, probe, skip_unknown, inspected, session.console, ssim, judging
-    results, portraits = _measured(
-        session, [Evaluation(use, *asked) for use in uses], per_image, sort, map_by
-    )
+    each = [Evaluation(use, *asked) for use in uses]
+    results, portraits = _measured(session, each, per_image, per_column, sort, map_by)
     groups = grouped([card.options for card in cards], results)
     if report_file:
         title = str(models[0]) if len(models) == 1 else "aectl report"
@@ -185,14 +192,16 @@ def _measured(
     session: Session,
     evaluations: "list[Evaluation]",
     per_input: Path | None,
+    per_column: Path | None,
     sort: bool,
     map_by: str,
 ) -> "tuple[list[dict[str, Any]], list[Portrait]]":
-    """The metrics of each model, and its section of the report, if any.
+    """The metrics of each model, and its section of the report, if any; and writes the tables
+    `per_input` and `per_column`, if any.
 
     Raises DataError if there are no inputs.
     """
-    from aectl.outputs import page
+    from aectl.outputs import page, tables
     from aectl.verbs.report_page import of_evaluation
 
     results, portraits, known = [], list[page.Portrait](), dict[tuple[object, ...], float]()
@@ -208,6 +217,8 @@ def _measured(
         if evaluation.inspection:
             portraits.append(of_evaluation(evaluation, evaluation.inspection, [map_by]))
             evaluation.inspection = None
+    if per_column:
+        tables.write_file(per_column, [evaluations[0].rows_of_columns()])
     return results, portraits
 
 
@@ -241,6 +252,7 @@ def _check(
     models: list[Path],
     dataset: list[str] | None,
     per_image: Path | None,
+    per_column: Path | None,
     sort: bool,
     as_json_or_csv: list[bool],
     twice: bool,
@@ -252,16 +264,23 @@ def _check(
         raise ConfigError("--per-image -, --json and --csv all use stdout; give --per-image a file")
     if sort and not per_image:
         raise ConfigError("--sort needs --per-image FILE, the table that it sorts")
-    if per_image and len(models) > 1:
-        raise ConfigError("--per-image measures one model; several are given")
+    for flag, given in {"--per-image": per_image, "--per-column": per_column}.items():
+        if given and len(models) > 1:
+            raise ConfigError(f"{flag} measures one model; several are given")
     if dataset and "-" in dataset and (twice or len(models) > 1):
         raise ConfigError(
             "paths on stdin can be read once; several models, --pca and --probe read them again"
         )
 
 
-def _check_report(path: Path | None, map_by: str, overwrite: bool) -> None:
-    """Raises ConfigError or OutputError if the report could not be written."""
+def _check_files(
+    path: Path | None, map_by: str, written: Sequence[Path | None], overwrite: bool
+) -> None:
+    """Raises ConfigError or OutputError if the report, or a table, could not be written."""
+    from aectl.outputs.tables import check_destination
+
+    for table in written:
+        check_destination(table, overwrite)
     if path is None:
         if map_by != "pca":
             raise ConfigError("--map needs --report FILE, the page that it draws in")

@@ -97,6 +97,31 @@ Exclude = Annotated[
         show_default=False, rich_help_panel=FOUND,
     ),
 ]  # fmt: skip
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns", metavar="NAME,...",
+        help="Columns of a table of vectors that are features, in place of those of the training "
+        "data; may be given several times.",
+        show_default=False, rich_help_panel=FOUND,
+    ),
+]  # fmt: skip
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id-column", metavar="NAME", help="Column of a table of vectors that names its rows.",
+        show_default="that of the training data, or path, id, or another usual name",
+        rich_help_panel=FOUND,
+    ),
+]  # fmt: skip
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--label-column", metavar="NAME", help="Column of a table of vectors that labels its rows.",
+        show_default="that of the training data, or label, class, or another usual name",
+        rich_help_panel=FOUND,
+    ),
+]  # fmt: skip
 RelativeTo = Annotated[
     str | None,
     typer.Option(
@@ -192,6 +217,9 @@ class Common:
     exclude: Exclude = None
     max_pixels: MaxPixels = MAX_PIXELS
     truncated: Truncated = "refuse"
+    columns: Columns = None
+    id_column: IdColumn = None
+    label_column: LabelColumn = None
     data_dir: DataDir = None
     device: Device = "auto"
     batch_size: BatchSize = None

@@ -76,6 +76,9 @@ class Session:
             "exclude": common.exclude or (),
             "max_pixels": common.max_pixels,
             "truncated": common.truncated,
+            "columns": common.columns or (),
+            "id_column": common.id_column,
+            "label_column": common.label_column,
             "batch_size": common.batch_size,
             "workers": common.workers,
             "on_bad": self.outcome.on_bad,
@@ -137,6 +140,12 @@ class Session:
             )
         return self.status(use, table.count)
 
+    def _of_columns(self) -> dict[str, object]:
+        """The options of columns that are given."""
+        names = ("columns", "id_column", "label_column")
+        given = {name: getattr(self.common, name) for name in names}
+        return {name: value for name, value in given.items() if value}
+
     def _table(self, verb: str, path: Path, resume: bool, how: dict[str, object]) -> "Table":
         """The table of a run of `verb` with the model at `path`; `how`: options that change the
         rows. Raises OutputError.
@@ -152,6 +161,7 @@ class Session:
             "threads": self.common.threads,
             "max_pixels": self.common.max_pixels,
             "truncated": self.common.truncated,
+            **self._of_columns(),
             **how,
         }
         return Table(

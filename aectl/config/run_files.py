@@ -5,6 +5,7 @@ CONFIG = "config.toml"
 METRICS = "metrics.csv"
 REPORT = "report.html"
 RECONSTRUCTIONS = "reconstructions.txt"
+COLUMNS = "columns.csv"
 CURVES, FILTERS, PICTURES = "curves.png", "filters.png", "reconstructions.png"
 
 CHECKPOINT_FOLDER, CHECKPOINT = "checkpoint", "checkpoint.safetensors"
@@ -15,7 +16,7 @@ TENSORBOARD = "tensorboard"
 
 OWN = frozenset(
     [
-        MODEL, CONFIG, METRICS, REPORT, RECONSTRUCTIONS, CURVES, FILTERS, PICTURES,
+        MODEL, CONFIG, METRICS, REPORT, RECONSTRUCTIONS, COLUMNS, CURVES, FILTERS, PICTURES,
         CHECKPOINT_FOLDER, TENSORBOARD,
     ]
 )  # fmt: skip

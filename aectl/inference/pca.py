@@ -1,12 +1,13 @@
-"""Principal component analysis of images, the best linear autoencoder, as a baseline."""
+"""Principal component analysis of images or vectors, the best linear autoencoder, as a baseline."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from aectl.data.inputs import InputBatch
 from aectl.errors import DataError
 from aectl.inference.metrics import EPSILON
 from aectl.progress import SILENT, Progress
@@ -20,23 +21,26 @@ COLUMNS = 4096
 
 @torch.inference_mode()
 def pca_mse(
-    train: Iterable[InputBatch],
-    test: Iterable[InputBatch],
+    train: Iterable[Any],
+    test: Iterable[Any],
+    values: Callable[[Any], NDArray[Any]],
     components: int,
     progress: Progress = SILENT,
 ) -> float:
-    """Mean squared error per pixel, on `test`, of PCA with `components` fitted on `train`."""
+    """Mean squared error per value, on `test`, of PCA with `components` fitted on `train`; `values`
+    gives the images or vectors of a batch, (n, ...).
+    """
     pca = PCA()
     for batch in progress.counted(train, "reading for PCA"):
-        SILENT.awaited(partial(pca.update, torch.from_numpy(batch.images)), "")
+        SILENT.awaited(partial(pca.update, torch.from_numpy(values(batch))), "")
     projection = progress.awaited(partial(pca.fit, components), "fitting PCA")
-    squares, values = 0.0, 0
+    squares, count = 0.0, 0
     for batch in progress.counted(test, "measuring PCA"):
-        x = torch.from_numpy(batch.images)
+        x = torch.from_numpy(values(batch))
         made = SILENT.awaited(partial(projection.reconstruct, x), "")
         squares += (made - x).square().sum().item()
-        values += x.numel()
-    return squares / values / 255**2
+        count += x.numel()
+    return squares / count
 
 
 class PCA:
@@ -62,8 +66,8 @@ class PCA:
         side = min(self._images, x.shape[1])
         if side > LARGEST_SIDE:
             raise DataError(
-                f"--pca takes at most {LARGEST_SIDE:,} images if they have more pixels than"
-                f" that; these have {x.shape[1]:,}: leave it out, or use fewer images"
+                f"--pca takes at most {LARGEST_SIDE:,} inputs if they have more values than"
+                f" that; these have {x.shape[1]:,}: leave it out, or use fewer inputs"
             )
         self._kept.append(x)
         if self._images > x.shape[1]:
@@ -72,7 +76,7 @@ class PCA:
     def fit(self, components: int) -> "Projection":
         """The projection on the `components` directions of largest variance."""
         if self._images == 0:
-            raise DataError("there are no images to fit PCA to")
+            raise DataError("there are no inputs to fit PCA to")
         mean = self._sum / self._images
         if self._products is not None:
             covariance = self._products / self._images - torch.outer(mean, mean)

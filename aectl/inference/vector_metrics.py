@@ -1,21 +1,19 @@
-"""Metrics of an autoencoder of vectors, in their own units."""
+"""Metrics of an autoencoder of vectors, in their own units, summed over batches in float64."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aectl.inference.metrics import ReconstructionMetrics
-
-OF_VECTORS = (
-    "mse", "explained_variance", "cosine_similarity", "mean_activation", "l0", "dead",
-)  # fmt: skip
+from aectl.errors import DataError
+from aectl.inference.metrics import EPSILON, CodeMetrics, quotient
 
 
 class VectorMetrics:
     """Metrics of an autoencoder of vectors, over all calls of `update`."""
 
     def __init__(self, active_above: float | None) -> None:
-        self._squared = ReconstructionMetrics(active_above)
-        self._cosines = 0.0
+        self.codes = CodeMetrics(active_above)
+        self.vectors, self._cosines = 0, 0.0
 
     def update(
         self, vectors: Tensor, reconstruction: Tensor, code: Tensor
@@ -25,18 +23,52 @@ class VectorMetrics:
         Returns the mean squared error of each vector, and the cosine similarity of it to its
         reconstruction, (batch,) each.
         """
-        errors = self._squared.update(vectors, reconstruction, code)
         if vectors.device.type == "mps":  # which has no float64
             vectors, reconstruction = vectors.cpu(), reconstruction.cpu()
-        cosines = F.cosine_similarity(vectors.double(), reconstruction.double(), eps=0)
-        cosines = cosines.nan_to_num(0.0)  # of a vector of zeros, which has no direction
+        x, made = vectors.double(), reconstruction.double()
+        if self.vectors == 0:
+            self._origin = x[0].clone()
+            self._x, self._x_squares, self._squares = torch.zeros(
+                3, len(self._origin), dtype=torch.float64, device=x.device
+            )
+        self.vectors += len(x)
+        squares = (made - x).square()
+        self._squares += squares.sum(0)
+        from_origin = x - self._origin  # so that variances are not small differences of large sums
+        self._x += from_origin.sum(0)
+        self._x_squares += from_origin.square().sum(0)
+        cosines = F.cosine_similarity(x, made, eps=0).nan_to_num(0.0)  # zeros have no direction
         self._cosines += cosines.sum().item()
-        return errors, cosines
+        self.codes.update(code)
+        return squares.mean(1), cosines
 
     def result(self) -> dict[str, float]:
         """All metrics by name: mse; explained_variance; cosine_similarity, the mean over all
         vectors; and those of the code. Raises DataError if there were no vectors.
         """
-        found = self._squared.result()
-        found["cosine_similarity"] = self._cosines / self._squared.images
-        return {name: found[name] for name in OF_VECTORS}
+        if self.vectors == 0:
+            raise DataError("there are no vectors to measure")
+        squares = self._squares.sum().item()
+        return {
+            "mse": squares / self.vectors / len(self._squares),
+            "explained_variance": 1 - quotient(squares, self._variation().sum().item()),
+            "cosine_similarity": self._cosines / self.vectors,
+            **self.codes.result(),
+        }
+
+    def of_features(self) -> dict[str, Tensor]:
+        """The mse and the explained_variance of each feature, (features,) each; the latter is nan
+        where all vectors have the same value."""
+        explained = 1 - self._squares / self._variation()
+        found = {
+            "mse": self._squares / self.vectors,
+            "explained_variance": explained.where(explained.isfinite(), torch.nan),
+        }
+        return {name: value.cpu() for name, value in found.items()}
+
+    def _variation(self) -> Tensor:
+        """sum (x - mean)^2 of each feature; 0 if it is within the rounding errors of the sums."""
+        variation = self._x_squares - self._x.square() / self.vectors
+        sound = variation > self.vectors * EPSILON * self._x_squares
+        found: Tensor = variation.where(sound, 0.0)
+        return found

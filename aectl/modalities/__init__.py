@@ -24,6 +24,7 @@ from aectl.models.architecture import Architecture
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from aectl.data.training_sources import TrainingSources
@@ -51,7 +52,8 @@ class Modality(ABC):
     a dataset of them, and `readable` the inputs to train on. `pictured`: whether reconstructions
     are shown as pictures, else as lines or a table; `worst_first` is the column of `columns` that
     orders inputs from the worst to the best, and whether that is in descending order. `lined`:
-    whether a terminal shows reconstructions as lines, and not as a table.
+    whether a terminal shows reconstructions as lines, and not as a table. `unit`: the difference of
+    two of the `values` of a batch that is 1 in the metrics.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Modality(ABC):
     worst_first: tuple[str, bool]
     pictured: bool
     lined = False
+    unit = 1
 
     @abstractmethod
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
@@ -142,6 +145,14 @@ class Modality(ABC):
     @abstractmethod
     def columns(self, measured: Any) -> "dict[str, Column]":
         """The metrics of each input of a batch that `measure` gave, as columns of a table."""
+
+    def values(self, batch: Any) -> "NDArray[Any]":
+        """The numbers of the inputs of a batch, (n, ...), where they have some."""
+        raise NotImplementedError
+
+    def of_features(self, card: "ModelCard", metrics: Any) -> "dict[str, Column]":
+        """The `metrics` of each feature of the inputs, where they have features of their own."""
+        raise NotImplementedError
 
     def settled_by_data(
         self, found: "TrainingSources", skipped: Skipped, asked: Mapping[str, object]

@@ -24,6 +24,7 @@ from aectl.models.architecture import Architecture
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from aectl.data.training_sources import TrainingSources
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 BATCH_VALUES = 1 << 20
 """Pixels, in all channels, that a batch holds unless it would be too small a batch."""
+
+OF_OTHERS = (*OF_SHORTER_TEXTS, "columns", "id_column", "label_column", "per_column")
 
 SHOWN = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
 OF_SPARSE_CODES = ("mse", "l0", "dead")
@@ -111,12 +114,13 @@ class Images(Modality):
     readable = "images: a dataset's name, or files, folders or archives of them"
     worst_first = "mse", True
     pictured = True
+    unit = 255
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
-        """That of text; those that decode a code, of a model whose features cannot be decoded; the
-        similarity of images, of one that reconstructs none.
+        """Those of text and of vectors; those that decode a code, of a model whose features cannot
+        be decoded; the similarity of images, of one that reconstructs none.
         """
-        kind, found = card.architecture.kind, dict.fromkeys(OF_SHORTER_TEXTS, "a model of images")
+        kind, found = card.architecture.kind, dict.fromkeys(OF_OTHERS, "a model of images")
         if card.classes:
             found["ssim"] = "a classifier"
         if card.architecture.stacked:
@@ -145,6 +149,10 @@ class Images(Modality):
         from aectl.inference.apply import image_tensor
 
         return image_tensor(batch, rows, device)
+
+    def values(self, batch: InputBatch) -> "NDArray[Any]":
+        """The pixels, 0 to 255."""
+        return batch.images
 
     def leading_columns(
         self, batch: InputBatch, labelled: bool, request: Request

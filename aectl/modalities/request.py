@@ -11,6 +11,7 @@ from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
 from aectl.data.named_inputs import Naming, Position
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.data.vectors.columns import ALL, Wanted
 from aectl.progress import silent
 
 
@@ -36,7 +37,7 @@ class Request:
     those that were held out of a folder that has none, if they can be told. Inputs that
     cannot be read are passed to `on_bad`, remarks on others to `on_remark`, searches record what
     they skip in `skipped`, and `notice` and `warning` take messages. With `references`, each line
-    of text has a reference summary after a tab.
+    of text has a reference summary after a tab. Of tables of vectors, `wanted` columns are read.
     """
 
     words: Sequence[str] | None
@@ -57,6 +58,7 @@ class Request:
     warning: Callable[[str], None] = silent
     unseen: bool = False
     references: bool = False
+    wanted: Wanted = ALL
 
 
 class InputStream(ABC):

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 A_MODEL, A_CODE = "a model of text", "a code that is a text"
 OF_IMAGES = (
     "null", "max_pixels", "truncated", "layer", "separate", "each", "interpolate", "traverse",
-    "from_codes", "pca", "probe", "ssim",
+    "from_codes", "pca", "probe", "ssim", "columns", "id_column", "label_column",
+    "per_column",
 )  # fmt: skip
 
 OF_VECTORS = ("normalize", "dtype", "layout")

@@ -1,20 +1,24 @@
 """Vectors: rows of arrays and of tables; a sample is float32 (features,)."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
+from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.kinds import VECTORS
 from aectl.config.shapes import VectorShape
 from aectl.data.named_inputs import Position
 from aectl.data.selection import EVERY_IMAGE, Skipped
 from aectl.data.storage.folders import find_files
-from aectl.data.vectors.columns import Wanted
 from aectl.data.vectors.vector_batches import Fitting, VectorBatch, vector_batches
 from aectl.data.vectors.vector_inputs import EVERY_VECTOR, VECTOR_NAMES, VectorInputs
-from aectl.modalities import USUAL_REMEDY, EncodedRows, Modality
+from aectl.errors import DataError
+from aectl.modalities import OF_SHORTER_TEXTS, USUAL_REMEDY, EncodedRows, Modality
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
@@ -22,6 +26,7 @@ from aectl.models.architecture import Architecture
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from aectl.data.training_sources import TrainingSources
@@ -35,11 +40,12 @@ if TYPE_CHECKING:
     from aectl.training.reading import Reading, TrainingRequest
     from aectl.training.run import Run
     from aectl.training.state import RunState
+    from aectl.training.vector_run import VectorRun
 
 A_MODEL = "a model of vectors"
 OF_OTHERS = (
-    "null", "max_pixels", "truncated", "separate", "each", "interpolate", "traverse", "pca",
-    "probe", "ssim", "report", "judge",
+    "null", "max_pixels", "truncated", "separate", "each", "interpolate", "traverse", "ssim",
+    "report",
 )  # fmt: skip
 
 BATCH_VALUES, LEAST_BATCH, LARGEST_BATCH = 1 << 20, 32, 4096
@@ -52,12 +58,13 @@ class VectorStream(InputStream):
     def __init__(self, card: "ModelCard", request: Request) -> None:
         self._fitting = Fitting(
             card.architecture.vector.features,
-            card.columns,
+            () if request.wanted.features else card.columns,
             card.architecture.config.missing != "refuse",
         )
         self._on_bad = request.on_bad
         self.batch_size = batch_size(card.architecture, request.batch_size)
-        id_column, label_column = map(card.options.get, ("id_column", "label_column"))
+        known = () if request.wanted.features else card.columns
+        before = card.options.get("id_column"), card.options.get("label_column")
         self.inputs = VectorInputs(
             sources_of(card, request, VECTOR_NAMES),
             request.data_dir,
@@ -66,7 +73,7 @@ class VectorStream(InputStream):
             requested_selection(card, request, VECTOR_NAMES),
             request.naming,
             skipped=request.skipped,
-            wanted=Wanted((), id_column, label_column, card.columns),
+            wanted=dataclasses.replace(request.wanted, known=known, remembered=before),
             notice=request.notice,
         )
         self.words, self.labelled = self.inputs.words, True
@@ -110,8 +117,9 @@ class Vectors(Modality):
         return image is None and vector is not None
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
-        """Options of images and of text."""
-        return dict.fromkeys(OF_OTHERS, A_MODEL)
+        """Options of images and of text, and of a classifier the error of each feature."""
+        of_classes = {"per_column": "a classifier"} if card.classes else {}
+        return dict.fromkeys((*OF_OTHERS, *OF_SHORTER_TEXTS), A_MODEL) | of_classes
 
     def equip(self, network: Any, card: "ModelCard") -> None:
         """Gives it the `columns` of its vectors, if they have names."""
@@ -128,6 +136,12 @@ class Vectors(Modality):
         from aectl.inference.apply_vectors import vector_tensor
 
         return vector_tensor(network, batch, rows, device)
+
+    def values(self, batch: VectorBatch) -> "NDArray[Any]":
+        """The vectors, none of which may lack a value. Raises DataError."""
+        if np.isnan(batch.vectors).any():
+            raise DataError("--pca cannot measure vectors that lack values")
+        return batch.vectors
 
     def leading_columns(
         self, batch: VectorBatch, labelled: bool, request: Request
@@ -215,7 +229,19 @@ class Vectors(Modality):
     def fill(
         self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None
     ) -> None:
-        """Writes nothing but what every run folder has."""
+        """Writes columns.csv; of a classifier, nothing."""
+        from aectl.outputs.rows import Rows
+        from aectl.outputs.tables import write_file
+
+        if not card.classes:
+            metrics = cast("VectorRun", run).measured()
+            write_file(folder / run_files.COLUMNS, [Rows(self.of_features(card, metrics))])
+
+    def of_features(self, card: "ModelCard", metrics: "VectorMetrics") -> "dict[str, Column]":
+        """The name of each feature, its `mse` and its `explained_variance`."""
+        found = {name: value.numpy() for name, value in metrics.of_features().items()}
+        names = card.columns or [f"f{n}" for n in range(card.architecture.vector.features)]
+        return {"column": names, **found}
 
     def size(self, architecture: Architecture) -> str:
         """The number of features."""

@@ -65,10 +65,20 @@ class VectorRun(MemoryRun):
         network = self.network.eval()
         if isinstance(network, Classifier):
             return mean_error(network, inputs.in_order(self.evaluation_batch))
+        return self._metrics_on(inputs).result()
+
+    def measured(self) -> VectorMetrics:
+        """The metrics of what is held out, or of a sample of the others."""
+        return self._metrics_on(self._held_out if len(self._held_out) else self._sample)
+
+    @torch.no_grad()
+    def _metrics_on(self, inputs: FloatSet) -> VectorMetrics:
+        network = self.network.eval()
+        assert not isinstance(network, Classifier)
         metrics = VectorMetrics(network.active_above)
         for vectors in inputs.unscaled(self.evaluation_batch):
             metrics.update(*reconstructed(network, vectors))
-        return metrics.result()
+        return metrics
 
     def card(self) -> ModelCard:
         """The description of this run in a model file."""

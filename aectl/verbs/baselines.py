@@ -3,19 +3,18 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from aectl.data.storage.folders import ignore
 from aectl.errors import DataError
 from aectl.modalities.trained_on import trained_selection, training_sources
-from aectl.progress import SILENT, Progress
+from aectl.progress import SILENT, Progress, silent
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from aectl.data.inputs import InputBatch, Inputs
-    from aectl.modalities.images import ImageStream
     from aectl.verbs.use import Use
 
 
@@ -29,7 +28,8 @@ class Baselines:
     def fitted_on(self) -> str:
         """The training data, in words."""
         trained = self._trained_on()
-        some = any(source.without for source in trained.sources if source.is_folder)
+        sources = trained.inputs.sources
+        some = any(source.without for source in sources if source.is_folder)
         return " ".join(trained.called()) + (", without what was held out" if some else "")
 
     def pca_mse(self, known: dict[tuple[object, ...], float]) -> float:
@@ -39,11 +39,14 @@ class Baselines:
         """
         from aectl.inference.pca import pca_mse
 
-        card, units = self.use.card, self.use.card.architecture.code_size
-        data = (card.trained_on, card.held_out, *self._inputs().sources, card.shape, units)
+        card, units, stream = self.use.card, self.use.card.architecture.code_size, self._inputs()
+        shape = card.architecture.input
+        data = (card.trained_on, card.held_out, *stream.inputs.sources, shape, units)
         if data not in known:
-            train, test = self._batches(self._trained_on()), self._batches(self._inputs())
-            known[data] = pca_mse(train, test, units, self.progress)
+            train, test = map(self._batches, (self._trained_on(), stream))
+            modality = self.use.modality
+            error = pca_mse(train, test, modality.values, units, self.progress)
+            known[data] = error / modality.unit**2
         return known[data]
 
     def probe_error(self, network: Any) -> float:
@@ -56,37 +59,42 @@ class Baselines:
         train = self._features(network, self._trained_on())
         return probe_error(train, self._features(network, self._inputs()), self.progress)
 
-    def _inputs(self) -> "Inputs":
-        return cast("ImageStream", self.use.stream).inputs
-
-    def _trained_on(self) -> "Inputs":
-        """The training set of the model, found as the inputs are."""
-        card, names = self.use.card, self.use.modality.names
-        sources, selection = training_sources(card, names), trained_selection(card, names)
-        return dataclasses.replace(
-            self._inputs(), sources=sources, split="train", selection=selection
+    def _inputs(self) -> Any:
+        """The inputs of the use, once more: what was told of them is not told again."""
+        request = dataclasses.replace(
+            self.use.request, on_bad=ignore, on_remark=ignore, notice=silent, warning=silent
         )
+        return self.use.modality.stream(self.use.card, request)
 
-    def _batches(self, inputs: "Inputs") -> "Iterator[InputBatch]":
-        card, size = self.use.card, self.use.stream.batch_size
-        with inputs.batches(card.shape, size, ignore) as batches:
+    def _trained_on(self) -> Any:
+        """The training set of the model, found as the inputs are."""
+        card, names, stream = self.use.card, self.use.modality.names, self._inputs()
+        sources, selection = training_sources(card, names), trained_selection(card, names)
+        stream.inputs = dataclasses.replace(
+            stream.inputs, sources=sources, split="train", selection=selection
+        )
+        return stream
+
+    def _batches(self, stream: Any) -> Iterator[Any]:
+        with stream.batches() as batches:
             yield from batches
 
-    def _features(
-        self, network: Any, inputs: "Inputs"
-    ) -> "tuple[NDArray[np.float32], NDArray[Any]]":
+    def _features(self, network: Any, stream: Any) -> "tuple[NDArray[np.float32], NDArray[Any]]":
         """The codes of inputs, (n, code_size), and their labels, (n,)."""
         import numpy as np
 
         from aectl.inference import apply as inference
 
-        to_tensor = inference.on_device(network, self.use.torch_device())
+        of_network = partial(self.use.modality.tensor, network)
+        to_tensor = inference.on_device(network, self.use.torch_device(), of_network)
         codes: list[NDArray[np.float32]] = []
         labels: list[str | None] = []
-        encoded = inference.encode(network, self._batches(inputs), to_tensor)
+        encoded = inference.encode(network, self._batches(stream), to_tensor)
         for result in self.progress.counted(encoded, "encoding for the probe"):
             codes.append(result.code[: len(result.paths)].cpu().numpy())
             labels += result.labels
         if None in labels or len(set(labels)) < 2:
-            raise DataError("--probe needs images of two classes or more, with their labels")
+            raise DataError(
+                f"--probe needs {self.use.modality.noun} of two classes or more, with their labels"
+            )
         return np.concatenate(codes), np.array(labels)

@@ -69,6 +69,12 @@ class Evaluation:
         columns = self.use.leading_columns(result.batch)
         return Rows({**columns, **self.use.modality.columns(result)})
 
+    def rows_of_columns(self) -> "Rows":
+        """The rows of a table with the metrics of each feature, once all inputs are measured."""
+        from aectl.outputs.rows import Rows
+
+        return Rows(self.use.modality.of_features(self.use.card, self.measurement.collected))
+
     @property
     def baselines(self) -> Baselines:
         """PCA and the linear classifier."""
@@ -113,6 +119,7 @@ def refuse_useless(
     report: bool = False,
     ssim: bool = False,
     judge: bool = False,
+    per_column: bool = False,
 ) -> None:
     """Raises ConfigError for options that have no effect with the models that are measured, and
     DataError for inputs that do not exist.
@@ -123,6 +130,7 @@ def refuse_useless(
         raise ConfigError("models of different kinds of input cannot be measured side by side")
     for use in uses:
         use.refuse({"pca": pca, "probe": probe, "ssim": ssim, "report": report, "judge": judge})
+        use.refuse({"per_column": per_column})
         if ssim:
             check_similarity("--ssim", use.card.shape[1:])
         if use.request.references and importlib.util.find_spec("nltk") is None:

@@ -14,6 +14,7 @@ from aectl.data.endings import is_archive
 from aectl.data.named_inputs import Naming, Position
 from aectl.data.selection import Skipped, of_options
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.data.vectors.columns import Wanted
 from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, modality_of
 from aectl.modalities.request import InputStream, Request
@@ -39,6 +40,7 @@ class InputOptions(TypedDict, total=False):
     - `label_from_folder`: take the label of an input from the folder in which it lies.
     - `relative_to`, `absolute`: how paths are written.
     - `max_pixels`, `truncated` ("refuse" or "keep"): which image files are read.
+    - `columns`, `id_column`, `label_column`: the columns of tables of vectors that are read.
     - `batch_size`, `workers`: inputs at a time, and processes that decode image files.
     - `on_bad(path, reason)`, `on_remark(path, remark)`, `notice(text)`, `warning(text)`: called for
       inputs that cannot be read, remarks on others, and messages.
@@ -56,6 +58,9 @@ class InputOptions(TypedDict, total=False):
     absolute: bool
     max_pixels: int
     truncated: str
+    columns: Sequence[str]
+    id_column: str | None
+    label_column: str | None
     batch_size: int | None
     workers: int | None
     on_bad: OnBad
@@ -96,6 +101,11 @@ def request(
         options.get("warning", silent),
         unseen,
         references,
+        Wanted(
+            tuple(options.get("columns") or ()),
+            options.get("id_column"),
+            options.get("label_column"),
+        ),
     )
 
 
@@ -186,6 +196,9 @@ class Use:
             "null": request.null,
             "max_pixels": request.max_pixels != MAX_PIXELS,
             "truncated": request.truncated != REFUSE,
+            "columns": bool(request.wanted.features),
+            "id_column": request.wanted.id_column is not None,
+            "label_column": request.wanted.label_column is not None,
             "references": request.references,
         }
         asked = (name for name, is_given in {**given, **of_request}.items() if is_given)

@@ -12,11 +12,14 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
-from sklearn.datasets import load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 
 from aectl.models.model_file import load, read_card
 
 ROWS = np.random.default_rng(0).standard_normal((60, 6)).astype(np.float32)
+HUGE, ENDLESS = ROWS.astype("f8") * 1e300, np.where(ROWS > 0, np.inf, ROWS)
 TRAIN = ("train", "--hidden", "9", "--sparsity", "topk", "--k", "3", "--epochs", "3", "-q")
 WINE = load_wine()
 FRAME = polars.DataFrame(WINE.data, schema=WINE.feature_names).with_columns(target=WINE.target)
@@ -304,7 +307,8 @@ def test_options_of_vectors_are_refused_for_images(aectl, option):
 @pytest.mark.parametrize(
     ("command", "option"),
     [("reconstruct", ("--each", "d")), ("reconstruct", ("--interpolate", "a", "b")),
-     ("eval", ("--ssim",)), ("eval", ("--report", "r.html")), ("encode", ("--null",))],
+     ("eval", ("--ssim",)), ("eval", ("--report", "r.html")), ("eval", ("--judge", "j")),
+     ("encode", ("--null",))],
 )  # fmt: skip
 def test_options_of_other_commands_without_meaning_are_refused(aectl, model, command, option):
     done = aectl(command, model, *option)
@@ -397,8 +401,12 @@ BAD = {
     "three dimensions": ("a.npy", saved(ROWS.reshape(3, 20, 6)), "two dimensions"),
     "text": ("a.npy", saved(np.array([["a"]])), "does not hold numbers"),
     "complex": ("a.npy", saved(ROWS * 1j), "does not hold numbers"),
-    "inf": ("a.npy", saved(ROWS / 0), "beyond 32-bit floats, feature 0"),
-    "beyond float32": ("a.npy", saved(ROWS * 1e300), "beyond 32-bit floats, feature 0"),
+    "inf": ("a.npy", saved(ENDLESS), "beyond 32-bit floats, feature 0"),
+    "beyond float32": (
+        "a.npy",
+        saved(HUGE),
+        "beyond 32-bit floats, feature 0",
+    ),
     "no archive": ("a.npz", b"PK", "not an .npz file"),
     "no tensors": ("a.safetensors", b"\0" * 64, "not a .safetensors file"),
     "a ragged table": ("a.csv", b"a,b\n1,2\n1,2,3\n", "more values than the first line"),
@@ -504,3 +512,88 @@ def test_an_array_has_no_sparse_rows_and_no_classes(aectl, classifier, model, tm
     done = aectl("classify", classifier, "digits:test/0", "--out", "classes.npy")
     assert (done.status, "an array holds codes that are vectors" in done.err) == (2, True)
     assert os.listdir() == ["rows.npy"]
+
+
+def test_columns_are_chosen_in_use_as_in_training(aectl, tmp_path):
+    names = ["one", "two", "three", "tag", "kind"]
+    frame = polars.DataFrame(ROWS[:, :3].astype("f8"), schema=names[:3]).with_columns(
+        tag=polars.Series([f"r{n}" for n in range(60)]), kind=polars.Series(["a", "b"] * 30)
+    )
+    frame.write_csv("x.csv")
+    given = ("--columns", "t*", "--columns", "one", "--id-column", "tag", "--label-column", "kind")
+    train = ("train", "--dataset", "x.csv", "--hidden", "2", "--epochs", "2", "--out", "m")
+    done = aectl(*train, *given)
+    assert (done.status, "column" in done.err) == (0, False)  # nothing was guessed
+    assert read_card(tmp_path / "m").columns == ("two", "three", "one")
+    first = aectl("encode", "m", "x.csv", "-q").out
+    row = table(first)[1]
+    assert (row["path"], row["label"]) == ("r1", "b")
+    frame.rename({name: name.upper() for name in names}).write_parquet("Y.parquet")
+    done = aectl("encode", "m", "Y.parquet")
+    assert (done.status, "lacks columns of the model: two, three, one" in done.err) == (2, True)
+    upper = [word.upper() if word in ("one", "tag", "kind") else word for word in given]
+    upper[1] = "TWO, THREE"
+    done = aectl("encode", "m", "Y.parquet", "-q", *upper)
+    assert (done.status, done.out) == (0, first)
+    done = aectl("encode", "m", "x.csv", "--id-column", "none")
+    assert (done.status, "no column none, which --id-column names" in done.err) == (2, True)
+
+
+def test_columns_have_no_effect_on_images(aectl, dense):
+    done = aectl("encode", dense, "--columns", "a")
+    assert (done.status, done.err) == (2, "aectl: --columns has no effect with a model of images\n")
+
+
+@pytest.mark.parametrize("content", ["1,2,3,4,5,6\n", "f0,f1,f2,f3,f4,f5\n1,2,3,4,5,6\n"])
+def test_a_model_with_names_takes_vectors_without_them(aectl, tmp_path, content):
+    polars.DataFrame(ROWS, schema=list("abcdef")).write_csv("x.csv")
+    train = ("train", "--dataset", "x.csv", "--hidden", "2", "--epochs", "1", "-q", "--out", "m")
+    assert aectl(*train).status == 0
+    (tmp_path / "y.csv").write_text(content)
+    np.save("y.npy", np.arange(1.0, 7)[None])
+    polars.DataFrame({"v": [[1.0, 2, 3, 4, 5, 6]]}).write_parquet("y.parquet")
+    codes = [numbers(aectl("encode", "m", f"y{e}").out, 2) for e in (".csv", ".npy", ".parquet")]
+    assert all(np.array_equal(one, codes[0]) for one in codes)
+
+
+def test_each_row_and_each_column_has_its_error(aectl, model, tmp_path):
+    path = written(tmp_path, ".csv")
+    given = ("--per-row", "each.csv", "--sort", "--per-column", "columns.csv", "--json", "-q")
+    (report,) = json.loads(aectl("eval", model, "--dataset", path, *given).out)
+    rows, columns = (table((tmp_path / f"{name}.csv").read_text()) for name in ("each", "columns"))
+    errors = [float(row["mse"]) for row in rows]
+    assert errors == sorted(errors, reverse=True)
+    assert np.mean(errors) == pytest.approx(report["mse"], rel=1e-5)
+    made = numbers(aectl("reconstruct", model, path, "-q").out, 6)
+    found = [float(row["explained_variance"]) for row in columns]
+    wanted = 1 - ((made - ROWS) ** 2).sum(0) / ((ROWS - ROWS.mean(0)) ** 2).sum(0)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert [row["column"] for row in columns] == [f"f{n}" for n in range(6)]
+    in_run = table((model / "columns.csv").read_text())
+    assert float(in_run[0]["mse"]) == pytest.approx(float(columns[0]["mse"]), rel=1e-4)
+
+
+def test_pca_and_the_probe_are_those_of_scikit_learn(aectl, tmp_path):
+    FRAME.write_csv("wine.csv")
+    train = ("train", "--dataset", "wine.csv", "--hidden", "3", "--code-activation", "linear")
+    assert aectl(*train, "--epochs", "2", "-q", "--out", "m").status == 0
+    done = aectl("eval", "m", "--dataset", "wine.csv", "--pca", "--probe", "--json", "-q")
+    (report,) = json.loads(done.out)
+    pca = PCA(3).fit(WINE.data)
+    error = ((pca.inverse_transform(pca.transform(WINE.data)) - WINE.data) ** 2).mean()
+    assert report["pca_mse"] == pytest.approx(error, rel=1e-3)
+    assert 0 <= report["probe_error"] < 40
+
+
+SETS = {one.__name__: one for one in (load_wine, load_breast_cancer, load_diabetes, load_digits)}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_linear_autoencoder_of_a_table_is_as_good_as_pca(aectl, tmp_path, name):
+    """Of features with standard deviation 1, after training without a schedule of one's own."""
+    data = SETS[name]().data
+    polars.DataFrame(StandardScaler().fit_transform(data)).write_parquet("x.parquet")
+    train = ("train", "--dataset", "x.parquet", "--hidden", "4", "--code-activation", "linear")
+    assert aectl(*train, "-q", "--out", "m").status == 0
+    (report,) = json.loads(aectl("eval", "m", "--pca", "--json", "-q").out)
+    assert report["mse"] == pytest.approx(report["pca_mse"], rel=0.01)

@@ -53,7 +53,7 @@ def test_pca_of_few_large_images_needs_no_matrix_of_their_pixels():
 @pytest.mark.parametrize("count", [LARGEST_SIDE + 1, 2 * LARGEST_SIDE])
 def test_pca_of_too_many_images_that_are_too_large_is_refused(count):
     pca = PCA()
-    with pytest.raises(DataError, match="at most 16,384 images"):
+    with pytest.raises(DataError, match="at most 16,384 inputs"):
         for part in torch.empty(1, dtype=torch.uint8).expand(count, 17_000).split(1000):
             pca.update(part)
 
@@ -67,5 +67,5 @@ def test_pca_with_as_many_components_as_pixels_or_more_gives_the_images_back():
 
 
 def test_pca_of_no_images_is_a_data_error():
-    with pytest.raises(DataError, match="no images"):
+    with pytest.raises(DataError, match="no inputs"):
         PCA().fit(2)

@@ -32,16 +32,18 @@ UNNAMED = re.compile(r"f\d+|column_\d+")
 @dataclass(frozen=True)
 class Wanted:
     """The columns that are asked for: names or patterns of features, and the names of those that
-    name and label the rows; `known` are the features of a model, if they have names."""
+    name and label the rows; `known` are the features of a model, if they have names, and
+    `remembered` what named and labelled the rows that it was trained on."""
 
     features: tuple[str, ...] = ()
     id_column: str | None = None
     label_column: str | None = None
     known: tuple[str, ...] = ()
+    remembered: tuple[str | None, str | None] = (None, None)
 
     def as_text(self, name: str) -> bool:
         """Whether a column names or labels rows, asked for or by its name."""
-        if name in (self.id_column, self.label_column):
+        if name in (self.id_column, self.label_column, *self.remembered):
             return True
         usual = name.lower() in (*IDS, *LABELS)
         return usual and name not in self.known and not self.names(name)
@@ -85,23 +87,31 @@ def _numbers(name: str, column: "NDArray[Any] | Texts") -> NDArray[Any]:
     return column
 
 
+ALL = Wanted()
+
+
 class _Choice:
     """The columns of a table, sorted by their use."""
 
     def __init__(self, columns: Columns, wanted: Wanted) -> None:
         self._columns, self._wanted = columns, wanted
         self.remarks: list[str] = []
-        self._id = self._named(wanted.id_column, IDS, "--id-column", "rows are named by")
-        self._label = self._named(wanted.label_column, LABELS, "--label-column", "labels are in")
+        before_id, before_label = wanted.remembered
+        self._id = self._named(wanted.id_column, before_id, IDS, "--id-column", "rows are named by")
+        self._label = self._named(
+            wanted.label_column, before_label, LABELS, "--label-column", "labels are in"
+        )
 
     def _named(
-        self, asked: str | None, usual: Sequence[str], option: str, doing: str
+        self, asked: str | None, before: str | None, usual: Sequence[str], option: str, doing: str
     ) -> str | None:
         """The column that is asked for, or has a usual name; if that is guessed, it is remarked."""
         if asked is not None:
             if asked not in self._columns:
                 raise TableError(f"it has no column {asked}, which {option} names; {self._there()}")
             return asked
+        if before in self._columns:
+            return before
         for name in usual:
             for column in self._columns:
                 free = self._wanted.as_text(column) and not _is_vector(self._columns[column])
@@ -112,14 +122,14 @@ class _Choice:
 
     def features(self) -> list[str]:
         """The names of the columns that are features."""
-        if self._wanted.known:
-            return self._known()
         if self._wanted.features:
             return self._asked()
         others = {k: v for k, v in self._columns.items() if k not in (self._id, self._label)}
         if {"indices", "values"} <= others.keys():
             raise TableError("its vectors are sparse: write them with --layout columns or vector")
         vectors = [name for name, column in others.items() if _is_vector(column)]
+        if self._wanted.known and not vectors and not all(map(UNNAMED.fullmatch, others)):
+            return self._known()
         if len(vectors) > 1 and VECTOR not in vectors:
             raise TableError(
                 f"it has several columns of vectors ({first_of(vectors, MOST_NAMED)}): choose one"

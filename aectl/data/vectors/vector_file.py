@@ -54,7 +54,7 @@ class VectorFile:
         if self.bfloat16:
             return (part.astype(np.uint32) << np.uint32(16)).view(np.float32)
         with np.errstate(over="ignore"):
-            return np.ascontiguousarray(part, np.float32)
+            return np.array(part, np.float32, order="C")  # a copy, which may be written to
 
 
 def checked(rows: NDArray[Any], name: str = "") -> NDArray[Any]:

@@ -16,7 +16,7 @@ from aectl.data.named_inputs import NamedInputs
 from aectl.data.selection import Selection
 from aectl.data.sources import Names, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
-from aectl.data.vectors.columns import Columns, Wanted, labels_in, names_in, vectors_of
+from aectl.data.vectors.columns import ALL, Columns, Wanted, labels_in, names_in, vectors_of
 from aectl.data.vectors.vector_arrays import LABEL, PATH, of_npy, of_npz, of_safetensors
 from aectl.data.vectors.vector_file import VectorFile
 from aectl.data.vectors.vector_tables import (
@@ -49,8 +49,6 @@ EVERY_VECTOR = Selection(ENDINGS)
 
 VECTOR_NAMES = Names(endings=ENDINGS, parted=(".npz", ".safetensors"))
 """The words that name vectors."""
-
-ALL = Wanted()
 
 OF_STDIN = "stdin"
 """The name of stdin in a table."""
