@@ -6,6 +6,7 @@ METRICS = "metrics.csv"
 REPORT = "report.html"
 RECONSTRUCTIONS = "reconstructions.txt"
 COLUMNS = "columns.csv"
+TRUTH = "truth.npy"
 CURVES, FILTERS, PICTURES = "curves.png", "filters.png", "reconstructions.png"
 
 CHECKPOINT_FOLDER, CHECKPOINT = "checkpoint", "checkpoint.safetensors"
@@ -16,7 +17,7 @@ TENSORBOARD = "tensorboard"
 
 OWN = frozenset(
     [
-        MODEL, CONFIG, METRICS, REPORT, RECONSTRUCTIONS, COLUMNS, CURVES, FILTERS, PICTURES,
+        MODEL, CONFIG, METRICS, REPORT, RECONSTRUCTIONS, COLUMNS, TRUTH, CURVES, FILTERS, PICTURES,
         CHECKPOINT_FOLDER, TENSORBOARD,
     ]
 )  # fmt: skip

@@ -54,7 +54,8 @@ class DatasetName(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A word, interpreted. `name`: of a dataset, or the word in front of the folder of patches.
+    """A word, interpreted. `name`: of a dataset, with the options that make it, if any, or the word
+    in front of the folder of patches.
 
     `part`: the array of the file that the word names behind a colon.
 
@@ -117,13 +118,15 @@ class Names:
     """The words that name data of a modality: datasets, and `patches`, in front of a folder.
 
     `endings` are the extensions of files that no other modality reads, and `parted` those of files
-    with several arrays, of which a word may name one: `acts.npz:layer-3`.
+    with several arrays, of which a word may name one: `acts.npz:layer-3`. `made` are the datasets
+    that are made by options in their words: `synthetic:dim=64`.
     """
 
     datasets: Collection[str] = ()
     patches: Collection[str] = ()
     endings: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
 
     def has(self, word: str) -> bool:
         """Whether a word, with or without a split, names a dataset."""
@@ -152,7 +155,7 @@ class Names:
         if name in self.patches and rest:
             return Source(word, SourceKind.PATCHES, name)
         if self.has(word):
-            return Source(word, SourceKind.DATASET, name)
+            return Source(word, SourceKind.DATASET, word if name in self.made else name)
         if os.path.isdir(word):
             return Source(word, SourceKind.FOLDER)
         if part := self._part(word):

@@ -15,6 +15,7 @@ from aectl.config.shapes import VectorShape
 from aectl.data.named_inputs import Position
 from aectl.data.selection import EVERY_IMAGE, Skipped
 from aectl.data.storage.folders import find_files
+from aectl.data.vectors.synthetic import Synthetic
 from aectl.data.vectors.vector_batches import Fitting, VectorBatch, vector_batches
 from aectl.data.vectors.vector_inputs import EVERY_VECTOR, VECTOR_NAMES, VectorInputs
 from aectl.errors import DataError
@@ -229,13 +230,18 @@ class Vectors(Modality):
     def fill(
         self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None
     ) -> None:
-        """Writes columns.csv; of a classifier, nothing."""
+        """Writes columns.csv, except of a classifier, and the directions of synthetic vectors."""
+        from aectl.outputs import run_folder
         from aectl.outputs.rows import Rows
         from aectl.outputs.tables import write_file
 
         if not card.classes:
             metrics = cast("VectorRun", run).measured()
             write_file(folder / run_files.COLUMNS, [Rows(self.of_features(card, metrics))])
+        made = [word for word in card.trained_on if self.names.has(word)]
+        if made:
+            truth = np.concatenate([Synthetic.of(word).truth() for word in made])
+            run_folder.save_array(folder / run_files.TRUTH, truth)
 
     def of_features(self, card: "ModelCard", metrics: "VectorMetrics") -> "dict[str, Column]":
         """The name of each feature, its `mse` and its `explained_variance`."""

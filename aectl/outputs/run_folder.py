@@ -1,9 +1,13 @@
-"""The folder of a training run, and the text files in it."""
+"""The folder of a training run, and the text files and arrays in it."""
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aectl.config import run_files
 from aectl.errors import OutputError
@@ -69,6 +73,12 @@ def save_text(path: Path, text: str) -> None:
     """Writes a text file; names that are not UTF-8 are escaped. Raises OutputError."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Writes an array in NumPy's .npy format. Raises OutputError."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
 
 
 def save_metrics(path: Path, rows: Sequence[Mapping[str, float]]) -> None:

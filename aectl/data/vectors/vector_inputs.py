@@ -17,6 +17,7 @@ from aectl.data.selection import Selection
 from aectl.data.sources import Names, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
 from aectl.data.vectors.columns import ALL, Columns, Wanted, labels_in, names_in, vectors_of
+from aectl.data.vectors.synthetic import SYNTHETIC, Synthetic
 from aectl.data.vectors.vector_arrays import LABEL, PATH, of_npy, of_npz, of_safetensors
 from aectl.data.vectors.vector_file import VectorFile
 from aectl.data.vectors.vector_tables import (
@@ -47,7 +48,9 @@ TABLES: dict[str, OfTables] = {
 ENDINGS = (*ARRAYS, *TABLES)
 EVERY_VECTOR = Selection(ENDINGS)
 
-VECTOR_NAMES = Names(endings=ENDINGS, parted=(".npz", ".safetensors"))
+VECTOR_NAMES = Names(
+    (SYNTHETIC,), endings=ENDINGS, parted=(".npz", ".safetensors"), made=(SYNTHETIC,)
+)
 """The words that name vectors."""
 
 OF_STDIN = "stdin"
@@ -93,6 +96,10 @@ class VectorInputs(NamedInputs):
     def files(self, on_bad: OnBad) -> Iterator[NamedVectors]:
         """The vectors of each file; `on_bad` is called for those that cannot be read."""
         for source in self.sources:
+            if source.is_dataset:
+                vectors = Synthetic.of(source.word).vectors(self.split)
+                yield NamedVectors(source.word, VectorFile(vectors))
+                continue
             if source.kind is SourceKind.STDIN:
                 assert self.stdin is not None
                 yield from self._read(OF_STDIN, None, on_bad, partial(self._of_stdin, self.stdin))
