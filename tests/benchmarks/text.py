@@ -50,9 +50,9 @@ BETWEEN_SENTENCES = re.compile(r"(?<=[.!?]) (?=[\"A-Z])")
 WEIGHTS = (0.0, 0.3)
 JUDGED = 45_000
 OF_WORDS = (
-    "--bottleneck", "words", "--length", 32, "--vocabulary", 4096, "--hidden", 256, "--epochs", 4,
+    "--bottleneck", "words", "--length", 32, "--vocabulary", 4096, "--hidden", 128, "--epochs", 2,
 )  # fmt: skip
-QUALITIES = (0.5, 1.0, 2.0)
+QUALITIES = (0.0, 0.5, 1.0, 1.5)
 RULES = ("first", "random", "idf")
 TOLD = (
     "judged_perplexity", "token_accuracy", "rouge_l", "cross_entropy", "compression_ratio",
@@ -149,7 +149,7 @@ def words(folder: Path) -> None:
     learnt = written(folder / "captions.txt", found[JUDGED:])
     common = (*OF_TEXT, learnt, *OF_WORDS)
     first, *others = QUALITIES
-    models = [trained(folder / f"words-{first}", *common, "--lambda-q", first)]
+    models = [trained(folder / f"words-{first}", *common, "--lambda-q", first, "--lm-epochs", 2)]
     common = (*common, "--prior", models[0])
     models += [trained(folder / f"words-{q}", *common, "--lambda-q", q) for q in others]
     models += [trained(folder / f"words-{rule}", *common, "--choice", rule) for rule in RULES]
