@@ -15,6 +15,7 @@ from aectl.files import refuse_existing
 
 if TYPE_CHECKING:
     from aectl.models.model_card import ModelCard
+    from aectl.outputs.metrics_table import Group
     from aectl.outputs.page import Portrait
     from aectl.verbs.evaluate import Evaluation
     from aectl.verbs.use import InputOptions, Use
@@ -99,6 +100,22 @@ Map = Annotated[
         "umap needs umap-learn.",
     ),
 ]
+Match = Annotated[
+    bool,
+    typer.Option(
+        "--match",
+        help="Match the directions of the decoders of several models one to one, and report the "
+        "mean cosine, the fractions of cosines above 0.7 and 0.9, and the mean of random ones.",
+    ),
+]
+Truth = Annotated[
+    str | None,
+    typer.Option(
+        "--truth", metavar="FILE",
+        help="Compare the directions of the decoder with the true ones in this file of vectors, or "
+        "of the synthetic vectors that it names.",
+    ),
+]  # fmt: skip
 SkipUnknown = Annotated[
     bool,
     typer.Option(
@@ -127,6 +144,8 @@ def evaluate(
     report_file: Report = None,
     map_by: Map = "pca",
     skip_unknown: SkipUnknown = False,
+    match: Match = False,
+    truth: Truth = None,
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,
 ) -> int:
@@ -139,11 +158,10 @@ def evaluate(
 
     Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
-    _check(models, dataset, per_image, per_column, sort, [as_json, as_csv], pca or probe)
+    _check(models, dataset, per_image, per_column, sort, match, [as_json, as_csv], pca or probe)
     _check_files(report_file, map_by, [on_stdout(per_image), per_column], common.overwrite)
 
     from aectl.cli.metrics_view import show_metrics
-    from aectl.outputs import page, run_folder
     from aectl.outputs.metrics_table import grouped
     from aectl.verbs.evaluate import Evaluation, judge_of, refuse_useless
 
@@ -156,15 +174,14 @@ def evaluate(
     how["label_from_folder"] = bool(probe or inspected or per_image)
     uses = _uses(session, models, cards, dataset, how, references)
     given = pca, probe, skip_unknown, inspected, ssim, judge is not None, per_column is not None
-    refuse_useless(uses, *given)
+    refuse_useless(uses, *given, match, truth is not None)
     judging = judge_of(judge, session.outcome.on_bad) if judge else None
-    asked = pca, probe, skip_unknown, inspected, session.console, ssim, judging
+    asked = pca, probe, skip_unknown, inspected, session.console, ssim, judging, truth
     each = [Evaluation(use, *asked) for use in uses]
-    results, portraits = _measured(session, each, per_image, per_column, sort, map_by)
+    results, portraits = _measured(session, each, per_image, per_column, sort, map_by, match)
     groups = grouped([card.options for card in cards], results)
     if report_file:
-        title = str(models[0]) if len(models) == 1 else "aectl report"
-        run_folder.save_text(report_file, page.to_html(title, portraits, groups))
+        _save_report(report_file, models, portraits, groups)
     beside = per_image is not None and on_stdout(per_image) is None
     style = "json" if as_json else "csv" if as_csv else "table"
     show_metrics(session.console, results, groups, cards[0].classes, style, beside)
@@ -195,17 +212,19 @@ def _measured(
     per_column: Path | None,
     sort: bool,
     map_by: str,
+    match: bool,
 ) -> "tuple[list[dict[str, Any]], list[Portrait]]":
     """The metrics of each model, and its section of the report, if any; and writes the tables
-    `per_input` and `per_column`, if any.
+    `per_input` and `per_column`, if any. With `match`, their dictionaries are matched.
 
     Raises DataError if there are no inputs.
     """
+    from aectl.inference.dictionaries import Dictionary, match_metrics
     from aectl.outputs import page, tables
     from aectl.verbs.report_page import of_evaluation
 
     results, portraits, known = [], list[page.Portrait](), dict[tuple[object, ...], float]()
-    fitted_on = set[str]()
+    fitted_on, dictionaries = set[str](), list[Dictionary]()
     for evaluation in evaluations:
         _measure(session, evaluation, per_input, sort)
         if not evaluation.measurement.count:
@@ -214,9 +233,14 @@ def _measured(
             fitted_on.add(on)
             session.console.notice(f"fitted on {on}: {' and '.join(evaluation.fitted)}")
         results.append(evaluation.report(known))
+        if match:
+            dictionaries.append(evaluation.dictionary)
         if evaluation.inspection:
             portraits.append(of_evaluation(evaluation, evaluation.inspection, [map_by]))
             evaluation.inspection = None
+    if match:
+        matched = match_metrics(dictionaries)
+        results = [{**one, **more} for one, more in zip(results, matched, strict=True)]
     if per_column:
         tables.write_file(per_column, [evaluations[0].rows_of_columns()])
     return results, portraits
@@ -234,6 +258,16 @@ def _measure(
             rows = map(evaluation.rows, measured)
             write_each(per_input, rows, by if sort else None, descending)
         collections.deque(measured, maxlen=0)
+
+
+def _save_report(
+    path: Path, models: list[Path], portraits: "Sequence[Portrait]", groups: "Sequence[Group]"
+) -> None:
+    """Writes the web page. Raises OutputError."""
+    from aectl.outputs import page, run_folder
+
+    title = str(models[0]) if len(models) == 1 else "aectl report"
+    run_folder.save_text(path, page.to_html(title, portraits, groups))
 
 
 def _card(path: Path, first: bool) -> "ModelCard":
@@ -254,6 +288,7 @@ def _check(
     per_image: Path | None,
     per_column: Path | None,
     sort: bool,
+    match: bool,
     as_json_or_csv: list[bool],
     twice: bool,
 ) -> None:
@@ -264,6 +299,8 @@ def _check(
         raise ConfigError("--per-image -, --json and --csv all use stdout; give --per-image a file")
     if sort and not per_image:
         raise ConfigError("--sort needs --per-image FILE, the table that it sorts")
+    if match and len(models) == 1:
+        raise ConfigError("--match compares two models or more")
     for flag, given in {"--per-image": per_image, "--per-column": per_column}.items():
         if given and len(models) > 1:
             raise ConfigError(f"{flag} measures one model; several are given")

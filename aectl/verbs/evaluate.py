@@ -13,12 +13,20 @@ from aectl.errors import ConfigError, DataError
 from aectl.modalities.measurement import Measurement
 from aectl.progress import SILENT, Progress
 from aectl.verbs.baselines import Baselines
+from aectl.verbs.matching import (
+    dictionaries,
+    dictionary,
+    matched_with,
+    refuse_incomparable,
+    truth_of,
+)
 from aectl.verbs.use import InputOptions, Use, read_card, request
 
 if TYPE_CHECKING:
     import os
 
     from aectl.data.storage.folders import OnBad
+    from aectl.inference.dictionaries import Dictionary, Directions
     from aectl.inference.ngrams import NgramModel
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Rows
@@ -28,7 +36,8 @@ if TYPE_CHECKING:
 class Evaluation:
     """The metrics of a model on the inputs of a use of it: take all `results`, then the `report`.
 
-    With `inspected`, the contents of a report page are collected in `inspection`.
+    With `inspected`, the contents of a report page are collected in `inspection`. `truth`: the file
+    with the true directions of the decoder, if they are known.
     """
 
     use: Use
@@ -39,11 +48,13 @@ class Evaluation:
     progress: Progress = SILENT
     ssim: bool = False
     judge: "NgramModel | None" = None
+    truth: str | None = None
     measurement: Measurement = field(init=False)
     inspection: Any = None
 
     def __post_init__(self) -> None:
         use = self.use
+        self._truth = truth_of(self.truth, use.card) if self.truth else None
         self.measurement = Measurement(
             use.card, use.modality, self.skip_unknown, self.ssim, self.judge,
             use.request.references, self.progress,
@@ -103,7 +114,20 @@ class Evaluation:
             found["pca_mse"] = self.baselines.pca_mse({} if known is None else known)
         if "the probe" in self.fitted:
             found["probe_error"] = self.baselines.probe_error(self.measurement.network)
+        if self._truth is not None:
+            found |= self._beside_truth(self._truth)
         return found
+
+    def _beside_truth(self, truth: "Directions") -> dict[str, float]:
+        from aectl.inference.dictionaries import truth_metrics
+
+        alive = (self.measurement.collected.codes.active > 0).numpy()
+        return truth_metrics(self.dictionary, truth, alive)
+
+    @property
+    def dictionary(self) -> "Dictionary":
+        """The directions of the decoder, once inputs were measured."""
+        return dictionary(self.measurement.network, self.use.card)
 
 
 def read_any_card(path: "str | os.PathLike[str]") -> "ModelCard":
@@ -120,6 +144,8 @@ def refuse_useless(
     ssim: bool = False,
     judge: bool = False,
     per_column: bool = False,
+    match: bool = False,
+    truth: bool = False,
 ) -> None:
     """Raises ConfigError for options that have no effect with the models that are measured, and
     DataError for inputs that do not exist.
@@ -128,6 +154,9 @@ def refuse_useless(
         raise ConfigError("--skip-unknown has no effect without a classifier; leave it out")
     if len({use.card.architecture.modality for use in uses}) > 1:
         raise ConfigError("models of different kinds of input cannot be measured side by side")
+    for flag, given in {"--match": match, "--truth": truth}.items():
+        if given:
+            refuse_incomparable(flag, [use.card for use in uses])
     for use in uses:
         use.refuse({"pca": pca, "probe": probe, "ssim": ssim, "report": report, "judge": judge})
         use.refuse({"per_column": per_column})
@@ -160,6 +189,8 @@ def evaluate(
     judge: "str | os.PathLike[str] | None" = None,
     references: bool = False,
     skip_unknown: bool = False,
+    match: "Sequence[str | os.PathLike[str]]" = (),
+    truth: "str | os.PathLike[str] | None" = None,
     device: str = "auto",
     threads: int | None = None,
     **options: Unpack[InputOptions],
@@ -176,9 +207,10 @@ def evaluate(
     fitted on the train split of what the model was trained on. `ssim` adds the structural
     similarity, and `judge`, a file of text, the perplexity of shorter texts by its n-grams.
     `references`, for lines with a summary after a tab, adds the ROUGE of shorter texts against it.
-    `skip_unknown` leaves out inputs of classes that a classifier does not know. `device` is "auto",
-    "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further `options` are those
-    of `InputOptions`.
+    `skip_unknown` leaves out inputs of classes that a classifier does not know. `match` names other
+    models whose decoders' directions are matched with those of this one, and `truth` a file with
+    the true ones. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU
+    threads. Further `options` are those of `InputOptions`.
 
     Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
     `model`, `dataset` and `n`, the number of inputs.
@@ -192,12 +224,18 @@ def evaluate(
     if card.classes or probe:
         options = {"label_from_folder": True, **options}
     use = Use(path, card, request(inputs, options, True, references), device, threads)
-    refuse_useless([use], pca, probe, skip_unknown, ssim=ssim, judge=judge is not None)
+    refuse_useless(
+        [use], pca, probe, skip_unknown, ssim=ssim, judge=judge is not None,
+        truth=truth is not None,
+    )  # fmt: skip
+    others = dictionaries([Path(one) for one in match], card)
     judging = judge_of(Path(judge), use.request.on_bad) if judge else None
-    evaluation = Evaluation(use, pca, probe, skip_unknown, ssim=ssim, judge=judging)
+    word = None if truth is None else str(truth)
+    evaluation = Evaluation(use, pca, probe, skip_unknown, ssim=ssim, judge=judging, truth=word)
     with evaluation.results() as results:
         for _ in results:
             pass
     if not evaluation.measurement.count:
         raise DataError(f"there are no {use.modality.noun} in the input")
-    return evaluation.report()
+    matched = matched_with(evaluation.dictionary, others) if others else {}
+    return evaluation.report() | matched

@@ -16,6 +16,8 @@ from aectl.cli.app import app
 from aectl.config.recipes import RECIPES
 from aectl.data.images.datasets import DATASETS
 from aectl.data.text.text_datasets import TEXTS
+from aectl.data.vectors.synthetic import Synthetic
+from aectl.data.vectors.vector_inputs import VECTOR_NAMES
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path.read_text() for path in (ROOT / "aectl" / "help").glob("*.md")}
@@ -139,7 +141,10 @@ def test_datasets_and_recipes_that_a_page_names_exist(topic):
     for name, split in re.findall(r"([\w-]+):(train|test|valid|extra)\b", text):
         assert split in SPLITS[name]
     given = set(re.findall(r"--dataset ([^\s\"`]+)", text))
-    assert {word for word in given if not word.isupper()} - FILES <= {*SPLITS, "patches:FOLDER"}
+    made = {word for word in given if VECTOR_NAMES.has(word)}
+    assert all(map(Synthetic.of, made))
+    words = {word for word in given if not word.isupper()}
+    assert words - FILES - made <= {*SPLITS, "patches:FOLDER"}
     assert set(re.findall(r"--recipe ([a-z][\w-]*)", text)) <= {*RECIPES, "help"}
 
 
