@@ -144,7 +144,7 @@ TESTED_ELSEWHERE = {
     ),
     "models/test_footprint.py": ("models/dense_floats.py",),
     "cli/test_vectors_in_use.py": (
-        "data/vectors/vector_arrays.py", "data/vectors/vector_batches.py",
+        "data/vectors/vector_arrays.py",
         "data/vectors/vector_file.py", "data/vectors/vector_inputs.py",
         "data/vectors/vector_set.py", "inference/apply_vectors.py", "modalities/vectors.py",
         "training/vector_run.py", "training/vector_sets.py", "training/vector_setup.py",

@@ -37,5 +37,5 @@ TABLE_FORMATS = {
 
 
 def ids_of(array: Path) -> Path:
-    """The table beside an array: `codes.ids.parquet` of `codes.npy`."""
-    return array.with_name(array.stem + IDS)
+    """The table beside an array: `codes.npy.ids.parquet` of `codes.npy`."""
+    return array.with_name(array.name + IDS)

@@ -17,7 +17,12 @@ from aectl.data.selection import EVERY_IMAGE, Skipped
 from aectl.data.storage.folders import find_files
 from aectl.data.vectors.synthetic import Synthetic
 from aectl.data.vectors.vector_batches import Fitting, VectorBatch, vector_batches
-from aectl.data.vectors.vector_inputs import EVERY_VECTOR, VECTOR_NAMES, VectorInputs
+from aectl.data.vectors.vector_inputs import (
+    EVERY_VECTOR,
+    VECTOR_NAMES,
+    VectorInputs,
+    is_labelled_text,
+)
 from aectl.errors import DataError
 from aectl.modalities import OF_SHORTER_TEXTS, USUAL_REMEDY, EncodedRows, Modality
 from aectl.modalities.request import InputStream, Request
@@ -110,11 +115,10 @@ class Vectors(Modality):
 
     def has(self, word: str) -> bool:
         """Whether a word names a file of vectors, or a folder of such without images."""
-        source = Path(word)
-        if not source.is_dir():
-            return self.names.claims(word)
-        none = (next(find_files(word, chosen), None) for chosen in (EVERY_IMAGE, EVERY_VECTOR))
-        image, vector = none
+        if not Path(word).is_dir():
+            return self.names.claims(word) and not is_labelled_text(word)
+        found = (next(find_files(word, chosen), None) for chosen in (EVERY_IMAGE, EVERY_VECTOR))
+        image, vector = found
         return image is None and vector is not None
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag, text
-from aectl.config.kinds import SHORTER
+from aectl.config.kinds import KINDS, SHORTER
 from aectl.config.kinds import TEXT as TEXT_MODALITY
 from aectl.data.text import text_sets
 from aectl.data.text.text_inputs import EVERY_TEXT, TEXT, LineCounts, TextInputs
@@ -71,9 +71,12 @@ def settled_by_prior(asked: Mapping[str, object]) -> dict[str, object]:
 
 def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Config, TextSet]:
     """The training set, and the config resolved for it. Raises ConfigError or DataError."""
-    width = 0
-    if request.encoder:
-        width = request.encoder.architecture.code_size
+    if request.encoder is None and not KINDS[config.model.model].has_code:
+        raise ConfigError(
+            f"--model {config.model.model} learns from the code of text: train a text autoencoder,"
+            " --model text-autoencoder, and name it with --encoder"
+        )
+    width = request.encoder.architecture.code_size if request.encoder else 0
     found = _lines(reading, request.sources)
     words = TEXT.without_train(found.words)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, dataset=words))

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable
 
+import numpy as np
+
 from aectl.config.configuration import Config
 from aectl.config.kinds import KINDS
 from aectl.config.spelling import first_of
@@ -19,6 +21,10 @@ from aectl.training.reading import Reading, TrainingRequest
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 5
+
+UNLIKE, SAMPLED = 1000, 10_000
+"""The ratio of the standard deviations of two features from which on a notice suggests a scaling,
+and the vectors that they are computed from."""
 
 
 def settled(card: ModelCard) -> dict[str, object]:
@@ -73,10 +79,21 @@ def _once(tell: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def _tell(config: Config, found: VectorSet) -> None:
-    """Says which features are constant."""
+    """Says which features are constant, and whether their scales differ much."""
     if constant := found.constant:
         log.info(
             "features that are the same in all vectors: %s (%s)",
             f"{len(constant):,}",
             first_of(constant, MOST_NAMED),
         )
+    if config.model.scale == "none":
+        spread = found.deviations(SAMPLED)
+        varied = spread[spread > 0]
+        if len(varied) and varied.max() > UNLIKE * varied.min():
+            most, least = (found.feature(int(np.flatnonzero(spread == one)[0])) for one in
+                           (varied.max(), varied.min()))  # fmt: skip
+            log.info(
+                "the standard deviation of %s is %s times that of %s: --scale standard gives all"
+                " features the same weight",
+                most, f"{varied.max() / varied.min():,.0f}", least,
+            )  # fmt: skip

@@ -282,6 +282,14 @@ def test_the_modality_follows_from_the_data_or_is_asked_for(aectl, tmp_path):
     assert [row["path"] for row in table(done.out)][:2] == ["stdin:0", "stdin:1"]
 
 
+def test_text_in_a_tsv_file_is_no_table(aectl, tmp_path):
+    (tmp_path / "reviews.tsv").write_text("a\tgood day\nb\tbad day\n")
+    done = aectl("train", "--dataset", "reviews.tsv", "--out", "m")
+    assert (done.status, "is text, which --model text-autoencoder learns" in done.err) == (2, True)
+    done = aectl("train", "--model", "classifier", "--dataset", "reviews.tsv", "--out", "m")
+    assert (done.status, "name it with --encoder" in done.err) == (2, True)
+
+
 IDLE = {
     "--size": "28", "--channels": "1", "--shift": "1", "--flip": None, "--value-range": "0,9",
     "--loss": "ssim", "--noise": "salt-and-pepper", "--patches": "9", "--length": "4",
@@ -486,13 +494,13 @@ def test_codes_are_written_as_an_array_with_their_paths_beside_it(
     given = ("--dtype", dtype, "--out", f"codes{ending}", "--batch-size", "7", "-q")
     assert aectl("encode", model, path, *given).status == 0
     assert sorted(os.listdir()) == sorted(
-        [f".codes{ending}.aectl.json", f"codes{ending}", "codes.ids.parquet", "rows.npy"]
+        [f".codes{ending}.aectl.json", f"codes{ending}", f"codes{ending}.ids.parquet", "rows.npy"]
     )
     file = tmp_path / f"codes{ending}"
     codes = np.load(file) if ending == ".npy" else load_file(file)["features"]
     assert codes.dtype == dtype
     np.testing.assert_array_equal(codes, wanted)
-    beside = polars.read_parquet("codes.ids.parquet")
+    beside = polars.read_parquet(f"codes{ending}.ids.parquet")
     assert beside["path"].to_list() == [f"{path}:{n}" for n in range(60)]
     train = ("train", "--dataset", ".", "--hidden", "2", "--epochs", "1", "-q", "--out", "two")
     os.remove(path)
@@ -597,3 +605,15 @@ def test_a_linear_autoencoder_of_a_table_is_as_good_as_pca(aectl, tmp_path, name
     assert aectl(*train, "-q", "--out", "m").status == 0
     (report,) = json.loads(aectl("eval", "m", "--pca", "--json", "-q").out)
     assert report["mse"] == pytest.approx(report["pca_mse"], rel=0.01)
+
+
+def test_features_of_unlike_scales_and_constant_ones_are_named(aectl, tmp_path):
+    x = ROWS.astype("f8") * [1, 1, 1e-3, 5000, 1, 0] + [0, 0, 0, 0, 0, 7]
+    polars.DataFrame(x, schema=list("abcdef")).write_csv("x.csv")
+    train = ("train", "--dataset", "x.csv", "--hidden", "2", "--epochs", "1", "--overwrite")
+    done = aectl(*train, "--out", "m")
+    assert done.status == 0
+    assert "features that are the same in all vectors: 1 (f)" in done.err
+    ratio = x[:, 3].std() / x[:, 2].std()
+    assert f"of d is {ratio:,.0f} times that of c: --scale standard" in done.err
+    assert "times that of" not in aectl(*train, "--scale", "standard", "--out", "m").err

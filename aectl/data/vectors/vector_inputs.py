@@ -21,6 +21,7 @@ from aectl.data.vectors.synthetic import SYNTHETIC, Synthetic
 from aectl.data.vectors.vector_arrays import LABEL, PATH, of_npy, of_npz, of_safetensors
 from aectl.data.vectors.vector_file import VectorFile
 from aectl.data.vectors.vector_tables import (
+    NUMBER,
     of_delimited,
     of_delimited_content,
     of_json_lines,
@@ -52,6 +53,9 @@ VECTOR_NAMES = Names(
     (SYNTHETIC,), endings=ENDINGS, parted=(".npz", ".safetensors"), made=(SYNTHETIC,)
 )
 """The words that name vectors."""
+
+PEEKED = 1 << 16
+"""Bytes at the start of a file that tell whether it is a table of numbers."""
 
 OF_STDIN = "stdin"
 """The name of stdin in a table."""
@@ -137,6 +141,15 @@ class VectorInputs(NamedInputs):
         """The vectors of CSV on stdin. Raises TableError."""
         pieces = iter(lambda: stdin.read(1 << 20), b"")
         return vectors_of(of_delimited_content(b"".join(pieces), self.wanted), self.wanted)
+
+
+def is_labelled_text(word: str) -> bool:
+    """Whether a word names a .tsv file of labels and texts, whose first lines have no numbers."""
+    if not word.lower().endswith(".tsv") or not os.path.isfile(word):
+        return False
+    with open(word, "rb") as file:
+        lines = file.read(PEEKED).decode("utf-8", "replace").splitlines()[:2]
+    return not any(NUMBER.fullmatch(cell) for line in lines for cell in line.split("\t"))
 
 
 def of_file(path: Path, part: str = "", wanted: Wanted = ALL) -> VectorFile:

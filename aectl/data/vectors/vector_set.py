@@ -54,6 +54,17 @@ class VectorSet:
         same = (self.vectors == self.vectors[0]).all(0)
         return [self.feature(place) for place in np.flatnonzero(same).tolist()]
 
+    def deviations(self, most: int) -> NDArray[np.float64]:
+        """The standard deviation of each feature over at most so many vectors, at equal distances;
+        0 where all values are missing."""
+        some = self.vectors[:: -(-len(self) // most)].astype(np.float64)
+        there = np.isfinite(some)
+        count = np.maximum(there.sum(0), 1)
+        mean = np.where(there, some, 0).sum(0) / count
+        squares = np.where(there, some - mean, 0) ** 2
+        found: NDArray[np.float64] = np.sqrt(squares.sum(0) / count)
+        return found
+
     def feature(self, place: int) -> str:
         """The name of a feature, or its number."""
         return self.columns[place] if self.columns else f"f{place}"
