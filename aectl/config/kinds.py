@@ -40,6 +40,8 @@ MOST_PLACES, WIDEST_CODE = 64, 2048
 
 DENSE_FACTOR, VECTOR_FACTOR, MAP_FACTOR = 2.0, 8.0, 16.0
 
+USUAL_LR = 0.003
+
 Widths = Callable[[int, Sides, float | None], tuple[int, ...]]
 """Gives the default widths of the hidden layers from the width of the input, the height and the
 width of an image, and the factor by which the code is narrower (None: the usual one)."""
@@ -60,6 +62,7 @@ class Kind:
     - `patches`: whether it is trained on whitened patches of images, and not on whole images.
     - `winners`: whether its code is maps in each of which one activation wins.
     - `pooled`: whether its features are pooled over places of an image, and so cannot be decoded.
+    - `lr_of_k`: the default learning rate of codes of which k units stay active.
     - `fewest_widths`: the minimum number of hidden layers.
     - `usual_widths`: their default widths, `widths_text` in words; if these depend only on the
       bottleneck, `bottlenecks` holds them instead. `factor`: the default factor by which the code
@@ -78,6 +81,7 @@ class Kind:
     pooled: bool = False
     full_batch: bool = True
     auxiliary: bool = True
+    lr_of_k: float = USUAL_LR
     fewest_widths: int = 1
     usual_widths: Widths | None = None
     widths_text: str = ""
@@ -208,6 +212,7 @@ KINDS: dict[str, Kind] = {
         has_code=True,
         full_batch=False,
         auxiliary=False,
+        lr_of_k=0.0015,
         bottlenecks={VECTOR: (256, 256), SHORTER_TEXT: (256,), WORDS: (256,)},
         widths_text="256, 256 (--bottleneck text and words: 256)",
         defaults={"code_activation": "tanh", "clip_grad": 20.0, "batch_size": 128},

@@ -29,6 +29,11 @@ def _usual_decay(
     return sparsity.usual_decay(rule, values)
 
 
+def _usual_lr(model: str, rule: str) -> float:
+    """The default of --lr, where no other option alone decides it."""
+    return KINDS[model].lr_of_k if RULES[rule].keeps_k else kinds.USUAL_LR
+
+
 @dataclass(frozen=True)
 class TrainingConfig(Section):
     """The optimiser, its schedule, and what training starts from."""
@@ -59,8 +64,8 @@ class TrainingConfig(Section):
         ),
     )
     lr: float = option(
-        0.003,
-        "Maximum learning rate.",
+        kinds.USUAL_LR,
+        "Maximum learning rate; 0.0015 for a sparse code of text that keeps k units.",
         above=0,
         instead=(
             ("optimizer", "lbfgs", 1.0),
@@ -69,6 +74,7 @@ class TrainingConfig(Section):
             *kinds.defaults("lr"),
             *sparsity.defaults("lr"),
         ),
+        computed=(("model", "sparsity"), _usual_lr),
     )
     momentum: float = option(
         0.9, "Momentum of sgd.", at_least=0, below=1, when=("optimizer", ("sgd",))

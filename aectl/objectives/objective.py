@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.config.configuration import Config
-from aectl.config.sparsity import KL, NONE
+from aectl.config.sparsity import KL, NONE, RULES
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.language import LanguageModel, with_end
 from aectl.models.networks import Classifier, ThroughWords
@@ -21,6 +21,14 @@ from aectl.objectives.penalties import Penalty, Trace, penalties_of, uncompiled
 
 DRAWS = 2
 """Choices of words that are drawn for each text of a step."""
+
+MEAN, DEVIATION = "mean", "deviation"
+"""Names of what a standardisation remembers."""
+
+LEAST_VARIANCE, LARGEST_SCALE, LARGEST_SHIFT = 1e-5, 3.0, 1.0
+"""The variance that is added to that of a batch, and the largest factor and the largest shift by
+which a batch may differ from what its units follow (Ioffe 2017, section 4)."""
+
 
 QUALITY_STEPS = 1000
 """Steps over which the weight of the quality of a shorter text rises from 0."""
@@ -185,9 +193,13 @@ def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Comput
 
 def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Compute:
     penalties = penalties_of(config, None, remembered)
+    competing = RULES[config.model.sparsity].keeps_k
+    standardise = uncompiled(Standardisation(remembered).__call__, config)
 
     def compute(network: ThroughVector, batch: Batch) -> Losses:
         preactivation = network.encoder.preactivation(batch.inputs)
+        if competing and network.training:
+            preactivation = standardise(preactivation)
         code = network.encoder.code(preactivation)
         loss = losses.token_cross_entropy(
             network.predict(code, batch.inputs), with_end(batch.inputs)
@@ -198,6 +210,33 @@ def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Compute:
         )
 
     return compute
+
+
+class Standardisation:
+    """Keeps the units of a code equally likely to be among the largest of a text: else those that
+    are active early grow, and most others die.
+
+    This is batch renormalisation (Ioffe 2017) for units whose weights follow the mean and the
+    standard deviation of the batches, which are kept in `remembered`: values are as at inference,
+    unless they have gone too far, and gradients are those of units with mean 0 and deviation 1.
+    """
+
+    def __init__(self, remembered: dict[str, Tensor]) -> None:
+        self._remembered = remembered
+
+    def __call__(self, preactivation: Tensor) -> Tensor:
+        """(batch, code_size) -> the same, standardised; a single text, which has no deviation, as
+        it is.
+        """
+        if len(preactivation) < 2:
+            return preactivation
+        variance, mean = torch.var_mean(preactivation, 0, correction=0)
+        self._remembered[MEAN] = mean.detach()
+        self._remembered[DEVIATION] = variance.detach().sqrt()
+        deviation = (variance + LEAST_VARIANCE).sqrt()
+        scale = deviation.detach().clamp(1 / LARGEST_SCALE, LARGEST_SCALE)
+        shift = mean.detach().clamp(-LARGEST_SHIFT, LARGEST_SHIFT)
+        return (preactivation - mean) / deviation * scale + shift
 
 
 class Rise:

@@ -17,7 +17,7 @@ from aectl.models.conv_wta_autoencoder import MapsAutoencoder
 from aectl.models.map_autoencoder import MapAutoencoder, MapEncoder
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, ImageAutoencoder, Network, PooledAutoencoder
-from aectl.models.text_autoencoder import VectorEncoder
+from aectl.models.text_autoencoder import ThroughVector, VectorEncoder
 from aectl.models.vocabulary import Vocabulary
 
 PixelNetwork = ImageAutoencoder | Classifier
@@ -102,6 +102,24 @@ def begin_code(encoder: CodeEncoder, config: Config, inputs: Tensor) -> None:
         compete(encoder, inputs)
     elif RULES[config.model.sparsity].from_inputs:
         begin_at_inputs(encoder, inputs)
+
+
+@torch.no_grad()
+def begin_at_places(network: ThroughVector, inputs: Tensor) -> None:
+    """Binds each unit of the code to one place of a text, the same in encoder and decoder; if there
+    are fewer units than places, to several. The mean standard deviation of pre-activations is 1.
+
+    Where each token is spread over all units, as it is by places that are all drawn, those that a
+    sparse code keeps do not tell it from others.
+    """
+    places = network.encoder.places
+    length, units = places.shape
+    apart = torch.arange(length)[:, None] - torch.arange(units)
+    own = (apart % min(length, units) == 0).to(places)
+    places.copy_(places.sign() * own * math.sqrt(min(length, units)))
+    network.places[:length] = places
+    if len(inputs) > 1:
+        places.div_(network.encoder.preactivation(inputs).std(0).mean().clamp(min=1e-6))
 
 
 def rest_at(encoder: CodeEncoder, rho: float) -> None:

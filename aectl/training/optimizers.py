@@ -9,10 +9,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from aectl.config.training_options import TrainingConfig
+from aectl.models.text_autoencoder import VectorEncoder
+from aectl.objectives.objective import DEVIATION, MEAN
 from aectl.training.state import OptimizerState
 
 HISTORY = 20
 """Steps that LBFGS remembers."""
+
+PACE, SAME = 0.1, 1e-4
+"""How fast units follow the standardisation of a batch, and the standard deviation below which a
+unit is taken to be the same for all texts."""
 
 MOST_STEPS = 50
 NEARLY = 1e-5
@@ -49,6 +55,26 @@ def constrain(
     if now:
         hold()
     optimizer.register_step_post_hook(hold)
+
+
+def follow(encoder: VectorEncoder, remembered: Mapping[str, Tensor], optimizer: Optimizer) -> None:
+    """Lets the pre-activations of a code that is standardised in training come near to mean 0 and
+    standard deviation 1 by themselves, as they are at inference: after each step, the vectors of
+    the places, and the bias, follow the mean and the deviation of the batch, which are remembered.
+
+    A unit with the same pre-activation for all texts of a batch stays as it is.
+    """
+
+    @torch.no_grad()
+    def move(*_: object) -> None:
+        if DEVIATION not in remembered:
+            return
+        mean, deviation = remembered[MEAN], remembered[DEVIATION]
+        scale = torch.where(deviation > SAME, deviation, 1.0) ** -PACE
+        encoder.places.mul_(scale)
+        encoder.to_code.bias.sub_(PACE * mean * (deviation > SAME)).mul_(scale)
+
+    optimizer.register_step_post_hook(move)
 
 
 def bytes_of_state(config: TrainingConfig, parameters: Sequence[Tensor]) -> int:

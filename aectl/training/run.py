@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim import Optimizer
 
 import aectl
 from aectl.config.configuration import Config
@@ -232,8 +233,7 @@ class Run(ABC):
         """Trains a stage up to a number of epochs; their rows hold the losses and the time."""
         config, inputs, network = self.config.training, stage.inputs, stage.network
         stage.optimizer = build_optimizer(network, config)
-        if isinstance(network, AutoencoderBase):
-            constrain(network, config, stage.optimizer, now=self._left is None)
+        self._constrain(stage, stage.optimizer)
         if self._left:
             stage.go_on_from(self._left, self._generator, self.device)
             self._left = None
@@ -257,6 +257,11 @@ class Run(ABC):
             speed = len(inputs) / progress.seconds
             time = {"seconds": progress.seconds, f"{self.noun}_per_second": speed}
             yield Epoch({"epoch": progress.epoch, "lr": stage.at.lr} | progress.losses | time)
+
+    def _constrain(self, stage: "CurrentStage", optimizer: Optimizer) -> None:
+        """Holds the weights of a stage to what the config asks for after each step."""
+        if isinstance(stage.network, AutoencoderBase):
+            constrain(stage.network, self.config.training, optimizer, now=self._left is None)
 
     def _recorded(self, event: TrainingProgress | Epoch) -> TrainingProgress | Epoch:
         """The same; an epoch's row is kept, and the time that it took."""

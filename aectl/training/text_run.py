@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from aectl.config.configuration import Config
 from aectl.config.shapes import TextShape
+from aectl.config.sparsity import RULES
 from aectl.data.splits import split, stratified
 from aectl.data.text.text_sets import TextSet
 from aectl.errors import ConfigError
@@ -25,13 +27,15 @@ from aectl.models.vocabulary import Vocabulary
 from aectl.objectives.objective import Objective, language_modelling
 from aectl.training.initialisation import (
     Start,
+    begin_at_places,
     begin_code,
     copy_weights,
     stand_on_encoder,
     standardize,
 )
+from aectl.training.optimizers import follow
 from aectl.training.run import Run, mean_error
-from aectl.training.stages import Stage
+from aectl.training.stages import CurrentStage, Stage
 from aectl.training.text_sketch import LEAST_BEGUN_WITH, MEASURED_TEXTS, TextSketch
 from aectl.training.token_set import TokenSet
 
@@ -99,6 +103,8 @@ class TextRun(Run):
         elif isinstance(self.network, ThroughVector):
             few = max(config.training.batch_size, LEAST_BEGUN_WITH)  # fits where a step does
             some = next(self._measured.in_order(few))
+            if RULES[config.model.sparsity].keeps_k:
+                begin_at_places(self.network, some.inputs)
             begin_code(self.network.encoder, config, some.inputs)
         elif isinstance(self.network, Classifier):
             some_texts = self._training.some(MEASURED_TEXTS, config.training.seed)
@@ -132,6 +138,12 @@ class TextRun(Run):
             return None
         tokens = self.vocabulary.encode([line.text for line in self.data.prior.lines])
         return TokenSet.of(tokens, self.architecture.text.length, self.device)
+
+    def _constrain(self, stage: CurrentStage, optimizer: Optimizer) -> None:
+        """Lets a code follow the standardisation of its units, where they compete."""
+        network = stage.network
+        if isinstance(network, ThroughVector) and RULES[self.config.model.sparsity].keeps_k:
+            follow(network.encoder, stage.remembered, optimizer)
 
     def _metrics(self) -> dict[str, float]:
         self.network.eval()

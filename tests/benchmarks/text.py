@@ -1,12 +1,13 @@
 """Text autoencoders of WikiText-2: what of a sentence comes back, through a vector and a text.
 
-    python -m tests.benchmarks text OUT [vector|overfit|text|words|pairs]...
+    python -m tests.benchmarks text OUT [vector|overfit|sparse|text|words|pairs]...
 
 The validation file of WikiText-2 is split by article, nine tenths to learn from; measured are the
 sentences of the others that have at most 20 tokens. `vector` trains a code of 256 units; `overfit`
-the same on the 1,000 shortest sentences, which it is then measured on; `text` a shorter text of
-half the length, with the quality's weight at 0 and above. Prints the reports of aectl eval, and
-five examples. OUT keeps what was trained; AECTL_DATA_DIR names the folder of the datasets.
+the same on the 1,000 shortest sentences, which it is then measured on; `sparse` a code of 64 active
+units of 512; `text` a shorter text of half the length, with the quality's weight at 0 and above.
+Prints the reports of aectl eval, and five examples. OUT keeps what was trained; AECTL_DATA_DIR is
+the folder of the datasets.
 
 `words` trains bottlenecks of words on captions: the learnt choice with several weights of the
 quality, and the same decoder on words that rules choose. 45,000 of the captions are for the judge
@@ -129,6 +130,15 @@ def overfit(folder: Path) -> None:
     print(aectl("eval", model, "--dataset", few), flush=True)
 
 
+def sparse(folder: Path) -> None:
+    """A code of units of which few are active."""
+    train, _, others = wikitext(folder)
+    options = ("--hidden", "256,512", "--sparsity", "topk", "--k", 64, "--epochs", 8)
+    model = trained(folder / "sparse", *OF_TEXT, train, *options)
+    held = written(folder / "held-sparse.txt", fitting(model, others))
+    print(aectl("eval", model, "--dataset", held), flush=True)
+
+
 def text(folder: Path) -> None:
     """Shorter texts, without and with their quality."""
     train, _, others = wikitext(folder)
@@ -206,4 +216,11 @@ def news(folder: Path) -> Iterator[str]:
                 yield f"{text}\t{title}"
 
 
-WAYS = {"vector": vector, "overfit": overfit, "text": text, "words": words, "pairs": pairs}
+WAYS = {
+    "vector": vector,
+    "overfit": overfit,
+    "sparse": sparse,
+    "text": text,
+    "words": words,
+    "pairs": pairs,
+}

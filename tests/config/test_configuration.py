@@ -178,3 +178,16 @@ def test_a_config_cannot_be_changed():
 def test_active_units_that_no_layer_has_room_for_are_refused(given, said):
     with pytest.raises(ConfigError, match=said):
         Config.from_options({"sparsity": "topk", **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "lr"),
+    [
+        ({"model": "text-autoencoder", "sparsity": "topk"}, 0.0015),
+        ({"model": "text-autoencoder", "sparsity": "topk", "optimizer": "sgd"}, 0.03),
+        ({"model": "text-autoencoder", "sparsity": "l1"}, 0.003),
+        ({"sparsity": "topk"}, 0.003),
+    ],
+)
+def test_the_learning_rate_of_a_code_of_text_that_keeps_k_units_is_lower(given, lr):
+    assert Config.from_options(given).training.lr == lr

@@ -18,7 +18,7 @@ from aectl.models.codes import Code
 from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder
 from aectl.training import initialisation
-from aectl.training.initialisation import Start, begin, begin_code
+from aectl.training.initialisation import Start, begin, begin_at_places, begin_code
 
 
 def images(*shape, count=40, seed=0):
@@ -29,9 +29,13 @@ def configured(**options):
     return Config.from_options(options)
 
 
+def text_network(units=6, length=5):
+    config = configured(model="text-autoencoder", hidden=f"8,{units}", sparsity="topk", k=2)
+    return build_network(Architecture(config.model, TextShape(length, 40)))
+
+
 def text_encoder():
-    config = configured(model="text-autoencoder", hidden="8,6", sparsity="topk", k=2)
-    return build_network(Architecture(config.model, TextShape(5, 40))).encoder
+    return text_network().encoder
 
 
 ENCODERS = {
@@ -233,3 +237,20 @@ def test_a_convolutional_network_starts_at_the_mean_of_each_channel():
     run = prepared(digits(), sparsity="topk", hidden="4,30", model="conv-autoencoder")
     mean = pixels(run.data).mean()
     torch.testing.assert_close(run.network.decoder.last_bias[0], mean, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("units", "length", "each"), [(12, 5, 1), (5, 5, 1), (3, 12, 4)])
+def test_each_unit_of_a_sparse_code_of_text_is_bound_to_as_few_places_as_there_can_be(
+    units, length, each
+):
+    torch.manual_seed(0)
+    network, tokens = text_network(units, length), torch.randint(3, 40, (64, length))
+    begin_at_places(network, tokens)
+    bound = network.encoder.places != 0
+    assert bound.sum(0).tolist() == [each] * units
+    assert bound.any(1).all()
+    assert ((network.places[:length] != 0) == bound).all()
+    same = network.encoder.places.sign() * network.places[:length].sign()
+    assert (same[bound] == 1).all()
+    deviation = network.encoder.preactivation(tokens).detach().numpy().std(0, ddof=1)
+    assert deviation.mean() == pytest.approx(1, rel=1e-4)

@@ -11,8 +11,18 @@ from torch import nn
 
 from aectl.config.all_options import OPTIONS
 from aectl.config.configuration import Config
+from aectl.config.shapes import TextShape
+from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
 from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder
-from aectl.training.optimizers import COLUMNS, OPTIMIZERS, build_optimizer, constrain, orthonormal
+from aectl.training.optimizers import (
+    COLUMNS,
+    OPTIMIZERS,
+    build_optimizer,
+    constrain,
+    follow,
+    orthonormal,
+)
 from aectl.training.schedules import build_schedule
 
 
@@ -199,3 +209,25 @@ def test_lbfgs_finds_the_minimum_that_scipy_s_finds():
 
 def test_the_tables_of_columns_are_the_choices_of_the_option():
     assert {*COLUMNS, "free"} == set(OPTIONS["decoder_columns"].metadata["option"].choices)
+
+
+def test_units_that_follow_batches_come_to_have_mean_0_and_deviation_1_and_others_stay():
+    torch.manual_seed(0)
+    options = {"model": "text-autoencoder", "hidden": (8, 6), "sparsity": "topk", "k": 2}
+    config = Config.from_options(options)
+    network = build_network(Architecture(config.model, TextShape(5, 40)))
+    encoder, tokens = network.encoder, torch.randint(3, 40, (50, 5))
+    encoder.places.data[:, 2] = 0
+    torch.nn.init.normal_(encoder.to_code.bias, std=3.0)
+    constant = encoder.to_code.bias[2].item()
+    optimizer, remembered = torch.optim.SGD(network.parameters(), lr=0.0), {}
+    follow(encoder, remembered, optimizer)
+    for _ in range(400):
+        with torch.no_grad():
+            deviation, mean = torch.std_mean(encoder.preactivation(tokens), 0, correction=0)
+        remembered.update(mean=mean, deviation=deviation)
+        optimizer.step()
+    others = [0, 1, 3, 4, 5]
+    torch.testing.assert_close(mean[others], torch.zeros(5), atol=1e-3, rtol=0)
+    torch.testing.assert_close(deviation[others], torch.ones(5), atol=1e-3, rtol=0)
+    assert encoder.to_code.bias[2].item() == constant

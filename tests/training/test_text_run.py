@@ -51,6 +51,12 @@ def test_a_code_sparse_or_not_carries_the_text(options):
         assert 1 < row["train_l0"] < 12
 
 
+def test_nearly_all_units_of_a_sparse_code_are_of_use():
+    row = last_row(run_of(hidden="24,64", sparsity="topk", k=8, epochs=40))
+    assert row["train_token_accuracy"] > 0.87
+    assert row["train_dead"] < 0.1
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_each_class_of_texts_has_the_same_fraction_held_out(seed):
     labels = ["rare"] * 4 + ["common"] * 40
