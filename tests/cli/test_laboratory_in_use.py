@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import aectl as aectl_library
 from aectl.data.vectors.synthetic import Synthetic
 from aectl.models.model_file import load
 
+PAGE = (Path(__file__).parents[2] / "aectl" / "help" / "vectors.md").read_text()
 WORD = "synthetic:directions=24,dim=16,active=2,n=3000"
 TRAIN = (
     "train", "--dataset", WORD, "--hidden", "24", "--sparsity", "topk", "--k", "2",
@@ -157,3 +160,16 @@ def test_what_cannot_be_compared_is_refused(aectl, model, trained, tmp_path):
         done = aectl("eval", *words, "-q")
         assert (done.status, done.out) == (2, "")
         assert message in done.err
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "2"])
+def test_the_recipe_of_the_manual_finds_at_least_95_percent_of_512_true_directions(
+    aectl, tmp_path, seed
+):
+    (block,) = (block for block in PAGE.split("```") if "--out found" in block)
+    recipe = block.replace("\\\n", "").partition("aectl train")[2].partition("aectl eval")[0]
+    words = ["train", *shlex.split(recipe)[:-1]]
+    assert aectl(*words, tmp_path / "m", "--seed", seed, "--threads", "1", "-q").status == 0
+    (found,) = measured(aectl, tmp_path / "m", "--truth", tmp_path / "m" / "truth.npy")
+    assert np.load(tmp_path / "m" / "truth.npy").shape == (512, 128)
+    assert found["truth_recall"] >= 0.95
