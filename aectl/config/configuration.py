@@ -79,6 +79,8 @@ class Config:
             raise ConfigError(f"--aux-k cannot go with --model {self.model.model}")
         if self.training.stack:
             self._refuse_unlike_layers()
+        if self.loss.prefixes:
+            self._check_prefixes(self.loss.prefixes)
 
     def _check_k_start(self, k_start: int) -> None:
         """Raises ConfigError if the number of active units cannot fall from `k_start` to k."""
@@ -90,6 +92,17 @@ class Config:
             raise ConfigError(f"--k-start is {k_start}, less than --k, {self.model.k}")
         if self.model.hidden and not self.model.code_is_map:
             self.model.check_units(self.model.hidden[-1], k_start)
+
+    def _check_prefixes(self, prefixes: tuple[int, ...]) -> None:
+        """Raises ConfigError if the code cannot have these prefixes."""
+        if list(prefixes) != sorted(set(prefixes)):
+            raise ConfigError("--prefixes must name numbers in ascending order")
+        if self.training.stack:
+            raise ConfigError("--prefixes cannot go with --stack, which trains each layer alone")
+        if self.model.hidden and prefixes[-1] > self.model.hidden[-1]:
+            raise ConfigError(
+                f"--prefixes names {prefixes[-1]} units, and the code has {self.model.hidden[-1]}"
+            )
 
     def _refuse_unlike_layers(self) -> None:
         """Raises ConfigError if an inner layer cannot be trained with the options of the whole."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds, sparsity
 from aectl.config.declaration import Section, option
-from aectl.config.kinds import IMAGES, SHORTER, SHORTER_TEXT
+from aectl.config.kinds import IMAGES, KINDS, SHORTER, SHORTER_TEXT
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
 
@@ -56,6 +56,14 @@ class LossConfig(Section):
             *(("sparsity", name, 0.001) for name in with_trait(RULES, "can_die")),
         ),
     )
+    prefixes: tuple[int, ...] | None = option(
+        None,
+        "Numbers of first units of the code that are to reconstruct an input alone, too, such as "
+        "64,256: their reconstruction losses are added to that of all units.",
+        lengths=(1, 32), at_least=1,
+        when=("model", with_trait(KINDS, "stacked")),
+        unset="none",
+    )  # fmt: skip
     noise: str = option(
         "none",
         "Noise added to the input, not to the target: masking (sets pixels to 0), "

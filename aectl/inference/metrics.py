@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aectl.config.shapes import PAD
 from aectl.errors import DataError
+from aectl.inference.prefixes import PrefixErrors
 from aectl.inference.text_comparison import TextComparison
 
 MOST_NATS = 700.0
@@ -83,6 +84,7 @@ class ReconstructionMetrics:
         self.codes = CodeMetrics(active_above)
         self.images = 0
         self.with_ssim, self._similarity = False, 0.0
+        self.prefixes: PrefixErrors | None = None
 
     def update(self, images: Tensor, reconstruction: Tensor, code: Tensor) -> Tensor:
         """Adds a batch: images and reconstruction (batch, ...), in [0, 1]; code (rows, units).
@@ -96,6 +98,8 @@ class ReconstructionMetrics:
 
             found = ssim(images, reconstruction, data_range=1.0, size_average=False)
             self._similarity += found.double().sum().item()
+        if self.prefixes:
+            self.prefixes.update(images, code)
         images, reconstruction = images.flatten(1), reconstruction.flatten(1)
         if self.images == 0:
             self._squares = self._x_squares = images.new_zeros((), dtype=torch.float64)
@@ -129,6 +133,7 @@ class ReconstructionMetrics:
             "sse": squares / self.images,
             "psnr": psnr(mse),
             "explained_variance": 1 - quotient(squares, self._variation()),
+            **(self.prefixes.explained(self._variation()) if self.prefixes else {}),
             **({"ssim": self._similarity / self.images} if self.with_ssim else {}),
             **self.codes.result(),
         }

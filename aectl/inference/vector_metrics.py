@@ -6,6 +6,7 @@ from torch import Tensor
 
 from aectl.errors import DataError
 from aectl.inference.metrics import EPSILON, CodeMetrics, quotient
+from aectl.inference.prefixes import PrefixErrors
 
 
 class VectorMetrics:
@@ -14,6 +15,7 @@ class VectorMetrics:
     def __init__(self, active_above: float | None) -> None:
         self.codes = CodeMetrics(active_above)
         self.vectors, self._cosines = 0, 0.0
+        self.prefixes: PrefixErrors | None = None
 
     def update(
         self, vectors: Tensor, reconstruction: Tensor, code: Tensor
@@ -40,6 +42,8 @@ class VectorMetrics:
         cosines = F.cosine_similarity(x, made, eps=0).nan_to_num(0.0)  # zeros have no direction
         self._cosines += cosines.sum().item()
         self.codes.update(code)
+        if self.prefixes:
+            self.prefixes.update(vectors, code)
         return squares.mean(1), cosines
 
     def result(self) -> dict[str, float]:
@@ -48,10 +52,11 @@ class VectorMetrics:
         """
         if self.vectors == 0:
             raise DataError("there are no vectors to measure")
-        squares = self._squares.sum().item()
+        squares, variation = self._squares.sum().item(), self._variation().sum().item()
         return {
             "mse": squares / self.vectors / len(self._squares),
-            "explained_variance": 1 - quotient(squares, self._variation().sum().item()),
+            "explained_variance": 1 - quotient(squares, variation),
+            **(self.prefixes.explained(variation) if self.prefixes else {}),
             "cosine_similarity": self._cosines / self.vectors,
             **self.codes.result(),
         }

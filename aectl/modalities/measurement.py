@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aectl.config.all_options import OPTIONS
+from aectl.config.declaration import coerce
 from aectl.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Measurement:
         from aectl.inference import apply as inference
         from aectl.inference.metrics import ClassificationMetrics
         from aectl.inference.ngrams import Judge
+        from aectl.inference.prefixes import PrefixErrors
         from aectl.inference.references import References
 
         self.network, self.count, classes = network, 0, self.card.classes
@@ -53,6 +56,8 @@ class Measurement:
             )
         else:
             self.collected = self.modality.metrics(self.card, network)
+            if widths := self.card.options.get("prefixes"):
+                self.collected.prefixes = PrefixErrors(network, coerce(OPTIONS["prefixes"], widths))
             if self.ssim:
                 self.collected.with_ssim = True
             if self.judge:

@@ -6,6 +6,7 @@ code of an image never depends on other images of the batch.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.models.activations import ACTIVATIONS, ACTIVE_ABOVE
@@ -209,6 +210,11 @@ class MatchingPursuit(Code):
         """preactivation -> code, both (batch, code_size)."""
         best = preactivation.abs().argmax(1, keepdim=True)
         return torch.zeros_like(preactivation).scatter(1, best, preactivation.gather(1, best))
+
+
+def prefix(code: Tensor, width: int) -> Tensor:
+    """The code of the first `width` units alone; those of others are 0. Both (batch, code_size)."""
+    return F.pad(code[:, :width], (0, code.shape[1] - width))
 
 
 def _followed(threshold: Tensor, least: Tensor, pace: float) -> Tensor:

@@ -11,7 +11,7 @@ from aectl.config.configuration import Config
 from aectl.config.loss_options import LossConfig
 from aectl.config.sparsity import RULES
 from aectl.models.autoencoder import AutoencoderBase, Encoder
-from aectl.models.codes import Code, JumpReLU
+from aectl.models.codes import Code, JumpReLU, prefix
 from aectl.objectives import losses
 
 AUX_WEIGHT = 1 / 32
@@ -46,6 +46,8 @@ def penalties_of(
         found["sparsity"] = lambda trace: beta * SPARSITY[sparsity](trace, config.loss)
     if RULES[sparsity].frozen_decoder and distance:
         found["gate"] = partial(_gate, distance)
+    if config.loss.prefixes and distance:
+        found["prefixes"] = partial(_prefixes, config.loss.prefixes, distance)
     if config.loss.contractive:
         found["contraction"] = lambda trace: config.loss.contractive * _contraction(trace)
     if config.loss.aux_k and distance:
@@ -99,6 +101,16 @@ def _gate(distance: Distance, trace: Trace) -> Tensor:
     frozen = {name: value.detach() for name, value in decoder.named_parameters()}
     decoded = torch.func.functional_call(decoder, frozen, (trace.preactivation.relu(),))
     return distance(trace.network, decoded, trace.images)
+
+
+def _prefixes(widths: tuple[int, ...], distance: Distance, trace: Trace) -> Tensor:
+    """The reconstruction losses of the first units of the code, for each of the `widths` that is
+    less than all of them (Matryoshka: Bussmann et al. 2025, equation 5); a scalar.
+    """
+    network, code = trace.network, trace.code
+    shorter = [width for width in widths if width < code.shape[1]]
+    decoded = (network.decoder(prefix(code, width)) for width in shorter)
+    return sum((distance(network, one, trace.images) for one in decoded), code.new_zeros(()))
 
 
 @torch.enable_grad()

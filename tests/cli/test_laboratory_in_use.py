@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from scipy.optimize import linear_sum_assignment
 
 import aectl as aectl_library
+from aectl.data.images import datasets
 from aectl.data.vectors.synthetic import Synthetic
 from aectl.models.model_file import load
 
@@ -173,3 +174,28 @@ def test_the_recipe_of_the_manual_finds_at_least_95_percent_of_512_true_directio
     (found,) = measured(aectl, tmp_path / "m", "--truth", tmp_path / "m" / "truth.npy")
     assert np.load(tmp_path / "m" / "truth.npy").shape == (512, 128)
     assert found["truth_recall"] >= 0.95
+
+
+@pytest.mark.parametrize("data", [WORD, "digits"])
+def test_eval_reports_the_explained_variance_of_prefixes(aectl, tmp_path, data):
+    """Which the model file names; without them, the first units explain less."""
+    explained = []
+    for given in ((), ("--prefixes", "6,12")):
+        options = ("--dataset", data, "--epochs", "4", "--out", tmp_path / f"{len(given)}")
+        assert aectl(*TRAIN[:1], *TRAIN[3:], *options, *given).status == 0
+    plain, (nested,) = load(tmp_path / "0")[0], measured(aectl, tmp_path / "2")
+    network, card = load(tmp_path / "2")
+    assert card.options["prefixes"] == [6, 12]
+    if data == "digits":
+        images = torch.from_numpy(datasets.load("digits", Path()).images / np.float32(255))
+    else:
+        images = torch.from_numpy(Synthetic.of(WORD).vectors("test"))
+    for one in (network, plain):
+        code = one.encode(images)
+        made = one.decode(torch.cat([code[:, :6], torch.zeros(len(code), 18)], 1))
+        squares = (made - images).square().sum() / (images - images.mean(0)).square().sum()
+        explained.append(1 - squares.item())
+    assert nested["explained_variance_6"] == pytest.approx(explained[0], abs=1e-5)
+    assert nested["explained_variance_6"] < nested["explained_variance_12"]
+    assert nested["explained_variance_12"] < nested["explained_variance"]
+    assert explained[0] > explained[1]

@@ -1,6 +1,7 @@
 """Penalties on the code against their formulas, finite differences and torch's Jacobian."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,9 +10,10 @@ from torch.autograd.functional import jacobian
 
 from aectl.config.configuration import Config
 from aectl.config.sparsity import RULES
+from aectl.errors import ConfigError
 from aectl.models.codes import Code, Gated, JumpReLU, TopK
 from aectl.models.networks import Autoencoder, ConvAutoencoder
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import Batch, _distance, objective
 from aectl.objectives.penalties import (
     DEAD_AFTER,
     SPARSITY,
@@ -53,6 +55,35 @@ def test_every_rule_with_a_weight_has_a_penalty_and_no_other():
 )
 def test_a_config_has_the_penalties_that_it_names(options, names):
     assert penalties(no_distance, **options).keys() == names
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_prefixes_have_the_loss_of_a_code_of_their_units_alone(rule):
+    """Of every rule, with a decoder of fewer units; all units are not counted twice."""
+    options = {"sparsity": rule, "hidden": (6,), "prefixes": (2, 5, 6)}
+    config = Config.from_options({**options, "output_activation": "linear"})
+    network = Autoencoder((1, 2, 2), [6], output_activation="linear").requires_grad_(False)
+    inputs, code = torch.rand(3, 1, 2, 2), torch.rand(3, 6)
+    penalty = penalties_of(config, partial(_distance, "mse"), {})["prefixes"]
+    layer = network.decoder.layers[0]
+    made = (code[:, :n] @ layer.weight[:, :n].T + layer.bias for n in (2, 5))
+    wanted = sum((one - inputs.flatten(1)).square().sum() / 2 / 3 for one in made)
+    torch.testing.assert_close(penalty(Trace(network, inputs, inputs, code, code)), wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prefixes": (4, 2)}, "--prefixes must name numbers in ascending order"),
+        ({"prefixes": (2, 2)}, "--prefixes must name numbers in ascending order"),
+        ({"prefixes": (9,), "hidden": (8,)}, "--prefixes names 9 units, and the code has 8"),
+        ({"prefixes": (2,), "stack": 1, "hidden": (8, 4)}, "--prefixes cannot go with --stack"),
+        ({"prefixes": (2,), "model": "conv-autoencoder"}, "--prefixes has no effect"),
+    ],
+)
+def test_prefixes_that_a_code_cannot_have_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Config.from_options(options)
 
 
 def test_without_a_distance_nothing_is_decoded():
