@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aectl.config.all_options import OPTIONS
 from aectl.config.declaration import coerce
+from aectl.config.kinds import KINDS
 from aectl.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Measurement:
             )
         else:
             self.collected = self.modality.metrics(self.card, network)
-            if widths := self.card.options.get("prefixes"):
+            widths = self.card.options.get("prefixes")
+            if widths and KINDS[self.card.architecture.kind].stacked:
                 self.collected.prefixes = PrefixErrors(network, coerce(OPTIONS["prefixes"], widths))
             if self.ssim:
                 self.collected.with_ssim = True

@@ -199,3 +199,15 @@ def test_eval_reports_the_explained_variance_of_prefixes(aectl, tmp_path, data):
     assert nested["explained_variance_6"] < nested["explained_variance_12"]
     assert nested["explained_variance_12"] < nested["explained_variance"]
     assert explained[0] > explained[1]
+
+
+def test_prefixes_in_a_file_whose_code_cannot_have_them_are_not_measured(aectl, trained, tmp_path):
+    first = trained("--model", "patch-autoencoder", "--hidden", "4", "--epochs", "1")
+    with safe_open(first / "model.safetensors", "pt") as file:
+        written = {name: json.loads(text) for name, text in file.metadata().items()}
+    (holder,) = (one for one in written.values() if isinstance(one, dict) and "training" in one)
+    holder["training"]["options"]["prefixes"] = [2]
+    texts = {name: json.dumps(one) for name, one in written.items()}
+    save_file(load_file(first / "model.safetensors"), tmp_path / "m.safetensors", texts)
+    (found,) = measured(aectl, tmp_path / "m.safetensors")
+    assert found["mse"] and not any(name.startswith("explained_variance_") for name in found)
