@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds, sparsity
 from aectl.config.declaration import Section, option
-from aectl.config.kinds import IMAGES, KINDS, SHORTER, SHORTER_TEXT
+from aectl.config.kinds import IMAGES, KINDS, SHORTER, SHORTER_TEXT, WORDS
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
 
@@ -84,6 +84,7 @@ class LossConfig(Section):
         "language model, which is trained first. It rises from 0 over the first 1,000 steps.",
         at_least=0,
         when=("bottleneck", SHORTER),
+        instead=(("bottleneck", WORDS, 1.0),),
     )
     lambda_s: float = option(
         0.0,
