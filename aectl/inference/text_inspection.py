@@ -1,5 +1,6 @@
 """Collects the contents of a report while a text autoencoder is measured: texts, units, codes."""
 
+import math
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any, NamedTuple
@@ -151,9 +152,10 @@ class TextInspection:
         for tokens in self._blocks(self._sample.kept):
             added = network.encoder.bound(tokens)[:, :, units]
             word = torch.from_numpy(self._words.numbers(tokens.numpy()))
-            of_words = torch.zeros_like(added)
+            of_words, pieces = torch.zeros_like(added), torch.zeros_like(added[..., 0])
             of_words.scatter_add_(1, word[..., None].expand_as(added), added)
-            found.append(of_words.argmax(1))
+            pieces.scatter_add_(1, word, (tokens != PAD).to(pieces.dtype))
+            found.append(of_words.masked_fill(pieces[..., None] == 0, -math.inf).argmax(1))
         peaks: NDArray[np.int64] = torch.cat(found).numpy()
         return peaks
 

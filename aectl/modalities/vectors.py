@@ -117,9 +117,9 @@ class Vectors(Modality):
         """Whether a word names a file of vectors, or a folder of such without images."""
         if not Path(word).is_dir():
             return self.names.claims(word) and not is_labelled_text(word)
-        found = (next(find_files(word, chosen), None) for chosen in (EVERY_IMAGE, EVERY_VECTOR))
-        image, vector = found
-        return image is None and vector is not None
+        if next(find_files(word, EVERY_IMAGE), None):
+            return False
+        return next(find_files(word, EVERY_VECTOR), None) is not None
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
         """Options of images and of text, and of a classifier the error of each feature."""

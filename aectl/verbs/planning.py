@@ -173,7 +173,7 @@ def _architecture(resumed: "RunState") -> Architecture:
 
 def _modality(asked: Mapping[str, object], encoder: ModelCard | None) -> Modality:
     """The modality of a training: that of the encoder, or the one that is asked for, or of those of
-    the kind of model the first one that the data are of.
+    the kind of model the first one that all the data are of.
 
     A kind that does not exist, which the config refuses, has those of the default. Raises
     ConfigError for another than that of the encoder.
@@ -188,7 +188,7 @@ def _modality(asked: Mapping[str, object], encoder: ModelCard | None) -> Modalit
         return modality_named(str(asked["modality"]))
     words = cast("tuple[str, ...]", asked.get("dataset", ()))
     for modality in map(modality_named, possible):
-        if any(map(modality.has, words)):
+        if words and all(map(modality.has, words)):
             return modality
     return modality_named(possible[0])
 

@@ -50,19 +50,23 @@ def fill(folder, ending):
 @pytest.mark.parametrize("ending", [".png", ".txt"])
 @pytest.mark.parametrize("splits", [("train", "val", "test"), ("train", "test"), ()])
 def test_a_folder_is_searched_once(tmp_path, scanned, splits, ending):
-    """Where no names of splits tell, the first files below it are looked for before."""
+    """Where no names of splits tell, the first files below it are looked for before, and where a
+    model could be of images or of vectors, the first image."""
     for split in splits or (".",):
         fill(tmp_path / split, ending)
     kind = {"model": "text-autoencoder"} if ending == ".txt" else {}
     _, data = prepared([str(tmp_path)], **kind)
     read = {"train", "val"}.intersection(splits)
     assert len(data) == len(CLASSES) * max(1, len(read))
-    assert scanned.pop(str(tmp_path)) == (1 if splits else 2)
+    wanted = collections.Counter({str(tmp_path): 1 if splits else 2})
     if splits:
         below = {os.path.join(s, name) for s in read for name in ("", *CLASSES)}
-        wanted = {str(tmp_path / name): 1 for name in below}
+        wanted.update(str(tmp_path / name) for name in below)
     else:
-        wanted = {str(tmp_path / name): 2 if name in "ab" else 1 for name in CLASSES}
+        wanted.update(str(tmp_path / name) for name in (*CLASSES, "a", "b"))
+    if ending == ".png":
+        first = [tmp_path, *(tmp_path / min(splits) for _ in splits[:1])]
+        wanted.update(map(str, [*first, first[-1] / min(CLASSES)]))
     assert scanned == wanted
 
 
@@ -77,7 +81,9 @@ def test_a_folder_is_searched_once(tmp_path, scanned, splits, ending):
         (["t.txt"], "conv-autoencoder", "a model of images needs --dataset with images: "),
     ],
 )
-def test_words_of_another_modality_are_refused(words, model, said):
+def test_words_of_another_modality_are_refused(tmp_path, monkeypatch, words, model, said):
+    monkeypatch.chdir(tmp_path)
+    Path("t.tsv").write_text("good\tall well\nbad\tnothing was\n")
     given = {"dataset": words, "model": model} if words else {"model": model}
     with pytest.raises(ConfigError) as refused:
         planning.prepare(given, {}, Reading(Path("data"), refuse))

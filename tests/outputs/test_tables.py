@@ -27,6 +27,9 @@ from aectl.outputs.unfinished import folder_of
 
 DEADLINE = 30.0
 ENDINGS = [".csv", ".csv.gz", ".jsonl", ".parquet", ".npz"]
+OF_VECTORS = [".npy", ".safetensors"]
+"""Arrays, with their ids beside them: tests/cli/test_vectors_in_use.py."""
+
 KEY = {"model": "5f2e", "layout": "columns"}
 NOT_UTF8 = os.fsdecode(b"caf\xe9 \xff.png")
 
@@ -151,7 +154,7 @@ def interrupted(path, pieces, key=KEY, error=Interrupted, **how):
 
 
 def test_every_format_is_tested():
-    assert set(ENDINGS) == set(FORMATS)
+    assert {*ENDINGS, *OF_VECTORS} == set(FORMATS)
 
 
 @each_format
