@@ -23,6 +23,12 @@ MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shar
 CACHES = itertools.count()
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
+WHO = ["the cat", "a dog", "the old man", "she", "he"]
+DOES = ["sat on", "looked at", "ate", "liked"]
+WHAT = ["the mat .", "a fish .", "the sea .", "an apple .", "it ."]
+LINES = [f"{who} {does} {what}" for who in WHO for does in DOES for what in WHAT]
+"""Text that a small model learns in a moment."""
+
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """Else each of some hundred processes compiles the modules anew."""
@@ -126,6 +132,14 @@ def _warm_decoders() -> None:
     """
     if CORES:
         warm.fork_decoders()
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of LINES."""
+    path = tmp_path_factory.mktemp("corpus") / "lines.txt"
+    path.write_text("\n".join(LINES) + "\n")
+    return path
 
 
 @pytest.fixture

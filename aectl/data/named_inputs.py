@@ -1,6 +1,7 @@
 """The inputs that a user names, of any modality: their sources, the files of those, and their
 names in a table."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from aectl.data.found import Found
 from aectl.data.layout import layout_of
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.sources import Source, SourceKind
-from aectl.data.storage.folders import Walk, class_of, find_files, label_of
+from aectl.data.storage.folders import OnBad, Walk, class_of, find_files, label_of
 from aectl.errors import DataError
 
 
@@ -38,6 +39,44 @@ START_AGAIN = "--overwrite starts again"
 def fewer_than_before(count: int) -> str:
     """The message for `count` inputs, which are too few to continue a table."""
     return f"there are {count:,} inputs, fewer than were read before; {START_AGAIN}"
+
+
+class Passing:
+    """Counts the inputs of a stream, good and bad, and skips those up to a position."""
+
+    def __init__(self, after: Position | None, on_bad: OnBad) -> None:
+        self._after, self._on_bad = after, on_bad
+        self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
+
+    @property
+    def position(self) -> Position:
+        """The position after what has been read."""
+        return Position(self._read, self._digest.hexdigest())
+
+    def is_behind(self, name: str, count: int = 1, content: bytes | memoryview = b"") -> bool:
+        """Counts so many inputs; whether they are after the position. `name`, with the content if
+        it is not in that, tells them from others.
+
+        Raises DataError where the inputs up to the position are others than before.
+        """
+        self._read += count
+        self._digest.update(content)
+        self._digest.update(os.fsencode(f"{name}\0"))
+        if self._after is None or self._read > self._after.inputs:
+            return True
+        if self._read == self._after.inputs:
+            self.position.refuse_other(self._after)
+        return False
+
+    def on_bad(self, path: str, reason: str) -> None:
+        """Reports an input that cannot be read, if it is after the position."""
+        if self.is_behind(f"{path}\0{reason}"):
+            self._on_bad(path, reason)
+
+    def refuse_fewer(self) -> None:
+        """Raises DataError if the inputs end before the position."""
+        if self._after and self._read < self._after.inputs:
+            raise DataError(fewer_than_before(self._read))
 
 
 @dataclass(frozen=True)

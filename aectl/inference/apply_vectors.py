@@ -12,6 +12,7 @@ from aectl.data.vectors.vector_batches import VectorBatch
 from aectl.inference.apply import ToTensor, refuse_overflow, traced
 from aectl.inference.results import Floats, Result, rows_of_batch
 from aectl.inference.vector_metrics import VectorMetrics
+from aectl.models.scaling import completed, scaled, unscaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,24 +45,21 @@ def vector_tensor(network: Any, batch: VectorBatch, rows: int, device: torch.dev
     zeros."""
     missing = np.zeros((rows - len(batch.vectors), batch.vectors.shape[1]), np.float32)
     vectors = torch.from_numpy(np.concatenate([batch.vectors, missing])).to(device)
-    scaling = network.scaling
-    return vectors if scaling is None else scaling(scaling.complete(vectors))
-
-
-def unscaled(network: Any, made: Tensor, vectors: Tensor | None) -> Tensor:
-    """The output of a network, in the units of its vectors: (n, features)."""
-    scaling = network.scaling
-    return made if scaling is None else scaling.back(made, vectors)
+    return scaled(network.scaling, vectors)
 
 
 def reconstructed(network: Any, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """vectors: (n, features), NaN where a value is missing -> the same, complete; their
     reconstructions; and their codes, (n, units).
     """
-    scaling = network.scaling
-    complete = vectors if scaling is None else scaling.complete(vectors)
-    code, made = traced(network, complete if scaling is None else scaling(complete))
-    return complete, unscaled(network, made, complete), code
+    return _traced(network, scaled(network.scaling, vectors), vectors)
+
+
+def _traced(network: Any, inputs: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, for the inputs of the network that belong to the vectors, and perhaps more."""
+    complete = completed(network.scaling, vectors)
+    code, made = traced(network, inputs, len(vectors))
+    return complete, unscaled(network.scaling, made, complete), code
 
 
 @torch.inference_mode()
@@ -91,12 +89,9 @@ def _each(
     network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor
 ) -> Iterator[tuple[VectorBatch, Tensor, Tensor, Tensor]]:
     """Each batch with its vectors, complete, their reconstructions and their codes."""
-    scaling = network.scaling
     for batch in batches:
-        inputs, count = to_tensor(batch), len(batch.paths)
+        inputs = to_tensor(batch)
         vectors = torch.from_numpy(batch.vectors).to(inputs.device)
-        complete = vectors if scaling is None else scaling.complete(vectors)
-        code, made = traced(network, inputs, count)
-        made = unscaled(network, made, complete)
+        complete, made, code = _traced(network, inputs, vectors)
         refuse_overflow(code, made)
         yield batch, complete, made, code

@@ -12,6 +12,7 @@ from aectl.inference.apply import AnyNetwork, decoded, refuse_overflow, to_tenso
 from aectl.inference.metrics import is_active
 from aectl.inference.results import Floats
 from aectl.models.autoencoder import AutoencoderBase
+from aectl.models.scaling import unscaled
 
 BLOCK = 250
 """Number of images that are processed at a time."""
@@ -37,8 +38,7 @@ def decode_codes(network: AutoencoderBase, codes: Floats) -> Floats:
     """
     network.cpu().eval()
     made = torch.cat([decoded(network, torch.from_numpy(one)) for one in blocks(codes, network)])
-    scaling = network.scaling
-    return (made if scaling is None else scaling.back(made, None)).numpy()
+    return unscaled(network.scaling, made, None).numpy()
 
 
 @torch.inference_mode()

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from aectl.config.shapes import PAD
 from aectl.errors import DataError
 from aectl.inference.prefixes import PrefixErrors
 from aectl.inference.text_comparison import TextComparison
+from aectl.models.language import nats_of_texts
 
 MOST_NATS = 700.0
 
@@ -188,7 +188,7 @@ class TextMetrics:
         self._add("right", right.sum())
         self._add("tokens", there.sum())
         self._add("ends", (ended != PAD).sum())
-        self._add("nats", _nats(logits, ended))
+        self._add("nats", nats_of_texts(logits.float(), ended).sum())
         for name, guess in self._baselines.items():
             right_by_guess = ((guess.to(tokens.device) == tokens) & there).sum()
             self._add(f"{name}_accuracy", right_by_guess)
@@ -213,7 +213,7 @@ class TextMetrics:
         copied = (shorter[:, :, None] == tokens[:, None, :]).any(2) & there
         self._add("slots", there.sum())
         self._add("copied", copied.sum())
-        self._add("shorter_nats", _nats(logits, shorter))
+        self._add("shorter_nats", nats_of_texts(logits.float(), shorter).sum())
 
     def result(self) -> dict[str, Any]:
         """All metrics by name.
@@ -248,13 +248,6 @@ class TextMetrics:
 
     def _add(self, name: str, value: Tensor) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + float(value)
-
-
-def _nats(logits: Tensor, tokens: Tensor) -> Tensor:
-    """The sum of -log p over all tokens that are not PAD."""
-    return F.cross_entropy(
-        logits.flatten(0, 1).float(), tokens.flatten(), ignore_index=PAD, reduction="sum"
-    )
 
 
 def _perplexity(nats: float) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from aectl.models.codes import prefix
+from aectl.models.scaling import unscaled
 
 
 class PrefixErrors:
@@ -18,10 +19,9 @@ class PrefixErrors:
 
     def update(self, inputs: Tensor, code: Tensor) -> None:
         """Adds a batch: inputs, (batch, ...), in their own units; code, (batch, units)."""
-        scaling = self._network.scaling
         for width in self._squares:
             made = self._network.decode(prefix(code, width))
-            made = made if scaling is None else scaling.back(made, inputs)
+            made = unscaled(self._network.scaling, made, inputs)
             errors = (made.to(inputs.device) - inputs).flatten(1)
             self._squares[width] += errors.square().sum(1).double().sum().item()
 

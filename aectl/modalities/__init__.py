@@ -109,12 +109,12 @@ class Modality(ABC):
     def leading_columns(self, batch: Any, labelled: bool, request: Request) -> "dict[str, Column]":
         """The first columns of a table: the path, the label if any input has one, and remarks."""
 
-    @abstractmethod
     def code(
         self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]
     ) -> EncodedRows:
         """The first `count` codes that a network gave for a batch; `vectors` makes those of a
         tensor what a table is to have."""
+        return EncodedRows(vectors(code)[:count], {})
 
     @abstractmethod
     def reconstruct(
@@ -165,12 +165,13 @@ class Modality(ABC):
         """The options of a training on the code of a model that the model settles."""
         return {}
 
-    @abstractmethod
     def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
-        """The options of a training that starts from a model's weights that the model settles.
+        """The options of a training that starts from a model's weights that the model settles: as
+        for one on its code.
 
         Raises ConfigError for options that it cannot start with.
         """
+        return self.settled_by_encoder(card)
 
     @abstractmethod
     def training_set(
@@ -232,9 +233,9 @@ class Modality(ABC):
     def shown_metrics(self, rule: str) -> tuple[str, ...]:
         """The metrics that are shown while a model with a rule of sparsity is trained."""
 
-    @abstractmethod
     def remedy(self, config: Config) -> str:
-        """The advice in the warning about dead units."""
+        """The advice in the warning about dead units: centring, if it is off."""
+        return USUAL_REMEDY if config.model.center else "--center"
 
     def preview(self, run: "Run", count: int) -> Any | None:
         """At most `count` inputs whose reconstructions a terminal can show as small pictures; None

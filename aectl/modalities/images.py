@@ -1,7 +1,7 @@
 """Images: files, folders, archives, named datasets; a sample is uint8 (channels, height, width)."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +16,7 @@ from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs
 from aectl.data.named_inputs import Position
 from aectl.data.selection import Skipped
 from aectl.errors import ConfigError
-from aectl.modalities import OF_SHORTER_TEXTS, USUAL_REMEDY, EncodedRows, Modality
+from aectl.modalities import OF_SHORTER_TEXTS, EncodedRows, Modality
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
@@ -163,12 +163,6 @@ class Images(Modality):
         truncated = batch.truncated if request.truncated == KEEP else None
         return leading_columns(batch, labelled, truncated)
 
-    def code(
-        self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]
-    ) -> EncodedRows:
-        """Vectors, (count, features)."""
-        return EncodedRows(vectors(code)[:count], {})
-
     def reconstruct(
         self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> "Iterator[Reconstructed]":
@@ -208,10 +202,6 @@ class Images(Modality):
         from aectl.training import image_setup
 
         return image_setup.settled(card)
-
-    def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
-        """The preprocessing of the model."""
-        return self.settled_by_encoder(card)
 
     def training_set(
         self, config: Config, reading: "Reading", request: "TrainingRequest"
@@ -269,10 +259,6 @@ class Images(Modality):
     def shown_metrics(self, rule: str) -> tuple[str, ...]:
         """Those of the reconstruction or of the classes, and of the code."""
         return SHOWN.get(rule, OF_SPARSE_CODES)
-
-    def remedy(self, config: Config) -> str:
-        """Centring, if it is off."""
-        return USUAL_REMEDY if config.model.center else "--center"
 
     def preview(self, run: "Run", count: int) -> Any | None:
         """Images at equal distances in the training set; None where none are reconstructed."""

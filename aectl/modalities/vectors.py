@@ -1,7 +1,7 @@
 """Vectors: rows of arrays and of tables; a sample is float32 (features,)."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +24,7 @@ from aectl.data.vectors.vector_inputs import (
     is_labelled_text,
 )
 from aectl.errors import DataError
-from aectl.modalities import OF_SHORTER_TEXTS, USUAL_REMEDY, EncodedRows, Modality
+from aectl.modalities import OF_SHORTER_TEXTS, EncodedRows, Modality
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
@@ -156,12 +156,6 @@ class Vectors(Modality):
 
         return leading_columns(batch, any(label is not None for label in batch.labels))
 
-    def code(
-        self, card: "ModelCard", code: Any, count: int, vectors: Callable[..., Any]
-    ) -> EncodedRows:
-        """Vectors, (count, features)."""
-        return EncodedRows(vectors(code)[:count], {})
-
     def reconstruct(
         self, card: "ModelCard", network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> "Iterator[ReconstructedVectors]":
@@ -190,10 +184,6 @@ class Vectors(Modality):
         from aectl.training import vector_setup
 
         return vector_setup.settled(card)
-
-    def settled_by_start(self, card: "ModelCard", asked: Mapping[str, object]) -> dict[str, object]:
-        """The preprocessing of the model."""
-        return self.settled_by_encoder(card)
 
     def training_set(
         self, config: Config, reading: "Reading", request: "TrainingRequest"
@@ -260,10 +250,6 @@ class Vectors(Modality):
     def shown_metrics(self, rule: str) -> tuple[str, ...]:
         """Those of the reconstruction or of the classes, and of the code."""
         return ("mse", "error", "explained_variance", "l0", "dead")
-
-    def remedy(self, config: Config) -> str:
-        """Centring, if it is off."""
-        return USUAL_REMEDY if config.model.center else "--center"
 
     def metrics(self, card: "ModelCard", network: Any) -> "VectorMetrics":
         """The metrics of reconstructed vectors."""

@@ -73,6 +73,22 @@ def scaling_of(config: ModelConfig, features: int) -> Scaling | None:
     return Scaling(features, config.scale, config.missing)
 
 
+def completed(scaling: Scaling | None, vectors: Tensor) -> Tensor:
+    """Vectors, (n, features), NaN where a value is missing -> the same, with what stands for it."""
+    return vectors if scaling is None else scaling.complete(vectors)
+
+
+def scaled(scaling: Scaling | None, vectors: Tensor) -> Tensor:
+    """Vectors, (n, features), NaN where a value is missing -> the input of a network."""
+    return vectors if scaling is None else scaling(scaling.complete(vectors))
+
+
+def unscaled(scaling: Scaling | None, made: Tensor, vectors: Tensor | None) -> Tensor:
+    """The output of a network in the units of its inputs; `vectors`: those, complete, or None where
+    they are not known."""
+    return made if scaling is None else scaling.back(made, vectors)
+
+
 def _norms(vectors: Tensor) -> Tensor:
     """The length of each vector, (n, 1); 1 for a vector of zeros."""
     norms = vectors.norm(dim=1, keepdim=True)

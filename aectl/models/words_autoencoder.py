@@ -12,7 +12,7 @@ from aectl.models.inserting import Inserting
 from aectl.models.language import Embedding, LanguageModel, longest, nats_of_texts, with_end
 from aectl.models.text_autoencoder import ROUNDING, Rated, width_of
 from aectl.models.vocabulary import Vocabulary
-from aectl.models.word_choice import CHOICES, Choice, Chosen, RarestWords, Words
+from aectl.models.word_choice import CHOICES, Choice, Chosen, Words
 
 
 class KeptWords(NamedTuple):
@@ -103,13 +103,9 @@ class ThroughWords(Rated):
         choice: Choice = self.encoder.choice
         return choice
 
-    def learn_words(self, vocabulary: Vocabulary, lines_with: Tensor, lines: int) -> None:
-        """Learns where words begin, from a vocabulary, and how rare they are, from the number of
-        lines with each token, (vocabulary,), and of all lines.
-        """
+    def split_words(self, vocabulary: Vocabulary) -> None:
+        """Learns from a vocabulary where words begin."""
         self.encoder.begins.copy_(torch.tensor(vocabulary.begins_word(), dtype=torch.float32))
-        if isinstance(self.choice, RarestWords):
-            self.choice.learn(lines_with, lines)
 
     def encode(self, tokens: Tensor, draws: int = 1) -> KeptWords:
         """tokens (batch, length) -> the shorter texts, of all texts once for each of the draws."""

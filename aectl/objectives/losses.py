@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aectl.config.shapes import PAD
-
 EDGE = 1e-7
 """Distance to 0 or 1 below which the penalty of a mean activation no longer grows."""
 
@@ -127,17 +125,6 @@ def dissimilarity(reconstruction: Tensor, target: Tensor) -> Tensor:
 
     similarity: Tensor = ssim(reconstruction, target, data_range=1.0)
     return (1 - similarity) * target[0].numel()
-
-
-def token_cross_entropy(logits: Tensor, tokens: Tensor) -> Tensor:
-    """-log p of a text, in nats, summed over the tokens that are not PAD.
-
-    logits: (batch, length, vocabulary), tokens: (batch, length); a scalar, the mean over the batch.
-    """
-    nats = F.cross_entropy(
-        logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD, reduction="sum"
-    )
-    return nats / len(tokens)
 
 
 def of_choices(costs: Tensor, log_probabilities: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aectl.config.configuration import Config
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.models.autoencoder import AutoencoderBase
-from aectl.models.language import LanguageModel, with_end
+from aectl.models.language import LanguageModel, nats_of_texts, with_end
 from aectl.models.networks import Classifier, ThroughWords
 from aectl.models.text_autoencoder import ThroughText, ThroughVector
 from aectl.objectives import losses
@@ -28,7 +28,6 @@ MEAN, DEVIATION = "mean", "deviation"
 LEAST_VARIANCE, LARGEST_SCALE, LARGEST_SHIFT = 1e-5, 3.0, 1.0
 """The variance that is added to that of a batch, and the largest factor and the largest shift by
 which a batch may differ from what its units follow (Ioffe 2017, section 4)."""
-
 
 QUALITY_STEPS = 1000
 """Steps over which the weight of the quality of a shorter text rises from 0."""
@@ -201,9 +200,7 @@ def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Compute:
         if competing and network.training:
             preactivation = standardise(preactivation)
         code = network.encoder.code(preactivation)
-        loss = losses.token_cross_entropy(
-            network.predict(code, batch.inputs), with_end(batch.inputs)
-        )
+        loss = nats_of_texts(network.predict(code, batch.inputs), with_end(batch.inputs)).mean()
         terms = {"reconstruction": loss.detach()}
         return _with_penalties(
             loss, terms, penalties, Trace(network, batch.inputs, batch.inputs, preactivation, code)
@@ -269,9 +266,7 @@ def _through_text(config: Config, remembered: dict[str, Tensor]) -> Compute:
 
     def compute(network: ThroughText, batch: Batch) -> Losses:
         code = network.encode(batch.inputs)
-        loss = losses.token_cross_entropy(
-            network.predict(code, batch.inputs), with_end(batch.inputs)
-        )
+        loss = nats_of_texts(network.predict(code, batch.inputs), with_end(batch.inputs)).mean()
         terms = {"reconstruction": loss.detach()}
         likely = network.language_model(code.chosen)
         quality = lambda_q * rise(network, loss) * losses.quality(likely, code.chosen, code.lengths)

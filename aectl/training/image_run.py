@@ -14,7 +14,7 @@ from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, ImageNetwork
 from aectl.models.training_record import HELD_OUT
 from aectl.training.image_sketch import ImageSketch
-from aectl.training.loop import CPU, MemorySet
+from aectl.training.loop import MemorySet
 from aectl.training.memory_run import MemoryRun
 from aectl.training.memory_sketch import add_metrics
 from aectl.training.run import mean_error
@@ -42,15 +42,13 @@ class ImageRun(MemoryRun):
         return stored, 0 if self.data.images.flags.writeable else stored  # they are copied
 
     def _on_device(self) -> MemorySet:
-        """All images, on the device where half of its memory has room; none is copied on the
-        CPU."""
-        images, device = self.data, self.device
+        """All images; none is copied on the CPU."""
+        images = self.data
         pixels = images.images if images.images.flags.writeable else images.images.copy()
-        fits = device.type != "cuda" or pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 2
-        there = device if fits else CPU
+        there = self._place(pixels.nbytes)
         labels = None if images.labels is None else torch.from_numpy(images.labels).to(there)
         rows = torch.arange(len(images), device=there)
-        return MemorySet(torch.from_numpy(pixels).to(there), labels, rows, device)
+        return MemorySet(torch.from_numpy(pixels).to(there), labels, rows, self.device)
 
     def _take(self, images: Any, held_out: Any) -> None:
         """Sets what is trained on and what is measured, of images that are learnt and held out."""

@@ -17,7 +17,7 @@ from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PooledA
 from aectl.objectives.objective import Batch, objective
 from aectl.training.capacity import explained
 from aectl.training.initialisation import Start, begin, standardize
-from aectl.training.loop import TrainingSet
+from aectl.training.loop import CPU, TrainingSet
 from aectl.training.memory_sketch import MemorySketch
 from aectl.training.run import Errors, Run
 from aectl.training.stack import Layer, layers_of
@@ -80,6 +80,12 @@ class MemoryRun(Run):
     @abstractmethod
     def _on_device(self) -> PartedSet:
         """The whole training set, with batches on the device."""
+
+    def _place(self, size: int) -> torch.device:
+        """Where a training set of so many bytes is kept: on the device, where half of its memory
+        has room, else on the CPU."""
+        fits = self.device.type != "cuda" or size < torch.cuda.mem_get_info(self.device)[0] / 2
+        return self.device if fits else CPU
 
     @abstractmethod
     def _measured_on(self, inputs: Any) -> dict[str, float]:

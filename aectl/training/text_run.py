@@ -24,6 +24,7 @@ from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, TextNetwork, ThroughVector, ThroughWords
 from aectl.models.text_autoencoder import Rated
 from aectl.models.vocabulary import Vocabulary
+from aectl.models.word_choice import RarestWords
 from aectl.objectives.objective import Objective, language_modelling
 from aectl.training.initialisation import (
     Start,
@@ -90,8 +91,10 @@ class TextRun(Run):
         self._measured = measured.some(MEASURED_TEXTS, config.training.seed)
         stand_on_encoder(self.network, start)
         if isinstance(self.network, ThroughWords):
-            often = self._training.lines_with(len(self.vocabulary))
-            self.network.learn_words(self.vocabulary, often, len(self._training))
+            self.network.split_words(self.vocabulary)
+            if isinstance(self.network.choice, RarestWords):
+                lines_with = self._training.lines_with(len(self.vocabulary))
+                self.network.choice.learn(lines_with, len(self._training))
         if isinstance(self.network, Classifier):
             self.network.fine_tune_encoder(config.training.fine_tune)
         if start.prior is not None:

@@ -78,8 +78,7 @@ class TokenSet:
         """The predictions without a model, (length,) each, by the names of BASELINES: the
         most frequent token everywhere, and at each place the one that is most frequent there.
         """
-        (whole,) = self.in_order(max(1, len(self)))
-        tokens = whole.inputs.cpu()
+        tokens = self._tokens()
         most = torch.bincount(tokens[tokens != PAD]).argmax().item()
         places = (column[column != PAD] for column in tokens.T)
         sentence = [int(place.mode().values if len(place) else most) for place in places]
@@ -87,11 +86,15 @@ class TokenSet:
 
     def lines_with(self, tokens: int) -> Tensor:
         """The number of pieces in which each of `tokens` tokens occurs: (tokens,), on the CPU."""
-        (whole,) = self.in_order(max(1, len(self)))
-        ordered = whole.inputs.cpu().sort(1).values
+        ordered = self._tokens().sort(1).values
         again = torch.zeros_like(ordered, dtype=torch.bool)
         again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
         return torch.bincount(ordered[~again & (ordered != PAD)], minlength=tokens)
+
+    def _tokens(self) -> Tensor:
+        """The tokens of all pieces, (m, length), on the CPU."""
+        (whole,) = self.in_order(max(1, len(self)))
+        return whole.inputs.cpu()
 
     def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
         """Every piece once, in a random order, from batch number `first` on.

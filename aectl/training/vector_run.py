@@ -11,7 +11,6 @@ from aectl.inference.vector_metrics import VectorMetrics
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier
 from aectl.training.initialisation import Start
-from aectl.training.loop import CPU
 from aectl.training.memory_run import MemoryRun
 from aectl.training.run import mean_error
 from aectl.training.vector_sets import FloatSet
@@ -38,17 +37,14 @@ class VectorRun(MemoryRun):
         return self.data.vectors.nbytes, 0
 
     def _on_device(self) -> FloatSet:
-        """All vectors, on the device where half of its memory has room."""
-        data, device = self.data, self.device
-        fits = device.type != "cuda" or (
-            data.vectors.nbytes < torch.cuda.mem_get_info(device)[0] / 2
-        )
-        there = device if fits else CPU
+        """All vectors."""
+        data = self.data
+        there = self._place(data.vectors.nbytes)
         learnt = data.labels is not None and not KINDS[self.config.model.model].has_code
         labels = torch.from_numpy(data.labels).to(there) if learnt else None
         rows = torch.arange(len(data), device=there)
         vectors = torch.from_numpy(data.vectors).to(there)
-        return FloatSet(vectors, labels, rows, device, self.network.scaling)
+        return FloatSet(vectors, labels, rows, self.device, self.network.scaling)
 
     def _begin(self, start: Start) -> None:
         """Initialises the scaling, then the weights."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aectl.models.scaling import Scaling
+from aectl.models.scaling import Scaling, scaled
 from aectl.objectives.objective import Batch
 from aectl.training.loop import CPU
 
@@ -55,6 +55,5 @@ class FloatSet:
     @torch.no_grad()
     def _batch(self, rows: Tensor) -> Batch:
         vectors = self.vectors.index_select(0, rows).to(self.device)
-        if self.scaling is not None:
-            vectors = self.scaling(self.scaling.complete(vectors))
-        return Batch(vectors, None if self.labels is None else self.labels[rows].to(self.device))
+        labels = None if self.labels is None else self.labels[rows].to(self.device)
+        return Batch(scaled(self.scaling, vectors), labels)

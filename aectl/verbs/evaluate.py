@@ -158,8 +158,10 @@ def refuse_useless(
         if given:
             refuse_incomparable(flag, [use.card for use in uses])
     for use in uses:
-        use.refuse({"pca": pca, "probe": probe, "ssim": ssim, "report": report, "judge": judge})
-        use.refuse({"per_column": per_column})
+        use.refuse(
+            {"pca": pca, "probe": probe, "ssim": ssim, "report": report, "judge": judge,
+             "per_column": per_column}
+        )  # fmt: skip
         if ssim:
             check_similarity("--ssim", use.card.shape[1:])
         if use.request.references and importlib.util.find_spec("nltk") is None:

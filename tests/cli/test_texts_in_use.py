@@ -12,16 +12,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import shell
+from conftest import LINES, shell
 from rouge_score.rouge_scorer import RougeScorer
 
 from aectl.inference.ngrams import NgramModel, words_of
 from aectl.models import model_file
-
-WORDS = ["the cat", "a dog", "the old man", "she", "he"]
-VERBS = ["sat on", "looked at", "ate", "liked"]
-THINGS = ["the mat .", "a fish .", "the sea .", "an apple .", "it ."]
-LINES = [f"{who} {does} {what}" for who in WORDS for does in VERBS for what in THINGS]
 
 
 def small(*options):
@@ -33,13 +28,6 @@ def small(*options):
     }  # fmt: skip
     left = [word for pair in usual.items() if pair[0] not in options for word in pair]
     return (*left, *options)
-
-
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory):
-    path = tmp_path_factory.mktemp("corpus") / "lines.txt"
-    path.write_text("\n".join(LINES) + "\n")
-    return path
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def network_of(bottleneck):
     config = ModelConfig(model="text-autoencoder", **BOTTLENECKS[bottleneck])
     network = build_network(Architecture(config, TextShape(LENGTH, len(VOCABULARY)))).eval()
     if bottleneck == "words":
-        network.learn_words(VOCABULARY, torch.ones(len(VOCABULARY)), 1)
+        network.split_words(VOCABULARY)
     return network
 
 

@@ -22,8 +22,7 @@ VOCABULARY = Vocabulary.learnt(["a man and two women run and sit"] * 9, 275)
 def network(ratio=0.5, choice="learnt", words=None):
     torch.manual_seed(0)
     made = ThroughWords(len(VOCABULARY), LENGTH, 16, choice, ratio, words)
-    lines_with = sum(torch.bincount(row, minlength=len(VOCABULARY)) > 0 for row in tokens())
-    made.learn_words(VOCABULARY, lines_with, len(LINES))
+    made.split_words(VOCABULARY)
     return made.eval()
 
 

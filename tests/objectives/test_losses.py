@@ -14,6 +14,7 @@ from torch.distributions import Bernoulli, Categorical, kl_divergence
 
 from aectl.config.all_options import OPTIONS
 from aectl.inference.metrics import ReconstructionMetrics
+from aectl.models.language import nats_of_texts
 from aectl.objectives import losses
 
 PENALTIES = {
@@ -254,7 +255,7 @@ def test_the_cross_entropy_of_tokens_is_that_of_those_that_are_there():
     logits, tokens = logits_of(2, 3, 5), torch.tensor([[4, 3, 0], [2, 0, 0]])
     by_hand = log_softmax(logits.numpy(), axis=2)
     expected = -(by_hand[0, 0, 4] + by_hand[0, 1, 3] + by_hand[1, 0, 2]) / 2
-    assert losses.token_cross_entropy(logits, tokens).item() == pytest.approx(expected, rel=1e-12)
+    assert nats_of_texts(logits, tokens).mean().item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_quality_of_drawn_texts_is_the_cross_entropy_of_their_tokens():
@@ -283,9 +284,9 @@ OF_DRAWN = {
         x, logits_of(*x.shape, seed=1).softmax(2), lengths
     ),
     "entropy": lambda x, lengths: losses.entropy(x.log_softmax(2), lengths),
-    "cross-entropy": lambda x, lengths: losses.token_cross_entropy(
+    "cross-entropy": lambda x, lengths: nats_of_texts(
         x, torch.where(torch.arange(x.shape[1]) < lengths[:, None], 3, 0)
-    ),
+    ).mean(),
 }
 
 

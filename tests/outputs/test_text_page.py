@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import test_page
 import torch
+from conftest import LINES
 from test_page import browser_needed, data_of, opened, point_at
 
 from aectl.config.spelling import spelt_out
@@ -14,11 +15,6 @@ from aectl.models import model_file
 from aectl.models.language import lengths_of
 
 browser = test_page.browser
-
-WORDS = ["the cat", "a dog", "the old man", "she", "he"]
-VERBS = ["sat on", "looked at", "ate", "liked"]
-THINGS = ["the mat .", "a fish .", "the sea .", "an apple .", "it ."]
-LINES = [f"{who} {does} {what}" for who in WORDS for does in VERBS for what in THINGS]
 
 HOSTILE = [
     "<script>alert(1)</script> & <b>bold</b> \"quoted' </title>",
@@ -32,13 +28,6 @@ HOSTILE = [
     "   three  spaces   ",
     "]]> {{ }} ${1} `tick` \\u003c",
 ]
-
-
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory):
-    path = tmp_path_factory.mktemp("corpus") / "lines.txt"
-    path.write_text("\n".join(LINES) + "\n")
-    return path
 
 
 @pytest.fixture

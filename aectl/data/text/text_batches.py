@@ -1,8 +1,6 @@
 """Lines of text as batches of tokens, from a position on."""
 
-import hashlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.shapes import PAD
-from aectl.data.named_inputs import Position, fewer_than_before
+from aectl.data.named_inputs import Passing, Position
 from aectl.data.storage.folders import OnBad
 from aectl.data.text.text_inputs import Line, LineCounts, TextInputs
-from aectl.errors import DataError
 from aectl.models.vocabulary import Vocabulary
 
 LARGEST_BATCH, BATCH_VALUES = 256, 1 << 24
@@ -52,10 +49,12 @@ def token_batches(
     With `after`, the lines up to that position are skipped. Raises DataError for a dataset that
     is not available, and if the skipped lines differ from those of the first run.
     """
-    reading, waiting = _Passing(after, on_bad), list[Line]()
+    reading, waiting = Passing(after, on_bad), list[Line]()
     left = math.inf if most is None else most
-    for line in reading.wanted(inputs.lines(reading.on_bad)):
+    for line in inputs.lines(reading.on_bad):
         if line is not None:
+            if not reading.is_behind(f"{line.path}\0{line.text}"):
+                continue
             waiting.append(line)
             left -= 1
         if waiting and (line is None or len(waiting) == size or not left):
@@ -63,42 +62,9 @@ def token_batches(
             waiting = []
         if not left:
             return
+    reading.refuse_fewer()
     if waiting:
         yield _batch(waiting, vocabulary, length, size, reading.position, inputs.counts)
-
-
-class _Passing:
-    """Counts the lines that are read, good and bad, and skips those up to a position."""
-
-    def __init__(self, after: Position | None, on_bad: OnBad) -> None:
-        self._after, self._on_bad = after, on_bad
-        self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
-
-    @property
-    def position(self) -> Position:
-        return Position(self._read, self._digest.hexdigest())
-
-    def wanted(self, lines: Iterator[Line | None]) -> Iterator[Line | None]:
-        """The lines after the position."""
-        for line in lines:
-            if line is None or self._is_behind(line.path, line.text):
-                yield line
-        if self._after and self._read < self._after.inputs:
-            raise DataError(fewer_than_before(self._read))
-
-    def on_bad(self, path: str, reason: str) -> None:
-        """Reports a line that cannot be read, if it is after the position."""
-        if self._is_behind(path, reason):
-            self._on_bad(path, reason)
-
-    def _is_behind(self, path: str, content: str) -> bool:
-        self._read += 1
-        self._digest.update(os.fsencode(f"{path}\0{content}\0"))
-        if self._after is None or self._read > self._after.inputs:
-            return True
-        if self._read == self._after.inputs:
-            self.position.refuse_other(self._after)
-        return False
 
 
 def batch_size(length: int, vocabulary: int) -> int:

@@ -30,8 +30,6 @@ TENSOR_TYPES = {
 
 def of_npy(path: Path, part: str, room: int) -> VectorFile:
     """Reads an array of two dimensions. Raises TableError for anything else."""
-    if not path.stat().st_size:
-        raise TableError("it is empty")
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OverflowError, TypeError) as error:

@@ -1,7 +1,5 @@
 """Vectors in batches for a model, from a position on."""
 
-import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from aectl.config.spelling import first_of
-from aectl.data.named_inputs import Position, fewer_than_before
+from aectl.data.named_inputs import Passing, Position
 from aectl.data.storage.folders import OnBad
 from aectl.data.vectors.vector_file import Floats32, VectorFile
 from aectl.data.vectors.vector_inputs import NamedVectors, VectorInputs
-from aectl.errors import Alike, DataError
+from aectl.errors import Alike
 
 MOST_NAMED = 3
 
@@ -76,7 +74,7 @@ def vector_batches(
     With `after`, the vectors up to that position are skipped. Raises DataError if they differ from
     those of the first run.
     """
-    reading, left = _Passing(after, on_bad), most
+    reading, left = Passing(after, on_bad), most
     for named in inputs.files(reading.on_bad):
         if reason := fitting.refusal(named.file):
             reading.on_bad(named.name, reason)
@@ -85,7 +83,7 @@ def vector_batches(
         for first in range(0, len(named.file), size):
             end = min(first + size, len(named.file))
             vectors = named.file.block(first, end)
-            if not reading.is_behind(f"{named.path(first)} {end}", vectors):
+            if not reading.is_behind(f"{named.path(first)} {end}", len(vectors), vectors.data):
                 continue
             rows = bad.without(first, vectors, on_bad)
             rows = rows if left is None else rows[:left]
@@ -125,41 +123,3 @@ class _BadRows:
             before = self._first.setdefault(kind, path)
             on_bad(path, reason if before == path else Alike(f"{kind}, like {before}"))
         return sorted(usable)
-
-
-class _Passing:
-    """Counts the vectors that are read, and the files that cannot be, and skips those up to a
-    position."""
-
-    def __init__(self, after: Position | None, on_bad: OnBad) -> None:
-        self._after, self._on_bad = after, on_bad
-        self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
-
-    @property
-    def position(self) -> Position:
-        """The position after what has been read."""
-        return Position(self._read, self._digest.hexdigest())
-
-    def is_behind(self, name: str, vectors: Floats32) -> bool:
-        """Counts a block; whether it is after the position."""
-        self._digest.update(vectors.data)
-        return self._counted(name, len(vectors))
-
-    def on_bad(self, path: str, reason: str) -> None:
-        """Reports a file that cannot be read, if it is after the position."""
-        if self._counted(f"{path}\0{reason}", 1):
-            self._on_bad(path, reason)
-
-    def _counted(self, name: str, count: int) -> bool:
-        self._read += count
-        self._digest.update(os.fsencode(f"{name}\0"))
-        if self._after is None or self._read > self._after.inputs:
-            return True
-        if self._read == self._after.inputs:
-            self.position.refuse_other(self._after)
-        return False
-
-    def refuse_fewer(self) -> None:
-        """Raises DataError if the inputs end before the position."""
-        if self._after and self._read < self._after.inputs:
-            raise DataError(fewer_than_before(self._read))
