@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.config.shapes import Shape
+from aectl.models import active_units
 from aectl.models.activations import ACTIVATIONS
-from aectl.models.codes import Code
+from aectl.models.codes import BatchTopK, Code, TopK
 from aectl.models.scaling import Scaling
 
 
@@ -19,7 +20,7 @@ class Encoder(nn.Module):
 
     With a `center`, (pixels,), x is the image minus the center (LeCun et al. 1998, section 4.3). In
     training, the fractions `input_dropout` of the input and `dropout` of each inner layer are
-    dropped.
+    dropped. With `few_active` units, the gradient of W_n is computed from those alone.
     """
 
     center: Tensor | None
@@ -33,6 +34,7 @@ class Encoder(nn.Module):
         dropout: float = 0.0,
         input_dropout: float = 0.0,
         center: bool = False,
+        few_active: bool = False,
     ) -> None:
         super().__init__()
         widths = [math.prod(shape), *hidden]
@@ -43,6 +45,7 @@ class Encoder(nn.Module):
         self.input_dropout = nn.Dropout(input_dropout)
         self.dropout = nn.Dropout(dropout)
         self.code_size = widths[-1]
+        self.few_active = few_active
 
     @property
     def to_code(self) -> nn.Linear:
@@ -65,7 +68,10 @@ class Encoder(nn.Module):
 
     def preactivation(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
-        out: Tensor = self.layers[-1](self.inner(images, len(self.layers) - 1))
+        x, layer = self.inner(images, len(self.layers) - 1), self.to_code
+        if self.training and self.few_active and active_units.applies_to(x):
+            return active_units.preactivation(x, layer.weight, layer.bias)
+        out: Tensor = layer(x)
         return out
 
     def forward(self, images: Tensor) -> Tensor:
@@ -75,7 +81,10 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Mirrors the encoder's widths; `tied` layers use its transposed weights."""
+    """Mirrors the encoder's widths; `tied` layers use its transposed weights.
+
+    With `few_active` units of the code, their products alone are computed in training.
+    """
 
     def __init__(
         self,
@@ -84,14 +93,20 @@ class Decoder(nn.Module):
         activation: str,
         dropout: float = 0.0,
         tied: nn.ModuleList | None = None,
+        few_active: bool = False,
     ) -> None:
         super().__init__()
         widths = [math.prod(shape), *hidden][::-1]
         self.shape = shape
+        self.few_active = few_active
         self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
         if tied is None:
-            self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+            first = active_units.LinearByUnit if few_active else nn.Linear
+            self.layers = nn.ModuleList(
+                (nn.Linear if layer else first)(a, b)
+                for layer, (a, b) in enumerate(pairwise(widths))
+            )
         else:
             self.layers = nn.ModuleList(_Transposed(layer) for layer in reversed(tied))
 
@@ -109,12 +124,14 @@ class Decoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
-        x = code
-        *inner, last = self.layers
-        for layer in inner:
-            x = self.dropout(self.activation(layer(x)))
-        out: Tensor = last(x).unflatten(1, self.shape)
-        return out
+        x, (first, *others) = code, self.layers
+        if self.training and self.few_active and active_units.applies_to(code):
+            x = active_units.decoded(x, self.directions, first.bias)  # type: ignore[arg-type]
+        else:
+            x = first(x)
+        for layer in others:
+            x = layer(self.dropout(self.activation(x)))
+        return x.view(len(x), *self.shape)
 
 
 class _Transposed(nn.Module):
@@ -244,9 +261,13 @@ class Autoencoder(AutoencoderBase):
         center: bool = False,
     ) -> None:
         super().__init__(shape, output_activation)
+        below = [math.prod(shape), *hidden][-2]
+        few_active = isinstance(code, TopK | BatchTopK) and active_units.worthwhile(
+            hidden[-1], code.kept, below
+        )
         self.encoder = Encoder(
-            shape, hidden, activation, code or Code(), dropout, input_dropout, center
+            shape, hidden, activation, code or Code(), dropout, input_dropout, center, few_active
         )
         self.decoder = Decoder(
-            shape, hidden, activation, dropout, self.encoder.layers if tied else None
+            shape, hidden, activation, dropout, self.encoder.layers if tied else None, few_active
         )
