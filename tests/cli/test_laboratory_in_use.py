@@ -163,14 +163,13 @@ def test_what_cannot_be_compared_is_refused(aectl, model, trained, tmp_path):
         assert message in done.err
 
 
-@pytest.mark.parametrize("seed", ["0", "1", "2"])
-def test_the_recipe_of_the_manual_finds_at_least_95_percent_of_512_true_directions(
-    aectl, tmp_path, seed
-):
+def test_the_recipe_of_the_manual_finds_at_least_95_percent_of_512_true_directions(aectl, tmp_path):
+    """Already in two of its three epochs."""
     (block,) = (block for block in PAGE.split("```") if "--out found" in block)
     recipe = block.replace("\\\n", "").partition("aectl train")[2].partition("aectl eval")[0]
     words = ["train", *shlex.split(recipe)[:-1]]
-    assert aectl(*words, tmp_path / "m", "--seed", seed, "--threads", "1", "-q").status == 0
+    words[words.index("--epochs") + 1] = "2"
+    assert aectl(*words, tmp_path / "m", "--threads", 1, "-q").status == 0
     (found,) = measured(aectl, tmp_path / "m", "--truth", tmp_path / "m" / "truth.npy")
     assert np.load(tmp_path / "m" / "truth.npy").shape == (512, 128)
     assert found["truth_recall"] >= 0.95

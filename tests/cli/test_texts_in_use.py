@@ -681,14 +681,6 @@ def test_the_language_model_learns_from_a_prior(aectl, made, corpus, others, tmp
     assert "are not those of the original training" in done.err
 
 
-def test_the_epochs_of_a_language_model_are_those_of_its_prior(aectl, corpus, others, tmp_path):
-    options = small("--bottleneck", "words", "--epochs", "1", "--batch-size", "4")
-    others.write_text(others.read_text() * 40)
-    arguments = ["train", "-q", "--dataset", corpus, *options, "--prior", others]
-    assert aectl(*arguments, "--out", "run").status == 0
-    assert "lm-epochs = 6\n" in (tmp_path / "run" / "config.toml").read_text()
-
-
 def test_the_language_model_of_a_model_is_taken(aectl, text, others, tmp_path):
     """With its units and its vocabulary, and also where training goes on without it."""
     prior = tmp_path / "prior"

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+from sklearn.datasets import load_digits, load_wine
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
@@ -593,7 +593,7 @@ def test_pca_and_the_probe_are_those_of_scikit_learn(aectl, tmp_path):
     assert 0 <= report["probe_error"] < 40
 
 
-SETS = {one.__name__: one for one in (load_wine, load_breast_cancer, load_diabetes, load_digits)}
+SETS = {one.__name__: one for one in (load_wine, load_digits)}
 
 
 @pytest.mark.parametrize("name", SETS)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,16 @@ def test_a_model_to_start_from_settles_its_network_its_data_and_its_loss(tmp_pat
     start = start_of(config)
     assert start.weights.encoder.code_size == 4
     assert (start.encoder, start.vocabulary) == (None, None)
+
+
+@pytest.mark.parametrize(("lines", "epochs"), [(60, math.ceil(800 / (60 / 4))), (2400, 6)])
+def test_the_epochs_of_a_language_model_are_those_of_its_prior(tmp_path, lines, epochs):
+    for name, number in {"few": 10, "prior": lines}.items():
+        (tmp_path / name).write_text("".join(f"mouse {n} under bed {n}\n" for n in range(number)))
+    given = {"dataset": str(tmp_path / "few"), "prior": str(tmp_path / "prior"), "batch_size": 4}
+    given |= {"model": "text-autoencoder", "bottleneck": "words", "vocabulary": 300}
+    config, _ = prepare(given, {}, READING)
+    assert config.training.lm_epochs == epochs
 
 
 def test_an_encoder_settles_that_it_is_a_classifier_and_its_data(dense):

@@ -114,8 +114,9 @@ class _Choice:
             return before
         for name in usual:
             for column in self._columns:
-                free = self._wanted.as_text(column) and not _is_vector(self._columns[column])
-                if column.lower() == name and free:
+                if column.lower() != name or not self._wanted.as_text(column):
+                    continue
+                if not _is_vector(self._columns[column]):
                     self.remarks.append(f"{doing} the column {column or '(without a name)'}")
                     return column
         return None
@@ -144,7 +145,7 @@ class _Choice:
             self.remarks.append(
                 f"columns that hold no numbers are left out: {first_of(texts, MOST_NAMED)}"
             )
-        more = [name for name in numbers if name not in found]
+        more = [name for name in numbers if name != found[0]] if vectors else []
         if more:
             self.remarks.append(
                 f"beside the vectors in {found[0]}, left out: {first_of(more, MOST_NAMED)}"
