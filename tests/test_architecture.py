@@ -149,6 +149,9 @@ TESTED_ELSEWHERE = {
         "data/vectors/vector_set.py", "inference/apply_vectors.py", "modalities/vectors.py",
         "training/vector_run.py", "training/vector_sets.py", "training/vector_setup.py",
     ),
+    "cli/test_vectors_on_disk.py": (
+        "data/vectors/stored_vectors.py", "data/vectors/vector_survey.py",
+    ),
     "data/vectors/test_vector_tables.py": ("data/vectors/columns.py",),
     "models/test_model_file.py": ("models/architecture.py", "models/model_card.py"),
     "training/test_run.py": ("training/image_run.py", "training/memory_run.py"),

@@ -85,7 +85,8 @@ Memory = Annotated[
     typer.Option(
         "--memory",
         metavar="GIB",
-        help="Maximum memory for the decoded images of files; larger data go to a temporary file.",
+        help="Maximum memory for the decoded images of files, of which larger ones go to a "
+        "temporary file, and for vectors, of which more are read from disk in each epoch.",
         min=0,
         show_default="half of the machine's",
         rich_help_panel=options.RUN,
@@ -137,6 +138,7 @@ def train(
         memory * 2**30 if memory is not None else machine.half_the_memory(),
         partial(_read_along, console), outcome.on_remark,
         console.once(console.notice), outcome.skipped, stdin(), null,
+        progress=console,
     )  # fmt: skip
     training = Training(task, reading)
     status = outcome.status(len(training.data))

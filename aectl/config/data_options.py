@@ -172,6 +172,15 @@ class DataConfig(Section):
         modalities=(VECTORS,),
         unset="label, class, target, or another usual name",
     )
+    shuffle_buffer: int | None = option(
+        None,
+        "Number of vectors that are shuffled together, where they are read from disk in each epoch "
+        "instead of being kept in memory.",
+        at_least=1,
+        modalities=(VECTORS,),
+        unset="all vectors, where they fit into half of the memory (--memory); else 256 MiB of "
+        "them",
+    )
     parent: str | None = option(
         None,
         "Network that gave the vectors, kept in the model file.",

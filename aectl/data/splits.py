@@ -41,12 +41,17 @@ def split(
     Raises ConfigError if one of the two would be empty, unless the fraction is 0.
     """
     held_out = round(fraction * count)
+    refuse_empty(count, held_out, fraction, noun)
+    order = np.random.default_rng(seed).permutation(count)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def refuse_empty(count: int, held_out: int, fraction: float, noun: str) -> None:
+    """Raises ConfigError if all or none are held out, unless the fraction is 0."""
     if fraction and not 0 < held_out < count:
         raise ConfigError(
             f"--validation {fraction:g} of {count} {noun} leaves nothing to train or measure on"
         )
-    order = np.random.default_rng(seed).permutation(count)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 def held_out(

@@ -29,6 +29,7 @@ from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
 from aectl.models.architecture import Architecture
+from aectl.training.memory import of_machine
 
 if TYPE_CHECKING:
     import torch
@@ -81,6 +82,7 @@ class VectorStream(InputStream):
             skipped=request.skipped,
             wanted=dataclasses.replace(request.wanted, known=known, remembered=before),
             notice=request.notice,
+            memory=of_machine(),
         )
         self.words, self.labelled = self.inputs.words, True
 

@@ -46,8 +46,6 @@ class MemoryRun(Run):
     sketch_class: type[MemorySketch]
     network: ImageNetwork
     sketch: MemorySketch
-    _training: PartedSet
-    _held_out: PartedSet
     _sample: PartedSet
 
     def __init__(
@@ -63,14 +61,18 @@ class MemoryRun(Run):
         self.architecture = architecture or self._described(start)
         self.sketch = self._sketch(start)
         super().__init__(config, device, start)
+        with explained(self.sketch):
+            self._read(*self._split(), start)
+
+    def _split(self) -> tuple[Any, Any]:
+        """The inputs that are learnt, and those that are held out."""
+        data, config = self.data, self.config
         part, seed = config.data.validation, config.training.seed
         rows, self.held_out = held_out(data, part, seed, self.noun)
         if config.data.labels:
             rows = few_labels(data, rows, config.data.labels, seed)
-        with explained(self.sketch):
-            whole = self._on_device()
-            held = torch.from_numpy(self.held_out)
-            self._read(whole.part(torch.from_numpy(rows)), whole.part(held), start)
+        whole = self._on_device()
+        return whole.part(torch.from_numpy(rows)), whole.part(torch.from_numpy(self.held_out))
 
     @property
     @abstractmethod

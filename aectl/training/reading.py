@@ -16,7 +16,7 @@ from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError
 from aectl.models.model_card import ModelCard
-from aectl.progress import silent
+from aectl.progress import SILENT, Progress, silent
 
 PATTERNS = ("ext", "include", "exclude")
 """The options that choose among the files of a folder."""
@@ -31,7 +31,7 @@ class Reading:
     training takes. Files that cannot be read are passed to `on_bad`, remarks on others to
     `on_remark`, and searches record what they skip in `skipped`. `-` reads `stdin`, which lists
     paths that are separated by line ends, or by NUL characters if `null`. `device` is to train on
-    them.
+    them, and `progress` shows that of long work.
     """
 
     data_dir: Path
@@ -45,6 +45,7 @@ class Reading:
     stdin: BinaryIO | None = None
     null: bool = False
     device: str = "auto"
+    progress: Progress = SILENT
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,15 @@
 """A run on vectors: an autoencoder of them, or a classifier."""
 
 import dataclasses
+import math
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from aectl.config.kinds import KINDS
+from aectl.data.vectors.stored_vectors import StoredVectors
 from aectl.data.vectors.vector_set import VectorSet
 from aectl.inference.apply_vectors import reconstructed
 from aectl.inference.vector_metrics import VectorMetrics
@@ -13,11 +18,13 @@ from aectl.models.networks import Autoencoder, Classifier
 from aectl.training.initialisation import Start
 from aectl.training.memory_run import MemoryRun
 from aectl.training.run import mean_error
+from aectl.training.streamed_set import StreamedSet, split
 from aectl.training.vector_sets import FloatSet
 from aectl.training.vector_sketch import VectorSketch
 
-FITTED_ROWS = 1 << 14
-"""Rows of a block from which the numbers of a scaling are computed."""
+FITTED_VALUES = 1 << 17
+"""Values of a block from which the numbers of a scaling are computed, at most: a larger one does
+not fit into the cache of a processor core, and takes several times as long."""
 
 
 class VectorRun(MemoryRun):
@@ -28,36 +35,73 @@ class VectorRun(MemoryRun):
     sketch_class = VectorSketch
     data: VectorSet
     sketch: VectorSketch
-    _training: FloatSet
-    _held_out: FloatSet
+    _training: FloatSet | StreamedSet
+    _held_out: FloatSet | StreamedSet
     _sample: FloatSet
 
     @property
     def _stored(self) -> tuple[int, float]:
-        return self.data.vectors.nbytes, 0
+        vectors = self.data.vectors
+        if isinstance(vectors, StoredVectors):
+            return 2 * 4 * vectors.shape[1] * min(len(vectors), self._buffer), math.inf
+        return vectors.nbytes, 0
+
+    @property
+    def _buffer(self) -> int:
+        """The number of vectors that are shuffled together, if they are read from disk."""
+        count = self.config.data.shuffle_buffer
+        assert count is not None
+        return count
+
+    @property
+    def _labels(self) -> Tensor | None:
+        """Those of all vectors, if they are learnt."""
+        labels = None if KINDS[self.config.model.model].has_code else self.data.labels
+        return None if labels is None else torch.from_numpy(labels)
+
+    def _split(self) -> tuple[Any, Any]:
+        """The vectors that are learnt, and those that are held out."""
+        vectors, config = self.data.vectors, self.config
+        if not isinstance(vectors, StoredVectors):
+            return super()._split()
+        fraction, seed = config.data.validation, config.training.seed
+        blocks, held = split(vectors, self._buffer, fraction, seed, self.data.held_out)
+        self.held_out = vectors.rows([span for block in held for span in block])
+        how = self._buffer, self.device, self.network.scaling
+        learnt = StreamedSet(vectors, self._labels, blocks, *how)
+        return learnt, dataclasses.replace(learnt, blocks=held)
 
     def _on_device(self) -> FloatSet:
         """All vectors."""
-        data = self.data
-        there = self._place(data.vectors.nbytes)
-        learnt = data.labels is not None and not KINDS[self.config.model.model].has_code
-        labels = torch.from_numpy(data.labels).to(there) if learnt else None
-        rows = torch.arange(len(data), device=there)
-        vectors = torch.from_numpy(data.vectors).to(there)
-        return FloatSet(vectors, labels, rows, self.device, self.network.scaling)
+        vectors, labels = self.data.vectors, self._labels
+        assert isinstance(vectors, np.ndarray)
+        there = self._place(vectors.nbytes)
+        of_rows = None if labels is None else labels.to(there)
+        rows = torch.arange(len(vectors), device=there)
+        found = torch.from_numpy(vectors).to(there)
+        return FloatSet(found, of_rows, rows, self.device, self.network.scaling)
+
+    def _take(self, inputs: Any, held_out: Any) -> None:
+        """Sets what is trained on and what is measured, of vectors that are learnt and held out."""
+        if not isinstance(inputs, StreamedSet):
+            super()._take(inputs, held_out)
+            return
+        self._training, self._held_out = inputs, held_out
+        self._sample = inputs.some(self.sketch.sampled, self.config.training.seed)
 
     def _begin(self, start: Start) -> None:
         """Initialises the scaling, then the weights."""
         scaling, source = self.network.scaling, start.weights or (start.encoder or [None])[0]
         if scaling is not None and source is None:
-            scaling.fit(self._training.unscaled(FITTED_ROWS))
+            rows = FITTED_VALUES // self.data.shape.features
+            scaling.fit(self._training.unscaled(max(1, rows)))
         elif scaling is not None and isinstance(source, Autoencoder | Classifier):
             assert source.scaling is not None
             scaling.load_state_dict(source.scaling.state_dict())
         super()._begin(start)
 
     @torch.no_grad()
-    def _measured_on(self, inputs: FloatSet) -> dict[str, float]:
+    def _measured_on(self, inputs: FloatSet | StreamedSet) -> dict[str, float]:
         network = self.network.eval()
         if isinstance(network, Classifier):
             return mean_error(network, inputs.in_order(self.evaluation_batch))
@@ -68,7 +112,7 @@ class VectorRun(MemoryRun):
         return self._metrics_on(self._held_out if len(self._held_out) else self._sample)
 
     @torch.no_grad()
-    def _metrics_on(self, inputs: FloatSet) -> VectorMetrics:
+    def _metrics_on(self, inputs: FloatSet | StreamedSet) -> VectorMetrics:
         network = self.network.eval()
         assert not isinstance(network, Classifier)
         metrics = VectorMetrics(network.active_above)

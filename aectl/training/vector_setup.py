@@ -1,6 +1,8 @@
 """Training sets of vectors, and the config that is resolved for them."""
 
+import dataclasses
 import logging
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +17,8 @@ from aectl.data.vectors.vector_inputs import VectorInputs
 from aectl.data.vectors.vector_set import VectorSet
 from aectl.errors import ConfigError
 from aectl.models.model_card import ModelCard
+from aectl.training import memory
+from aectl.training.capacity import in_words
 from aectl.training.folder_defaults import with_own_validation
 from aectl.training.reading import Reading, TrainingRequest
 
@@ -22,9 +26,12 @@ log = logging.getLogger(__name__)
 
 MOST_NAMED = 5
 
-UNLIKE, SAMPLED = 1000, 10_000
-"""The ratio of the standard deviations of two features from which on a notice suggests a scaling,
-and the vectors that they are computed from."""
+UNLIKE = 1000
+"""The ratio of the standard deviations of two features from which on a notice suggests a scaling.
+"""
+
+BUFFER_BYTES = 256 << 20
+"""Bytes of the vectors that are shuffled together where they are read from disk, by default."""
 
 
 def settled(card: ModelCard) -> dict[str, object]:
@@ -39,7 +46,8 @@ def settled(card: ModelCard) -> dict[str, object]:
 
 def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Config, VectorSet]:
     """The training set, and the config resolved for it. Raises ConfigError or DataError."""
-    found = read_again(config, reading, request.sources)
+    found = _loaded(config, reading, request.sources, reading.memory)
+    config = _with_buffer(config, found)
     if found.held_out is not None:
         config = with_own_validation(config, len(found.held_out) / len(found), request.asked)
     width = found.shape.features
@@ -53,17 +61,53 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
 
 
 def read_again(config: Config, reading: Reading, sources: TrainingSources) -> VectorSet:
-    """The training set of a config. Raises DataError."""
+    """The training set of a config that was resolved for it. Raises DataError."""
+    return _loaded(config, reading, sources, math.inf)
+
+
+def _loaded(config: Config, reading: Reading, sources: TrainingSources, room: float) -> VectorSet:
+    """The training set, which stays on disk if it needs more than `room` bytes, or is to be
+    shuffled in a buffer."""
     data = config.data
     wanted = Wanted(data.columns or (), data.id_column, data.label_column)
     inputs = VectorInputs(
         sources.sources, reading.data_dir, reading.stdin, labels_from_folders=True,
         selection=sources.selection, split="train", skipped=reading.skipped, loose_labels=False,
-        walk=sources.walk, wanted=wanted, notice=_once(log.info),
+        walk=sources.walk, wanted=wanted, notice=_once(log.info), memory=memory.of_machine(),
     )  # fmt: skip
     labelled = not KINDS[config.model.model].has_code
     may_lack = config.model.missing != "refuse"
-    return vector_set.load(inputs, sources.layouts, reading.on_bad, may_lack, labelled)
+    return vector_set.load(
+        inputs, sources.layouts, reading.on_bad, may_lack, labelled,
+        0 if data.shuffle_buffer else room, reading.progress,
+    )  # fmt: skip
+
+
+def _with_buffer(config: Config, found: VectorSet) -> Config:
+    """The config with the number of vectors that are shuffled together, if they stay on disk.
+
+    Raises ConfigError for options that need all vectors at once.
+    """
+    if isinstance(found.vectors, np.ndarray):
+        return config
+    for option, asked in (
+        ("--optimizer lbfgs", config.training.optimizer == "lbfgs"),
+        ("--labels", config.data.labels),
+    ):
+        if asked:
+            raise ConfigError(
+                f"{option} needs all vectors in memory, and {found.name} is read from disk in"
+                " blocks; --memory GIB allows more"
+            )
+    if config.data.shuffle_buffer is not None:
+        return config
+    count = max(1, BUFFER_BYTES // (4 * found.shape.features))
+    log.info(
+        "the vectors need %s, more than half of the memory, or than --memory: they are read from"
+        " disk in each epoch, and shuffled %s at a time (--shuffle-buffer)",
+        in_words(found.vectors.nbytes), f"{count:,}",
+    )  # fmt: skip
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, shuffle_buffer=count))
 
 
 def _once(tell: Callable[[str], None]) -> Callable[[str], None]:
@@ -87,7 +131,7 @@ def _tell(config: Config, found: VectorSet) -> None:
             first_of(constant, MOST_NAMED),
         )
     if config.model.scale == "none":
-        spread = found.deviations(SAMPLED)
+        spread = found.survey.deviations
         varied = spread[spread > 0]
         if len(varied) and varied.max() > UNLIKE * varied.min():
             most, least = (found.feature(int(np.flatnonzero(spread == one)[0])) for one in

@@ -1,6 +1,8 @@
 """Vectors that a user names: files of arrays and tables, folders of them, and `-` for CSV."""
 
+import contextlib
 import dataclasses
+import math
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -27,7 +29,7 @@ from aectl.data.vectors.vector_tables import (
     of_json_lines,
     of_parquet,
 )
-from aectl.errors import ConfigError
+from aectl.errors import ConfigError, DataError
 from aectl.progress import silent
 
 OfArrays = Callable[[Path, str, int], VectorFile]
@@ -49,10 +51,24 @@ TABLES: dict[str, OfTables] = {
 ENDINGS = (*ARRAYS, *TABLES)
 EVERY_VECTOR = Selection(ENDINGS)
 
+LEAST_MEMORY = {
+    ".npz": 1,
+    ".csv": 4,
+    ".tsv": 4,
+    ".csv.gz": 8,
+    ".tsv.gz": 8,
+    ".jsonl": 4,
+    ".parquet": 2,
+}
+"""Bytes of memory that reading a file takes at least, for each of its bytes; of other files, only
+the rows that are asked for are read."""
+
 VECTOR_NAMES = Names(
     (SYNTHETIC,), endings=ENDINGS, parted=(".npz", ".safetensors"), made=(SYNTHETIC,)
 )
 """The words that name vectors."""
+
+GIB = 1 << 30
 
 PEEKED = 1 << 16
 """Bytes at the start of a file that tell whether it is a table of numbers."""
@@ -82,12 +98,13 @@ class NamedVectors(NamedTuple):
 @dataclass(frozen=True)
 class VectorInputs(NamedInputs):
     """Vectors that the user named; `wanted` are the columns of tables, and `notice` is told what
-    was guessed of them."""
+    was guessed of them. `memory`: bytes that there are for files that are read as a whole."""
 
     selection: Selection = EVERY_VECTOR
     walk: Walk = field(default_factory=WalkedOnce)
     wanted: Wanted = field(default_factory=Wanted)
     notice: Callable[[str], None] = silent
+    memory: float = math.inf
 
     def __post_init__(self) -> None:
         """Raises ConfigError for --ext with an extension that vectors do not have."""
@@ -98,7 +115,10 @@ class VectorInputs(NamedInputs):
                 )
 
     def files(self, on_bad: OnBad) -> Iterator[NamedVectors]:
-        """The vectors of each file; `on_bad` is called for those that cannot be read."""
+        """The vectors of each file; `on_bad` is called for those that cannot be read.
+
+        Raises DataError for a file that does not fit into memory.
+        """
         for source in self.sources:
             if source.is_dataset:
                 vectors = Synthetic.of(source.word).vectors(self.split)
@@ -118,9 +138,22 @@ class VectorInputs(NamedInputs):
                 path, part = Path(found.path), ""
                 if not source.is_folder:
                     path, part = Path(source.file), source.part
+                self._refuse_large(path)
                 name = self.naming(str(path)) + (f":{part}" if part else "")
                 yield from self._read(
                     name, found.label, on_bad, partial(of_file, path, part, self.wanted)
+                )
+
+    def _refuse_large(self, path: Path) -> None:
+        """Raises DataError for a file that is read as a whole, and does not fit into memory."""
+        ending = ending_of(path.name)
+        with contextlib.suppress(OSError):
+            needed = LEAST_MEMORY.get(ending, 0) * path.stat().st_size
+            if needed > self.memory:
+                raise DataError(
+                    f"{path}: {ending} is read as a whole, which takes at least"
+                    f" {needed / GIB:,.1f} GiB of memory, and there are {self.memory / GIB:,.1f};"
+                    " .npy and .safetensors are read in blocks"
                 )
 
     def _read(

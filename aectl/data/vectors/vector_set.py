@@ -1,7 +1,7 @@
-"""Training sets of vectors, in memory."""
+"""Training sets of vectors, in memory or in their files."""
 
 import dataclasses
-import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,22 +14,28 @@ from aectl.data import splits_found
 from aectl.data.layout import Layout
 from aectl.data.storage.folders import OnBad
 from aectl.data.training_sources import split_up
+from aectl.data.vectors.stored_vectors import READERS, Span, StoredVectors
 from aectl.data.vectors.vector_batches import Fitting
-from aectl.data.vectors.vector_file import Floats32, VectorFile
+from aectl.data.vectors.vector_file import Floats32
 from aectl.data.vectors.vector_inputs import NamedVectors, VectorInputs
+from aectl.data.vectors.vector_survey import Survey
 from aectl.errors import DataError
+from aectl.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
 class VectorSet:
-    """A training set of vectors: (n, features), NaN where a value is missing.
+    """A training set of vectors: (n, features), NaN where a value is missing; in memory, or in
+    their files.
 
-    `columns`: the names of the features, if they have some; labels: (n,), indices into `classes`,
-    or None; held_out: the rows of the set's own validation set, or None if it has none.
+    `survey` has seen all; `columns`: the names of the features, if they have some; labels: (n,),
+    indices into `classes`, or None; held_out: the rows of the set's own validation set, or None if
+    it has none.
     """
 
     words: tuple[str, ...]
-    vectors: Floats32
+    vectors: Floats32 | StoredVectors
+    survey: Survey
     columns: tuple[str, ...] = ()
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
@@ -51,19 +57,7 @@ class VectorSet:
     @property
     def constant(self) -> list[str]:
         """The names of the features that have the same value everywhere, or their numbers."""
-        same = (self.vectors == self.vectors[0]).all(0)
-        return [self.feature(place) for place in np.flatnonzero(same).tolist()]
-
-    def deviations(self, most: int) -> NDArray[np.float64]:
-        """The standard deviation of each feature over at most so many vectors, at equal distances;
-        0 where all values are missing."""
-        some = self.vectors[:: -(-len(self) // most)].astype(np.float64)
-        there = np.isfinite(some)
-        count = np.maximum(there.sum(0), 1)
-        mean = np.where(there, some, 0).sum(0) / count
-        squares = np.where(there, some - mean, 0) ** 2
-        found: NDArray[np.float64] = np.sqrt(squares.sum(0) / count)
-        return found
+        return [self.feature(place) for place in np.flatnonzero(self.survey.same).tolist()]
 
     def feature(self, place: int) -> str:
         """The name of a feature, or its number."""
@@ -74,7 +68,7 @@ class VectorSet:
         """SHA-256 of the vectors as little-endian float32, then the names of the columns, if any, a
         line each, the labels and the rows of the validation set, as little-endian int64.
         """
-        found = hashlib.sha256(np.ascontiguousarray(self.vectors, "<f4").data)
+        found = self.survey.hash.copy()
         for name in self.columns:
             found.update(f"{name}\n".encode())
         for rows in (self.labels, self.held_out):
@@ -89,14 +83,40 @@ def load(
     on_bad: OnBad,
     may_lack: bool,
     labelled: bool,
+    memory: float = math.inf,
+    progress: Progress = SILENT,
 ) -> VectorSet:
-    """Loads all vectors of the inputs, to train on; with `labelled`, their labels too.
+    """Loads all vectors of the inputs, to train on; with `labelled`, their labels too. If they need
+    more than `memory` bytes, they stay in their files, as far as these are arrays.
 
     `layouts` are those of the sources: of a folder with splits, the training set is used for
     training, and the validation set is held out. Raises DataError for an input without readable
     vectors, for values that are missing, unless they `may_lack`, or infinite, and for files whose
     vectors do not have the same features.
     """
+    named = _named(inputs, layouts, on_bad)
+    first = named[0]
+    fitting = Fitting(first.file.width, first.file.columns, may_lack)
+    for one in named:
+        if reason := fitting.refusal(one.file):
+            raise DataError(f"{one.name} {reason.replace('the model takes', first.name + ' has')}")
+    stored = StoredVectors(tuple(one.file for one in named))
+    kept = np.empty(stored.shape, np.float32) if stored.nbytes <= memory else None
+    survey = Survey(*stored.shape)
+    with progress.lasting("reading the vectors"):
+        for span, block in _blocks(stored, kept):
+            _refuse_flaws(named[span.file], span.first, block, fitting)
+            survey.add(block)
+    labels, classes = _labels(named) if labelled else (None, ())
+    held = _rows(named, splits_found.rows_held_out(layouts, [one.name for one in named]))
+    vectors, columns = stored if kept is None else kept, first.file.columns
+    return VectorSet(tuple(inputs.called()), vectors, survey, columns, labels, classes, held)
+
+
+def _named(
+    inputs: VectorInputs, layouts: Sequence[Layout | None], on_bad: OnBad
+) -> list[NamedVectors]:
+    """The files of the inputs. Raises DataError for an input without any that can be read."""
     named: list[NamedVectors] = []
     for source, layout in zip(inputs.sources, layouts, strict=True):
         whole = dataclasses.replace(inputs, sources=split_up([source], [layout], validation=True))
@@ -105,28 +125,22 @@ def load(
             looked = f" (looked for {inputs.selection})" if source.is_folder else ""
             raise DataError(f"there are no vectors in {source.word}{looked}")
         named += found
-    first = named[0]
-    fitting = Fitting(first.file.width, first.file.columns, may_lack)
-    vectors = np.empty((sum(len(one.file) for one in named), first.file.width), np.float32)
-    end = 0
-    for one in named:
-        if reason := fitting.refusal(one.file):
-            raise DataError(f"{one.name} {reason.replace('the model takes', first.name + ' has')}")
-        for start, block in _blocks(one.file):
-            _refuse_flaws(one, start, block, fitting)
-            vectors[end : end + len(block)] = block
-            end += len(block)
-    labels, classes = _labels(named) if labelled else (None, ())
-    held = splits_found.rows_held_out(layouts, [one.name for one in named])
-    return VectorSet(
-        tuple(inputs.called()), vectors, first.file.columns, labels, classes, _rows(named, held)
-    )
+    return named
 
 
-def _blocks(file: VectorFile) -> Iterator[tuple[int, Floats32]]:
-    """The first row of each block, and its rows."""
-    for start in range(0, len(file), file.block_rows):
-        yield start, file.block(start, min(start + file.block_rows, len(file)))
+def _blocks(stored: StoredVectors, kept: Floats32 | None) -> Iterator[tuple[Span, Floats32]]:
+    """All blocks in order, each with its rows, which are put into `kept`, if it is given."""
+    blocks = stored.blocks(stored.files[0].block_rows)
+    groups = [blocks[first : first + READERS] for first in range(0, len(blocks), READERS)]
+    if kept is None:
+        found = stored.in_turn(groups)
+    else:
+        firsts = [stored.starts[group[0].file] + group[0].first for group in groups]
+        found = (stored.read(group, kept[at:]) for group, at in zip(groups, firsts, strict=True))
+    for group, rows in zip(groups, found, strict=True):
+        for span in group:
+            yield span, rows[: len(span)]
+            rows = rows[len(span) :]
 
 
 def _refuse_flaws(one: NamedVectors, start: int, block: Floats32, fitting: Fitting) -> None:

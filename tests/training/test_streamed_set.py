@@ -1,0 +1,112 @@
+"""Vectors that are read from disk: every one once, in an order that depends on the seed alone."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from aectl.data.vectors.stored_vectors import StoredVectors
+from aectl.data.vectors.vector_inputs import of_file
+from aectl.errors import ConfigError, DataError
+from aectl.training.streamed_set import StreamedSet, split
+
+SIZES = (700, 1, 299)
+COUNT = sum(SIZES)
+ROWS = np.arange(2 * COUNT, dtype="f4").reshape(COUNT, 2)
+BUFFER = 96
+
+
+def joined(lists):
+    return list(itertools.chain.from_iterable(lists))
+
+
+@pytest.fixture
+def vectors(tmp_path):
+    """Three files, the rows of which are numbered one after the other."""
+    paths = [tmp_path / f"{number}.npy" for number in range(len(SIZES))]
+    for path, rows in zip(paths, np.split(ROWS, np.cumsum(SIZES)[:-1]), strict=True):
+        np.save(path, rows)
+    return StoredVectors(tuple(map(of_file, paths)))
+
+
+def sets(vectors, fraction=0.0, seed=0, held_out=None, buffer=BUFFER):
+    labels = torch.arange(COUNT)
+    both = split(vectors, buffer, fraction, seed, held_out)
+    return [StreamedSet(vectors, labels, blocks, buffer) for blocks in both]
+
+
+def shuffled(found, size, first=0, seed=5):
+    """The rows of each batch, by their numbers; labels are these numbers, too."""
+    batches = list(found.shuffled(size, torch.Generator().manual_seed(seed), first))
+    for batch in batches:
+        assert torch.equal(batch.inputs, torch.from_numpy(ROWS)[batch.labels])
+    return [batch.labels.tolist() for batch in batches]
+
+
+@pytest.mark.parametrize("size", [1, 7, BUFFER, 250, 5000])
+def test_every_vector_comes_once_in_batches_of_one_size(vectors, size):
+    whole, none = sets(vectors)
+    batches = shuffled(whole, size)
+    assert {len(batch) for batch in batches[:-1]} <= {size}
+    assert sorted(joined(batches)) == list(range(COUNT))
+    assert (len(whole), len(none), len(batches)) == (COUNT, 0, -(-COUNT // size))
+
+
+def test_an_epoch_goes_on_from_any_batch_and_draws_as_much_as_a_whole_one(vectors):
+    whole, _ = sets(vectors)
+    batches = shuffled(whole, 7)
+    assert all(shuffled(whole, 7, first) == batches[first:] for first in range(len(batches) + 1))
+    assert shuffled(whole, 7, seed=6) != batches
+    after = [torch.Generator().manual_seed(3) for _ in range(2)]
+    for generator, first in zip(after, (0, 50), strict=True):
+        list(whole.shuffled(7, generator, first))
+    assert torch.equal(*(generator.get_state() for generator in after))
+
+
+def test_the_vectors_of_a_buffer_are_from_many_places_and_mixed(vectors):
+    whole, _ = sets(vectors)
+    first = np.array(joined(shuffled(whole, 1)[: BUFFER - 3]))
+    places = np.count_nonzero(np.diff(np.sort(first)) > 1)
+    assert places > 20 and np.ptp(first) > COUNT / 2
+    assert (np.diff(first) == 1).mean() < 0.1
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5])
+def test_a_fraction_of_every_block_is_held_out(vectors, fraction):
+    learnt, held = sets(vectors, fraction, seed=1)
+    of_both = [joined(batch.labels.tolist() for batch in one.in_order(9)) for one in (learnt, held)]
+    assert all(rows == sorted(rows) for rows in of_both)
+    assert sorted(joined(of_both)) == list(range(COUNT))
+    assert len(held) == len(of_both[1]) == round(fraction * COUNT)
+    among = np.histogram(of_both[1], 10, (0, COUNT))[0]
+    assert abs(among - fraction * COUNT / 10).max() <= 2
+    again = split(vectors, BUFFER, fraction, 2, None)[1]
+    assert again != split(vectors, BUFFER, fraction, 1, None)[1]
+    with pytest.raises(ConfigError, match=r"--validation 0\.0001 of 1000 vectors leaves nothing"):
+        split(vectors, BUFFER, 0.0001, 1, None)
+
+
+def test_the_files_of_a_validation_set_are_held_out(vectors):
+    learnt, held = sets(vectors, held_out=np.arange(700, 1000))
+    assert (len(learnt), len(held)) == (700, 300)
+    assert torch.equal(torch.cat(list(held.unscaled(64))), torch.from_numpy(ROWS[700:]))
+
+
+def test_some_vectors_are_kept_in_memory(vectors):
+    whole, _ = sets(vectors)
+    some = whole.some(50, 3)
+    batch = some.whole()
+    assert len(some) == len(set(batch.labels.tolist())) == 50
+    assert torch.equal(batch.inputs, torch.from_numpy(ROWS)[batch.labels])
+    assert len(whole.some(5000, 3)) == COUNT
+
+
+def test_a_file_that_becomes_shorter_or_is_gone_is_named(vectors, tmp_path):
+    whole, _ = sets(vectors)
+    (tmp_path / "2.npy").write_bytes((tmp_path / "2.npy").read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"2\.npy became shorter while it was read"):
+        list(whole.in_order(100))
+    (tmp_path / "2.npy").unlink()
+    with pytest.raises(DataError, match=r"cannot read .*2\.npy: No such file"):
+        list(whole.in_order(100))
