@@ -12,6 +12,7 @@ from pathlib import Path
 NAMES = (
     "train",
     "fused",
+    "dictionaries",
     "startup",
     "growth",
     "folder",
