@@ -73,6 +73,8 @@ class Config:
             )
         if self.training.k_start:
             self._check_k_start(self.training.k_start)
+        if self.loss.p_end < 1 and self.training.compile:
+            raise ConfigError("--compile cannot go with --p-end, which changes the step each time")
         if self.training.optimizer == "lbfgs":
             self._refuse_randomness()
         if self.loss.aux_k and not KINDS[self.model.model].auxiliary:
@@ -133,6 +135,7 @@ class Config:
             "crop": self.data.crop is not None,
             "aux_k": self.loss.aux_k > 0,
             "revive": self.loss.revive > 0,
+            "p_end": self.loss.p_end < 1,
         }
         for name, given in random.items():
             if given:

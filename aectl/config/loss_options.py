@@ -39,6 +39,13 @@ class LossConfig(Section):
         when=("sparsity", with_trait(RULES, "beta")),
         instead=sparsity.defaults("beta"),
     )
+    p_end: float = option(
+        1.0,
+        "Power p of the penalty sum_j |code_j|^p at the end of training; p falls linearly from 1, "
+        "and the weight is adjusted so that the penalty does not jump.",
+        above=0, at_most=1,
+        when=("sparsity", ("l1",)),
+    )  # fmt: skip
     aux_k: int = option(
         0,
         "Number of dead units that are trained to reconstruct the residual of the active ones.",

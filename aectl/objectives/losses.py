@@ -16,6 +16,9 @@ EDGE = 1e-7
 """Distance to 0 or 1 below which the penalty of a mean activation no longer grows."""
 
 
+SMALL = 1e-3
+"""Activation below which the slope of `power_sparsity` no longer grows."""
+
 CHARBONNIER = 1e-3
 """Errors much smaller than this count as squares in `charbonnier`, larger ones as they are."""
 
@@ -88,6 +91,16 @@ def l1_sparsity(code: Tensor) -> Tensor:
     code: (batch, code_size); a scalar.
     """
     return code.abs().sum() / len(code)
+
+
+def power_sparsity(code: Tensor, power: float | Tensor) -> Tensor:
+    """sum_j |code_j|^p, mean over the batch (Karvonen et al. 2024, Measuring progress in dictionary
+    learning, p-annealing), with a finite slope at 0: values below `SMALL` count as on a line.
+
+    code: (batch, code_size); a scalar.
+    """
+    size = code.abs()
+    return (size * size.clamp(min=SMALL) ** (power - 1)).sum() / len(code)
 
 
 def contraction(slopes: Tensor, weight: Tensor) -> Tensor:

@@ -44,6 +44,9 @@ def penalties_of(
     sparsity, beta = config.model.sparsity, config.loss.beta
     if sparsity in SPARSITY:
         found["sparsity"] = lambda trace: beta * SPARSITY[sparsity](trace, config.loss)
+    if config.loss.p_end < 1:
+        annealed = Annealed(remembered)
+        found["sparsity"] = lambda trace: beta * annealed(trace)
     if RULES[sparsity].frozen_decoder and distance:
         found["gate"] = partial(_gate, distance)
     if config.loss.prefixes and distance:
@@ -90,6 +93,32 @@ SPARSITY: dict[str, Callable[[Trace, LossConfig], Tensor]] = {
     "gated": lambda trace, _: losses.l1_sparsity(trace.preactivation.relu()),
 }
 """The penalties of the sparsity rules that have one, before the weight beta."""
+
+
+class Annealed:
+    """The penalty sum_j |code_j|^p of a code whose power p falls in training (p-annealing).
+
+    Each time that p has fallen, a factor is adjusted so that the penalty of the batch is the same
+    as before (Karvonen et al. 2024, with one batch for each step of p). The power and the factor
+    are kept in `remembered`.
+    """
+
+    def __init__(self, remembered: dict[str, Tensor]) -> None:
+        self._remembered = remembered
+
+    def __call__(self, trace: Trace) -> Tensor:
+        """The penalty, a scalar, before the weight beta."""
+        one = trace.code.new_ones(())
+        power, factor = (self._remembered.get(name, one) for name in ("power", "factor"))
+        if trace.network.training:
+            before, power = power, one * trace.network.encoder.code.power
+            with torch.no_grad():
+                code = trace.code.detach()
+                now = losses.power_sparsity(code, power)
+                change = losses.power_sparsity(code, before) / now
+                factor = factor * change.where(now > 0, one)
+            self._remembered |= {"power": power, "factor": factor}
+        return factor * losses.power_sparsity(trace.code, power)
 
 
 def _gate(distance: Distance, trace: Trace) -> Tensor:

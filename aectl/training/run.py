@@ -21,7 +21,6 @@ from aectl.inference.metrics import ClassificationMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.build import build_network
-from aectl.models.codes import BatchTopK, TopK
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Network
 from aectl.objectives.objective import Batch, Objective
@@ -36,7 +35,7 @@ from aectl.training.loop import (
 )
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.scale import Sketch
-from aectl.training.schedules import build_schedule, factor, lower_k
+from aectl.training.schedules import build_schedule, factor, schedule_sparsity
 from aectl.training.stages import CurrentStage, Stage, restoring
 from aectl.training.state import RunState
 
@@ -241,9 +240,7 @@ class Run(ABC):
         steps_an_epoch = math.ceil(len(inputs) / self._batch_size)
         steps, done = epochs * steps_an_epoch, stage.at.epochs * steps_an_epoch + stage.at.step
         schedule = build_schedule(stage.optimizer, config, steps, done)
-        for code in network.modules():
-            if config.k_start and isinstance(code, TopK | BatchTopK):
-                lower_k(code, config.k_start, stage.optimizer, steps, done)
+        schedule_sparsity(network, self.config, stage.optimizer, steps, done)
         size = min(self._batch_size, len(inputs))
         trained = Compiled(stage.objective, size) if config.compile else stage.objective
         for progress in train_epochs(

@@ -3,9 +3,9 @@
     python -m tests.benchmarks dictionaries FOLDER [--threads N]
 
 FOLDER is where `pip install --no-deps --target FOLDER dictionary_learning einops` has put it. Top-k
-with 16,384 units, of which 32 are active, for vectors of 768 features, random ones; whole steps of
-training, decoder columns of length 1 in both, in turns; medians of 7 rounds. aectl has its defaults,
-which watch for dead units, as the other does. Both begin with the same encoder.
+and batch-topk with 16,384 units, of which 32 are active, for random vectors of 768 features; whole
+steps of training, decoder columns of length 1 in both, in turns; medians of 7 rounds. aectl has its
+defaults, which watch for dead units, as the other does. Both begin with the same weights.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def of_aectl(rule: str, size: int, decoder: Tensor) -> Step:
 
 
 def of_peer(rule: str, decoder: Tensor) -> Step:
-    """Its trainers alone are imported, without what it reads activations of language models with."""
+    """A step of its trainer, imported without what it reads activations of language models with."""
     name, trainer = {
         "topk": ("top_k", "TopKTrainer"),
         "batch-topk": ("batch_top_k", "BatchTopKTrainer"),

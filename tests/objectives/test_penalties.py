@@ -13,6 +13,7 @@ from aectl.config.sparsity import RULES
 from aectl.errors import ConfigError
 from aectl.models.codes import Code, Gated, JumpReLU, TopK
 from aectl.models.networks import Autoencoder, ConvAutoencoder
+from aectl.objectives import losses
 from aectl.objectives.objective import Batch, _distance, objective
 from aectl.objectives.penalties import (
     DEAD_AFTER,
@@ -293,3 +294,26 @@ def test_units_are_counted_as_dead_by_training_images_alone():
     for training in (True, False, False, True, True):
         seen.append(compute.train(training)(batch)[1]["auxiliary"].item() > 0)
     assert seen == [False, False, False, False, True]
+
+
+def test_an_annealed_penalty_stays_that_of_the_l1_norm_and_weighs_small_values_more():
+    network = Autoencoder((1, 2, 2), (4,)).train()
+    code = torch.tensor([[4.0, 1.0, 0.0, 0.25]], requires_grad=True)
+    annealed = penalties(no_distance, sparsity="l1", beta=2, p_end=0.5)["sparsity"]
+    for power in (1.0, 0.9, 0.5):
+        network.encoder.code.power = power
+        value = annealed(of_code(code, network))
+        assert value.item() == pytest.approx(2 * 5.25)
+    value.backward()
+    factor = 5.25 / (4**0.5 + 1 + 0.25**0.5)
+    expected = [2 * factor * 0.5 * x**-0.5 if x else 0 for x in code[0].tolist()]
+    assert code.grad[0].tolist() == pytest.approx(expected)
+    network.eval()
+    network.encoder.code.power = 0.1
+    assert annealed(of_code(code, network)).item() == pytest.approx(2 * 5.25)
+
+
+def test_powers_of_a_code_have_the_slope_of_finite_differences():
+    code = torch.tensor([[0.7, 2e-4, 3.0], [0.1, 0.5, 1e-2]], dtype=torch.double)
+    code.requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: losses.power_sparsity(x, 0.3), (code,), eps=1e-7)

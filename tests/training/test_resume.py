@@ -28,6 +28,7 @@ KINDS = {
     "classifier, the best kept": {"model": "classifier", "validation": 0.2, "keep": "best"},
     "layer by layer": {"stack": 2, "hidden": "20,10", "dropout": 0.1},
     "k falls": {"sparsity": "topk", "k": 4, "k_start": 10, "aux_k": 4},
+    "p falls": {"sparsity": "l1", "p_end": 0.3, "validation": 0.2},
     "batch-topk": {"sparsity": "batch-topk", "k": 4},
     "gated": {"sparsity": "gated", "decoder_columns": "orthonormal"},
     "muon": {"optimizer": "muon", "weight_decay": 0.1},

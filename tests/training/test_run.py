@@ -383,3 +383,13 @@ def test_only_the_first_layer_of_a_stack_is_centered():
     below = [layer.network.encoder.center for layer in layers_of(run.network, run.architecture)]
     assert below[0] is run.network.encoder.center
     assert below[1] is None
+
+
+def test_an_annealed_penalty_makes_a_code_sparser_at_the_same_weight():
+    images = torch.from_numpy(digits().images) / 255
+    active = []
+    for p_end in (1, 0.2):
+        run, _ = trained(digits(), sparsity="l1", beta=0.1, p_end=p_end, epochs=20)
+        assert run.network.encoder.code.power == pytest.approx(p_end)
+        active.append(run.network.eval().encode(images).count_nonzero().item())
+    assert active[1] < 0.8 * active[0]
