@@ -124,7 +124,8 @@ class Training:
         device = resumed.session.device if resumed and task.device == "auto" else task.device
         on = machine.torch_device(device, threads)
         torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
-        run = new_run(plan.config, plan.data, on, plan.start, resumed.run if resumed else None)
+        with task.progress.lasting("initialising the weights"):
+            run = new_run(plan.config, plan.data, on, plan.start, resumed.run if resumed else None)
         if threads is None and run.small:
             torch.set_num_threads(1)
         if threads is None and on.type == "cpu":

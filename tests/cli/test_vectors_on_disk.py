@@ -1,5 +1,6 @@
 """Vectors that are read from disk in each epoch, and those that do not fit into memory."""
 
+import dataclasses
 import os
 import signal
 
@@ -12,6 +13,9 @@ from test_interruptions import DEADLINE, running, until
 from test_train_resumed import checkpoint, same, weights
 
 from aectl.config.written_options import read_toml
+from aectl.data.vectors import vector_set
+from aectl.data.vectors.vector_inputs import VECTOR_NAMES, VectorInputs
+from aectl.errors import DataError
 from aectl.models.model_file import read_card
 from aectl.training.checkpoint import load
 
@@ -155,6 +159,19 @@ def test_values_that_cannot_be_learnt_are_named_by_their_place_on_disk(aectl, tm
     assert aectl(*train, "--missing", "mean", "-q").status == 0
     fill = weights(tmp_path / "m")["scaling.fill"]
     np.testing.assert_allclose(fill, np.nanmean([ROWS, rows], (0, 1)), rtol=1e-6)
+
+
+def test_files_that_do_not_fit_into_memory_together_are_refused(tmp_path):
+    for name in "abc":
+        np.savez(tmp_path / f"{name}.npz", ROWS)
+    words = VECTOR_NAMES.sources([str(tmp_path)], None)
+    fitting = VectorInputs(words, tmp_path, memory=4 * ROWS.nbytes)
+    assert len(vector_set.load(fitting, [None], print, False, False)) == 1200
+    beyond = dataclasses.replace(fitting, memory=3 * ROWS.nbytes)
+    with pytest.raises(
+        DataError, match=r"up to those of .*c\.npz take .* of memory, and there are"
+    ):
+        vector_set.load(beyond, [None], print, False, False)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".parquet", ".npz"])

@@ -68,7 +68,7 @@ VECTOR_NAMES = Names(
 )
 """The words that name vectors."""
 
-GIB = 1 << 30
+GIB, IN_BLOCKS = 1 << 30, ".npy and .safetensors are read in blocks"
 
 PEEKED = 1 << 16
 """Bytes at the start of a file that tell whether it is a table of numbers."""
@@ -153,7 +153,7 @@ class VectorInputs(NamedInputs):
                 raise DataError(
                     f"{path}: {ending} is read as a whole, which takes at least"
                     f" {needed / GIB:,.1f} GiB of memory, and there are {self.memory / GIB:,.1f};"
-                    " .npy and .safetensors are read in blocks"
+                    f" {IN_BLOCKS}"
                 )
 
     def _read(

@@ -17,10 +17,13 @@ from aectl.data.training_sources import split_up
 from aectl.data.vectors.stored_vectors import READERS, Span, StoredVectors
 from aectl.data.vectors.vector_batches import Fitting
 from aectl.data.vectors.vector_file import Floats32
-from aectl.data.vectors.vector_inputs import NamedVectors, VectorInputs
+from aectl.data.vectors.vector_inputs import GIB, IN_BLOCKS, NamedVectors, VectorInputs
 from aectl.data.vectors.vector_survey import Survey
 from aectl.errors import DataError
 from aectl.progress import SILENT, Progress
+
+ALMOST = 0.9
+"""The fraction of the memory that files which are read as a whole may take."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +119,23 @@ def load(
 def _named(
     inputs: VectorInputs, layouts: Sequence[Layout | None], on_bad: OnBad
 ) -> list[NamedVectors]:
-    """The files of the inputs. Raises DataError for an input without any that can be read."""
-    named: list[NamedVectors] = []
+    """The files of the inputs. Raises DataError for an input without any that can be read, and for
+    files that are read as a whole and, together, do not fit into memory."""
+    named, whole_files = list[NamedVectors](), 0
     for source, layout in zip(inputs.sources, layouts, strict=True):
         whole = dataclasses.replace(inputs, sources=split_up([source], [layout], validation=True))
-        found = list(whole.files(on_bad))
-        if not found:
+        before = len(named)
+        for one in whole.files(on_bad):
+            named.append(one)
+            whole_files += 0 if one.file.stays else one.file.rows.nbytes
+            if whole_files > ALMOST * inputs.memory:
+                raise DataError(
+                    f"the vectors up to those of {one.name} take {whole_files / GIB:,.1f} GiB of"
+                    f" memory, and there are {inputs.memory / GIB:,.1f}; {IN_BLOCKS}"
+                )
+        if len(named) == before:
             looked = f" (looked for {inputs.selection})" if source.is_folder else ""
             raise DataError(f"there are no vectors in {source.word}{looked}")
-        named += found
     return named
 
 
