@@ -263,7 +263,7 @@ def test_a_run_folder_that_is_deleted_while_training_is_told(tmp_path):
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
         out, err = process.communicate(timeout=DEADLINE)
     assert (process.returncode, out) == (2, b"")
-    assert re.search(rb"cannot write run/(checkpoint|model)", err)
+    assert re.search(rb"cannot write run/(checkpoint|model|config|metrics)", err)
     assert b"Traceback" not in err
 
 
