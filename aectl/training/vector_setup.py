@@ -68,14 +68,14 @@ def read_again(config: Config, reading: Reading, sources: TrainingSources) -> Ve
 def _loaded(config: Config, reading: Reading, sources: TrainingSources, room: float) -> VectorSet:
     """The training set, which stays on disk if it needs more than `room` bytes, or is to be
     shuffled in a buffer."""
-    data = config.data
+    data, labelled = config.data, not KINDS[config.model.model].has_code
     wanted = Wanted(data.columns or (), data.id_column, data.label_column)
     inputs = VectorInputs(
         sources.sources, reading.data_dir, reading.stdin, labels_from_folders=True,
         selection=sources.selection, split="train", skipped=reading.skipped, loose_labels=False,
         walk=sources.walk, wanted=wanted, notice=_once(log.info), memory=memory.of_machine(),
+        beside=labelled,
     )  # fmt: skip
-    labelled = not KINDS[config.model.model].has_code
     may_lack = config.model.missing != "refuse"
     return vector_set.load(
         inputs, sources.layouts, reading.on_bad, may_lack, labelled,

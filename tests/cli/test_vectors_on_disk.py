@@ -140,6 +140,15 @@ def test_a_classifier_learns_from_disk(aectl, tmp_path):
     assert "--labels needs all vectors in memory, and set is read from disk" in done.err
 
 
+def test_only_a_classifier_reads_the_names_and_labels_beside_an_array(aectl, tmp_path):
+    np.save("rows.npy", ROWS)
+    (tmp_path / "rows.npy.ids.parquet").write_bytes(b"no table")
+    train = ("train", "--dataset", "rows.npy", "--epochs", "1", "--out", "m", "-q")
+    assert aectl(*train, "--hidden", "9").status == 0
+    done = aectl(*train, "--model", "classifier", "--overwrite")
+    assert done.status == 2 and "rows.npy.ids.parquet beside it: it is not" in done.err
+
+
 def test_what_needs_all_vectors_at_once_is_refused(aectl, tmp_path):
     np.save("rows.npy", ROWS)
     done = aectl("train", "--dataset", "rows.npy", *BUFFER, "--optimizer", "lbfgs")

@@ -98,13 +98,15 @@ class NamedVectors(NamedTuple):
 @dataclass(frozen=True)
 class VectorInputs(NamedInputs):
     """Vectors that the user named; `wanted` are the columns of tables, and `notice` is told what
-    was guessed of them. `memory`: bytes that there are for files that are read as a whole."""
+    was guessed of them. `memory`: bytes that there are for files that are read as a whole;
+    `beside`: whether the names and labels in tables beside arrays are read."""
 
     selection: Selection = EVERY_VECTOR
     walk: Walk = field(default_factory=WalkedOnce)
     wanted: Wanted = field(default_factory=Wanted)
     notice: Callable[[str], None] = silent
     memory: float = math.inf
+    beside: bool = True
 
     def __post_init__(self) -> None:
         """Raises ConfigError for --ext with an extension that vectors do not have."""
@@ -141,7 +143,10 @@ class VectorInputs(NamedInputs):
                 self._refuse_large(path)
                 name = self.naming(str(path)) + (f":{part}" if part else "")
                 yield from self._read(
-                    name, found.label, on_bad, partial(of_file, path, part, self.wanted)
+                    name,
+                    found.label,
+                    on_bad,
+                    partial(of_file, path, part, self.wanted, self.beside),
                 )
 
     def _refuse_large(self, path: Path) -> None:
@@ -185,8 +190,11 @@ def is_labelled_text(word: str) -> bool:
     return not any(NUMBER.fullmatch(cell) for line in lines for cell in line.split("\t"))
 
 
-def of_file(path: Path, part: str = "", wanted: Wanted = ALL) -> VectorFile:
-    """The vectors of a file. Raises TableError or OSError."""
+def of_file(path: Path, part: str = "", wanted: Wanted = ALL, beside: bool = True) -> VectorFile:
+    """The vectors of a file; with `beside`, their names in a table beside an array.
+
+    Raises TableError or OSError.
+    """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         raise TableError("it is not a regular file")
@@ -196,7 +204,7 @@ def of_file(path: Path, part: str = "", wanted: Wanted = ALL) -> VectorFile:
     ending = ending_of(path.name)
     if ending in ARRAYS:
         file = ARRAYS[ending](path, part, room)
-        return file if file.ids else _with_ids(file, ids_of(path), room)
+        return file if file.ids or not beside else _with_ids(file, ids_of(path), room)
     if ending in TABLES:
         return vectors_of(TABLES[ending](path, room, wanted), wanted)
     raise TableError(f"vectors are read from files that end in {' '.join(ENDINGS)}")
@@ -207,7 +215,10 @@ def _with_ids(file: VectorFile, beside: Path, room: int) -> VectorFile:
     as many rows. Raises TableError for one that is damaged."""
     if not beside.is_file():
         return file
-    columns = of_parquet(beside, room)
+    try:
+        columns = of_parquet(beside, room)
+    except TableError as error:
+        raise TableError(f"{beside} beside it: {error}") from None
     ids, labels = names_in(columns, PATH), labels_in(columns, LABEL)
     if len(ids) != len(file):
         raise TableError(f"it has {len(file):,} rows, and {beside} beside it {len(ids):,}")
