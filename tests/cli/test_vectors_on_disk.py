@@ -1,8 +1,11 @@
 """Vectors that are read from disk in each epoch, and those that do not fit into memory."""
 
 import dataclasses
+import math
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import polars
@@ -122,6 +125,18 @@ def test_a_training_from_disk_that_was_stopped_in_an_epoch_goes_on_to_the_same_w
     assert aectl("train", "--resume", "stopped", "-q").status == 0
     assert aectl(*train, "--out", "whole").status == 0
     assert same(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    shape = 5 << 20, 64
+    np.lib.format.open_memmap(tmp_path / "zeros.npy", "w+", "f4", shape)
+    train = ("train", "--dataset", "zeros.npy", "--hidden", "1", "--batch-size", "65536",
+             "--epochs", "1", *BUFFER[:1], "65536", "--out", "m", "-q")  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "aectl", *train], cwd=tmp_path)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert used.ru_maxrss < 1 << 20 < 4 * math.prod(shape) / 1024
 
 
 def test_a_classifier_learns_from_disk(aectl, tmp_path):
