@@ -3,7 +3,6 @@
 import dataclasses
 import math
 import os
-import signal
 import subprocess
 import sys
 
@@ -20,7 +19,6 @@ from aectl.data.vectors import vector_set
 from aectl.data.vectors.vector_inputs import VECTOR_NAMES, VectorInputs
 from aectl.errors import DataError
 from aectl.models.model_file import read_card
-from aectl.training.checkpoint import load
 
 ROWS = np.random.default_rng(0).integers(-99, 99, (400, 6)).astype("f4")
 """Numbers that all types hold."""
@@ -110,18 +108,14 @@ def test_vectors_that_need_more_than_the_memory_are_read_from_disk(aectl, tmp_pa
         np.testing.assert_allclose(found, scalings[0], rtol=1e-6)
 
 
-def test_a_training_from_disk_that_was_stopped_in_an_epoch_goes_on_to_the_same_weights(
-    aectl, tmp_path
-):
+def test_a_killed_training_from_disk_goes_on_to_the_same_weights(aectl, tmp_path):
     np.save("many.npy", np.random.default_rng(0).standard_normal((6000, 6), "f4"))
     train = ("train", "--dataset", "many.npy", "--hidden", "9", "--batch-size", "3",
              "--epochs", "2", "--shuffle-buffer", "640", "--validation", "0.1", "-q")  # fmt: skip
     with running(*train, "--out", "stopped", folder=tmp_path) as process:
         until(checkpoint(tmp_path / "stopped").exists)
-        process.send_signal(signal.SIGTERM)
+        process.kill()
         process.wait(DEADLINE)
-    loop = load(tmp_path / "stopped").run.loop
-    assert 0 < loop.step < 1800
     assert aectl("train", "--resume", "stopped", "-q").status == 0
     assert aectl(*train, "--out", "whole").status == 0
     assert same(tmp_path / "stopped", tmp_path / "whole")

@@ -5,11 +5,15 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from test_resume import keepable, state_of
 
 from aectl.data.vectors.stored_vectors import StoredVectors
 from aectl.data.vectors.vector_inputs import of_file
 from aectl.errors import ConfigError, DataError
+from aectl.training import checkpoint, loop
+from aectl.training.reading import Reading
 from aectl.training.streamed_set import StreamedSet, split
+from aectl.verbs.planning import new_run, prepare
 
 SIZES = (700, 1, 299)
 COUNT = sum(SIZES)
@@ -110,3 +114,20 @@ def test_a_file_that_becomes_shorter_or_is_gone_is_named(vectors, tmp_path):
     (tmp_path / "2.npy").unlink()
     with pytest.raises(DataError, match=r"cannot read .*2\.npy: No such file"):
         list(whole.in_order(100))
+
+
+@pytest.mark.parametrize("moment", [1, 5, 9, 14])
+def test_a_training_from_disk_goes_on_from_any_step(tmp_path, monkeypatch, moment):
+    monkeypatch.setattr(loop, "PROGRESS_SECONDS", -1.0)
+    np.save(tmp_path / "rows.npy", ROWS)
+    given = {"dataset": (str(tmp_path / "rows.npy"),), "hidden": (9,), "epochs": 2,
+             "batch_size": 50, "shuffle_buffer": 64, "scale": "standard"}  # fmt: skip
+    found = prepare(given, {}, Reading(tmp_path, print))
+    whole, stopped, again = (new_run(*found, torch.device("cpu"), None) for _ in range(3))
+    list(whole.epochs())
+    next(itertools.islice(keepable(stopped), moment, None))
+    checkpoint.save(tmp_path, state_of(stopped))
+    again.restore(checkpoint.load(tmp_path).run)
+    list(again.epochs())
+    weights_of_both = [run.network.state_dict() for run in (whole, again)]
+    assert all(torch.equal(value, weights_of_both[1][k]) for k, value in weights_of_both[0].items())
