@@ -8,6 +8,7 @@ from torch import Tensor
 from aectl.config.configuration import Config
 from aectl.models.networks import ConvWTAAutoencoder
 from aectl.objectives.objective import Batch
+from aectl.training.code_set import FEW
 from aectl.training.image_run import ImageRun
 from aectl.training.initialisation import Start, begin_at_mean, copy_weights
 from aectl.training.loop import MemorySet
@@ -35,6 +36,13 @@ class ConvWTASketch(StackSketch):
         maps = self.maps()
         _begin(network, self.config, self.batch(self.seen).inputs)
         return maps
+
+    @property
+    def evaluation_batch(self) -> int:
+        """Few: each image is coded alone, also here, where each costs as much as a whole batch of
+        another kind.
+        """
+        return min(FEW, super().evaluation_batch)
 
     def measure(self, network: ConvWTAAutoencoder, batch: Batch) -> None:
         """The metrics of a batch of images, or of an image."""

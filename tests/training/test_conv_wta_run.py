@@ -30,7 +30,7 @@ COLOURED = (*OPTIONS, "--whitening", "0.1", "--epochs", "1", "--batch-size", "5"
 @pytest.fixture
 def winners(trained):
     """The run folder of a winner-take-all autoencoder of the digits."""
-    return trained(*OPTIONS, "--epochs", "6", "--lr", "0.01")
+    return trained(*OPTIONS, "--epochs", "3", "--lr", "0.01")
 
 
 @pytest.fixture(scope="module")
