@@ -47,7 +47,7 @@ def test_a_reader_finds_a_whole_file_at_every_moment(tmp_path):
     path.write_text(versions[0])
 
     def replace_often():
-        for number in range(1000):
+        for number in range(300):
             with replacing(path) as temporary:
                 temporary.write_text(versions[number % 2])
 

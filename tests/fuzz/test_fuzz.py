@@ -16,9 +16,9 @@ from watch import SECONDS, Tally, watched
 from aectl.errors import ImageError
 
 WAYS = {
-    "models": (60, damaged_model, typed_models.use, typed_models.OF_ALL),
-    "images": (600, damaged_image, read_image, SECONDS),
-    "checkpoints": (300, damaged_checkpoint, go_on, SECONDS),
+    "models": (36, damaged_model, typed_models.use, typed_models.OF_ALL),
+    "images": (300, damaged_image, read_image, SECONDS),
+    "checkpoints": (150, damaged_checkpoint, go_on, SECONDS),
 }
 
 
@@ -37,18 +37,18 @@ def test_damaged_files_are_read_or_refused_in_a_line_soon_and_in_little_memory(w
 
 def test_damaged_journals_are_taken_up_or_refused_in_a_line(tmp_path):
     tally = Tally()
-    for number in range(300):
+    for number in range(150):
         (tmp_path / "journal").write_bytes(damaged_journal(number))
         tally.add(number, watched(resume, tmp_path / "journal"))
     assert tally.wrong == []
-    assert tally.counts["refused"] > 200
-    assert tally.counts["read"] > 10
+    assert tally.counts["refused"] > 100
+    assert tally.counts["read"] > 5
 
 
 def test_damaged_codes_are_read_or_refused_in_a_line_soon_and_in_little_memory(tmp_path):
     """Of Parquet, which takes a process a file, a few, and not by the clock of a busy machine."""
     tally = Tally()
-    for number in range(800):
+    for number in range(400):
         path = tmp_path / name_of(number)
         if path.suffix == ".parquet" and number % 80 != 3:
             continue
@@ -56,19 +56,19 @@ def test_damaged_codes_are_read_or_refused_in_a_line_soon_and_in_little_memory(t
         within = 60.0 if path.suffix == ".parquet" else SECONDS
         tally.add(number, watched(read_table, path, within))
     assert tally.wrong == []
-    assert tally.counts["refused"] > 300
-    assert tally.counts["read"] > 30
+    assert tally.counts["refused"] > 150
+    assert tally.counts["read"] > 15
 
 
 def test_damaged_archives_are_read_or_refused_in_a_line_soon_and_in_little_memory(tmp_path):
     tally = Tally()
-    for number in range(120):
+    for number in range(60):
         path = tmp_path / archive_name(number)
         path.write_bytes(damaged_archive(number))
         tally.add(number, watched(read_archive, path))
     assert tally.wrong == []
-    assert tally.counts["refused"] > 30
-    assert tally.counts["read"] > 60
+    assert tally.counts["refused"] > 15
+    assert tally.counts["read"] > 30
 
 
 def _fails(_):

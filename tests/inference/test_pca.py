@@ -50,11 +50,10 @@ def test_pca_of_few_large_images_needs_no_matrix_of_their_pixels():
     np.testing.assert_allclose(found.reshape(9, -1), expected, atol=1e-8)
 
 
-@pytest.mark.parametrize("count", [LARGEST_SIDE + 1, 2 * LARGEST_SIDE])
-def test_pca_of_too_many_images_that_are_too_large_is_refused(count):
+def test_pca_of_too_many_images_that_are_too_large_is_refused():
     pca = PCA()
     with pytest.raises(DataError, match="at most 16,384 inputs"):
-        for part in torch.empty(1, dtype=torch.uint8).expand(count, 17_000).split(1000):
+        for part in torch.empty(1, dtype=torch.uint8).expand(LARGEST_SIDE + 1, 17_000).split(1000):
             pca.update(part)
 
 

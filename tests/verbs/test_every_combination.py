@@ -108,7 +108,7 @@ def with_a_meaning(given):
 
 
 @settings(
-    max_examples=250,
+    max_examples=150,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
@@ -119,7 +119,7 @@ def test_options_in_their_ranges(folder, given):
     assert said is None or names_an_option(said), said
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(given=STRANGE, more=STRANGE)
 def test_options_of_any_kind(folder, given, more):
     said = one_step(folder, {**given, **more}, on_bad=ignore)
@@ -127,7 +127,7 @@ def test_options_of_any_kind(folder, given, more):
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -151,7 +151,7 @@ def test_options_on_the_command_line(aectl, folder, given):
 
 
 @settings(
-    max_examples=200, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(text=st.text(max_size=60) | STRANGE.map(str))  # fmt: skip
 def test_a_file_of_options_with_any_text_is_read_or_refused(tmp_path, text):

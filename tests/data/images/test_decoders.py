@@ -65,9 +65,10 @@ def collected(decoders):
     return paths, images, bad
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("shape", [SHAPE, (1, 8, 8), (3, 40, 60)])
-def test_images_are_those_of_one_process_in_the_order_of_their_inputs(files, workers, shape):
+@pytest.mark.parametrize(
+    ("shape", "workers"), [(SHAPE, 1), (SHAPE, 2), ((1, 8, 8), 2), ((3, 40, 60), 1)]
+)
+def test_images_are_those_of_one_process_in_the_order_of_their_inputs(files, shape, workers):
     paths, images, bad = decoded([Found(path, file=path) for path in files], shape, workers)
     assert paths == files
     assert sorted(bad) == [0, 57, 58, 299]
@@ -136,7 +137,7 @@ def test_the_workers_end_when_they_are_closed(files):
 def slow(tmp_path):
     """Pictures that take a worker a while."""
     noise = np.random.default_rng(0)
-    pixels = np.kron(noise.integers(0, 256, (150, 200), np.uint8), np.ones((16, 16), np.uint8))
+    pixels = np.kron(noise.integers(0, 256, (150, 200), np.uint8), np.ones((8, 8), np.uint8))
     first = tmp_path / "0.png"
     Image.fromarray(pixels).save(first, compress_level=9)
     for number in range(1, 30):
@@ -212,7 +213,8 @@ def test_workers_that_cannot_start_are_told(files, monkeypatch):
 def test_memory_that_is_used_again_is_not_overwritten_too_early(files):
     """Images so large that few fit into the memory, and someone who takes them slowly."""
     shape = (3, 600, 500)
-    assert len(files) * 3 * 600 * 500 > 4 * BUFFER
+    files = files[1:85]
+    assert len(files) * 3 * 600 * 500 > 2 * BUFFER
     decoders = Decoders((Found(path, file=path) for path in files), shape, 2)
     seen = 0
     try:
