@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aectl.inference.assignment import assigned
 from aectl.models.networks import Autoencoder
 
 Directions = NDArray[np.float64]
@@ -21,6 +22,9 @@ Directions = NDArray[np.float64]
 
 SIMILAR, ALIKE = 0.7, 0.9
 """Cosines above which two directions are similar, and above which they are the same."""
+
+FEW = 2048
+"""Directions up to which all cosines are computed at once to match them."""
 
 OF_EITHER_SIGN = "linear", "tanh"
 """Activations of a code whose units have no sign of their own."""
@@ -89,10 +93,13 @@ def matched_cosines(first: Directions, second: Directions, signed: bool = True) 
     smaller set has."""
     from scipy.optimize import linear_sum_assignment
 
-    cosines = _cosines(first, second, signed)
-    rows, columns = linear_sum_assignment(cosines, maximize=True)
-    signs = 1 if signed else np.sign((first[rows] * second[columns]).sum(1, keepdims=True))
-    apart = np.square(first[rows] - signs * second[columns]).sum(1)
+    first, second = sorted((first, second), key=len)
+    if len(first) > FEW:
+        columns = assigned(first, second, signed)
+    else:
+        _, columns = linear_sum_assignment(_cosines(first, second, signed), maximize=True)
+    signs = 1 if signed else np.sign((first * second[columns]).sum(1, keepdims=True))
+    apart = np.square(first - signs * second[columns]).sum(1)
     found: Directions = 1 - apart / 2  # of the same directions, exactly 1
     return found
 
