@@ -25,19 +25,19 @@ EXACT, NEARLY = 1e-9, 0.02
 """Gain of a pair that is neglected, and the loss of one that is added where others gain: it may
 gain at the next prices."""
 
-Indices = NDArray[np.intp]
-Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+Cosines = NDArray[np.float64]
 
 
 class _Pairs(NamedTuple):
     """Some pairs of directions: rows and columns, in the order of the columns, and cosines."""
 
-    rows: Indices
-    columns: Indices
-    cosines: Floats
+    rows: Places
+    columns: Places
+    cosines: Cosines
 
 
-def assigned(first: Floats, second: Floats, signed: bool = True) -> Indices:
+def assigned(first: Cosines, second: Cosines, signed: bool = True) -> Places:
     """For each direction of `first`, one of `second`, which has as many or more, so that the sum of
     the cosines is largest; without sign, of their magnitudes.
 
@@ -51,7 +51,7 @@ def assigned(first: Floats, second: Floats, signed: bool = True) -> Indices:
     while True:
         pairs = _pairs(rows, columns, wanted, signed)
         costs = csr_array((3 - pairs.cosines, pairs[:2]), (len(first), len(second)))
-        found: Indices = min_weight_full_bipartite_matching(costs)[1]
+        found: Places = min_weight_full_bipartite_matching(costs)[1]
         better = _improvements(rows, columns, found, pairs, signed)
         new = np.setdiff1d(better, wanted, assume_unique=True)
         if not len(new):
@@ -59,7 +59,7 @@ def assigned(first: Floats, second: Floats, signed: bool = True) -> Indices:
         wanted = np.union1d(wanted, new)
 
 
-def _most_similar(first: Tensor, second: Tensor, signed: bool) -> Indices:
+def _most_similar(first: Tensor, second: Tensor, signed: bool) -> Places:
     """Pairs with large cosines for each direction, and some that make an assignment of all; as
     places in the matrix of all cosines, sorted."""
     width = len(second)
@@ -85,18 +85,16 @@ def _blocks(first: Tensor, second: Tensor, signed: bool) -> Iterator[tuple[int, 
         yield start, products if signed else products.abs_()
 
 
-def _pairs(first: Tensor, second: Tensor, places: Indices, signed: bool) -> _Pairs:
+def _pairs(first: Tensor, second: Tensor, places: Places, signed: bool) -> _Pairs:
     rows, columns = np.divmod(places, len(second))
     order = np.argsort(columns, kind="stable")
     rows, columns = rows[order], columns[order]
     return _Pairs(rows, columns, _cosines(first, second, rows, columns, signed))
 
 
-def _cosines(
-    first: Tensor, second: Tensor, rows: Indices, columns: Indices, signed: bool
-) -> Floats:
+def _cosines(first: Tensor, second: Tensor, rows: Places, columns: Places, signed: bool) -> Cosines:
     """The cosines of pairs, (n,)."""
-    found: Floats = np.empty(len(rows))
+    found: Cosines = np.empty(len(rows))
     for start in range(0, len(rows), ROWS):
         some = slice(start, start + ROWS)
         found[some] = (first[rows[some]] * second[columns[some]]).sum(1).numpy()
@@ -104,8 +102,8 @@ def _cosines(
 
 
 def _improvements(
-    first: Tensor, second: Tensor, found: Indices, pairs: _Pairs, signed: bool
-) -> Indices:
+    first: Tensor, second: Tensor, found: Places, pairs: _Pairs, signed: bool
+) -> Places:
     """The places of all pairs with a cosine above the prices of their row and their column, in the
     best assignment of some `pairs`."""
     own = _cosines(first, second, np.arange(len(found)), found, signed)
@@ -121,13 +119,13 @@ def _improvements(
         some = (gains.amax(1) > needed).nonzero()[:, 0]
         rows, columns = (gains[some] > needed[some, None]).nonzero().unbind(1)
         better.append((some[rows] + start) * len(second) + columns)
-    places: Indices = torch.cat(better).numpy()
+    places: Places = torch.cat(better).numpy()
     rows_of, columns_of = np.divmod(places, len(second))
     exactly = _cosines(first, second, rows_of, columns_of, signed) - prices[columns_of]
     return places if (exactly - of_rows[rows_of] > EXACT).any() else places[:0]
 
 
-def _prices(own: Floats, found: Indices, pairs: _Pairs, columns: int) -> Floats:
+def _prices(own: Cosines, found: Places, pairs: _Pairs, columns: int) -> Cosines:
     """The least prices of the columns at which each row prefers its own among its `pairs`: the
     longest paths, by Bellman and Ford. own: the cosine of each row, (n,) -> (columns,).
     """
