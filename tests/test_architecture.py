@@ -100,6 +100,7 @@ TESTED_ELSEWHERE = {
     "cli/test_training_inputs.py": ("training/image_setup.py",),
     "cli/test_held_out_by_default.py": ("training/folder_defaults.py",),
     "models/test_map_autoencoder.py": ("models/residual_stages.py",),
+    "objectives/test_penalties.py": ("objectives/step.py",),
     "training/test_code_run.py": ("training/code_set.py",),
     "training/test_patch_run.py": ("training/image_runs.py",),
     "cli/test_texts_in_use.py": (

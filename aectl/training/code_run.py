@@ -13,7 +13,7 @@ from aectl.config.kinds import KINDS
 from aectl.models import footprint
 from aectl.models.architecture import Architecture
 from aectl.models.classifier import Classifier
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training import memory
 from aectl.training.code_set import FEW, CodeSet, fill
 from aectl.training.image_run import ImageRun

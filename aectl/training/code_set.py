@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.loop import MemorySet
 
 FEW = 20

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aectl.config.configuration import Config
 from aectl.models.networks import ConvWTAAutoencoder
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.code_set import FEW
 from aectl.training.image_run import ImageRun
 from aectl.training.initialisation import Start, begin_at_mean, copy_weights

@@ -15,7 +15,8 @@ from aectl.config.data_options import MIDDLE, DataConfig
 from aectl.config.shapes import Shape, Sides, both
 from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
-from aectl.objectives.objective import Batch, Objective, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch, Objective
 from aectl.training.memory_sketch import MemorySketch
 from aectl.training.scale import Change, Sketch
 

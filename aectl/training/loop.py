@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from aectl.config.shapes import Sides
 from aectl.errors import ConfigError, DivergedError
-from aectl.objectives.objective import Batch, Losses, Objective
+from aectl.objectives.step import Batch, Losses, Objective
 
 PROGRESS_SECONDS = 0.2
 

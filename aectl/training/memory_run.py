@@ -14,7 +14,8 @@ from aectl.data.splits import few_labels, held_out
 from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
 from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PooledAutoencoder
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
 from aectl.training.capacity import explained
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.loop import CPU, TrainingSet

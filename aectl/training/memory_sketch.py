@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aectl.inference.metrics import ReconstructionMetrics
 from aectl.models import footprint
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.scale import Sketch
 

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from aectl.config.training_options import TrainingConfig
 from aectl.models.text_autoencoder import VectorEncoder
-from aectl.objectives.objective import DEVIATION, MEAN
+from aectl.objectives.text_objectives import DEVIATION, MEAN
 from aectl.training.state import OptimizerState
 
 HISTORY = 20

@@ -9,7 +9,7 @@ from aectl.config.configuration import Config
 from aectl.config.patching import Patching
 from aectl.data.images.patches import drawn
 from aectl.models.networks import PatchAutoencoder
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.code_set import CodeSet
 from aectl.training.image_sketch import OF_KINDS
 from aectl.training.initialisation import Start, begin, copy_weights

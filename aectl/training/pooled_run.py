@@ -12,7 +12,7 @@ from aectl.config.shapes import Shape
 from aectl.models import footprint
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import ConvWTAAutoencoder, PatchAutoencoder, PooledAutoencoder
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.code_set import FEW, CodeSet, fill
 from aectl.training.image_run import ImageRun, image_metrics
 from aectl.training.image_sketch import ImageSketch, pixels

@@ -23,7 +23,7 @@ from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.build import build_network
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Network
-from aectl.objectives.objective import Batch, Objective
+from aectl.objectives.step import Batch, Objective
 from aectl.training.capacity import checked, explained
 from aectl.training.initialisation import Start
 from aectl.training.loop import (

@@ -15,7 +15,8 @@ from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import Sides
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
-from aectl.objectives.objective import Batch, Objective, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch, Objective
 from aectl.training.metering import Meter, metered, without_compiler
 from aectl.training.optimizers import bytes_of_state, bytes_of_step
 

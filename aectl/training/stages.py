@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from aectl.errors import ModelFileError
-from aectl.objectives.objective import Objective
+from aectl.objectives.step import Objective
 from aectl.training.loop import Means, TrainingPosition, TrainingSet
 from aectl.training.optimizers import restore_state, state_of
 from aectl.training.state import LoopState, RunState

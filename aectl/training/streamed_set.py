@@ -13,7 +13,7 @@ from torch import Tensor
 from aectl.data.splits import refuse_empty
 from aectl.data.vectors.stored_vectors import Span, StoredVectors
 from aectl.models.scaling import Scaling, scaled
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.loop import CPU
 from aectl.training.vector_sets import FloatSet
 

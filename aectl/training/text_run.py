@@ -25,7 +25,8 @@ from aectl.models.networks import Classifier, TextNetwork, ThroughVector, Throug
 from aectl.models.text_autoencoder import Rated
 from aectl.models.vocabulary import Vocabulary
 from aectl.models.word_choice import RarestWords
-from aectl.objectives.objective import Objective, language_modelling
+from aectl.objectives.step import Objective
+from aectl.objectives.text_objectives import language_modelling
 from aectl.training.initialisation import (
     Start,
     begin_at_places,

@@ -13,7 +13,7 @@ from aectl.data.text.text_batches import batch_size
 from aectl.inference.apply_text import measure_tokens
 from aectl.inference.metrics import TextMetrics
 from aectl.models.networks import Classifier, ThroughVector
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.initialisation import begin_code
 from aectl.training.scale import Change, Scale, Sketch
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aectl.config.shapes import PAD
 from aectl.inference.metrics import BASELINES
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.loop import CPU
 
 WINDOW = 32

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aectl.models.scaling import Scaling, scaled
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.loop import CPU
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from aectl.objectives.objective import Batch
+from aectl.objectives.step import Batch
 from aectl.training.memory_sketch import MemorySketch
 from aectl.training.scale import Change, Sketch
 

@@ -24,7 +24,8 @@ from aectl.config.configuration import Config
 from aectl.config.shapes import VectorShape
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
 from aectl.training import memory
 from aectl.training.loop import step
 from aectl.training.optimizers import build_optimizer, constrain

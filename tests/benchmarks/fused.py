@@ -16,7 +16,8 @@ import torch
 from aectl.config.configuration import Config
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
 from aectl.training.loop import step
 from aectl.training.optimizers import build_optimizer
 

@@ -14,7 +14,8 @@ from scipy.optimize import minimize
 import aectl as package
 from aectl.config.written_options import read_toml
 from aectl.data.images import patches
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
 from aectl.training.image_run import ImageRun as Run
 from aectl.training.reading import Reading
 from aectl.verbs.planning import prepare

@@ -9,7 +9,8 @@ from aectl.config.shapes import VectorShape
 from aectl.models import active_units
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
 
 WIDTH, UNITS = 128, 1024
 

@@ -9,7 +9,8 @@ from aectl.config.configuration import Config
 from aectl.config.model_options import ModelConfig
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
 
 SHAPE = (3, 7, 8)
 IMAGES = torch.rand(5, *SHAPE, generator=torch.Generator().manual_seed(0))

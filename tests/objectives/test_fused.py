@@ -10,7 +10,8 @@ from aectl.config.configuration import Config
 from aectl.models.codes import Code, TopK
 from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder
 from aectl.objectives.fused import fits
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
 
 RHO, BETA = 0.2, 3.0
 

@@ -14,7 +14,7 @@ from aectl.errors import ConfigError
 from aectl.models.codes import Code, Gated, JumpReLU, TopK
 from aectl.models.networks import Autoencoder, ConvAutoencoder
 from aectl.objectives import losses
-from aectl.objectives.objective import Batch, _distance, objective
+from aectl.objectives.objective import _distance, objective
 from aectl.objectives.penalties import (
     DEAD_AFTER,
     SPARSITY,
@@ -23,6 +23,7 @@ from aectl.objectives.penalties import (
     penalties_of,
     uncompiled,
 )
+from aectl.objectives.step import Batch
 
 
 def penalties(distance=None, **options):

@@ -15,8 +15,10 @@ from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.models.language import LanguageModel
-from aectl.objectives.objective import Batch, Objective, language_modelling, objective
+from aectl.objectives.objective import objective
 from aectl.objectives.penalties import DEAD_AFTER
+from aectl.objectives.step import Batch, Objective
+from aectl.objectives.text_objectives import language_modelling
 
 SHAPE, SMALL, TOKENS = (1, 8, 8), (1, 4, 4), TextShape(6, 20)
 WIDTHS = {

@@ -10,7 +10,7 @@ from torch import nn
 from aectl.config.all_options import OPTIONS
 from aectl.errors import DivergedError
 from aectl.models.networks import Autoencoder
-from aectl.objectives.objective import Losses, Objective
+from aectl.objectives.step import Losses, Objective
 from aectl.training.loop import PRECISIONS, MemorySet, mean_losses, train_epochs
 
 

@@ -12,7 +12,8 @@ from aectl.config.configuration import Config
 from aectl.config.shapes import TextShape
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
-from aectl.objectives.objective import Batch, objective
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
 from aectl.training.metering import metered, without_compiler
 
 GREY, COLOUR, TEXT = (1, 20, 20), (3, 16, 16), TextShape(4, 300)

@@ -1,0 +1,69 @@
+"""A step of training: a batch goes in, the losses of a network for it come out."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from aectl.objectives.penalties import Penalty, Trace
+
+
+class Batch(NamedTuple):
+    """A training batch. inputs: images (batch, channels, height, width), in [0, 1], or the tokens
+    of text (batch, length); labels: (batch,), or None.
+    """
+
+    inputs: Tensor
+    labels: Tensor | None
+
+
+class Losses(NamedTuple):
+    """loss: a scalar, whose gradient trains; terms: its terms, without gradients, by the names of
+    their columns in `metrics.csv`.
+    """
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+
+
+Compute = Callable[[Any, Batch], Losses]
+"""Gives the losses of a network for a batch."""
+
+
+class Objective(nn.Module):
+    """A network with its loss: the module that is trained.
+
+    Its `forward` is called once a step and contains all use of the weights, so that
+    DistributedDataParallel, torch.compile and CUDA graphs can wrap it.
+    """
+
+    def __init__(self, network: nn.Module, compute: Compute) -> None:
+        super().__init__()
+        self.network = network
+        self._compute = compute
+
+    def forward(self, batch: Batch) -> Losses:
+        """The losses of a batch; in training mode, with its random changes."""
+        return self._compute(self.network, batch)
+
+
+def with_penalties(
+    loss: Tensor, terms: dict[str, Tensor], penalties: dict[str, Penalty], trace: Trace
+) -> Losses:
+    """The loss plus the penalties, each of which is a term, too."""
+    for name, penalty in penalties.items():
+        value = penalty(trace)
+        loss = loss + value
+        terms[name] = value.detach()
+    return Losses(loss, terms)
+
+
+def with_changed_inputs(compute: Compute, change: Callable[[Tensor], Tensor]) -> Compute:
+    """The objective with inputs changed at random in training, the target along with them."""
+
+    def changed(network: Any, batch: Batch) -> Losses:
+        if network.training:
+            batch = batch._replace(inputs=change(batch.inputs))
+        return compute(network, batch)
+
+    return changed
