@@ -94,6 +94,10 @@ TESTED_ELSEWHERE = {
     "outputs/test_text_page.py": (
         "inference/text_inspection.py", "modalities/text_folder.py", "outputs/page/text_page.py",
     ),
+    "outputs/test_vector_page.py": (
+        "data/vectors/row_names.py", "inference/strongest.py", "inference/vector_inspection.py",
+        "modalities/vector_folder.py",
+    ),
     "inference/test_inspection.py": (
         "inference/maps.py", "inference/sampling.py", "inference/unit_values.py",
     ),

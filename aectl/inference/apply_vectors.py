@@ -34,10 +34,11 @@ class ReconstructedVectors(Result):
 
 @dataclass(frozen=True, eq=False)
 class MeasuredVectors(Result):
-    """The `mse` and the `cosine_similarity` of n vectors, (n,) each."""
+    """The `mse` and `cosine_similarity` of n vectors, (n,) each, and their codes, (n, units)."""
 
     mse: Floats
     cosine_similarity: Floats
+    code: Tensor = field(repr=False)
 
 
 def vector_tensor(network: Any, batch: VectorBatch, rows: int, device: torch.device) -> Tensor:
@@ -82,7 +83,8 @@ def measure(
     for batch, complete, made, code in _each(network, batches, to_tensor):
         errors, cosines = metrics.update(complete, made, code)
         refuse_overflow(errors)
-        yield MeasuredVectors(batch, errors.float().cpu().numpy(), cosines.float().cpu().numpy())
+        told = errors.float().cpu().numpy(), cosines.float().cpu().numpy()
+        yield MeasuredVectors(batch, *told, code)
 
 
 def _each(

@@ -182,3 +182,67 @@ class TextFindings:
     units: TextUnits | None = None
     code: CodeStatistics | None = None
     maps: Mapping[str, AnyFloats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ShownVectors:
+    """Vectors by their paths and labels, with the mse of their reconstructions, n each."""
+
+    paths: Sequence[str]
+    labels: Sequence[str | None]
+    mse: AnyFloats
+
+
+@dataclass(frozen=True)
+class VectorUnits(UnitValues):
+    """Some of all `total` units of a code, the one that adds most to the reconstructions first:
+    their `numbers`, (units,). The histograms are of the sample; `strongest` and `values` are of all
+    vectors that were measured, and `strongest` are places in `inputs`.
+
+    If the decoder has one layer, each unit has a direction. nearest: (units, m), the numbers of the
+    units with the most similar directions, and their `cosines`; weights: (units, w), the largest
+    weights of the direction, and `features`, the places of the features that have them.
+    """
+
+    total: int
+    numbers: NDArray[np.int64]
+    inputs: ShownVectors
+    nearest: NDArray[np.int64] | None = None
+    cosines: AnyFloats | None = None
+    features: NDArray[np.int64] | None = None
+    weights: AnyFloats | None = None
+
+
+@dataclass(frozen=True)
+class DirectionsMap:
+    """The directions of some `units` of a decoder, (n,), in two dimensions: `maps`, (n, 2) each, by
+    the name of the method. `explained`: the fraction of their variance that the first has.
+    """
+
+    units: NDArray[np.int64]
+    maps: Mapping[str, AnyFloats]
+    explained: float
+
+
+@dataclass(frozen=True)
+class VectorFindings:
+    """The contents of a page about an autoencoder of vectors, besides its metrics.
+
+    `sample`: vectors at equal distances among all, `count`, that were measured; `worst`: those with
+    the largest mse; `activations`: the edges of a histogram of the logarithms (base 10) of the
+    magnitudes of the activations other than 0 in the sample, (bins + 1,), and its counts, (bins,);
+    `explained`: the explained variance of each feature; `maps`: the points of the codes of the
+    sample, (n, 2), by the name of the method. Units that are active for no input are not among
+    `units`, which is None where there are no others.
+    """
+
+    count: int
+    sample: ShownVectors
+    worst: ShownVectors
+    units: VectorUnits | None
+    code: CodeStatistics
+    activations: tuple[AnyFloats, NDArray[np.int64]]
+    explained: AnyFloats
+    columns: Sequence[str]
+    maps: Mapping[str, AnyFloats]
+    directions: DirectionsMap | None = None

@@ -22,6 +22,12 @@ def maps_of(features: Floats, methods: Sequence[str]) -> dict[str, Floats]:
     return {name: MAPS[name](features) for name in dict.fromkeys(("pca", *methods))}
 
 
+def explained_by_map(features: Floats, points: Floats) -> float:
+    """The fraction of the variance of features, (n, width), that the points of PCA have."""
+    whole = np.var(features, 0, dtype=np.float64).sum()
+    return float(np.var(points, 0, dtype=np.float64).sum() / whole) if whole else 1.0
+
+
 def _small_enough(features: Floats) -> Floats:
     """Divides features by their maximum if their squares might overflow 32-bit floats."""
     largest = np.abs(features).max(initial=0)

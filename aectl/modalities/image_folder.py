@@ -121,11 +121,7 @@ def report(run: "ImageRun", view: _View, card: "ModelCard", name: str, data_dir:
 
     images, named = view.unseen(run, data_dir)
     if run.errors:
-        trained, held_out = (f"{error:.3g}" for error in run.errors)
-        told = "memorised its training images" if run.errors.memorised else "not memorised them"
-        named += (
-            f"; mse {held_out} on held-out and {trained} on training images: the model has {told}"
-        )
+        named += f"; {run.errors.described(run.noun)}"
     measurement = Measurement(card, modality_of(card))
     inspection = Inspection(view.network, card.classes)
     to_tensor = inference.on_device(view.network, run.device)

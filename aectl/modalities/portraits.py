@@ -15,6 +15,7 @@ FACTS = {
     "images": "training images",
     "patches": "training patches",
     "texts": "training texts",
+    "vectors": "training vectors",
     "seconds": "training seconds",
     "device": "device",
     "threads": "threads",

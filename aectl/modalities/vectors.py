@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from aectl.data.vectors.vector_set import VectorSet
     from aectl.inference.apply import ToTensor
     from aectl.inference.apply_vectors import MeasuredVectors, ReconstructedVectors
+    from aectl.inference.vector_inspection import VectorInspection
     from aectl.inference.vector_metrics import VectorMetrics
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Column
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
 A_MODEL = "a model of vectors"
 OF_OTHERS = (
     "null", "max_pixels", "truncated", "separate", "each", "interpolate", "traverse", "ssim",
-    "report",
 )  # fmt: skip
 
 BATCH_VALUES, LEAST_BATCH, LARGEST_BATCH = 1 << 20, 32, 4096
@@ -125,7 +125,8 @@ class Vectors(Modality):
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
         """Options of images and of text, and of a classifier the error of each feature."""
-        of_classes = {"per_column": "a classifier"} if card.classes else {}
+        of_classes = dict.fromkeys(("per_column", "report"), "a classifier of vectors")
+        of_classes = of_classes if card.classes else {}
         return dict.fromkeys((*OF_OTHERS, *OF_SHORTER_TEXTS), A_MODEL) | of_classes
 
     def equip(self, network: Any, card: "ModelCard") -> None:
@@ -226,14 +227,20 @@ class Vectors(Modality):
     def fill(
         self, folder: Path, run: "Run", card: "ModelCard", data_dir: Path, logs: Any | None
     ) -> None:
-        """Writes columns.csv, except of a classifier, and the directions of synthetic vectors."""
+        """Writes columns.csv and report.html, except of a classifier, and the directions of
+        synthetic vectors."""
+        from aectl.modalities import vector_folder
         from aectl.outputs import run_folder
         from aectl.outputs.rows import Rows
         from aectl.outputs.tables import write_file
 
         if not card.classes:
-            metrics = cast("VectorRun", run).measured()
-            write_file(folder / run_files.COLUMNS, [Rows(self.of_features(card, metrics))])
+            trained = cast("VectorRun", run)
+            columns = self.of_features(card, trained.measured())
+            write_file(folder / run_files.COLUMNS, [Rows(columns)])
+            size = batch_size(card.architecture, None)
+            page = vector_folder.report(trained, card, folder.resolve().name, size)
+            run_folder.save_text(folder / run_files.REPORT, page)
         made = [word for word in card.trained_on if self.names.has(word)]
         if made:
             truth = np.concatenate([Synthetic.of(word).truth() for word in made])
@@ -244,6 +251,12 @@ class Vectors(Modality):
         found = {name: value.numpy() for name, value in metrics.of_features().items()}
         names = card.columns or [f"f{n}" for n in range(card.architecture.vector.features)]
         return {"column": names, **found}
+
+    def inspection(self, network: Any, card: "ModelCard") -> "VectorInspection":
+        """Vectors with their errors, units, directions, codes."""
+        from aectl.inference.vector_inspection import VectorInspection
+
+        return VectorInspection(network, card.columns)
 
     def size(self, architecture: Architecture) -> str:
         """The number of features."""

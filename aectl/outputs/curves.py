@@ -14,6 +14,7 @@ PANELS = {
         "language_model", "validation_loss",
     ),
     "mean squared error": ("train_mse", "validation_mse"),
+    "explained variance": ("train_explained_variance", "validation_explained_variance"),
     "error, percent": ("train_error", "validation_error"),
     "token accuracy": ("train_token_accuracy", "validation_token_accuracy"),
     "perplexity of the bottleneck": (

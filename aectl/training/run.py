@@ -67,6 +67,14 @@ class Errors(NamedTuple):
         """Whether the network has memorised its training inputs."""
         return self.held_out > MEMORISED * self.trained
 
+    def described(self, noun: str) -> str:
+        """Both, and whether the network has memorised its training inputs, called `noun`."""
+        told = f"memorised its training {noun}" if self.memorised else "not memorised them"
+        return (
+            f"mse {self.held_out:.3g} on held-out and {self.trained:.3g} on training {noun}: the"
+            f" model has {told}"
+        )
+
 
 class Run(ABC):
     """One training run. `epochs()` trains; `network` and `card()` are its result at any time.

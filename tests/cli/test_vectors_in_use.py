@@ -315,7 +315,7 @@ def test_options_of_vectors_are_refused_for_images(aectl, option):
 @pytest.mark.parametrize(
     ("command", "option"),
     [("reconstruct", ("--each", "d")), ("reconstruct", ("--interpolate", "a", "b")),
-     ("eval", ("--ssim",)), ("eval", ("--report", "r.html")), ("eval", ("--judge", "j")),
+     ("eval", ("--ssim",)), ("eval", ("--judge", "j")),
      ("encode", ("--null",))],
 )  # fmt: skip
 def test_options_of_other_commands_without_meaning_are_refused(aectl, model, command, option):

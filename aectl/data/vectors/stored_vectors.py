@@ -61,6 +61,14 @@ class StoredVectors:
             for first in range(0, len(file), rows)
         ]
 
+    def spans(self, first: int, end: int) -> list[Span]:
+        """The rows of the set from `first` on, before `end`, by their files."""
+        found = []
+        for number, (start, after) in enumerate(itertools.pairwise(self.starts.tolist())):
+            if first < after and start < end:
+                found.append(Span(number, max(first, start) - start, min(end, after) - start))
+        return found
+
     def rows(self, spans: Sequence[Span]) -> NDArray[np.int64]:
         """The places of rows in the set."""
         found = [self.starts[one.file] + np.arange(one.first, one.end) for one in spans]

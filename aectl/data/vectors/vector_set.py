@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from aectl.data import splits_found
 from aectl.data.layout import Layout
 from aectl.data.storage.folders import OnBad
 from aectl.data.training_sources import split_up
+from aectl.data.vectors.row_names import RowNames
 from aectl.data.vectors.stored_vectors import READERS, Span, StoredVectors
 from aectl.data.vectors.vector_batches import Fitting
 from aectl.data.vectors.vector_file import Floats32
@@ -33,7 +34,7 @@ class VectorSet:
 
     `survey` has seen all; `columns`: the names of the features, if they have some; labels: (n,),
     indices into `classes`, or None; held_out: the rows of the set's own validation set, or None if
-    it has none.
+    it has none; `names`: those of the rows.
     """
 
     words: tuple[str, ...]
@@ -43,6 +44,7 @@ class VectorSet:
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
     held_out: NDArray[np.int64] | None = None
+    names: RowNames = field(default_factory=RowNames)
 
     @property
     def name(self) -> str:
@@ -56,6 +58,15 @@ class VectorSet:
     def shape(self) -> VectorShape:
         """The number of features."""
         return VectorShape(self.vectors.shape[1])
+
+    def at(self, rows: NDArray[np.int64]) -> Floats32:
+        """Some of the vectors, in ascending order, in memory: (k, features). Raises DataError."""
+        if isinstance(self.vectors, np.ndarray):
+            return self.vectors[rows]
+        ends = np.flatnonzero(np.diff(rows, append=len(self) + 1) != 1)
+        neighbours = np.split(rows, ends[:-1] + 1) if len(rows) else []
+        spans = [one for part in neighbours for one in self.vectors.spans(part[0], part[-1] + 1)]
+        return self.vectors.read(spans, np.empty((len(rows), self.shape.features), np.float32))
 
     @property
     def constant(self) -> list[str]:
@@ -113,7 +124,9 @@ def load(
     labels, classes = _labels(named) if labelled else (None, ())
     held = _rows(named, splits_found.rows_held_out(layouts, [one.name for one in named]))
     vectors, columns = stored if kept is None else kept, first.file.columns
-    return VectorSet(tuple(inputs.called()), vectors, survey, columns, labels, classes, held)
+    return VectorSet(
+        tuple(inputs.called()), vectors, survey, columns, labels, classes, held, RowNames.of(named)
+    )
 
 
 def _named(

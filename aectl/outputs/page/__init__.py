@@ -1,7 +1,7 @@
 """The report: a web page about models in one file, which needs no network.
 
 The page contains its data as JSON and its images as sheets of tiles; `page.js` draws them, with
-what only images have from `images.js`, and what only text has from `text.js`.
+what only images, text and vectors have from `images.js`, `text.js` and `vectors.js`.
 """
 
 import base64
@@ -16,18 +16,20 @@ from importlib import resources
 from typing import Any
 
 from aectl.config.spelling import all_spelt, spelt
-from aectl.inference.findings import CodeStatistics, Findings, TextFindings
+from aectl.inference.findings import CodeStatistics, Findings, TextFindings, VectorFindings
 from aectl.outputs.curves import PANELS
 from aectl.outputs.metrics_table import Group, is_list, to_cells
 from aectl.outputs.page.image_page import Sheets, of_images
 from aectl.outputs.page.numbers import finite, rounded
 from aectl.outputs.page.text_page import of_text
+from aectl.outputs.page.vector_page import of_vectors
 
-SCRIPTS = "images.js", "text.js", "page.js"
+SCRIPTS = "images.js", "text.js", "vectors.js", "page.js"
 
 OF_MODALITY: dict[type, Callable[[Any, Mapping[str, Any], Sheets], dict[str, Any]]] = {
     Findings: of_images,
     TextFindings: of_text,
+    VectorFindings: of_vectors,
 }
 """Further contents of a section, by the type of its findings."""
 
@@ -50,7 +52,7 @@ class Portrait:
     results: Mapping[str, Any]
     measured_on: str
     noun: str
-    findings: Findings | TextFindings
+    findings: Findings | TextFindings | VectorFindings
     classes: Sequence[str] = ()
     target_activation: float | None = None
 

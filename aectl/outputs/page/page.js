@@ -30,6 +30,7 @@ function fill(id, ...children) {
   section.replaceChildren(...children);
 }
 
+const one = (noun) => noun.slice(0, -1);
 const number = (value) =>
   value === null ? "" : Number.isInteger(value) ? value.toLocaleString("en") : String(+value.toPrecision(4));
 const percent = (value) => `${+(100 * value).toPrecision(3)} %`;
@@ -219,10 +220,17 @@ function confusion(model) {
   if (worst) show(worst[1], worst[2]);
 }
 
+/* How the inputs of each modality, and the units of their codes, are shown. */
+const LOOKS = {
+  images: { units: filtersOf, tip: tileWith },
+  texts: { units: sentencesOf, tip: sentenceWith },
+  vectors: { units: inputsOf, tip: pathWith },
+};
+
 function units(model) {
   const { units: found, code, noun } = model;
   if (!found) return fill("units");
-  const look = noun === "images" ? filtersOf(model) : sentencesOf(model);
+  const look = LOOKS[noun].units(model);
   const number_of = (place) => (found.numbers ? found.numbers[place] : place);
   const grid = make("div", { class: "grid" });
   grid.style.setProperty("--cell", `${look.cell}px`);
@@ -236,11 +244,11 @@ function units(model) {
   });
   const byUse = (a, b) => code.active[number_of(b)] - code.active[number_of(a)];
   const orders = {
-    ...(found.numbers ? { "by use": () => 0 } : {}),
+    ...(look.order ? { [look.order]: () => 0 } : {}),
     "by number": (a, b) => number_of(a) - number_of(b),
     ...(code && {
       "by mean activation": (a, b) => code.rhoHat[number_of(b)] - code.rhoHat[number_of(a)],
-      ...(found.numbers ? {} : { [`by fraction of ${noun}`]: byUse }),
+      ...(look.order === "by use" ? {} : { [`by fraction of ${noun}`]: byUse }),
     }),
     "by largest activation": (a, b) => found.high[b] - found.high[a],
   };
@@ -262,8 +270,8 @@ function units(model) {
       make("div", { class: "row" }, ...look.head(place),
         make("div", { style: "flex: 1; min-width: 120px" }, make("h2", {}, `unit ${unit}`), make("p", { style: "margin: 0" }, lines))),
       make("h3", {}, code ? "activations other than 0" : "pre-activations"), box,
-      make("h3", {}, strong.length ? `${noun} with the largest activations` : `no ${noun.slice(0, -1)} activates it`),
-      look.strongest(strong, place));
+      make("h3", {}, strong.length ? `${noun} with the largest activations` : `no ${one(noun)} activates it`),
+      look.strongest(strong, place), ...(look.more ? look.more(place, selectUnit) : []));
     const counts = found.counts[place], step = (found.high[place] - found.low[place]) / counts.length || 1;
     plot(box, [{
       type: "bar", x: counts.map((_, bin) => found.low[place] + (bin + 0.5) * step), y: counts, width: step,
@@ -271,6 +279,13 @@ function units(model) {
     }], { margin: { l: 40, r: 8, t: 6, b: 28 }, bargap: 0 });
   }
 
+  function selectUnit(unit) {
+    const place = buttons.findIndex((_, at) => number_of(at) === unit);
+    if (place >= 0) select(place);
+    return place >= 0;
+  }
+
+  model.selectUnit = selectUnit;
   fill("units",
     make("h2", {}, look.title),
     make("p", {}, look.intro),
@@ -284,6 +299,7 @@ function codeStatistics(model) {
   const { code } = model;
   if (!code) return fill("code");
   const [means, actives] = [make("div", { class: "plot" }), make("div", { class: "plot" })];
+  const more = model.noun === "vectors" ? histogramsOf(model) : [];
   const dead = code.active.filter((share) => share === 0).length;
   const mean = code.rhoHat.reduce((a, b) => a + b, 0) / code.rhoHat.length;
   fill("code",
@@ -292,7 +308,9 @@ function codeStatistics(model) {
       (code.target === null ? "" : `, against rho = ${number(code.target)}`) + `; ${dead} dead.`),
     make("div", { class: "plots" },
       chart("mean activation of each unit (rho_hat), the largest first", means),
-      chart(`active units per ${model.noun.slice(0, -1)} (l0), of the sample`, actives)));
+      chart(`active units per ${one(model.noun)} (l0), of the sample`, actives),
+      ...more.map(([title, box]) => chart(title, box))));
+  more.forEach(([, box, draw]) => draw(box));
   const sorted = [...code.rhoHat].sort((a, b) => b - a);
   const line = code.target === null ? [] : [{
     type: "line", xref: "paper", x0: 0, x1: 1, y0: code.target, y1: code.target, line: { color: COLOURS[2], width: 2, dash: "dash" },
@@ -335,7 +353,7 @@ function map(model) {
     });
     box.removeAllListeners("plotly_hover");
     box.removeAllListeners("plotly_unhover");
-    const inTip = noun === "images" ? tileWith : sentenceWith;
+    const inTip = LOOKS[noun].tip;
     box.on("plotly_hover", ({ points, event }) =>
       showTip(event.clientX, event.clientY, ...inTip(sample, points[0].customdata, [])));
     box.on("plotly_unhover", hideTip);
@@ -344,7 +362,7 @@ function map(model) {
   const of = model.code ? "codes" : "features before the last layer";
   fill("map",
     make("h2", {}, "Map"),
-    make("p", {}, `The ${of} of ${number(sample.count)} of the ${number(model.count)} ${noun} in two dimensions. Point at one to see its ${noun.slice(0, -1)}.`),
+    make("p", {}, `The ${of} of ${number(sample.count)} of the ${number(model.count)} ${noun} in two dimensions. Point at one to see its ${one(noun)}.`),
     ...(names.length > 1 ? [make("div", { class: "controls" }, ...buttons)] : []),
     box);
   draw(names[names.length - 1]);
@@ -355,7 +373,7 @@ function map(model) {
 function show(model) {
   [...document.getElementById("models").children].forEach((button, place) =>
     button.setAttribute("aria-pressed", page.models[place] === model));
-  for (const section of [about, examples, galleries, rival, confusion, units, codeStatistics, map]) section(model);
+  for (const section of [about, examples, galleries, rival, confusion, columns, units, codeStatistics, directions, map, worst]) section(model);
 }
 
 async function loadPlotly() {

@@ -47,7 +47,7 @@ function examples(model) {
 /* The units of a code as numbers, each with the sentences that activate it most. */
 function sentencesOf({ units: { total, counts, numbers, peaks }, code, sample }) {
   return {
-    title: "Units of the code", cell: 58,
+    title: "Units of the code", cell: 58, order: "by use",
     intro: (total > counts.length ? `The ${counts.length} most used of ${number(total)} units` : `${total} units, the most used first`) +
       "; the bar is the fraction of the texts for which a unit is active. Click one for the texts with its largest " +
       "activations; of each, the word that adds most to it is marked.",
