@@ -28,6 +28,9 @@ def load(path: "str | os.PathLike[str]") -> "Network":
     names of a classifier's classes. A text autoencoder takes rows of tokens, (batch, length), int64
     and 0 after the end of each: its `vocabulary` encodes text and decodes tokens.
 
+    An autoencoder of vectors takes float32 rows, (batch, features), in the order of its `columns`,
+    if these have names; its `scaling`, if it has one, is not part of `encode` and `decode`.
+
     Raises aectl.errors.ModelFileError for a file that is no model of aectl.
     """
     network, card = model_file.load(Path(path))
