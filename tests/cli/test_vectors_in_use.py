@@ -164,12 +164,14 @@ def test_metrics_and_reconstructions_are_in_the_units_of_the_vectors(aectl, tmp_
     code = (scaled - found["encoder.center"]) @ w.T + b
     made = code @ found["decoder.layers.0.weight"].T + found["decoder.layers.0.bias"]
     made = made * factor + offset
+    codes = numbers(aectl("encode", "m", "x.npy", "-q").out, 3)
+    np.testing.assert_allclose(codes, code, rtol=0, atol=1e-6 * np.abs(code).max())
     rows = numbers(aectl("reconstruct", "m", "x.npy", "-q").out, 6)
     np.testing.assert_allclose(rows, made, rtol=1e-4, atol=1e-3)
     (report,) = json.loads(aectl("eval", "m", "--dataset", "x.npy", "--json", "-q").out)
     mse, spread = ((made - x) ** 2).mean(), ((x - x.mean(0)) ** 2).sum()
     assert report["mse"] == pytest.approx(mse, rel=1e-4)
-    assert report["explained_variance"] == pytest.approx(1 - mse * x.size / spread, abs=1e-4)
+    assert report["explained_variance"] == pytest.approx(1 - mse * x.size / spread, abs=1e-6)
     lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(made, axis=1)
     assert report["cosine_similarity"] == pytest.approx(((made * x).sum(1) / lengths).mean(), 1e-5)
     assert {"psnr", "sse"}.isdisjoint(report)
