@@ -254,7 +254,7 @@ def _measure(
     with evaluation.results() as results:
         measured = session.console.counted(results, "measuring", modality.noun)
         if per_input:
-            by, descending = modality.worst_first
+            by, descending = modality.worst_first(evaluation.use.card)
             rows = map(evaluation.rows, measured)
             write_each(per_input, rows, by if sort else None, descending)
         collections.deque(measured, maxlen=0)

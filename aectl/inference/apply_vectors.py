@@ -1,6 +1,6 @@
 """Uses of a trained network on vectors, each a generator over batches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -34,11 +34,23 @@ class ReconstructedVectors(Result):
 
 @dataclass(frozen=True, eq=False)
 class MeasuredVectors(Result):
-    """The `mse` and `cosine_similarity` of n vectors, (n,) each, and their codes, (n, units)."""
+    """Metrics of n vectors by name, (n,) each: `mse`, `scaled_mse` if the model scales features,
+    `cosine_similarity`; and their codes, (n, units).
+    """
 
-    mse: Floats
-    cosine_similarity: Floats
+    metrics: Mapping[str, Floats]
     code: Tensor = field(repr=False)
+
+    @property
+    def error(self) -> str:
+        """The name of the error that ranks them: in their own units, features of large numbers
+        would decide alone."""
+        return "scaled_mse" if "scaled_mse" in self.metrics else "mse"
+
+    @property
+    def errors(self) -> Floats:
+        """That error of each: (n,)."""
+        return self.metrics[self.error]
 
 
 def vector_tensor(network: Any, batch: VectorBatch, rows: int, device: torch.device) -> Tensor:
@@ -81,10 +93,10 @@ def measure(
 ) -> Iterator[MeasuredVectors]:
     """Updates `metrics` with all vectors. Raises ModelFileError for results that are not finite."""
     for batch, complete, made, code in _each(network, batches, to_tensor):
-        errors, cosines = metrics.update(complete, made, code)
-        refuse_overflow(errors)
-        told = errors.float().cpu().numpy(), cosines.float().cpu().numpy()
-        yield MeasuredVectors(batch, *told, code)
+        found = metrics.update(complete, made, code)
+        refuse_overflow(found["mse"])
+        told = {name: values.float().cpu().numpy() for name, values in found.items()}
+        yield MeasuredVectors(batch, told, code)
 
 
 def _each(

@@ -186,11 +186,14 @@ class TextFindings:
 
 @dataclass(frozen=True)
 class ShownVectors:
-    """Vectors by their paths and labels, with the mse of their reconstructions, n each."""
+    """Vectors by their paths and labels, with the errors of their reconstructions, n each; `error`:
+    the name of that error.
+    """
 
     paths: Sequence[str]
     labels: Sequence[str | None]
-    mse: AnyFloats
+    errors: AnyFloats
+    error: str
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,7 @@ class VectorFindings:
     """The contents of a page about an autoencoder of vectors, besides its metrics.
 
     `sample`: vectors at equal distances among all, `count`, that were measured; `worst`: those with
-    the largest mse; `activations`: the edges of a histogram of the logarithms (base 10) of the
+    the largest error; `activations`: the edges of a histogram of the logarithms (base 10) of the
     magnitudes of the activations other than 0 in the sample, (bins + 1,), and its counts, (bins,);
     `explained`: the explained variance of each feature; `maps`: the points of the codes of the
     sample, (n, 2), by the name of the method. Units that are active for no input are not among

@@ -12,11 +12,11 @@ from aectl.inference.results import Floats
 
 
 class StrongInput(NamedTuple):
-    """An input by its path and label, with the mse of its reconstruction."""
+    """An input by its path and label, with the error of its reconstruction."""
 
     path: str
     label: str | None
-    mse: float
+    error: float
 
 
 class Strongest:
@@ -33,9 +33,9 @@ class Strongest:
         return self._values.shape[1]
 
     def add(
-        self, code: Tensor, paths: Sequence[str], labels: Sequence[str | None], mse: Floats
+        self, code: Tensor, paths: Sequence[str], labels: Sequence[str | None], errors: Floats
     ) -> None:
-        """Adds a batch of codes, (n, units), with the path, the label and the mse of each input."""
+        """Adds a batch of codes, (n, units); the path, the label and the error of each input."""
         largest, rows = code.topk(min(self._most, len(code)), dim=0)
         numbers = (rows + self._seen).where(largest != 0, -1)
         largest = largest.where(largest != 0, -torch.inf)
@@ -50,7 +50,7 @@ class Strongest:
         for number in kept:
             if number >= self._seen:
                 row = number - self._seen
-                self._inputs[number] = StrongInput(paths[row], labels[row], float(mse[row]))
+                self._inputs[number] = StrongInput(paths[row], labels[row], float(errors[row]))
         self._seen += len(code)
 
     def of_units(

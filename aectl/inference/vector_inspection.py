@@ -21,7 +21,7 @@ from aectl.inference.maps import explained_by_map, maps_of
 from aectl.inference.metrics import is_active
 from aectl.inference.results import Floats
 from aectl.inference.sampling import Extremes, Spread
-from aectl.inference.strongest import Strongest
+from aectl.inference.strongest import Strongest, StrongInput
 from aectl.inference.unit_values import histograms
 from aectl.inference.vector_metrics import VectorMetrics
 from aectl.models.networks import Autoencoder
@@ -36,12 +36,12 @@ BINS = 40
 
 
 class _Vector(NamedTuple):
-    """A vector by its path and label, the mse of its reconstruction, and its code: the units that
+    """A vector by its path and label, the error of its reconstruction, and its code: the units that
     are not 0, and their values."""
 
     path: str
     label: str | None
-    mse: float
+    error: float
     units: NDArray[np.int32]
     values: Floats
 
@@ -50,7 +50,7 @@ def _vector(measured: MeasuredVectors, row: int) -> _Vector:
     code = measured.code[row]
     units = code.nonzero()[:, 0]
     return _Vector(
-        measured.paths[row], measured.labels[row], float(measured.mse[row]),
+        measured.paths[row], measured.labels[row], float(measured.errors[row]),
         units.int().cpu().numpy(), code[units].float().cpu().numpy(),
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ class VectorInspection:
         self._worst = Extremes(WORST, _vector, largest=True)
         self._sample: Spread[_Vector] | None = None
         self._squares: Tensor | None = None
-        self._vectors = 0
+        self._vectors, self._error = 0, "mse"
 
     def add(self, measured: MeasuredVectors) -> None:
         """Adds a measured batch."""
@@ -75,9 +75,10 @@ class VectorInspection:
             self._squares = torch.zeros(code.shape[1], dtype=torch.float64)
         self._vectors += len(code)
         self._squares += torch.linalg.vector_norm(code, dim=0).double().square()
-        self._strongest.add(code, measured.paths, measured.labels, measured.mse)
+        self._strongest.add(code, measured.paths, measured.labels, measured.errors)
         self._sample.add(measured)
-        self._worst.add(measured, measured.mse)
+        self._worst.add(measured, measured.errors)
+        self._error = measured.error
 
     def findings(self, metrics: VectorMetrics, methods: Sequence[str] = ()) -> VectorFindings:
         """Computes the contents of a report, with the metrics of all vectors.
@@ -96,8 +97,8 @@ class VectorInspection:
         order = self._order(metrics)
         return VectorFindings(
             self._vectors,
-            _shown(mapped),
-            _shown(self._worst.kept),
+            self._shown(mapped),
+            self._shown(self._worst.kept),
             self._units(order[:MOST_UNITS], sample) if len(order) else None,
             CodeStatistics(
                 metrics.codes.rho_hat.numpy(), metrics.codes.active.numpy(), np.array(counts)
@@ -144,13 +145,15 @@ class VectorInspection:
         if columns is not None and self._columns:
             features = np.argsort(-np.abs(columns[order]), axis=1, kind="stable")[:, :WEIGHTS]
             weights = np.take_along_axis(columns[order], features, axis=1)
-        shown = ShownVectors(
-            [one.path for one in inputs], [one.label for one in inputs],
-            np.array([one.mse for one in inputs]),
-        )  # fmt: skip
         return VectorUnits(
-            counts, low, high, strongest, values, len(self._strongest), order, shown,
+            counts, low, high, strongest, values, len(self._strongest), order, self._shown(inputs),
             nearest, cosines, features, weights,
+        )  # fmt: skip
+
+    def _shown(self, vectors: "Sequence[_Vector | StrongInput]") -> ShownVectors:
+        return ShownVectors(
+            [one.path for one in vectors], [one.label for one in vectors],
+            np.array([one.error for one in vectors]), self._error,
         )  # fmt: skip
 
     def _directions_of(
@@ -164,13 +167,6 @@ class VectorInspection:
         directions = of_length_1(columns[chosen]).astype(np.float32)
         maps = maps_of(directions, methods)
         return DirectionsMap(chosen, maps, explained_by_map(directions, maps["pca"]))
-
-
-def _shown(vectors: "Sequence[_Vector]") -> ShownVectors:
-    return ShownVectors(
-        [one.path for one in vectors], [one.label for one in vectors],
-        np.array([one.mse for one in vectors]),
-    )  # fmt: skip
 
 
 def _codes(vectors: "Sequence[_Vector]", units: NDArray[np.int64]) -> Floats:

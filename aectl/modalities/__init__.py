@@ -50,10 +50,9 @@ class Modality(ABC):
 
     `names` are the words that name its inputs. For messages, `noun` is the plural, `known_by_name`
     a dataset of them, and `readable` the inputs to train on. `pictured`: whether reconstructions
-    are shown as pictures, else as lines or a table; `worst_first` is the column of `columns` that
-    orders inputs from the worst to the best, and whether that is in descending order. `lined`:
-    whether a terminal shows reconstructions as lines, and not as a table. `unit`: the difference of
-    two of the `values` of a batch that is 1 in the metrics.
+    are shown as pictures, else as lines or a table. `lined`: whether a
+    terminal shows reconstructions as lines, and not as a table. `unit`: the difference of two of
+    the `values` of a batch that is 1 in the metrics.
     """
 
     name: str
@@ -61,7 +60,6 @@ class Modality(ABC):
     names: Names
     known_by_name: str
     readable: str
-    worst_first: tuple[str, bool]
     pictured: bool
     lined = False
     unit = 1
@@ -145,6 +143,11 @@ class Modality(ABC):
     @abstractmethod
     def columns(self, measured: Any) -> "dict[str, Column]":
         """The metrics of each input of a batch that `measure` gave, as columns of a table."""
+
+    def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
+        """The column of `columns` that orders inputs from the worst to the best, and whether that
+        is in descending order."""
+        return "mse", True
 
     def values(self, batch: Any) -> "NDArray[Any]":
         """The numbers of the inputs of a batch, (n, ...), where they have some."""

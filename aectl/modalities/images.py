@@ -112,7 +112,6 @@ class Images(Modality):
     names = IMAGES
     known_by_name = "a dataset of images"
     readable = "images: a dataset's name, or files, folders or archives of them"
-    worst_first = "mse", True
     pictured = True
     unit = 255
 

@@ -101,7 +101,6 @@ class Text(Modality):
     name, noun = TEXT, "texts"
     names, known_by_name = inputs.TEXT, "text"
     readable = "text: wikitext-2, or a file or folder"
-    worst_first = "token_accuracy", False
     pictured, lined = False, True
 
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
@@ -265,6 +264,10 @@ class Text(Modality):
         from aectl.inference import apply_text as text_inference
 
         return text_inference.measure(network, batches, to_tensor, metrics)
+
+    def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
+        """By `token_accuracy`."""
+        return "token_accuracy", False
 
     def columns(self, measured: "MeasuredTexts") -> "dict[str, Column]":
         """Each `text`, and the `token_accuracy` and `rouge_l` of its reconstruction."""

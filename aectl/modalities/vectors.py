@@ -112,7 +112,6 @@ class Vectors(Modality):
     name = noun = VECTORS
     names, known_by_name = VECTOR_NAMES, "a file of vectors"
     readable = "vectors: .npy, .npz, .safetensors, .parquet, .csv, .tsv or .jsonl files, or folders"
-    worst_first = "mse", True
     pictured = False
 
     def has(self, word: str) -> bool:
@@ -269,8 +268,9 @@ class Vectors(Modality):
     def metrics(self, card: "ModelCard", network: Any) -> "VectorMetrics":
         """The metrics of reconstructed vectors."""
         from aectl.inference.vector_metrics import VectorMetrics
+        from aectl.models.scaling import factor_of
 
-        return VectorMetrics(network.active_above)
+        return VectorMetrics(network.active_above, factor_of(network.scaling))
 
     def measure(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", metrics: Any
@@ -280,9 +280,16 @@ class Vectors(Modality):
 
         return apply_vectors.measure(network, batches, to_tensor, metrics)
 
+    def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
+        """By `scaled_mse` where features are scaled, since in their own units those of large
+        numbers would decide alone; else by `mse`."""
+        from aectl.models.scaling import FACTOR
+
+        return "scaled_mse" if card.architecture.config.scale in FACTOR else "mse", True
+
     def columns(self, measured: "MeasuredVectors") -> "dict[str, Column]":
-        """The `mse` and the `cosine_similarity` of each vector."""
-        return {"mse": measured.mse, "cosine_similarity": measured.cosine_similarity}
+        """The `mse` and the `cosine_similarity` of each vector; `scaled_mse` of scaled features."""
+        return dict(measured.metrics)
 
 
 MODALITY = Vectors()

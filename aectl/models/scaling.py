@@ -66,6 +66,11 @@ class Scaling(nn.Module):
         return made if self.offset is None else made + self.offset
 
 
+def factor_of(scaling: Scaling | None) -> Tensor | None:
+    """The factor of each feature, (features,); None if features keep their units."""
+    return None if scaling is None else scaling.factor
+
+
 def scaling_of(config: ModelConfig, features: int) -> Scaling | None:
     """The scaling that a config asks for, yet without numbers; None if vectors stay as they are."""
     if config.scale == "none" and config.missing != MEAN:

@@ -15,6 +15,7 @@ from aectl.inference.apply_vectors import reconstructed
 from aectl.inference.vector_metrics import VectorMetrics
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier
+from aectl.models.scaling import factor_of
 from aectl.training.initialisation import Start
 from aectl.training.memory_run import MemoryRun
 from aectl.training.run import mean_error
@@ -115,7 +116,7 @@ class VectorRun(MemoryRun):
     def _metrics_on(self, inputs: FloatSet | StreamedSet) -> VectorMetrics:
         network = self.network.eval()
         assert not isinstance(network, Classifier)
-        metrics = VectorMetrics(network.active_above)
+        metrics = VectorMetrics(network.active_above, factor_of(network.scaling))
         for vectors in inputs.unscaled(self.evaluation_batch):
             metrics.update(*reconstructed(network, vectors))
         return metrics

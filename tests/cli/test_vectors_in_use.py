@@ -571,8 +571,9 @@ def test_each_row_and_each_column_has_its_error(aectl, model, tmp_path):
     given = ("--per-row", "each.csv", "--sort", "--per-column", "columns.csv", "--json", "-q")
     (report,) = json.loads(aectl("eval", model, "--dataset", path, *given).out)
     rows, columns = (table((tmp_path / f"{name}.csv").read_text()) for name in ("each", "columns"))
+    scaled = [float(row["scaled_mse"]) for row in rows]
+    assert scaled == sorted(scaled, reverse=True)
     errors = [float(row["mse"]) for row in rows]
-    assert errors == sorted(errors, reverse=True)
     assert np.mean(errors) == pytest.approx(report["mse"], rel=1e-5)
     made = numbers(aectl("reconstruct", model, path, "-q").out, 6)
     found = [float(row["explained_variance"]) for row in columns]
@@ -581,6 +582,26 @@ def test_each_row_and_each_column_has_its_error(aectl, model, tmp_path):
     assert [row["column"] for row in columns] == [f"f{n}" for n in range(6)]
     in_run = table((model / "columns.csv").read_text())
     assert float(in_run[0]["mse"]) == pytest.approx(float(columns[0]["mse"]), rel=1e-4)
+
+
+def test_rows_of_columns_of_unlike_units_are_sorted_by_the_error_of_their_scaled_values(
+    aectl, tmp_path
+):
+    FRAME.drop("target").write_csv("wine.csv")
+    train = ("train", "--dataset", "wine.csv", "--scale", "standard", "--validation", "0")
+    assert aectl(*train, "--hidden", "4", "--epochs", "2", "-q", "--out", "m").status == 0
+    given = ("--per-row", "each.csv", "--sort", "--json", "-q")
+    (report,) = json.loads(aectl("eval", "m", "--dataset", "wine.csv", *given).out)
+    shown = table(aectl("reconstruct", "m", "wine.csv", "-q").out)
+    made = np.array([[float(row[name]) for name in WINE.feature_names] for row in shown])
+    wanted = (((made - WINE.data) / WINE.data.std(0)) ** 2).mean(1)
+    rows = table((tmp_path / "each.csv").read_text())
+    found = [float(row["scaled_mse"]) for row in rows]
+    np.testing.assert_allclose(found, np.sort(wanted)[::-1], rtol=1e-4)
+    assert report["scaled_mse"] == pytest.approx(wanted.mean(), rel=1e-4)
+    errors = [float(row["mse"]) for row in rows]
+    assert errors != sorted(errors, reverse=True)
+    assert "scaled_mse" in (tmp_path / "m" / "report.html").read_text()
 
 
 def test_pca_and_the_probe_are_those_of_scikit_learn(aectl, tmp_path):

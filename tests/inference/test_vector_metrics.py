@@ -15,12 +15,12 @@ MADE = (X + 0.3 * RNG.standard_normal((40, 5))).astype("f4")
 CODE = torch.from_numpy((RNG.random((40, 3)) * [1, 1, 0]).astype("f4"))
 
 
-def measured(x, made, parts=3):
-    metrics = VectorMetrics(0.0)
+def measured(x, made, parts=3, factor=None):
+    metrics = VectorMetrics(0.0, factor)
     rows = []
     for some in np.array_split(np.arange(len(x)), parts):
         both = torch.from_numpy(x[some]), torch.from_numpy(made[some])
-        rows.append(torch.stack(metrics.update(*both, CODE[some])))
+        rows.append(torch.stack(list(metrics.update(*both, CODE[some]).values())))
     return metrics.result(), torch.cat(rows, 1).numpy(), metrics.of_features()
 
 
@@ -39,6 +39,15 @@ def test_metrics_are_those_of_numpy_whatever_the_batches():
     np.testing.assert_allclose(each["explained_variance"], wanted, rtol=1e-9)
     again, _, _ = measured(X, MADE, parts=1)
     assert again == pytest.approx(found, rel=1e-12)
+
+
+def test_the_scaled_error_is_that_of_features_which_a_factor_multiplies():
+    factor = np.array([1, 10, 0.1, 2, 3], "f4")
+    found, (errors, scaled, _), _ = measured(X, MADE, factor=torch.from_numpy(factor))
+    squares = ((MADE.astype("f8") - X) * factor) ** 2
+    np.testing.assert_allclose(scaled, squares.mean(1), rtol=1e-12)
+    assert found["scaled_mse"] == pytest.approx(squares.mean(), rel=1e-12)
+    assert found["mse"] == pytest.approx(errors.mean(), rel=1e-12)
 
 
 def test_a_vector_of_zeros_has_no_direction():

@@ -74,7 +74,7 @@ class NumberStream(InputStream):
 
 
 class Numbers(Modality):
-    name, noun, worst_first, pictured = NUMBERS, "rows", ("mse", True), False
+    name, noun, pictured = NUMBERS, "rows", False
     names, known_by_name, readable = NAMES, "rows of numbers", "a .txt file of numbers"
 
     def refused(self, card):

@@ -31,7 +31,8 @@ def _shown(shown: ShownVectors) -> dict[str, Any]:
     return {
         "paths": list(map(spelt, shown.paths)),
         "labels": [None if label is None else spelt(label) for label in shown.labels],
-        "mse": rounded(shown.mse),
+        "errors": rounded(shown.errors),
+        "error": shown.error,
         "count": len(shown.paths),
     }
 

@@ -3,7 +3,7 @@
 const labelled = ({ labels }) => new Set(labels).size > 1;
 
 function pathWith(sample, place, lines) {
-  const said = [labelled(sample) ? sample.labels[place] : null, sample.paths[place], `mse ${number(sample.mse[place])}`, ...lines];
+  const said = [labelled(sample) ? sample.labels[place] : null, sample.paths[place], `${sample.error} ${number(sample.errors[place])}`, ...lines];
   return said.filter((line) => line !== null).map((line) => make("div", {}, line));
 }
 
@@ -28,9 +28,9 @@ function inputsOf({ units: found, code }) {
     },
     head: () => [],
     strongest: (places) => make("div", { class: "strongest" }, tableOf(
-      ["vector", ...(labelled(inputs) ? ["label"] : []), "activation", "mse"],
+      ["vector", ...(labelled(inputs) ? ["label"] : []), "activation", inputs.error],
       places.map(([at, value]) => [
-        inputs.paths[at], ...(labelled(inputs) ? [inputs.labels[at] ?? ""] : []), number(value), number(inputs.mse[at]),
+        inputs.paths[at], ...(labelled(inputs) ? [inputs.labels[at] ?? ""] : []), number(value), number(inputs.errors[at]),
       ]))),
     more: (place, select) => [
       ...(features ? [
@@ -135,7 +135,7 @@ function worst(model) {
   if (!found) return fill("worst");
   fill("worst",
     make("h2", {}, "Largest errors"),
-    make("p", {}, `The ${found.count} vectors with the largest mse: outliers, or what the model has not learnt. eval --per-row FILE --sort gives all.`),
-    tableOf(["vector", ...(labelled(found) ? ["label"] : []), "mse"],
-      found.paths.map((path, place) => [path, ...(labelled(found) ? [found.labels[place] ?? ""] : []), number(found.mse[place])])));
+    make("p", {}, `The ${found.count} vectors with the largest ${found.error}: outliers, or what the model has not learnt. eval --per-row FILE --sort gives all.`),
+    tableOf(["vector", ...(labelled(found) ? ["label"] : []), found.error],
+      found.paths.map((path, place) => [path, ...(labelled(found) ? [found.labels[place] ?? ""] : []), number(found.errors[place])])));
 }
