@@ -124,14 +124,19 @@ class Decoder(nn.Module):
 
     def forward(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
-        x, (first, *others) = code, self.layers
-        if self.training and self.few_active and active_units.applies_to(code):
-            x = active_units.decoded(x, self.directions, first.bias)  # type: ignore[arg-type]
-        else:
-            x = first(x)
-        for layer in others:
-            x = layer(self.dropout(self.activation(x)))
-        return x.view(len(x), *self.shape)
+        x = code
+        *inner, last = self.layers
+        for layer in inner:
+            x = self.dropout(self.activation(self._of_layer(layer, x)))
+        return self._of_layer(last, x).view(len(x), *self.shape)
+
+    def _of_layer(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """The output of a layer; of the first, in training, from active units where few are."""
+        of_code = layer is self.layers[0]
+        if of_code and self.training and self.few_active and active_units.applies_to(x):
+            return active_units.decoded(x, self.directions, layer.bias)  # type: ignore[arg-type]
+        out: Tensor = layer(x)
+        return out
 
 
 class _Transposed(nn.Module):

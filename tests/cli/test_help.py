@@ -29,6 +29,8 @@ SHARED = "Options of several commands"
 FILES = {
     "photos",
     "scans",
+    "shards/",
+    "l2_supercat_256.safetensors",
     "zen.txt",
     "reviews.tsv",
     "pairs.tsv",
@@ -201,7 +203,8 @@ def test_an_unknown_topic_is_refused_with_what_may_be_meant(aectl, topic, said):
     ("name", "topics"),
     [
         ("mse", ["reports", "sparsity", "vectors"]), ("probe_error", ["reports", "sparsity"]),
-        ("perplexity", ["text"]), ("PSNR", ["reports"]), ("topk", ["sparsity"] * 2),
+        ("perplexity", ["text"]), ("PSNR", ["reports"]),
+        ("topk", ["sparsity"] * 2 + ["vectors"] * 3),
         ("digits", ["data"]), ("emnist-mnist", ["data"]), ("copied", ["text"] * 2),
         ("config.toml", ["reports"]),
         ("k-sparse", ["classifiers", "recipes"]),

@@ -48,7 +48,7 @@ def test_the_work_before_and_after_training_is_shown(tmp_path):
     )
     assert progress.said == ["computing the checksum of the data"]
     assert len(list(training.results(lambda run: contextlib.nullcontext(Unwatched())))) == 1
-    assert progress.said[1:] == ["filling the run folder"]
+    assert progress.said[1:] == ["initialising the weights", "filling the run folder"]
 
 
 class Interrupting:
