@@ -71,7 +71,7 @@ from aectl.training import memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(20):
+    for _ in range(8):
         torch.ones(2 ** 24).add_(1)  # 64 MiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -89,6 +89,6 @@ def test_kept_memory_is_not_taken_from_the_system_again():
         pytest.skip("the C library of this system is not glibc")
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
     usual, kept, again = map(int, done.stdout.split())
-    pages = 20 * 2**26 // resource.getpagesize()
+    pages = 8 * 2**26 // resource.getpagesize()
     assert kept < pages / 100
     assert min(usual, again) > 10 * max(kept, 20)
