@@ -13,6 +13,7 @@ NAMES = (
     "train",
     "fused",
     "dictionaries",
+    "outliers",
     "startup",
     "growth",
     "folder",
