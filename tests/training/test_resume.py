@@ -118,11 +118,11 @@ def figures(rows):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_from_every_fifth_step_it_goes_on_to_the_same_weights_and_figures(kind, tmp_path):
+def test_from_every_third_step_it_goes_on_to_the_same_weights_and_figures(kind, tmp_path):
     whole = run_of(kind)
     moments = len(list(keepable(whole)))
     assert moments > 2
-    for moment in range(0, moments, 5):
+    for moment in range(0, moments, 3):
         stopped = run_of(kind)
         next(itertools.islice(keepable(stopped), moment, None))
         checkpoint.save(tmp_path, state_of(stopped))
