@@ -213,15 +213,15 @@ def test_workers_that_cannot_start_are_told(files, monkeypatch):
 def test_memory_that_is_used_again_is_not_overwritten_too_early(files):
     """Images so large that few fit into the memory, and someone who takes them slowly."""
     shape = (3, 600, 500)
-    files = files[1:85]
-    assert len(files) * 3 * 600 * 500 > 2 * BUFFER
+    files = files[1:130]
+    assert len(files) * 3 * 600 * 500 > 3 * BUFFER
     decoders = Decoders((Found(path, file=path) for path in files), shape, 2)
     seen = 0
     try:
         for part in decoders:
             if part is None:
                 continue
-            time.sleep(0.01)
+            time.sleep(0.2)
             for number, one in enumerate(part.inputs):
                 assert one.path == files[seen]
                 if seen % 10 == 1:
