@@ -1,7 +1,5 @@
-"""The commands of the README and of the manual's pages, run as they stand but for their epochs.
+"""The commands of the README and of the manual's pages, run as they stand.
 
-Where a command says how many, a quarter of them, and at most 15, are run: what a command needs in
-order to work is the same.
 Blocks marked `sh` and `python` are run, those of the pages after the README's, in one folder.
 Blocks marked `console` show commands that need a network or minutes; they are not run.
 """
@@ -15,7 +13,6 @@ from conftest import shell
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = {path.stem: path.read_text() for path in sorted((ROOT / "aectl" / "help").glob("*.md"))}
-EPOCHS = re.compile(r"(--(?:lm-)?epochs) (\d+)")
 FIRST = ("data",)
 """Pages that make what other pages use."""
 
@@ -33,7 +30,6 @@ def test_every_command_of_the_readme_and_the_manual_runs(folder):
     topics = [*FIRST, *(topic for topic in PAGES if topic not in FIRST)]
     texts = [README, *(PAGES[topic] for topic in topics)]
     script = "\n".join(block for text in texts for block in blocks("sh", text))
-    script = EPOCHS.sub(lambda found: f"{found[1]} {max(1, min(15, int(found[2]) // 4))}", script)
     done = shell(f"set -e\n{script}", folder, warmed=True)
     assert done.status == 0, done.err
     assert "Traceback" not in done.err
