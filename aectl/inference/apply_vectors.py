@@ -41,17 +41,6 @@ class MeasuredVectors(Result):
     metrics: Mapping[str, Floats]
     code: Tensor = field(repr=False)
 
-    @property
-    def error(self) -> str:
-        """The name of the error that ranks them: in their own units, features of large numbers
-        would decide alone."""
-        return "scaled_mse" if "scaled_mse" in self.metrics else "mse"
-
-    @property
-    def errors(self) -> Floats:
-        """That error of each: (n,)."""
-        return self.metrics[self.error]
-
 
 def vector_tensor(network: Any, batch: VectorBatch, rows: int, device: torch.device) -> Tensor:
     """The input of the network, (rows, features): the vectors of a batch, scaled, padded with

@@ -1,6 +1,7 @@
 """Collects the contents of a report while an autoencoder of vectors is measured."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -46,39 +47,42 @@ class _Vector(NamedTuple):
     values: Floats
 
 
-def _vector(measured: MeasuredVectors, row: int) -> _Vector:
+def _vector(error: str, measured: MeasuredVectors, row: int) -> _Vector:
     code = measured.code[row]
     units = code.nonzero()[:, 0]
     return _Vector(
-        measured.paths[row], measured.labels[row], float(measured.errors[row]),
+        measured.paths[row], measured.labels[row], float(measured.metrics[error][row]),
         units.int().cpu().numpy(), code[units].float().cpu().numpy(),
     )  # fmt: skip
 
 
 class VectorInspection:
-    """Receives all measured vectors, keeps some of them, and computes the contents of a report."""
+    """Receives all measured vectors, keeps some of them, and computes the contents of a report.
 
-    def __init__(self, network: Autoencoder, columns: Sequence[str]) -> None:
-        self._network, self._columns = network, columns
+    `error`: the name of the metric that ranks them.
+    """
+
+    def __init__(self, network: Autoencoder, columns: Sequence[str], error: str) -> None:
+        self._network, self._columns, self._error = network, columns, error
+        self._kept = partial(_vector, error)
         self._strongest = Strongest(STRONGEST)
-        self._worst = Extremes(WORST, _vector, largest=True)
+        self._worst = Extremes(WORST, self._kept, largest=True)
         self._sample: Spread[_Vector] | None = None
         self._squares: Tensor | None = None
-        self._vectors, self._error = 0, "mse"
+        self._vectors = 0
 
     def add(self, measured: MeasuredVectors) -> None:
         """Adds a measured batch."""
-        code = measured.code.cpu()
+        code, errors = measured.code.cpu(), measured.metrics[self._error]
         if self._sample is None or self._squares is None:
             active = max(1.0, (code != 0).sum().item() / len(code))
-            self._sample = Spread(min(MOST_SAMPLED, int(SAMPLED_VALUES / active) or 1), _vector)
+            self._sample = Spread(min(MOST_SAMPLED, int(SAMPLED_VALUES / active) or 1), self._kept)
             self._squares = torch.zeros(code.shape[1], dtype=torch.float64)
         self._vectors += len(code)
         self._squares += torch.linalg.vector_norm(code, dim=0).double().square()
-        self._strongest.add(code, measured.paths, measured.labels, measured.errors)
+        self._strongest.add(code, measured.paths, measured.labels, errors)
         self._sample.add(measured)
-        self._worst.add(measured, measured.errors)
-        self._error = measured.error
+        self._worst.add(measured, errors)
 
     def findings(self, metrics: VectorMetrics, methods: Sequence[str] = ()) -> VectorFindings:
         """Computes the contents of a report, with the metrics of all vectors.

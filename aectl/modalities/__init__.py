@@ -50,9 +50,9 @@ class Modality(ABC):
 
     `names` are the words that name its inputs. For messages, `noun` is the plural, `known_by_name`
     a dataset of them, and `readable` the inputs to train on. `pictured`: whether reconstructions
-    are shown as pictures, else as lines or a table. `lined`: whether a
-    terminal shows reconstructions as lines, and not as a table. `unit`: the difference of two of
-    the `values` of a batch that is 1 in the metrics.
+    are shown as pictures, else as lines or a table. `lined`: whether a terminal
+    shows reconstructions as lines, and not as a table. `unit`: the difference of two of the
+    `values` of a batch that is 1 in the metrics.
     """
 
     name: str

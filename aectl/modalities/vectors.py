@@ -255,7 +255,7 @@ class Vectors(Modality):
         """Vectors with their errors, units, directions, codes."""
         from aectl.inference.vector_inspection import VectorInspection
 
-        return VectorInspection(network, card.columns)
+        return VectorInspection(network, card.columns, self.worst_first(card)[0])
 
     def size(self, architecture: Architecture) -> str:
         """The number of features."""

@@ -15,7 +15,6 @@ from torch import Tensor
 EDGE = 1e-7
 """Distance to 0 or 1 below which the penalty of a mean activation no longer grows."""
 
-
 SMALL = 1e-3
 """Activation below which the slope of `power_sparsity` no longer grows."""
 

@@ -83,14 +83,14 @@ def vector_batches(
         for first in range(0, len(named.file), size):
             end = min(first + size, len(named.file))
             vectors = named.file.block(first, end)
-            if not reading.is_behind(f"{named.path(first)} {end}", len(vectors), vectors.data):
+            if not reading.is_behind(f"{named.rows.path(first)} {end}", len(vectors), vectors.data):
                 continue
             rows = bad.without(first, vectors, on_bad)
             rows = rows if left is None else rows[:left]
             if len(rows):
                 yield VectorBatch(
-                    [named.path(first + row) for row in rows],
-                    [named.label_of(first + row) for row in rows],
+                    [named.rows.path(first + row) for row in rows],
+                    [named.rows.label(first + row) for row in rows],
                     vectors[rows],
                     size,
                     reading.position,
@@ -119,7 +119,7 @@ class _BadRows:
             if not reason:
                 usable.add(row)
                 continue
-            path, kind = self._named.path(first + row), reason.partition(",")[0]
+            path, kind = self._named.rows.path(first + row), reason.partition(",")[0]
             before = self._first.setdefault(kind, path)
             on_bad(path, reason if before == path else Alike(f"{kind}, like {before}"))
         return sorted(usable)

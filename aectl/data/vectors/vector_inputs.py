@@ -5,7 +5,7 @@ import dataclasses
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -77,22 +77,40 @@ OF_STDIN = "stdin"
 """The name of stdin in a table."""
 
 
-class NamedVectors(NamedTuple):
-    """The vectors of a file, whose rows are `named` after it, and the label of each that has no
-    other: the folder that it lies in."""
+class FileRows(NamedTuple):
+    """The names and labels of the rows of a file; where it has none, they are named after it, and
+    labelled by the folder that it lies in."""
 
     name: str
-    file: VectorFile
-    label: str | None = None
+    ids: Sequence[str] = ()
+    labels: Sequence[str | None] = ()
+    folder: str | None = None
 
     def path(self, row: int) -> str:
         """The entry of a row in the `path` column of a table, such as `acts.npy:17`, counted from
         0."""
-        return self.file.ids[row] if self.file.ids else f"{self.name}:{row}"
+        return self.ids[row] if self.ids else f"{self.name}:{row}"
 
-    def label_of(self, row: int) -> str | None:
+    def label(self, row: int) -> str | None:
         """The label of a row."""
-        return self.file.labels[row] if self.file.labels else self.label
+        return self.labels[row] if self.labels else self.folder
+
+
+class NamedVectors(NamedTuple):
+    """The vectors of a file, and the names and labels of its rows."""
+
+    file: VectorFile
+    rows: FileRows
+
+    @classmethod
+    def of(cls, name: str, file: VectorFile, folder: str | None = None) -> "NamedVectors":
+        """Those of a file by its name, and the label that the folder gives which it lies in."""
+        return cls(file, FileRows(name, file.ids, file.labels, folder))
+
+    @property
+    def name(self) -> str:
+        """The name of the file."""
+        return self.rows.name
 
 
 @dataclass(frozen=True)
@@ -124,7 +142,7 @@ class VectorInputs(NamedInputs):
         for source in self.sources:
             if source.is_dataset:
                 vectors = Synthetic.of(source.word).vectors(self.split)
-                yield NamedVectors(source.word, VectorFile(vectors))
+                yield NamedVectors.of(source.word, VectorFile(vectors))
                 continue
             if source.kind is SourceKind.STDIN:
                 assert self.stdin is not None
@@ -173,7 +191,7 @@ class VectorInputs(NamedInputs):
         else:
             for remark in file.remarks:
                 self.notice(remark)
-            yield NamedVectors(name, file, label)
+            yield NamedVectors.of(name, file, label)
 
     def _of_stdin(self, stdin: BinaryIO) -> VectorFile:
         """The vectors of CSV on stdin. Raises TableError."""

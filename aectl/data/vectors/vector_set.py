@@ -172,7 +172,7 @@ def _refuse_flaws(one: NamedVectors, start: int, block: Floats32, fitting: Fitti
     for row in np.flatnonzero(~np.isfinite(block).all(1)).tolist():
         if reason := fitting.flaw(block[row], one.file.columns):
             way = "; --missing mean fills such places" if reason.startswith("lacks") else ""
-            raise DataError(f"{one.path(start + row)} {reason}{way}")
+            raise DataError(f"{one.rows.path(start + row)} {reason}{way}")
 
 
 def _labels(named: Sequence[NamedVectors]) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
@@ -180,15 +180,15 @@ def _labels(named: Sequence[NamedVectors]) -> tuple[NDArray[np.int64] | None, tu
 
     Raises DataError if only some have one.
     """
-    labels = [one.label_of(row) for one in named for row in range(len(one.file))]
+    labels = [one.rows.label(row) for one in named for row in range(len(one.file))]
     if all(label is None for label in labels):
         return None, ()
     if None in labels:
         without = next(
-            one.path(row)
+            one.rows.path(row)
             for one in named
             for row in range(len(one.file))
-            if one.label_of(row) is None
+            if one.rows.label(row) is None
         )
         raise DataError(f"{without} has no label, and others have one")
     classes = tuple(sorted({label for label in labels if label is not None}, key=_in_order))

@@ -13,6 +13,14 @@ function tableOf(heads, rows) {
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((text) => make("td", {}, text)))))));
 }
 
+/* A table of vectors by their places, each with further cells before its error. */
+function tableOfVectors(sample, rows, more = []) {
+  const label = labelled(sample);
+  return tableOf(["vector", ...(label ? ["label"] : []), ...more, sample.error], rows.map(([place, ...cells]) => [
+    sample.paths[place], ...(label ? [sample.labels[place] ?? ""] : []), ...cells, number(sample.errors[place]),
+  ]));
+}
+
 /* The units of a code as numbers, each with the vectors that activate it most. */
 function inputsOf({ units: found, code }) {
   const { total, numbers, inputs, nearest, cosines, features, weights } = found;
@@ -27,11 +35,8 @@ function inputsOf({ units: found, code }) {
       return button;
     },
     head: () => [],
-    strongest: (places) => make("div", { class: "strongest" }, tableOf(
-      ["vector", ...(labelled(inputs) ? ["label"] : []), "activation", inputs.error],
-      places.map(([at, value]) => [
-        inputs.paths[at], ...(labelled(inputs) ? [inputs.labels[at] ?? ""] : []), number(value), number(inputs.errors[at]),
-      ]))),
+    strongest: (places) => make("div", { class: "strongest" },
+      tableOfVectors(inputs, places.map(([at, value]) => [at, number(value)]), ["activation"])),
     more: (place, select) => [
       ...(features ? [
         make("h3", {}, "columns that it changes most, by the weight in its direction"),
@@ -136,6 +141,5 @@ function worst(model) {
   fill("worst",
     make("h2", {}, "Largest errors"),
     make("p", {}, `The ${found.count} vectors with the largest ${found.error}: outliers, or what the model has not learnt. eval --per-row FILE --sort gives all.`),
-    tableOf(["vector", ...(labelled(found) ? ["label"] : []), found.error],
-      found.paths.map((path, place) => [path, ...(labelled(found) ? [found.labels[place] ?? ""] : []), number(found.errors[place])])));
+    tableOfVectors(found, found.paths.map((_, place) => [place])));
 }
