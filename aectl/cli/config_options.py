@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from aectl.cli.options import keyword, with_parameters
 from aectl.config import declaration as options
-from aectl.config.all_options import SECTIONS, SHORTHAND
+from aectl.config.all_options import OPTIONS, SECTIONS, SHORTHAND
+from aectl.config.sweep import takes_several
 
 METAVARS = {int: "N", float: "X", tuple: "N,...", str: "NAME"}
 METAVARS_OF = {
@@ -34,6 +36,17 @@ def with_config_options(command: Callable[..., int]) -> Callable[..., int]:
     )
 
 
+def divided(given: dict[str, object]) -> tuple[dict[str, object], dict[str, tuple[float, ...]]]:
+    """The options that were given one value, and those that were given several, of which each is to
+    be tried."""
+    swept = {
+        name: value
+        for name, value in given.items()
+        if isinstance(value, tuple) and takes_several(OPTIONS[name])
+    }
+    return {name: value for name, value in given.items() if name not in swept}, swept
+
+
 def _config_parameters() -> list[inspect.Parameter]:
     made = []
     for section, kind in SECTIONS.items():
@@ -51,8 +64,10 @@ def _parameter(field: Any, panel: str) -> inspect.Parameter:
     typed = {tuple: list[str] if options.element_type(field) is str else str}.get(kind, kind)
     choices = [str(choice) for choice in known.choices]
     flag = options.flag(field.name)
+    several = partial(_number_or_several, kind) if takes_several(field) else None
     info = typer.Option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
+        parser=several,
         metavar=METAVARS_OF.get(field.name, METAVARS.get(kind)),
         help=_help(field),
         autocompletion=(lambda: choices) if choices else None,
@@ -60,6 +75,18 @@ def _parameter(field: Any, panel: str) -> inspect.Parameter:
         rich_help_panel=panel,
     )
     return keyword(field.name, Annotated[typed | None, info])
+
+
+def _number_or_several(kind: type[float], given: str) -> float | tuple[float, ...]:
+    """A number, or several that are separated by commas. Raises typer's BadParameter."""
+    numbers = []
+    for word in given.split(","):
+        try:
+            numbers.append(kind(word))
+        except ValueError:
+            called = "integer" if kind is int else "float"
+            raise typer.BadParameter(f"{word!r} is not a valid {called}.") from None
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 
 def _shorthand(name: str, target: str, value: str, panel: str) -> inspect.Parameter:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from aectl.cli import options, recipes
-from aectl.cli.config_options import with_config_options
+from aectl.cli.config_options import divided, with_config_options
 from aectl.cli.console import Console, Outcome
 from aectl.cli.session import stdin
 from aectl.cli.signals import Signals
@@ -68,7 +68,7 @@ Seeds = Annotated[
     typer.Option(
         metavar="N",
         help="Number of trainings, with the seeds --seed, --seed + 1, ..., each in a folder seed-N "
-        "of the run folder.",
+        "of the run folder; of each value, where an option is given several.",
         min=1,
         max=1000,
     ),
@@ -129,9 +129,10 @@ def train(
     from aectl.verbs.training_run import memorised, stopped, warning_of
     from aectl.verbs.training_task import Task, Training, from_file
 
+    single, swept = divided(given)
     task = Task(
-        given, from_file(recipe, config), recipe, out, overwrite, resume, seeds, tensorboard,
-        data_dir, device, threads, console.notice, console.warning, console,
+        single, from_file(recipe, config), recipe, out, overwrite, resume, seeds, tensorboard,
+        data_dir, device, threads, console.notice, console.warning, console, swept,
     )  # fmt: skip
     reading = Reading(
         Path(), outcome.on_bad, workers or machine.cores(),
@@ -157,8 +158,9 @@ def _tell_what_next(training: "Training", console: Console) -> None:
     folder, data_dir = training.folder, training.data_dir
     known = {str(machine.data_dir(None)), os.environ.get("AECTL_DATA_DIR")}
     where = "" if str(data_dir) in known else f" --data-dir {shell_word(str(data_dir))}"
-    runs = f"{shell_word(str(folder))}{'/seed-*' if training.several else ''}"
-    page = training.several and any(folder.glob("seed-*/report.html"))
+    of_runs = training.pattern
+    runs = f"{shell_word(str(folder))}{of_runs and '/'}{of_runs}"
+    page = of_runs and any(folder.glob(f"{of_runs}/{run_files.REPORT}"))
     report = f" --report {shell_word(str(folder / 'report.html'))}" if page else ""
     if (folder / run_files.REPORT).exists():
         console.notice(f"look: {folder / run_files.REPORT} in a browser")

@@ -52,7 +52,8 @@ class Modality(ABC):
     a dataset of them, and `readable` the inputs to train on. `pictured`: whether reconstructions
     are shown as pictures, else as lines or a table. `lined`: whether a terminal
     shows reconstructions as lines, and not as a table. `unit`: the difference of two of the
-    `values` of a batch that is 1 in the metrics.
+    `values` of a batch that is 1 in the metrics. `swept`: whether one training set serves runs with
+    several values of an option.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Modality(ABC):
     pictured: bool
     lined = False
     unit = 1
+    swept = False
 
     @abstractmethod
     def refused(self, card: "ModelCard") -> Mapping[str, str]:
@@ -184,6 +186,10 @@ class Modality(ABC):
 
         Raises ConfigError or DataError.
         """
+
+    def resolved(self, config: Config, data: Any, encoder: "ModelCard | None") -> Config:
+        """Another config resolved for a training set that is read, where runs are `swept`."""
+        raise NotImplementedError
 
     @abstractmethod
     def training_set_again(

@@ -112,7 +112,7 @@ class Vectors(Modality):
     name = noun = VECTORS
     names, known_by_name = VECTOR_NAMES, "a file of vectors"
     readable = "vectors: .npy, .npz, .safetensors, .parquet, .csv, .tsv or .jsonl files, or folders"
-    pictured = False
+    pictured, swept = False, True
 
     def has(self, word: str) -> bool:
         """Whether a word names a file of vectors, or a folder of such without images."""
@@ -194,6 +194,12 @@ class Vectors(Modality):
         from aectl.training import vector_setup
 
         return vector_setup.read(config, reading, request)
+
+    def resolved(self, config: Config, data: "VectorSet", encoder: "ModelCard | None") -> Config:
+        """Another config resolved for vectors that are read."""
+        from aectl.training import vector_setup
+
+        return vector_setup.resolved(config, data, encoder)
 
     def training_set_again(
         self, config: Config, reading: "Reading", found: "TrainingSources"

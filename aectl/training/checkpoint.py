@@ -15,7 +15,7 @@ from aectl.files import replacing, temporaries, writing
 from aectl.models import tensor_file
 from aectl.training.state import TrainingState, built, flat
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KEY, DIGEST = "aectl-checkpoint", "sha256"
 
 TENSOR, ITEMS = "tensor of this file", "items of a mapping"
@@ -126,14 +126,12 @@ def _refuse_absent(run: Path, path: Path) -> None:
         raise ModelFileError(f"there is no run folder {run}")
     if path.is_file():
         return
-    below = sorted(str(seed) for seed in run.glob("seed-*") if path_in(seed).is_file())
-    if below:
+    runs = sorted(one for one in run.iterdir() if is_kept(one))
+    if left := [str(one) for one in runs if not is_finished(one)]:
+        raise ModelFileError(f"{run} holds several trainings; {', '.join(left)} can go on")
+    if runs:
         raise ModelFileError(
-            f"{run} holds the trainings of several seeds; {', '.join(below)} can go on"
-        )
-    if any(is_finished(seed) for seed in run.glob("seed-*")):
-        raise ModelFileError(
-            f"{run} holds finished trainings of several seeds; --resume takes the folder of one"
+            f"{run} holds several finished trainings; --resume takes the folder of one"
         )
     raise ModelFileError(
         f"{run} has no checkpoint to continue from; --load starts a new training from a model's"

@@ -1,6 +1,7 @@
 """The state of a training: all that is needed to continue it, as one typed value."""
 
 import os
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -13,6 +14,9 @@ OptimizerState: TypeAlias = dict[int, dict[str, Tensor | float | list[Tensor | N
 """The state of an optimiser for each parameter, by the number of the parameter."""
 
 DEVICES, MOST_THREADS = ("cpu", "cuda", "mps"), 1024
+
+NAME = r"[a-z][\w.+-]*"
+"""The names of the folders of several runs, such as `k-16-seed-1`."""
 
 LARGEST = 2**63 - 1
 """Of whole numbers."""
@@ -71,9 +75,10 @@ class TrainingCommand:
     """The command that a run belongs to.
 
     `options` are those of the config, all resolved, and `asked` those that were given; paths hold
-    from the folder `cwd`. `seeds` are this run's and those of the runs that follow it, each in a
-    folder of its own where they are `several`. `continued` says, for each time that training went
-    on with other options, after how many epochs and with which.
+    from the folder `cwd`. `name` is that of the folder of this run, if several runs have folders of
+    their own, and empty otherwise; `following` has the runs that begin after it, by their names,
+    each with its resolved options and the values that it alone was asked for. `continued` says, for
+    each time that training went on with other options, after how many epochs and with which.
     """
 
     options: Json
@@ -85,12 +90,14 @@ class TrainingCommand:
     device: str
     threads: int
     versions: dict[str, str]
-    seeds: list[int]
-    several: bool
+    name: str
+    following: dict[str, dict[str, Json]]
 
     def __post_init__(self) -> None:
-        if not self.seeds or not all(0 <= seed < 2**32 for seed in self.seeds):
-            raise ValueError("its session has no seeds")
+        if not all(re.fullmatch(NAME, name) for name in [self.name or "a", *self.following]):
+            raise ValueError("its session has a run whose name is that of no folder")
+        if any(run.keys() != {"options", "values"} for run in self.following.values()):
+            raise ValueError("its session has a run without options")
         if not 1 <= self.threads <= MOST_THREADS or self.device not in DEVICES:
             raise ValueError("its session has no threads or no device")
         words = [value for value in self.options.values() if isinstance(value, str)]

@@ -50,14 +50,21 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
     config = _with_buffer(config, found)
     if found.held_out is not None:
         config = with_own_validation(config, len(found.held_out) / len(found), request.asked)
+    config = resolved(config, found, request.encoder)
+    _tell(config, found)
+    return config, found
+
+
+def resolved(config: Config, found: VectorSet, encoder: ModelCard | None) -> Config:
+    """The config resolved for vectors, or for their codes by an encoder. Raises ConfigError for
+    vectors that the encoder does not take."""
     width = found.shape.features
-    if encoder := request.encoder:
+    if encoder:
         if encoder.architecture.input != found.shape:
             taken = encoder.architecture.vector.features
             raise ConfigError(f"--encoder takes {taken:,} features; {found.name} has {width:,}")
         width = encoder.architecture.code_size
-    _tell(config, found)
-    return config.resolved(None, width, len(found)), found
+    return config.resolved(None, width, len(found))
 
 
 def read_again(config: Config, reading: Reading, sources: TrainingSources) -> VectorSet:

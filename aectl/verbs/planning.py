@@ -1,9 +1,7 @@
 """From the options of a training to its config, its training set and its networks."""
 
-import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
     from aectl.training.initialisation import Start
     from aectl.training.run import Run
-    from aectl.training.state import RunState, TrainingState
+    from aectl.training.state import RunState
 
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
@@ -39,21 +37,41 @@ def prepare(
 
     Raises ConfigError, DataError or ModelFileError.
     """
+    (config,), data = prepare_several([given], file, reading)
+    return config, data
+
+
+def prepare_several(
+    runs: Sequence[Mapping[str, object]], file: Mapping[str, object], reading: Reading
+) -> tuple[list[Config], Any]:
+    """The resolved configs of the options of several runs, which differ in numbers that a sweep
+    can take, and the training set of all.
+
+    Raises ConfigError, DataError or ModelFileError.
+    """
+    given = runs[0]
     asked = {**coerced(file), **coerced(given)}
     encoder = _card(asked.get("encoder"))
     settled = _settled_by_encoder(asked, encoder) | _settled_by_load(asked)
     asked = {**settled, **asked}
     modality = _modality(asked, encoder)
+    if len(runs) > 1 and not modality.swept:
+        raise ConfigError(
+            f"several values of an option are for runs on vectors; on {modality.noun}, give one"
+            " value, and start a training for each"
+        )
     words, found = cast("tuple[str, ...]", asked.get("dataset", ())), None
     if words:
         found = _found(modality, words, asked, reading)
         settled |= modality.settled_by_data(found, reading.skipped, asked)
     if {**settled, **asked}.get("model", ModelConfig.model) in kinds.of_several_modalities():
         settled["modality"] = modality.name
-    config = Config.from_options(given, file, settled)
+    config, *others = (Config.from_options(one, file, settled) for one in runs)
     found = found or _found(modality, config.data.dataset, asked, reading)
     refuse_patterns(config, found)
-    return modality.training_set(config, reading, TrainingRequest(found, asked, encoder))
+    config, data = modality.training_set(config, reading, TrainingRequest(found, asked, encoder))
+    others = [dataclasses.replace(one, data=config.data) for one in others]
+    return [config, *(modality.resolved(one, data, encoder) for one in others)], data
 
 
 def prepare_again(
@@ -66,7 +84,20 @@ def prepare_again(
 
     No model that it started from is needed. Raises ConfigError, DataError or ModelFileError.
     """
-    described = _architecture(resumed)
+    described = architecture_of(resumed)
+    config = config_again(given, options, described)
+    modality = modality_named(described.modality)
+    found = _found(modality, config.data.dataset, config.values(), reading)
+    return config, modality.training_set_again(config, reading, found)
+
+
+def config_again(
+    given: Mapping[str, object], options: Mapping[str, object], described: Architecture
+) -> Config:
+    """The config of the resolved `options` of a run with such an architecture.
+
+    Raises ConfigError or ModelFileError.
+    """
     if described.kind in kinds.choosing_bottleneck():  # older versions did not write it
         options = {"bottleneck": described.config.bottleneck, **options}
     if described.kind in kinds.of_several_modalities():
@@ -74,9 +105,7 @@ def prepare_again(
     config = Config.from_options(given, options)
     if config.training.epochs is None or config.model.hidden is None:
         raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
-    modality = modality_named(described.modality)
-    found = _found(modality, config.data.dataset, config.values(), reading)
-    return config, modality.training_set_again(config, reading, found)
+    return config
 
 
 def _found(
@@ -108,7 +137,7 @@ def new_run(
         assert config.model.modality is not None
         modality = modality_of(encoder) if encoder else modality_named(config.model.modality)
         return modality.run(config, data, device, start)
-    found = _architecture(resumed)
+    found = architecture_of(resumed)
     modality = modality_named(found.modality)
     classes = len(data.classes) if found.classes else 0
     of_data = modality.input_again(data, resumed, found)
@@ -130,40 +159,7 @@ def start_of(config: Config) -> "Start":
     return Start(weights, encoder, of.vocabulary if of else None, prior[0] if prior else None)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A config, its training set and seeds; `several` if each seed has a folder of its own.
-
-    `config` is that of the first seed.
-    """
-
-    config: Config
-    data: Any
-    start: "Start | None"
-    seeds: list[int]
-    several: bool
-
-
-def planned(
-    resumed: "TrainingState | None",
-    given: Mapping[str, object],
-    file: Mapping[str, object],
-    reading: Reading,
-    seeds: int,
-) -> Plan:
-    """The plan of the options; of a training that is `resumed`, the rest of it."""
-    if resumed is None:
-        config, data = prepare(given, file, reading)
-        first = config.training.seed
-        return Plan(config, data, start_of(config), [*range(first, first + seeds)], seeds > 1)
-    session = resumed.session
-    with contextlib.chdir(session.cwd):
-        config, data = prepare_again(given, session.options, reading, resumed.run)
-        start = start_of(config) if len(session.seeds) > 1 else None
-    return Plan(config, data, start, session.seeds, session.several)
-
-
-def _architecture(resumed: "RunState") -> Architecture:
+def architecture_of(resumed: "RunState") -> Architecture:
     """The architecture of a run that is resumed. Raises ModelFileError."""
     try:
         return Architecture.from_json(resumed.architecture)

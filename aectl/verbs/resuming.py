@@ -21,7 +21,7 @@ MAY_CHANGE = ("lr", "clip_grad", "epochs")
 
 
 def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState":
-    """Loads the state in a run folder, with the seeds that are yet to be trained.
+    """Loads the state in a run folder, with the runs after it that have not begun.
 
     Raises ConfigError for options that would change the training, or if training is finished, and
     ModelFileError if the state cannot be read, or belongs to another run.
@@ -36,9 +36,8 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
         )
     state = checkpoint.load(run)
     _refuse_other_run(run, state.session)
-    first, *later = state.session.seeds
-    parent = run.resolve().parent
-    left = [seed for seed in later if not checkpoint.is_kept(parent / f"seed-{seed}")]
+    later, parent = state.session.following, run.resolve().parent
+    left = {name: one for name, one in later.items() if not checkpoint.is_kept(parent / name)}
     over = checkpoint.is_finished(run)
     if over and "epochs" not in given and not left:
         raise ConfigError(
@@ -46,7 +45,7 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
             " trains it longer"
         )
     _refuse_too_few(given.get("epochs"), state.run, over)
-    session = dataclasses.replace(state.session, seeds=[first, *left])
+    session = dataclasses.replace(state.session, following=left)
     return dataclasses.replace(state, session=session)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,8 @@ from aectl.training.capacity import faster_where_roomy
 from aectl.training.reading import Reading
 from aectl.verbs import machine, resuming
 from aectl.verbs.checkpoints import beginning
-from aectl.verbs.planning import Plan, new_run, planned
+from aectl.verbs.plan import Plan, PlannedRun, planned, planned_again
+from aectl.verbs.planning import new_run
 
 if TYPE_CHECKING:
     from aectl.training.run import Run
@@ -35,7 +36,8 @@ MUCH_BUSY = 0.5
 class Task:
     """The training that a user asks for; the fields have the names of the options of `aectl train`.
 
-    `options` are those of the config, and `file` those of a TOML file; `notice` and `warning` take
+    `options` are those of the config, and `file` those of a TOML file; there is a run with each
+    combination of the values of those that are `swept`. `notice` and `warning` take
     messages, and `progress` shows that of work before and after training. Without `data_dir`, a
     training that is resumed has that of before.
     """
@@ -54,13 +56,15 @@ class Task:
     notice: Callable[[str], None] = silent
     warning: Callable[[str], None] = silent
     progress: Progress = SILENT
+    swept: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 class Training:
     """A training whose data are read; `results` trains.
 
-    `data` is the training set, which `words` name, and `folder` the run folder, or that of the run
-    folders of several seeds, once it is made.
+    `data` is the training set, which `words` name, and `folder` the run folder, or that of the
+    folders of several runs, once it is made; `pattern` matches the names of these, and is empty for
+    a run that is alone.
     """
 
     folder: Path
@@ -76,8 +80,8 @@ class Training:
         """Reads the state of a run that is resumed, and the training data."""
         data_dir = machine.data_dir(task.data_dir)
         if task.resume:
-            others = task.file or task.recipe or task.out or task.overwrite or task.seeds > 1
-            self._resumed = resuming.load(task.resume, task.options, bool(others))
+            given = task.file, task.recipe, task.out, task.overwrite, task.swept, task.seeds > 1
+            self._resumed = resuming.load(task.resume, task.options, any(given))
             if task.data_dir is None:
                 data_dir = Path(self._resumed.session.data_dir)
         file = read_recipe(task.recipe) if task.recipe else task.file
@@ -85,15 +89,18 @@ class Training:
         run_folder.refuse_filled(task.out, task.overwrite)
         self.data_dir = data_dir.absolute() if task.resume else data_dir
         reading = dataclasses.replace(reading, data_dir=self.data_dir, device=task.device)
-        self._plan = planned(self._resumed, task.options, file, reading, task.seeds)
-        self.data, self.several = self._plan.data, self._plan.several
+        if self._resumed:
+            self._plan = planned_again(self._resumed, task.options, reading)
+        else:
+            self._plan = planned(task.options, file, reading, task.swept, task.seeds)
+        self.data, self.pattern = self._plan.data, self._plan.pattern
         self.words = self._plan.config.data.dataset
         task.progress.awaited(lambda: self.data.checksum, "computing the checksum of the data")
 
     def results(
         self, watch: "Callable[[Run], AbstractContextManager[Watcher]]"
     ) -> "Iterator[tuple[Run, Path]]":
-        """Trains, with each seed in turn; gives each run with the path of its model.
+        """Trains each run in turn; gives it with the path of its model.
 
         `watch` makes whoever watches a run. Raises DataError if the data are not those of the
         training that is resumed, DivergedError, and OutputError.
@@ -113,7 +120,7 @@ class Training:
             yield from _train_all(plan, run, self.folder, session, task, watch, goes_on)
 
     def _begun(self) -> "tuple[Run, TrainingCommand]":
-        """The run of the first seed, restored if it is resumed, and the record of the command."""
+        """The first run, restored if it is resumed, and the record of the command."""
         import torch
 
         task, plan, resumed = self._task, self._plan, self._resumed
@@ -141,8 +148,7 @@ class Training:
         """The folder of before, or a new one."""
         task, plan = self._task, self._plan
         if task.resume:
-            name = f"seed-{plan.seeds[0]}"
-            return _parent(task.resume, name) if plan.several else task.resume
+            return _parent(task.resume, plan.runs[0].name) if plan.several else task.resume
         return make_run_folder(task.out, plan.config, task.overwrite)
 
     def _tell_of_other_programs(self, threads: int) -> None:
@@ -193,8 +199,8 @@ def session_of(
         device=device,
         threads=torch.get_num_threads(),
         versions=versions(),
-        seeds=plan.seeds,
-        several=plan.several,
+        name="",
+        following={},
     )
 
 
@@ -220,24 +226,31 @@ def _train_all(
     watch: "Callable[[Run], AbstractContextManager[Watcher]]",
     goes_on: bool,
 ) -> "Iterator[tuple[Run, Path]]":
-    """Trains the `run` of the first seed, and those of the other seeds; gives each with the path of
-    its model.
+    """Trains the first `run` of the plan, and the others; gives each with the path of its model.
 
     `session` is what a checkpoint holds of the first; `watch` makes whoever watches a run, and
     `goes_on` is whether the first is resumed.
     """
     from aectl.verbs.training_run import train_one
 
-    for number, seed in enumerate(plan.seeds):
+    for number, planned_run in enumerate(plan.runs):
         if number:
-            run = new_run(_seeded(plan.config, seed), plan.data, run.device, plan.start)
-            session = dataclasses.replace(session, seeds=plan.seeds[number:], continued=[])
-        session = dataclasses.replace(session, options=run.config.values())
-        target = folder / f"seed-{seed}" if plan.several else folder
+            run = new_run(planned_run.config, plan.data, run.device, plan.start)
+            session = dataclasses.replace(session, continued=[])
+        target = folder / planned_run.name
         continues = goes_on and not number
-        train_one(run, target, session, watch(run), task.tensorboard, continues, task.progress)
+        own = of_run(session, plan.runs[number:])
+        train_one(run, target, own, watch(run), task.tensorboard, continues, task.progress)
         yield run, target / model_file.FILE_NAME
 
 
-def _seeded(config: Config, seed: int) -> Config:
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, seed=seed))
+def of_run(session: "TrainingCommand", runs: "Sequence[PlannedRun]") -> "TrainingCommand":
+    """The record of the command in a checkpoint of the first of some runs; the others follow it."""
+    first, *others = runs
+    following = {
+        one.name: {"options": one.config.values(), "values": dict(one.values)} for one in others
+    }
+    return dataclasses.replace(
+        session, options=first.config.values(), asked={**session.asked, **first.values},
+        name=first.name, following=following,
+    )  # fmt: skip

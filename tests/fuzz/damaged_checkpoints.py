@@ -65,7 +65,7 @@ def written(number: int) -> bytes:
     session = TrainingCommand(
         options=config.values(), asked=dict(options), continued=[], cwd=os.fspath(folder()),
         data_dir="none", data_sha256=data.checksum, device="cpu", threads=1,
-        versions=versions(), seeds=[0], several=False,
+        versions=versions(), name="", following={},
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as place:
         checkpoint.save(Path(place), TrainingState(session, run.state()))

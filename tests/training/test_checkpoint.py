@@ -54,7 +54,7 @@ def test_the_safetensors_library_reads_every_tensor(saved):
     with safetensors.safe_open(checkpoint.path_in(saved), "pt") as file:
         found = [file.get_tensor(name) for name in sorted(file.keys(), key=int)]
         described = json.loads(file.metadata()["aectl-checkpoint"])
-    assert described["format_version"] == 2
+    assert described["format_version"] == 3
     assert described["state"]["run"]["rows"] == [{"epoch": 1, "loss": 0.5}]
     run = STATE.run
     (of_optimizer,) = (held[0] for held in run.optimizer)
@@ -128,9 +128,9 @@ def test_removing_leaves_the_files_of_others(saved):
 
 @pytest.mark.parametrize(
     ("finished", "said"),
-    [(False, "seed-2 can go on"), (True, "finished trainings of several seeds")],
+    [(False, "seed-2 can go on"), (True, "several finished trainings")],
 )
-def test_a_folder_of_several_seeds_names_those_that_can_go_on(tmp_path, finished, said):
+def test_a_folder_of_several_runs_names_those_that_can_go_on(tmp_path, finished, said):
     (tmp_path / "seed-2").mkdir()
     checkpoint.save(tmp_path / "seed-2", STATE)
     if finished:

@@ -13,7 +13,8 @@ from aectl.training.state import LoopState, RunState, TrainingCommand, TrainingS
 SESSION = TrainingCommand(
     options={"dataset": "digits"}, asked={"epochs": 2, "hidden": [3]}, continued=["caf\u00e9"],
     cwd="/tmp/\udcff", data_dir="/data", data_sha256="0" * 64, device="cpu", threads=1,
-    versions={"torch": "2"}, seeds=[0, 1], several=True,
+    versions={"torch": "2"}, name="k-2",
+    following={"k-4": {"options": {"k": 4}, "values": {"k": 4}}},
 )  # fmt: skip
 RUN = RunState(
     architecture={"model": "autoencoder"}, vocabulary=None, fresh=True,
@@ -73,7 +74,8 @@ def test_a_number_may_be_a_whole_one_where_a_fraction_is_wanted_and_not_the_reve
         (RunState, "loop", None),
         (LoopState, "inputs", 1.5),
         (LoopState, "sums", {"loss": 7.0}),
-        (TrainingCommand, "seeds", [0, "1"]),
+        (TrainingCommand, "name", None),
+        (TrainingCommand, "following", {"k-4": {"options": 4, "values": {}}}),
         (TrainingCommand, "versions", {"torch": 2}),
         (TrainingCommand, "continued", "after 1 epoch"),
     ],
@@ -88,9 +90,9 @@ def test_a_value_of_another_type_is_refused_by_name(kind, name, value):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"seeds": []}, "no seeds"),
-        ({"seeds": [-1]}, "no seeds"),
-        ({"seeds": [2**32]}, "no seeds"),
+        ({"name": "../k-2"}, "whose name is that of no folder"),
+        ({"following": {"..": {"options": {}, "values": {}}}}, "whose name is that of no folder"),
+        ({"following": {"k-4": {"options": {}}}}, "a run without options"),
         ({"threads": 0}, "no threads or no device"),
         ({"threads": 1025}, "no threads or no device"),
         ({"device": "tpu"}, "no threads or no device"),
@@ -104,7 +106,7 @@ def test_a_command_that_no_machine_could_run_is_refused(change, said):
 
 
 def test_the_bounds_themselves_are_allowed():
-    dataclasses.replace(SESSION, seeds=[0, 2**32 - 1], threads=1024, device="mps")
+    dataclasses.replace(SESSION, name="", following={}, threads=1024, device="mps")
     content = state.flat(STATE)
     content["run"]["stage"] = 2**63 - 1
     assert state.built(content).run.stage == 2**63 - 1

@@ -13,7 +13,7 @@ from aectl.errors import ConfigError, DataError, ModelFileError
 from aectl.models import model_file
 from aectl.training import checkpoint
 from aectl.training.reading import Reading
-from aectl.verbs.planning import new_run, planned, prepare, prepare_again, start_of
+from aectl.verbs.planning import new_run, prepare, prepare_again, start_of
 
 READING = Reading(Path("none"), ignore)
 FORMATS = Path(__file__).parents[1] / "formats"
@@ -93,30 +93,6 @@ def test_what_no_training_can_start_from_is_refused(classifier):
     stands = FORMATS / "3-text-classifier.safetensors"
     with pytest.raises(ConfigError, match="cannot start from a classifier that stands on an enc"):
         prepare({"load": str(stands)}, {}, READING)
-
-
-def test_several_seeds_follow_the_first():
-    plan = planned(None, {"dataset": "digits", "seed": 5}, {}, READING, 3)
-    assert (plan.seeds, plan.several) == ([5, 6, 7], True)
-    alone = planned(None, {"dataset": "digits", "seed": 5}, {}, READING, 1)
-    assert (alone.seeds, alone.several, alone.config.training.seed) == ([5], False, 5)
-
-
-def test_a_resumed_training_has_its_own_seeds_and_options_in_its_own_folder(dense, tmp_path):
-    state = checkpoint.load(dense)
-    session = dataclasses.replace(
-        state.session, seeds=[3, 9], several=True, cwd=str(tmp_path),
-        options={**state.session.options, "dataset": ["pictures"]},
-    )  # fmt: skip
-    with pytest.raises(DataError, match="pictures"):
-        planned(dataclasses.replace(state, session=session), {}, {}, READING, 1)
-    session = dataclasses.replace(session, options=state.session.options)
-    plan = planned(dataclasses.replace(state, session=session), {"epochs": 99}, {}, READING, 1)
-    assert (plan.seeds, plan.several) == ([3, 9], True)
-    assert plan.config.training.epochs == 99
-    left = {name: state.session.options[name] for name in ("hidden", "lr", "seed", "size")}
-    found = json.loads(json.dumps(plan.config.values()))
-    assert {name: found[name] for name in left} == left
 
 
 @pytest.mark.parametrize("name", ["epochs", "hidden"])

@@ -73,16 +73,21 @@ def test_an_interrupted_training_may_end_with_the_epoch_that_it_is_in(kept, step
         resuming.load(kept, {"epochs": fewest - 1}, False)
 
 
-def test_only_seeds_without_a_state_of_their_own_are_left(kept):
-    stopped(kept, 3, seeds=[0, 1, 2, 3], several=True)
+def following(*names):
+    """What a checkpoint holds of runs of these names."""
+    return {name: {"options": {}, "values": {}} for name in names}
+
+
+def test_only_runs_without_a_state_of_their_own_are_left(kept):
+    stopped(kept, 3, name="seed-0", following=following("seed-1", "seed-2", "seed-3"))
     shutil.copytree(kept, kept.parent / "seed-2")
-    assert resuming.load(kept, {}, False).session.seeds == [0, 1, 3]
+    assert list(resuming.load(kept, {}, False).session.following) == ["seed-1", "seed-3"]
 
 
-def test_a_finished_seed_goes_on_with_the_seeds_that_are_left(kept):
-    stopped(kept, 20, seeds=[0, 1], several=True)
+def test_a_finished_run_goes_on_with_those_that_are_left(kept):
+    stopped(kept, 20, name="seed-0", following=following("seed-1"))
     checkpoint.finish(kept)
-    assert resuming.load(kept, {}, False).session.seeds == [0, 1]
+    assert list(resuming.load(kept, {}, False).session.following) == ["seed-1"]
 
 
 @pytest.mark.parametrize(
