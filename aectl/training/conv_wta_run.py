@@ -10,7 +10,7 @@ from aectl.models.networks import ConvWTAAutoencoder
 from aectl.objectives.step import Batch
 from aectl.training.code_set import FEW
 from aectl.training.image_run import ImageRun
-from aectl.training.initialisation import Start, begin_at_mean, copy_weights
+from aectl.training.initialisation import Start, begin_bias, copy_weights
 from aectl.training.loop import MemorySet
 from aectl.training.pooled_run import InputSet, StackRun, StackSketch, sample_of
 
@@ -85,4 +85,4 @@ def _begin(network: ConvWTAAutoencoder, config: Config, inputs: Tensor) -> None:
     if center is not None:
         inputs = network.below(inputs)
         center.copy_(inputs.mean((0, 2, 3)).view_as(center))
-        begin_at_mean(network.trained, inputs)
+        begin_bias(network.trained, inputs)

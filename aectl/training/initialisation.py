@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aectl.config.configuration import Config
+from aectl.config.kinds import VECTORS
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.errors import ModelFileError
 from aectl.models.architecture import Architecture
@@ -19,6 +20,7 @@ from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, ImageAutoencoder, Network, PooledAutoencoder
 from aectl.models.text_autoencoder import ThroughVector, VectorEncoder
 from aectl.models.vocabulary import Vocabulary
+from aectl.training.geometric_median import geometric_median
 
 PixelNetwork = ImageAutoencoder | Classifier
 """A network that is trained on inputs, and not on patches of them."""
@@ -62,16 +64,19 @@ def begin(network: PixelNetwork, config: Config, start: Start, images: Tensor) -
         return
     if isinstance(network, Classifier):
         return
+    equal = RULES[config.model.sparsity].equal_start
+    median = geometric_median(images) if equal and config.model.modality == VECTORS else None
     if network.encoder.center is not None:
         center = network.encoder.center
-        center.copy_(_mean(images, center.numel()).view_as(center))
-        begin_at_mean(network, images)
+        center.copy_((_mean(images, center.numel()) if median is None else median).view_as(center))
+        begin_bias(network, images, median)
     if isinstance(network, MapAutoencoder):
         linear = config.model.sparsity == NONE and config.model.code_activation == "linear"
         begin_at_components(network, images, linear)
     begin_code(network.encoder, config, images)
-    if RULES[config.model.sparsity].equal_start:
-        begin_at_rows(network, images)
+    if equal:
+        begin_at_rows(network)
+        begin_bias(network, images, median)
 
 
 @torch.no_grad()
@@ -218,20 +223,23 @@ def principal(rows: Tensor, most: int) -> Tensor:
 
 
 @torch.no_grad()
-def begin_at_rows(network: ImageAutoencoder, images: Tensor) -> None:
-    """Lets all units of the code begin of use: the decoder's columns are the encoder's rows, and
-    its last bias gives the mean image (Gao et al. 2024, appendix A.1).
+def begin_at_rows(network: ImageAutoencoder) -> None:
+    """Initialises the decoder's columns with the encoder's rows, so that all units of the code are
+    of use (Gao et al. 2024, appendix A.1).
     """
     network.decoder.directions.copy_(network.encoder.to_code.weight.t())
-    begin_at_mean(network, images)
 
 
 @torch.no_grad()
-def begin_at_mean(network: ImageAutoencoder | MapsAutoencoder, images: Tensor) -> None:
-    """Lets the last bias of the decoder give the mean image."""
+def begin_bias(
+    network: ImageAutoencoder | MapsAutoencoder, images: Tensor, median: Tensor | None = None
+) -> None:
+    """Lets the last bias of the decoder give the mean image, or, of vectors, a `median`: their
+    geometric median (Bricken et al. 2023, Towards Monosemanticity).
+    """
     bias = network.decoder.last_bias
-    mean = _mean(images, len(bias))
-    bias.copy_(mean.logit(EDGE) if network.output_activation is torch.sigmoid else mean)
+    value = _mean(images, len(bias)) if median is None else median
+    bias.copy_(value.logit(EDGE) if network.output_activation is torch.sigmoid else value)
 
 
 def _mean(images: Tensor, count: int) -> Tensor:

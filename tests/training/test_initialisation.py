@@ -111,7 +111,7 @@ def test_a_dense_code_keeps_the_weights_that_torch_draws():
 def test_the_last_bias_gives_the_mean_image_after_the_output_activation(network, expected):
     x = images(*network.shape)
     x[:, 1] *= 0.1
-    initialisation.begin_at_mean(network, x)
+    initialisation.begin_bias(network, x)
     wanted = expected(x.double().mean(0).numpy())
     np.testing.assert_allclose(network.decoder.last_bias.detach(), wanted, rtol=1e-4, atol=1e-6)
 
@@ -119,7 +119,7 @@ def test_the_last_bias_gives_the_mean_image_after_the_output_activation(network,
 def test_pixels_that_are_always_black_or_white_get_a_finite_bias():
     network = Autoencoder((1, 1, 2), (3,), output_activation="sigmoid")
     x = torch.tensor([0.0, 1.0]).expand(5, 1, 1, 2)
-    initialisation.begin_at_mean(network, x)
+    initialisation.begin_bias(network, x)
     expected = [math.log(0.01 / 0.99), math.log(0.99 / 0.01)]
     assert network.decoder.last_bias.tolist() == pytest.approx(expected, rel=1e-5)
 
