@@ -5,6 +5,8 @@ training and inference differ, the module's mode, `train()` or `eval()`, decides
 code of an image never depends on other images of the batch.
 """
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,8 +68,9 @@ class TopK(Code):
 class BatchTopK(Code):
     """Keeps the k * batch largest values of a batch (Bussmann et al. 2024, section 3).
 
-    At inference, units above `threshold` are kept: the running mean of the smallest value that was
-    kept in training (their equation 7), so that a code does not depend on other images.
+    At inference, units above `threshold` are kept, so that a code does not depend on other images:
+    the running mean of the smallest value that was kept in training (their equation 7), until it is
+    settled.
     """
 
     threshold: Tensor
@@ -89,6 +92,21 @@ class BatchTopK(Code):
     def threshold_for(self, preactivation: Tensor) -> Tensor:
         """The smallest pre-activation of the batch that is kept: (1, 1)."""
         return preactivation.flatten().topk(self.kept * len(preactivation)).values[-1:, None].relu()
+
+    @torch.no_grad()
+    def settle(self, preactivations: Iterable[Tensor], inputs: int) -> None:
+        """Sets the threshold with which k units of these `inputs` are active, on average:
+        (batch, code_size) each. The running mean is late by 100 steps, in which it changes.
+        """
+        count = self.kept * inputs
+        largest = self.threshold.new_empty(0)
+        for preactivation in preactivations:
+            code = self.activation(preactivation).flatten()
+            least = largest.min() if len(largest) > count else code.new_zeros(())
+            largest = torch.cat([largest, code[code > least]])
+            if len(largest) > count:
+                largest = largest.topk(count + 1, sorted=False).values
+        self.threshold.copy_(largest.min() if len(largest) > count else torch.zeros(()))
 
     def _follow(self, sparse: Tensor) -> None:
         least = sparse.masked_fill(sparse <= 0, torch.inf).min()

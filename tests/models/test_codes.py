@@ -84,6 +84,18 @@ def test_batch_topk_in_use_keeps_what_lies_above_the_mean_of_the_least_that_was_
     assert (used > 0).sum(1).double().mean() == pytest.approx(3, rel=0.1)
 
 
+@pytest.mark.parametrize("sizes", [[200], [7, 150, 43], [1] * 200])
+@pytest.mark.parametrize("k", [1, 3, UNITS - 1, UNITS])
+def test_a_settled_threshold_lets_k_units_be_active_on_average_or_all_that_are_positive(sizes, k):
+    rule, p = BatchTopK("relu", k).eval(), answers(200, seed=5)
+    rule.threshold.fill_(0.5)
+    rule.settle(p.split(sizes), 200)
+    wanted = min(200 * k, (p > 0).sum().item())
+    assert (rule(p) > 0).sum().item() == wanted
+    kept = largest(np.maximum(p.numpy(), 0), wanted)
+    np.testing.assert_array_equal(rule(p), kept)
+
+
 def test_jumprelu_passes_what_lies_above_each_unit_s_threshold_unchanged():
     rule, p = JumpReLU(UNITS, 0.1), answers()
     torch.nn.init.uniform_(rule.log_threshold, -2, 0)
