@@ -85,6 +85,7 @@ TESTED_ELSEWHERE = {
     "cli/test_model_files_in_use.py": ("cli/info.py", "cli/stdout.py"),
     "cli/test_training_view.py": ("cli/live_table.py", "cli/training_progress.py"),
     "cli/test_evaluate.py": ("cli/metrics_view.py",),
+    "cli/test_several_runs.py": ("verbs/turns.py",),
     "cli/test_laboratory_in_use.py": ("verbs/matching.py",),
     "cli/test_recipes_command.py": ("cli/recipes.py",),
     "cli/test_train.py": ("modalities/image_folder.py",),

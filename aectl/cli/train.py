@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -126,7 +126,6 @@ def train(
     outcome = Outcome(console, errors, overwrite, strict)
 
     from aectl.training.reading import Reading
-    from aectl.verbs.training_run import memorised, stopped, warning_of
     from aectl.verbs.training_task import Task, Training, from_file
 
     single, swept = divided(given)
@@ -143,14 +142,28 @@ def train(
     )  # fmt: skip
     training = Training(task, reading)
     status = outcome.status(len(training.data))
-    for run, path in training.results(partial(_watched, console)):
-        if early := stopped(run):
-            console.notice(early)
-        for warning in filter(None, (warning_of(run), memorised(run))):
-            console.warning(warning)
-        show_path(path)
+    _train(training, console)
     _tell_what_next(training, console)
     return status
+
+
+def _train(training: "Training", console: Console) -> None:
+    """Trains all runs, shows the path of each model, and compares the runs if there are several."""
+    from aectl.cli.training_view import compared, shown
+    from aectl.verbs.training_run import memorised, stopped, warning_of
+
+    last: dict[str, dict[str, float]] = {}
+    for run, path in training.results(partial(_watched, console)):
+        name = path.parent.name
+        whose = f"{name}: " if training.pattern else ""
+        if early := stopped(run):
+            console.notice(whose + early)
+        for warning in filter(None, (warning_of(run), memorised(run))):
+            console.warning(whose + warning)
+        show_path(path)
+        last[name] = {of: run.rows[-1][of] for of in shown(run) if of in run.rows[-1]}
+    if len(last) > 1:
+        console.notice("\n".join(compared(last)))
 
 
 def _tell_what_next(training: "Training", console: Console) -> None:
@@ -169,12 +182,16 @@ def _tell_what_next(training: "Training", console: Console) -> None:
 
 
 @contextlib.contextmanager
-def _watched(console: Console, run: "Run") -> "Iterator[_Watcher]":
-    """Shows a training; a signal waits for the end of a step."""
-    from aectl.cli.training_view import TrainingView
+def _watched(console: Console, runs: "Mapping[str, Run]") -> "Iterator[dict[str, _Watcher]]":
+    """Shows runs that are trained side by side; a signal waits for the end of a step of each."""
+    from aectl.cli.training_view import Beside, TrainingView
 
-    with Signals() as signals, TrainingView(console, run) as view:
-        yield _Watcher(view, signals)
+    beside = Beside(runs) if len(runs) > 1 else None
+    with Signals() as signals, contextlib.ExitStack() as shown:
+        yield {
+            name: _Watcher(shown.enter_context(TrainingView(console, run, beside)), signals)
+            for name, run in runs.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -22,26 +22,48 @@ SHOWN = ("loss", "language_model", "quality", "sparsity", "validation_loss")
 OF = ("train", "validation")
 
 
+def shown(run: "Run") -> tuple[str, ...]:
+    """The metrics of a run that are shown, as columns of `metrics.csv`."""
+    from aectl.modalities import modality_named
+
+    modality = modality_named(run.architecture.modality)
+    measured = modality.shown_metrics(run.config.model.sparsity)
+    return (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
+
+
+def compared(metrics: "Mapping[str, Mapping[str, float]]") -> list[str]:
+    """A table of the metrics of several runs, a line each, behind their names."""
+    names = list(dict.fromkeys(name for found in metrics.values() for name in found))
+    table = [["", *map(called, names)]]
+    for run, found in metrics.items():
+        table.append([run, *(f"{found[name]:.4g}" if name in found else "" for name in names)])
+    first, *others = (max(map(len, column)) for column in zip(*table, strict=True))
+    return ["  ".join([line[0].ljust(first), *map(str.rjust, line[1:], others)]) for line in table]
+
+
 class TrainingView:
     """Shows a run's progress on stderr; to be used in a `with` block."""
 
-    def __init__(self, console: Console, run: "Run") -> None:
+    def __init__(self, console: Console, run: "Run", beside: "Beside | None" = None) -> None:
+        """`beside`: the runs that are trained side by side with it, if any are."""
         from aectl.modalities import modality_named
         from aectl.training.capacity import described
 
         config, modality = run.config, modality_named(run.architecture.modality)
         widths = ", ".join(str(width) for width in run.architecture.widths)
         console.notice(
+            f"{beside.called(run) if beside else ''}"
             f"{config.model.model} ({widths}) on {run.trained_inputs:,} {run.noun} of"
             f" {' '.join(config.data.dataset)} ({modality.size(run.architecture)}),"
             f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )
         if not console.quiet:
             console.once(console.notice)(described(run.sketch))
-        measured = modality.shown_metrics(config.model.sparsity)
-        names = (*SHOWN, *(f"{of}_{name}" for name in measured for of in OF))
+        names = shown(run)
         self._shown: LiveTable | _PlainLines = (
-            LiveTable(run, names) if console.interactive else _PlainLines(run, names, console)
+            LiveTable(run, names)
+            if console.interactive and not beside
+            else _PlainLines(run, names, console, beside or Beside({"": run}))
         )
 
     def __enter__(self) -> "TrainingView":
@@ -60,17 +82,36 @@ class TrainingView:
         self._shown.epoch(row)
 
 
+class Beside:
+    """Runs that are trained side by side, by their names; the time of the last line of any."""
+
+    def __init__(self, runs: "Mapping[str, Run]") -> None:
+        self._runs, self.last = runs, time.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def called(self, run: "Run") -> str:
+        """The name of a run, for the begin of a line; empty for one that is alone."""
+        (name,) = (name for name, one in self._runs.items() if one is run)
+        return name and f"{name}: "
+
+
 class _PlainLines:
-    """A line for every tenth of the epochs, and one after SILENCE_SECONDS without any.
+    """A line for every tenth of the epochs, or for fewer where several runs are trained side by
+    side, and one after SILENCE_SECONDS without any.
 
     The latter is written by a thread of its own, however long a step or a measurement takes.
     """
 
-    def __init__(self, run: "Run", names: tuple[str, ...], console: Console) -> None:
+    def __init__(
+        self, run: "Run", names: tuple[str, ...], console: Console, beside: Beside
+    ) -> None:
         self._run, self._names, self._console = run, names, console
         self._course, self._line = Course(run), ""
-        self._every = math.ceil(run.planned_epochs / LINES)
-        self._last, self._over = time.monotonic(), threading.Event()
+        self._every = math.ceil(run.planned_epochs * len(beside) / LINES)
+        self._beside, self._called = beside, beside.called(run)
+        self._over = threading.Event()
         self._watch = threading.Thread(target=self._break_silence, daemon=True)
 
     def start(self) -> None:
@@ -89,7 +130,7 @@ class _PlainLines:
     def epoch(self, row: Mapping[str, Any]) -> None:
         planned = self._run.planned_epochs
         due = row["epoch"] % self._every == 0 or row["epoch"] in (1, planned)
-        if due or time.monotonic() - self._last > SILENCE_SECONDS / 2:
+        if due or time.monotonic() - self._beside.last > SILENCE_SECONDS / 2:
             metrics = "  ".join(
                 f"{called(name)} {row[name]:.4g}" for name in self._names if name in row
             )
@@ -97,9 +138,9 @@ class _PlainLines:
 
     def _break_silence(self) -> None:
         while not self._over.wait(SILENCE_SECONDS / TICKS):
-            if self._line and time.monotonic() - self._last > SILENCE_SECONDS:
+            if self._line and time.monotonic() - self._beside.last > SILENCE_SECONDS:
                 self._say(self._line)
 
     def _say(self, line: str) -> None:
-        self._last = time.monotonic()
-        self._console.notice(line)
+        self._beside.last = time.monotonic()
+        self._console.notice(self._called + line)

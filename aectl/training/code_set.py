@@ -23,7 +23,9 @@ class CodeSet:
     def __len__(self) -> int:
         return len(self.codes)
 
-    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+    def shuffled(
+        self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
+    ) -> Iterator[Batch]:
         """Every code once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator)
         if size >= len(self) and self.labels is not None:

@@ -50,8 +50,11 @@ class TrainingSet(Protocol):
 
     def __len__(self) -> int: ...
 
-    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
-        """Every input once, in a random order, from batch number `first` on."""
+    def shuffled(
+        self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
+    ) -> Iterator[Batch]:
+        """Every input once, in a random order, from batch number `first` on; `epoch` is the number
+        of those before, for a set whose order is not that of the generator alone."""
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every input once, in the order of the set."""
@@ -93,7 +96,9 @@ class MemorySet:
         """All images as one batch."""
         return self._batch(self.rows)
 
-    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+    def shuffled(
+        self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
+    ) -> Iterator[Batch]:
         """Every image once, in a random order, from batch number `first` on.
 
         The places of the crops depend on the generator's state alone, and not on `size` or `first`.
@@ -186,12 +191,13 @@ def train_epochs(
     position: TrainingPosition | None = None,
     precision: str = "fp32",
     clip_grad: float | None = None,
+    turn: int | None = None,
 ) -> Iterator[TrainingProgress]:
     """Trains an `Objective`, or a module that wraps one, from `position` on to the end of `epochs`.
 
-    Yields at the start, now and then, and at the end of each epoch; `position` then says where
-    training is. `precision` is a name of `PRECISIONS`; the gradient's norm is held to `clip_grad`.
-    Raises DivergedError where the loss is no finite number.
+    Yields at the start, now and then, after each `turn` steps, and at the end of each epoch;
+    `position` then says where training is. `precision` is a name of `PRECISIONS`; the gradient's
+    norm is held to `clip_grad`. Raises DivergedError where the loss is no finite number.
     """
     steps = math.ceil(len(inputs) / batch_size)
     at = position or TrainingPosition()
@@ -204,8 +210,8 @@ def train_epochs(
             at.lr = float(schedule.get_last_lr()[0])
         at.order = generator.get_state()
         began = last = time.monotonic()
-        with _matrix_products(precision):
-            for batch in inputs.shuffled(batch_size, generator, at.step):
+        with _matrix_products(PRECISIONS[precision]) as before:
+            for batch in inputs.shuffled(batch_size, generator, at.step, at.epochs):
                 found = step(objective, batch, optimizer, clip_grad)
                 at.step += 1
                 at.sums.add(found, len(batch.inputs))
@@ -214,9 +220,10 @@ def train_epochs(
                 if pause or found["loss"].is_cpu:
                     _refuse_divergence(found["loss"].item(), at, schedule)
                 schedule.step()
-                if pause and at.step < steps:
+                if (pause or (turn and at.step % turn == 0)) and at.step < steps:
                     at.seconds += now - began
-                    yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
+                    with _matrix_products(before):
+                        yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
                     began = last = time.monotonic()
         losses = at.sums.means()
         _refuse_divergence(losses["loss"], at, schedule)
@@ -264,11 +271,12 @@ class Compiled(nn.Module):
 
 
 @contextlib.contextmanager
-def _matrix_products(precision: str) -> Iterator[None]:
+def _matrix_products(precision: str) -> Iterator[str]:
+    """Sets the precision of matrix products in the block, by torch's name; gives that of before."""
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    torch.set_float32_matmul_precision(precision)
     try:
-        yield
+        yield before
     finally:
         torch.set_float32_matmul_precision(before)
 

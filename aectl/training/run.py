@@ -138,6 +138,12 @@ class Run(ABC):
         return None
 
     @property
+    def turn(self) -> int | None:
+        """Steps after which `epochs()` lets other runs go on that share what is read; None where
+        nothing is to be shared, and runs are trained one after the other."""
+        return None
+
+    @property
     def evaluation_batch(self) -> int:
         """Number of inputs per batch in evaluation."""
         return self.sketch.evaluation_batch
@@ -254,7 +260,7 @@ class Run(ABC):
         for progress in train_epochs(
             trained, inputs, stage.optimizer, schedule, epochs=epochs,
             batch_size=self._batch_size, generator=self._generator, position=stage.at,
-            precision=config.precision, clip_grad=config.clip_grad,
+            precision=config.precision, clip_grad=config.clip_grad, turn=self.turn,
         ):  # fmt: skip
             yield progress
             if progress.losses is None:

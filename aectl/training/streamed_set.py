@@ -31,9 +31,10 @@ Rows: TypeAlias = tuple[Tensor, Tensor | None]
 class StreamedSet:
     """Vectors on disk as a training set, whose batches are made on `device`.
 
-    In training, the blocks are drawn in a random order. The rows of as many as a `buffer`, the
-    number of its rows, takes are shuffled and used up before the next are. labels: (n,) of all
-    stored vectors, or None; `scaling`: that of the network, if it has one.
+    In training, the blocks come in a random order, which is another one in each epoch and the same
+    in all runs, so that these can share what is read. The rows of as many as a `buffer`, the number
+    of its rows, takes are shuffled and used up before the next are. labels: (n,) of all stored
+    vectors, or None; `scaling`: that of the network, if it has one.
     """
 
     vectors: StoredVectors
@@ -53,9 +54,11 @@ class StreamedSet:
         every = torch.arange(len(rows))
         return FloatSet(rows, labels, every, self.device, self.scaling)
 
-    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+    def shuffled(
+        self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
+    ) -> Iterator[Batch]:
         """Every vector once, in a random order, from batch number `first` on."""
-        return map(self._batch, self._shuffled(size, generator, first * size))
+        return map(self._batch, self._shuffled(size, generator, first * size, epoch))
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every vector once, in the order of the set."""
@@ -66,12 +69,16 @@ class StreamedSet:
         for rows, _ in self._in_order(size):
             yield rows.to(self.device)
 
-    def _shuffled(self, size: int, generator: torch.Generator, skipped: int = 0) -> Iterator[Rows]:
-        """Every vector once, in a random order, without the first ones.
+    def _shuffled(
+        self, size: int, generator: torch.Generator, skipped: int = 0, epoch: int = 0
+    ) -> Iterator[Rows]:
+        """Every vector once, in a random order, without the first ones: blocks in that of the
+        epoch, and those of a buffer in that of the generator.
 
         What is drawn from the generator does not depend on `size` or `skipped`.
         """
-        order = torch.randperm(len(self.blocks), generator=generator).tolist()
+        of_epoch = torch.Generator().manual_seed(epoch)
+        order = torch.randperm(len(self.blocks), generator=of_epoch).tolist()
         seeds = torch.randint(1 << 62, (len(order),), generator=generator).tolist()
 
         def shuffled(number: int, count: int) -> Tensor:
@@ -134,11 +141,11 @@ def split(
     vectors: StoredVectors,
     buffer: int,
     fraction: float,
-    seed: int,
     held_out: NDArray[np.int64] | None,
 ) -> tuple[list[Block], list[Block]]:
     """The blocks that are learnt, and those that are held out: of each block of the files, at a
-    random place, the same fraction of its rows; or else the files of the rows `held_out`.
+    random place, the same fraction of its rows; or else the files of the rows `held_out`. All runs
+    have the same.
 
     Raises ConfigError if one of the two would be empty, unless the fraction is 0.
     """
@@ -153,7 +160,7 @@ def split(
     ends = np.round(fraction * np.cumsum([0, *sizes])).astype(np.int64)
     refuse_empty(len(vectors), int(ends[-1]), fraction, "vectors")
     counts = np.diff(ends)
-    skipped = np.random.default_rng(seed).integers(sizes - counts, endpoint=True)
+    skipped = np.random.default_rng(0).integers(sizes - counts, endpoint=True)
     learnt, held = list[Block](), list[Block]()
     for (file, first, end), gap, count in zip(
         blocks, skipped.tolist(), counts.tolist(), strict=True

@@ -96,7 +96,9 @@ class TokenSet:
         (whole,) = self.in_order(max(1, len(self)))
         return whole.inputs.cpu()
 
-    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+    def shuffled(
+        self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
+    ) -> Iterator[Batch]:
         """Every piece once, in a random order, from batch number `first` on.
 
         A batch has pieces of similar lengths, and is no wider than the longest of them.

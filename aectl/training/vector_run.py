@@ -15,13 +15,16 @@ from aectl.inference.apply_vectors import reconstructed
 from aectl.inference.vector_metrics import VectorMetrics
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier
-from aectl.models.scaling import factor_of
+from aectl.models.scaling import Scaling, factor_of
 from aectl.training.initialisation import Start
 from aectl.training.memory_run import MemoryRun
 from aectl.training.run import mean_error
 from aectl.training.streamed_set import StreamedSet, split
 from aectl.training.vector_sets import FloatSet
 from aectl.training.vector_sketch import VectorSketch
+
+TURNS = 4
+"""Turns that each of several runs takes in a buffer."""
 
 FITTED_VALUES = 1 << 17
 """Values of a block from which the numbers of a scaling are computed, at most: a larger one does
@@ -55,6 +58,14 @@ class VectorRun(MemoryRun):
         return count
 
     @property
+    def turn(self) -> int | None:
+        """Several times in a buffer, so that runs which share it are done with it soon after each
+        other."""
+        if not isinstance(self.data.vectors, StoredVectors):
+            return None
+        return max(1, self._buffer // (TURNS * self._batch_size))
+
+    @property
     def _labels(self) -> Tensor | None:
         """Those of all vectors, if they are learnt."""
         labels = None if KINDS[self.config.model.model].has_code else self.data.labels
@@ -65,8 +76,7 @@ class VectorRun(MemoryRun):
         vectors, config = self.data.vectors, self.config
         if not isinstance(vectors, StoredVectors):
             return super()._split()
-        fraction, seed = config.data.validation, config.training.seed
-        blocks, held = split(vectors, self._buffer, fraction, seed, self.data.held_out)
+        blocks, held = split(vectors, self._buffer, config.data.validation, self.data.held_out)
         self.held_out = vectors.rows([span for block in held for span in block])
         how = self._buffer, self.device, self.network.scaling
         learnt = StreamedSet(vectors, self._labels, blocks, *how)
@@ -94,12 +104,23 @@ class VectorRun(MemoryRun):
         """Initialises the scaling, then the weights."""
         scaling, source = self.network.scaling, start.weights or (start.encoder or [None])[0]
         if scaling is not None and source is None:
-            rows = FITTED_VALUES // self.data.shape.features
-            scaling.fit(self._training.unscaled(max(1, rows)))
+            self._fit(scaling)
         elif scaling is not None and isinstance(source, Autoencoder | Classifier):
             assert source.scaling is not None
             scaling.load_state_dict(source.scaling.state_dict())
         super()._begin(start)
+
+    def _fit(self, scaling: Scaling) -> None:
+        """Fits the scaling to the vectors that are learnt; if they stay on disk, all runs learn the
+        same, and what one has found serves the others."""
+        kind, found = self.config.model.scale, self.data.fitted
+        if kind in found:
+            scaling.load_state_dict(found[kind])
+            return
+        rows = FITTED_VALUES // self.data.shape.features
+        scaling.fit(self._training.unscaled(max(1, rows)))
+        if isinstance(self._training, StreamedSet):
+            found[kind] = {name: value.clone() for name, value in scaling.state_dict().items()}
 
     @torch.no_grad()
     def _measured_on(self, inputs: FloatSet | StreamedSet) -> dict[str, float]:

@@ -37,7 +37,9 @@ class FloatSet:
         """All vectors as one batch."""
         return self._batch(self.rows)
 
-    def shuffled(self, size: int, generator: torch.Generator, first: int = 0) -> Iterator[Batch]:
+    def shuffled(
+        self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
+    ) -> Iterator[Batch]:
         """Every vector once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator)
         for places in torch.split(order, size)[first:]:

@@ -96,7 +96,8 @@ def train(
     )  # fmt: skip
     training, before = Training(task, reading), torch.get_num_threads()
     try:
-        ((run, model),) = training.results(lambda _: contextlib.nullcontext(_Silent(on_epoch)))
+        watcher = contextlib.nullcontext({"": _Silent(on_epoch)})
+        ((run, model),) = training.results(lambda _: watcher)
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)

@@ -1,11 +1,11 @@
-"""One training from its first step to a filled run folder."""
+"""One training from its first step to a filled run folder, in turns between others."""
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from aectl.config import run_files
 from aectl.config.all_options import OPTIONS
@@ -46,16 +46,26 @@ class Watcher(Protocol):
         """Called when the training has been saved, or cannot be yet; may end it by an exception."""
 
 
-def train_one(
+class Turn(NamedTuple):
+    """The end of a turn of a training: the epochs that are done, with the completed fraction of the
+    current one; whether its state is saved as it is now; whether training is over."""
+
+    epochs: float
+    saved: bool
+    over: bool = False
+
+
+def trained_in_turns(
     run: "Run",
     folder: Path,
     session: "TrainingCommand",
-    watched: "contextlib.AbstractContextManager[Watcher]",
+    watcher: Watcher,
     tensorboard: bool,
     goes_on: bool,
     progress: Progress,
-) -> None:
-    """Trains, and fills the run folder; with `tensorboard`, logs for that are among its files."""
+) -> "Generator[Turn]":
+    """Trains, then, after the turn in which training is over, fills the run folder; with
+    `tensorboard`, logs for that are among its files."""
     with writing(folder):
         folder.mkdir(exist_ok=True)
         run_folder.remove_half_written(folder)
@@ -64,7 +74,8 @@ def train_one(
     checkpoints = Checkpoints(folder, session, goes_on, partial(_save, folder, session))
     logging = _logs(folder, run, tensorboard)
     with removed_if_empty(folder), checkpoints.explained(), logging as logs:
-        _train(run, checkpoints, watched, logs)
+        yield from _train(run, checkpoints, watcher, logs)
+        yield Turn(run.planned_epochs, saved=True, over=True)
         with progress.lasting("filling the run folder"):
             _fill(folder, run, session, logs)
     checkpoints.finish()
@@ -105,29 +116,25 @@ def _logs(folder: Path, run: "Run", wanted: bool) -> "Iterator[TensorBoard | Non
 
 
 def _train(
-    run: "Run",
-    checkpoints: Checkpoints,
-    watched: "contextlib.AbstractContextManager[Watcher]",
-    logs: "TensorBoard | None",
-) -> None:
-    """Trains, and keeps the state; whoever watches can end it after a step."""
+    run: "Run", checkpoints: Checkpoints, watcher: Watcher, logs: "TensorBoard | None"
+) -> Iterator[Turn]:
+    """Trains, and keeps the state; a turn ends after each event."""
     from aectl.training.capacity import explained
     from aectl.training.run import Epoch
 
-    with watched as watcher, explained(run.sketch):
+    with explained(run.sketch):
         for event in run.epochs():
             if isinstance(event, Epoch):
                 watcher.epoch(event.row)
                 if logs:
                     logs.epoch(event.row, run.weights())
+                yield Turn(len(run.rows), checkpoints.after(run, event, watcher.urgent))
             else:
                 watcher.progress(event)
-                if event.doing:
-                    if watcher.urgent:
-                        watcher.saved()
-                    continue
-            if checkpoints.after(run, event, urgent=watcher.urgent):
-                watcher.saved()
+                done = len(run.rows) + (0 if event.doing else event.step / event.steps)
+                # before the first step, there is nothing to save
+                saved = bool(event.doing) or checkpoints.after(run, event, watcher.urgent)
+                yield Turn(done, saved)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,12 @@ from aectl.verbs import machine, resuming
 from aectl.verbs.checkpoints import beginning
 from aectl.verbs.plan import Plan, PlannedRun, planned, planned_again
 from aectl.verbs.planning import new_run
+from aectl.verbs.turns import RunInTurns, filled, train
 
 if TYPE_CHECKING:
     from aectl.training.run import Run
     from aectl.training.state import TrainingCommand, TrainingState
-    from aectl.verbs.training_run import Watcher
+    from aectl.verbs.training_run import Turn, Watcher
 
 MUCH_BUSY = 0.5
 """Cores that other programs keep busy before a notice says so."""
@@ -98,14 +99,15 @@ class Training:
         task.progress.awaited(lambda: self.data.checksum, "computing the checksum of the data")
 
     def results(
-        self, watch: "Callable[[Run], AbstractContextManager[Watcher]]"
+        self, watch: "Callable[[Mapping[str, Run]], AbstractContextManager[Mapping[str, Watcher]]]"
     ) -> "Iterator[tuple[Run, Path]]":
-        """Trains each run in turn; gives it with the path of its model.
+        """Trains all runs, and gives each with the path of its model.
 
-        `watch` makes whoever watches a run. Raises DataError if the data are not those of the
-        training that is resumed, DivergedError, and OutputError.
+        `watch` makes whoever watches runs that are trained side by side, by their names. Raises
+        DataError if the data are not those of the training that is resumed, OutputError, and
+        DivergedError, after the other runs.
         """
-        task, plan, goes_on = self._task, self._plan, self._resumed is not None
+        task = self._task
         with beginning(task.resume):
             from aectl.verbs.training_run import removed_if_empty
 
@@ -117,24 +119,76 @@ class Training:
             run_folder.locked(self.folder),
             removed_if_empty(self.folder, *parent),
         ):
-            yield from _train_all(plan, run, self.folder, session, task, watch, goes_on)
+            failed: list[RunInTurns] = []
+            for members in self._side_by_side(run, session):
+                with watch({one.name: one.run for one in members}) as watchers:
+                    for one in members:
+                        one.begin(watchers[one.name])
+                    train(members, next(iter(watchers.values())))
+                failed += [one for one in members if one.failure]
+                for one in filled(members):
+                    yield one.run, one.folder / model_file.FILE_NAME
+            refuse_failed(failed)
+
+    def _side_by_side(self, first: "Run", session: "TrainingCommand") -> Iterator[list[RunInTurns]]:
+        """The runs that are trained at a time: all, if they share what they read, else one."""
+        made = (self._member(place, run, session) for place, run in enumerate(self._runs(first)))
+        if first.turn is None:
+            yield from ([one] for one in made)
+        else:
+            with beginning(self._task.resume):
+                together = list(made)
+            yield together
+
+    def _runs(self, first: "Run") -> "Iterator[Run]":
+        """The first run, and the others, each with the threads of torch that it has alone."""
+        import torch
+
+        yield first
+        for one in self._plan.runs[1:]:
+            torch.set_num_threads(self._most_threads)
+            run = new_run(one.config, self._plan.data, first.device, self._plan.start)
+            self._use_threads(run)
+            yield run
+
+    def _member(self, place: int, run: "Run", session: "TrainingCommand") -> RunInTurns:
+        """A run of the plan, to be trained side by side with others."""
+        from aectl.verbs.training_run import trained_in_turns
+
+        task, runs = self._task, self._plan.runs[place:]
+        folder = self.folder / runs[0].name
+        own = of_run(session if place == 0 else dataclasses.replace(session, continued=[]), runs)
+        goes_on = task.resume is not None and place == 0
+
+        def begun(watcher: "Watcher") -> "Generator[Turn]":
+            how = task.tensorboard, goes_on, task.progress
+            return trained_in_turns(run, folder, own, watcher, *how)
+
+        return RunInTurns(runs[0].name, run, folder, begun)
+
+    def _use_threads(self, run: "Run") -> None:
+        """Sets the threads of torch to one, if none were asked for and the run is small."""
+        import torch
+
+        if self._threads is None and run.small:
+            torch.set_num_threads(1)
 
     def _begun(self) -> "tuple[Run, TrainingCommand]":
         """The first run, restored if it is resumed, and the record of the command."""
         import torch
 
         task, plan, resumed = self._task, self._plan, self._resumed
-        threads = task.threads
+        self._threads = threads = task.threads
         if resumed:
             resuming.compare(resumed.session, plan.data, task.warning)
-            threads = threads or resumed.session.threads
+            self._threads = threads = threads or resumed.session.threads
         device = resumed.session.device if resumed and task.device == "auto" else task.device
         on = machine.torch_device(device, threads)
+        self._most_threads = torch.get_num_threads()
         torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
         with task.progress.lasting("initialising the weights"):
             run = new_run(plan.config, plan.data, on, plan.start, resumed.run if resumed else None)
-        if threads is None and run.small:
-            torch.set_num_threads(1)
+        self._use_threads(run)
         if threads is None and on.type == "cpu":
             self._tell_of_other_programs(torch.get_num_threads())
         continued: list[str] = []
@@ -217,31 +271,16 @@ def make_run_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
     return run_folder.make(out, f"{data}{more}-{config.model.model}", overwrite)
 
 
-def _train_all(
-    plan: Plan,
-    run: "Run",
-    folder: Path,
-    session: "TrainingCommand",
-    task: Task,
-    watch: "Callable[[Run], AbstractContextManager[Watcher]]",
-    goes_on: bool,
-) -> "Iterator[tuple[Run, Path]]":
-    """Trains the first `run` of the plan, and the others; gives each with the path of its model.
-
-    `session` is what a checkpoint holds of the first; `watch` makes whoever watches a run, and
-    `goes_on` is whether the first is resumed.
-    """
-    from aectl.verbs.training_run import train_one
-
-    for number, planned_run in enumerate(plan.runs):
-        if number:
-            run = new_run(planned_run.config, plan.data, run.device, plan.start)
-            session = dataclasses.replace(session, continued=[])
-        target = folder / planned_run.name
-        continues = goes_on and not number
-        own = of_run(session, plan.runs[number:])
-        train_one(run, target, own, watch(run), task.tensorboard, continues, task.progress)
-        yield run, target / model_file.FILE_NAME
+def refuse_failed(members: "Sequence[RunInTurns]") -> None:
+    """Raises the DivergedError of the first of the runs that failed, if any did."""
+    if not members:
+        return
+    failure = members[0].failure
+    assert failure is not None
+    if members[0].name:
+        ended = ", ".join(str(one.folder) for one in members)
+        failure.add_note(f"this ended the training of {ended}; the other runs are complete")
+    raise failure
 
 
 def of_run(session: "TrainingCommand", runs: "Sequence[PlannedRun]") -> "TrainingCommand":
@@ -250,7 +289,13 @@ def of_run(session: "TrainingCommand", runs: "Sequence[PlannedRun]") -> "Trainin
     following = {
         one.name: {"options": one.config.values(), "values": dict(one.values)} for one in others
     }
+    import torch
+
     return dataclasses.replace(
-        session, options=first.config.values(), asked={**session.asked, **first.values},
-        name=first.name, following=following,
-    )  # fmt: skip
+        session,
+        options=first.config.values(),
+        asked={**session.asked, **first.values},
+        threads=torch.get_num_threads(),
+        name=first.name,
+        following=following,
+    )

@@ -1,5 +1,9 @@
 """Several runs on the same vectors: of seeds, and of values of options."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from test_interruptions import DEADLINE, running, until
@@ -53,3 +57,74 @@ def test_values_that_are_left_follow_the_one_that_is_resumed(aectl, tmp_path, ho
     assert aectl(*train, "--batch-size", "8", "--out", "whole").status == 0
     for name in parts:
         assert same(tmp_path / "all" / name, tmp_path / "whole" / name)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_the_state_of_every_run_of_a_pass(aectl, tmp_path, number, status):
+    train = (*TRAIN, *STORED["on disk"], "--batch-size", "4", "--epochs", "6", "--lr", "0.01,0.001")
+    names = ["lr-0.01", "lr-0.001"]
+    with running(*train, "--out", "all", folder=tmp_path) as process:
+        until(checkpoint(tmp_path / "all/lr-0.001").exists)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == status
+    told = [f"of 6 epochs: aectl train --resume all/{name} continues" for name in names]
+    lines = err.decode().splitlines()[-2:]
+    assert all(said in line for said, line in zip(told, lines, strict=True))
+    for name in names:
+        assert aectl("train", "--resume", f"all/{name}", "-q").status == 0
+    assert aectl(*train, "--out", "whole").status == 0
+    assert all(same(tmp_path / "all" / name, tmp_path / "whole" / name) for name in names)
+
+
+READ = """
+import subprocess, sys
+subprocess.run([sys.executable, "-m", "aectl", *sys.argv[1:]], check=True)
+(line,) = (line for line in open("/proc/self/io") if line.startswith("rchar"))
+print(line.split()[1])
+"""
+"""Runs a command, and prints how many bytes it has read by calls to the system."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system counts what is read")
+def test_several_runs_read_the_file_as_often_as_one(tmp_path):
+    wide = np.random.default_rng(0).standard_normal((40_000, 100)).astype("f4")
+    np.save(tmp_path / "rows.npy", wide)
+
+    def read(*options):
+        train = (*TRAIN[:-3], "--validation", "0.05", "-q", "--shuffle-buffer", "4000",
+                 "--epochs", "6", *options)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", READ, *train], cwd=tmp_path, capture_output=True, check=True
+        )
+        return int(done.stdout.split()[-1])
+
+    one, three = read("--k", "2", "--out", "one"), read("--k", "2,3,4", "--out", "three")
+    assert 7 * wide.nbytes < one < three < one + 1.5 * wide.nbytes
+
+
+@stored
+def test_a_run_that_diverges_does_not_end_the_others(aectl, tmp_path, how):
+    train = ("train", "--dataset", "rows.npy", "--optimizer", "sgd", "--epochs", "2", *how, "-q")
+    done = aectl(*train, "--lr", "1e30,0.01", "--out", "all")
+    assert (done.status, done.out) == (2, "all/lr-0.01/model.safetensors\n")
+    assert "training diverged" in done.err
+    assert "this ended the training of all/lr-1e+30; the other runs are complete" in done.err
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == ["lr-0.01"]
+    assert aectl(*train, "--lr", "0.01", "--out", "alone").status == 0
+    assert same(tmp_path / "all/lr-0.01", tmp_path / "alone")
+
+
+@stored
+def test_runs_are_told_apart_and_compared(aectl, how):
+    words = [word for word in TRAIN if word != "-q"]
+    done = aectl(*words, *how, "--k", "2,4", "--epochs", "2", "--out", "all")
+    *_, head, first, second, after = done.err.splitlines()
+    assert head.split()[:2] == ["loss", "validation_loss"]
+    assert [line.split()[0] for line in (first, second)] == ["k-2", "k-4"]
+    assert len(head.split()) == len(first.split()) - 1 == len(second.split()) - 1
+    assert after == "next: aectl eval all/k-* --report all/report.html"
+    if how:
+        lines = [line.partition(": ")[::2] for line in done.err.splitlines()]
+        epochs = [(name, said.split("  ")[0]) for name, said in lines if "epoch " in said]
+        assert epochs == [(k, f"epoch {n}/2") for n in (1, 2) for k in ("k-2", "k-4")]

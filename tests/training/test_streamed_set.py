@@ -1,4 +1,5 @@
-"""Vectors that are read from disk: every one once, in an order that depends on the seed alone."""
+"""Vectors that are read from disk: every one once, in an order that depends on the seed and the
+epoch alone."""
 
 import itertools
 
@@ -8,6 +9,7 @@ import torch
 from test_resume import keepable, state_of
 
 from aectl.data.vectors.stored_vectors import StoredVectors
+from aectl.data.vectors.vector_file import VectorFile
 from aectl.data.vectors.vector_inputs import of_file
 from aectl.errors import ConfigError, DataError
 from aectl.training import checkpoint, loop
@@ -34,15 +36,15 @@ def vectors(tmp_path):
     return StoredVectors(tuple(map(of_file, paths)))
 
 
-def sets(vectors, fraction=0.0, seed=0, held_out=None, buffer=BUFFER):
+def sets(vectors, fraction=0.0, held_out=None, buffer=BUFFER):
     labels = torch.arange(COUNT)
-    both = split(vectors, buffer, fraction, seed, held_out)
+    both = split(vectors, buffer, fraction, held_out)
     return [StreamedSet(vectors, labels, blocks, buffer) for blocks in both]
 
 
-def shuffled(found, size, first=0, seed=5):
+def shuffled(found, size, first=0, seed=5, epoch=0):
     """The rows of each batch, by their numbers; labels are these numbers, too."""
-    batches = list(found.shuffled(size, torch.Generator().manual_seed(seed), first))
+    batches = list(found.shuffled(size, torch.Generator().manual_seed(seed), first, epoch))
     for batch in batches:
         assert torch.equal(batch.inputs, torch.from_numpy(ROWS)[batch.labels])
     return [batch.labels.tolist() for batch in batches]
@@ -68,6 +70,51 @@ def test_an_epoch_goes_on_from_any_batch_and_draws_as_much_as_a_whole_one(vector
     assert torch.equal(*(generator.get_state() for generator in after))
 
 
+def test_blocks_come_in_another_order_in_each_epoch_and_in_the_same_with_each_seed(vectors):
+    whole, _ = sets(vectors)
+    first = [set(shuffled(whole, 90, seed=seed, epoch=epoch)[0]) for seed, epoch in
+             ((5, 0), (6, 0), (5, 1))]  # fmt: skip
+    assert len(first[0] & first[1]) > 80
+    assert len(first[0] & first[2]) < 30
+    assert shuffled(whole, 90, seed=5)[0] != shuffled(whole, 90, seed=6)[0]
+
+
+class Counted(VectorFile):
+    """A file that notes which of its rows are read."""
+
+    def read(self, first, into, alone=False):
+        READ.extend(range(first, first + len(into)))
+        super().read(first, into, alone)
+
+
+READ = []
+
+
+def test_several_who_go_through_the_same_rows_side_by_side_read_them_once(tmp_path):
+    np.save(tmp_path / "rows.npy", ROWS)
+    file = of_file(tmp_path / "rows.npy")
+    READ.clear()
+    vectors = StoredVectors((Counted(**vars(file)),))
+    whole, _ = sets(vectors)
+    of_seeds = [whole.shuffled(24, torch.Generator().manual_seed(seed)) for seed in range(3)]
+    seen = [[], [], []]
+    for batches in zip(*of_seeds, strict=True):
+        for rows, batch in zip(seen, batches, strict=True):
+            assert torch.equal(batch.inputs, torch.from_numpy(ROWS)[batch.labels])
+            rows += batch.labels.tolist()
+    assert sorted(READ) == list(range(COUNT))
+    assert [sorted(rows) for rows in seen] == [sorted(READ)] * 3
+    assert len({tuple(rows) for rows in seen}) == 3
+
+
+def test_one_who_falls_far_behind_still_gets_every_row(vectors):
+    whole, _ = sets(vectors)
+    ahead, behind = (whole.shuffled(10, torch.Generator().manual_seed(3)) for _ in range(2))
+    first = [next(behind)]
+    for one, other in zip(list(ahead), [*first, *behind], strict=True):
+        assert torch.equal(one.inputs, other.inputs)
+
+
 def test_the_vectors_of_a_buffer_are_from_many_places_and_mixed(vectors):
     whole, _ = sets(vectors)
     first = np.array(joined(shuffled(whole, 1)[: BUFFER - 3]))
@@ -78,17 +125,15 @@ def test_the_vectors_of_a_buffer_are_from_many_places_and_mixed(vectors):
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5])
 def test_a_fraction_of_every_block_is_held_out(vectors, fraction):
-    learnt, held = sets(vectors, fraction, seed=1)
+    learnt, held = sets(vectors, fraction)
     of_both = [joined(batch.labels.tolist() for batch in one.in_order(9)) for one in (learnt, held)]
     assert all(rows == sorted(rows) for rows in of_both)
     assert sorted(joined(of_both)) == list(range(COUNT))
     assert len(held) == len(of_both[1]) == round(fraction * COUNT)
     among = np.histogram(of_both[1], 10, (0, COUNT))[0]
     assert abs(among - fraction * COUNT / 10).max() <= 2
-    again = split(vectors, BUFFER, fraction, 2, None)[1]
-    assert again != split(vectors, BUFFER, fraction, 1, None)[1]
     with pytest.raises(ConfigError, match=r"--validation 0\.0001 of 1000 vectors leaves nothing"):
-        split(vectors, BUFFER, 0.0001, 1, None)
+        split(vectors, BUFFER, 0.0001, None)
 
 
 def test_the_files_of_a_validation_set_are_held_out(vectors):

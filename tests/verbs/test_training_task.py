@@ -47,7 +47,7 @@ def test_the_work_before_and_after_training_is_shown(tmp_path):
         Task(options, out=tmp_path / "run", progress=progress), Reading(Path("none"), ignore)
     )
     assert progress.said == ["computing the checksum of the data"]
-    assert len(list(training.results(lambda run: contextlib.nullcontext(Unwatched())))) == 1
+    assert len(list(training.results(lambda runs: contextlib.nullcontext({"": Unwatched()})))) == 1
     assert progress.said[1:] == ["initialising the weights", "filling the run folder"]
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -26,6 +26,22 @@ class Span(NamedTuple):
 
     def __len__(self) -> int:
         return self.end - self.first
+
+
+@dataclass
+class _Buffer:
+    """The rows of a group of spans, or `room` into which they are yet to be read; `users` go
+    through them, or will next."""
+
+    group: tuple[Span, ...]
+    room: Floats32
+    rows: Future[Floats32]
+    users: int = 0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the rows could not be read."""
+        return self.rows.done() and self.rows.exception() is not None
 
 
 @dataclass(frozen=True)
@@ -76,18 +92,44 @@ class StoredVectors:
 
     def in_turn(self, groups: Sequence[Sequence[Span]]) -> Iterator[Floats32]:
         """The rows of each group of spans, which are read while those before are used, and stand
-        until the next are asked for."""
+        until the next are asked for.
+
+        Several who go through the same groups side by side share what is read: a group is read once
+        if everyone asks for it before someone asks for the next but one.
+        """
         most = max((sum(map(len, group)) for group in groups), default=0)
-        buffers = [np.empty((most, self.shape[1]), np.float32) for _ in range(2)]
-        with ThreadPoolExecutor(1) as reader:
-            reads = (
-                reader.submit(self.read, group, into)
-                for group, into in zip(groups, itertools.cycle(buffers))
-            )
-            coming = next(reads, None)
-            while coming:
-                rows, coming = coming.result(), next(reads, None)
-                yield rows
+        using: list[_Buffer] = []
+        try:
+            for number in range(len(groups)):
+                for group in groups[number + len(using) : number + 2]:
+                    using.append(self._buffer(tuple(group), most))
+                yield using[0].rows.result()
+                using.pop(0).users -= 1
+        finally:
+            for buffer in using:
+                buffer.users -= 1
+
+    def _buffer(self, group: tuple[Span, ...], most: int) -> "_Buffer":
+        """The buffer with the rows of a group, to be read if none has them, for one more user; it
+        has room for so many rows."""
+        buffers, reader = self._buffers
+        found = next((one for one in buffers if one.group == group and not one.failed), None)
+        if found is None:
+            room = None
+            if idle := next((one for one in buffers if not one.users), None):
+                buffers.remove(idle)
+                room = idle.room
+            if room is None or not most <= len(room) < 2 * most:
+                room = np.empty((most, self.shape[1]), np.float32)
+            found = _Buffer(group, room, reader.submit(self.read, group, room))
+            buffers.append(found)
+        found.users += 1
+        return found
+
+    @cached_property
+    def _buffers(self) -> "tuple[list[_Buffer], ThreadPoolExecutor]":
+        """The buffers, and the thread that reads into them, one after the other."""
+        return [], ThreadPoolExecutor(1)
 
     def read(self, spans: Sequence[Span], into: Floats32) -> Floats32:
         """Reads rows into the first of `into`, which are given. Raises DataError."""

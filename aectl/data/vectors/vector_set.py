@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,8 @@ class VectorSet:
 
     `survey` has seen all; `columns`: the names of the features, if they have some; labels: (n,),
     indices into `classes`, or None; held_out: the rows of the set's own validation set, or None if
-    it has none; `names`: those of the rows.
+    it has none; `names`: those of the rows. `fitted`: the scalings that a run has fitted to what is
+    learnt of vectors in their files, for other runs.
     """
 
     words: tuple[str, ...]
@@ -45,6 +47,7 @@ class VectorSet:
     classes: tuple[str, ...] = ()
     held_out: NDArray[np.int64] | None = None
     names: RowNames = field(default_factory=RowNames)
+    fitted: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
