@@ -67,6 +67,7 @@ def _most_similar(first: Tensor, second: Tensor, signed: bool) -> Places:
     of_rows = torch.cat(
         [block.topk(count, 1).indices for _, block in _blocks(first, second, signed)]
     )
+    count = -(-count * len(first) // width)  # of columns that are far more than rows, most are left
     of_columns = torch.cat(
         [block.topk(count, 1).indices for _, block in _blocks(second, first, signed)]
     )

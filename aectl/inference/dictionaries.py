@@ -23,8 +23,8 @@ Directions = NDArray[np.float64]
 SIMILAR, ALIKE = 0.7, 0.9
 """Cosines above which two directions are similar, and above which they are the same."""
 
-FEW = 2048
-"""Directions up to which all cosines are computed at once to match them."""
+FEW = 1 << 22
+"""Cosines that are computed at once, at most."""
 
 OF_EITHER_SIGN = "linear", "tanh"
 """Activations of a code whose units have no sign of their own."""
@@ -94,7 +94,7 @@ def matched_cosines(first: Directions, second: Directions, signed: bool = True) 
     from scipy.optimize import linear_sum_assignment
 
     first, second = sorted((first, second), key=len)
-    if len(first) > FEW:
+    if len(first) * len(second) > FEW:
         columns = assigned(first, second, signed)
     else:
         _, columns = linear_sum_assignment(_cosines(first, second, signed), maximize=True)
@@ -114,13 +114,27 @@ def truth_metrics(
     truth_recall: the fraction of the true directions that are the same as one of a unit;
     truth_precision: the fraction of the units that are alive whose direction is a true one.
     """
-    cosines = _cosines(truth, found.directions, found.signed)
-    same = cosines.max(0)[alive] > ALIKE
+    of_truth, of_units = _largest_cosines(truth, found.directions, found.signed)
+    same = of_units[alive] > ALIKE
     return {
         "truth_cosine": float(matched_cosines(truth, found.directions, found.signed).mean()),
-        "truth_recall": float((cosines.max(1) > ALIKE).mean()),
+        "truth_recall": float((of_truth > ALIKE).mean()),
         "truth_precision": float(same.mean()) if len(same) else float("nan"),
     }
+
+
+def _largest_cosines(
+    first: Directions, second: Directions, signed: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The largest cosine of each of the first directions with any of the second, and of each of
+    the second with any of the first."""
+    of_first, of_second = [np.empty(0)], np.full(len(second), -np.inf)
+    rows = max(1, FEW // len(second))
+    for start in range(0, len(first), rows):
+        block = _cosines(first[start : start + rows], second, signed)
+        of_first.append(block.max(1))
+        np.maximum(of_second, block.max(0), out=of_second)
+    return np.concatenate(of_first), of_second
 
 
 def _cosines(first: Directions, second: Directions, signed: bool) -> Directions:

@@ -99,11 +99,13 @@ class VectorStream(InputStream):
 
 
 def batch_size(architecture: Architecture, asked: int | None) -> int:
-    """The number of vectors that the network processes at a time: 4,096, or fewer of long ones."""
+    """The number of vectors that the network processes at a time: 4,096, or fewer of long ones, or
+    of those with long codes.
+    """
     if footprint.one_at_a_time(architecture):
         return 1
-    fitting = BATCH_VALUES // architecture.vector.features
-    return asked or max(LEAST_BATCH, min(LARGEST_BATCH, fitting))
+    most = min(LARGEST_BATCH, BATCH_VALUES // architecture.vector.features)
+    return asked or max(LEAST_BATCH, footprint.fitting(architecture, most))
 
 
 class Vectors(Modality):
