@@ -19,13 +19,11 @@ from aectl.data.selection import Selection
 from aectl.data.sources import Names, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
 from aectl.data.vectors.columns import ALL, Columns, Wanted, labels_in, names_in, vectors_of
+from aectl.data.vectors.delimited import NUMBER, of_delimited, of_delimited_content
 from aectl.data.vectors.synthetic import SYNTHETIC, Synthetic
 from aectl.data.vectors.vector_arrays import LABEL, PATH, of_npy, of_npz, of_safetensors
 from aectl.data.vectors.vector_file import VectorFile
 from aectl.data.vectors.vector_tables import (
-    NUMBER,
-    of_delimited,
-    of_delimited_content,
     of_json_lines,
     of_parquet,
 )

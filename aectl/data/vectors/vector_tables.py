@@ -1,8 +1,6 @@
-"""Reads tables of numbers as columns: CSV, TSV, JSON Lines and Parquet."""
+"""Reads tables of numbers as columns: JSON Lines and Parquet."""
 
-import io
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,76 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.config.spelling import is_utf_8
-from aectl.data.codes.code_lines import LONGEST_LINE, unpacked
+from aectl.data.codes.code_lines import LONGEST_LINE
 from aectl.data.codes.table_content import TableError
 from aectl.data.frame_process import Sent, read_apart
-from aectl.data.vectors.columns import Columns, Texts, Wanted
+from aectl.data.vectors.columns import Columns, Texts
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
-
-MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
-"""Words that stand for a missing value, as an empty cell does."""
-
-BOM = b"\xef\xbb\xbf"
-"""The mark at the start of UTF-8 text that some programs write."""
-
-NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
-
-
-def of_delimited(path: Path, room: int, wanted: Wanted) -> Columns:
-    """Reads CSV, or TSV by the extension, compressed or not. Raises TableError."""
-    name = path.name.lower()
-    content = unpacked(path, room) if name.endswith(".gz") else path.read_bytes()
-    tabs = name.removesuffix(".gz").endswith(".tsv")
-    return of_delimited_content(content, wanted, "\t" if tabs else None)
-
-
-def of_delimited_content(content: bytes, wanted: Wanted, separator: str | None = None) -> Columns:
-    """Reads CSV. A first line of numbers alone is a row, and columns have no names then; without a
-    comma in it, semicolons separate. Columns that name or label rows are text, as it stands there.
-
-    Raises TableError.
-    """
-    import polars
-    from polars.exceptions import PolarsError
-
-    try:
-        first = content.removeprefix(BOM).split(b"\n", 1)[0].decode().strip()
-    except UnicodeDecodeError:
-        raise TableError("it is not UTF-8") from None
-    if not first:
-        raise TableError("it is empty, or begins with an empty line")
-    separator = separator or ("," if "," in first or ";" not in first else ";")
-    has_header = not all(map(NUMBER.fullmatch, first.split(separator)))
-    try:
-        frame = polars.read_csv(
-            io.BytesIO(content), separator=separator, has_header=has_header, infer_schema=False,
-            null_values=list(MISSING),
-        )  # fmt: skip
-    except PolarsError as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise TableError(_in_words(said)) from None
-    if not len(frame):
-        raise TableError("it has no rows")
-    if again := [name for name in frame.columns if "_duplicated_" in name]:  # so polars calls them
-        raise TableError(f"it has two columns {again[0].partition('_duplicated_')[0]}")
-    stripped = frame.with_columns(polars.all().str.strip_chars().replace("", None))
-    numbers = stripped.with_columns(polars.all().cast(polars.Float32, strict=False))
-    before, after = stripped.null_count().row(0), numbers.null_count().row(0)
-    found: dict[str, NDArray[Any] | Texts] = {}
-    for name, missing, left in zip(frame.columns, before, after, strict=True):
-        is_number = missing == left and not wanted.as_text(name)
-        found[name] = numbers[name].to_numpy() if is_number else frame[name].to_list()
-    return found
-
-
-def _in_words(said: str) -> str:
-    if "utf-8" in said.lower():
-        return "it is not UTF-8"
-    if "more fields than defined" in said:
-        return "a row has more values than the first line has names"
-    return said
 
 
 def of_json_lines(path: Path, room: int) -> Columns:

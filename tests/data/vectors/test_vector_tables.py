@@ -9,7 +9,8 @@ import pytest
 
 from aectl.data.codes.table_content import TableError
 from aectl.data.vectors.columns import Wanted, vectors_of
-from aectl.data.vectors.vector_tables import of_delimited_content, of_json_lines, of_parquet
+from aectl.data.vectors.delimited import of_delimited_content
+from aectl.data.vectors.vector_tables import of_json_lines, of_parquet
 
 ROOM = 1 << 28
 TABLES = {
