@@ -84,28 +84,18 @@ def _loaded(config: Config, reading: Reading, sources: TrainingSources, room: fl
         beside=labelled,
     )  # fmt: skip
     may_lack = config.model.missing != "refuse"
+    lbfgs = "--optimizer lbfgs" if config.training.optimizer == "lbfgs" else ""
     return vector_set.load(
         inputs, sources.layouts, reading.on_bad, may_lack, labelled,
         0 if data.shuffle_buffer else room, reading.progress,
+        lbfgs or ("--labels" if data.labels else ""),
     )  # fmt: skip
 
 
 def _with_buffer(config: Config, found: VectorSet) -> Config:
-    """The config with the number of vectors that are shuffled together, if they stay on disk.
-
-    Raises ConfigError for options that need all vectors at once.
-    """
+    """The config with the number of vectors that are shuffled together, if they stay on disk."""
     if isinstance(found.vectors, np.ndarray):
         return config
-    for option, asked in (
-        ("--optimizer lbfgs", config.training.optimizer == "lbfgs"),
-        ("--labels", config.data.labels),
-    ):
-        if asked:
-            raise ConfigError(
-                f"{option} needs all vectors in memory, and {found.name} is read from disk in"
-                " blocks; --memory GIB allows more"
-            )
     if config.data.shuffle_buffer is not None:
         return config
     count = max(1, BUFFER_BYTES // (4 * found.shape.features))

@@ -166,11 +166,16 @@ def test_only_a_classifier_reads_the_names_and_labels_beside_an_array(aectl, tmp
     assert done.status == 2 and "rows.npy.ids.parquet beside it: it is not" in done.err
 
 
-def test_what_needs_all_vectors_at_once_is_refused(aectl, tmp_path):
-    np.save("rows.npy", ROWS)
-    done = aectl("train", "--dataset", "rows.npy", *BUFFER, "--optimizer", "lbfgs")
+@pytest.mark.parametrize(
+    "option", [("--optimizer", "lbfgs"), ("--labels", "10", "--model", "classifier")]
+)
+def test_what_needs_all_vectors_at_once_is_refused_before_they_are_read(aectl, option):
+    rows = ROWS.copy()
+    rows[399, 5] = np.nan  # what reading them would find
+    np.save("rows.npy", rows)
+    done = aectl("train", "--dataset", "rows.npy", *BUFFER, *option)
     assert (done.status, done.out, len(done.err.splitlines())) == (2, "", 1)
-    assert "--optimizer lbfgs needs all vectors in memory" in done.err
+    assert f"{' '.join(option[: 2 if 'lbfgs' in option else 1])} needs all vectors" in done.err
 
 
 def test_values_that_cannot_be_learnt_are_named_by_their_place_on_disk(aectl, tmp_path):

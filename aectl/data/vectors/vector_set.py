@@ -21,7 +21,7 @@ from aectl.data.vectors.vector_batches import Fitting
 from aectl.data.vectors.vector_file import Floats32
 from aectl.data.vectors.vector_inputs import GIB, IN_BLOCKS, NamedVectors, VectorInputs
 from aectl.data.vectors.vector_survey import Survey
-from aectl.errors import DataError
+from aectl.errors import ConfigError, DataError
 from aectl.progress import SILENT, Progress
 
 ALMOST = 0.9
@@ -102,14 +102,16 @@ def load(
     labelled: bool,
     memory: float = math.inf,
     progress: Progress = SILENT,
+    whole_for: str = "",
 ) -> VectorSet:
     """Loads all vectors of the inputs, to train on; with `labelled`, their labels too. If they need
     more than `memory` bytes, they stay in their files, as far as these are arrays.
 
-    `layouts` are those of the sources: of a folder with splits, the training set is used for
+    `whole_for`: an option that needs all vectors in memory; it is refused where they stay in their
+    files. `layouts` are those of the sources: of a folder with splits, the training set is used for
     training, and the validation set is held out. Raises DataError for an input without readable
     vectors, for values that are missing, unless they `may_lack`, or infinite, and for files whose
-    vectors do not have the same features.
+    vectors do not have the same features; ConfigError for `whole_for`.
     """
     named = _named(inputs, layouts, on_bad)
     first = named[0]
@@ -119,6 +121,11 @@ def load(
             raise DataError(f"{one.name} {reason.replace('the model takes', first.name + ' has')}")
     stored = StoredVectors(tuple(one.file for one in named))
     kept = np.empty(stored.shape, np.float32) if stored.nbytes <= memory else None
+    if whole_for and kept is None:
+        raise ConfigError(
+            f"{whole_for} needs all vectors in memory, and {' '.join(inputs.called())} is read from"
+            " disk in blocks; --memory GIB allows more"
+        )
     survey = Survey(*stored.shape)
     with progress.lasting("reading the vectors"):
         for span, block in _blocks(stored, kept):
