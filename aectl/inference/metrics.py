@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,16 +10,12 @@ from torch import Tensor
 
 from aectl.config.shapes import PAD
 from aectl.errors import DataError
+from aectl.inference.explained_variance import Variation, explained_variance, parts
 from aectl.inference.prefixes import PrefixErrors
 from aectl.inference.text_comparison import TextComparison
 from aectl.models.language import nats_of_texts
 
 MOST_NATS = 700.0
-
-EPSILON = torch.finfo(torch.float64).eps
-
-VALUES = 1 << 22
-"""Number of pixels of a batch that are measured at a time."""
 
 BASELINES = ("unigram", "sentence")
 """Guesses without a model, to compare text autoencoders with."""
@@ -82,7 +78,7 @@ class ReconstructionMetrics:
 
     def __init__(self, active_above: float | None) -> None:
         self.codes = CodeMetrics(active_above)
-        self.images = 0
+        self.images, self._variation = 0, Variation()
         self.with_ssim, self._similarity = False, 0.0
         self.prefixes: PrefixErrors | None = None
 
@@ -102,18 +98,14 @@ class ReconstructionMetrics:
             self.prefixes.update(images, code)
         images, reconstruction = images.flatten(1), reconstruction.flatten(1)
         if self.images == 0:
-            self._squares = self._x_squares = images.new_zeros((), dtype=torch.float64)
-            self._x = images.new_zeros(images.shape[1], dtype=torch.float64)
-            self._origin = images[0].clone()
+            self._squares = images.new_zeros((), dtype=torch.float64)
+            self._pixels = images.shape[1]
         self.images += len(images)
+        self._variation.add(images)
         errors = images.new_zeros(len(images), dtype=torch.float64)
-        for part in _parts(*images.shape):
-            x = images[:, part].double()
-            squares = (reconstruction[:, part].double() - x).square()
-            x -= self._origin[part]  # so that the variance is not a small difference of large sums
+        for part in parts(*images.shape):
+            squares = (reconstruction[:, part].double() - images[:, part].double()).square()
             self._squares = self._squares + squares.sum()
-            self._x[part] += x.sum(0)
-            self._x_squares = self._x_squares + x.square().sum()
             errors += squares.sum(1)
         self.codes.update(code)
         return errors / images.shape[1]
@@ -125,31 +117,17 @@ class ReconstructionMetrics:
         """
         if self.images == 0:
             raise DataError("there are no images to measure")
-        pixels = len(self._x)
-        squares = self._squares.item()
-        mse = squares / (self.images * pixels)
+        squares, variation = self._squares.item(), self._variation.total
+        mse = squares / (self.images * self._pixels)
         return {
             "mse": mse,
             "sse": squares / self.images,
             "psnr": psnr(mse),
-            "explained_variance": 1 - quotient(squares, self._variation()),
-            **(self.prefixes.explained(self._variation()) if self.prefixes else {}),
+            "explained_variance": explained_variance(squares, variation).item(),
+            **(self.prefixes.explained(variation) if self.prefixes else {}),
             **({"ssim": self._similarity / self.images} if self.with_ssim else {}),
             **self.codes.result(),
         }
-
-    def _variation(self) -> float:
-        """sum ||x - mean||^2 of all images; 0 if it is within the rounding errors of the sums."""
-        total = self._x_squares.item()
-        squares = sum(self._x[part].square().sum().item() for part in _parts(1, len(self._x)))
-        variation = total - squares / self.images
-        return variation if variation > self.images * EPSILON * total else 0.0
-
-
-def _parts(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of the columns of a matrix that need little memory as 64-bit floats."""
-    at_once = max(1, VALUES // rows)
-    return (slice(first, first + at_once) for first in range(0, columns, at_once))
 
 
 def is_active(code: Tensor, active_above: float | None) -> Tensor:

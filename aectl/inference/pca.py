@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aectl.errors import DataError
-from aectl.inference.metrics import EPSILON
+from aectl.inference.explained_variance import EPSILON
 from aectl.progress import SILENT, Progress
 
 LARGEST_SIDE = 16_384

@@ -1,10 +1,10 @@
 """Reconstructions of inputs from the first units of their codes alone."""
 
-import math
 from typing import Any
 
 from torch import Tensor
 
+from aectl.inference.explained_variance import explained_variance
 from aectl.models.codes import prefix
 from aectl.models.scaling import unscaled
 
@@ -25,10 +25,10 @@ class PrefixErrors:
             errors = (made.to(inputs.device) - inputs).flatten(1)
             self._squares[width] += errors.square().sum(1).double().sum().item()
 
-    def explained(self, variation: float) -> dict[str, float]:
-        """The explained variance of each prefix, by the name of the metric; nan without a
-        `variation`, the sum of squares around the mean input."""
+    def explained(self, variation: Tensor) -> dict[str, float]:
+        """The explained variance of each prefix, by the name of the metric; `variation`: the sum of
+        squares around the mean input."""
         return {
-            f"explained_variance_{width}": 1 - squares / variation if variation else math.nan
+            f"explained_variance_{width}": explained_variance(squares, variation).item()
             for width, squares in self._squares.items()
         }

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aectl.errors import DataError
-from aectl.inference.metrics import EPSILON, CodeMetrics, quotient
+from aectl.inference.explained_variance import Variation, explained_variance
+from aectl.inference.metrics import CodeMetrics
 from aectl.inference.prefixes import PrefixErrors
 
 
@@ -18,6 +19,7 @@ class VectorMetrics:
     def __init__(self, active_above: float | None, factor: Tensor | None = None) -> None:
         self.codes = CodeMetrics(active_above)
         self.vectors, self._cosines, self._factor = 0, 0.0, factor
+        self._variation = Variation()
         self.prefixes: PrefixErrors | None = None
 
     def update(self, vectors: Tensor, reconstruction: Tensor, code: Tensor) -> dict[str, Tensor]:
@@ -30,16 +32,11 @@ class VectorMetrics:
             vectors, reconstruction = vectors.cpu(), reconstruction.cpu()
         x, made = vectors.double(), reconstruction.double()
         if self.vectors == 0:
-            self._origin = x[0].clone()
-            self._x, self._x_squares, self._squares = torch.zeros(
-                3, len(self._origin), dtype=torch.float64, device=x.device
-            )
+            self._squares = torch.zeros_like(x[0])
         self.vectors += len(x)
+        self._variation.add(vectors)
         squares = (made - x).square()
         self._squares += squares.sum(0)
-        from_origin = x - self._origin  # so that variances are not small differences of large sums
-        self._x += from_origin.sum(0)
-        self._x_squares += from_origin.square().sum(0)
         cosines = F.cosine_similarity(x, made, eps=0).nan_to_num(0.0)  # zeros have no direction
         self._cosines += cosines.sum().item()
         self.codes.update(code)
@@ -57,11 +54,11 @@ class VectorMetrics:
         """
         if self.vectors == 0:
             raise DataError("there are no vectors to measure")
-        squares, variation = self._squares.sum().item(), self._variation().sum().item()
+        squares, variation = self._squares.sum(), self._variation.total
         return {
-            "mse": squares / self.vectors / len(self._squares),
+            "mse": squares.item() / self.vectors / len(self._squares),
             **self._scaled(),
-            "explained_variance": 1 - quotient(squares, variation),
+            "explained_variance": explained_variance(squares, variation).item(),
             **(self.prefixes.explained(variation) if self.prefixes else {}),
             "cosine_similarity": self._cosines / self.vectors,
             **self.codes.result(),
@@ -80,16 +77,8 @@ class VectorMetrics:
     def of_features(self) -> dict[str, Tensor]:
         """The mse and the explained_variance of each feature, (features,) each; the latter is nan
         where all vectors have the same value."""
-        explained = 1 - self._squares / self._variation()
         found = {
             "mse": self._squares / self.vectors,
-            "explained_variance": explained.where(explained.isfinite(), torch.nan),
+            "explained_variance": explained_variance(self._squares, self._variation.of_features),
         }
         return {name: value.cpu() for name, value in found.items()}
-
-    def _variation(self) -> Tensor:
-        """sum (x - mean)^2 of each feature; 0 if it is within the rounding errors of the sums."""
-        variation = self._x_squares - self._x.square() / self.vectors
-        sound = variation > self.vectors * EPSILON * self._x_squares
-        found: Tensor = variation.where(sound, 0.0)
-        return found

@@ -9,7 +9,7 @@ from sklearn import metrics
 from sklearn.datasets import load_digits
 
 from aectl.errors import DataError
-from aectl.inference import metrics as metrics_of_aectl
+from aectl.inference import explained_variance
 from aectl.inference.metrics import (
     ClassificationMetrics,
     ReconstructionMetrics,
@@ -230,7 +230,7 @@ def test_no_texts_to_measure_is_a_data_error():
 def test_images_that_are_measured_in_parts_have_the_same_figures(values, monkeypatch):
     x, code = digits()[:90], codes(90)
     whole = measured(x, noisy(x), code, cuts=[30, 60])
-    monkeypatch.setattr(metrics_of_aectl, "VALUES", values)
+    monkeypatch.setattr(explained_variance, "VALUES", values)
     parts = measured(x, noisy(x), code, cuts=[30, 60])
     assert parts[0] == pytest.approx(whole[0], rel=1e-12)
     np.testing.assert_allclose(parts[1], whole[1], rtol=1e-12)

@@ -21,7 +21,7 @@ def test_errors_of_prefixes_are_those_of_a_decoder_of_fewer_units():
         - (code[:, :width] @ layer.weight[:, :width].T + layer.bias - inputs).square().sum() / 50
         for width in (1, 3)
     }
-    found = errors.explained(50.0)
+    found = errors.explained(torch.tensor(50.0))
     assert found.keys() == wanted.keys()
     assert all(math.isclose(found[name], wanted[name], rel_tol=1e-5) for name in wanted)
-    assert math.isnan(errors.explained(0.0)["explained_variance_1"])
+    assert math.isnan(errors.explained(torch.tensor(0.0))["explained_variance_1"])
