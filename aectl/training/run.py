@@ -338,9 +338,10 @@ class Run(ABC):
                 raise ModelFileError("the weights of the checkpoint do not fit its options")
 
     def weights(self) -> dict[str, NDArray[Any]]:
-        """The parameters by name."""
-        named = self.network.named_parameters()
-        return {name: parameter.detach().cpu().numpy() for name, parameter in named}
+        """The parameters by their names in a model file."""
+        others = dict(self.network.named_buffers())
+        named = self.network.state_dict().items()
+        return {name: value.cpu().numpy() for name, value in named if name not in others}
 
     def card(self) -> ModelCard:
         """The description of this run in a model file."""

@@ -47,6 +47,16 @@ def test_each_figure_of_each_epoch_is_a_scalar(logged):
         np.testing.assert_allclose([event.value for event in events], values, rtol=1e-6)
 
 
+def test_weights_have_the_names_of_the_model_file_however_they_lie_in_memory(aectl, tmp_path):
+    word = "synthetic:directions=9,dim=128,active=2,n=300"
+    code = ("--hidden", "1024", "--sparsity", "topk", "--k", "4", "--epochs", "1")
+    done = aectl("train", "-q", "--dataset", word, *code, "--tensorboard", "--out", "few")
+    assert done.status == 0
+    names = {*read(tmp_path / "few").Tags()["histograms"]}
+    parameters = load_file(tmp_path / "few" / "model.safetensors").keys() - {"encoder.center"}
+    assert names == {f"weights/{name}" for name in parameters}
+
+
 def test_weights_are_histograms_that_hold_them_all(logged):
     found = read(logged)
     for name, values in load_file(logged / "model.safetensors").items():
