@@ -6,7 +6,7 @@ from aectl.config import declaration as options
 from aectl.config import kinds
 from aectl.config.declaration import Section, option
 from aectl.config.decoding import MAX_PIXELS, REFUSE, TRUNCATED
-from aectl.config.kinds import IMAGES, MAP, SHORTER, TEXT, VECTORS
+from aectl.config.kinds import IMAGES, MAP, TEXT, VECTORS, WORDS
 from aectl.errors import ConfigError
 
 SIDE, CROP = 32, 64
@@ -150,7 +150,7 @@ class DataConfig(Section):
         "alike.",
         at_least=0, at_most=1,
         when=("model", kinds.encoding(TEXT)),
-        instead=tuple(("bottleneck", shorter, 0.0) for shorter in SHORTER),
+        instead=(("bottleneck", WORDS, 0.0),),
     )  # fmt: skip
 
     columns: tuple[str, ...] | None = option(

@@ -27,6 +27,7 @@ class Option:
     `when`: the option that this one depends on, and the values with which this one has an effect
     (none: any value). `modalities`: the kinds of input with which it has one (none: all);
     `limited`: values that have one with some kinds of input alone, each with these.
+    `former`: choices that only models of older versions have, each with what took its place.
     `instead`: (option, value, default), a default that replaces the usual one if
     the other option has that value. `computed`: options, and a function that gives the default from
     their values (None: it depends on the inputs). `unset`: the description of such a default.
@@ -44,6 +45,7 @@ class Option:
     when: tuple[str, tuple[object, ...]] | None = None
     modalities: tuple[str, ...] = ()
     limited: tuple[tuple[object, tuple[str, ...]], ...] = ()
+    former: tuple[tuple[object, str], ...] = ()
     instead: tuple[tuple[str, object, object], ...] = ()
     computed: tuple[tuple[str, ...], Callable[..., object]] | None = None
     unset: str = ""
@@ -224,7 +226,7 @@ def check(field: "dataclasses.Field[Any]", value: Any) -> None:
     known = declared(field)
     if value is None:
         return
-    if known.choices and value not in known.choices:
+    if known.choices and value not in (*known.choices, *dict(known.former)):
         names = list(map(str, known.choices))
         allowed = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
         close = near_miss(value, names) if isinstance(value, str) else ""

@@ -17,8 +17,11 @@ VECTOR, MAP, SHORTER_TEXT, WORDS = "vector", "map", "text", "words"
 """The bottlenecks: a code is a vector, a map (channels, height, width), a shorter text, or some of
 the text's own words."""
 
-SHORTER = SHORTER_TEXT, WORDS
+SHORTER = WORDS, SHORTER_TEXT
 """Bottlenecks that are texts."""
+
+FORMER = {SHORTER_TEXT: WORDS}
+"""Bottlenecks that only models of older versions have, each with the one that took its place."""
 
 CHOICES = "learnt", "first", "random", "idf"
 """The ways to choose words of a text."""
@@ -93,7 +96,7 @@ class Kind:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The possible bottlenecks."""
+        """The possible bottlenecks, also those that only models of older versions have."""
         return (MAP, VECTOR) if self.map_widths else tuple(self.bottlenecks) or (VECTOR,)
 
     def widths(
@@ -213,8 +216,8 @@ KINDS: dict[str, Kind] = {
         full_batch=False,
         auxiliary=False,
         lr_of_k=0.0015,
-        bottlenecks={VECTOR: (256, 256), SHORTER_TEXT: (256,), WORDS: (256,)},
-        widths_text="256, 256 (--bottleneck text and words: 256)",
+        bottlenecks={VECTOR: (256, 256), WORDS: (256,), SHORTER_TEXT: (256,)},
+        widths_text="256, 256 (--bottleneck words: 256)",
         defaults={"code_activation": "tanh", "clip_grad": 20.0, "batch_size": 128},
     ),
 }
@@ -250,8 +253,9 @@ def classifiers() -> tuple[str, ...]:
 
 
 def bottlenecks() -> tuple[str, ...]:
-    """The bottlenecks between encoder and decoder that some kind can have."""
-    return tuple(dict.fromkeys(way for kind in KINDS.values() for way in kind.codes))
+    """The bottlenecks between encoder and decoder that some kind can be trained with."""
+    ways = (way for kind in KINDS.values() for way in kind.codes if way not in FORMER)
+    return tuple(dict.fromkeys(ways))
 
 
 def choosing_bottleneck() -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds, sparsity
 from aectl.config.declaration import Section, option
-from aectl.config.kinds import IMAGES, KINDS, SHORTER, SHORTER_TEXT, WORDS
+from aectl.config.kinds import IMAGES, KINDS, WORDS
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
 
@@ -86,19 +86,11 @@ class LossConfig(Section):
         when=("noise", ("masking", "salt-and-pepper", "gaussian")),
     )  # fmt: skip
     lambda_q: float = option(
-        0.3,
-        "Weight of the quality of the shorter text: its negative log-likelihood under a "
-        "language model, which is trained first. It rises from 0 over the first 1,000 steps.",
+        1.0,
+        "Weight of the quality of the kept words: their negative log-likelihood under a language "
+        "model, which is trained first. It rises from 0 over the first 1,000 steps.",
         at_least=0,
-        when=("bottleneck", SHORTER),
-        instead=(("bottleneck", WORDS, 1.0),),
-    )
-    lambda_s: float = option(
-        0.0,
-        "Weight of the sparsity of the shorter text: the entropy of the distribution that each "
-        "token is sampled from.",
-        at_least=0,
-        when=("bottleneck", (SHORTER_TEXT,)),
+        when=("bottleneck", (WORDS,)),
     )
     contractive: float = option(
         0.0,

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from aectl.config import kinds
 from aectl.config.declaration import SIDES, Section, flag, option
-from aectl.config.kinds import CHOICES, IMAGES, KINDS, MAP, SHORTER, VECTOR, VECTORS, WORDS
+from aectl.config.kinds import (
+    CHOICES,
+    FORMER,
+    IMAGES,
+    KINDS,
+    MAP,
+    SHORTER,
+    VECTOR,
+    VECTORS,
+    WORDS,
+)
 from aectl.config.shapes import Sides
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.config.traits import with_trait
@@ -47,16 +57,15 @@ class ModelConfig(Section):
     bottleneck: str = option(
         VECTOR,
         "Form of the code: vector; map (channels, height, width), of a convolutional autoencoder; "
-        "of a text autoencoder, words (some of the text's own, in their order) or text (a shorter "
-        "text, whose tokens are sampled by the straight-through Gumbel-softmax).",
+        "words (some of the text's own, in their order), of a text autoencoder.",
         choices=kinds.bottlenecks(),
+        former=tuple((old, f"{flag('bottleneck')} {new}") for old, new in FORMER.items()),
         when=("model", kinds.choosing_bottleneck()),
         instead=kinds.defaults("bottleneck"),
     )
     ratio: float = option(
         0.5,
-        "Length of the shorter text divided by the length of the input, in tokens, or with "
-        "--bottleneck words in words.",
+        "Number of words that are kept, divided by that of the text.",
         at_least=0.0001, at_most=1,
         when=("bottleneck", SHORTER),
     )  # fmt: skip
@@ -77,10 +86,9 @@ class ModelConfig(Section):
     )
     temperature: float = option(
         1.0,
-        "Temperature of the softmax that gives the gradient of a sampled token; with --bottleneck "
-        "words, nats of loss for a nat of the entropy of the words that are sampled.",
+        "Nats of loss for a nat of the entropy of the words that are sampled.",
         above=0,
-        when=("bottleneck", SHORTER),
+        when=("bottleneck", (WORDS,)),
     )
     bottleneck_factor: float | None = option(
         None,
@@ -302,7 +310,7 @@ class ModelConfig(Section):
                 " weights"
             )
         if self.bottleneck not in self._kind.codes:
-            allowed = " or ".join(self._kind.codes)
+            allowed = " or ".join(way for way in self._kind.codes if way not in FORMER)
             raise ConfigError(
                 f"--model {self.model} has --bottleneck {allowed}, not {self.bottleneck}"
             )

@@ -48,7 +48,21 @@ def coerced(given: Mapping[str, object]) -> dict[str, object]:
             result[name] = options.coerce(OPTIONS[name], value)
         else:
             raise ConfigError(f"no option '{name}'{options.near_miss(name, OPTIONS)}")
+    refuse_former(result)
     return result
+
+
+def refuse_former(values: Mapping[str, object], where: str = "") -> None:
+    """Raises ConfigError for a choice that only models of older versions have; `where` tells where
+    it was found, if it was not given.
+    """
+    for name, field in OPTIONS.items():
+        for former, instead in options.declared(field).former:
+            if values.get(name) == former:
+                raise ConfigError(
+                    f"{where}{options.flag(name)} {former} can no longer be trained;"
+                    f" {instead} took its place"
+                )
 
 
 def _filled(given: Mapping[str, object]) -> dict[str, Any]:
@@ -109,7 +123,9 @@ def _refuse_idle(given: Mapping[str, object], values: Mapping[str, object]) -> N
         condition = options.declared(OPTIONS[name]).when
         assert condition is not None
         other, wanted = condition
-        needed = f"{options.flag(other)} {' or '.join(str(value) for value in wanted)}".strip()
+        former = dict(options.declared(OPTIONS[other]).former)
+        able = " or ".join(str(value) for value in wanted if value not in former)
+        needed = f"{options.flag(other)} {able}".strip()
         short = [
             flag
             for flag, target in SHORTHAND.items()

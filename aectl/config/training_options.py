@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aectl.config import kinds, sparsity
 from aectl.config.declaration import Section, option
-from aectl.config.kinds import IMAGES, KINDS, MAP, SHORTER
+from aectl.config.kinds import IMAGES, KINDS, MAP, WORDS
 from aectl.config.shapes import both
 from aectl.config.sparsity import KL, RULES
 from aectl.config.traits import with_trait
@@ -142,14 +142,14 @@ class TrainingConfig(Section):
         None,
         "Number of epochs that the language model is trained for, before the autoencoder.",
         at_least=1,
-        when=("bottleneck", SHORTER),
+        when=("bottleneck", (WORDS,)),
         unset="6; more for a small set, so that there are 800 steps",
     )
     prior: str | None = option(
         None,
         "What the language model learns from: text, as for --dataset; or a text autoencoder with "
-        "--bottleneck words or text, whose trained language model is taken, with its vocabulary.",
-        when=("bottleneck", SHORTER),
+        "--bottleneck words, whose trained language model is taken, with its vocabulary.",
+        when=("bottleneck", (WORDS,)),
         unset="the training text",
         is_path=True,
     )

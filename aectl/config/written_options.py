@@ -53,13 +53,14 @@ def read_toml(path: Path) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not a TOML file: {error}") from None
     known = {name.replace("_", "-"): name for name in (*OPTIONS, *SHORTHAND)}
+    try:
+        found = coerced({known[key]: value for key, value in read.items() if key in known})
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     for key in read:
         if key not in known:
             raise ConfigError(f"{path}: no option '{key}'{options.near_miss(key, known)}")
-    try:
-        return coerced({known[key]: value for key, value in read.items()})
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    return found
 
 
 def _in_utf_8(path: Path, content: bytes) -> str:

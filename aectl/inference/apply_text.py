@@ -16,7 +16,7 @@ from aectl.inference.results import MeasuredTexts, ReconstructedTexts
 from aectl.models import footprint
 from aectl.models.language import with_end
 from aectl.models.networks import TextNetwork, ThroughVector
-from aectl.models.text_autoencoder import Bottleneck
+from aectl.models.shorter_text import ShorterText
 from aectl.models.text_spec import TextSpec
 from aectl.models.vocabulary import Vocabulary
 from aectl.models.words_autoencoder import KeptWords
@@ -122,7 +122,7 @@ def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:
 
 
 def _shorter(
-    code: Tensor | Bottleneck | KeptWords, count: int, vocabulary: Vocabulary
+    code: Tensor | ShorterText | KeptWords, count: int, vocabulary: Vocabulary
 ) -> list[str] | None:
     """The first `count` shorter texts of the bottleneck; None if the codes are vectors."""
     if isinstance(code, Tensor):

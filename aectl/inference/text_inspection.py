@@ -26,7 +26,7 @@ from aectl.inference.results import Floats, MeasuredTexts
 from aectl.inference.sampling import Extremes, Spread
 from aectl.inference.unit_values import values_of
 from aectl.models.networks import TextNetwork, ThroughVector
-from aectl.models.text_autoencoder import Bottleneck
+from aectl.models.shorter_text import ShorterText
 from aectl.models.vocabulary import Vocabulary
 from aectl.models.words_autoencoder import KeptWords
 
@@ -202,7 +202,7 @@ class TextInspection:
         """
         if isinstance(code, KeptWords):
             return code.kept[row].numpy(), None
-        return None, code.text[row].numpy() if isinstance(code, Bottleneck) else None
+        return None, code.text[row].numpy() if isinstance(code, ShorterText) else None
 
 
 class WordSplitter:

@@ -100,16 +100,15 @@ def _through_vector(described: Architecture, length: int, tokens: int) -> Networ
     return ThroughVector(tokens, length, described.hidden[0], described.code_size, code)
 
 
-def _through_text(described: Architecture, length: int, tokens: int) -> Network:
-    config = described.config
-    return ThroughText(tokens, length, described.hidden[0], config.ratio, config.temperature)
-
-
 def _through_words(described: Architecture, length: int, tokens: int) -> Network:
     config = described.config
     return ThroughWords(
         tokens, length, described.hidden[0], config.choice, config.ratio, config.words
     )
+
+
+def _through_text(described: Architecture, length: int, tokens: int) -> Network:
+    return ThroughText(tokens, length, described.hidden[0], described.config.ratio)
 
 
 NETWORKS: dict[str, Callable[[Architecture], Network]] = {
@@ -124,8 +123,8 @@ NETWORKS: dict[str, Callable[[Architecture], Network]] = {
 
 BOTTLENECKS: dict[str, Callable[[Architecture, int, int], Network]] = {
     "vector": _through_vector,
-    "text": _through_text,
     "words": _through_words,
+    "text": _through_text,
 }
 """The text autoencoders by the names of their bottlenecks."""
 

@@ -131,26 +131,19 @@ class LanguageModel(nn.Module):
         self.dropout = nn.Dropout(DROPOUT)
         self.writer = Writer(self.embedding, 0, units)
 
-    def forward(self, chosen: Tensor) -> Tensor:
-        """chosen (batch, length, vocabulary), one-hot tokens -> logits of each token, given those
-        before it, in the same shape.
-        """
-        return self._predicted(chosen @ self.embedding.weight)
-
     def predict(self, tokens: Tensor) -> Tensor:
-        """tokens (batch, length) -> logits of each token, given those before it."""
-        return self._predicted(self.embedding(tokens))
+        """tokens (batch, length) -> logits of each token, given those before it: (batch, length,
+        vocabulary).
+        """
+        before = self.dropout(shifted_right(self.embedding(tokens), self.embedding))
+        logits: Tensor = self.writer(before, None, None)
+        return logits
 
     def nats(self, tokens: Tensor) -> Tensor:
         """-log p of each text and of its END, in nats; tokens (batch, length) -> (batch,)."""
         ended = with_end(tokens)
         ended = ended[:, : longest(ended != PAD)]
         return nats_of_texts(self.predict(ended), ended)
-
-    def _predicted(self, embedded: Tensor) -> Tensor:
-        before = self.dropout(shifted_right(embedded, self.embedding))
-        logits: Tensor = self.writer(before, None, None)
-        return logits
 
 
 def shifted_right(embedded: Tensor, embedding: Embedding) -> Tensor:

@@ -7,7 +7,8 @@ from aectl.models.conv_wta_autoencoder import ConvWTAAutoencoder
 from aectl.models.map_autoencoder import MapAutoencoder
 from aectl.models.patch_autoencoder import PatchAutoencoder
 from aectl.models.pooling import PooledAutoencoder
-from aectl.models.text_autoencoder import ThroughText, ThroughVector
+from aectl.models.shorter_text import ThroughText
+from aectl.models.text_autoencoder import ThroughVector
 from aectl.models.words_autoencoder import ThroughWords
 
 ImageAutoencoder = Autoencoder | ConvAutoencoder | MapAutoencoder

@@ -1,7 +1,7 @@
 """A text autoencoder whose code is a shorter text, of words of the text in their order."""
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from aectl.config.shapes import PAD
 from aectl.models.inserting import Inserting
 from aectl.models.language import Embedding, LanguageModel, longest, nats_of_texts, with_end
-from aectl.models.text_autoencoder import ROUNDING, Rated, width_of
+from aectl.models.text_autoencoder import ROUNDING, TextAutoencoder, width_of
 from aectl.models.vocabulary import Vocabulary
 from aectl.models.word_choice import CHOICES, Choice, Chosen, Words
 
@@ -70,7 +70,7 @@ class WordEncoder(nn.Module):
         return Words(tokens, firsts, there, starts.cumsum(1) - 1, counts, most)
 
 
-class ThroughWords(Rated):
+class ThroughWords(TextAutoencoder):
     """One whose code is words of the text, which is rebuilt by inserting others between them.
 
     Which words are kept is learnt by the score-function gradient (Williams 1992, REINFORCE), with
@@ -96,6 +96,12 @@ class ThroughWords(Rated):
         self.writer = Inserting(embedding, units)
         self.language_model = LanguageModel(vocabulary, width, units)
         self.language_model.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode, but not of the language model, which only rates what is kept."""
+        super().train(mode)
+        self.language_model.eval()
+        return self
 
     @property
     def choice(self) -> Choice:

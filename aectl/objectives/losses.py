@@ -151,34 +151,6 @@ def of_choices(costs: Tensor, log_probabilities: Tensor) -> Tensor:
     return (excess * log_probabilities).mean()
 
 
-def quality(logits: Tensor, chosen: Tensor, lengths: Tensor) -> Tensor:
-    """-log p of a drawn text, in nats (Baziotis et al. 2019, SEQ3, section 2.3, with the drawn
-    tokens instead of their distribution).
-
-    logits: of a language model, (batch, length, vocabulary); chosen: one-hot tokens, in the same
-    shape; lengths: (batch,). A scalar, the mean over the batch; linear in `chosen`, which gets a
-    gradient.
-    """
-    of_token = (logits.log_softmax(2) * chosen).sum(2)
-    return -_sum_within(of_token, lengths)
-
-
-def entropy(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
-    """-sum_v p_v log p_v of the distribution of each token, in nats, summed over the text.
-
-    log_probabilities: (batch, length, vocabulary); lengths: (batch,). A scalar, the mean over the
-    batch.
-    """
-    of_token = (log_probabilities.exp() * log_probabilities).sum(2)
-    return -_sum_within(of_token, lengths)
-
-
-def _sum_within(values: Tensor, lengths: Tensor) -> Tensor:
-    """The sum of the values, (batch, length), within the lengths, (batch,); the mean over rows."""
-    places = torch.arange(values.shape[1], device=values.device)
-    return values.where(places < lengths[:, None], 0.0).sum() / len(values)
-
-
 RECONSTRUCTION: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": squared_error,
     "l1": absolute_error,

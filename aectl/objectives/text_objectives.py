@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from aectl.config.configuration import Config
 from aectl.config.sparsity import RULES
 from aectl.models.language import LanguageModel, nats_of_texts, with_end
-from aectl.models.networks import ThroughWords
-from aectl.models.text_autoencoder import ThroughText, ThroughVector
+from aectl.models.networks import ThroughVector, ThroughWords
 from aectl.objectives import losses
 from aectl.objectives.corruptions import swapped
 from aectl.objectives.penalties import Trace, penalties_of, uncompiled
@@ -102,29 +101,6 @@ class Rise:
         return (before / self._steps).clamp(max=1)
 
 
-def _through_text(config: Config, remembered: dict[str, Tensor]) -> Compute:
-    """The objective with a shorter text as bottleneck.
-
-    The weight of the quality rises over the first steps. With the full weight from the start, the
-    slots become probable text that is unrelated to the input, and the decoder never learns to use
-    them.
-    """
-    lambda_q, lambda_s = config.loss.lambda_q, config.loss.lambda_s
-    rise = uncompiled(Rise(remembered, QUALITY_STEPS).__call__, config)
-
-    def compute(network: ThroughText, batch: Batch) -> Losses:
-        code = network.encode(batch.inputs)
-        loss = nats_of_texts(network.predict(code, batch.inputs), with_end(batch.inputs)).mean()
-        terms = {"reconstruction": loss.detach()}
-        likely = network.language_model(code.chosen)
-        quality = lambda_q * rise(network, loss) * losses.quality(likely, code.chosen, code.lengths)
-        sparsity = lambda_s * losses.entropy(code.log_probabilities, code.lengths)
-        terms |= {"quality": quality.detach(), "sparsity": sparsity.detach()}
-        return Losses(loss + quality + sparsity, terms)
-
-    return compute
-
-
 def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
     """The objective with words of the text as bottleneck.
 
@@ -158,7 +134,6 @@ def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
 
 THROUGH: dict[str, Callable[[Config, dict[str, Tensor]], Compute]] = {
     "vector": _through_vector,
-    "text": _through_text,
     "words": _through_words,
 }
 """The objectives of text autoencoders by the names of their bottlenecks."""

@@ -21,8 +21,13 @@ from aectl.inference.apply_text import measure_tokens
 from aectl.inference.metrics import TextMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
-from aectl.models.networks import Classifier, TextNetwork, ThroughVector, ThroughWords
-from aectl.models.text_autoencoder import Rated
+from aectl.models.networks import (
+    Classifier,
+    TextNetwork,
+    ThroughText,
+    ThroughVector,
+    ThroughWords,
+)
 from aectl.models.vocabulary import Vocabulary
 from aectl.models.word_choice import RarestWords
 from aectl.objectives.step import Objective
@@ -43,7 +48,7 @@ from aectl.training.token_set import TokenSet
 
 
 class TextRun(Run):
-    """A run on pieces of lines; a language model is trained first for a bottleneck of text.
+    """A run on pieces of lines; a language model is trained first for a bottleneck of words.
 
     The vocabulary is that of the model that it starts from, or learnt from the text.
     """
@@ -99,8 +104,8 @@ class TextRun(Run):
         if isinstance(self.network, Classifier):
             self.network.fine_tune_encoder(config.training.fine_tune)
         if start.prior is not None:
-            assert isinstance(self.network, Rated)
-            assert isinstance(start.prior, Rated)
+            assert isinstance(self.network, ThroughWords)
+            assert isinstance(start.prior, ThroughWords | ThroughText)
             copy_weights(start.prior.language_model, self.network.language_model, "--prior")
         if start.weights is not None:
             copy_weights(start.weights, self.network)
@@ -122,7 +127,7 @@ class TextRun(Run):
     @property
     def stage_epochs(self) -> list[int]:
         """The epochs of the language model, unless it is that of a trained model."""
-        needed = isinstance(self.network, Rated) and self._fresh
+        needed = isinstance(self.network, ThroughWords) and self._fresh
         epochs = self.config.training.lm_epochs
         return [epochs] if needed and epochs else []
 
@@ -130,7 +135,7 @@ class TextRun(Run):
         """The language model, which stays as it is thereafter; it learns from the prior, if any."""
         if not self.stage_epochs:
             return
-        assert isinstance(self.network, Rated)
+        assert isinstance(self.network, ThroughWords)
         model = self.network.language_model
         learns = Objective(model, language_modelling)
         yield Stage(1, lambda _: learns, partial(_unfreeze, model), self._prior())

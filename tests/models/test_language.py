@@ -59,11 +59,3 @@ def test_the_likelihood_of_a_text_is_that_of_its_tokens_and_its_end_one_after_th
                 weights = np.exp(logits.double().numpy())
                 total -= math.log(weights[token] / weights.sum())
             assert found[row].item() == pytest.approx(total, rel=1e-5)
-
-
-def test_a_language_model_takes_texts_as_vectors_too():
-    model = LanguageModel(VOCABULARY, 8, 16).eval()
-    torch.manual_seed(0)
-    x = torch.randint(3, VOCABULARY, (2, 7))
-    chosen = nn.functional.one_hot(x, VOCABULARY).float()
-    torch.testing.assert_close(model(chosen), model.predict(x))

@@ -94,3 +94,10 @@ def test_the_decoder_knows_the_text_by_the_kept_words_alone():
     assert net.predict(code, other)[:, 0].equal(logits)
     changed = code._replace(text=code.text.roll(1, 0))
     assert not net.predict(changed, x)[:, 0].allclose(logits)
+
+
+def test_the_language_model_rates_the_same_text_alike_in_training():
+    net, x = network().train(), tokens()
+    first, second = (net.language_model.nats(x) for _ in range(2))
+    assert first.equal(second)
+    assert not any(p.requires_grad for p in net.language_model.parameters())

@@ -51,8 +51,7 @@ def of_tables() -> list[dict[str, object]]:
 def others() -> Iterator[dict[str, object]]:
     """Options that add another term to the loss, or draws to the step."""
     yield {"model": "classifier", "hidden": (12,), "dropout": 0.2, "shift": 1}
-    yield {"model": "text-autoencoder", "hidden": (6,), "bottleneck": "text", "swap": 0.3}
-    yield {"model": "text-autoencoder", "hidden": (6,), "bottleneck": "words"}
+    yield {"model": "text-autoencoder", "hidden": (6,), "bottleneck": "words", "swap": 0.3}
     for loss in ("bce", "softmax-kl"):
         yield {"hidden": (12,), "loss": loss}
     for noise in ("masking", "salt-and-pepper", "gaussian"):

@@ -43,7 +43,6 @@ TRAININGS = [
     ["--model", "patch-autoencoder", "--patches", "100", "--patch-size", "4"],
     ["--sparsity", "jumprelu"],
     [*TEXT, "--hidden", "6,8", "--sparsity", "batch-topk"],
-    [*TEXT, "--hidden", "6", "--bottleneck", "text", "--lm-epochs", "1"],
     [*TEXT, "--hidden", "6", "--bottleneck", "words", "--lm-epochs", "1"],
 ]
 

@@ -49,7 +49,6 @@ OTHERS = {
     "conv to a map": ({"model": "conv-autoencoder", "hidden": (8, 16, 4)}, COLOUR, 0),
     "classifier": ({"model": "classifier", "hidden": (500,)}, GREY, 7),
     "text": ({"model": "text-autoencoder", "hidden": (40, 30)}, TEXT, 0),
-    "shorter text": ({"model": "text-autoencoder", "bottleneck": "text"}, TEXT, 0),
     "kept words": ({"model": "text-autoencoder", "bottleneck": "words"}, TEXT, 0),
 }
 CASES = {name: (options, GREY, 0) for name, options in DENSE.items()} | OTHERS

@@ -53,7 +53,6 @@ KINDS = {
         "keep": "best",
     },
     "text": {"model": "text-autoencoder", "sparsity": "topk", "k": 2},
-    "through text": {"model": "text-autoencoder", "bottleneck": "text", "lm_epochs": 1},
     "text, kept words": {"model": "text-autoencoder", "bottleneck": "words", "lm_epochs": 1},
     "text, a prior": {
         "model": "text-autoencoder",
