@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,9 @@ def test_the_marked_words_are_the_code(aectl, words, corpus):
 
 
 def test_a_shorter_text_stands_between_a_text_and_its_reconstruction(aectl, corpus, tmp_path):
-    code = {row["path"]: row["bottleneck"] for row in rows_of(aectl, "encode", OLDER, corpus)}
+    assert aectl("encode", OLDER, corpus, "--out", "codes.jsonl").status == 0
+    rows = map(json.loads, (tmp_path / "codes.jsonl").read_text().splitlines())
+    code = {row["path"]: row["bottleneck"] for row in rows}
     assert aectl("eval", OLDER, "--dataset", corpus, "--report", "page.html").status == 0
     (model,) = data_of(tmp_path / "page.html")["models"]
     for example in model["examples"]["evenly spaced"]:
