@@ -108,7 +108,8 @@ def _measure_at_once(
     else:
         code: Any = network.encode(tokens)
         logits, written = network.predict(code, tokens), network.decode(code)
-        metrics.update_shorter(tokens[kept], code.text[kept], network.likely(code)[kept])
+        likely = network.language_model.predict(code.text)
+        metrics.update_shorter(tokens[kept], code.text[kept], likely[kept])
         shorter = F.pad(code.text[kept], (0, tokens.shape[1] - code.text.shape[1]), value=PAD)
     ended, written = with_end(tokens)[kept], written[kept]
     accuracy = metrics.update(tokens[kept], ended, logits[kept], written)

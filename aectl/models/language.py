@@ -5,13 +5,12 @@ change any result.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aectl.config.shapes import END, PAD, SPECIAL, START
+from aectl.config.shapes import END, PAD, START
 
 DROPOUT = 0.3
 """Fraction of the embeddings' values that are dropped when a language model is trained."""
@@ -35,6 +34,13 @@ class Embedding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """tokens (...) -> (..., width)."""
         return F.embedding(tokens, self.weight)
+
+    def before(self, tokens: Tensor) -> Tensor:
+        """The vectors of the tokens before each of tokens (batch, length): (batch, length, width),
+        that of START first.
+        """
+        start = self.weight[START].expand(len(tokens), 1, -1)
+        return torch.cat([start, self(tokens[:, :-1])], 1)
 
     def logits(self, predicted: Tensor) -> Tensor:
         """predicted (..., width) -> (..., vocabulary)."""
@@ -86,15 +92,16 @@ class Writer(nn.Module):
     @torch.no_grad()
     def greedy(self, context: Tensor, start: Tensor) -> Tensor:
         """The most probable token at each step -> (batch, steps), PAD after the end."""
-        state = self._first(start)
-
-        def logits(tokens: Tensor, step: int) -> Tensor:
-            nonlocal state
+        state, written = self._first(start), []
+        tokens = torch.full((len(start), 1), START, device=start.device)
+        ended = tokens == END
+        for step in range(context.shape[1]):
             here = context[:, step : step + 1]
             out, state = self.gru(torch.cat([self._embedding[0](tokens), here], 2), state)
-            return self._logits(out, here)
-
-        return most_probable(logits, context.shape[1], start)
+            tokens = self._logits(out, here)[..., END:].argmax(2) + END
+            ended = ended | (tokens == END)
+            written.append(tokens.masked_fill(ended, PAD))
+        return torch.cat(written, 1)
 
     def _first(self, start: Tensor | None) -> Tensor | None:
         if start is None or self.begin is None:
@@ -105,21 +112,6 @@ class Writer(nn.Module):
     def _logits(self, out: Tensor, context: Tensor | None) -> Tensor:
         known = out if context is None else torch.cat([out, context], 2)
         return self._embedding[0].logits(self.predict(known))
-
-
-def most_probable(logits: Callable[[Tensor, int], Tensor], steps: int, start: Tensor) -> Tensor:
-    """The most probable token at each step -> (batch, steps), PAD after the end.
-
-    `logits` gives those of a step, (batch, 1, vocabulary), for the tokens before, (batch, 1), and
-    the number of the step; `start` has a row for each text.
-    """
-    tokens = torch.full((len(start), 1), START, device=start.device)
-    ended, written = tokens == END, []
-    for step in range(steps):
-        tokens = logits(tokens, step)[..., SPECIAL - 1 :].argmax(2) + SPECIAL - 1
-        ended = ended | (tokens == END)
-        written.append(tokens.masked_fill(ended, PAD))
-    return torch.cat(written, 1)
 
 
 class LanguageModel(nn.Module):
@@ -135,7 +127,7 @@ class LanguageModel(nn.Module):
         """tokens (batch, length) -> logits of each token, given those before it: (batch, length,
         vocabulary).
         """
-        before = self.dropout(shifted_right(self.embedding(tokens), self.embedding))
+        before = self.dropout(self.embedding.before(tokens))
         logits: Tensor = self.writer(before, None, None)
         return logits
 
@@ -144,12 +136,6 @@ class LanguageModel(nn.Module):
         ended = with_end(tokens)
         ended = ended[:, : longest(ended != PAD)]
         return nats_of_texts(self.predict(ended), ended)
-
-
-def shifted_right(embedded: Tensor, embedding: Embedding) -> Tensor:
-    """The vectors of the tokens before each: (batch, length, width), START first."""
-    start = embedding.weight[START].expand(len(embedded), 1, -1)
-    return torch.cat([start, embedded[:, :-1]], 1)
 
 
 def with_end(tokens: Tensor) -> Tensor:

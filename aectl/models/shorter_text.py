@@ -108,10 +108,6 @@ class ThroughText(TextAutoencoder):
         logits: Tensor = self.writer(before, *self._context(code, before.shape[1]))
         return logits
 
-    def likely(self, code: ShorterText) -> Tensor:
-        """Logits of the language model for the shorter texts: (batch, slots, vocabulary)."""
-        return self.language_model.predict(code.text)
-
     def decode(self, code: ShorterText) -> Tensor:
         """Decodes shorter texts, token by token: (batch, length)."""
         written = self.writer.greedy(*self._context(code, self.length + 1))

@@ -14,7 +14,6 @@ from aectl.models.language import (
     Writer,
     drawn_normal,
     lengths_of,
-    shifted_right,
     with_end,
 )
 
@@ -78,7 +77,7 @@ class TextAutoencoder(nn.Module):
         """The vectors of the tokens before each of a text and before its END, for tokens (batch,
         length): (batch, length + 1, width).
         """
-        return shifted_right(self.embedding(with_end(tokens)), self.embedding)
+        return self.embedding.before(with_end(tokens))
 
 
 class ThroughVector(TextAutoencoder):

@@ -78,6 +78,8 @@ class ThroughWords(TextAutoencoder):
     are those of a rule.
     """
 
+    encoder: WordEncoder
+
     def __init__(
         self,
         vocabulary: int,
@@ -106,8 +108,7 @@ class ThroughWords(TextAutoencoder):
     @property
     def choice(self) -> Choice:
         """How words are chosen."""
-        choice: Choice = self.encoder.choice
-        return choice
+        return self.encoder.choice
 
     def split_words(self, vocabulary: Vocabulary) -> None:
         """Learns from a vocabulary where words begin."""
@@ -144,10 +145,6 @@ class ThroughWords(TextAutoencoder):
         copied = F.logsigmoid(copies)[..., None]
         both = torch.logaddexp(inserted.gather(2, following), copied)
         return inserted.scatter(2, following, both)
-
-    def likely(self, code: KeptWords) -> Tensor:
-        """Logits of the language model for the shorter texts: (batch, length, vocabulary)."""
-        return self.language_model.predict(code.text)
 
     def decode(self, code: KeptWords) -> Tensor:
         """Decodes shorter texts, token by token: (batch, length)."""

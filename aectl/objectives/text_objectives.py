@@ -26,7 +26,7 @@ LEAST_VARIANCE, LARGEST_SCALE, LARGEST_SHIFT = 1e-5, 3.0, 1.0
 which a batch may differ from what its units follow (Ioffe 2017, section 4)."""
 
 QUALITY_STEPS = 1000
-"""Steps over which the weight of the quality of a shorter text rises from 0."""
+"""Steps over which the weight of the quality of the kept words rises from 0."""
 
 
 def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
@@ -84,13 +84,12 @@ class Standardisation:
 
 
 class Rise:
-    """A factor of a weight, which rises linearly from 0 to 1 over the first steps of training.
-
-    The number of completed steps is kept in `remembered`.
+    """A factor of the weight of the quality, which rises linearly from 0 to 1 over the first steps
+    of training, whose number is kept in `remembered`.
     """
 
-    def __init__(self, remembered: dict[str, Tensor], steps: int) -> None:
-        self._remembered, self._steps = remembered, steps
+    def __init__(self, remembered: dict[str, Tensor]) -> None:
+        self._remembered = remembered
 
     def __call__(self, network: nn.Module, loss: Tensor) -> Tensor:
         """The factor, a scalar from 0 to 1, on the device of `loss`."""
@@ -98,7 +97,7 @@ class Rise:
             return loss.new_ones(())
         before = self._remembered.get("steps", loss.new_zeros(()))
         self._remembered["steps"] = before + 1
-        return (before / self._steps).clamp(max=1)
+        return (before / QUALITY_STEPS).clamp(max=1)
 
 
 def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
@@ -109,7 +108,7 @@ def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
     entropy: without it, the first words are soon the only ones that are tried.
     """
     lambda_q, temperature = config.loss.lambda_q, config.model.temperature
-    rise = uncompiled(Rise(remembered, QUALITY_STEPS).__call__, config)
+    rise = uncompiled(Rise(remembered).__call__, config)
 
     def compute(network: ThroughWords, batch: Batch) -> Losses:
         draws = DRAWS if network.training and network.choice.learnt else 1
