@@ -59,8 +59,8 @@ ResumedRun = Annotated[
         "--resume",
         metavar="RUN",
         help="Continue the training of this run folder where it stopped, or, with more --epochs, "
-        "after its end. All options are those of the original training, except --lr, --clip-grad "
-        "and --epochs if given.",
+        "after its end; of a folder of several runs, all that are not finished. All options are "
+        "those of the original training, except --lr, --clip-grad and --epochs if given.",
     ),
 ]
 Seeds = Annotated[

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.named_inputs import Position
+from aectl.data.vectors.stored_vectors import StoredVectors
 from aectl.data.vectors.vector_batches import VectorBatch
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def _batches(run: "VectorRun", size: int) -> Iterator[VectorBatch]:
     data = run.data
     weights = sum(weight.numel() for weight in run.network.parameters())
     most = min(MOST_MEASURED, max(LEAST_MEASURED, WORK // weights))
-    rows = _some(run.held_out if len(run.held_out) else np.arange(len(data)), most)
+    on_disk = isinstance(data.vectors, StoredVectors)
+    rows = _some(run.held_out if len(run.held_out) else np.arange(len(data)), most, on_disk)
     for first in range(0, len(rows), size):
         some = rows[first : first + size]
         paths, labels = zip(
@@ -63,9 +65,10 @@ def _batches(run: "VectorRun", size: int) -> Iterator[VectorBatch]:
         yield VectorBatch([*paths], [*labels], data.at(some), size, at)
 
 
-def _some(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+def _some(rows: NDArray[np.int64], most: int, on_disk: bool) -> NDArray[np.int64]:
     """At most so many rows, at equal distances; many neighbours together, which a disk reads at
-    once, where there are many more."""
+    once, where they are `on_disk`, or where there are many more."""
     step = math.ceil(len(rows) / most)
     places = np.arange(len(rows))
-    return rows[places // NEIGHBOURS % step == 0] if step > NEIGHBOURS else rows[::step]
+    together = on_disk or step > NEIGHBOURS
+    return rows[places // NEIGHBOURS % step == 0] if together else rows[::step]

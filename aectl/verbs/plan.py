@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class PlannedRun:
     """A run that is yet to be made: its config, resolved for the data, the name of its folder in
-    that of several runs, and the `values` that it alone has there; a run that is alone has none."""
+    that of several runs, and the `values` that it alone has there; a run that is alone has none.
+    `state`: that from which it goes on, if it is resumed."""
 
     config: Config
     name: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    state: "TrainingState | None" = None
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,24 @@ def planned(
     return Plan(data, start_of(configs[0]), runs)
 
 
-def planned_again(resumed: "TrainingState", given: Mapping[str, object], reading: Reading) -> Plan:
-    """The rest of the plan of a training that is resumed. Raises as `prepare_again`."""
-    session = resumed.session
-    with contextlib.chdir(session.cwd):
-        config, data = prepare_again(given, session.options, reading, resumed.run)
-        start = start_of(config) if session.following else None
-    described = architecture_of(resumed.run)
-    following = [
-        PlannedRun(config_again(given, one["options"], described), name, one["values"])
-        for name, one in session.following.items()
-    ]
-    return Plan(data, start, [PlannedRun(config, session.name), *following])
+def planned_again(
+    states: "Sequence[TrainingState]", given: Mapping[str, object], reading: Reading
+) -> Plan:
+    """The rest of the plan of runs that are resumed. Raises as `prepare_again`."""
+    first = states[0]
+    following = {name: one for state in states for name, one in state.session.following.items()}
+    with contextlib.chdir(first.session.cwd):
+        config, data = prepare_again(given, first.session.options, reading, first.run)
+        start = start_of(config) if following else None
+    runs = []
+    for state in states:
+        described = architecture_of(state.run)
+        own = config_again(given, state.session.options, described)
+        runs.append(PlannedRun(own, state.session.name, state=state))
+    for name, one in following.items():
+        own = config_again(given, one["options"], described)
+        runs.append(PlannedRun(own, name, one["values"]))
+    return Plan(data, start, runs)
 
 
 def seeded(config: Config, seed: int) -> Config:

@@ -21,6 +21,19 @@ MAY_CHANGE = ("lr", "clip_grad", "epochs")
 """Options that may be changed with --resume, to repair a diverged training or to extend one."""
 
 
+def load_all(folder: Path, given: Mapping[str, object], others: bool) -> "list[TrainingState]":
+    """Loads the state in a run folder, or, in a folder of several runs, those of all that are not
+    finished. Raises as `load`."""
+    from aectl.training import checkpoint
+
+    if checkpoint.is_kept(folder) or not folder.is_dir():
+        return [load(folder, given, others)]
+    left = [one for one in sorted(folder.iterdir()) if checkpoint.path_in(one).is_file()]
+    states = [load(one, given, others) for one in left]
+    of_several = [state for state in states if state.session.name]
+    return of_several or [load(folder, given, others)]
+
+
 def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState":
     """Loads the state in a run folder, with the runs after it that have not begun.
 

@@ -1,13 +1,14 @@
 """The public function `aectl.train`."""
 
-import contextlib
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from aectl.config.decoding import OnRemark
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.errors import ConfigError
 from aectl.progress import silent
 from aectl.training.reading import Reading
 from aectl.verbs import machine
@@ -15,6 +16,7 @@ from aectl.verbs.training_task import Task, Training, from_file
 
 if TYPE_CHECKING:
     from aectl.training.loop import TrainingProgress
+    from aectl.training.run import Run
 
 
 class Trained(NamedTuple):
@@ -96,12 +98,21 @@ def train(
     )  # fmt: skip
     training, before = Training(task, reading), torch.get_num_threads()
     try:
-        watcher = contextlib.nullcontext({"": _Silent(on_epoch)})
-        ((run, model),) = training.results(lambda _: watcher)
+        run, model = _only(training, _Silent(on_epoch))
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)
     return Trained(model, training.folder, run.rows)
+
+
+def _only(training: Training, watcher: _Silent) -> "tuple[Run, Path]":
+    """Trains the only run; gives it with the path of its model. Raises ConfigError for several."""
+    if training.runs > 1:
+        raise ConfigError(
+            "several runs are left, which the command continues: aectl train --resume"
+        )
+    (only,) = training.results(lambda runs: nullcontext(dict.fromkeys(runs, watcher)))
+    return only
 
 
 def _path(given: "str | os.PathLike[str] | None") -> Path | None:

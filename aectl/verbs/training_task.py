@@ -1,10 +1,12 @@
 """A training as a task: from the options to runs, and from runs to run folders."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +22,13 @@ from aectl.training.capacity import faster_where_roomy
 from aectl.training.reading import Reading
 from aectl.verbs import machine, resuming
 from aectl.verbs.checkpoints import beginning
-from aectl.verbs.plan import Plan, PlannedRun, planned, planned_again
+from aectl.verbs.plan import PlannedRun, planned, planned_again
 from aectl.verbs.planning import new_run
 from aectl.verbs.turns import RunInTurns, filled, train
 
 if TYPE_CHECKING:
+    import torch
+
     from aectl.training.run import Run
     from aectl.training.state import TrainingCommand, TrainingState
     from aectl.verbs.training_run import Turn, Watcher
@@ -65,7 +69,7 @@ class Training:
 
     `data` is the training set, which `words` name, and `folder` the run folder, or that of the
     folders of several runs, once it is made; `pattern` matches the names of these, and is empty for
-    a run that is alone.
+    a run that is alone. `runs` is the number of runs.
     """
 
     folder: Path
@@ -73,28 +77,31 @@ class Training:
     def __init__(self, task: Task, reading: Reading) -> None:
         """Reads the training data; raises as `prepare`, and `resuming.load` do."""
         self._task, self._others = task, machine.OtherPrograms()
-        self._resumed: TrainingState | None = None
+        self._before: TrainingCommand | None = None
         with beginning(task.resume):
             self._read(task, reading)
 
     def _read(self, task: Task, reading: Reading) -> None:
-        """Reads the state of a run that is resumed, and the training data."""
+        """Reads the states of runs that are resumed, and the training data."""
+        states: list[TrainingState] = []
         data_dir = machine.data_dir(task.data_dir)
         if task.resume:
             given = task.file, task.recipe, task.out, task.overwrite, task.swept, task.seeds > 1
-            self._resumed = resuming.load(task.resume, task.options, any(given))
+            states = resuming.load_all(task.resume, task.options, any(given))
+            self._before = states[0].session
             if task.data_dir is None:
-                data_dir = Path(self._resumed.session.data_dir)
+                data_dir = Path(states[0].session.data_dir)
         file = read_recipe(task.recipe) if task.recipe else task.file
         self._asked = {**({"recipe": task.recipe} if task.recipe else file), **task.options}
         run_folder.refuse_filled(task.out, task.overwrite)
         self.data_dir = data_dir.absolute() if task.resume else data_dir
         reading = dataclasses.replace(reading, data_dir=self.data_dir, device=task.device)
-        if self._resumed:
-            self._plan = planned_again(self._resumed, task.options, reading)
+        if states:
+            self._plan = planned_again(states, task.options, reading)
         else:
             self._plan = planned(task.options, file, reading, task.swept, task.seeds)
         self.data, self.pattern = self._plan.data, self._plan.pattern
+        self.runs = len(self._plan.runs)
         self.words = self._plan.config.data.dataset
         task.progress.awaited(lambda: self.data.checksum, "computing the checksum of the data")
 
@@ -111,16 +118,18 @@ class Training:
         with beginning(task.resume):
             from aectl.verbs.training_run import removed_if_empty
 
-            run, session = self._begun()
+            device = self._device()
+            made = self._made(0, device)
             self.folder = self._folder()
+            first = self._in_turns(0, *made)
         parent = [] if task.out or task.resume else [self.folder.parent]
         with (
-            faster_where_roomy(run.sketch, run.device),
+            faster_where_roomy(first.run.sketch, device),
             run_folder.locked(self.folder),
             removed_if_empty(self.folder, *parent),
         ):
             failed: list[RunInTurns] = []
-            for members in self._side_by_side(run, session):
+            for members in self._side_by_side(first):
                 with watch({one.name: one.run for one in members}) as watchers:
                     for one in members:
                         one.begin(watchers[one.name])
@@ -130,80 +139,77 @@ class Training:
                     yield one.run, one.folder / model_file.FILE_NAME
             refuse_failed(failed)
 
-    def _side_by_side(self, first: "Run", session: "TrainingCommand") -> Iterator[list[RunInTurns]]:
+    def _side_by_side(self, first: RunInTurns) -> Iterator[list[RunInTurns]]:
         """The runs that are trained at a time: all, if they share what they read, else one."""
-        made = (self._member(place, run, session) for place, run in enumerate(self._runs(first)))
-        if first.turn is None:
-            yield from ([one] for one in made)
+        device, places = first.run.device, range(1, len(self._plan.runs))
+        others = (self._in_turns(place, *self._made(place, device)) for place in places)
+        if first.run.turn is None:
+            yield from ([one] for one in itertools.chain([first], others))
         else:
             with beginning(self._task.resume):
-                together = list(made)
+                together = [first, *others]
             yield together
 
-    def _runs(self, first: "Run") -> "Iterator[Run]":
-        """The first run, and the others, each with the threads of torch that it has alone."""
+    def _device(self) -> "torch.device":
+        """The device, and the settings of torch for all runs."""
         import torch
 
-        yield first
-        for one in self._plan.runs[1:]:
-            torch.set_num_threads(self._most_threads)
-            run = new_run(one.config, self._plan.data, first.device, self._plan.start)
-            self._use_threads(run)
-            yield run
+        task, before = self._task, self._before
+        self._threads = task.threads or (before.threads if before else None)
+        on = before.device if before and task.device == "auto" else task.device
+        device = machine.torch_device(on, self._threads)
+        self._most_threads = torch.get_num_threads()
+        torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
+        return device
 
-    def _member(self, place: int, run: "Run", session: "TrainingCommand") -> RunInTurns:
-        """A run of the plan, to be trained side by side with others."""
+    def _made(self, place: int, device: "torch.device") -> "tuple[Run, TrainingCommand]":
+        """The run at a place of the plan, restored if it is resumed, with the threads of torch that
+        it has alone, and the record of the command."""
+        import torch
+
+        task, plan, runs = self._task, self._plan, self._plan.runs[place:]
+        first, state = runs[0], runs[0].state
+        before = state.session if state else self._before
+        threads = task.threads or (before.threads if before else None)
+        torch.set_num_threads(threads or self._most_threads)
+        if state:
+            resuming.compare(state.session, plan.data, silent if place else task.warning)
+        with task.progress.lasting("initialising the weights"):
+            of_run = state.run if state else None
+            run = new_run(first.config, plan.data, device, plan.start, of_run)
+        if threads is None and run.small:
+            torch.set_num_threads(1)
+        if threads is None and device.type == "cpu" and place == 0:
+            self._tell_of_other_programs(torch.get_num_threads())
+        continued: list[str] = []
+        if state:
+            notice = partial(_notice_of, task.notice, first.name)
+            continued = resuming.restore(run, state, task.options, notice)
+        return run, session_of(runs, before, self._asked, continued, run, self.data_dir)
+
+    def _in_turns(self, place: int, run: "Run", session: "TrainingCommand") -> RunInTurns:
+        """A run to be trained in its folder, between others."""
         from aectl.verbs.training_run import trained_in_turns
 
-        task, runs = self._task, self._plan.runs[place:]
-        folder = self.folder / runs[0].name
-        own = of_run(session if place == 0 else dataclasses.replace(session, continued=[]), runs)
-        goes_on = task.resume is not None and place == 0
+        task, runs = self._task, self._plan.runs
+        folder, goes_on = self.folder / runs[place].name, runs[place].state is not None
+        runs[place] = dataclasses.replace(runs[place], state=None)  # with what memory it takes
 
         def begun(watcher: "Watcher") -> "Generator[Turn]":
             how = task.tensorboard, goes_on, task.progress
-            return trained_in_turns(run, folder, own, watcher, *how)
+            return trained_in_turns(run, folder, session, watcher, *how)
 
-        return RunInTurns(runs[0].name, run, folder, begun)
-
-    def _use_threads(self, run: "Run") -> None:
-        """Sets the threads of torch to one, if none were asked for and the run is small."""
-        import torch
-
-        if self._threads is None and run.small:
-            torch.set_num_threads(1)
-
-    def _begun(self) -> "tuple[Run, TrainingCommand]":
-        """The first run, restored if it is resumed, and the record of the command."""
-        import torch
-
-        task, plan, resumed = self._task, self._plan, self._resumed
-        self._threads = threads = task.threads
-        if resumed:
-            resuming.compare(resumed.session, plan.data, task.warning)
-            self._threads = threads = threads or resumed.session.threads
-        device = resumed.session.device if resumed and task.device == "auto" else task.device
-        on = machine.torch_device(device, threads)
-        self._most_threads = torch.get_num_threads()
-        torch.set_flush_denormal(True)  # else the optimiser crawls over units that died
-        with task.progress.lasting("initialising the weights"):
-            run = new_run(plan.config, plan.data, on, plan.start, resumed.run if resumed else None)
-        self._use_threads(run)
-        if threads is None and on.type == "cpu":
-            self._tell_of_other_programs(torch.get_num_threads())
-        continued: list[str] = []
-        if resumed:
-            continued = resuming.restore(run, resumed, task.options, task.notice)
-        session = session_of(plan, resumed, self._asked, continued, on.type, self.data_dir)
-        self._resumed = None  # with what memory it takes
-        return run, session
+        return RunInTurns(session.name, run, folder, begun)
 
     def _folder(self) -> Path:
         """The folder of before, or a new one."""
-        task, plan = self._task, self._plan
-        if task.resume:
-            return _parent(task.resume, plan.runs[0].name) if plan.several else task.resume
-        return make_run_folder(task.out, plan.config, task.overwrite)
+        from aectl.training import checkpoint
+
+        resume, plan = self._task.resume, self._plan
+        if resume is None:
+            return make_run_folder(self._task.out, plan.config, self._task.overwrite)
+        of_one = plan.several and checkpoint.is_kept(resume)
+        return _parent(resume, plan.runs[0].name) if of_one else resume
 
     def _tell_of_other_programs(self, threads: int) -> None:
         """Threads wait for each other at every product, so for any that has no core to run on."""
@@ -228,34 +234,41 @@ def from_file(recipe: str | None, config: Path | None) -> dict[str, object]:
 
 
 def session_of(
-    plan: Plan,
-    resumed: "TrainingState | None",
+    runs: "Sequence[PlannedRun]",
+    before: "TrainingCommand | None",
     asked: dict[str, object],
     continued: list[str],
-    device: str,
+    run: "Run",
     data_dir: Path,
 ) -> "TrainingCommand":
-    """The record in a checkpoint of this command, or of the one that is `resumed`; options are set
-    for each run.
-    """
+    """The record of this command, or of the one `before` that is resumed, in a checkpoint of the
+    first of some planned runs; the others follow it."""
     import torch
 
     from aectl.training.run import versions
     from aectl.training.state import TrainingCommand
 
+    first, *others = runs
     return TrainingCommand(
-        options={},
-        asked=resumed.session.asked if resumed else asked,
+        options=first.config.values(),
+        asked={**(before.asked if before else asked), **first.values},
         continued=continued,
-        cwd=resumed.session.cwd if resumed else os.getcwd(),
+        cwd=before.cwd if before else os.getcwd(),
         data_dir=str(data_dir.absolute()),
-        data_sha256=plan.data.checksum,
-        device=device,
+        data_sha256=run.data.checksum,
+        device=run.device.type,
         threads=torch.get_num_threads(),
         versions=versions(),
-        name="",
-        following={},
+        name=first.name,
+        following={
+            one.name: {"options": one.config.values(), "values": dict(one.values)} for one in others
+        },
     )
+
+
+def _notice_of(notice: Callable[[str], None], name: str, said: str) -> None:
+    """A notice about one of several runs, or about one that is alone."""
+    notice(f"{name}: {said}" if name else said)
 
 
 def make_run_folder(out: Path | None, config: Config, overwrite: bool) -> Path:
@@ -281,21 +294,3 @@ def refuse_failed(members: "Sequence[RunInTurns]") -> None:
         ended = ", ".join(str(one.folder) for one in members)
         failure.add_note(f"this ended the training of {ended}; the other runs are complete")
     raise failure
-
-
-def of_run(session: "TrainingCommand", runs: "Sequence[PlannedRun]") -> "TrainingCommand":
-    """The record of the command in a checkpoint of the first of some runs; the others follow it."""
-    first, *others = runs
-    following = {
-        one.name: {"options": one.config.values(), "values": dict(one.values)} for one in others
-    }
-    import torch
-
-    return dataclasses.replace(
-        session,
-        options=first.config.values(),
-        asked={**session.asked, **first.values},
-        threads=torch.get_num_threads(),
-        name=first.name,
-        following=following,
-    )

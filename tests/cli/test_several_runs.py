@@ -1,5 +1,6 @@
 """Several runs on the same vectors: of seeds, and of values of options."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from test_interruptions import DEADLINE, running, until
 from test_train_resumed import checkpoint, same
 
+import aectl as package
 from aectl.models.model_file import read_card
 
 ROWS = np.random.default_rng(0).standard_normal((3000, 6)).astype("f4")
@@ -44,19 +46,23 @@ def test_each_run_is_what_it_is_alone(aectl, tmp_path, how):
 
 
 @stored
-def test_values_that_are_left_follow_the_one_that_is_resumed(aectl, tmp_path, how):
+def test_runs_that_were_killed_go_on_together_with_those_that_had_not_begun(aectl, tmp_path, how):
     train = (*TRAIN, *how, "--k", "2,4,3", "--epochs", "4")
     with running(*train, "--batch-size", "8", "--out", "all", folder=tmp_path) as process:
         until(checkpoint(tmp_path / "all/k-2").exists)
         process.kill()
         process.wait(DEADLINE)
-    parts = {name: checkpoint(tmp_path / "all" / name).exists() for name in ("k-2", "k-4", "k-3")}
-    for name in parts:
-        if parts[name]:
-            assert aectl("train", "--resume", f"all/{name}", "-q").status == 0
+    done = aectl("train", "--resume", "all", "--plain")
+    assert done.status == 0
+    assert "k-2: continuing after " in done.err
     assert aectl(*train, "--batch-size", "8", "--out", "whole").status == 0
-    for name in parts:
+    for name in ("k-2", "k-4", "k-3"):
         assert same(tmp_path / "all" / name, tmp_path / "whole" / name)
+    asked = read_card(tmp_path / "all/k-3").training["command"]
+    assert asked == read_card(tmp_path / "whole/k-3").training["command"]
+    again = aectl("train", "--resume", "all")
+    assert (again.status, again.out) == (2, "")
+    assert "all holds several finished trainings" in again.err
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -71,19 +77,35 @@ def test_a_signal_keeps_the_state_of_every_run_of_a_pass(aectl, tmp_path, number
     told = [f"of 6 epochs: aectl train --resume all/{name} continues" for name in names]
     lines = err.decode().splitlines()[-2:]
     assert all(said in line for said, line in zip(told, lines, strict=True))
-    for name in names:
-        assert aectl("train", "--resume", f"all/{name}", "-q").status == 0
+    shutil.copytree(tmp_path / "all", tmp_path / "one-by-one")
+    assert aectl("train", "--resume", "all", "-q").status == 0
+    trained = [package.train(resume=f"one-by-one/{name}").model for name in names]
+    assert [str(model) for model in trained] == [
+        f"one-by-one/{name}/model.safetensors" for name in names
+    ]
     assert aectl(*train, "--out", "whole").status == 0
+    for name in names:
+        assert same(tmp_path / "one-by-one" / name, tmp_path / "whole" / name)
     assert all(same(tmp_path / "all" / name, tmp_path / "whole" / name) for name in names)
 
 
 READ = """
 import subprocess, sys
 subprocess.run([sys.executable, "-m", "aectl", *sys.argv[1:]], check=True)
-(line,) = (line for line in open("/proc/self/io") if line.startswith("rchar"))
-print(line.split()[1])
+for line in open("/proc/self/io"):
+    if line.startswith(("rchar", "syscr")):
+        print(line.split()[1])
 """
-"""Runs a command, and prints how many bytes it has read by calls to the system."""
+"""Runs a command, and prints how many bytes it has read by calls to the system, and by how many."""
+
+
+def read(folder, *train):
+    """The bytes that a training reads, and its calls for them."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ, *train], cwd=folder, capture_output=True, check=True
+    )
+    count, calls = done.stdout.split()[-2:]
+    return int(count), int(calls)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system counts what is read")
@@ -91,16 +113,20 @@ def test_several_runs_read_the_file_as_often_as_one(tmp_path):
     wide = np.random.default_rng(0).standard_normal((40_000, 100)).astype("f4")
     np.save(tmp_path / "rows.npy", wide)
 
-    def read(*options):
-        train = (*TRAIN[:-3], "--validation", "0.05", "-q", "--shuffle-buffer", "4000",
-                 "--epochs", "6", *options)  # fmt: skip
-        done = subprocess.run(
-            [sys.executable, "-c", READ, *train], cwd=tmp_path, capture_output=True, check=True
-        )
-        return int(done.stdout.split()[-1])
-
-    one, three = read("--k", "2", "--out", "one"), read("--k", "2,3,4", "--out", "three")
+    train = (*TRAIN[:-3], "--validation", "0.05", "-q", "--shuffle-buffer", "4000",
+             "--epochs", "6")  # fmt: skip
+    one, _ = read(tmp_path, *train, "--k", "2", "--out", "one")
+    three, _ = read(tmp_path, *train, "--k", "2,3,4", "--out", "three")
     assert 7 * wide.nbytes < one < three < one + 1.5 * wide.nbytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system counts what is read")
+def test_no_vectors_are_read_one_by_one(tmp_path):
+    np.save(tmp_path / "rows.npy", np.zeros((300_000, 2), "f4"))
+    train = ("train", "--dataset", "rows.npy", "--hidden", "1", "--batch-size", "10000",
+             "--epochs", "1", "-q", "--shuffle-buffer", "100000", "--out", "m")  # fmt: skip
+    _, calls = read(tmp_path, *train)
+    assert calls < 20_000
 
 
 @stored

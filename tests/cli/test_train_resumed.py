@@ -137,8 +137,11 @@ def test_the_seeds_that_are_left_follow(aectl, tmp_path):
         until(lambda: checkpoint(tmp_path / "run/seed-1").exists())
         process.kill()
         process.wait(DEADLINE)
+    shutil.copytree(tmp_path / "run", tmp_path / "again")
     done = aectl("train", "--resume", "run/seed-1")
     assert done.out == "run/seed-1/model.safetensors\nrun/seed-2/model.safetensors\n"
+    assert aectl("train", "--resume", "again").out == done.out.replace("run/", "again/")
+    assert all(same(tmp_path / f"run/seed-{n}", tmp_path / f"again/seed-{n}") for n in range(3))
     assert aectl(*words, "-q", "--out", "whole").status == 0
     assert all(same(tmp_path / f"run/seed-{n}", tmp_path / f"whole/seed-{n}") for n in range(3))
 
@@ -196,12 +199,12 @@ def main_in_this_folder(*words):
         sys.argv = before
 
 
-def test_a_run_folder_that_is_none_and_that_of_several_seeds_are_told(aectl, tmp_path):
+def test_a_run_folder_that_is_none_is_told(aectl, tmp_path):
     assert "there is no run folder nowhere" in aectl("train", "--resume", "nowhere").err
-    stop(tmp_path, *SHORT, "--seeds", 2, "--out", "run", where="run/seed-0")
+    stop(tmp_path, *SHORT, "--out", "run/one", where="run/one")
     done = aectl("train", "--resume", "run")
     assert done.status == 2
-    assert "run/seed-0 can go on" in done.err
+    assert "run/one can go on" in done.err
 
 
 def test_a_signal_that_is_ignored_stays_ignored(tmp_path):

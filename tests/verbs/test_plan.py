@@ -69,9 +69,9 @@ def test_a_resumed_training_has_its_own_runs_and_options_in_its_own_folder(dense
         following={"seed-9": {"options": {**options, "seed": 9}, "values": {"seed": 9}}},
     )  # fmt: skip
     with pytest.raises(DataError, match="pictures"):
-        planned_again(dataclasses.replace(state, session=session), {}, READING)
+        planned_again([dataclasses.replace(state, session=session)], {}, READING)
     session = dataclasses.replace(session, options=options)
-    plan = planned_again(dataclasses.replace(state, session=session), {"epochs": 99}, READING)
+    plan = planned_again([dataclasses.replace(state, session=session)], {"epochs": 99}, READING)
     assert [run.name for run in plan.runs] == ["seed-3", "seed-9"]
     assert [run.config.training.seed for run in plan.runs] == [options["seed"], 9]
     assert {run.config.training.epochs for run in plan.runs} == {99}
