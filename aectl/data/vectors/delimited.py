@@ -16,7 +16,7 @@ from aectl.data.codes.table_content import TableError
 from aectl.data.vectors.columns import Columns, Texts, Wanted
 
 if TYPE_CHECKING:
-    from polars import DataFrame, Series
+    from polars import DataFrame
 
 MISSING = ("NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None")
 """Words that stand for a missing value, as an empty cell does."""
@@ -26,8 +26,8 @@ BOM = b"\xef\xbb\xbf"
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
-PIECE = 32 << 20
-"""Bytes of a table that are read at a time, at least."""
+PIECE, ROWS = 8 << 20, 1000
+"""Bytes and, about, rows of a table that are read at a time, at least: each column takes time."""
 
 Cells = NDArray[Any] | Texts
 
@@ -54,19 +54,19 @@ def of_delimited_content(content: bytes, wanted: Wanted, separator: str | None =
         raise TableError("it is empty, or begins with an empty line")
     separator = separator or ("," if "," in first or ";" not in first else ";")
     has_header = not all(map(NUMBER.fullmatch, first.split(separator)))
-    found = _columns(_pieces(content), separator, has_header, wanted)
+    found = _columns(_pieces(content, max(PIECE, ROWS * len(first))), separator, has_header, wanted)
     if any(len({*map(type, parts)}) > 1 for parts in found.values()):  # text in some pieces alone
         found = _columns([content], separator, has_header, wanted)
     return {name: _joined(found.pop(name)) for name in [*found]}
 
 
-def _pieces(content: bytes) -> Iterator[bytes]:
-    """The lines of a table, some at a time; all at once where there are quotes, within which a line
-    may end."""
+def _pieces(content: bytes, size: int) -> Iterator[bytes]:
+    """The lines of a table, at least `size` bytes at a time; all at once where there are quotes,
+    within which a line may end."""
     start, quoted = 0, b'"' in content
     while start < len(content):
-        end = content.find(b"\n", start + PIECE) + 1
-        if quoted or not end or len(content) - end < PIECE:
+        end = content.find(b"\n", start + size) + 1
+        if quoted or not end or len(content) - end < size:
             end = len(content)
         yield content[start:end]
         start = end
@@ -82,8 +82,7 @@ def _columns(
         names = f"{separator.join(found)}\n".encode() if found else b""
         frame = _frame(names + piece, separator, has_header or bool(found))
         rows += len(frame)
-        for name in frame.columns:
-            column = _column(frame.drop_in_place(name), wanted.as_text(name))
+        for name, column in _cells(frame, wanted):
             found.setdefault(name, []).append(column)
     if not rows:
         raise TableError("it has no rows")
@@ -108,16 +107,16 @@ def _frame(content: bytes, separator: str, has_header: bool) -> "DataFrame":
     return frame
 
 
-def _column(cells: "Series", as_text: bool) -> Cells:
-    """Cells of text as numbers, if all of them are numbers or missing, else as they are."""
+def _cells(frame: "DataFrame", wanted: Wanted) -> Iterator[tuple[str, Cells]]:
+    """Each column of text by its name, as numbers if all its cells are numbers or missing."""
     import polars
 
-    if not as_text:
-        stripped = cells.str.strip_chars().replace("", None)
-        numbers = stripped.cast(polars.Float32, strict=False)
-        if numbers.null_count() == stripped.null_count():
-            return numbers.to_numpy()
-    return cells.to_list()
+    stripped = frame.with_columns(polars.all().str.strip_chars().replace("", None))
+    numbers = stripped.with_columns(polars.all().cast(polars.Float32, strict=False))
+    before, after = stripped.null_count().row(0), numbers.null_count().row(0)
+    for name, missing, left in zip(frame.columns, before, after, strict=True):
+        is_number = missing == left and not wanted.as_text(name)
+        yield name, numbers[name].to_numpy() if is_number else frame[name].to_list()
 
 
 def _joined(parts: list[Any]) -> Cells:

@@ -28,6 +28,7 @@ TABLES = {
 def test_a_table_in_pieces_has_the_columns_of_the_whole(monkeypatch, content, size):
     whole = delimited.of_delimited_content(content, Wanted())
     monkeypatch.setattr(delimited, "PIECE", size)
+    monkeypatch.setattr(delimited, "ROWS", 1)
     found = delimited.of_delimited_content(content, Wanted())
     assert [*found] == [*whole]
     for name, column in whole.items():
@@ -41,6 +42,7 @@ def test_a_table_in_pieces_has_the_columns_of_the_whole(monkeypatch, content, si
 )
 def test_what_is_wrong_in_a_later_piece_is_said(monkeypatch, last, reason):
     monkeypatch.setattr(delimited, "PIECE", 40)
+    monkeypatch.setattr(delimited, "ROWS", 1)
     with pytest.raises(TableError, match=reason):
         delimited.of_delimited_content(NUMBERS + last + b"1,2\n" * 20, Wanted())
 
