@@ -403,6 +403,17 @@ class Harm:
 BAD = {
     "an object array": ("a.npy", saved(np.array([Harm()], object)), "Python objects"),
     "a pickle": ("a.npy", pickle.dumps([1, 2]), "only a pickle"),
+    "text called .npy": ("a.npy", b"1,2\n3,4\n", "it is not an .npy file"),
+    "no dimensions": ("a.npy", saved(np.float32(1)), "two dimensions"),
+    "a header that is code": (
+        "a.npy",
+        b"\x93NUMPY\1\0\x20\0" + b"__import__('os').mkdir('harmed')\n",
+        "not an .npy file, or is damaged",
+    ),
+    "a name twice in an object": ("a.jsonl", b'{"a": 1, "a": 2}\n', "two columns a"),
+    "objects without values": ("a.jsonl", b"{}\n", "numbers; it has no columns"),
+    "two columns without a name": ("a.csv", b"a,,\n1,2,3\n", "two columns (without a name)"),
+    "a quote that is not closed": ("a.csv", b'a,b\n"1,2\n3,4\n', "a quote is not closed"),
     "truncated": ("a.npy", saved(ROWS)[:-4], "not an .npy file, or is damaged"),
     "empty": ("a.npy", b"", "empty"),
     "no rows": ("a.npy", saved(ROWS[:0]), "has no rows"),
@@ -444,6 +455,16 @@ def test_a_file_that_holds_no_vectors_is_refused_in_a_line_and_nothing_is_writte
     assert reason in done.err
     assert "Traceback" not in done.err
     assert os.listdir() == [name]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_whole_numbers_beyond_64_bit_floats_name_rows_exactly(aectl, model, tmp_path, ending):
+    names = [2**53 + 1, 2**53 + 3, 2**60 + 1]
+    frame = polars.DataFrame({"id": names, **{f"f{n}": ROWS[:3, n] for n in range(6)}})
+    write = {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}
+    write[ending](tmp_path / f"t.{ending}")
+    rows = table(aectl("encode", model, f"t.{ending}", "-q").out)
+    assert [row["path"] for row in rows] == [*map(str, names)]
 
 
 def test_a_file_that_cannot_be_read_costs_only_its_own_rows(aectl, model, tmp_path):

@@ -25,6 +25,8 @@ is the index of a data frame."""
 
 MOST_NAMED = 8
 
+NAMELESS = "(without a name)"
+
 UNNAMED = re.compile(r"f\d+|column_\d+")
 """Names of columns that say no more than their number."""
 
@@ -117,7 +119,7 @@ class _Choice:
                 if column.lower() != name or not self._wanted.as_text(column):
                     continue
                 if not _is_vector(self._columns[column]):
-                    self.remarks.append(f"{doing} the column {column or '(without a name)'}")
+                    self.remarks.append(f"{doing} the column {column or NAMELESS}")
                     return column
         return None
 
@@ -187,7 +189,7 @@ class _Choice:
         return () if self._label is None else labels_in(self._columns, self._label)
 
     def _there(self) -> str:
-        return f"it has {first_of(self._columns, MOST_NAMED)}"
+        return f"it has {first_of(self._columns, MOST_NAMED) or 'no columns'}"
 
 
 def names_in(columns: Columns, name: str) -> list[str]:

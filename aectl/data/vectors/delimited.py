@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from aectl.data.codes.code_lines import unpacked
 from aectl.data.codes.table_content import TableError
-from aectl.data.vectors.columns import Columns, Texts, Wanted
+from aectl.data.vectors.columns import NAMELESS, Columns, Texts, Wanted
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -103,7 +103,7 @@ def _frame(content: bytes, separator: str, has_header: bool) -> "DataFrame":
         said = (str(error) or type(error).__name__).splitlines()[0]
         raise TableError(_in_words(said)) from None
     if again := [name for name in frame.columns if "_duplicated_" in name]:  # so polars calls them
-        raise TableError(f"it has two columns {again[0].partition('_duplicated_')[0]}")
+        raise TableError(f"it has two columns {again[0].partition('_duplicated_')[0] or NAMELESS}")
     return frame
 
 
@@ -133,4 +133,6 @@ def _in_words(said: str) -> str:
         return "it is not UTF-8"
     if "more fields than defined" in said:
         return "a row has more values than the first line has names"
+    if said.startswith("could not parse"):
+        return "a quote is not closed, or stands where none can"
     return said

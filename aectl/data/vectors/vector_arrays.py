@@ -16,6 +16,9 @@ from aectl.data.codes.code_arrays import Arrays, damage_as_table_error
 from aectl.data.codes.table_content import VECTOR, TableError
 from aectl.data.vectors.vector_file import VectorFile, checked
 
+MAGIC, PICKLE = b"\x93NUMPY", b"\x80"
+"""The first bytes of an .npy file, and of a pickle."""
+
 PATH, LABEL = "path", "label"
 """The arrays of a table that `encode` wrote with the identity and the label of each row."""
 
@@ -34,7 +37,11 @@ def of_npy(path: Path, part: str, room: int) -> VectorFile:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OverflowError, TypeError) as error:
         said = str(error).splitlines()[0]
-        if "object" in said:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+        if not start.startswith((MAGIC, PICKLE)):
+            raise TableError("it is not an .npy file") from None
+        if start.startswith(PICKLE) or said.startswith("Object arrays"):
             raise TableError(
                 "it holds Python objects, which only a pickle could give; save an array of numbers"
             ) from None

@@ -12,7 +12,7 @@ from aectl.config.spelling import is_utf_8
 from aectl.data.codes.code_lines import LONGEST_LINE
 from aectl.data.codes.table_content import TableError
 from aectl.data.frame_process import Sent, read_apart
-from aectl.data.vectors.columns import Columns, Texts
+from aectl.data.vectors.columns import NAMELESS, Columns, Texts
 
 if TYPE_CHECKING:
     from polars import DataFrame, Series
@@ -38,7 +38,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     if len(line) > LONGEST_LINE:
         raise TableError(f"line {number} has more than {LONGEST_LINE:,} bytes")
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_once_each)
     except (ValueError, RecursionError):
         raise TableError(f"line {number} is not JSON") from None
     if isinstance(row, list):
@@ -48,10 +48,22 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
     return row
 
 
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The values of an object by name. Raises TableError for two of the same name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        again = next(name for name in names if names.count(name) > 1)
+        raise TableError(f"it has two columns {again or NAMELESS}")
+    return found
+
+
 def _column(name: str, values: list[Any]) -> "NDArray[Any] | Texts":
     """The values of a column as numbers, vectors or texts."""
     kinds = {*map(type, values)} - {type(None)}
     try:
+        if kinds == {int} and None not in values and max(map(abs, values)) < 1 << 63:
+            return np.array(values, np.int64)  # exact, as names of rows must be
         if kinds <= {int, float, bool}:
             return np.array([np.nan if value is None else value for value in values], np.float64)
         if kinds == {list}:
