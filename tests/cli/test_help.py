@@ -205,7 +205,7 @@ def test_an_unknown_topic_is_refused_with_what_may_be_meant(aectl, topic, said):
         ("mse", ["reports", "sparsity", "vectors"]), ("probe_error", ["reports", "sparsity"]),
         ("perplexity", ["text"]), ("PSNR", ["reports"]),
         ("topk", ["sparsity"] * 2 + ["vectors"] * 3),
-        ("digits", ["data"]), ("emnist-mnist", ["data"]), ("copied", ["text"] * 2),
+        ("digits", ["data"]), ("emnist-mnist", ["data"]), ("copied", ["text"]),
         ("config.toml", ["reports"]),
         ("k-sparse", ["classifiers", "recipes"]),
     ],
