@@ -458,13 +458,28 @@ def test_a_file_that_holds_no_vectors_is_refused_in_a_line_and_nothing_is_writte
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_whole_numbers_beyond_64_bit_floats_name_rows_exactly(aectl, model, tmp_path, ending):
-    names = [2**53 + 1, 2**53 + 3, 2**60 + 1]
+@pytest.mark.parametrize("second", [2**53 + 3, None])
+def test_whole_numbers_beyond_64_bit_floats_name_rows_exactly(
+    aectl, model, tmp_path, ending, second
+):
+    names = [2**53 + 1, second, 2**60 + 1]
     frame = polars.DataFrame({"id": names, **{f"f{n}": ROWS[:3, n] for n in range(6)}})
     write = {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}
     write[ending](tmp_path / f"t.{ending}")
     rows = table(aectl("encode", model, f"t.{ending}", "-q").out)
-    assert [row["path"] for row in rows] == [*map(str, names)]
+    assert [row["path"] for row in rows] == ["" if one is None else str(one) for one in names]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_second_column_with_a_name_of_rows_is_no_feature_in_any_format(aectl, tmp_path, ending):
+    frame = polars.DataFrame({"id": [5, 6, 7], "index": [1, 2, 3], "a": [0.5, 0.25, 2.0]})
+    write = {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}
+    write[ending](tmp_path / f"t.{ending}")
+    train = ("train", "--dataset", f"t.{ending}", "--hidden", "1", "--epochs", "1", "--out", "m")
+    done = aectl(*train)
+    assert done.status == 0
+    assert "columns that seem to name or label rows, too, are left out: index" in done.err
+    assert read_card(tmp_path / "m").architecture.vector == (1,)
 
 
 def test_a_file_that_cannot_be_read_costs_only_its_own_rows(aectl, model, tmp_path):

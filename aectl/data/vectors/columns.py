@@ -138,11 +138,18 @@ class _Choice:
                 f"it has several columns of vectors ({first_of(vectors, MOST_NAMED)}): choose one"
                 " with --columns"
             )
-        numbers = [name for name, column in others.items() if not isinstance(column, list)]
+        naming = [name for name in others if self._wanted.as_text(name) and name not in vectors]
+        unnamed = {k: v for k, v in others.items() if k not in naming}
+        texts = [name for name, column in unnamed.items() if isinstance(column, list)]
+        numbers = [name for name, column in unnamed.items() if not isinstance(column, list)]
         found = [VECTOR if VECTOR in vectors else vectors[0]] if vectors else numbers
         if not found:
             raise TableError(f"it has no columns of numbers; {self._there()}")
-        texts = [name for name, column in others.items() if isinstance(column, list)]
+        if naming:
+            self.remarks.append(
+                "columns that seem to name or label rows, too, are left out:"
+                f" {first_of([name or NAMELESS for name in naming], MOST_NAMED)}"
+            )
         if texts:
             self.remarks.append(
                 f"columns that hold no numbers are left out: {first_of(texts, MOST_NAMED)}"

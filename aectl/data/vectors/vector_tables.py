@@ -17,6 +17,9 @@ from aectl.data.vectors.columns import NAMELESS, Columns, Texts
 if TYPE_CHECKING:
     from polars import DataFrame, Series
 
+EXACT = 1 << 53
+"""The whole numbers up to which 64-bit floats hold all."""
+
 
 def of_json_lines(path: Path, room: int) -> Columns:
     """Reads one object a line, whose values are numbers, lists of numbers, or texts; or one list of
@@ -62,8 +65,8 @@ def _column(name: str, values: list[Any]) -> "NDArray[Any] | Texts":
     """The values of a column as numbers, vectors or texts."""
     kinds = {*map(type, values)} - {type(None)}
     try:
-        if kinds == {int} and None not in values and max(map(abs, values)) < 1 << 63:
-            return np.array(values, np.int64)  # exact, as names of rows must be
+        if kinds == {int}:
+            return _whole_numbers(values)
         if kinds <= {int, float, bool}:
             return np.array([np.nan if value is None else value for value in values], np.float64)
         if kinds == {list}:
@@ -71,6 +74,18 @@ def _column(name: str, values: list[Any]) -> "NDArray[Any] | Texts":
     except OverflowError:
         raise TableError(f"its column {name} has a number beyond 64-bit floats") from None
     return [value if value is None or isinstance(value, str) else repr(value) for value in values]
+
+
+def _whole_numbers(values: list[int | None]) -> "NDArray[Any]":
+    """Whole numbers exactly, as names of rows must be, with NaN for None; as Python's own where no
+    type of NumPy can hold them. Raises OverflowError beyond 64-bit floats.
+    """
+    known = [value for value in values if value is not None]
+    largest = max(map(abs, known))
+    if len(known) == len(values) and largest < 1 << 63:
+        return np.array(known, np.int64)
+    kind = np.float64 if float(largest) <= EXACT else object
+    return np.array([np.nan if value is None else value for value in values], kind)
 
 
 def _vectors(name: str, values: Sequence[list[Any] | None]) -> "NDArray[Any] | Texts":
@@ -98,18 +113,23 @@ def of_parquet(path: Path, room: int) -> Columns:
     """
     described, arrays = read_apart("aectl.data.vectors.vector_tables:columns_of_frame", path, room)
     found, left = dict[str, NDArray[Any] | Texts](), iter(arrays)
-    for name, texts in described:
-        found[name] = next(left) if texts is None else texts
+    for name, values in described:
+        found[name] = next(left) if values is None else _column(name, values)
     return found
 
 
 def columns_of_frame(frame: "DataFrame") -> Sent:
-    """The name of each column, with its values if these are text; the numbers of the others."""
-    described, arrays = list[tuple[str, Texts | None]](), []
+    """The name of each column, with its values if these are text, or whole numbers that an array
+    would round; the numbers of the others."""
+    described, arrays = list[tuple[str, list[Any] | None]](), []
     for name in frame.columns:
-        numbers = _numbers(frame[name])
-        described.append((name, _texts(frame[name]) if numbers is None else None))
-        if numbers is not None:
+        column = frame[name]
+        if _would_be_rounded(column):
+            described.append((name, column.to_list()))
+        elif (numbers := _numbers(column)) is None:
+            described.append((name, _texts(column)))
+        else:
+            described.append((name, None))
             arrays.append(numbers)
     return Sent(described, arrays)
 
@@ -133,6 +153,14 @@ def _numbers(column: "Series") -> "NDArray[Any] | None":
     elif not kind.is_numeric():
         return None
     return column.to_numpy()
+
+
+def _would_be_rounded(column: "Series") -> bool:
+    """Whether whole numbers become floats, since one is missing, that cannot hold them."""
+    if not column.dtype.is_integer() or not column.null_count():
+        return False
+    ends: list[Any] = [column.max() or 0, column.min() or 0]
+    return bool(max(map(abs, ends)) > EXACT)
 
 
 def _lists(column: "Series") -> "NDArray[Any]":
