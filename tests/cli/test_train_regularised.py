@@ -50,7 +50,7 @@ def test_as_many_units_are_active_as_were_asked_for(measured, options, l0):
 @pytest.mark.parametrize("kind", ["topk", "batch-topk"])
 def test_dead_units_are_brought_back_unless_that_is_switched_off(run, kind):
     options = ("--sparsity", kind, "--k", "2", "--hidden", "200")
-    dead, enough = {}, {"topk": 30, "batch-topk": 14}
+    dead, enough = {}, {"topk": 30, "batch-topk": 45}
     for given in ((), ("--revive", "0")):
         folder = run(*options, *given, epochs=enough[kind])
         with (folder / "metrics.csv").open() as file:
