@@ -34,7 +34,7 @@ class VectorMetrics:
         if self.vectors == 0:
             self._squares = torch.zeros_like(x[0])
         self.vectors += len(x)
-        self._variation.add(vectors)
+        self._variation.add(x)
         squares = (made - x).square()
         self._squares += squares.sum(0)
         cosines = F.cosine_similarity(x, made, eps=0).nan_to_num(0.0)  # zeros have no direction

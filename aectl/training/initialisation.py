@@ -69,13 +69,13 @@ def begin(network: PixelNetwork, config: Config, start: Start, images: Tensor) -
     if network.encoder.center is not None:
         center = network.encoder.center
         center.copy_((_mean(images, center.numel()) if median is None else median).view_as(center))
-        begin_bias(network, images, median)
     if isinstance(network, MapAutoencoder):
         linear = config.model.sparsity == NONE and config.model.code_activation == "linear"
         begin_at_components(network, images, linear)
     begin_code(network.encoder, config, images)
     if equal:
         begin_at_rows(network)
+    if equal or network.encoder.center is not None:
         begin_bias(network, images, median)
 
 
