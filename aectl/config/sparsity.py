@@ -21,6 +21,8 @@ class Rule:
     - `decay`: the default weight decay of a network, divided by the number of values of an image.
     - `batch_size`, `lr`: the defaults of these options; None: the usual ones.
     - `keeps_k`: only k units stay active, of an input or on average over a batch.
+    - `settles`: at inference, a threshold stands for the other inputs of a batch; a sample of the
+      training inputs sets it after each epoch.
     - `learns_thresholds`: the code has parameters of its own.
     - `can_die`: units that stay below the threshold get no gradient, and can be reactivated.
     - `auxiliary`: dead units can be trained to reconstruct the residual of the active ones.
@@ -45,6 +47,7 @@ class Rule:
     batch_size: int | None = None
     lr: float | None = None
     keeps_k: bool = False
+    settles: bool = False
     learns_thresholds: bool = False
     can_die: bool = False
     auxiliary: bool = False
@@ -83,8 +86,8 @@ RULES: dict[str, Rule] = {
         of_maps=True, floats=7,
     ),
     "batch-topk": Rule(
-        "the k largest on average over a batch", keeps_k=True, can_die=True, auxiliary=True,
-        of_maps=True, floats=5,
+        "the k largest on average over a batch", keeps_k=True, settles=True, can_die=True,
+        auxiliary=True, of_maps=True, floats=5,
     ),
     "jumprelu": Rule(
         "learnt thresholds, and a penalty",

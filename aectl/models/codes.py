@@ -98,15 +98,17 @@ class BatchTopK(Code):
         """Sets the threshold with which k units of these `inputs` are active, on average:
         (batch, code_size) each. The running mean is late by 100 steps, in which it changes.
         """
-        count = self.kept * inputs
-        largest = self.threshold.new_empty(0)
+        wanted = self.kept * inputs + 1
+        largest, threshold = [self.threshold.new_empty(0)], self.threshold.new_zeros(())
         for preactivation in preactivations:
             code = self.activation(preactivation).flatten()
-            least = largest.min() if len(largest) > count else code.new_zeros(())
-            largest = torch.cat([largest, code[code > least]])
-            if len(largest) > count:
-                largest = largest.topk(count + 1, sorted=False).values
-        self.threshold.copy_(largest.min() if len(largest) > count else torch.zeros(()))
+            largest.append(code[code > threshold])
+            if sum(map(len, largest)) > 2 * wanted:
+                largest = [torch.cat(largest).topk(wanted, sorted=False).values]
+                threshold = largest[0].min()
+        found = torch.cat(largest)
+        enough = len(found) >= wanted
+        self.threshold.copy_(found.topk(wanted).values[-1] if enough else torch.zeros(()))
 
     def _follow(self, sparse: Tensor) -> None:
         least = sparse.masked_fill(sparse <= 0, torch.inf).min()

@@ -63,7 +63,7 @@ class ConvWTARun(StackRun):
         if isinstance(inputs, MemorySet) and isinstance(held_out, MemorySet):
             ImageRun._take(self, inputs, held_out)
         else:
-            self._training, self._held_out = inputs, held_out
+            self._training, self._held_out, self._sample = inputs, held_out, inputs
 
     def _begin(self, start: Start) -> None:
         if start.weights is not None:

@@ -13,16 +13,9 @@ from aectl.config.kinds import KINDS
 from aectl.data.splits import few_labels, held_out
 from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
-from aectl.models.codes import BatchTopK
-from aectl.models.networks import (
-    Autoencoder,
-    Classifier,
-    ConvAutoencoder,
-    ImageNetwork,
-    PooledAutoencoder,
-)
+from aectl.models.networks import Autoencoder, Classifier, ImageNetwork, PooledAutoencoder
 from aectl.objectives.objective import objective
-from aectl.objectives.step import Batch, Objective
+from aectl.objectives.step import Batch
 from aectl.training.capacity import explained
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.loop import CPU, TrainingSet
@@ -157,17 +150,6 @@ class MemoryRun(Run):
                 partial(objective, self.config, layer.network, layer.below),
                 partial(_begin_layer, layer, self.config, sample),
             )
-
-    def _measure(self, held_out: Objective) -> dict[str, float]:
-        """The same, after the threshold of a code is settled by what is trained on."""
-        network = self.network.eval()
-        if isinstance(network, Autoencoder | ConvAutoencoder):
-            encoder, code = network.encoder, network.encoder.code
-            if isinstance(code, BatchTopK):
-                batches = self._sample.in_order(self.evaluation_batch)
-                found = (encoder.preactivation(batch.inputs) for batch in batches)
-                code.settle(found, len(self._sample))
-        return super()._measure(held_out)
 
     def _metrics(self) -> dict[str, float]:
         return self._measured_on(self._held_out if len(self._held_out) else self._sample)

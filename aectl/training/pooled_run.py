@@ -81,6 +81,7 @@ class StackRun(ImageRun):
     _pictures: MemorySet
     _training: InputSet  # type: ignore[assignment]
     _held_out: InputSet  # type: ignore[assignment]
+    _sample: InputSet  # type: ignore[assignment]
 
     @abstractmethod
     def _learn_from(self, inputs: InputSet, held_out: InputSet) -> None:

@@ -97,6 +97,8 @@ class Run(ABC):
     held_out: NDArray[np.int64]
     _training: TrainingSet
     _held_out: TrainingSet
+    _sample: TrainingSet
+    """Some of the training inputs, or all, which are looked at after each epoch."""
 
     def __init__(self, config: Config, device: torch.device, start: Start) -> None:
         self.config, self.device = config, device
@@ -376,6 +378,8 @@ class Run(ABC):
 
     def _measure(self, held_out: Objective) -> dict[str, float]:
         """The loss of what is held out, if anything is, and the metrics after an epoch."""
+        batches = self._sample.in_order(self._batch_size)  # of which there is memory for a step
+        self.sketch.settle(self.network.eval(), batches, len(self._sample))
         name, measured = "train", dict[str, float]()
         if len(self._held_out):
             name = "validation"

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from aectl.config.configuration import Config
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import Sides
+from aectl.config.sparsity import RULES
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.objectives.objective import objective
@@ -84,6 +85,14 @@ class Sketch(ABC):
     def below(self, network: Any) -> Callable[[Tensor], Tensor] | None:
         """The function of the inputs of the module that is trained, if it is not the identity."""
         return None
+
+    def settle(self, network: Any, batches: Iterable[Batch], inputs: int) -> None:
+        """Sets the threshold of a code, if its rule settles one, with a sample of so many training
+        inputs; the network is in evaluation mode."""
+        if RULES[self.config.model.sparsity].settles:
+            encoder, below = self.trained(network).encoder, self.below(network)
+            each = (batch.inputs if below is None else below(batch.inputs) for batch in batches)
+            encoder.code.settle(map(encoder.preactivation, each), inputs)
 
     def objective(self, network: Any, remembered: dict[str, Tensor] | None = None) -> Objective:
         """The module that is trained with its loss; `remembered`: state kept between batches."""

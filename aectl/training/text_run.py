@@ -43,7 +43,7 @@ from aectl.training.initialisation import (
 from aectl.training.optimizers import follow
 from aectl.training.run import Run, mean_error
 from aectl.training.stages import CurrentStage, Stage
-from aectl.training.text_sketch import LEAST_BEGUN_WITH, MEASURED_TEXTS, TextSketch
+from aectl.training.text_sketch import LEAST_BEGUN_WITH, MEASURED_TEXTS, SAMPLED_TEXTS, TextSketch
 from aectl.training.token_set import TokenSet
 
 
@@ -93,6 +93,7 @@ class TextRun(Run):
         )
         self._training = whole.of_texts(_chosen(training, len(lines)))
         self._held_out = whole.of_texts(_chosen(self.held_out, len(lines)))
+        self._sample = self._training.some(SAMPLED_TEXTS, config.training.seed)
         measured = self._held_out if len(self._held_out) else self._training
         self._measured = measured.some(MEASURED_TEXTS, config.training.seed)
         stand_on_encoder(self.network, start)

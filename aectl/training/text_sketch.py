@@ -19,6 +19,10 @@ from aectl.training.scale import Change, Scale, Sketch
 
 MEASURED_TEXTS, LEAST_BEGUN_WITH = 2000, 32
 
+SAMPLED_TEXTS = 10_000
+"""Maximum number of texts that are looked at after each epoch, which takes a fraction of the
+time in which they are learnt."""
+
 COUNTED = 2, 6
 """Lengths of texts for which a step is counted; that of others follows, as each token needs the
 same."""

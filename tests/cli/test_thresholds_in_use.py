@@ -8,10 +8,24 @@ import pytest
 
 from aectl.data.vectors.synthetic import Synthetic
 
-TRAIN = (
-    "train", "--dataset", "v.npy", "--hidden", "24", "--sparsity", "batch-topk", "--k", "3",
-    "--batch-size", "32", "--out", "m", "-q",
+BATCH_TOPK = ("--sparsity", "batch-topk", "--k", "3", "--batch-size", "32", "--out", "m", "-q")
+TRAIN = ("train", "--dataset", "v.npy", "--hidden", "24", *BATCH_TOPK)
+
+PATCHES = (
+    "--dataset", "digits", "--model", "patch-autoencoder", "--patch-size", "4", "--hidden", "24",
+    "--patches", "20000", "--features", "code",
 )  # fmt: skip
+TEXT = ("--dataset", "lines.txt", "--model", "text-autoencoder", "--hidden", "16,24")
+MAP = (
+    "--dataset",
+    "digits",
+    "--model",
+    "conv-autoencoder",
+    "--bottleneck",
+    "map",
+    "--hidden",
+    "8,6",
+)
 
 
 @pytest.mark.parametrize(
@@ -24,3 +38,15 @@ def test_k_units_are_active_on_average_after_however_few_steps(aectl, tmp_path, 
     assert found["l0"] == pytest.approx(3, rel=0.001)
     *_, last = csv.DictReader((tmp_path / "m" / "metrics.csv").open())
     assert float(last["train_l0"]) == pytest.approx(found["l0"], rel=0.001)
+
+
+@pytest.mark.parametrize("options", [PATCHES, TEXT, MAP], ids=["patches", "text", "map"])
+def test_k_units_are_active_on_average_for_what_a_network_of_any_kind_was_trained_on(
+    aectl, tmp_path, options
+):
+    words = np.random.default_rng(0).choice(["red", "green", "blue", "one", "two", "ten"], (500, 6))
+    (tmp_path / "lines.txt").write_text("".join(f"{' '.join(line)}\n" for line in words))
+    assert aectl("train", *options, *BATCH_TOPK, "--epochs", "2").status == 0
+    seen = options[1] if "." in options[1] else "digits:train"
+    (found,) = json.loads(aectl("eval", "m", "--dataset", seen, "--json", "-q").out)
+    assert found["l0"] == pytest.approx(3, rel=0.01)
