@@ -96,6 +96,10 @@ class TextRun(Run):
         self._sample = self._training.some(SAMPLED_TEXTS, config.training.seed)
         measured = self._held_out if len(self._held_out) else self._training
         self._measured = measured.some(MEASURED_TEXTS, config.training.seed)
+        self._begin(start)
+
+    def _begin(self, start: Start) -> None:
+        """Initialises the weights."""
         stand_on_encoder(self.network, start)
         if isinstance(self.network, ThroughWords):
             self.network.split_words(self.vocabulary)
@@ -103,7 +107,7 @@ class TextRun(Run):
                 lines_with = self._training.lines_with(len(self.vocabulary))
                 self.network.choice.learn(lines_with, len(self._training))
         if isinstance(self.network, Classifier):
-            self.network.fine_tune_encoder(config.training.fine_tune)
+            self.network.fine_tune_encoder(self.config.training.fine_tune)
         if start.prior is not None:
             assert isinstance(self.network, ThroughWords)
             assert isinstance(start.prior, ThroughWords | ThroughText)
@@ -111,15 +115,15 @@ class TextRun(Run):
         if start.weights is not None:
             copy_weights(start.weights, self.network)
         elif isinstance(self.network, ThroughVector):
-            few = max(config.training.batch_size, LEAST_BEGUN_WITH)  # fits where a step does
+            few = max(self.config.training.batch_size, LEAST_BEGUN_WITH)  # fits where a step does
             some = next(self._measured.in_order(few))
-            if RULES[config.model.sparsity].keeps_k:
+            if RULES[self.config.model.sparsity].keeps_k:
                 begin_at_places(self.network, some.inputs)
-            begin_code(self.network.encoder, config, some.inputs)
+            begin_code(self.network.encoder, self.config, some.inputs)
         elif isinstance(self.network, Classifier):
-            some_texts = self._training.some(MEASURED_TEXTS, config.training.seed)
+            some_texts = self._training.some(MEASURED_TEXTS, self.config.training.seed)
             batches = some_texts.in_order(self.evaluation_batch)
-            standardize(self.network, config, (batch.inputs for batch in batches))
+            standardize(self.network, self.config, (batch.inputs for batch in batches))
 
     @property
     def _input_state(self) -> dict[str, Any]:
