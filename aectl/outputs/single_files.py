@@ -34,8 +34,9 @@ class SingleFiles:
         self._made: set[Path] = set()
         self._numbers: Counter[Path] = Counter()
 
-    def save(self, path: str, image: NDArray[np.uint8]) -> None:
-        """Writes an image, (channels, height, width); `path`: the path of its input.
+    def save(self, path: str, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+        """Writes an image, (channels, height, width), where one of 16 bits is grey; `path`: the
+        path of its input.
 
         Raises DataError if a file cannot have such a name.
         """

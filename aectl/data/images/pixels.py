@@ -42,6 +42,6 @@ def to_bytes(images: NDArray[np.floating]) -> Pixels:
     return np.round(cut, out=cut).astype(np.uint8)
 
 
-def to_pil(pixels: Pixels) -> Image.Image:
-    """Converts pixels, (channels, height, width), to a PIL image."""
+def to_pil(pixels: Pixels | NDArray[np.uint16]) -> Image.Image:
+    """Converts pixels, (channels, height, width), to a PIL image; those of 16 bits are grey."""
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
