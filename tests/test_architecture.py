@@ -83,7 +83,9 @@ TESTED_ELSEWHERE = {
     "cli/test_app.py": ("cli/__init__.py", "cli/config_options.py"),
     "cli/test_many_files.py": ("cli/console.py", "cli/encode.py"),
     "cli/test_model_files_in_use.py": ("cli/info.py", "cli/stdout.py"),
-    "cli/test_training_view.py": ("cli/live_table.py", "cli/training_progress.py"),
+    "cli/test_training_view.py": (
+        "cli/live_runs.py", "cli/live_table.py", "cli/training_progress.py"
+    ),
     "cli/test_evaluate.py": ("cli/metrics_view.py",),
     "cli/test_several_runs.py": ("verbs/turns.py",),
     "cli/test_laboratory_in_use.py": ("verbs/matching.py",),

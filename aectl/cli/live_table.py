@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from aectl.cli.training_progress import Course, called
@@ -85,49 +85,55 @@ class LiveTable:
             if len(rows) > 1 and _can_show_blocks(self._rich):
                 yield _sparkline([row["loss"] for row in rows], self._rich.width - 6)
         if self._shows_bar:
-            yield self._bar()
+            course = self._course
+            yield bar(course.place, course.fraction, course.speed, course.time_left)
         if self._preview is not None:
             yield self._preview
 
     def _table(self, rows: "list[dict[str, float]]") -> "RenderableType":
-        """As many columns as the terminal has room for, the first ones first."""
-        names = [name for name in self._names if any(name in row for row in rows)]
-        for columns in range(len(names) + 3, 1, -1):
-            table = _table(rows, names, columns, self._run.noun)
-            unbounded = self._rich.options.update(max_width=UNBOUNDED)
-            if self._rich.measure(table, options=unbounded).maximum <= self._rich.width:
-                break
-        return table
-
-    def _bar(self) -> "RenderableType":
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-
-        course, line = self._course, Table.grid(padding=(0, 2))
-        line.add_row(
-            course.place,
-            ProgressBar(total=1.0, completed=course.fraction, width=24),
-            course.speed,
-            course.time_left,
-        )
-        return line
+        names, noun = measured(self._names, rows), self._run.noun
+        head = ["epoch", *map(called, names), f"{noun}/s", "s"]
+        lines = [[f"{row['epoch']:,}", *cells(row, names, noun)] for row in rows]
+        return fitting(self._rich, head, lines)
 
 
-def _table(
-    rows: "list[dict[str, float]]", names: list[str], columns: int, noun: str
-) -> "RichTable":
-    """The first `columns` of the epoch, the named metrics, the speed and the seconds."""
+def measured(names: Sequence[str], rows: Iterable[Mapping[str, float]]) -> list[str]:
+    """Those of the named metrics that any of the rows has."""
+    found = set().union(*rows)
+    return [name for name in names if name in found]
+
+
+def cells(row: Mapping[str, float], names: list[str], noun: str) -> list[str]:
+    """The cells of an epoch: the named metrics, the speed and the seconds."""
+    metrics = [f"{row[name]:.4g}" if name in row else "" for name in names]
+    return [*metrics, f"{row[f'{noun}_per_second']:,.0f}", f"{row['seconds']:.2g}"]
+
+
+def fitting(rich: "RichConsole", head: list[str], rows: list[list[str]]) -> "RichTable":
+    """A table with as many columns as the terminal has room for, the first ones first; names of
+    rows have no head, and stand at the left."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ["epoch", *map(called, names), f"{noun}/s", "s"][:columns]:
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in rows:
-        metrics = [f"{row[name]:.4g}" if name in row else "" for name in names]
-        speed = f"{row[f'{noun}_per_second']:,.0f}"
-        cells = [f"{row['epoch']:,}", *metrics, speed, f"{row['seconds']:.2g}"]
-        table.add_row(*cells[:columns])
+    for columns in range(len(head), 1, -1):
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in head[:columns]:
+            table.add_column(name, justify="right" if name else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*row[:columns])
+        unbounded = rich.options.update(max_width=UNBOUNDED)
+        if rich.measure(table, options=unbounded).maximum <= rich.width:
+            break
     return table
+
+
+def bar(place: str, fraction: float, *others: str) -> "RichTable":
+    """A line with how far training is."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    line = Table.grid(padding=(0, 2))
+    line.add_row(place, ProgressBar(total=1.0, completed=fraction, width=24), *others)
+    return line
 
 
 def _sparkline(values: list[float], room: int) -> "Text":

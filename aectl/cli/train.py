@@ -186,12 +186,10 @@ def _watched(console: Console, runs: "Mapping[str, Run]") -> "Iterator[dict[str,
     """Shows runs that are trained side by side; a signal waits for the end of a step of each."""
     from aectl.cli.training_view import Beside, TrainingView
 
-    beside = Beside(runs) if len(runs) > 1 else None
+    beside = Beside(runs)
+    views = {name: TrainingView(console, run, beside) for name, run in runs.items()}
     with Signals() as signals, contextlib.ExitStack() as shown:
-        yield {
-            name: _Watcher(shown.enter_context(TrainingView(console, run, beside)), signals)
-            for name, run in runs.items()
-        }
+        yield {name: _Watcher(shown.enter_context(view), signals) for name, view in views.items()}
 
 
 @dataclass(frozen=True)

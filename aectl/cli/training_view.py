@@ -4,9 +4,11 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aectl.cli.console import Console
+from aectl.cli.live_runs import LiveRun, LiveRuns
 from aectl.cli.live_table import LiveTable
 from aectl.cli.training_progress import Course, called
 
@@ -44,27 +46,21 @@ def compared(metrics: "Mapping[str, Mapping[str, float]]") -> list[str]:
 class TrainingView:
     """Shows a run's progress on stderr; to be used in a `with` block."""
 
-    def __init__(self, console: Console, run: "Run", beside: "Beside | None" = None) -> None:
-        """`beside`: the runs that are trained side by side with it, if any are."""
+    def __init__(self, console: Console, run: "Run", beside: "Beside") -> None:
+        """`beside`: the runs that are trained side by side, it among them."""
         from aectl.modalities import modality_named
         from aectl.training.capacity import described
 
         config, modality = run.config, modality_named(run.architecture.modality)
         widths = ", ".join(str(width) for width in run.architecture.widths)
         console.notice(
-            f"{beside.called(run) if beside else ''}"
-            f"{config.model.model} ({widths}) on {run.trained_inputs:,} {run.noun} of"
-            f" {' '.join(config.data.dataset)} ({modality.size(run.architecture)}),"
+            f"{beside.called(run)}{config.model.model} ({widths}) on {run.trained_inputs:,}"
+            f" {run.noun} of {' '.join(config.data.dataset)} ({modality.size(run.architecture)}),"
             f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )
         if not console.quiet:
             console.once(console.notice)(described(run.sketch))
-        names = shown(run)
-        self._shown: LiveTable | _PlainLines = (
-            LiveTable(run, names)
-            if console.interactive and not beside
-            else _PlainLines(run, names, console, beside or Beside({"": run}))
-        )
+        self._shown = _display(console, run, beside)
 
     def __enter__(self) -> "TrainingView":
         self._shown.start()
@@ -86,15 +82,32 @@ class Beside:
     """Runs that are trained side by side, by their names; the time of the last line of any."""
 
     def __init__(self, runs: "Mapping[str, Run]") -> None:
-        self._runs, self.last = runs, time.monotonic()
+        self.runs, self.last = runs, time.monotonic()
 
-    def __len__(self) -> int:
-        return len(self._runs)
+    def name(self, run: "Run") -> str:
+        """The name of a run; empty for one that is alone."""
+        (name,) = (name for name, one in self.runs.items() if one is run)
+        return name
 
     def called(self, run: "Run") -> str:
         """The name of a run, for the begin of a line; empty for one that is alone."""
-        (name,) = (name for name, one in self._runs.items() if one is run)
+        name = self.name(run) if len(self.runs) > 1 else ""
         return name and f"{name}: "
+
+    @cached_property
+    def table(self) -> LiveRuns:
+        """A live table of all."""
+        names = dict.fromkeys(name for run in self.runs.values() for name in shown(run))
+        return LiveRuns(self.runs, tuple(names))
+
+
+def _display(console: Console, run: "Run", beside: Beside) -> "LiveTable | LiveRun | _PlainLines":
+    """A live table on a terminal, of all runs that are side by side; lines elsewhere."""
+    if not console.interactive:
+        return _PlainLines(run, console, beside)
+    if len(beside.runs) == 1:
+        return LiveTable(run, shown(run))
+    return LiveRun(beside.table, beside.name(run))
 
 
 class _PlainLines:
@@ -104,12 +117,10 @@ class _PlainLines:
     The latter is written by a thread of its own, however long a step or a measurement takes.
     """
 
-    def __init__(
-        self, run: "Run", names: tuple[str, ...], console: Console, beside: Beside
-    ) -> None:
-        self._run, self._names, self._console = run, names, console
+    def __init__(self, run: "Run", console: Console, beside: Beside) -> None:
+        self._run, self._names, self._console = run, shown(run), console
         self._course, self._line = Course(run), ""
-        self._every = math.ceil(run.planned_epochs * len(beside) / LINES)
+        self._every = math.ceil(run.planned_epochs * len(beside.runs) / LINES)
         self._beside, self._called = beside, beside.called(run)
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._break_silence, daemon=True)

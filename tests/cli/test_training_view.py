@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 
+import numpy as np
 import pyte
 import pytest
 import warm
@@ -151,6 +152,36 @@ def test_an_interruption_leaves_the_terminal_as_it_was(tmp_path):
     lines = screen_of(seen)
     assert "interrupted" in " ".join(lines)
     assert "--resume run" in " ".join(lines)
+
+
+SWEEP = (
+    "train", "--dataset", "v.npy", "--hidden", "12", "--sparsity", "topk", "--k", "1,3,10",
+    "--shuffle-buffer", "100", "--out", "run",
+)  # fmt: skip
+
+
+def test_runs_side_by_side_have_a_row_each_until_they_are_compared(tmp_path):
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).random((400, 8)))
+    status, seen = in_terminal(*SWEEP, "--epochs", "3", folder=tmp_path, columns=120)
+    assert status == 0
+    lines = screen_of(seen, 120)
+    assert [line.split()[:2] for line in lines if "train_mse" in line] == [["loss", "train_mse"]]
+    assert [line.split()[0] for line in lines[-4:-1]] == ["k-1", "k-3", "k-10"]
+    for rows in (rb"\nk-1  +[0-3]", rb"\nk-10 +[0-3]", rb"epoch [1-3]/3  \xe2\x94\x81"):
+        assert re.search(rows, COLOUR.sub(b"", seen))
+
+
+def test_an_interruption_leaves_the_last_epoch_of_each_run(tmp_path):
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).random((400, 8)))
+    options = (*SWEEP, "--epochs", "5000")
+    status, seen = in_terminal(*options, folder=tmp_path, columns=60, stop=b"train_mse")
+    assert status == 130
+    lines = screen_of(seen, 60)
+    head = next(n for n, line in enumerate(lines) if line.split()[:2] == ["epoch", "loss"])
+    rows = [line.split() for line in lines[head + 1 : head + 4]]
+    assert [name for name, *_ in rows] == ["k-1", "k-3", "k-10"]
+    assert all(int(epoch.replace(",", "")) > 0 for _, epoch, *_ in rows)
+    assert "━" not in "".join(lines)
 
 
 def test_stdout_stays_clean_while_stderr_is_a_terminal(tmp_path):
