@@ -6,7 +6,7 @@
 ['photos/0.png', 'photos/1.png', 'photos/2.png'] (3, 8)
 
 Each function has the name of a command (`evaluate` that of `aectl eval`), its arguments have those
-of the options, and its result is a value; nothing is printed. `encode`, `classify` and
+of the options, and its result is a value; nothing is printed. `encode`, `classify`, `detect` and
 `reconstruct` return iterables: each item is the result for a batch of inputs, with their `paths`
 and `labels`, computed when it is asked for. The functions are loaded when they are first used.
 """
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aectl.verbs.classify import classify
+    from aectl.verbs.detect import detect
     from aectl.verbs.encode import encode
     from aectl.verbs.evaluate import evaluate
     from aectl.verbs.load import load
@@ -30,7 +31,7 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 
 __version__ = "0.2.0"
 
-__all__ = ["classify", "encode", "evaluate", "load", "reconstruct", "train"]
+__all__ = ["classify", "detect", "encode", "evaluate", "load", "reconstruct", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ import aectl
 from aectl.cli import options
 from aectl.cli.classify import classify
 from aectl.cli.console import complain
+from aectl.cli.detect import detect
 from aectl.cli.encode import encode
 from aectl.cli.evaluate import evaluate
 from aectl.cli.help import manual
@@ -182,6 +183,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "reconstruct": reconstruct,
     "encode": encode,
     "classify": classify,
+    "detect": detect,
     "eval": evaluate,
     "info": info,
     "recipes": recipes,

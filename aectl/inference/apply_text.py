@@ -1,6 +1,6 @@
 """Uses of a trained text autoencoder, each a generator over batches of text."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,13 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aectl.config.scores import CODE
 from aectl.config.shapes import PAD, TextShape
 from aectl.data.text.text_batches import TextBatch
+from aectl.inference.anomaly_scores import Evidence, Examined
 from aectl.inference.apply import ToTensor, refuse_overflow
 from aectl.inference.metrics import TextMetrics
 from aectl.inference.results import MeasuredTexts, ReconstructedTexts
 from aectl.models import footprint
-from aectl.models.language import with_end
+from aectl.models.language import nats_of_texts, with_end
 from aectl.models.networks import TextNetwork, ThroughVector
 from aectl.models.shorter_text import ShorterText
 from aectl.models.text_spec import TextSpec
@@ -114,6 +116,37 @@ def _measure_at_once(
     ended, written = with_end(tokens)[kept], written[kept]
     accuracy = metrics.update(tokens[kept], ended, logits[kept], written)
     return MeasuredTokens(accuracy, written, shorter)
+
+
+@torch.inference_mode()
+def examine(
+    network: TextNetwork, batches: Iterable[TextBatch], to_tensor: ToTensor, needed: Collection[str]
+) -> Iterator[Examined]:
+    """Yields each batch with the evidence that is needed: of the error, the cross-entropy of a
+    token, END included, in nats. Raises ModelFileError for results that are not finite.
+    """
+    for batch in batches:
+        tokens, count = to_tensor(batch), len(batch.paths)
+        shape = TextShape(tokens.shape[1], len(network.embedding.weight))
+        alone = footprint.too_much(footprint.FLOAT * TextSpec().measuring_floats(shape))
+        found = [
+            _examined(network, some, needed)
+            for some in torch.split(tokens, 1 if alone else len(tokens))
+        ]
+        errors = torch.cat([error for error, _ in found])[:count]
+        refuse_overflow(errors)
+        codes = [code for _, code in found if code is not None]
+        yield Examined(batch, Evidence(errors, torch.cat(codes)[:count] if codes else None))
+
+
+def _examined(
+    network: TextNetwork, tokens: Tensor, needed: Collection[str]
+) -> tuple[Tensor, Tensor | None]:
+    """The cross-entropy of each text, (batch,), and its code, if that is needed."""
+    code: Any = network.encode(tokens)
+    ended = with_end(tokens)
+    nats = nats_of_texts(network.predict(code, tokens).float(), ended).double()
+    return (nats / (ended != PAD).sum(1)).cpu(), code.cpu() if CODE in needed else None
 
 
 def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:

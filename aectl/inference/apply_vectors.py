@@ -1,6 +1,6 @@
 """Uses of a trained network on vectors, each a generator over batches."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aectl.config.scores import CODE, ERROR
 from aectl.data.vectors.vector_batches import VectorBatch
+from aectl.inference.anomaly_scores import Evidence, Examined
 from aectl.inference.apply import ToTensor, refuse_overflow, traced
 from aectl.inference.results import Floats, Result, rows_of_batch
 from aectl.inference.vector_metrics import VectorMetrics
-from aectl.models.scaling import completed, scaled, unscaled
+from aectl.models.scaling import completed, factor_of, scaled, unscaled
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +88,28 @@ def measure(
         refuse_overflow(found["mse"])
         told = {name: values.float().cpu().numpy() for name, values in found.items()}
         yield MeasuredVectors(batch, told, code)
+
+
+@torch.inference_mode()
+def examine(
+    network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor, needed: Collection[str]
+) -> Iterator[Examined]:
+    """Yields each batch with the evidence that is needed: of the error, that of scaled features
+    where the model scales them. Raises ModelFileError for results that are not finite.
+    """
+    if ERROR not in needed:
+        for batch in batches:
+            code = network.encode(to_tensor(batch))[: len(batch.paths)]
+            refuse_overflow(code)
+            yield Examined(batch, Evidence(code=code.cpu()))
+        return
+    factor = factor_of(network.scaling)
+    for batch, complete, made, code in _each(network, batches, to_tensor):
+        differences = made.cpu().double() - complete.cpu().double()
+        if factor is not None:
+            differences *= factor.cpu()
+        errors = differences.square().mean(1)
+        yield Examined(batch, Evidence(errors, code.cpu() if CODE in needed else None))
 
 
 def _each(

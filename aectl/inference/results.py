@@ -53,6 +53,15 @@ class Classified(Result):
 
 
 @dataclass(frozen=True, eq=False)
+class Detected(Result):
+    """The anomaly scores of n inputs, their p-values, and whether each is an anomaly: (n,) each."""
+
+    score: Floats
+    p_value: NDArray[np.float64]
+    anomaly: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
 class Reconstructed(Result):
     """The reconstructions of n images: (n, channels, height, width), in [0, 1] unless the model's
     output activation is linear.

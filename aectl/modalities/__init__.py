@@ -8,13 +8,14 @@ tests/modalities.
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
 from aectl.config.kinds import IMAGES, TEXT, VECTORS, encoding
+from aectl.config.scores import CODE, ERROR
 from aectl.config.shapes import InputShape
 from aectl.data.selection import Skipped
 from aectl.data.sources import Names
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aectl.data.training_sources import TrainingSources
+    from aectl.inference.anomaly_scores import Examined
     from aectl.inference.apply import ToTensor
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Column
@@ -145,6 +147,21 @@ class Modality(ABC):
     @abstractmethod
     def columns(self, measured: Any) -> "dict[str, Column]":
         """The metrics of each input of a batch that `measure` gave, as columns of a table."""
+
+    def evidence(self, card: "ModelCard") -> Collection[str]:
+        """The evidence that a model gives of an input, for anomaly scores."""
+        return ERROR, CODE
+
+    def examine(
+        self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", needed: Collection[str]
+    ) -> "Iterator[Examined]":
+        """Each batch with the evidence that is needed; by default, of inputs like images.
+
+        Raises ModelFileError for results that are not finite.
+        """
+        from aectl.inference import examined_images
+
+        return examined_images.examine(network, batches, to_tensor, needed)
 
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """The column of `columns` that orders inputs from the worst to the best, and whether that

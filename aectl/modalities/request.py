@@ -38,6 +38,7 @@ class Request:
     cannot be read are passed to `on_bad`, remarks on others to `on_remark`, searches record what
     they skip in `skipped`, and `notice` and `warning` take messages. With `references`, each line
     of text has a reference summary after a tab. Of tables of vectors, `wanted` columns are read.
+    With `unlearnt`, inputs that the model learnt from are left out.
     """
 
     words: Sequence[str] | None
@@ -59,6 +60,7 @@ class Request:
     unseen: bool = False
     references: bool = False
     wanted: Wanted = ALL
+    unlearnt: bool = False
 
 
 class InputStream(ABC):

@@ -1,12 +1,13 @@
 """Text: the lines of files, folders and stdin, and named datasets; a sample is (length,) tokens."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from aectl.config.configuration import Config
 from aectl.config.kinds import TEXT
+from aectl.config.scores import CODE, ERROR
 from aectl.config.shapes import TextShape
 from aectl.data.named_inputs import Position
 from aectl.data.selection import Skipped
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from aectl.data.text.text_sets import TextSet
     from aectl.data.training_sources import TrainingSources
+    from aectl.inference.anomaly_scores import Examined
     from aectl.inference.apply import ToTensor
     from aectl.inference.metrics import TextMetrics
     from aectl.inference.results import MeasuredTexts, ReconstructedTexts
@@ -264,6 +266,18 @@ class Text(Modality):
         from aectl.inference import apply_text as text_inference
 
         return text_inference.measure(network, batches, to_tensor, metrics)
+
+    def evidence(self, card: "ModelCard") -> Collection[str]:
+        """The error, and the code if it is a vector."""
+        return (ERROR, CODE) if card.architecture.code_is_vector else (ERROR,)
+
+    def examine(
+        self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", needed: Collection[str]
+    ) -> "Iterator[Examined]":
+        """Each batch with the evidence that is needed."""
+        from aectl.inference import apply_text as text_inference
+
+        return text_inference.examine(network, batches, to_tensor, needed)
 
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """By `token_accuracy`."""

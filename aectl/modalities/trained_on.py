@@ -9,6 +9,7 @@ from aectl.data.storage.folders import find_files
 from aectl.data.training_sources import split_up
 from aectl.errors import DataError, UnknownInputError
 from aectl.modalities.request import Request
+from aectl.modalities.unlearnt import unlearnt
 from aectl.models.model_card import ModelCard
 
 
@@ -46,7 +47,11 @@ def sources_of(card: ModelCard, request: Request, names: Names) -> list[Source]:
     Raises UnknownInputError for a word that names nothing, and DataError where data is not there.
     """
     if request.words:
-        return names.sources(request.words, request.stdin)
+        sources = names.sources(request.words, request.stdin)
+        if not request.unlearnt:
+            return sources
+        selections = requested_selection(card, request, names), trained_selection(card, names)
+        return unlearnt(sources, card, request, names, selections)
     return _trained_on(card, request, names)
 
 

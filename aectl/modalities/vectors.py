@@ -1,7 +1,7 @@
 """Vectors: rows of arrays and of tables; a sample is float32 (features,)."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from aectl.data.training_sources import TrainingSources
     from aectl.data.vectors.vector_set import VectorSet
+    from aectl.inference.anomaly_scores import Examined
     from aectl.inference.apply import ToTensor
     from aectl.inference.apply_vectors import MeasuredVectors, ReconstructedVectors
     from aectl.inference.vector_inspection import VectorInspection
@@ -287,6 +288,14 @@ class Vectors(Modality):
         from aectl.inference import apply_vectors
 
         return apply_vectors.measure(network, batches, to_tensor, metrics)
+
+    def examine(
+        self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", needed: Collection[str]
+    ) -> "Iterator[Examined]":
+        """Each batch with the evidence that is needed."""
+        from aectl.inference import apply_vectors
+
+        return apply_vectors.examine(network, batches, to_tensor, needed)
 
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """By `scaled_mse` where features are scaled, since in their own units those of large

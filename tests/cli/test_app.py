@@ -101,7 +101,7 @@ def test_debug_shows_the_traceback(aectl):
 
 def test_version_and_help_answer(aectl):
     assert aectl("--version").out.startswith("aectl 0.")
-    for command in ("train", "reconstruct", "encode", "classify", "eval", "info"):
+    for command in ("train", "reconstruct", "encode", "classify", "detect", "eval", "info"):
         done = aectl(command, "--help")
         assert done.status == 0
         assert "Example" in done.out
@@ -110,7 +110,9 @@ def test_version_and_help_answer(aectl):
 def test_completion_offers_commands_and_choices(tmp_path):
     script = 'COMP_WORDS="aectl {words}" COMP_CWORD={at} _AECTL_COMPLETE=complete_bash aectl'
     commands = shell(script.format(words="", at=1), tmp_path).out.split()
-    assert {"train", "encode", "classify", "reconstruct", "eval", "info"} <= set(commands)
+    assert {"train", "encode", "classify", "detect", "reconstruct", "eval"} <= set(commands)
+    scores = shell(script.format(words="detect run --score ", at=4), tmp_path).out.split()
+    assert set(scores) == {"error", "mahalanobis", "neighbours", "fisher"}
     losses = shell(script.format(words="train --loss ", at=3), tmp_path).out.split()
     assert set(losses) == {"mse", "l1", "charbonnier", "bce", "softmax-kl", "ssim"}
 
@@ -149,7 +151,7 @@ def test_python_dash_m_is_the_same_command(dense):
     [
         ("['--help']", 0),
         ("['--version']", 0),
-        *((f"['{name}', '--help']", 0) for name in ("train", "encode", "classify", "eval", "info")),
+        *((f"['{name}', '--help']", 0) for name in ("train", "encode", "detect", "eval", "info")),
         ("['train', '--rho', '1.5', '--sparse']", 2),
         ("['train', '--nonsense']", 2),
         ("['info', MODEL]", 0),
@@ -251,6 +253,7 @@ MISSING = {
     "separate": ("reconstruct", "MODEL", "--separate", "--out", "no/where.png"),
     "encode": ("encode", "MODEL", "--out", "no/where.csv"),
     "classify": ("classify", "CLASSIFIER", "--out", "no/where.csv"),
+    "detect": ("detect", "MODEL", "--normal", "no", "--out", "no/where.csv"),
     "errors": ("encode", "MODEL", "--errors", "no/where.csv"),
     "per-image": ("eval", "MODEL", "--per-image", "no/where.csv"),
     "report": ("eval", "MODEL", "--report", "no/where.html"),

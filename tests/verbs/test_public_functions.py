@@ -127,7 +127,7 @@ def test_wrong_use_is_an_exception_of_the_package(dense, scans, call, error):
 
 
 def test_each_argument_has_the_name_of_an_option_of_its_command():
-    for name in ("encode", "classify", "evaluate", "reconstruct", "train"):
+    for name in ("encode", "classify", "detect", "evaluate", "reconstruct", "train"):
         command = COMMANDS["eval" if name == "evaluate" else name]
         options = set(inspect.signature(command).parameters)
         own = set(inspect.signature(getattr(package, name)).parameters) - {"model", "options"}

@@ -1,0 +1,52 @@
+"""The anomaly scores that `--score` names: a new one is a new row, with a class.
+
+The rows name the classes, so that the options can list the scores before any library is loaded.
+"""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from aectl.config.declaration import near_miss
+from aectl.errors import ConfigError
+
+ERROR, CODE = "error", "code"
+"""Evidence that scores are made of: the error of a reconstruction, and the code as a vector."""
+
+CALLED = {ERROR: "reconstructions", CODE: "codes that are vectors"}
+"""The evidence, as messages name it."""
+
+
+class ScoreTraits(NamedTuple):
+    """An anomaly score: its class, `inference.anomaly_scores.AnomalyScore`, the evidence that it
+    is made of, and whether it compares an input with reference inputs."""
+
+    made_by: str
+    needs: tuple[str, ...]
+    fitted: bool
+
+
+SCORES = {
+    "error": ScoreTraits("aectl.inference.anomaly_scores:ReconstructionError", (ERROR,), False),
+    "mahalanobis": ScoreTraits("aectl.inference.code_distances:Mahalanobis", (CODE,), True),
+    "neighbours": ScoreTraits("aectl.inference.code_distances:Neighbours", (CODE,), True),
+    "fisher": ScoreTraits("aectl.inference.fisher:Fisher", (ERROR, CODE), True),
+}
+
+USUAL_SCORE, USUAL_ALARM_RATE = "error", 0.01
+
+
+def refuse_score(name: str, given: Collection[str], model: str) -> None:
+    """Raises ConfigError for a score that does not exist, or that needs other evidence than the
+    `given` one of a model."""
+    if name not in SCORES:
+        known = ", ".join(SCORES)
+        raise ConfigError(f"no score '{name}'{near_miss(name, SCORES)}; --score is one of {known}")
+    for one in SCORES[name].needs:
+        if one not in given:
+            raise ConfigError(f"--score {name} needs {CALLED[one]}, which {model} does not have")
+
+
+def refuse_alarm_rate(rate: float) -> None:
+    """Raises ConfigError for a rate that is no probability."""
+    if not 0 < rate < 1:
+        raise ConfigError(f"--alarm-rate must lie between 0 and 1, both excluded; {rate:g} given")

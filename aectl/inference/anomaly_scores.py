@@ -1,0 +1,115 @@
+"""Anomaly scores: numbers that are higher for inputs less like normal ones.
+
+A score compares the evidence that a network gives for an input with that of reference inputs, if it
+is fitted to some. What it is worth is for `conformal` to say, with other normal inputs.
+"""
+
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from aectl.config.scores import SCORES
+from aectl.errors import ModelFileError
+from aectl.inference.results import Result
+
+
+class Evidence(NamedTuple):
+    """The evidence of n inputs that scores are made of, on the CPU; None where it is not needed.
+
+    error: (n,), the error of each reconstruction, float64; code: (n, features), float32.
+    """
+
+    error: Tensor | None = None
+    code: Tensor | None = None
+
+    def rows(self, rows: Tensor | slice) -> Self:
+        """The evidence of some of the inputs."""
+        return type(self)(*(None if one is None else one[rows] for one in self))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Self]") -> Self:
+        """The evidence of all inputs of several batches."""
+        fields = zip(*parts, strict=True)
+        return cls(*(None if one[0] is None else torch.cat(one) for one in fields))
+
+
+@dataclass(frozen=True, eq=False)
+class Examined(Result):
+    """The evidence of n inputs."""
+
+    evidence: Evidence
+
+
+class AnomalyScore(ABC):
+    """A score, which may be fitted to reference inputs; `given`: the evidence that there is of an
+    input.
+
+    Scores are float32, as those that calibrate them: equal inputs have equal scores. So are the
+    tensors that are fitted, since a model file keeps them.
+    """
+
+    def __init__(self, given: Collection[str] = ()) -> None:
+        self.given = frozenset(given)
+
+    @abstractmethod
+    def fit(self, reference: Evidence) -> None:
+        """Fits it to the evidence of reference inputs, which are in random order.
+
+        Raises DataError where these are too few.
+        """
+
+    @abstractmethod
+    def of(self, evidence: Evidence) -> Tensor:
+        """The scores of n inputs, (n,), float32; each depends on its own input alone."""
+
+    @abstractmethod
+    def tensors(self) -> Mapping[str, Tensor]:
+        """All that is fitted, by name."""
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """The inverse of `tensors`. Raises ModelFileError for tensors that are not those."""
+
+
+class Unfitted(AnomalyScore):
+    """A score that depends on the input alone."""
+
+    def fit(self, reference: Evidence) -> None:
+        """Nothing is fitted."""
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """None."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes no tensors."""
+        refuse_others(tensors, {})
+
+
+class ReconstructionError(Unfitted):
+    """The error of the reconstruction: of images the mean squared error of a pixel, of vectors that
+    of a feature, scaled as the model does, and of text the cross-entropy of a token, in nats."""
+
+    def of(self, evidence: Evidence) -> Tensor:
+        """The errors."""
+        assert evidence.error is not None
+        return evidence.error.float()
+
+
+def refuse_others(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Raises ModelFileError where the names of tensors are not those that are wanted."""
+    if tensors.keys() != wanted.keys():
+        other = min(tensors.keys() ^ wanted.keys())
+        raise ModelFileError(f"its calibration lacks a tensor {other!r}, or has one too many")
+
+
+def score_named(name: str, given: Collection[str]) -> AnomalyScore:
+    """The score of a name, yet to be fitted; one that combines others takes those that are made of
+    the evidence that is `given`."""
+    made: AnomalyScore = pkgutil.resolve_name(SCORES[name].made_by)(given)
+    return made

@@ -1,0 +1,105 @@
+"""Anomaly scores that are fitted and calibrated on the evidence of normal inputs."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from aectl.errors import DataError
+from aectl.inference.anomaly_scores import AnomalyScore, Evidence, Examined
+from aectl.inference.conformal import NormalScores
+from aectl.inference.results import Floats
+
+SEED = 0
+
+MOST_NUMBERS = 1 << 27
+"""Numbers in the evidence that is kept of normal inputs: half a GiB."""
+
+
+class Calibrated(NamedTuple):
+    """A score with those of normal inputs to calibrate it, of which those of `suspects` are far
+    above the others, the highest first; `fitted_to`: the number of other inputs that it is fitted
+    to.
+    """
+
+    score: AnomalyScore
+    normal: NormalScores
+    fitted_to: int
+    suspects: list[str]
+
+    def scores(self, evidence: Evidence) -> Floats:
+        """The scores of n inputs: (n,)."""
+        return self.score.of(evidence).numpy()
+
+
+class Calibrating:
+    """Normal inputs, of which a score that is `fitted` takes one half, chosen at random, as
+    reference inputs; the scores of the others calibrate it."""
+
+    def __init__(self, score: AnomalyScore, fitted: bool) -> None:
+        self._score, self._fitted = score, fitted
+        self._paths: list[str] = []
+        self._scores: list[Floats] = []
+        self._sample = _Sample()
+
+    def add(self, examined: Examined) -> None:
+        """Adds a batch."""
+        if self._fitted:
+            self._sample.add(examined)
+            return
+        scores = self._score.of(examined.evidence).numpy()
+        self._scores.append(scores)
+        self._paths += examined.paths
+
+    def result(self) -> Calibrated:
+        """The score of all inputs so far. Raises DataError where there are too few."""
+        fitted_to, paths = 0, self._paths
+        if self._fitted:
+            evidence, paths = self._sample.shuffled()
+            fitted_to = len(paths) // 2
+            if not fitted_to:
+                raise DataError("there are too few normal inputs to fit the score to")
+            self._score.fit(evidence.rows(slice(fitted_to)))
+            paths = paths[fitted_to:]
+            self._scores = [self._score.of(evidence.rows(slice(fitted_to, None))).numpy()]
+        scores = np.concatenate([np.empty(0, np.float32), *self._scores])
+        finite = np.flatnonzero(np.isfinite(scores))
+        normal = NormalScores.of(scores[finite])
+        far = finite[normal.far_out(scores[finite])]
+        far = far[np.argsort(-scores[far], kind="stable")]
+        return Calibrated(self._score, normal, fitted_to, [paths[row] for row in far])
+
+
+class _Sample:
+    """The evidence of all inputs, or of as many, drawn at random, as fit into MOST_NUMBERS."""
+
+    def __init__(self) -> None:
+        self._generator = torch.Generator().manual_seed(SEED)
+        self._evidence: list[Evidence] = []
+        self._paths: list[str] = []
+        self._keys = torch.empty(0, dtype=torch.float64)
+
+    def add(self, examined: Examined) -> None:
+        """Adds a batch. An input is kept if its random key is among the smallest."""
+        keys = torch.rand(len(examined.paths), generator=self._generator, dtype=torch.float64)
+        self._keys = torch.cat([self._keys, keys])
+        self._paths += examined.paths
+        self._evidence.append(examined.evidence)
+        numbers = max(one.numel() for one in examined.evidence if one is not None)
+        self._most = max(2, MOST_NUMBERS // max(1, numbers // len(keys)))
+        if len(self._keys) > 2 * self._most:
+            self._keep_some()
+
+    def shuffled(self) -> tuple[Evidence, list[str]]:
+        """The evidence and the paths, in random order."""
+        if not self._paths:
+            return Evidence(), []
+        self._keep_some()
+        return self._evidence[0], self._paths
+
+    def _keep_some(self) -> None:
+        """Keeps those with the smallest keys, in the order of these."""
+        rows = self._keys.argsort(stable=True)[: self._most]
+        evidence = Evidence.joined(self._evidence)
+        self._evidence, self._keys = [evidence.rows(rows)], self._keys[rows]
+        self._paths = [self._paths[row] for row in rows.tolist()]

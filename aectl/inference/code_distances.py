@@ -1,0 +1,156 @@
+"""Anomaly scores by the distance of a code from the codes of reference inputs."""
+
+from collections.abc import Callable, Collection, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aectl.errors import DataError, ModelFileError
+from aectl.inference.anomaly_scores import AnomalyScore, Evidence, refuse_others
+
+BLOCK = 32
+"""Codes whose distances are computed at a time: always as many, since the order of summation in a
+matrix product depends on the number of rows."""
+
+NEIGHBOURS = 5
+"""Nearest reference codes, the mean distance to which is a score."""
+
+MOST_REFERENCES, MOST_VALUES = 4096, 1 << 24
+"""Maximum number of reference codes that are kept, and of numbers in all of them."""
+
+FLOOR = 1e-9
+"""The smallest variance in a direction, as a fraction of the mean one: that of a unit which is
+always 0 would be 0."""
+
+
+class Mahalanobis(AnomalyScore):
+    """sqrt((c - m)' S^-1 (c - m)) of a code c, for the mean m and the covariance S of reference
+    codes.
+
+    S is shrunk towards a multiple of the identity (Ledoit & Wolf, A well-conditioned estimator for
+    large-dimensional covariance matrices, 2004), so that more units than reference inputs do no
+    harm. It is kept as its directions V, (r, features), with the variance in each, (r,), and that
+    in all others, `rest`.
+    """
+
+    def __init__(self, given: Collection[str] = ()) -> None:
+        super().__init__(given)
+        self._mean = self._directions = self._variances = self._rest = torch.empty(0)
+
+    def fit(self, reference: Evidence) -> None:
+        """Raises DataError for fewer than two inputs."""
+        from sklearn.covariance import ledoit_wolf_shrinkage
+
+        codes = kept(reference.code).double()
+        if len(codes) < 2:
+            raise DataError("there are too few normal inputs to fit the score to")
+        mean = codes.mean(0)
+        centred = codes - mean
+        _, sizes, directions = torch.linalg.svd(centred, full_matrices=False)
+        average = float(centred.square().mean())
+        shrinkage = float(ledoit_wolf_shrinkage(centred.numpy(), assume_centered=True))
+        least = max(shrinkage * average, FLOOR * average) or 1.0
+        variances = (1 - shrinkage) * sizes.square() / len(codes) + shrinkage * average
+        self._mean, self._directions = mean.float(), directions.float()
+        self._variances = variances.clamp(min=least).float()
+        self._rest = torch.tensor([least], dtype=torch.float32)
+
+    def of(self, evidence: Evidence) -> Tensor:
+        """The distances."""
+        mean, directions = self._mean.double(), self._directions.double()
+        variances, rest = self._variances.double(), self._rest.double()
+
+        def distances(codes: Tensor) -> Tensor:
+            centred = codes.double() - mean
+            along = centred @ directions.T
+            squares = (along.square() / variances).sum(1)
+            if len(directions) < len(mean):
+                squares += (centred - along @ directions).square().sum(1) / rest
+            return squares.sqrt().float()
+
+        return in_blocks(evidence.code, distances)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """`mean`, `directions`, `variances` and `rest`."""
+        return {
+            "mean": self._mean, "directions": self._directions, "variances": self._variances,
+            "rest": self._rest,
+        }  # fmt: skip
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raises ModelFileError where they do not fit each other."""
+        refuse_others(tensors, self.tensors())
+        mean, directions = tensors["mean"], tensors["directions"]
+        variances, rest = tensors["variances"], tensors["rest"]
+        shapes = [tuple(one.shape) for one in (mean, directions, variances, rest)]
+        features, count = len(mean.flatten()), len(variances.flatten())
+        if shapes != [(features,), (count, features), (count,), (1,)] or count > features:
+            raise ModelFileError("the tensors of its calibration do not fit each other")
+        if not (variances > 0).all() or not (rest > 0).all():
+            raise ModelFileError("its calibration has variances that are not positive")
+        self._mean, self._directions, self._variances, self._rest = (
+            mean,
+            directions,
+            variances,
+            rest,
+        )
+
+
+class Neighbours(AnomalyScore):
+    """The mean Euclidean distance of a code from its five nearest reference codes (Bergman, Cohen &
+    Hoshen, Deep nearest neighbor anomaly detection, 2020)."""
+
+    def __init__(self, given: Collection[str] = ()) -> None:
+        super().__init__(given)
+        self._codes = torch.empty(0)
+
+    def fit(self, reference: Evidence) -> None:
+        """Raises DataError without inputs."""
+        self._codes = kept(reference.code)
+        if not len(self._codes):
+            raise DataError("there are too few normal inputs to fit the score to")
+
+    def of(self, evidence: Evidence) -> Tensor:
+        """The distances: the nearest codes are found with 32-bit floats, and their distances are
+        computed with 64-bit ones."""
+        mean = self._codes.mean(0)
+        references = self._codes - mean
+        norms, count = references.square().sum(1), min(NEIGHBOURS, len(references))
+
+        def distances(codes: Tensor) -> Tensor:
+            centred = codes - mean
+            near = torch.addmm(norms, centred, references.T, alpha=-2)
+            nearest = near.topk(count, largest=False).indices
+            exact = (self._codes[nearest].double() - codes[:, None].double()).square().sum(2)
+            return exact.sqrt().sort(1).values.mean(1).float()
+
+        return in_blocks(evidence.code, distances)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """`codes`."""
+        return {"codes": self._codes}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raises ModelFileError where it is no matrix."""
+        refuse_others(tensors, self.tensors())
+        if tensors["codes"].ndim != 2 or not tensors["codes"].numel():
+            raise ModelFileError("the tensors of its calibration do not fit each other")
+        self._codes = tensors["codes"]
+
+
+def kept(codes: Tensor | None) -> Tensor:
+    """The first of reference codes, which are in random order: as many as are kept."""
+    assert codes is not None
+    return codes[: min(MOST_REFERENCES, max(1, MOST_VALUES // codes.shape[1]))].clone()
+
+
+def in_blocks(codes: Tensor | None, distances: Callable[[Tensor], Tensor]) -> Tensor:
+    """The distances of codes, (n, features) -> (n,), of which a function computes those of BLOCK at
+    a time."""
+    assert codes is not None
+    found = [torch.empty(0)]
+    for block in torch.split(codes, BLOCK):
+        padded = F.pad(block, (0, 0, 0, BLOCK - len(block)))
+        found.append(distances(padded)[: len(block)])
+    return torch.cat(found)

@@ -1,0 +1,117 @@
+"""Normal inputs to calibrate anomaly scores on: those that a model did not learn from.
+
+A model's errors on inputs that it learnt from are smaller than on others like them, so that these
+would be flagged too often.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+
+from aectl.config.spelling import first_of
+from aectl.data.layout import layout_of
+from aectl.data.selection import Selection
+from aectl.data.sources import Names, Source, SourceKind, path_digest
+from aectl.data.storage.folders import find_files
+from aectl.data.training_sources import split_up
+from aectl.errors import DataError, UnknownInputError
+from aectl.modalities.request import Request
+from aectl.models.model_card import ModelCard
+
+ON_DISK = SourceKind.FOLDER, SourceKind.FILE, SourceKind.ARCHIVE
+
+MOST_NAMED = 3
+
+
+def unlearnt(
+    sources: Sequence[Source],
+    card: ModelCard,
+    request: Request,
+    names: Names,
+    selections: tuple[Selection, Selection],
+) -> list[Source]:
+    """The sources without what the model learnt from; `selections`: the files of folders that are
+    read, and those that were.
+
+    A warning says where it cannot be known. Raises DataError where nothing is left.
+    """
+    wanted, trained = selections
+    learnt, unknown = _learnt(card, names, trained)
+    if not card.trained_on:
+        unknown = ["data that it does not name"]
+    elif any(source.kind is SourceKind.STDIN for source in sources):
+        unknown = [*card.trained_on]
+    if unknown:
+        request.warning(
+            f"the model was trained on {first_of(unknown, MOST_NAMED)}: whether it learnt from the"
+            " normal inputs is not known; if it did, too many inputs are flagged"
+        )
+    found, left_out = [], 0
+    for source in sources:
+        kept, without = _without(source, learnt, wanted, trained)
+        left_out += without
+        found += kept
+    if not found:
+        raise DataError(
+            "the model learnt from all normal inputs, whose errors are smaller than those of others"
+            " like them: calibrate on normal inputs that it has not learnt from"
+        )
+    if left_out:
+        request.notice(f"normal inputs that the model learnt from, left out: {left_out:,}")
+    return found
+
+
+def _learnt(card: ModelCard, names: Names, selection: Selection) -> tuple[list[Source], list[str]]:
+    """The sources that a model learnt from, and the words that name nothing here."""
+    found: list[Source] = []
+    unknown: list[str] = []
+    for word in card.trained_on:
+        try:
+            source = names.source(word)
+        except UnknownInputError:
+            unknown.append(word)
+            continue
+        if source.kind is SourceKind.STDIN:
+            unknown.append("a list on stdin")
+        layout = layout_of(word, selection) if source.is_folder else None
+        learnt = split_up([source], [layout], validation=False)
+        found += [dataclasses.replace(one, without=card.held_out) for one in learnt]
+    return found, unknown
+
+
+def _without(
+    source: Source,
+    learnt: Sequence[Source],
+    wanted: Selection,
+    trained: Selection,
+) -> tuple[list[Source], int]:
+    """The source without what was learnt from, none if nothing is left; and the files left out."""
+    if source.kind not in ON_DISK:
+        same = any(one.called("train") == source.called("test") for one in learnt)
+        return ([] if same and source.in_memory else [source]), 0
+    place = os.path.realpath(source.file)
+    near = [one for one in learnt if one.kind in ON_DISK and _overlap(one, place)]
+    files = {os.path.realpath(path) for one in near for path in _files(one, trained)}
+    if not source.is_folder:
+        return ([] if place in files else [source]), 0
+    there = list(_files(source, wanted)) if near else []
+    without = [path for path in there if os.path.realpath(path) in files]
+    if without and len(without) == len(there):
+        return [], 0
+    return [dataclasses.replace(source, without=frozenset(map(path_digest, without)))], len(without)
+
+
+def _overlap(one: Source, place: str) -> bool:
+    """Whether one of a source and a place, of links resolved, is or lies in the other."""
+    other = os.path.realpath(one.file)
+    return os.path.commonpath([other, place]) in (other, place)
+
+
+def _files(source: Source, selection: Selection) -> Iterator[str]:
+    """The files of a source on disk."""
+    if not source.is_folder:
+        yield source.file
+        return
+    for one in find_files(source.word, selection):
+        if source.takes(one.path):
+            yield one.path

@@ -1,0 +1,307 @@
+"""`aectl detect` on images, text and vectors, and its promise."""
+
+import csv
+import json
+
+import numpy as np
+import polars
+import pytest
+from conftest import LINES, MNIST
+from scipy.stats import betabinom, binom, kstest
+from sklearn.datasets import load_breast_cancer
+
+import aectl as package
+from aectl.inference.conformal import NormalScores
+
+SCORES = ("error", "mahalanobis", "neighbours", "fisher")
+RATES = (0.01, 0.05, 0.1)
+
+
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+def column(rows, name):
+    return np.array([float(row[name]) for row in rows])
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A model of a table, learnt from some of its benign rows, and files of others."""
+    folder = tmp_path_factory.mktemp("table")
+    whole = load_breast_cancer()
+    benign = np.random.default_rng(0).permutation(whole.data[whole.target == 1])
+    parts = {"learnt": benign[:100], "normal": benign[100:], "malignant": whole.data[:19]}
+    for name, rows in parts.items():
+        np.save(folder / f"{name}.npy", rows.astype(np.float32))
+    package.train(
+        folder / "model", dataset=str(folder / "learnt.npy"), scale="standard", hidden=[6],
+        epochs=30,
+    )  # fmt: skip
+    return folder
+
+
+def test_a_table_has_scores_p_values_and_verdicts(aectl, dense, scans, tmp_path):
+    done = aectl(
+        "detect", dense, scans / "000.png", "--normal", "digits:test", "--alarm-rate", 0.05
+    )
+    assert done.status == 0
+    (row,) = rows_of(done.out)
+    assert list(row) == ["path", "score", "p_value", "anomaly"]
+    normal = rows_of(aectl("detect", dense, "digits:test", "--normal", "digits:test").out)
+    assert list(normal[0]) == ["path", "label", "score", "p_value", "anomaly"]
+    measured = aectl("eval", dense, "--dataset", "digits:test", "--per-image", "each.csv")
+    assert measured.status == 0
+    errors = rows_of((tmp_path / "each.csv").read_text())
+    np.testing.assert_allclose(column(normal, "score"), column(errors, "mse"), rtol=1e-5)
+    scores = column(normal, "score")
+    by_hand = [(1 + (scores >= score).sum()) / 361 for score in scores]
+    assert column(normal, "p_value").tolist() == by_hand
+    assert [row["anomaly"] for row in normal] == ["yes" if p <= 0.01 else "no" for p in by_hand]
+    assert row["score"] == normal[0]["score"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "jsonl", "parquet", "npz"])
+def test_every_format_holds_the_same_rows(aectl, dense, tmp_path, ending):
+    words = ("detect", dense, "digits:test", "--normal", "digits:test")
+    rows = rows_of(aectl(*words).out)
+    assert aectl(*words, "--out", f"t.{ending}").status == 0
+    if ending == "npz":
+        found = np.load(tmp_path / "t.npz")
+    elif ending == "jsonl":
+        found = polars.read_ndjson(tmp_path / "t.jsonl")
+    else:
+        read = polars.read_parquet if ending == "parquet" else polars.read_csv
+        found = read(tmp_path / f"t.{ending}")
+    np.testing.assert_array_equal(found["p_value"], column(rows, "p_value"))
+    np.testing.assert_array_equal(np.float32(found["score"]), np.float32(column(rows, "score")))
+    assert list(found["anomaly"]) == [row["anomaly"] for row in rows]
+
+
+def test_an_interrupted_table_resumes_to_the_same_bytes(aectl, dense, scans, tmp_path):
+    words = ("detect", dense, scans, "--normal", "digits:test", "--batch-size", 32)
+    assert aectl(*words, "--out", "whole.csv").status == 0
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    stopped = aectl(*words[:2], scans, "no.png", *words[3:], "--strict", "--out", "t.csv")
+    assert "--resume continues" in stopped.err
+    bad = aectl(*words, "--out", "t.csv", "--resume", "--alarm-rate", 0.1)
+    assert "was started with alarm_rate 0.01, not 0.1" in bad.err
+    other = aectl(*words, "--normal", scans, "--out", "t.csv", "--resume")
+    assert "was started with calibration " in other.err
+    resumed = aectl(*words[:2], scans, scans / "001.png", *words[3:], "--out", "t.csv", "--resume")
+    assert resumed.status == 0
+    whole = (tmp_path / "whole.csv").read_text()
+    assert (tmp_path / "t.csv").read_text().startswith(whole)
+
+
+def test_anomalies_are_found_and_a_script_can_ask_for_a_status(aectl, table):
+    words = ("--normal", table / "normal.npy", "--alarm-rate", 0.05)
+    for score in SCORES:
+        done = aectl("detect", table / "model", table / "malignant.npy", "--score", score, *words)
+        assert done.status == 0
+        assert np.mean([row["anomaly"] == "yes" for row in rows_of(done.out)]) > 0.5
+    assert "of 19 vectors are anomalies" in done.err
+    failed = aectl("detect", table / "model", table / "malignant.npy", *words, "--fail-on-anomaly")
+    assert failed.status == 3
+    calm = aectl("detect", table / "model", table / "normal.npy", "--normal", table / "normal.npy",
+                 "--alarm-rate", 0.004, "--fail-on-anomaly")  # fmt: skip
+    assert calm.status == (3 if "yes" in calm.out else 0)
+    assert aectl("detect", table / "model", table / "normal.npy", *words, "--fail-on-anomaly",
+                 "--out", "t.csv", "--resume").status == 2  # fmt: skip
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_scores_depend_neither_on_the_order_nor_on_the_size_of_batches(aectl, dense, scans, score):
+    files = [scans / f"{number:03}.png" for number in range(100)]
+    words = ("--normal", "digits:test", "--score", score, "--alarm-rate", 0.05)
+    first = rows_of(aectl("detect", dense, *files, *words).out)
+    second = rows_of(aectl("detect", dense, *files[::-1], *words).out)
+    assert first == second[::-1]
+    third = rows_of(aectl("detect", dense, *files, *words, "--batch-size", 7).out)
+    np.testing.assert_allclose(column(third, "score"), column(first, "score"), rtol=1e-3)
+
+
+@pytest.mark.parametrize("score", ["error", "mahalanobis"])
+def test_text_that_is_unlike_the_normal_has_a_higher_cross_entropy(
+    aectl, trained, corpus, tmp_path, score
+):
+    model = trained(
+        "--model", "text-autoencoder", "--dataset", str(corpus), "--epochs", "60",
+        "--hidden", "32,16", "--batch-size", "10",
+    )  # fmt: skip
+    (tmp_path / "normal.txt").write_text("\n".join(LINES[::2]) + "\n")
+    (tmp_path / "new.txt").write_text("\n".join([*LINES[1::2], "mat the . sat cat", "it it it it"]))
+    words = ("--normal", "normal.txt", "--alarm-rate", 0.1, "--score", score)
+    rows = rows_of(aectl("detect", model, "new.txt", *words).out)
+    scores = column(rows, "score")
+    assert min(scores[-2:]) > np.quantile(scores[:-2], 0.9)
+    if score == "error":
+        report = json.loads(aectl("eval", model, "--dataset", "normal.txt", "--json").out)[0]
+        normal = column(rows_of(aectl("detect", model, "normal.txt", *words).out), "score")
+        lengths = [len(line.split()) for line in LINES[::2]]
+        assert np.average(normal) == pytest.approx(report["cross_entropy"], rel=0.2)
+        assert len(normal) == len(lengths)
+
+
+def texture(folder, count):
+    """Crops of smoothed noise, as files."""
+    from PIL import Image
+    from scipy.ndimage import gaussian_filter
+
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(count):
+        field = gaussian_filter(random.normal(size=(12, 12)), 1)[2:-2, 2:-2]
+        pixels = np.clip(128 + 200 * field, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def scores_of(found, rows=slice(None)):
+    """The scores of some inputs; of the few that have equal ones, one."""
+    scores = np.concatenate([result.score for result in found])[rows]
+    different = np.unique(scores)
+    assert len(different) > 0.99 * len(scores)
+    return different
+
+
+@pytest.fixture(scope="module", params=["digits of one class", "a texture", "a table"])
+def pool(request, tmp_path_factory, trained, table):
+    """The scores of normal inputs, by the public function."""
+    if request.param == "a table":
+        found = package.detect(
+            table / "model", str(table / "normal.npy"), normal=str(table / "normal.npy"),
+            score="error",
+        )  # fmt: skip
+        return scores_of(found)
+    model = trained("--epochs", "20")
+    if request.param == "a texture":
+        images = str(texture(tmp_path_factory.mktemp("textures") / "noise", 400))
+        found = package.detect(model, images, normal="digits:test", score="mahalanobis")
+        return scores_of(found)
+    if not (MNIST / "MNIST").is_dir():
+        pytest.skip("MNIST is not here")
+    found = list(package.detect(
+        model, "mnist:test", normal="digits:test", score="neighbours", data_dir=str(MNIST)
+    ))  # fmt: skip
+    labels = np.array([label for result in found for label in result.labels])
+    return scores_of(found, labels == "3")
+
+
+def splits(pool, times=200):
+    """Halves of the scores, at random: those that calibrate, and new ones."""
+    random = np.random.default_rng(0)
+    for _ in range(times):
+        order = random.permutation(pool)
+        yield NormalScores.of(order[: len(pool) // 2]), order[len(pool) // 2 :]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_of_normal_inputs_the_stated_fraction_is_flagged(pool, rate):
+    """In each split, the number has the beta-binomial distribution; of the first new inputs of all
+    splits, which are independent, it has the binomial one."""
+    flagged = np.array([normal.p_values(new) <= rate for normal, new in splits(pool)])
+    count, new = len(pool) // 2, flagged.shape[1]
+    least = int(rate * (count + 1) + 1e-9)
+    assert least >= 1
+    of_split = betabinom(new, least, count + 1 - least)
+    assert all(of_split.ppf(1e-6) <= one <= of_split.ppf(1 - 1e-6) for one in flagged.sum(1))
+    error = of_split.std() / np.sqrt(len(flagged))
+    assert flagged.sum(1).mean() == pytest.approx(of_split.mean(), abs=4 * error)
+    assert of_split.mean() / new <= rate
+    low, high = binom(len(flagged), least / (count + 1)).ppf([0.0005, 0.9995])
+    assert low <= flagged[:, 0].sum() <= high
+
+
+def test_p_values_of_normal_inputs_are_uniform(pool):
+    """By Kolmogorov and Smirnov, after a p-value is spread over its step of 1 / (n + 1)."""
+    random, found = np.random.default_rng(1), []
+    for normal, new in splits(pool):
+        found.append(normal.p_values(new[:1])[0] - random.uniform() * normal.least_rate)
+    assert kstest(found, "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_the_command_flags_the_stated_fraction_of_new_normal_inputs(aectl, table, tmp_path, score):
+    normal = np.load(table / "normal.npy")
+    flagged, count = 0, len(normal) - 57
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(len(normal))
+        np.save(tmp_path / "good.npy", normal[order[:count]])
+        np.save(tmp_path / "new.npy", normal[order[count:]])
+        done = aectl("detect", table / "model", "new.npy", "--normal", "good.npy",
+                     "--score", score, "--alarm-rate", 0.1)  # fmt: skip
+        flagged += sum(row["anomaly"] == "yes" for row in rows_of(done.out))
+    calibrating = count if score == "error" else count - count // 2
+    least = int(0.1 * (calibrating + 1))
+    of_split = betabinom(57, least, calibrating + 1 - least)
+    assert flagged == pytest.approx(4 * of_split.mean(), abs=4 * 2 * of_split.std())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "detect needs normal inputs to calibrate on: name them with --normal"),
+        (("--normal", "empty"), "there are no normal inputs to calibrate on"),
+        (("--normal", "no/where"), "no dataset, file or folder 'no/where'"),
+        (("--normal", "digits:train"), "the model learnt from all normal inputs"),
+        (("--normal", "few"), "--alarm-rate 0.01 needs 99 normal inputs to calibrate on, and there"
+         " are 9; these support rates from 0.1\n"),
+        (("--normal", "few", "--score", "neighbours"), "are 5; these support rates from 0.167"),
+        (("--normal", "few", "--alarm-rate", "1"), "--alarm-rate must lie between 0 and 1"),
+        (("--normal", "few", "--score", "eror"), "did you mean 'error'?"),
+        (("--normal", "-", "-"), "INPUT and --normal cannot both be -"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)  # fmt: skip
+def test_what_cannot_keep_the_promise_is_refused_in_a_line(
+    aectl, dense, scans, tmp_path, words, said
+):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "few").mkdir()
+    for number in range(9):
+        (tmp_path / "few" / f"{number}.png").write_bytes((scans / f"00{number}.png").read_bytes())
+    done = aectl("detect", dense, *words, "--out", "t.csv")
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_a_classifier_is_refused(aectl, classifier):
+    done = aectl("detect", classifier, "--normal", "digits:test")
+    assert done.status == 2
+    assert "detect needs an autoencoder; " in done.err
+    assert "is a classifier" in done.err
+
+
+def test_anomalies_among_the_normal_inputs_and_unreadable_ones_are_told(
+    aectl, dense, scans, tmp_path
+):
+    from PIL import Image
+
+    (tmp_path / "good").mkdir()
+    for number in range(100):
+        name = f"{number:03}.png"
+        (tmp_path / "good" / name).write_bytes((scans / name).read_bytes())
+    Image.fromarray(np.eye(8, dtype=np.uint8)[::-1] * 255).save(tmp_path / "good" / "x.png")
+    (tmp_path / "good" / "y.png").write_bytes(b"no picture")
+    done = aectl("detect", dense, scans / "000.png", "--normal", "good", "--alarm-rate", 0.05)
+    assert done.status == 0, "the inputs themselves could be read"
+    assert "warning: left out of the normal inputs: good/y.png: " in done.err
+    assert (
+        "warning: 1 of 101 normal inputs have scores far above the others: good/x.png" in done.err
+    )
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("kind", ["conv-autoencoder", "patch-autoencoder"])
+def test_codes_of_maps_and_pooled_features_have_distances(aectl, trained, kind, score):
+    options = {
+        "conv-autoencoder": ("--hidden", "4,3"),
+        "patch-autoencoder": ("--hidden", "8", "--patch-size", "3"),
+    }
+    model = trained("--model", kind, "--epochs", "1", *options[kind])
+    done = aectl("detect", model, "digits:test/0", "--normal", "digits:test", "--score", score)
+    assert done.status == 0
+    assert float(rows_of(done.out)[0]["score"]) > 0

@@ -1,0 +1,38 @@
+"""The table of anomaly scores, and what is refused by it."""
+
+import pkgutil
+
+import pytest
+
+from aectl.config.scores import CODE, ERROR, SCORES, USUAL_SCORE, refuse_alarm_rate, refuse_score
+from aectl.errors import ConfigError
+from aectl.inference.anomaly_scores import AnomalyScore
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_each_row_names_a_score(name):
+    assert issubclass(pkgutil.resolve_name(SCORES[name].made_by), AnomalyScore)
+
+
+def test_the_usual_score_is_given_by_all_models():
+    refuse_score(USUAL_SCORE, (ERROR,), "a model")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("eror", "no score 'eror'; did you mean 'error'?; --score is one of error, mahalanobis, "),
+        ("neighbours", "--score neighbours needs codes that are vectors, which m does not have"),
+    ],
+)
+def test_other_scores_are_refused_with_the_reason(name, said):
+    with pytest.raises(ConfigError) as caught:
+        refuse_score(name, (ERROR,), "m")
+    assert str(caught.value).startswith(said)
+    refuse_score("neighbours", (CODE,), "m")
+
+
+@pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, float("nan")])
+def test_a_rate_that_is_no_probability_is_refused(rate):
+    with pytest.raises(ConfigError, match="--alarm-rate must lie between 0 and 1"):
+        refuse_alarm_rate(rate)
