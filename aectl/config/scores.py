@@ -9,30 +9,58 @@ from typing import NamedTuple
 from aectl.config.declaration import near_miss
 from aectl.errors import ConfigError
 
-ERROR, CODE = "error", "code"
-"""Evidence that scores are made of: the error of a reconstruction, and the code as a vector."""
+ERROR, CODE, REGION, DISSIMILARITY = "error", "code", "region", "dissimilarity"
+"""Evidence that scores are made of: the error of a reconstruction; the code as a vector; of a
+reconstructed image, the error and the structural dissimilarity of its worst regions."""
 
-CALLED = {ERROR: "reconstructions", CODE: "codes that are vectors"}
+OF_ALL = ERROR, CODE
+OF_IMAGES = *OF_ALL, REGION, DISSIMILARITY
+
+CALLED = {
+    ERROR: "reconstructions",
+    CODE: "codes that are vectors",
+    REGION: "reconstructed images",
+    DISSIMILARITY: "reconstructed images",
+}
 """The evidence, as messages name it."""
 
 
 class ScoreTraits(NamedTuple):
     """An anomaly score: its class, `inference.anomaly_scores.AnomalyScore`, the evidence that it
-    is made of, and whether it compares an input with reference inputs."""
+    is made of, whether it compares an input with reference inputs, and whether it combines all
+    other scores that a model has."""
 
     made_by: str
     needs: tuple[str, ...]
     fitted: bool
+    combines: bool = False
 
 
 SCORES = {
     "error": ScoreTraits("aectl.inference.anomaly_scores:ReconstructionError", (ERROR,), False),
+    "region": ScoreTraits("aectl.inference.anomaly_scores:WorstRegions", (REGION,), False),
+    "ssim": ScoreTraits("aectl.inference.anomaly_scores:Dissimilarity", (DISSIMILARITY,), False),
     "mahalanobis": ScoreTraits("aectl.inference.code_distances:Mahalanobis", (CODE,), True),
     "neighbours": ScoreTraits("aectl.inference.code_distances:Neighbours", (CODE,), True),
-    "fisher": ScoreTraits("aectl.inference.fisher:Fisher", (ERROR, CODE), True),
+    "fisher": ScoreTraits("aectl.inference.fisher:Fisher", OF_ALL, True, combines=True),
 }
 
 USUAL_SCORE, USUAL_ALARM_RATE = "error", 0.01
+
+
+def combined(given: Collection[str]) -> list[str]:
+    """The scores that others combine, of a model that gives some evidence."""
+    return [
+        name
+        for name, traits in SCORES.items()
+        if not traits.combines and set(traits.needs) <= {*given}
+    ]
+
+
+def needed(name: str, given: Collection[str]) -> set[str]:
+    """The evidence that a score is made of, of a model that gives some."""
+    parts = combined(given) if SCORES[name].combines else [name]
+    return {one for part in parts for one in SCORES[part].needs}
 
 
 def refuse_score(name: str, given: Collection[str], model: str) -> None:

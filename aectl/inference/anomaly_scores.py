@@ -8,12 +8,12 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
-from aectl.config.scores import SCORES
+from aectl.config.scores import DISSIMILARITY, ERROR, REGION, SCORES
 from aectl.errors import ModelFileError
 from aectl.inference.results import Result
 
@@ -21,11 +21,14 @@ from aectl.inference.results import Result
 class Evidence(NamedTuple):
     """The evidence of n inputs that scores are made of, on the CPU; None where it is not needed.
 
-    error: (n,), the error of each reconstruction, float64; code: (n, features), float32.
+    error: (n,), the error of each reconstruction; code: (n, features), float32; region and
+    dissimilarity: (n,), of the worst regions of a reconstructed image. All but codes are float64.
     """
 
     error: Tensor | None = None
     code: Tensor | None = None
+    region: Tensor | None = None
+    dissimilarity: Tensor | None = None
 
     def rows(self, rows: Tensor | slice) -> Self:
         """The evidence of some of the inputs."""
@@ -77,10 +80,17 @@ class AnomalyScore(ABC):
 
 
 class Unfitted(AnomalyScore):
-    """A score that depends on the input alone."""
+    """A part of the evidence that is a score itself."""
+
+    part: ClassVar[str]
 
     def fit(self, reference: Evidence) -> None:
         """Nothing is fitted."""
+
+    def of(self, evidence: Evidence) -> Tensor:
+        """That part of the evidence."""
+        found: Tensor = getattr(evidence, self.part)
+        return found.float()
 
     def tensors(self) -> Mapping[str, Tensor]:
         """None."""
@@ -95,10 +105,20 @@ class ReconstructionError(Unfitted):
     """The error of the reconstruction: of images the mean squared error of a pixel, of vectors that
     of a feature, scaled as the model does, and of text the cross-entropy of a token, in nats."""
 
-    def of(self, evidence: Evidence) -> Tensor:
-        """The errors."""
-        assert evidence.error is not None
-        return evidence.error.float()
+    part = ERROR
+
+
+class WorstRegions(Unfitted):
+    """The squared error of the worst regions of an image (`error_maps.worst_regions`): the
+    geometric mean over their scales, since that of small windows is larger."""
+
+    part = REGION
+
+
+class Dissimilarity(Unfitted):
+    """The structural dissimilarity, 1 - SSIM, of the worst regions of an image, in the same way."""
+
+    part = DISSIMILARITY
 
 
 def refuse_others(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

@@ -85,7 +85,7 @@ class _Sample:
         self._keys = torch.cat([self._keys, keys])
         self._paths += examined.paths
         self._evidence.append(examined.evidence)
-        numbers = max(one.numel() for one in examined.evidence if one is not None)
+        numbers = sum(one.numel() for one in examined.evidence if one is not None)
         self._most = max(2, MOST_NUMBERS // max(1, numbers // len(keys)))
         if len(self._keys) > 2 * self._most:
             self._keep_some()

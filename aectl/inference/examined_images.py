@@ -1,16 +1,21 @@
 """The evidence of anomaly scores that autoencoders of images give."""
 
+import math
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aectl.config.scores import CODE, ERROR
+from aectl.config.scores import CODE, DISSIMILARITY, ERROR, REGION
+from aectl.inference import error_maps
 from aectl.inference.anomaly_scores import Evidence, Examined
 from aectl.inference.apply import ToTensor, refuse_overflow, traced
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import PooledAutoencoder
+
+LEAST = 1e-12
+"""The least error of a region: one that is reconstructed perfectly has no logarithm."""
 
 
 @torch.inference_mode()
@@ -23,26 +28,44 @@ def examine(
     """
     for batch in batches:
         inputs, count = to_tensor(batch), len(batch.paths)
-        errors = code = None
-        if ERROR in needed:
+        found: dict[str, Tensor] = {}
+        code = None
+        if {*needed} - {CODE}:
             targets = network.targets(inputs)
             code, made = traced(network, targets, count)
-            errors = _squared_errors(targets[:count], made)
-            refuse_overflow(code, errors)
+            refuse_overflow(code, made)
+            found = _errors(targets[:count].cpu(), made.cpu(), needed)
         if CODE in needed:
             if code is None or isinstance(network, PooledAutoencoder):
                 code = network.encode(inputs)[:count]
                 refuse_overflow(code)
-            yield Examined(batch, Evidence(errors, _without_places(network, code).cpu()))
-        else:
-            yield Examined(batch, Evidence(errors))
+            found[CODE] = _without_places(network, code).cpu()
+        yield Examined(batch, Evidence(**found))
 
 
-def _squared_errors(targets: Tensor, made: Tensor) -> Tensor:
-    """The mean squared error of each image, (n,), summed in 64 bits on the CPU; both are (n,
-    channels, height, width)."""
-    differences = (made - targets).flatten(1).cpu()
-    return differences.square().sum(1, dtype=torch.float64) / differences.shape[1]
+def _errors(targets: Tensor, made: Tensor, needed: Collection[str]) -> dict[str, Tensor]:
+    """The evidence of reconstructions, (n,) each, computed on the CPU; both are (n, channels,
+    height, width)."""
+    found = {}
+    if ERROR in needed:
+        squares = (made - targets).flatten(1).square()
+        found[ERROR] = squares.sum(1, dtype=torch.float64) / squares.shape[1]
+    if REGION in needed:
+        found[REGION] = _over_scales(error_maps.squared_errors(targets, made))
+    if DISSIMILARITY in needed:
+        found[DISSIMILARITY] = _over_scales(error_maps.dissimilarities(targets, made))
+    return found
+
+
+def _over_scales(maps: Tensor) -> Tensor:
+    """maps (n, height, width) -> the geometric mean over scales of their worst regions, (n,)."""
+    return torch.tensor(
+        [
+            math.exp(math.fsum(math.log(max(LEAST, value)) for value in worst) / len(worst))
+            for worst in error_maps.worst_regions(maps)
+        ],
+        dtype=torch.float64,
+    )
 
 
 def _without_places(network: AutoencoderBase, code: Tensor) -> Tensor:

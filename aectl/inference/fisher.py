@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aectl.config.scores import SCORES
+from aectl.config.scores import combined
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.anomaly_scores import AnomalyScore, Evidence, score_named
 from aectl.inference.conformal import NormalScores
 
-FISHER, RANKED = "fisher", "scores"
+RANKED = "scores"
 
 
 class Fisher(AnomalyScore):
@@ -25,10 +25,7 @@ class Fisher(AnomalyScore):
 
     def __init__(self, given: Collection[str] = ()) -> None:
         super().__init__(given)
-        names = (name for name in SCORES if name != FISHER)
-        self._scores = {
-            name: score_named(name, given) for name in names if set(SCORES[name].needs) <= {*given}
-        }
+        self._scores = {name: score_named(name, given) for name in combined(given)}
         self._normal: dict[str, NormalScores] = {}
 
     def fit(self, reference: Evidence) -> None:

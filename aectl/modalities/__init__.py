@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
 from aectl.config.kinds import IMAGES, TEXT, VECTORS, encoding
-from aectl.config.scores import CODE, ERROR
+from aectl.config.scores import OF_ALL
 from aectl.config.shapes import InputShape
 from aectl.data.selection import Skipped
 from aectl.data.sources import Names
@@ -150,7 +150,7 @@ class Modality(ABC):
 
     def evidence(self, card: "ModelCard") -> Collection[str]:
         """The evidence that a model gives of an input, for anomaly scores."""
-        return ERROR, CODE
+        return OF_ALL
 
     def examine(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", needed: Collection[str]

@@ -1,7 +1,7 @@
 """Images: files, folders, archives, named datasets; a sample is uint8 (channels, height, width)."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
+from aectl.config.scores import OF_ALL, OF_IMAGES
 from aectl.config.shapes import Shape
 from aectl.config.spelling import spelt
 from aectl.data.images.image_set import ImageSet
@@ -265,6 +266,10 @@ class Images(Modality):
             return None
         images = cast("ImageRun", run).data
         return images.evenly_spaced(count).images
+
+    def evidence(self, card: "ModelCard") -> Collection[str]:
+        """All; but what is of images not where the model reconstructs features of an encoder."""
+        return OF_ALL if card.architecture.stacked else OF_IMAGES
 
     def metrics(self, card: "ModelCard", network: Any) -> "ReconstructionMetrics":
         """The metrics of reconstructed images."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aectl.config.configuration import Config
 from aectl.config.kinds import TEXT
-from aectl.config.scores import CODE, ERROR
+from aectl.config.scores import ERROR, OF_ALL
 from aectl.config.shapes import TextShape
 from aectl.data.named_inputs import Position
 from aectl.data.selection import Skipped
@@ -269,7 +269,7 @@ class Text(Modality):
 
     def evidence(self, card: "ModelCard") -> Collection[str]:
         """The error, and the code if it is a vector."""
-        return (ERROR, CODE) if card.architecture.code_is_vector else (ERROR,)
+        return OF_ALL if card.architecture.code_is_vector else (ERROR,)
 
     def examine(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", needed: Collection[str]

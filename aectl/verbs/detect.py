@@ -13,6 +13,7 @@ from aectl.config.scores import (
     SCORES,
     USUAL_ALARM_RATE,
     USUAL_SCORE,
+    needed,
     refuse_alarm_rate,
     refuse_score,
 )
@@ -99,8 +100,9 @@ class Detection:
     def _examined(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> Iterator[Any]:
-        needed = SCORES[self.score].needs
-        return self.use.modality.examine(network, batches, to_tensor, needed)
+        modality = self.use.modality
+        wanted = needed(self.score, modality.evidence(self.use.card))
+        return modality.examine(network, batches, to_tensor, wanted)
 
     def key(self) -> dict[str, object]:
         """All that decides the rows, beside the model and the inputs."""

@@ -6,14 +6,17 @@ import json
 import numpy as np
 import polars
 import pytest
+import torch
 from conftest import LINES, MNIST
-from scipy.stats import betabinom, binom, kstest
+from scipy.stats import betabinom, binom, gmean, kstest
 from sklearn.datasets import load_breast_cancer
 
 import aectl as package
+from aectl.inference import error_maps
 from aectl.inference.conformal import NormalScores
 
 SCORES = ("error", "mahalanobis", "neighbours", "fisher")
+OF_IMAGES = ("region", "ssim")
 RATES = (0.01, 0.05, 0.1)
 
 
@@ -59,6 +62,26 @@ def test_a_table_has_scores_p_values_and_verdicts(aectl, dense, scans, tmp_path)
     assert column(normal, "p_value").tolist() == by_hand
     assert [row["anomaly"] for row in normal] == ["yes" if p <= 0.01 else "no" for p in by_hand]
     assert row["score"] == normal[0]["score"]
+
+
+@pytest.mark.parametrize(
+    ("score", "maps"),
+    [("region", error_maps.squared_errors), ("ssim", error_maps.dissimilarities)],
+)
+def test_images_are_scored_by_their_worst_regions_at_three_scales(aectl, dense, score, maps):
+    (made,) = package.reconstruct(dense, "digits:test", count=20, batch_size=20)
+    originals = torch.from_numpy(made.originals / np.float32(255))
+    worst = error_maps.worst_regions(maps(originals, torch.from_numpy(made.reconstruction)))
+    done = aectl("detect", dense, "digits:test", "--normal", "digits:test", "--score", score)
+    found = column(rows_of(done.out), "score")[:20]
+    np.testing.assert_allclose(found, gmean(worst, axis=1), rtol=1e-3)
+
+
+def test_vectors_and_text_have_no_regions(aectl, table):
+    for score in OF_IMAGES:
+        done = aectl("detect", table / "model", "--normal", table / "normal.npy", "--score", score)
+        assert done.status == 2
+        assert f"--score {score} needs reconstructed images, which" in done.err
 
 
 @pytest.mark.parametrize("ending", ["csv", "csv.gz", "jsonl", "parquet", "npz"])
@@ -110,7 +133,7 @@ def test_anomalies_are_found_and_a_script_can_ask_for_a_status(aectl, table):
                  "--out", "t.csv", "--resume").status == 2  # fmt: skip
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", [*SCORES, *OF_IMAGES])
 def test_scores_depend_neither_on_the_order_nor_on_the_size_of_batches(aectl, dense, scans, score):
     files = [scans / f"{number:03}.png" for number in range(100)]
     words = ("--normal", "digits:test", "--score", score, "--alarm-rate", 0.05)
@@ -294,7 +317,7 @@ def test_anomalies_among_the_normal_inputs_and_unreadable_ones_are_told(
     )
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", [*SCORES, *OF_IMAGES])
 @pytest.mark.parametrize("kind", ["conv-autoencoder", "patch-autoencoder"])
 def test_codes_of_maps_and_pooled_features_have_distances(aectl, trained, kind, score):
     options = {

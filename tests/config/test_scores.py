@@ -4,7 +4,19 @@ import pkgutil
 
 import pytest
 
-from aectl.config.scores import CODE, ERROR, SCORES, USUAL_SCORE, refuse_alarm_rate, refuse_score
+from aectl.config.scores import (
+    CODE,
+    DISSIMILARITY,
+    ERROR,
+    OF_ALL,
+    OF_IMAGES,
+    SCORES,
+    USUAL_SCORE,
+    combined,
+    needed,
+    refuse_alarm_rate,
+    refuse_score,
+)
 from aectl.errors import ConfigError
 from aectl.inference.anomaly_scores import AnomalyScore
 
@@ -21,7 +33,7 @@ def test_the_usual_score_is_given_by_all_models():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("eror", "no score 'eror'; did you mean 'error'?; --score is one of error, mahalanobis, "),
+        ("eror", "no score 'eror'; did you mean 'error'?; --score is one of error, region, ssim, "),
         ("neighbours", "--score neighbours needs codes that are vectors, which m does not have"),
     ],
 )
@@ -30,6 +42,14 @@ def test_other_scores_are_refused_with_the_reason(name, said):
         refuse_score(name, (ERROR,), "m")
     assert str(caught.value).startswith(said)
     refuse_score("neighbours", (CODE,), "m")
+
+
+def test_fisher_needs_what_the_scores_that_a_model_has_need():
+    assert combined((ERROR,)) == ["error"]
+    assert combined(OF_ALL) == ["error", "mahalanobis", "neighbours"]
+    assert needed("fisher", OF_ALL) == {*OF_ALL}
+    assert needed("fisher", OF_IMAGES) == {*OF_IMAGES}
+    assert needed("ssim", OF_IMAGES) == {DISSIMILARITY}
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 1.5, float("nan")])
