@@ -9,16 +9,19 @@ from typing import NamedTuple
 from aectl.config.declaration import near_miss
 from aectl.errors import ConfigError
 
-ERROR, CODE, REGION, DISSIMILARITY = "error", "code", "region", "dissimilarity"
+ERROR, CODE, MAP = "error", "code", "map"
+REGION, DISSIMILARITY = "region", "dissimilarity"
 """Evidence that scores are made of: the error of a reconstruction; the code as a vector; of a
-reconstructed image, the error and the structural dissimilarity of its worst regions."""
+reconstructed image, the error of each pixel, and the error and the structural dissimilarity of its
+worst regions."""
 
 OF_ALL = ERROR, CODE
-OF_IMAGES = *OF_ALL, REGION, DISSIMILARITY
+OF_IMAGES = *OF_ALL, MAP, REGION, DISSIMILARITY
 
 CALLED = {
     ERROR: "reconstructions",
     CODE: "codes that are vectors",
+    MAP: "reconstructed images",
     REGION: "reconstructed images",
     DISSIMILARITY: "reconstructed images",
 }
@@ -39,6 +42,7 @@ class ScoreTraits(NamedTuple):
 SCORES = {
     "error": ScoreTraits("aectl.inference.anomaly_scores:ReconstructionError", (ERROR,), False),
     "region": ScoreTraits("aectl.inference.anomaly_scores:WorstRegions", (REGION,), False),
+    "unusual-region": ScoreTraits("aectl.inference.unusual_region:UnusualRegion", (MAP,), True),
     "ssim": ScoreTraits("aectl.inference.anomaly_scores:Dissimilarity", (DISSIMILARITY,), False),
     "mahalanobis": ScoreTraits("aectl.inference.code_distances:Mahalanobis", (CODE,), True),
     "neighbours": ScoreTraits("aectl.inference.code_distances:Neighbours", (CODE,), True),

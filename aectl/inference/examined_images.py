@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aectl.config.scores import CODE, DISSIMILARITY, ERROR, REGION
+from aectl.config.scores import CODE, DISSIMILARITY, ERROR, MAP, REGION
 from aectl.inference import error_maps
 from aectl.inference.anomaly_scores import Evidence, Examined
 from aectl.inference.apply import ToTensor, refuse_overflow, traced
@@ -44,14 +44,18 @@ def examine(
 
 
 def _errors(targets: Tensor, made: Tensor, needed: Collection[str]) -> dict[str, Tensor]:
-    """The evidence of reconstructions, (n,) each, computed on the CPU; both are (n, channels,
-    height, width)."""
+    """The evidence of reconstructions, computed on the CPU; both are (n, channels, height,
+    width)."""
     found = {}
     if ERROR in needed:
         squares = (made - targets).flatten(1).square()
         found[ERROR] = squares.sum(1, dtype=torch.float64) / squares.shape[1]
+    if {MAP, REGION} & {*needed}:
+        maps = error_maps.squared_errors(targets, made)
+    if MAP in needed:
+        found[MAP] = maps
     if REGION in needed:
-        found[REGION] = _over_scales(error_maps.squared_errors(targets, made))
+        found[REGION] = _over_scales(maps)
     if DISSIMILARITY in needed:
         found[DISSIMILARITY] = _over_scales(error_maps.dissimilarities(targets, made))
     return found

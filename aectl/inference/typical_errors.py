@@ -12,10 +12,11 @@ from torch import Tensor
 
 from aectl.inference.error_maps import SIGMAS, smoothed
 
-POOLED = 5
+POOLED = 10
 """The variance of a pixel is averaged with that of all pixels as if so many images had given that:
 of few images, its own is too uncertain."""
 
+FEWEST = 2
 LEAST_VARIANCE = 1e-20
 
 

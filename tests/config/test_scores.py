@@ -33,7 +33,7 @@ def test_the_usual_score_is_given_by_all_models():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("eror", "no score 'eror'; did you mean 'error'?; --score is one of error, region, ssim, "),
+        ("eror", "no score 'eror'; did you mean 'error'?; --score is one of error, region, "),
         ("neighbours", "--score neighbours needs codes that are vectors, which m does not have"),
     ],
 )

@@ -31,7 +31,7 @@ def test_the_variance_of_few_images_is_averaged_with_that_of_all_pixels():
     maps = of_normal_images(4)
     smooth = error_maps.smoothed(maps, 2.0).double().numpy()
     own = smooth.var(0, ddof=1)
-    expected = np.sqrt((4 * own + 5 * own.mean()) / 9)
+    expected = np.sqrt((4 * own + 10 * own.mean()) / 14)
     assert np.allclose(TypicalErrors.of(maps).deviation[1], expected, rtol=1e-5)
 
 
