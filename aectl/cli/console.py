@@ -211,8 +211,9 @@ class Outcome:
             self.console.notice(f"aectl: {remark}: {images} {spelt_out(first)}")
         self.remarks.clear()
 
-    def status(self, good: int, noun: str = "images") -> int:
-        """The exit status after `good` inputs; writes the --errors file.
+    def status(self, good: int, nothing: str = "there are no images in the input") -> int:
+        """The exit status after `good` inputs; writes the --errors file. `nothing`: the message
+        where there are none.
 
         Raises DataError if no input could be read.
         """
@@ -221,7 +222,6 @@ class Outcome:
         self._tell_alike()
         self.tell_remarks()
         if good == 0:
-            nothing = f"there are no {noun} in the input"
             if self.bad:
                 nothing = f"none of the {len(self.bad)} inputs could be read"
             raise DataError("\n".join([nothing, *map(spelt_out, self.skipped.notices())]))

@@ -117,7 +117,8 @@ class Session:
         """The exit status after `count` inputs; prints the notices about them."""
         for notice in use.stream.notices():
             self.console.notice(notice)
-        return self.outcome.status(count, use.modality.noun)
+        with use.noted():
+            return self.outcome.status(count, use.nothing)
 
     def write_table(
         self, verb: str, doing: str, results: Tabular, resume: bool, **how: object

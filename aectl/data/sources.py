@@ -117,14 +117,16 @@ class Source:
 class Names:
     """The words that name data of a modality: datasets, and `patches`, in front of a folder.
 
-    `endings` are the extensions of files that no other modality reads, and `parted` those of files
-    with several arrays, of which a word may name one: `acts.npz:layer-3`. `made` are the datasets
-    that are made by options in their words: `synthetic:dim=64`.
+    `endings` are the extensions of files that no other modality reads, `unread` those of files that
+    hold such data, but in formats that are not read, and `parted` those of files with several
+    arrays, of which a word may name one: `acts.npz:layer-3`. `made` are the datasets that are made
+    by options in their words: `synthetic:dim=64`.
     """
 
     datasets: Collection[str] = ()
     patches: Collection[str] = ()
     endings: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
 
@@ -133,15 +135,28 @@ class Names:
         return word.partition(":")[0] in self.datasets
 
     def claims(self, word: str) -> bool:
-        """Whether a word can only name data of this modality."""
-        is_file = word.lower().endswith(self.endings) and not os.path.isdir(word)
+        """Whether a word can only name data of this modality, which are there."""
+        is_file = self.looks_like(word) and os.path.lexists(word) and not os.path.isdir(word)
         return self.has(word) or is_file or bool(self._part(word))
+
+    def looks_like(self, word: str) -> bool:
+        """Whether a word ends as the name of a file of this modality, whatever it is; behind a
+        colon, it may name a part of that."""
+        names = word.rstrip("/"), word.rpartition(":")[0]
+        return any(name.lower().endswith(self.endings + self.unread) for name in names)
 
     def _part(self, word: str) -> str:
         """The part of a file that a word names; empty if it names none."""
         file, colon, part = word.rpartition(":")
         there = colon and part and not os.path.lexists(word) and os.path.isfile(file)
         return part if there and file.lower().endswith(self.parted) else ""
+
+    def _without_parts(self, word: str) -> str:
+        """The end of a message, where a word names a part of a file that has none."""
+        file = word.rpartition(":")[0]
+        if not self.parted or not os.path.isfile(file):
+            return ""
+        return f"; {file} is there, but only {' and '.join(self.parted)} have arrays with names"
 
     def without_train(self, words: Iterable[str]) -> tuple[str, ...]:
         """The words, those of datasets without the split train, which is the usual one."""
@@ -161,8 +176,10 @@ class Names:
         if part := self._part(word):
             return Source(word, SourceKind.FILE, part=part)
         if not os.path.lexists(word):
-            close = near_miss(name, self.datasets)
-            raise UnknownInputError(f"no dataset, file or folder '{word}'{close}")
+            raise UnknownInputError(
+                f"no dataset, file or folder '{word}'"
+                f"{near_miss(name, self.datasets) or self._without_parts(word)}"
+            )
         return file_source(word)
 
     def sources(self, words: Iterable[str], stdin: object) -> list[Source]:

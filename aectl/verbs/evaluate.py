@@ -237,7 +237,6 @@ def evaluate(
     with evaluation.results() as results:
         for _ in results:
             pass
-    if not evaluation.measurement.count:
-        raise DataError(f"there are no {use.modality.noun} in the input")
+    use.refuse_empty(evaluation.measurement.count)
     matched = matched_with(evaluation.dictionary, others) if others else {}
     return evaluation.report() | matched

@@ -1,6 +1,8 @@
 """From the options of a training to its config, its training set and its networks."""
 
 import dataclasses
+import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +17,7 @@ from aectl.data.selection import of_options
 from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, modality_named, modality_of
+from aectl.modalities.mismatches import noted_in_training
 from aectl.models import model_file
 from aectl.models.architecture import SIZES, Architecture
 from aectl.models.model_card import ModelCard
@@ -69,7 +72,11 @@ def prepare_several(
     config, *others = (Config.from_options(one, file, settled) for one in runs)
     found = found or _found(modality, config.data.dataset, asked, reading)
     refuse_patterns(config, found)
-    config, data = modality.training_set(config, reading, TrainingRequest(found, asked, encoder))
+    request = TrainingRequest(found, asked, encoder)
+    open_to = () if encoder or "modality" in asked else _possible(asked)
+    instead = [one for one in open_to if one != modality.name]
+    with noted_in_training(modality, config.data.dataset, instead):
+        config, data = modality.training_set(config, reading, request)
     others = [dataclasses.replace(one, data=config.data) for one in others]
     return [config, *(modality.resolved(one, data, encoder) for one in others)], data
 
@@ -169,7 +176,8 @@ def architecture_of(resumed: "RunState") -> Architecture:
 
 def _modality(asked: Mapping[str, object], encoder: ModelCard | None) -> Modality:
     """The modality of a training: that of the encoder, or the one that is asked for, or of those of
-    the kind of model the first one that all the data are of.
+    the kind of model the first one that all the data are of; or, where they are no files, that
+    their names look like.
 
     A kind that does not exist, which the config refuses, has those of the default. Raises
     ConfigError for another than that of the encoder.
@@ -179,14 +187,22 @@ def _modality(asked: Mapping[str, object], encoder: ModelCard | None) -> Modalit
         if asked.get("modality", found.name) != found.name:
             raise ConfigError(f"--encoder encodes {found.name}, not {asked['modality']}")
         return found
-    possible = (KINDS.get(str(asked.get("model"))) or KINDS[ModelConfig.model]).modalities
+    possible = _possible(asked)
     if asked.get("modality") in possible:
         return modality_named(str(asked["modality"]))
     words = cast("tuple[str, ...]", asked.get("dataset", ()))
-    for modality in map(modality_named, possible):
-        if words and all(map(modality.has, words)):
-            return modality
-    return modality_named(possible[0])
+    usual = modality_named(possible[0])
+    if not words:
+        return usual
+    of_data = (one for one in map(modality_named, possible) if all(map(one.has, words)))
+    absent = not any(map(os.path.isfile, words))
+    named = (one for one in map(modality_named, possible) if all(map(one.names.looks_like, words)))
+    return next(itertools.chain(of_data, named if absent else ()), usual)
+
+
+def _possible(asked: Mapping[str, object]) -> tuple[str, ...]:
+    """The modalities of the kind of model."""
+    return (KINDS.get(str(asked.get("model"))) or KINDS[ModelConfig.model]).modalities
 
 
 def _card(path: object) -> ModelCard | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
 from aectl.config.kinds import KINDS
+from aectl.config.spelling import first_of
 from aectl.data.endings import is_archive
 from aectl.data.named_inputs import Naming, Position
 from aectl.data.selection import Skipped, of_options
+from aectl.data.sources import STDIN
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.vectors.columns import Wanted
-from aectl.errors import ConfigError, ModelFileError
+from aectl.errors import ConfigError, DataError, ModelFileError
 from aectl.modalities import Modality, modality_of
+from aectl.modalities.mismatches import noted_in_use
 from aectl.modalities.request import InputStream, Request
 from aectl.models import footprint, model_file
 from aectl.models.architecture import Architecture
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
     from aectl.inference.apply import ToTensor
     from aectl.outputs.rows import Column
+
+MOST_NAMED = 3
+"""Words that a message names."""
 
 
 class InputOptions(TypedDict, total=False):
@@ -187,7 +193,24 @@ class Use:
     @cached_property
     def stream(self) -> InputStream:
         """The inputs. Raises DataError where they do not exist."""
-        return self.modality.stream(self.card, self.request)
+        with self.noted():
+            return self.modality.stream(self.card, self.request)
+
+    def noted(self) -> AbstractContextManager[None]:
+        """Adds to a DataError of its block which words the model cannot take."""
+        return noted_in_use(self.modality, self.request.words or ())
+
+    @property
+    def nothing(self) -> str:
+        """The message where there are no inputs."""
+        words = ("stdin" if word == STDIN else word for word in self.stream.words)
+        return f"there are no {self.modality.noun} in {first_of(words, MOST_NAMED)}"
+
+    def refuse_empty(self, count: int) -> None:
+        """Raises DataError if the number of inputs is 0."""
+        if not count:
+            with self.noted():
+                raise DataError(self.nothing)
 
     def refuse(self, given: Mapping[str, bool]) -> None:
         """Raises ConfigError for the first option that was given and has no effect."""

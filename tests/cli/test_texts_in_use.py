@@ -307,7 +307,7 @@ def test_what_would_steer_a_terminal_is_spelt_out(vector, tmp_path):
 def test_nothing_but_empty_lines_is_an_error(aectl, vector):
     found = aectl("encode", vector, "-", stdin=b"\n\n")
     assert (found.status, found.out) == (2, "")
-    assert "there are no texts in the input" in found.err
+    assert "there are no texts in stdin" in found.err
 
 
 @pytest.mark.parametrize(

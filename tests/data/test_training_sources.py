@@ -83,6 +83,7 @@ def test_a_folder_is_searched_once(tmp_path, scanned, splits, ending):
 )
 def test_words_of_another_modality_are_refused(tmp_path, monkeypatch, words, model, said):
     monkeypatch.chdir(tmp_path)
+    Path("t.txt").write_text("all well\n")
     Path("t.tsv").write_text("good\tall well\nbad\tnothing was\n")
     given = {"dataset": words, "model": model} if words else {"model": model}
     with pytest.raises(ConfigError) as refused:

@@ -159,7 +159,7 @@ def _explained(error: Exception) -> ImageError:
     if isinstance(error, ImageError):
         return error
     if isinstance(error, UnidentifiedImageError):
-        return ImageError("not an image in a supported format: convert it to PNG")
+        return ImageError("not an image in a supported format; if it is one, convert it to PNG")
     if isinstance(error, OSError) and error.strerror:
         return ImageError(error.strerror)
     return ImageError(" ".join(str(error).split()) or type(error).__name__)

@@ -61,8 +61,14 @@ LEAST_MEMORY = {
 """Bytes of memory that reading a file takes at least, for each of its bytes; of other files, only
 the rows that are asked for are read."""
 
+UNREAD = (
+    ".arrow", ".feather", ".h5", ".hdf5", ".joblib", ".mat", ".npy.gz", ".ods", ".pickle", ".pkl",
+    ".pt", ".pth", ".xls", ".xlsx", ".zarr",
+)  # fmt: skip
+"""Extensions of files of vectors that cannot be read; a message names those that can."""
+
 VECTOR_NAMES = Names(
-    (SYNTHETIC,), endings=ENDINGS, parted=(".npz", ".safetensors"), made=(SYNTHETIC,)
+    (SYNTHETIC,), endings=ENDINGS, unread=UNREAD, parted=(".npz", ".safetensors"), made=(SYNTHETIC,)
 )
 """The words that name vectors."""
 
