@@ -53,9 +53,9 @@ TORCH_FREE = (
 TORCH_FREE_FILES = [
     PACKAGE / "models" / name
     for name in (
-        "__init__.py", "architecture.py", "dense_floats.py", "footprint.py", "image_spec.py",
-        "input_spec.py",
-        "metadata.py", "model_card.py", "model_file.py", "tensor_file.py", "text_spec.py",
+        "__init__.py", "architecture.py", "calibration.py", "dense_floats.py", "footprint.py",
+        "image_spec.py", "input_spec.py", "metadata.py", "model_card.py", "model_file.py",
+        "tensor_file.py", "text_spec.py",
         "training_record.py", "vector_spec.py", "vocabulary.py",
     )
 ]  # fmt: skip

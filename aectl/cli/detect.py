@@ -1,11 +1,13 @@
 """`aectl detect`: a table of anomaly scores, one row per input."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aectl.cli import options
 from aectl.cli.session import Session
+from aectl.cli.stdout import show_path
 from aectl.config.scores import SCORES, USUAL_ALARM_RATE, USUAL_SCORE
 from aectl.errors import ConfigError
 
@@ -18,7 +20,7 @@ Normal = Annotated[
         "--normal", metavar="INPUT",
         help="Normal inputs that the model did not learn from, to calibrate on; may be given "
         "several times.",
-        show_default=False,
+        show_default="the calibration in the model file",
     ),
 ]  # fmt: skip
 ScoreName = Annotated[
@@ -34,7 +36,16 @@ AlarmRate = Annotated[
         "--alarm-rate", metavar="X",
         help="Maximum fraction of normal inputs that are flagged; it needs 1/X - 1 normal inputs. "
         "(0 < x < 1)",
-        show_default=str(USUAL_ALARM_RATE),
+        show_default=f"that of the calibration in the model file, or {USUAL_ALARM_RATE}",
+    ),
+]  # fmt: skip
+Calibrate = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--calibrate", metavar="INPUT",
+        help="Normal inputs, in place of --normal: write the model with its calibration to --out, "
+        "and no table; may be given several times.",
+        show_default=False,
     ),
 ]  # fmt: skip
 FailOnAnomaly = Annotated[
@@ -53,6 +64,7 @@ def detect(
     normal: Normal = None,
     score: ScoreName = None,
     alarm_rate: AlarmRate = None,
+    calibrate: Calibrate = None,
     fail_on_anomaly: FailOnAnomaly = False,
     label_from_folder: options.LabelFromFolder = False,
     relative_to: options.RelativeTo = None,
@@ -67,25 +79,47 @@ def detect(
     Example: aectl detect runs/parts-autoencoder-1 camera/ --normal good/ --out found.csv
     """
     from aectl.outputs import tables
+    from aectl.verbs.detect import check_model_path
     from aectl.verbs.detect import detect as detect_inputs
 
-    if not normal:
-        raise ConfigError("detect needs normal inputs to calibrate on: name them with --normal")
-    if fail_on_anomaly and resume:
-        raise ConfigError(
-            "--fail-on-anomaly tells of the rows that a run writes, and cannot go with --resume,"
-            " which has written some before"
-        )
-    tables.check_destination(out, common.overwrite, resume)
+    _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume)
+    if calibrate and out:
+        check_model_path(out, common.overwrite)
+    else:
+        tables.check_destination(out, common.overwrite, resume)
     session = Session(common, out)
     detection = detect_inputs(
-        model, inputs, normal=normal, score=score, alarm_rate=alarm_rate,
+        model, inputs, normal=calibrate or normal or None, score=score, alarm_rate=alarm_rate,
         device=common.device, threads=common.threads,
         **session.input_options(
             label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
         ),
     )  # fmt: skip
     detection.calibrated(session.console)
+    if calibrate and out:
+        show_path(detection.save(out, common.overwrite))
+        return 0
     status = session.write_table("detect", "detecting", detection, resume)
     session.console.notice(detection.told())
     return ANOMALIES_FOUND if fail_on_anomaly and detection.found else status
+
+
+def _refuse(
+    calibrate: list[str] | None,
+    others: list[str] | None,
+    out: Path | None,
+    fail_on_anomaly: bool,
+    resume: bool,
+) -> None:
+    """Raises ConfigError for options that do not go together."""
+    if calibrate and others:
+        raise ConfigError("--calibrate reads normal inputs alone: leave out INPUT and --normal")
+    if calibrate and (fail_on_anomaly or resume):
+        raise ConfigError("--calibrate detects nothing: leave out --fail-on-anomaly and --resume")
+    if calibrate and out is None:
+        raise ConfigError("--calibrate writes a model: name its file with --out")
+    if fail_on_anomaly and resume:
+        raise ConfigError(
+            "--fail-on-anomaly tells of the rows that a run writes, and cannot go with --resume,"
+            " which has written some before"
+        )

@@ -10,6 +10,7 @@ from aectl.cli import options
 from aectl.cli.stdout import show
 from aectl.config.spelling import all_spelt, spelt_out
 from aectl.models import model_file, training_record
+from aectl.models.calibration import PREFIX
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verify = Annotated[
@@ -44,7 +45,7 @@ def info(
         described["training"][training_record.HELD_OUT] = f"{count:,} images"
     shapes = model_file.tensor_shapes(model)
     sizes = {
-        "weights": sum(map(math.prod, shapes.values())),
+        "weights": sum(math.prod(s) for name, s in shapes.items() if not name.startswith(PREFIX)),
         "bytes": model_file.resolve(model).stat().st_size,
     }
     described |= sizes if as_json else {name: f"{size:,}" for name, size in sizes.items()}

@@ -69,7 +69,7 @@ class Mahalanobis(AnomalyScore):
                 squares += (centred - along @ directions).square().sum(1) / rest
             return squares.sqrt().float()
 
-        return in_blocks(evidence.code, distances)
+        return in_blocks(evidence.code, len(mean), distances)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """`mean`, `directions`, `variances` and `rest`."""
@@ -125,7 +125,7 @@ class Neighbours(AnomalyScore):
             exact = (self._codes[nearest].double() - codes[:, None].double()).square().sum(2)
             return exact.sqrt().sort(1).values.mean(1).float()
 
-        return in_blocks(evidence.code, distances)
+        return in_blocks(evidence.code, len(mean), distances)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """`codes`."""
@@ -145,10 +145,15 @@ def kept(codes: Tensor | None) -> Tensor:
     return codes[: min(MOST_REFERENCES, max(1, MOST_VALUES // codes.shape[1]))].clone()
 
 
-def in_blocks(codes: Tensor | None, distances: Callable[[Tensor], Tensor]) -> Tensor:
+def in_blocks(codes: Tensor | None, features: int, distances: Callable[[Tensor], Tensor]) -> Tensor:
     """The distances of codes, (n, features) -> (n,), of which a function computes those of BLOCK at
-    a time."""
+    a time. Raises ModelFileError for codes of another width."""
     assert codes is not None
+    if codes.shape[1] != features:
+        raise ModelFileError(
+            f"its calibration is of codes of {features:,} numbers, and codes have"
+            f" {codes.shape[1]:,}: calibrate it again (aectl detect --calibrate)"
+        )
     found = [torch.empty(0)]
     for block in torch.split(codes, BLOCK):
         padded = F.pad(block, (0, 0, 0, BLOCK - len(block)))

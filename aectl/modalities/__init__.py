@@ -163,6 +163,11 @@ class Modality(ABC):
 
         return examined_images.examine(network, batches, to_tensor, needed)
 
+    def held_out(self, run: "Run", card: "ModelCard") -> Iterable[Any]:
+        """Batches of inputs that a run has not learnt from, as `stream` gives them; at most so many
+        that they take little time. By default, none."""
+        return ()
+
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """The column of `columns` that orders inputs from the worst to the best, and whether that
         is in descending order."""

@@ -13,7 +13,7 @@ from aectl.config.scores import OF_ALL, OF_IMAGES
 from aectl.config.shapes import Shape
 from aectl.config.spelling import spelt
 from aectl.data.images.image_set import ImageSet
-from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs
+from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs, in_memory
 from aectl.data.named_inputs import Position
 from aectl.data.selection import Skipped
 from aectl.errors import ConfigError
@@ -51,6 +51,9 @@ OF_SPARSE_CODES = ("mse", "l0", "dead")
 """Metrics that are shown in training, by the rule of sparsity, and for all other rules."""
 
 LEAST_BATCH, LARGEST_BATCH = 32, 256
+
+MOST_HELD_OUT = 10_000
+"""Maximum number of images held out that a trained model is calibrated on."""
 
 
 class ImageStream(InputStream):
@@ -270,6 +273,11 @@ class Images(Modality):
     def evidence(self, card: "ModelCard") -> Collection[str]:
         """All; but what is of images not where the model reconstructs features of an encoder."""
         return OF_ALL if card.architecture.stacked else OF_IMAGES
+
+    def held_out(self, run: "Run", card: "ModelCard") -> Iterator[InputBatch]:
+        """Whole images, at equal distances."""
+        rows = run.held_out[:: math.ceil(len(run.held_out) / MOST_HELD_OUT)]
+        return in_memory(cast("ImageRun", run).data.part(rows), batch_size(card, None))
 
     def metrics(self, card: "ModelCard", network: Any) -> "ReconstructionMetrics":
         """The metrics of reconstructed images."""

@@ -47,6 +47,9 @@ OF_IMAGES = (
     "per_column",
 )  # fmt: skip
 
+MOST_HELD_OUT = 10_000
+"""Maximum number of lines held out that a trained model is calibrated on."""
+
 OF_VECTORS = ("normalize", "dtype", "layout")
 
 
@@ -270,6 +273,13 @@ class Text(Modality):
     def evidence(self, card: "ModelCard") -> Collection[str]:
         """The error, and the code if it is a vector."""
         return OF_ALL if card.architecture.code_is_vector else (ERROR,)
+
+    def held_out(self, run: "Run", card: "ModelCard") -> Iterator[TextBatch]:
+        """Lines, at equal distances."""
+        from aectl.modalities import text_folder
+
+        size = batch_size(*card.architecture.text)
+        return text_folder.batches_of(cast("TextRun", run), MOST_HELD_OUT, size)
 
     def examine(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", needed: Collection[str]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aectl.config import run_files
 
 if TYPE_CHECKING:
+    from aectl.data.text.text_batches import TextBatch
     from aectl.data.text.text_inputs import Line
     from aectl.models.model_card import ModelCard
     from aectl.training.text_run import TextRun
@@ -27,7 +28,7 @@ def fill(folder: Path, run: "TextRun", card: "ModelCard") -> None:
 
 def report(run: "TextRun", card: "ModelCard", name: str) -> str:
     """The page of a finished run, measured on lines that it was not trained on, if any."""
-    from aectl.data.text.text_batches import batch_size, in_memory
+    from aectl.data.text.text_batches import batch_size
     from aectl.inference import apply_text
     from aectl.inference.apply import on_device
     from aectl.modalities import modality_of
@@ -39,12 +40,7 @@ def report(run: "TextRun", card: "ModelCard", name: str) -> str:
     network: Any = run.network
     inspection = measurement.modality.inspection(network, card)
     lines, shape = _some(run, MEASURED), run.architecture.text
-    size = 1 if network.one_at_a_time else batch_size(*shape)
-    batches = (
-        batch
-        for first in range(0, len(lines), size)
-        for batch in in_memory(lines[first : first + size], run.vocabulary, shape.length)
-    )
+    batches = batches_of(run, MEASURED, batch_size(*shape))
     to_tensor = on_device(network, run.device, apply_text.token_tensor)
     for measured in measurement.results(network, batches, to_tensor):
         inspection.add(measured)
@@ -55,6 +51,17 @@ def report(run: "TextRun", card: "ModelCard", name: str) -> str:
     if len(lines) < whole:
         named += f" ({whole:,} in all)"
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])
+
+
+def batches_of(run: "TextRun", most: int, size: int) -> "Iterator[TextBatch]":
+    """Batches of at most `most` lines at equal distances, held out if any are, of a size, or of one
+    where the network processes one at a time."""
+    from aectl.data.text.text_batches import in_memory
+
+    lines, size = _some(run, most), 1 if run.network.one_at_a_time else size
+    for first in range(0, len(lines), size):
+        some = lines[first : first + size]
+        yield from in_memory(some, run.vocabulary, run.architecture.text.length)
 
 
 def _written(run: "TextRun") -> Iterator[str]:

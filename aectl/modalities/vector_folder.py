@@ -36,7 +36,7 @@ def report(run: "VectorRun", card: "ModelCard", name: str, size: int) -> str:
     inspection = measurement.modality.inspection(run.network, card)
     tensor = partial(apply_vectors.vector_tensor, run.network)
     to_tensor = on_device(run.network, run.device, tensor)
-    for measured in measurement.results(run.network, _batches(run, size), to_tensor):
+    for measured in measurement.results(run.network, measured_batches(run, size), to_tensor):
         inspection.add(measured)
     held_out = len(run.held_out) > 0
     how = "held out from training" if held_out else "on which it was trained"
@@ -49,7 +49,7 @@ def report(run: "VectorRun", card: "ModelCard", name: str, size: int) -> str:
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])
 
 
-def _batches(run: "VectorRun", size: int) -> Iterator[VectorBatch]:
+def measured_batches(run: "VectorRun", size: int) -> Iterator[VectorBatch]:
     """Vectors at equal distances, held out if any are, as many as the page measures."""
     data = run.data
     weights = sum(weight.numel() for weight in run.network.parameters())

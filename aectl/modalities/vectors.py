@@ -297,6 +297,13 @@ class Vectors(Modality):
 
         return apply_vectors.examine(network, batches, to_tensor, needed)
 
+    def held_out(self, run: "Run", card: "ModelCard") -> Iterator[VectorBatch]:
+        """Those that the report page measures."""
+        from aectl.modalities import vector_folder
+
+        size = batch_size(card.architecture, None)
+        return vector_folder.measured_batches(cast("VectorRun", run), size)
+
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """By `scaled_mse` where features are scaled, since in their own units those of large
         numbers would decide alone; else by `mse`."""

@@ -10,15 +10,16 @@ from aectl.config.shapes import Shape
 from aectl.errors import ConfigError, ModelFileError
 from aectl.models import metadata, training_record
 from aectl.models.architecture import Architecture
+from aectl.models.calibration import Calibration
 from aectl.models.vocabulary import Vocabulary
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Version 1 had no digest of the description; 1 and 2 gave text a shape of images; up to 3, the
-kind of model settled the kind of input."""
+kind of model settled the kind of input; up to 4, no model was calibrated."""
 
 FIELDS = (
     "format_version", "kind", "architecture", "preprocessing", "classes", "training", "vocabulary",
-    "weights_sha256", metadata.DIGEST,
+    "calibration", "weights_sha256", metadata.DIGEST,
 )  # fmt: skip
 
 
@@ -31,7 +32,7 @@ class ModelCard:
     `training`: the options, the data and the versions of the training run, as JSON values;
     `weights_sha256`: the `digest` of the weights, if the file has one; `format_version`: that of
     the file, or the current one; `columns`: the names of the features of vectors, if they have
-    some.
+    some; `calibration`: that of an anomaly score, if it is calibrated.
     """
 
     architecture: Architecture
@@ -41,6 +42,7 @@ class ModelCard:
     vocabulary: Vocabulary | None = None
     value_range: tuple[float, float] | None = None
     columns: tuple[str, ...] = ()
+    calibration: Calibration | None = None
     format_version: int = FORMAT_VERSION
 
     @property
@@ -69,6 +71,7 @@ class ModelCard:
         """The content of the metadata's key `aectl`."""
         spec, shape = self.architecture.input_spec, self.architecture.input
         digest = {"weights_sha256": self.weights_sha256} if self.weights_sha256 else {}
+        calibration = {"calibration": self.calibration.to_json()} if self.calibration else {}
         return {
             "format_version": self.format_version,
             "kind": self.architecture.kind,
@@ -77,6 +80,7 @@ class ModelCard:
             "classes": self.classes,
             "training": self.training,
             **spec.described_vocabulary(self.vocabulary),
+            **calibration,
             **digest,
         }
 
@@ -101,6 +105,7 @@ class ModelCard:
             spec.vocabulary(described.get("vocabulary"), architecture.input),
             _value_range(described.get("preprocessing")),
             spec.columns(described.get("preprocessing"), architecture.input),
+            Calibration.from_json(described.get("calibration")),
             version,
         )
         spec.check_baselines(card.training.get("baselines", {}), architecture.input)

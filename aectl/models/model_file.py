@@ -15,6 +15,7 @@ from aectl.config.spelling import is_utf_8, shell_word
 from aectl.errors import ModelFileError
 from aectl.files import opened, replacing
 from aectl.models import metadata, tensor_file
+from aectl.models.calibration import NORMAL, PREFIX
 from aectl.models.model_card import FORMAT_VERSION, ModelCard
 
 if TYPE_CHECKING:
@@ -68,12 +69,15 @@ def save(
     network: "Network",
     card: ModelCard,
     tensors: "Mapping[str, Tensor] | None" = None,
+    calibrated: "Mapping[str, Tensor] | None" = None,
 ) -> None:
-    """Writes a model file, with `tensors` instead of the network's own, if given.
+    """Writes a model file, with `tensors` instead of the network's own, if given; `calibrated`: the
+    tensors of the card's calibration.
 
     Raises OutputError.
     """
-    named = network.state_dict() if tensors is None else tensors
+    named = dict(network.state_dict() if tensors is None else tensors)
+    named |= {f"{PREFIX}{name}": tensor for name, tensor in (calibrated or {}).items()}
     weights = digest((name, named[name].cpu().numpy()) for name in sorted(named))
     card = dataclasses.replace(card, weights_sha256=weights, format_version=FORMAT_VERSION)
     header = {KEY: metadata.write(card.to_json())}
@@ -138,13 +142,28 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
     except RuntimeError as error:
         raise ModelFileError(f"{path}: its architecture cannot be built: {error}") from None
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    _compare(path, wanted, shapes)
-    weights = _weights(path)
+    _compare(path, wanted, {n: one for n, one in shapes.items() if not n.startswith(PREFIX)})
+    weights = {n: one for n, one in _tensors(path).items() if not n.startswith(PREFIX)}
     for name, value in weights.items():
         if not value.isfinite().all():
             raise ModelFileError(f"{path}: tensor {name!r} contains values that are not finite")
     network.load_state_dict(weights, assign=True)
     return network.eval(), card
+
+
+def load_calibration(path: Path) -> "dict[str, Tensor]":
+    """The tensors of the calibration of a model, by name. Raises ModelFileError."""
+    path = resolve(path)
+    _open(path)
+    found = {
+        name.removeprefix(PREFIX): tensor
+        for name, tensor in _tensors(path).items()
+        if name.startswith(PREFIX)
+    }
+    for name, tensor in found.items():
+        if not tensor.isfinite().all():
+            raise ModelFileError(f"{path}: {PREFIX}{name} contains values that are not finite")
+    return found
 
 
 class _Opened(NamedTuple):
@@ -183,6 +202,10 @@ def _open(path: Path) -> _Opened:
     for name, shape in shapes.items():
         if len(shape) > MOST_AXES:
             raise ModelFileError(f"{path}: tensor {name!r} has {len(shape)} dimensions")
+    wanted = (card.calibration.n,) if card.calibration else None
+    kept = any(name.startswith(PREFIX) for name in shapes)
+    if shapes.get(PREFIX + NORMAL) != wanted or kept != (wanted is not None):
+        raise ModelFileError(f"{path}: its calibration does not fit its tensors")
     return _Opened(card, shapes, told[KEY])
 
 
@@ -191,7 +214,7 @@ def _in_short(message: str) -> str:
     return message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
 
 
-def _weights(path: Path) -> "dict[str, Tensor]":
+def _tensors(path: Path) -> "dict[str, Tensor]":
     from safetensors.torch import load, load_file
 
     # safetensors opens files by names in UTF-8 alone

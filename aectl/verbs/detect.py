@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -18,9 +19,12 @@ from aectl.config.scores import (
     refuse_score,
 )
 from aectl.data.sources import STDIN
-from aectl.errors import ConfigError
+from aectl.errors import ConfigError, OutputError
+from aectl.files import refuse_existing
 from aectl.inference.results import Detected
+from aectl.models import model_file
 from aectl.progress import SILENT, Progress
+from aectl.verbs.calibrated_models import calibrated_card, calibration_of, tensors_of
 from aectl.verbs.use import InputOptions, Use, use_of
 
 if TYPE_CHECKING:
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from aectl.inference.calibrating import Calibrated
     from aectl.outputs.rows import Rows
 
-MOST_NAMED = 3
+MOST_NAMED, MODEL_ENDING = 3, Path(model_file.FILE_NAME).suffix
 
 
 @dataclass
@@ -38,11 +42,12 @@ class Detection:
     """The anomalies among all inputs; iterating over it finds them, a batch at a time.
 
     `normal`: the model and the normal inputs that the score is calibrated on, before the first
-    batch or by `calibrated`. `found` of `count` inputs are anomalies, so far.
+    batch or by `calibrated`; None if that is the calibration in the model file. `found` of `count`
+    inputs are anomalies, so far.
     """
 
     use: Use
-    normal: Use
+    normal: Use | None
     score: str
     alarm_rate: float
     found: int = 0
@@ -55,22 +60,41 @@ class Detection:
             yield from results
 
     def calibrated(self, progress: Progress = SILENT) -> "Calibrated":
-        """The score, fitted and calibrated; the first call reads the normal inputs.
+        """The score, fitted and calibrated; the first call reads the normal inputs, if any.
 
         Raises DataError where they are too few to fit the score to, and ConfigError where they are
         too few for the alarm rate.
         """
         if self._calibrated is None:
-            self._calibrated = self._calibrate(progress)
+            use = self.use
+            found = (
+                self._calibrate(self.normal, progress)
+                if self.normal
+                else calibration_of(use.path, use.card)
+            )
+            found.normal.refuse_rate(self.alarm_rate)
+            self._calibrated = found
         return self._calibrated
 
-    def _calibrate(self, progress: Progress) -> "Calibrated":
+    def save(self, path: "str | os.PathLike[str]", overwrite: bool = False) -> Path:
+        """Writes the model with the calibration to a file; the inputs are not read.
+
+        Raises OutputError for a file that exists, unless it is to be replaced, and as `calibrated`.
+        """
+        out, use = Path(path), self.use
+        check_model_path(out, overwrite)
+        found, kept = self.calibrated(), use.card.calibration
+        words = self.normal.stream.called() if self.normal else kept.on if kept else ()
+        card = calibrated_card(use.card, found, self.score, self.alarm_rate, words)
+        model_file.save(out, use.network(), card, calibrated=tensors_of(found))
+        return out
+
+    def _calibrate(self, use: Use, progress: Progress) -> "Calibrated":
         from aectl.inference.anomaly_scores import score_named
         from aectl.inference.calibrating import Calibrating
 
-        use, traits = self.normal, SCORES[self.score]
         given = use.modality.evidence(use.card)
-        calibrating = Calibrating(score_named(self.score, given), traits.fitted)
+        calibrating = Calibrating(score_named(self.score, given), SCORES[self.score].fitted)
         unread: list[tuple[str, str]] = []
         reading = dataclasses.replace(
             use, request=dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad))
@@ -83,19 +107,14 @@ class Detection:
             more = f", and {len(others):,} more" if others else ""
             use.request.warning(f"left out of the normal inputs: {path}: {reason}{more}")
         found = calibrating.result()
-        found.normal.refuse_rate(self.alarm_rate)
-        self._tell(found)
-        return found
-
-    def _tell(self, found: "Calibrated") -> None:
-        """A warning where there may be anomalies among the normal inputs."""
         if found.suspects:
             named = ", ".join(found.suspects[:MOST_NAMED])
-            self.normal.request.warning(
+            use.request.warning(
                 f"{len(found.suspects):,} of {len(found.normal):,} normal inputs have scores far"
                 f" above the others: {named}; if they are anomalies, leave them out: with them,"
                 " p-values are too large, and anomalies are missed"
             )
+        return found
 
     def _examined(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
@@ -149,7 +168,7 @@ def detect(
     model: "str | os.PathLike[str]",
     inputs: str | Sequence[str] | None = None,
     *,
-    normal: str | Sequence[str],
+    normal: str | Sequence[str] | None = None,
     score: str | None = None,
     alarm_rate: float | None = None,
     device: str = "auto",
@@ -162,16 +181,19 @@ def detect(
     >>> for result in found:
     ...     print(result.paths[0], result.score.shape, result.p_value.shape, result.anomaly.dtype)
     photos/0.png (3,) (3,) bool
+    >>> print(found.save("calibrated.safetensors"))
+    calibrated.safetensors
 
     `model` is a .safetensors file or a run folder. Without `inputs`, these are the test split of
-    what the model was trained on. `normal` names normal inputs that the model did not learn from;
-    if they and further normal inputs are exchangeable, at most the fraction `alarm_rate`, by
-    default 0.01, of the latter is flagged. A `score` that compares codes is fitted to half of them.
-    `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further
-    `options` are those of `InputOptions`.
+    what the model was trained on. `normal` names normal inputs that the model did not learn from,
+    unless its file keeps a calibration; if they and further normal inputs are exchangeable, at most
+    the fraction `alarm_rate`, by default 0.01, of the latter is flagged. A `score` that compares
+    codes is fitted to half of them. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the
+    number of CPU threads. Further `options` are those of `InputOptions`.
 
     Returns an iterable. Each item is the result for n inputs, computed when it is asked for:
-    `paths` and `labels`, n each, and `score`, `p_value` and `anomaly`, (n,).
+    `paths` and `labels`, n each, and `score`, `p_value` and `anomaly`, (n,). Its `save` writes the
+    model with the calibration.
 
     Raises ModelFileError for a file that is no autoencoder, ConfigError for options that do not go
     together and an alarm rate that needs more normal inputs, and DataError for inputs that do not
@@ -179,12 +201,38 @@ def detect(
     """
     use = use_of(model, "detect", with_a_code(), inputs, options, device, threads)
     use.refuse({})
-    score = USUAL_SCORE if score is None else score
-    refuse_score(score, use.modality.evidence(use.card), str(use.path))
-    rate = USUAL_ALARM_RATE if alarm_rate is None else alarm_rate
+    kept = use.card.calibration
+    chosen = score or (kept.score if kept else USUAL_SCORE)
+    refuse_score(chosen, use.modality.evidence(use.card), str(use.path))
+    usual = kept.alarm_rate if kept else USUAL_ALARM_RATE
+    rate = usual if alarm_rate is None else alarm_rate
     refuse_alarm_rate(rate)
+    if normal is not None:
+        return Detection(use, _of_normal(use, normal), chosen, rate)
+    if kept is None:
+        raise ConfigError(
+            f"{use.path} is not calibrated: name normal inputs that it did not learn from with"
+            " --normal"
+        )
+    if chosen != kept.score:
+        raise ConfigError(
+            f"{use.path} is calibrated for --score {kept.score}: --score {chosen} needs --normal"
+        )
+    return Detection(use, None, chosen, rate)
+
+
+def _of_normal(use: Use, normal: str | Sequence[str]) -> Use:
+    """The model and the normal inputs. Raises ConfigError where both kinds of input are stdin."""
     words = [normal] if isinstance(normal, str) else [*normal]
     if STDIN in words and STDIN in (use.request.words or ()):
         raise ConfigError(f"INPUT and --normal cannot both be {STDIN}")
-    request = dataclasses.replace(use.request, words=words, unlearnt=True)
-    return Detection(use, dataclasses.replace(use, request=request), score, rate)
+    return dataclasses.replace(
+        use, request=dataclasses.replace(use.request, words=words, unlearnt=True)
+    )
+
+
+def check_model_path(path: Path, overwrite: bool) -> None:
+    """Raises OutputError where a model cannot or must not be written to a path."""
+    if path.suffix != MODEL_ENDING:
+        raise OutputError(f"{path}: the name of a model ends with {MODEL_ENDING}")
+    refuse_existing(path, overwrite)

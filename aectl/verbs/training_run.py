@@ -16,6 +16,7 @@ from aectl.modalities import modality_named, modality_of
 from aectl.models import model_file
 from aectl.outputs import run_folder
 from aectl.progress import Progress
+from aectl.verbs.calibrated_models import calibration_of_run, card_of_run, tensors_of
 from aectl.verbs.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
@@ -81,14 +82,18 @@ def trained_in_turns(
     checkpoints.finish()
 
 
-def _save(folder: Path, session: "TrainingCommand", run: "Run") -> None:
-    """Writes the model as it is by now, its options and its metrics."""
-    card = run.card()
+def _save(folder: Path, session: "TrainingCommand", run: "Run", calibrate: bool = False) -> None:
+    """Writes the model as it is by now, its options and its metrics; with `calibrate`, also its
+    calibration on what it held out."""
+    card, found = run.card(), None
+    if calibrate and (found := calibration_of_run(run, card)):
+        card = card_of_run(card, found)
     training = {"command": _command(session, run.config), **card.training}
     if session.continued:
         training["continued"] = session.continued
     card = dataclasses.replace(card, training=training)
-    model_file.save(folder / model_file.FILE_NAME, run.network, card, run.best_weights)
+    tensors = tensors_of(found) if found else None
+    model_file.save(folder / model_file.FILE_NAME, run.network, card, run.best_weights, tensors)
     run_folder.save_text(folder / run_files.CONFIG, _log(card) + to_toml(run.config.values()))
     run_folder.save_metrics(folder / run_files.METRICS, run.rows)
 
@@ -186,7 +191,7 @@ def _fill(folder: Path, run: "Run", session: "TrainingCommand", logs: "TensorBoa
     """Writes everything that a run folder holds, the model first."""
     from aectl.outputs import curves
 
-    _save(folder, session, run)
+    _save(folder, session, run, calibrate=True)
     curves.save_curves(folder / run_files.CURVES, run.rows)
     card = model_file.read_card(folder)
     modality_of(card).fill(folder, run, card, Path(session.data_dir), logs)

@@ -102,6 +102,12 @@ def test_tensors_that_are_not_those_of_the_score_are_refused(kind, name, to):
         kind().restore({**tensors, name: to})
 
 
+@pytest.mark.parametrize("kind", [Mahalanobis, Neighbours])
+def test_codes_of_another_width_are_refused(kind):
+    with pytest.raises(ModelFileError, match="its calibration is of codes of 3 numbers"):
+        scores(fitted(kind, codes(9, 3)), codes(2, 4))
+
+
 def test_only_so_many_reference_codes_are_kept(monkeypatch):
     monkeypatch.setattr(code_distances, "MOST_REFERENCES", 10)
     monkeypatch.setattr(code_distances, "MOST_VALUES", 24)

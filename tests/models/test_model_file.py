@@ -24,10 +24,12 @@ from aectl.config.shapes import TextShape
 from aectl.errors import ModelFileError, OutputError
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
+from aectl.models.calibration import Calibration
 from aectl.models.model_card import ModelCard
 from aectl.models.model_file import (
     LARGEST_HEADER,
     load,
+    load_calibration,
     read_card,
     resolve,
     save,
@@ -155,7 +157,7 @@ def test_safetensors_itself_reads_the_file_and_its_metadata_is_json(kind, tmp_pa
         described = json.loads(file.metadata()["aectl"])
     channels, height, width = card.shape
     assert set(described) == {*DESCRIPTION, "weights_sha256", "sha256"}
-    assert described["format_version"] == 4
+    assert described["format_version"] == 5
     assert described["kind"] == card.architecture.config.model
     assert described["preprocessing"] | {"channels": channels} == described["preprocessing"]
     assert (described["preprocessing"]["height"], described["preprocessing"]["width"]) == (
@@ -333,7 +335,7 @@ DESCRIPTIONS = {
     "a list": ("[1]", "not a JSON object"),
     "null": ("null", "not a JSON object"),
     "no version": (without("format_version"), "format version"),
-    "a newer version": (changed("format_version", to=5), "format version 5"),
+    "a newer version": (changed("format_version", to=6), "format version 6"),
     "a far newer version": (changed("format_version", to=10**9), "format version 1000000000"),
     "a version of 30 digits": (changed("format_version", to=10**30), "too large: 1000000"),
     "version 0": (changed("format_version", to=0), "format version"),
@@ -519,7 +521,7 @@ def test_bytes_that_are_no_utf8_are_spelt_out_where_a_model_is_saved(tmp_path):
 
 
 FORMATS = Path(__file__).parents[1] / "formats"
-NEWER = ("3-conv", "3-shorter-text", "4-dense", "4-vectors")
+NEWER = ("3-conv", "3-shorter-text", "4-dense", "4-vectors", "5-dense")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FORMATS.iterdir()))
@@ -530,6 +532,7 @@ def test_a_file_of_each_format_version_stays_readable(name):
     assert card.format_version == version
     assert verify(path) == (True, version > 1)
     assert card.training["options"]["model"] == card.architecture.kind
+    assert (card.calibration is not None) == (name == "5-dense")
     assert card.training["versions"]["aectl"] == ("0.2.0" if name in NEWER else "0.1.0")
     if "shorter" in name:
         assert network.encode(torch.tensor([[4, 5, 6]])).text.shape == (1, 2)
@@ -555,6 +558,17 @@ def test_an_older_convolutional_model_keeps_its_dense_code():
     wanted = torch.tensor([[0.4505939, 0.4672091, 0.5386038, 0.4429106]])
     torch.testing.assert_close(network.encode(image), wanted)
     assert network(image).sum().item() == pytest.approx(20.2076376, rel=1e-5)
+
+
+def test_a_calibration_of_format_version_5_stays_readable():
+    card, tensors = (of(FORMATS / "5-dense.safetensors") for of in (read_card, load_calibration))
+    assert card.calibration == Calibration(
+        "mahalanobis", 0.05, 40, 40, ("good",), {"shape": [1, 8, 8]}
+    )
+    assert tensors["scores"].shape == (40,)
+    assert (
+        tensors["directions"].shape[1:] == tensors["mean"].shape == (card.architecture.code_size,)
+    )
 
 
 def test_each_format_version_describes_the_same_network():

@@ -1,0 +1,88 @@
+"""Models that keep the calibration of an anomaly score in their files."""
+
+import contextlib
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aectl.config.kinds import KINDS
+from aectl.config.scores import SCORES, USUAL_ALARM_RATE, USUAL_SCORE, needed, refuse_score
+from aectl.errors import DataError, ModelFileError
+from aectl.modalities import modality_of
+from aectl.models import model_file
+from aectl.models.calibration import NORMAL, Calibration, size_in_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from aectl.inference.calibrating import Calibrated
+    from aectl.models.model_card import ModelCard
+    from aectl.training.run import Run
+
+
+def calibrated_card(
+    card: "ModelCard", found: "Calibrated", score: str, alarm_rate: float, words: Sequence[str]
+) -> "ModelCard":
+    """The card of a model with its calibration on normal inputs that words name."""
+    spec, shape = card.architecture.input_spec, card.architecture.input
+    calibration = Calibration(
+        score, float(alarm_rate), len(found.normal), found.fitted_to, tuple(words),
+        size_in_json(spec.sizes(shape)),
+    )  # fmt: skip
+    return dataclasses.replace(card, calibration=calibration)
+
+
+def tensors_of(found: "Calibrated") -> "Mapping[str, Tensor]":
+    """The tensors of a calibration, as a model file has them."""
+    import torch
+
+    return {NORMAL: torch.from_numpy(found.normal.scores), **found.score.tensors()}
+
+
+def calibration_of(path: Path, card: "ModelCard") -> "Calibrated":
+    """The calibration that a model file keeps. Raises ModelFileError, and ConfigError for a score
+    that does not exist."""
+    from aectl.inference.anomaly_scores import score_named
+    from aectl.inference.calibrating import Calibrated
+    from aectl.inference.conformal import NormalScores
+
+    assert card.calibration is not None
+    name, given = card.calibration.score, modality_of(card).evidence(card)
+    refuse_score(name, given, str(path))
+    tensors = dict(model_file.load_calibration(path))
+    normal, score = tensors.pop(NORMAL), score_named(name, given)
+    try:
+        card.calibration.refuse_other_size(card.architecture.input_spec.sizes(card.shape))
+        score.restore(tensors)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    return Calibrated(score, NormalScores.of(normal.numpy()), card.calibration.fitted_to, [])
+
+
+def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":
+    """The calibration of a trained model on what it held out; None where nothing was held out, or
+    the kind of model reconstructs images place by place, which takes long."""
+    if card.classes or KINDS[card.architecture.kind].pooled or not len(run.held_out):
+        return None
+    from aectl.inference.anomaly_scores import score_named
+    from aectl.inference.apply import on_device
+    from aectl.inference.calibrating import Calibrating
+
+    modality, traits = modality_of(card), SCORES[USUAL_SCORE]
+    given, network = modality.evidence(card), run.network
+    calibrating = Calibrating(score_named(USUAL_SCORE, given), traits.fitted)
+    to_tensor: Any = on_device(network, run.device, partial(modality.tensor, network))
+    batches = modality.held_out(run, card)
+    with contextlib.suppress(ModelFileError, DataError):  # of weights that overflow
+        for examined in modality.examine(network, batches, to_tensor, needed(USUAL_SCORE, given)):
+            calibrating.add(examined)
+        return calibrating.result()
+    return None
+
+
+def card_of_run(card: "ModelCard", found: "Calibrated") -> "ModelCard":
+    """The card of a trained model that is calibrated on what it held out."""
+    words = [f"{word}, held out" for word in card.trained_on]
+    return calibrated_card(card, found, USUAL_SCORE, USUAL_ALARM_RATE, words)
