@@ -34,8 +34,13 @@ class UnusualRegion(AnomalyScore):
         return torch.from_numpy(mean_of_highest(self.compared(evidence), self.fraction)).float()
 
     def compared(self, evidence: Evidence) -> Tensor:
-        """The map of each image that the score is the highest part of: (n, height, width)."""
+        """The map of each image that the score is the highest part of: (n, height, width).
+
+        Raises ModelFileError for images of another size.
+        """
         assert evidence.map is not None
+        if evidence.map.shape[1:] != self._typical.mean.shape[1:]:
+            raise ModelFileError("its calibration is of images of another size: calibrate it again")
         return self._typical.compared(evidence.map)
 
     def tensors(self) -> Mapping[str, Tensor]:

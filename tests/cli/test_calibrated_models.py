@@ -22,7 +22,7 @@ def column(rows, name):
     return np.array([float(row[name]) for row in rows])
 
 
-@pytest.mark.parametrize("score", ["error", "ssim", "mahalanobis", "neighbours", "fisher"])
+@pytest.mark.parametrize("score", ["error", "ssim", "unusual-region", "mahalanobis", "fisher"])
 def test_a_calibrated_model_gives_the_rows_that_normal_inputs_give(
     aectl, dense, scans, score, tmp_path
 ):

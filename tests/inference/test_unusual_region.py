@@ -66,6 +66,11 @@ def test_tensors_that_are_not_its_own_are_refused(score, change, said):
         UnusualRegion().restore({**score.tensors(), **change})
 
 
+def test_images_of_another_size_are_refused(score):
+    with pytest.raises(ModelFileError, match="of images of another size"):
+        score.of(Evidence(map=torch.ones(2, 5, 5)))
+
+
 def test_a_single_image_is_too_few():
     with pytest.raises(DataError, match="too few normal inputs"):
         UnusualRegion().fit(Evidence(map=maps(1, 0)))
