@@ -86,6 +86,7 @@ TESTED_ELSEWHERE = {
     "cli/test_training_view.py": (
         "cli/live_runs.py", "cli/live_table.py", "cli/training_progress.py"
     ),
+    "cli/test_calibrated_models.py": ("verbs/calibrated_models.py",),
     "cli/test_detect.py": ("inference/examined_images.py", "verbs/detect.py"),
     "cli/test_evaluate.py": ("cli/metrics_view.py",),
     "cli/test_several_runs.py": ("verbs/turns.py",),

@@ -106,7 +106,8 @@ class Detection:
             (path, reason), *others = unread
             more = f", and {len(others):,} more" if others else ""
             use.request.warning(f"left out of the normal inputs: {path}: {reason}{more}")
-        found = calibrating.result()
+        with use.noted():
+            found = calibrating.result()
         if found.suspects:
             named = ", ".join(found.suspects[:MOST_NAMED])
             use.request.warning(

@@ -264,7 +264,7 @@ def test_the_command_flags_the_stated_fraction_of_new_normal_inputs(aectl, table
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "detect needs normal inputs to calibrate on: name them with --normal"),
+        ((), " is not calibrated: name normal inputs that it did not learn from with --normal"),
         (("--normal", "empty"), "there are no normal inputs to calibrate on"),
         (("--normal", "no/where"), "no dataset, file or folder 'no/where'"),
         (("--normal", "digits:train"), "the model learnt from all normal inputs"),
@@ -289,6 +289,15 @@ def test_what_cannot_keep_the_promise_is_refused_in_a_line(
     assert said in done.err
     assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "t.csv").exists()
+
+
+def test_normal_inputs_of_another_kind_are_called_what_they_are(aectl, dense, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("a line")
+    done = aectl("detect", dense, "--normal", "texts")
+    assert done.status == 2
+    assert "there are no normal inputs" in done.err
+    assert "texts holds text, and the model takes images" in done.err
 
 
 def test_a_classifier_is_refused(aectl, classifier):
