@@ -1,7 +1,7 @@
 """`aectl detect`: a table of anomaly scores, one row per input."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from aectl.cli.session import Session
 from aectl.cli.stdout import show_path
 from aectl.config.scores import SCORES, USUAL_ALARM_RATE, USUAL_SCORE
 from aectl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aectl.inference.results import Detected
 
 ANOMALIES_FOUND = 3
 """The exit status with --fail-on-anomaly."""
@@ -48,6 +51,22 @@ Calibrate = Annotated[
         show_default=False,
     ),
 ]  # fmt: skip
+Maps = Annotated[
+    Path | None,
+    typer.Option(
+        "--maps", metavar="DIR",
+        help="Write a heat map of each image below this folder: to DIR/shown beside the image, "
+        "with what is above the threshold outlined, and to DIR/raw as numbers, in 16 bits.",
+    ),
+]  # fmt: skip
+Boxes = Annotated[
+    bool,
+    typer.Option(
+        "--boxes",
+        help="Add the number of marked regions of an image to its row, and their boxes: left, top, "
+        "right and bottom, as fractions of the width and height.",
+    ),
+]
 FailOnAnomaly = Annotated[
     bool,
     typer.Option(
@@ -65,6 +84,8 @@ def detect(
     score: ScoreName = None,
     alarm_rate: AlarmRate = None,
     calibrate: Calibrate = None,
+    maps: Maps = None,
+    boxes: Boxes = False,
     fail_on_anomaly: FailOnAnomaly = False,
     label_from_folder: options.LabelFromFolder = False,
     relative_to: options.RelativeTo = None,
@@ -79,10 +100,13 @@ def detect(
     Example: aectl detect runs/parts-autoencoder-1 camera/ --normal good/ --out found.csv
     """
     from aectl.outputs import tables
+    from aectl.outputs.heat_maps import HeatMapFiles
     from aectl.verbs.detect import check_model_path
     from aectl.verbs.detect import detect as detect_inputs
 
     _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume)
+    if calibrate and (maps or boxes):
+        raise ConfigError("--calibrate detects nothing: leave out --maps and --boxes")
     if calibrate and out:
         check_model_path(out, common.overwrite)
     else:
@@ -90,16 +114,24 @@ def detect(
     session = Session(common, out)
     detection = detect_inputs(
         model, inputs, normal=calibrate or normal or None, score=score, alarm_rate=alarm_rate,
-        device=common.device, threads=common.threads,
+        maps=maps is not None or boxes, device=common.device, threads=common.threads,
         **session.input_options(
             label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
         ),
     )  # fmt: skip
+    detection.boxes = boxes
+    files = HeatMapFiles(maps, common.overwrite or resume) if maps else None
+
+    def save(result: "Detected") -> None:
+        if files is not None and result.marked is not None:
+            images = result.batch.images
+            files.save_all(result.paths, images, result.marked, session.outcome.on_bad)
+
     detection.calibrated(session.console)
     if calibrate and out:
         show_path(detection.save(out, common.overwrite))
         return 0
-    status = session.write_table("detect", "detecting", detection, resume)
+    status = session.write_table("detect", "detecting", detection, resume, save)
     session.console.notice(detection.told())
     return ANOMALIES_FOUND if fail_on_anomaly and detection.found else status
 

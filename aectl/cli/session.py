@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack
 
@@ -121,10 +121,17 @@ class Session:
             return self.outcome.status(count, use.nothing)
 
     def write_table(
-        self, verb: str, doing: str, results: Tabular, resume: bool, **how: object
+        self,
+        verb: str,
+        doing: str,
+        results: Tabular,
+        resume: bool,
+        each: "Callable[[Any], None]" = lambda result: None,
+        **how: object,
     ) -> int:
         """Writes the rows of all results to the file of --out, or to stdout; returns the exit
-        status. `how`: options that change the rows, besides the key of the results.
+        status. `each` is called with each result, before its rows are written; `how`: options that
+        change the rows, besides the key of the results.
         """
         from aectl.outputs.rows import finite_rows
 
@@ -134,6 +141,7 @@ class Session:
             use.results(results.compute, after=table.position) as found,
         ):
             for result in self.console.counted(found, doing, use.modality.noun):
+                each(result)
                 table.write(finite_rows(results.rows(result), self.outcome.on_bad))
         if table.whole:
             self.console.notice(

@@ -19,13 +19,14 @@ MOST_NUMBERS = 1 << 27
 class Calibrated(NamedTuple):
     """A score with those of normal inputs to calibrate it, of which those of `suspects` are far
     above the others, the highest first; `fitted_to`: the number of other inputs that it is fitted
-    to.
+    to. `pixels`: the same for the highest pixel of images, where maps are asked for.
     """
 
     score: AnomalyScore
     normal: NormalScores
     fitted_to: int
     suspects: list[str]
+    pixels: "Calibrated | None" = None
 
     def scores(self, evidence: Evidence) -> Floats:
         """The scores of n inputs: (n,)."""

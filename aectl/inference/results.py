@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from aectl.data.inputs import InputBatch
     from aectl.data.text.text_batches import TextBatch
+    from aectl.inference.unusual_region import Marked
 
 Floats = NDArray[np.float32]
 
@@ -54,11 +55,15 @@ class Classified(Result):
 
 @dataclass(frozen=True, eq=False)
 class Detected(Result):
-    """The anomaly scores of n inputs, their p-values, and whether each is an anomaly: (n,) each."""
+    """The anomaly scores of n inputs, their p-values, and whether each is an anomaly: (n,) each.
+
+    `marked`: the maps of images and their marked regions, if they are asked for.
+    """
 
     score: Floats
     p_value: NDArray[np.float64]
     anomaly: NDArray[np.bool_]
+    marked: "Marked | None" = None
 
 
 @dataclass(frozen=True, eq=False)

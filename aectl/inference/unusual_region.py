@@ -1,13 +1,23 @@
-"""The anomaly score by the most unusual region of an image."""
+"""The most unusual region of an image: its score, and the pixels that are marked in a map."""
 
 from collections.abc import Collection, Mapping
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.anomaly_scores import AnomalyScore, Evidence, refuse_others
-from aectl.inference.error_maps import HIGHEST, SIGMAS, mean_of_highest
+from aectl.inference.conformal import NormalScores
+from aectl.inference.error_maps import (
+    HIGHEST,
+    SIGMAS,
+    Region,
+    mean_of_highest,
+    pixel_threshold,
+    regions,
+)
+from aectl.inference.results import Floats
 from aectl.inference.typical_errors import FEWEST, TypicalErrors
 
 
@@ -56,3 +66,41 @@ class UnusualRegion(AnomalyScore):
         if not (deviation > 0).all():
             raise ModelFileError("its calibration has deviations that are not positive")
         self._typical = TypicalErrors(mean, deviation)
+
+
+class HighestPixel(UnusualRegion):
+    """The highest pixel of the map: that of an image whose p-value is above a rate has no pixel
+    above the threshold of that rate."""
+
+    fraction = 0.0
+
+
+class Marked(NamedTuple):
+    """The maps of n images, (n, height, width), and the regions of each above the threshold."""
+
+    maps: Floats
+    regions: list[list[Region]]
+    threshold: float
+
+
+class Marking(NamedTuple):
+    """Marks pixels above a threshold, which at most a stated fraction of normal images exceeds
+    anywhere."""
+
+    score: HighestPixel
+    threshold: float
+
+    @classmethod
+    def at(cls, rate: float, score: AnomalyScore, normal: NormalScores) -> Self:
+        """The marking at an alarm rate, for the fitted score of pixels and those of normal images.
+
+        Raises ConfigError where these are too few.
+        """
+        assert isinstance(score, HighestPixel)
+        normal.refuse_rate(rate)
+        return cls(score, pixel_threshold(normal.scores, rate))
+
+    def of(self, evidence: Evidence) -> Marked:
+        """The maps and the regions of n images."""
+        maps = self.score.compared(evidence).numpy()
+        return Marked(maps, [regions(one, self.threshold) for one in maps], self.threshold)

@@ -1,11 +1,21 @@
 """Heat maps of inputs: where an image is anomalous, as colours over it or as plain numbers."""
 
-from typing import Any
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.images.pixels import Pixels
+from aectl.data.storage.folders import OnBad, ignore
+from aectl.outputs.run_folder import refuse_filled
+from aectl.outputs.single_files import SingleFiles
+
+if TYPE_CHECKING:
+    from aectl.inference.error_maps import Region
+    from aectl.inference.unusual_region import Marked
 
 THRESHOLD_GREY = 16_384
 """The grey of the threshold in a raw map of 16 bits; a pixel with more is marked. Grey is
@@ -35,6 +45,44 @@ OUTLINE, EDGE = (0, 229, 255), (0, 40, 60)
 
 OUTLINE_WIDTH = 2
 GAP, PAPER = 6, 255
+
+DIGITS = 4
+"""Decimals of the edges of a box."""
+
+
+class HeatMapFiles:
+    """Writes the heat maps of images to the folders `shown` and `raw` of a folder, named by the
+    paths of the images. Raises OutputError as `SingleFiles` does.
+    """
+
+    def __init__(self, folder: Path, overwrite: bool) -> None:
+        refuse_filled(folder, overwrite)
+        self._shown, self._raw = (
+            SingleFiles(folder / name, overwrite) for name in ("shown", "raw")
+        )
+
+    def save_all(
+        self, paths: Sequence[str], images: Pixels, marked: "Marked", on_bad: OnBad
+    ) -> None:
+        """Writes those of images, (n, channels, height, width). Those whose files cannot have such
+        names are passed to `on_bad`."""
+        pairs = list(zip(images, marked.maps, strict=True))
+        shown = [heat_map(image, one, marked.threshold) for image, one in pairs]
+        self._shown.save_all(paths, shown, on_bad)
+        self._raw.save_all(paths, [raw(one, marked.threshold) for one in marked.maps], ignore)
+
+
+def boxes(regions: "Sequence[Region]", sides: tuple[int, int]) -> str:
+    """Regions of a map with some (height, width) as JSON, the highest first: left, top, right and
+    bottom of each, as fractions of the width and the height of the image, whatever its size is.
+    """
+    height, width = sides
+    return json.dumps([
+        [round(value, DIGITS) for value in (
+            one.left / width, one.top / height, one.right / width, one.bottom / height
+        )]
+        for one in regions
+    ])  # fmt: skip
 
 
 def raw(anomaly_map: NDArray[np.floating], threshold: float) -> NDArray[np.uint16]:

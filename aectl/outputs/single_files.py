@@ -2,8 +2,9 @@
 
 import errno
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class SingleFiles:
             raise
         self._made.add(file)
 
-    def save_all(self, paths: Sequence[str], images: NDArray[np.uint8], on_bad: OnBad) -> int:
+    def save_all(self, paths: Sequence[str], images: Iterable[NDArray[Any]], on_bad: OnBad) -> int:
         """Writes images, (n, channels, height, width); returns how many were written.
 
         Those whose files cannot have such names are passed to `on_bad`.

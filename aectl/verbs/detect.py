@@ -11,6 +11,8 @@ import numpy as np
 
 from aectl.config.kinds import with_a_code
 from aectl.config.scores import (
+    CALLED,
+    MAP,
     SCORES,
     USUAL_ALARM_RATE,
     USUAL_SCORE,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from aectl.inference.apply import ToTensor
     from aectl.inference.calibrating import Calibrated
+    from aectl.inference.unusual_region import Marking
     from aectl.outputs.rows import Rows
 
 MOST_NAMED, MODEL_ENDING = 3, Path(model_file.FILE_NAME).suffix
@@ -43,13 +46,16 @@ class Detection:
 
     `normal`: the model and the normal inputs that the score is calibrated on, before the first
     batch or by `calibrated`; None if that is the calibration in the model file. `found` of `count`
-    inputs are anomalies, so far.
+    inputs are anomalies, so far. `maps`: whether pixels of images are marked; `boxes`: whether rows
+    of tables have the marked regions.
     """
 
     use: Use
     normal: Use | None
     score: str
     alarm_rate: float
+    maps: bool = False
+    boxes: bool = False
     found: int = 0
     count: int = 0
     _calibrated: "Calibrated | None" = field(default=None, repr=False)
@@ -74,7 +80,20 @@ class Detection:
             )
             found.normal.refuse_rate(self.alarm_rate)
             self._calibrated = found
+            self.marking()
         return self._calibrated
+
+    def marking(self) -> "Marking | None":
+        """Marks the pixels of images, if maps are asked for.
+
+        Raises ConfigError where there are too few normal images for the alarm rate.
+        """
+        from aectl.inference.unusual_region import Marking
+
+        pixels = self.calibrated().pixels
+        if pixels is None:
+            return None
+        return Marking.at(self.alarm_rate, pixels.score, pixels.normal)
 
     def save(self, path: "str | os.PathLike[str]", overwrite: bool = False) -> Path:
         """Writes the model with the calibration to a file; the inputs are not read.
@@ -92,9 +111,11 @@ class Detection:
     def _calibrate(self, use: Use, progress: Progress) -> "Calibrated":
         from aectl.inference.anomaly_scores import score_named
         from aectl.inference.calibrating import Calibrating
+        from aectl.inference.unusual_region import HighestPixel
 
         given = use.modality.evidence(use.card)
         calibrating = Calibrating(score_named(self.score, given), SCORES[self.score].fitted)
+        of_pixels = Calibrating(HighestPixel(), fitted=True)
         unread: list[tuple[str, str]] = []
         reading = dataclasses.replace(
             use, request=dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad))
@@ -102,12 +123,16 @@ class Detection:
         with reading.results(self._examined) as results:
             for one in progress.counted(results, "calibrating", use.modality.noun):
                 calibrating.add(one)
+                if self.maps:
+                    of_pixels.add(one)
         if unread:
             (path, reason), *others = unread
             more = f", and {len(others):,} more" if others else ""
             use.request.warning(f"left out of the normal inputs: {path}: {reason}{more}")
         with use.noted():
             found = calibrating.result()
+            if self.maps:
+                found = found._replace(pixels=of_pixels.result())
         if found.suspects:
             named = ", ".join(found.suspects[:MOST_NAMED])
             use.request.warning(
@@ -122,6 +147,7 @@ class Detection:
     ) -> Iterator[Any]:
         modality = self.use.modality
         wanted = needed(self.score, modality.evidence(self.use.card))
+        wanted |= {MAP} if self.maps else set()
         return modality.examine(network, batches, to_tensor, wanted)
 
     def key(self) -> dict[str, object]:
@@ -132,20 +158,22 @@ class Detection:
             digest.update(name.encode() + tensor.numpy().astype("<f4").tobytes())
         calibration = digest.hexdigest()[:16]
         how = {"score": self.score, "alarm_rate": self.alarm_rate, "calibration": calibration}
-        return {**how, **self.use.key()}
+        return {**how, "boxes": self.boxes, **self.use.key()}
 
     def compute(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> Iterator[Detected]:
         """The scores of some batches, with their p-values."""
         calibrated, self.found, self.count = self.calibrated(), 0, 0
+        marking = self.marking()
         for examined in self._examined(network, batches, to_tensor):
             scores = calibrated.scores(examined.evidence)
             p_values = calibrated.normal.p_values(scores)
             anomalies = np.isfinite(scores) & (p_values <= self.alarm_rate)
             self.found += int(anomalies.sum())
             self.count += int(np.isfinite(scores).sum())
-            yield Detected(examined.batch, scores, p_values, anomalies)
+            marked = marking.of(examined.evidence) if marking else None
+            yield Detected(examined.batch, scores, p_values, anomalies, marked)
 
     def told(self) -> str:
         """The number of anomalies, for a message."""
@@ -162,6 +190,12 @@ class Detection:
         columns = self.use.leading_columns(result.batch)
         columns["score"], columns["p_value"] = result.score, result.p_value
         columns["anomaly"] = ["yes" if one else "no" for one in result.anomaly]
+        if self.boxes and result.marked:
+            from aectl.outputs.heat_maps import boxes
+
+            found, sides = result.marked.regions, result.marked.maps.shape[1:]
+            columns["regions"] = np.array([len(one) for one in found])
+            columns["boxes"] = [boxes(one, sides) for one in found]
         return Rows(columns, position=result.batch.position)
 
 
@@ -172,6 +206,7 @@ def detect(
     normal: str | Sequence[str] | None = None,
     score: str | None = None,
     alarm_rate: float | None = None,
+    maps: bool = False,
     device: str = "auto",
     threads: int | None = None,
     **options: Unpack[InputOptions],
@@ -189,12 +224,14 @@ def detect(
     what the model was trained on. `normal` names normal inputs that the model did not learn from,
     unless its file keeps a calibration; if they and further normal inputs are exchangeable, at most
     the fraction `alarm_rate`, by default 0.01, of the latter is flagged. A `score` that compares
-    codes is fitted to half of them. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the
-    number of CPU threads. Further `options` are those of `InputOptions`.
+    codes is fitted to half of them. `maps` marks the unusual pixels of images, at most of the same
+    fraction of normal ones. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of
+    CPU threads. Further `options` are those of `InputOptions`.
 
     Returns an iterable. Each item is the result for n inputs, computed when it is asked for:
-    `paths` and `labels`, n each, and `score`, `p_value` and `anomaly`, (n,). Its `save` writes the
-    model with the calibration.
+    `paths` and `labels`, n each, and `score`, `p_value` and `anomaly`, (n,); with `maps`, `marked`,
+    which has `maps`, (n, height, width), and the `regions` of each image above the `threshold`. Its
+    `save` writes the model with the calibration.
 
     Raises ModelFileError for a file that is no autoencoder, ConfigError for options that do not go
     together and an alarm rate that needs more normal inputs, and DataError for inputs that do not
@@ -202,18 +239,35 @@ def detect(
     """
     use = use_of(model, "detect", with_a_code(), inputs, options, device, threads)
     use.refuse({})
+    return _detection(use, normal, score, alarm_rate, maps)
+
+
+def _detection(
+    use: Use,
+    normal: str | Sequence[str] | None,
+    score: str | None,
+    alarm_rate: float | None,
+    maps: bool,
+) -> Detection:
+    """A detection with the defaults filled in. Raises ConfigError."""
     kept = use.card.calibration
     chosen = score or (kept.score if kept else USUAL_SCORE)
     refuse_score(chosen, use.modality.evidence(use.card), str(use.path))
     usual = kept.alarm_rate if kept else USUAL_ALARM_RATE
     rate = usual if alarm_rate is None else alarm_rate
     refuse_alarm_rate(rate)
+    if maps and MAP not in use.modality.evidence(use.card):
+        raise ConfigError(f"maps need {CALLED[MAP]}, which {use.path} does not have")
     if normal is not None:
-        return Detection(use, _of_normal(use, normal), chosen, rate)
+        return Detection(use, _of_normal(use, normal), chosen, rate, maps)
     if kept is None:
         raise ConfigError(
             f"{use.path} is not calibrated: name normal inputs that it did not learn from with"
             " --normal"
+        )
+    if maps:
+        raise ConfigError(
+            f"maps need normal inputs that {use.path} did not learn from: name some with --normal"
         )
     if chosen != kept.score:
         raise ConfigError(

@@ -1,0 +1,141 @@
+"""`aectl detect --maps` and `--boxes`, on planted defects of known place."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from planted import plant
+from scipy.stats import betabinom
+from sklearn.datasets import load_sample_image
+from sklearn.metrics import roc_auc_score
+
+import aectl as package
+
+RATE = 0.05
+WORDS = ("--normal", "normal", "--alarm-rate", RATE, "--label-from-folder")
+CYAN = (0, 229, 255)
+
+
+def rows_of(text):
+    return list(csv.DictReader(text.splitlines()))
+
+
+@pytest.fixture(scope="module")
+def inspected(tmp_path_factory):
+    """A folder with a model of crops of a photo, other normal ones, and some with defects."""
+    folder = tmp_path_factory.mktemp("inspected")
+    photo = Image.fromarray(load_sample_image("china.jpg"))
+    counts = {"train": 120, "normal": 98, "test/good": 60, "test/scratch": 20, "test/spot": 20}
+    plant(photo, folder, 32, counts)
+    package.train(folder / "model", dataset=str(folder / "train"), size=[32], hidden=[24],
+                  epochs=50)  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def there(inspected, monkeypatch):
+    monkeypatch.chdir(inspected)
+    return inspected
+
+
+def masks(folder, rows):
+    """The pixels of the defect of each row."""
+    for row in rows:
+        name = folder / row["path"].replace("test/", "ground_truth/").replace(".png", "_mask.png")
+        yield np.asarray(Image.open(name)) > 127 if name.exists() else np.zeros((32, 32), bool)
+
+
+def test_raw_maps_find_the_planted_defects(aectl, there, tmp_path):
+    done = aectl("detect", there / "model", "test", *WORDS, "--maps", tmp_path / "maps")
+    assert done.status == 0
+    rows = rows_of(done.out)
+    assert list(rows[0]) == ["path", "label", "score", "p_value", "anomaly"]
+    raw = [np.asarray(Image.open(tmp_path / "maps" / "raw" / row["path"])) for row in rows]
+    assert raw[0].dtype == np.uint16
+    truth = np.array(list(masks(there, rows)))
+    assert truth.any((1, 2)).sum() == 40
+    assert roc_auc_score(truth.ravel(), np.array(raw).ravel()) > 0.9
+
+
+def test_of_normal_images_at_most_the_alarm_rate_has_a_marked_pixel(aectl, there):
+    """Those that calibrate are 49: of 60 others, the number is beta-binomial."""
+    done = aectl("detect", there / "model", "test", *WORDS, "--boxes")
+    rows = rows_of(done.out)
+    marked = {kind: [row for row in rows if row["label"] == kind and row["regions"] != "0"]
+              for kind in ("good", "scratch", "spot")}  # fmt: skip
+    assert len(marked["good"]) <= betabinom(60, 2, 48).ppf(1 - 1e-4)
+    assert len(marked["scratch"]) + len(marked["spot"]) >= 30, done.err
+
+
+def test_boxes_are_fractions_of_the_image_the_highest_first(aectl, there):
+    done = aectl("detect", there / "model", "test", *WORDS, "--boxes")
+    rows = [row for row in rows_of(done.out) if row["label"] != "good" and row["regions"] != "0"]
+    found = 0
+    for row, mask in zip(rows, masks(there, rows), strict=True):
+        boxes = json.loads(row["boxes"])
+        assert len(boxes) == int(row["regions"])
+        left, top, right, bottom = np.array(boxes[0]) * 32
+        assert 0 <= left < right <= 32
+        assert 0 <= top < bottom <= 32
+        found += mask[round(top) : round(bottom), round(left) : round(right)].any()
+    assert found >= 0.9 * len(rows)
+
+
+def test_a_picture_shows_the_image_and_its_marked_regions(aectl, there, tmp_path):
+    done = aectl("detect", there / "model", "test/spot", "normal/000.png", *WORDS, "--boxes",
+                 "--maps", tmp_path / "maps")  # fmt: skip
+    for row in rows_of(done.out):
+        shown = np.asarray(Image.open(tmp_path / "maps" / "shown" / row["path"]))
+        assert shown.shape == (384, 2 * 384 + 6, 3)
+        assert np.array_equal(shown[:384:12, :384:12], np.asarray(Image.open(row["path"])))
+        assert (shown == CYAN).all(2).any() == (row["regions"] != "0")
+
+
+def test_maps_in_python_are_those_of_the_boxes(aectl, there):
+    rows = rows_of(aectl("detect", there / "model", "test", *WORDS, "--boxes").out)
+    found = package.detect(there / "model", "test", normal="normal", alarm_rate=RATE, maps=True)
+    counts = []
+    for result in found:
+        assert result.marked.maps.shape == (len(result.paths), 32, 32)
+        for one, regions in zip(result.marked.maps, result.marked.regions, strict=True):
+            assert [region.highest for region in regions] == sorted(
+                [region.highest for region in regions], reverse=True
+            )
+            assert (one > result.marked.threshold).sum() == sum(r.pixels for r in regions)
+            counts.append(len(regions))
+    assert counts == [int(row["regions"]) for row in rows]
+
+
+def test_a_table_with_boxes_resumes_with_them_alone(aectl, there, tmp_path):
+    words = ("detect", there / "model", *WORDS, "--batch-size", 32, "--out", tmp_path / "t.csv")
+    (tmp_path / "no.png").write_bytes(b"no picture")
+    assert aectl(*words, "test", tmp_path / "no.png", "--boxes", "--strict").status == 2
+    assert "was started with boxes True, not False" in aectl(*words, "test", "--resume").err
+    maps = ("--maps", tmp_path / "maps")
+    assert aectl(*words, "test", "normal", "--boxes", *maps, "--resume").status == 0
+    assert (tmp_path / "maps" / "raw" / "normal" / "000.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--alarm-rate", 0.015), "needs 66 normal inputs to calibrate on, and there are 49"),
+        (
+            ("--alarm-rate", RATE, "--maps", "normal"),
+            "normal is not empty; --overwrite writes into it",
+        ),
+    ],
+)
+def test_what_cannot_be_mapped_is_refused_in_a_line(aectl, there, tmp_path, words, said):
+    done = aectl("detect", there / "model", "test", "--normal", "normal", "--boxes", *words)
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_text_has_no_maps(aectl, corpus, trained):
+    model = trained("--model", "text-autoencoder", "--dataset", str(corpus), "--epochs", "1")
+    done = aectl("detect", model, corpus, "--normal", corpus, "--boxes")
+    assert done.status == 2
+    assert "maps need reconstructed images, which " in done.err
