@@ -46,6 +46,7 @@ SCORES = {
     "ssim": ScoreTraits("aectl.inference.anomaly_scores:Dissimilarity", (DISSIMILARITY,), False),
     "mahalanobis": ScoreTraits("aectl.inference.code_distances:Mahalanobis", (CODE,), True),
     "neighbours": ScoreTraits("aectl.inference.code_distances:Neighbours", (CODE,), True),
+    "cosine": ScoreTraits("aectl.inference.code_distances:Cosine", (CODE,), True),
     "fisher": ScoreTraits("aectl.inference.fisher:Fisher", OF_ALL, True, combines=True),
 }
 

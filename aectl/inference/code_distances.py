@@ -13,8 +13,9 @@ BLOCK = 32
 """Codes whose distances are computed at a time: always as many, since the order of summation in a
 matrix product depends on the number of rows."""
 
-NEIGHBOURS = 5
-"""Nearest reference codes, the mean distance to which is a score."""
+NEIGHBOURS = 2
+"""Nearest reference codes, the mean distance to which is a score: as many as in Bergman, Cohen &
+Hoshen, Deep nearest neighbor anomaly detection (2020), section 3.3."""
 
 MOST_REFERENCES, MOST_VALUES = 4096, 1 << 24
 """Maximum number of reference codes that are kept, and of numbers in all of them."""
@@ -98,8 +99,7 @@ class Mahalanobis(AnomalyScore):
 
 
 class Neighbours(AnomalyScore):
-    """The mean Euclidean distance of a code from its five nearest reference codes (Bergman, Cohen &
-    Hoshen, Deep nearest neighbor anomaly detection, 2020)."""
+    """The mean Euclidean distance of a code from its two nearest reference codes."""
 
     def __init__(self, given: Collection[str] = ()) -> None:
         super().__init__(given)
@@ -114,18 +114,29 @@ class Neighbours(AnomalyScore):
     def of(self, evidence: Evidence) -> Tensor:
         """The distances: the nearest codes are found with 32-bit floats, and their distances are
         computed with 64-bit ones."""
-        mean = self._codes.mean(0)
-        references = self._codes - mean
-        norms, count = references.square().sum(1), min(NEIGHBOURS, len(references))
+        references = self._placed(self._codes)
+        mean = references.mean(0)
+        centred = references - mean
+        norms, count = centred.square().sum(1), min(NEIGHBOURS, len(references))
 
         def distances(codes: Tensor) -> Tensor:
-            centred = codes - mean
-            near = torch.addmm(norms, centred, references.T, alpha=-2)
+            places = self._placed(codes)
+            near = torch.addmm(norms, places - mean, centred.T, alpha=-2)
             nearest = near.topk(count, largest=False).indices
-            exact = (self._codes[nearest].double() - codes[:, None].double()).square().sum(2)
-            return exact.sqrt().sort(1).values.mean(1).float()
+            exact = self._distances(self._codes[nearest].double(), codes[:, None].double())
+            return exact.sort(1).values.mean(1).float()
 
         return in_blocks(evidence.code, len(mean), distances)
+
+    @staticmethod
+    def _placed(codes: Tensor) -> Tensor:
+        """Codes as points, the nearest of which are the nearest codes."""
+        return codes
+
+    @staticmethod
+    def _distances(references: Tensor, codes: Tensor) -> Tensor:
+        """The distances of codes, (n, 1, features), from some references, (n, k, features)."""
+        return (references - codes).square().sum(2).sqrt()
 
     def tensors(self) -> Mapping[str, Tensor]:
         """`codes`."""
@@ -137,6 +148,19 @@ class Neighbours(AnomalyScore):
         if tensors["codes"].ndim != 2 or not tensors["codes"].numel():
             raise ModelFileError("the tensors of its calibration do not fit each other")
         self._codes = tensors["codes"]
+
+
+class Cosine(Neighbours):
+    """The mean cosine distance, 1 - cosine similarity, of a code from its two nearest reference
+    codes; a code of zeros has a similarity of 0 with all."""
+
+    @staticmethod
+    def _placed(codes: Tensor) -> Tensor:
+        return F.normalize(codes.double()).float()
+
+    @staticmethod
+    def _distances(references: Tensor, codes: Tensor) -> Tensor:
+        return (1 - F.cosine_similarity(references, codes, dim=2)).clamp(min=0)
 
 
 def kept(codes: Tensor | None) -> Tensor:

@@ -46,7 +46,7 @@ def test_other_scores_are_refused_with_the_reason(name, said):
 
 def test_fisher_needs_what_the_scores_that_a_model_has_need():
     assert combined((ERROR,)) == ["error"]
-    assert combined(OF_ALL) == ["error", "mahalanobis", "neighbours"]
+    assert combined(OF_ALL) == ["error", "mahalanobis", "neighbours", "cosine"]
     assert needed("fisher", OF_ALL) == {*OF_ALL}
     assert needed("fisher", OF_IMAGES) == {*OF_IMAGES}
     assert needed("ssim", OF_IMAGES) == {DISSIMILARITY}

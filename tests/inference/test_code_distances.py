@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 from sklearn.covariance import LedoitWolf
+from sklearn.metrics.pairwise import cosine_distances
 
 from aectl.errors import DataError, ModelFileError
 from aectl.inference import code_distances
 from aectl.inference.anomaly_scores import Evidence
-from aectl.inference.code_distances import Mahalanobis, Neighbours
+from aectl.inference.code_distances import Cosine, Mahalanobis, Neighbours
 
 
 def codes(count, features, seed=0):
@@ -53,22 +54,37 @@ def test_equal_codes_have_no_covariance_and_still_finite_distances():
     assert np.isfinite(scores(score, torch.zeros(1, 3))).all()
 
 
-@pytest.mark.parametrize("count", [300, 3])
-def test_neighbours_is_the_mean_distance_to_the_five_nearest(count):
+@pytest.mark.parametrize("count", [300, 2, 1])
+def test_neighbours_is_the_mean_distance_to_the_two_nearest(count):
     reference, new = codes(count, 8), codes(40, 8, 1)
     pairs = np.linalg.norm(new[:, None].double().numpy() - reference.double().numpy(), axis=2)
-    wanted = np.sort(pairs, 1)[:, :5].mean(1)
+    wanted = np.sort(pairs, 1)[:, :2].mean(1)
     np.testing.assert_allclose(scores(fitted(Neighbours, reference), new), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [300, 2, 1])
+def test_cosine_is_the_mean_cosine_distance_to_the_two_nearest(count):
+    reference, new = codes(count, 8), codes(40, 8, 1)
+    pairs = cosine_distances(new.double().numpy(), reference.double().numpy())
+    wanted = np.sort(pairs, 1)[:, :2].mean(1)
+    found = scores(fitted(Cosine, reference), new)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    np.testing.assert_allclose(scores(fitted(Cosine, reference), 1000 * new), found, rtol=1e-5)
+
+
+def test_a_code_of_zeros_is_at_a_right_angle_to_all():
+    new = torch.stack([torch.zeros(3), torch.ones(3)])
+    assert scores(fitted(Cosine, torch.ones(4, 3)), new).tolist() == pytest.approx([1, 0], abs=1e-7)
 
 
 def test_neighbours_that_are_near_and_far_from_zero_are_told_apart():
     reference = 1000 + codes(100, 5) * 1e-3
     pairs = np.linalg.norm((reference[:7, None] - reference).double().numpy(), axis=2)
     found = scores(fitted(Neighbours, reference), reference[:7])
-    np.testing.assert_allclose(found, np.sort(pairs, 1)[:, :5].mean(1), rtol=0.2)
+    np.testing.assert_allclose(found, np.sort(pairs, 1)[:, :2].mean(1), rtol=0.2)
 
 
-@pytest.mark.parametrize("kind", [Mahalanobis, Neighbours])
+@pytest.mark.parametrize("kind", [Mahalanobis, Neighbours, Cosine])
 def test_the_distance_of_a_code_does_not_depend_on_the_others(kind):
     score, new = fitted(kind, codes(200, 30)), codes(100, 30, 1)
     whole = scores(score, new)
@@ -76,7 +92,7 @@ def test_the_distance_of_a_code_does_not_depend_on_the_others(kind):
         assert np.array_equal(scores(score, new[list(rows)]), whole[list(rows)])
 
 
-@pytest.mark.parametrize("kind", [Mahalanobis, Neighbours])
+@pytest.mark.parametrize("kind", [Mahalanobis, Neighbours, Cosine])
 def test_tensors_give_the_same_score_again(kind):
     score, new = fitted(kind, codes(20, 30)), codes(9, 30, 1)
     again = kind()
@@ -94,6 +110,7 @@ def test_tensors_give_the_same_score_again(kind):
         (Mahalanobis, "rest", torch.zeros(1)),
         (Neighbours, "codes", torch.ones(3)),
         (Neighbours, "others", torch.ones(3)),
+        (Cosine, "codes", torch.ones(3)),
     ],
 )
 def test_tensors_that_are_not_those_of_the_score_are_refused(kind, name, to):
@@ -102,7 +119,7 @@ def test_tensors_that_are_not_those_of_the_score_are_refused(kind, name, to):
         kind().restore({**tensors, name: to})
 
 
-@pytest.mark.parametrize("kind", [Mahalanobis, Neighbours])
+@pytest.mark.parametrize("kind", [Mahalanobis, Neighbours, Cosine])
 def test_codes_of_another_width_are_refused(kind):
     with pytest.raises(ModelFileError, match="its calibration is of codes of 3 numbers"):
         scores(fitted(kind, codes(9, 3)), codes(2, 4))
@@ -115,7 +132,7 @@ def test_only_so_many_reference_codes_are_kept(monkeypatch):
     assert fitted(Neighbours, codes(50, 8)).tensors()["codes"].shape == (3, 8)
 
 
-@pytest.mark.parametrize(("kind", "count"), [(Mahalanobis, 1), (Neighbours, 0)])
+@pytest.mark.parametrize(("kind", "count"), [(Mahalanobis, 1), (Neighbours, 0), (Cosine, 0)])
 def test_too_few_reference_codes_are_refused(kind, count):
     with pytest.raises(DataError, match="too few normal inputs"):
         fitted(kind, torch.ones(count, 3))

@@ -7,7 +7,7 @@ import torch
 from aectl.config.scores import CODE, ERROR
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.anomaly_scores import Evidence
-from aectl.inference.code_distances import Mahalanobis, Neighbours
+from aectl.inference.code_distances import Cosine, Mahalanobis, Neighbours
 from aectl.inference.fisher import Fisher
 
 RANDOM = np.random.default_rng(0)
@@ -33,7 +33,7 @@ def fitted(reference):
 def test_it_is_minus_twice_the_sum_of_the_logarithms_of_p_values(fitted, reference):
     new, first, second = evidence(20), reference.rows(slice(30)), reference.rows(slice(30, None))
     logarithms = np.zeros(20)
-    for kind in (Mahalanobis, Neighbours):
+    for kind in (Mahalanobis, Neighbours, Cosine):
         score = kind()
         score.fit(first)
         ranked, found = score.of(second).numpy(), score.of(new).numpy()
