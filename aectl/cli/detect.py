@@ -1,5 +1,6 @@
 """`aectl detect`: a table of anomaly scores, one row per input."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,8 +101,7 @@ def detect(
     Example: aectl detect runs/parts-autoencoder-1 camera/ --normal good/ --out found.csv
     """
     from aectl.outputs import tables
-    from aectl.outputs.heat_maps import HeatMapFiles
-    from aectl.verbs.detect import check_model_path
+    from aectl.verbs.detect import check_model_path, gives_maps
     from aectl.verbs.detect import detect as detect_inputs
 
     _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume)
@@ -120,20 +120,31 @@ def detect(
         ),
     )  # fmt: skip
     detection.boxes = boxes
-    files = HeatMapFiles(maps, common.overwrite or resume) if maps else None
+    save = _saving(maps, common.overwrite or resume, session)
+    if calibrate:
+        detection.maps = gives_maps(detection.use)
+    detection.calibrated(session.console)
+    if calibrate and out:
+        show_path(detection.save(out, common.overwrite))
+        return 0
+    detection.marking()
+    status = session.write_table("detect", "detecting", detection, resume, save)
+    session.console.notice(detection.told())
+    return ANOMALIES_FOUND if fail_on_anomaly and detection.found else status
+
+
+def _saving(maps: Path | None, overwrite: bool, session: Session) -> "Callable[[Detected], None]":
+    """Writes the heat maps of each result, if they are asked for. Raises OutputError."""
+    from aectl.outputs.heat_maps import HeatMapFiles
+
+    files = HeatMapFiles(maps, overwrite) if maps else None
 
     def save(result: "Detected") -> None:
         if files is not None and result.marked is not None:
             images = result.batch.images
             files.save_all(result.paths, images, result.marked, session.outcome.on_bad)
 
-    detection.calibrated(session.console)
-    if calibrate and out:
-        show_path(detection.save(out, common.overwrite))
-        return 0
-    status = session.write_table("detect", "detecting", detection, resume, save)
-    session.console.notice(detection.told())
-    return ANOMALIES_FOUND if fail_on_anomaly and detection.found else status
+    return save
 
 
 def _refuse(

@@ -12,8 +12,9 @@ from aectl.config.spelling import as_given
 from aectl.errors import ModelFileError
 from aectl.models import metadata
 
-PREFIX, NORMAL = "calibration.", "scores"
-"""The start of the names of its tensors, and the one with the scores of normal inputs, (n,)."""
+PREFIX, NORMAL, PIXELS = "calibration.", "scores", "pixels."
+"""The start of the names of its tensors, the one with the scores of normal inputs, (n,), and the
+start of the names of those that mark pixels of images."""
 
 
 @dataclass(frozen=True)

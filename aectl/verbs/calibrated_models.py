@@ -12,11 +12,12 @@ from aectl.config.scores import SCORES, USUAL_ALARM_RATE, USUAL_SCORE, needed, r
 from aectl.errors import DataError, ModelFileError
 from aectl.modalities import modality_of
 from aectl.models import model_file
-from aectl.models.calibration import NORMAL, Calibration, size_in_json
+from aectl.models.calibration import NORMAL, PIXELS, Calibration, size_in_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from aectl.inference.anomaly_scores import AnomalyScore
     from aectl.inference.calibrating import Calibrated
     from aectl.models.model_card import ModelCard
     from aectl.training.run import Run
@@ -38,27 +39,44 @@ def tensors_of(found: "Calibrated") -> "Mapping[str, Tensor]":
     """The tensors of a calibration, as a model file has them."""
     import torch
 
-    return {NORMAL: torch.from_numpy(found.normal.scores), **found.score.tensors()}
+    own = {NORMAL: torch.from_numpy(found.normal.scores), **found.score.tensors()}
+    of_pixels = tensors_of(found.pixels) if found.pixels else {}
+    return own | {f"{PIXELS}{name}": tensor for name, tensor in of_pixels.items()}
 
 
 def calibration_of(path: Path, card: "ModelCard") -> "Calibrated":
     """The calibration that a model file keeps. Raises ModelFileError, and ConfigError for a score
     that does not exist."""
     from aectl.inference.anomaly_scores import score_named
-    from aectl.inference.calibrating import Calibrated
-    from aectl.inference.conformal import NormalScores
+    from aectl.inference.unusual_region import HighestPixel
 
     assert card.calibration is not None
     name, given = card.calibration.score, modality_of(card).evidence(card)
     refuse_score(name, given, str(path))
     tensors = dict(model_file.load_calibration(path))
-    normal, score = tensors.pop(NORMAL), score_named(name, given)
+    of_pixels = {name: tensors.pop(name) for name in [*tensors] if name.startswith(PIXELS)}
     try:
         card.calibration.refuse_other_size(card.architecture.input_spec.sizes(card.shape))
-        score.restore(tensors)
+        found = _restored(score_named(name, given), tensors)
+        pixels = None
+        if of_pixels:
+            named = {name.removeprefix(PIXELS): tensor for name, tensor in of_pixels.items()}
+            pixels = _restored(HighestPixel(), named)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
-    return Calibrated(score, NormalScores.of(normal.numpy()), card.calibration.fitted_to, [])
+    return found._replace(fitted_to=card.calibration.fitted_to, pixels=pixels)
+
+
+def _restored(score: "AnomalyScore", tensors: "dict[str, Tensor]") -> "Calibrated":
+    """A score with its tensors and those of its normal scores. Raises ModelFileError."""
+    from aectl.inference.calibrating import Calibrated
+    from aectl.inference.conformal import NormalScores
+
+    normal = tensors.pop(NORMAL, None)
+    if normal is None or normal.ndim != 1 or not len(normal):
+        raise ModelFileError("its calibration has no scores of normal inputs")
+    score.restore(tensors)
+    return Calibrated(score, NormalScores.of(normal.numpy()), 0, [])
 
 
 def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":

@@ -1,5 +1,6 @@
 """Anomalies among inputs, at a stated rate of false alarms."""
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from aectl.config.scores import (
     refuse_score,
 )
 from aectl.data.sources import STDIN
-from aectl.errors import ConfigError, OutputError
+from aectl.errors import ConfigError, DataError, OutputError
 from aectl.files import refuse_existing
 from aectl.inference.results import Detected
 from aectl.models import model_file
@@ -80,19 +81,20 @@ class Detection:
             )
             found.normal.refuse_rate(self.alarm_rate)
             self._calibrated = found
-            self.marking()
         return self._calibrated
 
     def marking(self) -> "Marking | None":
         """Marks the pixels of images, if maps are asked for.
 
-        Raises ConfigError where there are too few normal images for the alarm rate.
+        Raises ConfigError where there are too few normal images for the alarm rate, or none.
         """
         from aectl.inference.unusual_region import Marking
 
+        if not self.maps:
+            return None
         pixels = self.calibrated().pixels
         if pixels is None:
-            return None
+            raise ConfigError("maps need normal images, or more: name them with --normal")
         return Marking.at(self.alarm_rate, pixels.score, pixels.normal)
 
     def save(self, path: "str | os.PathLike[str]", overwrite: bool = False) -> Path:
@@ -131,8 +133,8 @@ class Detection:
             use.request.warning(f"left out of the normal inputs: {path}: {reason}{more}")
         with use.noted():
             found = calibrating.result()
-            if self.maps:
-                found = found._replace(pixels=of_pixels.result())
+            with contextlib.suppress(DataError):  # too few images
+                found = found._replace(pixels=of_pixels.result() if self.maps else None)
         if found.suspects:
             named = ", ".join(found.suspects[:MOST_NAMED])
             use.request.warning(
@@ -256,7 +258,7 @@ def _detection(
     usual = kept.alarm_rate if kept else USUAL_ALARM_RATE
     rate = usual if alarm_rate is None else alarm_rate
     refuse_alarm_rate(rate)
-    if maps and MAP not in use.modality.evidence(use.card):
+    if maps and not gives_maps(use):
         raise ConfigError(f"maps need {CALLED[MAP]}, which {use.path} does not have")
     if normal is not None:
         return Detection(use, _of_normal(use, normal), chosen, rate, maps)
@@ -265,15 +267,16 @@ def _detection(
             f"{use.path} is not calibrated: name normal inputs that it did not learn from with"
             " --normal"
         )
-    if maps:
-        raise ConfigError(
-            f"maps need normal inputs that {use.path} did not learn from: name some with --normal"
-        )
     if chosen != kept.score:
         raise ConfigError(
             f"{use.path} is calibrated for --score {kept.score}: --score {chosen} needs --normal"
         )
-    return Detection(use, None, chosen, rate)
+    return Detection(use, None, chosen, rate, maps)
+
+
+def gives_maps(use: Use) -> bool:
+    """Whether a model gives maps of errors."""
+    return MAP in use.modality.evidence(use.card)
 
 
 def _of_normal(use: Use, normal: str | Sequence[str]) -> Use:

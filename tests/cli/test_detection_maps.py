@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from planted import plant
 from scipy.stats import betabinom
@@ -12,6 +13,7 @@ from sklearn.datasets import load_sample_image
 from sklearn.metrics import roc_auc_score
 
 import aectl as package
+from aectl.models import model_file
 
 RATE = 0.05
 WORDS = ("--normal", "normal", "--alarm-rate", RATE, "--label-from-folder")
@@ -106,6 +108,49 @@ def test_maps_in_python_are_those_of_the_boxes(aectl, there):
             assert (one > result.marked.threshold).sum() == sum(r.pixels for r in regions)
             counts.append(len(regions))
     assert counts == [int(row["regions"]) for row in rows]
+
+
+def test_a_calibrated_model_marks_the_same_pixels(aectl, there, tmp_path):
+    model = tmp_path / "calibrated.safetensors"
+    how = ("--alarm-rate", RATE, "--out", model)
+    assert aectl("detect", there / "model", "--calibrate", "normal", *how).status == 0
+    wanted = aectl("detect", there / "model", "test", *WORDS, "--boxes").out
+    label = "--label-from-folder"
+    assert aectl("detect", model, "test", label, "--boxes").out == wanted
+    assert aectl("info", model, "--verify").status == 0
+    refused = aectl("detect", model, "test", "--boxes", "--alarm-rate", 0.015)
+    assert "needs 66 normal inputs to calibrate on, and there are 49" in refused.err
+    assert aectl("detect", model, "test", "--alarm-rate", 0.015).status == 0
+
+
+def test_maps_of_a_model_that_is_calibrated_without_them_are_refused(aectl, there, scans):
+    train = ("train", "--dataset", scans, "--hidden", 8, "--epochs", 1, "--validation", 0.5)
+    assert aectl(*train, "--out", there / "run").status == 0
+    done = aectl("detect", there / "run", scans, "--boxes")
+    assert done.status == 2
+    assert "maps need normal images, or more: name them with --normal" in done.err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pixels.scores": None}, "its calibration has no scores of normal inputs"),
+        ({"pixels.mean": torch.ones(3, 5, 5)}, "do not fit each other"),
+        ({"pixels.other": torch.ones(3)}, "has one too many"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(aectl, there, tmp_path, change, said):
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    how = ("--alarm-rate", RATE, "--out", first)
+    assert aectl("detect", there / "model", "--calibrate", "normal", *how).status == 0
+    network, card = model_file.load(first)
+    kept = {**model_file.load_calibration(first), **change}
+    model_file.save(
+        second, network, card, calibrated={k: one for k, one in kept.items() if one is not None}
+    )
+    done = aectl("detect", second, "test", "--boxes")
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
 
 
 def test_a_table_with_boxes_resumes_with_them_alone(aectl, there, tmp_path):
