@@ -51,10 +51,11 @@ class TrainingView:
         from aectl.modalities import modality_named
         from aectl.training.capacity import described
 
+        name = beside.name(run)
         config, modality = run.config, modality_named(run.architecture.modality)
         widths = ", ".join(str(width) for width in run.architecture.widths)
         console.notice(
-            f"{beside.called(run)}{config.model.model} ({widths}) on {run.trained_inputs:,}"
+            f"{name and f'{name}: '}{config.model.model} ({widths}) on {run.trained_inputs:,}"
             f" {run.noun} of {' '.join(config.data.dataset)} ({modality.size(run.architecture)}),"
             f" {run.planned_epochs} epochs on {run.device}, seed {config.training.seed}"
         )

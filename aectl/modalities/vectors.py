@@ -73,11 +73,13 @@ class VectorStream(InputStream):
         self.batch_size = batch_size(card.architecture, request.batch_size)
         known = () if request.wanted.features else card.columns
         before = card.options.get("id_column"), card.options.get("label_column")
+        sources = sources_of(card, request, VECTOR_NAMES)
+        alone = len(sources) == 1 and not sources[0].is_folder  # its folder tells nothing of rows
         self.inputs = VectorInputs(
-            sources_of(card, request, VECTOR_NAMES),
+            sources,
             request.data_dir,
             request.stdin,
-            request.label_from_folder,
+            request.label_from_folder and (not alone or bool(card.classes)),
             requested_selection(card, request, VECTOR_NAMES),
             request.naming,
             skipped=request.skipped,

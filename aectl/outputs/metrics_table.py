@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ from aectl.config import spelling
 
 ModelMetrics = Mapping[str, Any]
 """The metrics of one model, with `model`, `dataset` and `n`."""
+
+OF_SEED = re.compile(r"[-/]seed-\d+$")
+"""The end of the name of a run's folder, where there are several with other seeds."""
 
 DIFFERENCE = "difference"
 OF_EACH_CLASS = ("precision", "recall")
@@ -47,6 +51,9 @@ def grouped(options: Sequence[Mapping[str, Any]], results: Sequence[ModelMetrics
 def _name(models: list[str]) -> str:
     if len(models) == 1:
         return models[0]
+    without = {OF_SEED.sub("", model) for model in models}
+    if len(without) == 1:
+        return f"{without.pop()} ({len(models)} seeds)"
     with contextlib.suppress(ValueError):
         return f"{os.path.commonpath(models) or models[0]} ({len(models)} seeds)"
     return f"{models[0]} ... ({len(models)} seeds)"

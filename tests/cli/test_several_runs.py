@@ -46,6 +46,13 @@ def test_each_run_is_what_it_is_alone(aectl, tmp_path, how):
 
 
 @stored
+def test_each_run_is_named_where_it_begins(aectl, how):
+    done = aectl(*TRAIN[:-1], *how, "--k", "2,4", "--epochs", "1", "--out", "all")
+    begun = [line for line in done.err.splitlines() if "autoencoder (9) on" in line]
+    assert [line.partition(":")[0] for line in begun] == ["k-2", "k-4"]
+
+
+@stored
 def test_runs_that_were_killed_go_on_together_with_those_that_had_not_begun(aectl, tmp_path, how):
     train = (*TRAIN, *how, "--k", "2,4,3", "--epochs", "4")
     with running(*train, "--batch-size", "8", "--out", "all", folder=tmp_path) as process:

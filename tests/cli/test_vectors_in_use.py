@@ -609,6 +609,7 @@ def test_each_row_and_each_column_has_its_error(aectl, model, tmp_path):
     rows, columns = (table((tmp_path / f"{name}.csv").read_text()) for name in ("each", "columns"))
     scaled = [float(row["scaled_mse"]) for row in rows]
     assert scaled == sorted(scaled, reverse=True)
+    assert "label" not in rows[0]  # the name of the folder of the only file is none
     errors = [float(row["mse"]) for row in rows]
     assert np.mean(errors) == pytest.approx(report["mse"], rel=1e-5)
     made = numbers(aectl("reconstruct", model, path, "-q").out, 6)

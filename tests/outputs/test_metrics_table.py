@@ -192,6 +192,13 @@ def test_no_name_in_csv_is_a_formula():
     assert written.splitlines()[1] == "'=m.safetensors,'@set,1,-0.5"
 
 
+def test_groups_of_a_sweep_are_named_by_its_values():
+    options = [{"k": k, "seed": seed} for k in (4, 16) for seed in (9, 10)]
+    models = [f"sweep/k-{one['k']}-seed-{one['seed']}" for one in options]
+    groups = grouped(options, [{"model": model, "mse": 0.5} for model in models])
+    assert [group.name for group in groups] == ["sweep/k-4 (2 seeds)", "sweep/k-16 (2 seeds)"]
+
+
 @pytest.mark.parametrize(
     ("options", "names"),
     [
