@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from sklearn.datasets import load_sample_image
+
+import aectl as package
 
 SHIFT = 12
 
@@ -25,6 +28,17 @@ def plant(photo: Image.Image, folder: Path, side: int, counts: dict[str, int], s
                 name = f"{where.replace('test', 'ground_truth')}/{number:03}_mask.png"
                 save(folder / name, mask * 255.0)
             save(folder / where / f"{number:03}.png", pixels)
+
+
+def inspected(folder: Path) -> None:
+    """Writes a model of crops of a photo to `folder`/model, other normal ones to `normal`, and some
+    with defects to `test`."""
+    photo = Image.fromarray(load_sample_image("china.jpg"))
+    counts = {"train": 120, "normal": 98, "test/good": 60, "test/scratch": 20, "test/spot": 20}
+    plant(photo, folder, 32, counts)
+    package.train(
+        folder / "model", dataset=str(folder / "train"), size=[32], hidden=[24], epochs=50
+    )
 
 
 def crop(photo: Image.Image, side: int, random: np.random.Generator) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from aectl.cli import options
+from aectl.cli.detect import AlarmRate, Normal, ScoreName
 from aectl.cli.session import Session, on_stdout, write_each
 from aectl.config import run_files
 from aectl.errors import ConfigError, ModelFileError, OutputError
@@ -116,6 +117,15 @@ Truth = Annotated[
         "of the synthetic vectors that it names.",
     ),
 ]  # fmt: skip
+Detect = Annotated[
+    bool,
+    typer.Option(
+        "--detect",
+        help="Also measure the models as detectors of anomalies: inputs in folders named good are "
+        "normal, all others anomalies, with masks in ground_truth; calibrated by the model file or "
+        "--normal.",
+    ),
+]
 SkipUnknown = Annotated[
     bool,
     typer.Option(
@@ -146,6 +156,10 @@ def evaluate(
     skip_unknown: SkipUnknown = False,
     match: Match = False,
     truth: Truth = None,
+    detect: Detect = False,
+    normal: Normal = None,
+    score: ScoreName = None,
+    alarm_rate: AlarmRate = None,
     relative_to: options.RelativeTo = None,
     absolute: options.Absolute = False,
 ) -> int:
@@ -158,11 +172,11 @@ def evaluate(
 
     Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
-    _check(models, dataset, per_image, per_column, sort, match, [as_json, as_csv], pca or probe)
+    twice = pca or probe or detect
+    _check(models, dataset, per_image, per_column, sort, match, [as_json, as_csv], twice)
     _check_files(report_file, map_by, [on_stdout(per_image), per_column], common.overwrite)
 
-    from aectl.cli.metrics_view import show_metrics
-    from aectl.outputs.metrics_table import grouped
+    from aectl.verbs.detector import detectors_of
     from aectl.verbs.evaluate import Evaluation, judge_of, refuse_useless
 
     session = Session(common, per_image)
@@ -177,15 +191,31 @@ def evaluate(
     refuse_useless(uses, *given, match, truth is not None)
     judging = judge_of(judge, session.outcome.on_bad) if judge else None
     asked = pca, probe, skip_unknown, inspected, session.console, ssim, judging, truth
-    each = [Evaluation(use, *asked) for use in uses]
+    detectors = detectors_of(uses, detect, normal or None, score, alarm_rate)
+    each = [Evaluation(use, *asked, one) for use, one in zip(uses, detectors, strict=True)]
     results, portraits = _measured(session, each, per_image, per_column, sort, map_by, match)
+    style = "json" if as_json else "csv" if as_csv else "table"
+    _show(session, cards, results, portraits, report_file, style)
+    return session.status(uses[0], results[0]["n"])
+
+
+def _show(
+    session: Session,
+    cards: "Sequence[ModelCard]",
+    results: "Sequence[dict[str, Any]]",
+    portraits: "Sequence[Portrait]",
+    report_file: Path | None,
+    style: str,
+) -> None:
+    """Writes the report page, if any, and shows the metrics."""
+    from aectl.cli.metrics_view import show_metrics
+    from aectl.outputs.metrics_table import grouped
+
     groups = grouped([card.options for card in cards], results)
     if report_file:
-        _save_report(report_file, models, portraits, groups)
-    beside = per_image is not None and on_stdout(per_image) is None
-    style = "json" if as_json else "csv" if as_csv else "table"
+        _save_report(report_file, [result["model"] for result in results], portraits, groups)
+    beside = session.out is not None and on_stdout(session.out) is None
     show_metrics(session.console, results, groups, cards[0].classes, style, beside)
-    return session.status(uses[0], results[0]["n"])
 
 
 def _uses(
@@ -261,12 +291,12 @@ def _measure(
 
 
 def _save_report(
-    path: Path, models: list[Path], portraits: "Sequence[Portrait]", groups: "Sequence[Group]"
+    path: Path, models: list[str], portraits: "Sequence[Portrait]", groups: "Sequence[Group]"
 ) -> None:
     """Writes the web page. Raises OutputError."""
     from aectl.outputs import page, run_folder
 
-    title = str(models[0]) if len(models) == 1 else "aectl report"
+    title = models[0] if len(models) == 1 else "aectl report"
     run_folder.save_text(path, page.to_html(title, portraits, groups))
 
 
@@ -306,7 +336,8 @@ def _check(
             raise ConfigError(f"{flag} measures one model; several are given")
     if dataset and "-" in dataset and (twice or len(models) > 1):
         raise ConfigError(
-            "paths on stdin can be read once; several models, --pca and --probe read them again"
+            "paths on stdin can be read once; several models, --pca, --probe and --detect read them"
+            " again"
         )
 
 

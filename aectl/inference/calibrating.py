@@ -9,6 +9,7 @@ from aectl.errors import DataError
 from aectl.inference.anomaly_scores import AnomalyScore, Evidence, Examined
 from aectl.inference.conformal import NormalScores
 from aectl.inference.results import Floats
+from aectl.inference.unusual_region import HighestPixel
 
 SEED = 0
 
@@ -31,6 +32,13 @@ class Calibrated(NamedTuple):
     def scores(self, evidence: Evidence) -> Floats:
         """The scores of n inputs: (n,)."""
         return self.score.of(evidence).numpy()
+
+    def maps(self, evidence: Evidence) -> Floats | None:
+        """The map of each of n images, (n, height, width), if pixels are scored."""
+        if self.pixels is None:
+            return None
+        assert isinstance(self.pixels.score, HighestPixel)
+        return self.pixels.score.compared(evidence).numpy()
 
 
 class Calibrating:

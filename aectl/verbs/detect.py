@@ -69,18 +69,22 @@ class Detection:
     def calibrated(self, progress: Progress = SILENT) -> "Calibrated":
         """The score, fitted and calibrated; the first call reads the normal inputs, if any.
 
-        Raises DataError where they are too few to fit the score to, and ConfigError where they are
-        too few for the alarm rate.
+        Raises ConfigError where they are too few for the alarm rate, and as `scored`.
         """
+        found = self.scored(progress)
+        found.normal.refuse_rate(self.alarm_rate)
+        return found
+
+    def scored(self, progress: Progress = SILENT) -> "Calibrated":
+        """The same for any alarm rate. Raises DataError where there are too few normal inputs to
+        fit the score to."""
         if self._calibrated is None:
             use = self.use
-            found = (
+            self._calibrated = (
                 self._calibrate(self.normal, progress)
                 if self.normal
                 else calibration_of(use.path, use.card)
             )
-            found.normal.refuse_rate(self.alarm_rate)
-            self._calibrated = found
         return self._calibrated
 
     def marking(self) -> "Marking | None":
@@ -122,7 +126,7 @@ class Detection:
         reading = dataclasses.replace(
             use, request=dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad))
         )
-        with reading.results(self._examined) as results:
+        with reading.results(self.examined) as results:
             for one in progress.counted(results, "calibrating", use.modality.noun):
                 calibrating.add(one)
                 if self.maps:
@@ -144,9 +148,10 @@ class Detection:
             )
         return found
 
-    def _examined(
+    def examined(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> Iterator[Any]:
+        """The evidence of some batches."""
         modality = self.use.modality
         wanted = needed(self.score, modality.evidence(self.use.card))
         wanted |= {MAP} if self.maps else set()
@@ -168,7 +173,7 @@ class Detection:
         """The scores of some batches, with their p-values."""
         calibrated, self.found, self.count = self.calibrated(), 0, 0
         marking = self.marking()
-        for examined in self._examined(network, batches, to_tensor):
+        for examined in self.examined(network, batches, to_tensor):
             scores = calibrated.scores(examined.evidence)
             p_values = calibrated.normal.p_values(scores)
             anomalies = np.isfinite(scores) & (p_values <= self.alarm_rate)
@@ -241,10 +246,10 @@ def detect(
     """
     use = use_of(model, "detect", with_a_code(), inputs, options, device, threads)
     use.refuse({})
-    return _detection(use, normal, score, alarm_rate, maps)
+    return detection_of(use, normal, score, alarm_rate, maps)
 
 
-def _detection(
+def detection_of(
     use: Use,
     normal: str | Sequence[str] | None,
     score: str | None,

@@ -13,6 +13,7 @@ from aectl.errors import ConfigError, DataError
 from aectl.modalities.measurement import Measurement
 from aectl.progress import SILENT, Progress
 from aectl.verbs.baselines import Baselines
+from aectl.verbs.detector import detectors_of
 from aectl.verbs.matching import (
     dictionaries,
     dictionary,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from aectl.inference.ngrams import NgramModel
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Rows
+    from aectl.verbs.detector import Detector
 
 
 @dataclass
@@ -37,7 +39,8 @@ class Evaluation:
     """The metrics of a model on the inputs of a use of it: take all `results`, then the `report`.
 
     With `inspected`, the contents of a report page are collected in `inspection`. `truth`: the file
-    with the true directions of the decoder, if they are known.
+    with the true directions of the decoder, if they are known. `detector`: the model as a detector
+    of anomalies, if that is to be measured, too.
     """
 
     use: Use
@@ -49,6 +52,7 @@ class Evaluation:
     ssim: bool = False
     judge: "NgramModel | None" = None
     truth: str | None = None
+    detector: "Detector | None" = None
     measurement: Measurement = field(init=False)
     inspection: Any = None
 
@@ -65,6 +69,17 @@ class Evaluation:
         """The metrics of each input, by batch; reading ends with the context."""
         with self.use.results(self.measurement.results) as results:
             yield map(self._inspect, results) if self.inspected else results
+
+    def measured(self, others: "Sequence[Dictionary]" = ()) -> dict[str, Any]:
+        """The metrics of all inputs, and of the directions matched with those of other models.
+
+        Raises DataError if there are no inputs.
+        """
+        with self.results() as results:
+            for _ in results:
+                pass
+        self.use.refuse_empty(self.measurement.count)
+        return self.report() | (matched_with(self.dictionary, others) if others else {})
 
     def _inspect(self, result: Any) -> Any:
         if self.inspection is None:
@@ -116,6 +131,8 @@ class Evaluation:
             found["probe_error"] = self.baselines.probe_error(self.measurement.network)
         if self._truth is not None:
             found |= self._beside_truth(self._truth)
+        if self.detector is not None:
+            found |= self.detector.metrics(self.progress)
         return found
 
     def _beside_truth(self, truth: "Directions") -> dict[str, float]:
@@ -193,6 +210,10 @@ def evaluate(
     skip_unknown: bool = False,
     match: "Sequence[str | os.PathLike[str]]" = (),
     truth: "str | os.PathLike[str] | None" = None,
+    detect: bool = False,
+    normal: str | Sequence[str] | None = None,
+    score: str | None = None,
+    alarm_rate: float | None = None,
     device: str = "auto",
     threads: int | None = None,
     **options: Unpack[InputOptions],
@@ -211,8 +232,10 @@ def evaluate(
     `references`, for lines with a summary after a tab, adds the ROUGE of shorter texts against it.
     `skip_unknown` leaves out inputs of classes that a classifier does not know. `match` names other
     models whose decoders' directions are matched with those of this one, and `truth` a file with
-    the true ones. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU
-    threads. Further `options` are those of `InputOptions`.
+    the true ones. `detect` measures the model as a detector of anomalies, in the layout of MVTec
+    AD, with `normal`, `score` and `alarm_rate` as the function of that name has them. `device` is
+    "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further `options` are
+    those of `InputOptions`.
 
     Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
     `model`, `dataset` and `n`, the number of inputs.
@@ -226,17 +249,10 @@ def evaluate(
     if card.classes or probe:
         options = {"label_from_folder": True, **options}
     use = Use(path, card, request(inputs, options, True, references), device, threads)
-    refuse_useless(
-        [use], pca, probe, skip_unknown, ssim=ssim, judge=judge is not None,
-        truth=truth is not None,
-    )  # fmt: skip
+    refuse_useless([use], pca, probe, skip_unknown, False, ssim, bool(judge), truth=bool(truth))
     others = dictionaries([Path(one) for one in match], card)
     judging = judge_of(Path(judge), use.request.on_bad) if judge else None
+    (detector,) = detectors_of([use], detect, normal, score, alarm_rate)
     word = None if truth is None else str(truth)
-    evaluation = Evaluation(use, pca, probe, skip_unknown, ssim=ssim, judge=judging, truth=word)
-    with evaluation.results() as results:
-        for _ in results:
-            pass
-    use.refuse_empty(evaluation.measurement.count)
-    matched = matched_with(evaluation.dictionary, others) if others else {}
-    return evaluation.report() | matched
+    how = pca, probe, skip_unknown, False, SILENT, ssim, judging, word, detector
+    return Evaluation(use, *how).measured(others)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from planted import plant
+from planted import inspected
 from scipy.stats import betabinom
-from sklearn.datasets import load_sample_image
 from sklearn.metrics import roc_auc_score
 
 import aectl as package
@@ -25,21 +24,17 @@ def rows_of(text):
 
 
 @pytest.fixture(scope="module")
-def inspected(tmp_path_factory):
+def folder(tmp_path_factory):
     """A folder with a model of crops of a photo, other normal ones, and some with defects."""
-    folder = tmp_path_factory.mktemp("inspected")
-    photo = Image.fromarray(load_sample_image("china.jpg"))
-    counts = {"train": 120, "normal": 98, "test/good": 60, "test/scratch": 20, "test/spot": 20}
-    plant(photo, folder, 32, counts)
-    package.train(folder / "model", dataset=str(folder / "train"), size=[32], hidden=[24],
-                  epochs=50)  # fmt: skip
-    return folder
+    found = tmp_path_factory.mktemp("inspected")
+    inspected(found)
+    return found
 
 
 @pytest.fixture
-def there(inspected, monkeypatch):
-    monkeypatch.chdir(inspected)
-    return inspected
+def there(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return folder
 
 
 def masks(folder, rows):

@@ -1,0 +1,86 @@
+"""How well a detector does on labelled inputs: collected batch by batch."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aectl.inference import detection_metrics as metrics
+from aectl.inference.results import Floats
+
+MOST_SHOWN = 12
+
+
+class Suspect(NamedTuple):
+    """An input that has a high score: its values, and of an image its map."""
+
+    path: str
+    label: str
+    score: float
+    p_value: float
+    values: NDArray[Any]
+    map: Floats | None
+
+
+class DetectionQuality:
+    """The metrics of a detector, over all calls of `update`.
+
+    `shown`: the inputs with the highest scores, the highest first; `scores` and `anomalous`, (n,).
+    """
+
+    def __init__(self) -> None:
+        self.shown: list[Suspect] = []
+        self._scores: list[Floats] = []
+        self._p_values: list[NDArray[np.float64]] = []
+        self._anomalous: list[bool] = []
+        self._maps: list[Floats] = []
+        self._masks: list[NDArray[np.bool_]] = []
+
+    def update(
+        self, scores: Floats, p_values: NDArray[np.float64], anomalous: Sequence[bool]
+    ) -> None:
+        """Adds a batch of n inputs: all (n,)."""
+        self._scores.append(scores)
+        self._p_values.append(p_values)
+        self._anomalous += anomalous
+
+    def update_pixels(self, anomaly_map: Floats, mask: NDArray[np.bool_]) -> None:
+        """Adds the map of an image, and whether each pixel is anomalous: both (height, width)."""
+        self._maps.append(anomaly_map)
+        self._masks.append(mask)
+
+    def show(self, inputs: Sequence[Suspect]) -> None:
+        """Keeps the inputs with the highest scores."""
+        self.shown = sorted([*self.shown, *inputs], key=lambda one: -one.score)[:MOST_SHOWN]
+
+    @property
+    def scores(self) -> Floats:
+        """The scores of all inputs."""
+        return np.concatenate([np.empty(0, np.float32), *self._scores])
+
+    @property
+    def anomalous(self) -> NDArray[np.bool_]:
+        """Whether each input is anomalous."""
+        return np.array(self._anomalous, np.bool_)
+
+    def result(self, alarm_rate: float | None) -> dict[str, float]:
+        """All metrics by name; with an alarm rate, the fraction of the normal inputs that are
+        flagged at it, and of the anomalous ones; of images with masks, the metrics of pixels.
+
+        Raises DataError where inputs are all normal or all anomalous.
+        """
+        scores, anomalous = self.scores, self.anomalous
+        found = {
+            "auroc": metrics.auroc(scores, anomalous),
+            "average_precision": metrics.average_precision(scores, anomalous),
+        }
+        if alarm_rate is not None:
+            flagged = np.concatenate(self._p_values) <= alarm_rate
+            found["false_alarms"] = float(flagged[~anomalous].mean())
+            found["detected"] = float(flagged[anomalous].mean())
+        if any(mask.any() for mask in self._masks):
+            maps, masks = np.stack(self._maps), np.stack(self._masks)
+            found["pixel_auroc"] = metrics.pixel_auroc(maps, masks)
+            found["pro"] = metrics.pro(maps, masks)
+        return found

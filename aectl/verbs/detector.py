@@ -1,0 +1,100 @@
+"""A model as a detector of anomalies, measured on labelled inputs."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aectl.config.spelling import first_of
+from aectl.data.images.masks import GOOD, mask_of
+from aectl.data.named_inputs import Naming
+from aectl.errors import ConfigError, DataError
+from aectl.inference.detection_quality import DetectionQuality, Suspect
+from aectl.inference.results import Floats
+from aectl.progress import SILENT, Progress
+from aectl.verbs.detect import Detection, detection_of, gives_maps
+from aectl.verbs.use import Use
+
+LABELS_NAMED = 5
+
+
+@dataclass
+class Detector:
+    """Measures a detection on its inputs, of which those with the label `good` are normal."""
+
+    detection: Detection
+    quality: DetectionQuality = field(default_factory=DetectionQuality)
+    without_mask: int = 0
+
+    def metrics(self, progress: Progress = SILENT) -> dict[str, float]:
+        """The metrics of the detector, by name: all inputs are read.
+
+        Raises DataError where none is normal, none is anomalous, or some have no label.
+        """
+        detection, use = self.detection, self.detection.use
+        normal, labels = detection.scored(progress).normal, set[str]()
+        self.quality, self.without_mask = DetectionQuality(), 0
+        with use.results(detection.examined) as results:
+            for one in progress.counted(results, "detecting", use.modality.noun):
+                self._add(one)
+                labels.update(label or "none" for label in one.labels)
+        if GOOD not in labels or labels == {GOOD}:
+            raise DataError(
+                f"a detector is measured on inputs in folders named {GOOD}, which are normal, and"
+                f" in others; these are in {first_of(sorted(labels), LABELS_NAMED)}"
+            )
+        if self.without_mask:
+            use.request.warning(f"images without a mask of their defect: {self.without_mask:,}")
+        supported = normal.least_rate <= detection.alarm_rate
+        return self.quality.result(detection.alarm_rate if supported else None)
+
+    def _add(self, examined: Any) -> None:
+        calibrated, use = self.detection.scored(), self.detection.use
+        scores = calibrated.scores(examined.evidence)
+        p_values = calibrated.normal.p_values(scores)
+        labels = [label or "none" for label in examined.labels]
+        self.quality.update(scores, p_values, [label != GOOD for label in labels])
+        maps = calibrated.maps(examined.evidence) if self.detection.maps else None
+        if maps is not None:
+            self._add_pixels(examined.paths, maps)
+        values = use.modality.values(examined.batch) if use.modality.pictured else scores
+        self.quality.show([
+            Suspect(path, labels[row], float(scores[row]), float(p_values[row]), values[row],
+                  None if maps is None else maps[row])
+            for row, path in enumerate(examined.paths)
+        ])  # fmt: skip
+
+    def _add_pixels(self, paths: Sequence[str], maps: Floats) -> None:
+        for path, one in zip(paths, maps, strict=True):
+            mask = mask_of(path, one.shape)
+            if mask is None:
+                self.without_mask += 1
+            else:
+                self.quality.update_pixels(one, mask)
+
+
+def detectors_of(
+    uses: Sequence[Use],
+    detect: bool,
+    normal: str | Sequence[str] | None,
+    score: str | None,
+    alarm_rate: float | None,
+) -> list[Detector | None]:
+    """The detector of each model, if they are to `detect`: calibrated on normal inputs or by what
+    its file keeps.
+
+    Raises ConfigError for a classifier, for options that have no effect, and as `detect` does.
+    """
+    if not detect and (normal or score or alarm_rate):
+        raise ConfigError("--normal, --score and --alarm-rate need --detect")
+    return [_detector_of(use, normal, score, alarm_rate) if detect else None for use in uses]
+
+
+def _detector_of(
+    use: Use, normal: str | Sequence[str] | None, score: str | None, alarm_rate: float | None
+) -> Detector:
+    if use.card.classes:
+        raise ConfigError(f"{use.path} is a classifier, which detects no anomalies")
+    named = dataclasses.replace(use.request, label_from_folder=True, naming=Naming(absolute=True))
+    own = dataclasses.replace(use, request=named)
+    return Detector(detection_of(own, normal, score, alarm_rate, gives_maps(own)))

@@ -1,0 +1,142 @@
+"""`eval --detect`: a model as a detector of anomalies, against scikit-learn and the tables."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from planted import inspected
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+import aectl as package
+
+HOW = ("--score", "unusual-region", "--alarm-rate", 0.05)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a model of crops of a photo, other normal ones, and some with defects."""
+    found = tmp_path_factory.mktemp("inspected")
+    inspected(found)
+    return found
+
+
+@pytest.fixture
+def there(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_metrics_are_those_of_the_table_and_of_the_raw_maps(aectl, there, tmp_path):
+    measured = aectl("eval", there / "model", "--dataset", "test", "--detect", "--normal", "normal",
+                     *HOW, "--json")  # fmt: skip
+    (found,) = json.loads(measured.out)
+    done = aectl("detect", there / "model", "test", "--normal", "normal", *HOW, "--maps",
+                 tmp_path / "maps", "--label-from-folder")  # fmt: skip
+    rows = list(csv.DictReader(done.out.splitlines()))
+    anomalous = np.array([row["label"] != "good" for row in rows])
+    scores = np.array([float(row["score"]) for row in rows])
+    flagged = np.array([row["anomaly"] == "yes" for row in rows])
+    assert found["auroc"] == pytest.approx(roc_auc_score(anomalous, scores))
+    assert found["average_precision"] == pytest.approx(average_precision_score(anomalous, scores))
+    assert found["false_alarms"] == flagged[~anomalous].mean()
+    assert found["detected"] == flagged[anomalous].mean()
+    masks, maps = [], []
+    for row in rows:
+        name = row["path"].replace("test/", "ground_truth/").replace(".png", "_mask.png")
+        defective = row["label"] != "good"
+        masks.append(np.asarray(Image.open(name)) > 127 if defective else np.zeros((32, 32), bool))
+        maps.append(np.asarray(Image.open(tmp_path / "maps" / "raw" / row["path"])))
+    rough = roc_auc_score(np.ravel(masks), np.ravel(maps))
+    assert found["pixel_auroc"] == pytest.approx(rough, abs=0.01), "raw maps are cut at 0"
+    assert found["pixel_auroc"] > 0.9
+    assert 0.8 < found["pro"] <= 1
+    assert found["n"] == 100
+
+
+def test_the_function_gives_the_metrics_of_the_command_and_of_a_calibrated_model(
+    aectl, there, tmp_path
+):
+    model = tmp_path / "calibrated.safetensors"
+    words = ("--calibrate", "normal", *HOW, "--out", model)
+    assert aectl("detect", there / "model", *words).status == 0
+    first = package.evaluate(model, "test", detect=True)
+    second = package.evaluate(there / "model", "test", detect=True, normal="normal",
+                              score="unusual-region", alarm_rate=0.05)  # fmt: skip
+    assert {**first, "model": ""} == {**second, "model": ""}
+    table = aectl("eval", model, there / "model", "--dataset", "test", "--detect", "--normal",
+                  "normal", *HOW)  # fmt: skip
+    assert "average_precision" in table.out
+    assert "pro " in table.out
+
+
+def test_other_names_of_paths_find_the_same_masks(there, monkeypatch):
+    how = {"detect": True, "normal": "../normal", "alarm_rate": 0.05}
+    monkeypatch.chdir(there / "test")
+    whole = package.evaluate(there / "model", ".", **how)
+    for naming in ({"absolute": True}, {"relative_to": "spot"}):
+        assert package.evaluate(there / "model", ".", **how, **naming) == whole
+
+
+def test_a_rate_that_the_normal_inputs_do_not_support_leaves_out_what_is_of_it(there):
+    found = package.evaluate(there / "model", "test", detect=True, normal="normal", alarm_rate=1e-3)
+    assert "false_alarms" not in found
+    assert "detected" not in found
+    assert 0.5 < found["auroc"] <= 1
+
+
+def test_defects_without_masks_are_told_and_have_no_pixel_metrics(aectl, there, tmp_path):
+    for kind in ("good", "spot"):
+        (tmp_path / "more").mkdir(exist_ok=True)
+        (tmp_path / "more" / kind).symlink_to(there / "test" / kind)
+    done = aectl("eval", there / "model", "--dataset", tmp_path / "more", "--detect", "--normal",
+                 "normal", "--json", *HOW)  # fmt: skip
+    assert "images without a mask of their defect: 20" in done.err
+    (found,) = json.loads(done.out)
+    assert "auroc" in found
+    assert "pixel_auroc" not in found
+
+
+def test_vectors_are_measured_by_their_labels(aectl, tmp_path):
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(400, 3)) @ random.normal(size=(3, 6))
+    rows[300:350] += 5 * random.normal(size=(50, 6))
+    np.save(tmp_path / "train.npy", rows[:200].astype(np.float32))
+    np.save(tmp_path / "normal.npy", rows[200:250].astype(np.float32))
+    labels = ["good"] * 50 + ["odd"] * 50
+    lines = [
+        ",".join([name, *map(str, row)]) for name, row in zip(labels, rows[250:350], strict=True)
+    ]
+    (tmp_path / "test.csv").write_text("\n".join(["label,a,b,c,d,e,f", *lines]))
+    package.train(tmp_path / "run", dataset=str(tmp_path / "train.npy"), hidden=[3], epochs=40)
+    done = aectl("eval", "run", "--dataset", "test.csv", "--label-column", "label", "--detect",
+                 "--normal", "normal.npy", "--alarm-rate", 0.1, "--json")  # fmt: skip
+    (found,) = json.loads(done.out)
+    assert found["auroc"] > 0.9
+    assert found["detected"] > 0.5
+    assert "pixel_auroc" not in found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--dataset", "test/good", "--detect"), "and in others; these are in good"),
+        (("--dataset", "test/spot", "--detect"), "named good, which are normal, and in others;"
+         " these are in spot"),
+        (("--dataset", "test", "--score", "error"), "--normal, --score and --alarm-rate need"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_measured_is_refused_in_a_line(aectl, there, words, said):
+    done = aectl("eval", there / "model", *words, "--normal", "normal")
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_a_model_that_is_not_calibrated_and_a_classifier_are_refused(
+    aectl, there, dense, classifier
+):
+    done = aectl("eval", dense, "--dataset", "test", "--detect")
+    assert "is not calibrated: name normal inputs" in done.err
+    done = aectl("eval", classifier, "--dataset", "digits:test", "--detect")
+    assert "is a classifier, which detects no anomalies" in done.err
