@@ -83,7 +83,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Mirrors the encoder's widths; `tied` layers use its transposed weights.
 
-    With `few_active` units of the code, their products alone are computed in training.
+    With `few_active` units of the code, their products alone are computed.
     """
 
     def __init__(
@@ -131,9 +131,9 @@ class Decoder(nn.Module):
         return self._of_layer(last, x).view(len(x), *self.shape)
 
     def _of_layer(self, layer: nn.Module, x: Tensor) -> Tensor:
-        """The output of a layer; of the first, in training, from active units where few are."""
-        of_code = layer is self.layers[0]
-        if of_code and self.training and self.few_active and active_units.applies_to(x):
+        """The output of a layer; of the first, from active units where few are."""
+        few = layer is self.layers[0] and self.few_active and active_units.applies_to(x)
+        if few and (self.training or active_units.are_few(x)):
             return active_units.decoded(x, self.directions, layer.bias)  # type: ignore[arg-type]
         out: Tensor = layer(x)
         return out

@@ -64,6 +64,14 @@ def test_few_active_units_give_the_loss_and_the_gradient_of_all(monkeypatch, opt
         assert (found[name] - value).abs().max() < 1e-4 * scale, name
 
 
+@pytest.mark.parametrize("active", [8, UNITS])
+def test_any_code_is_decoded_at_inference_as_from_all_units(monkeypatch, active):
+    code = torch.randn(20, UNITS, generator=torch.Generator().manual_seed(1))
+    code[:, active:] = 0
+    few, whole = (network_and_loss(monkeypatch, kind)[0].eval() for kind in (True, False))
+    torch.testing.assert_close(few.decode(code), whole.decode(code), rtol=1e-4, atol=1e-4)
+
+
 def test_the_gradient_is_that_of_finite_differences(monkeypatch):
     network, whole = network_and_loss(monkeypatch, True)
     network.double()
