@@ -15,7 +15,7 @@ from aectl.training.image_sketch import OF_KINDS
 from aectl.training.initialisation import Start, begin, copy_weights
 from aectl.training.loop import MemorySet
 from aectl.training.memory_sketch import EVALUATION_BATCH
-from aectl.training.pooled_run import InputSet, StackRun, StackSketch, sample_of
+from aectl.training.pooled_run import InputSet, StackRun, StackSketch, some_of
 from aectl.training.scale import Change, Sketch
 
 USUAL_PATCHES = 400_000
@@ -94,7 +94,7 @@ class PatchRun(StackRun):
         held = round(count * len(held_out) / (len(inputs) + len(held_out)))
         self._training = _patches(inputs, sides, count - held, seed)
         self._held_out = _patches(held_out, sides, held, seed + 1)
-        self._sample = CodeSet(sample_of(self._training, SAMPLED, seed))
+        self._sample = some_of(self._training, SAMPLED, seed)
 
     def _begin(self, start: Start) -> None:
         if start.weights is not None:

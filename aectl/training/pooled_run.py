@@ -128,8 +128,12 @@ class StackRun(ImageRun):
         return CodeSet(maps)
 
 
+def some_of(inputs: InputSet, count: int, seed: int) -> InputSet:
+    """At most `count` of the images or maps, in the same memory."""
+    return inputs.spaced(count) if isinstance(inputs, CodeSet) else sampled(inputs, count, seed)
+
+
 def sample_of(inputs: InputSet, count: int, seed: int) -> Tensor:
     """At most `count` of the images or maps: (n, channels, height, width), as floats."""
-    if isinstance(inputs, CodeSet):
-        return inputs.spaced(count).codes
-    return sampled(inputs, count, seed).whole().inputs
+    found = some_of(inputs, count, seed)
+    return found.codes if isinstance(found, CodeSet) else found.whole().inputs
