@@ -52,8 +52,9 @@ OF_SPARSE_CODES = ("mse", "l0", "dead")
 
 LEAST_BATCH, LARGEST_BATCH = 32, 256
 
-MOST_HELD_OUT = 10_000
-"""Maximum number of images held out that a trained model is calibrated on."""
+MOST_HELD_OUT, HELD_OUT_VALUES = 10_000, 1 << 27
+"""Maximum number of images held out that a trained model is calibrated on, and of the values in
+them: a network takes a second or two for a million of them."""
 
 
 class ImageStream(InputStream):
@@ -276,7 +277,8 @@ class Images(Modality):
 
     def held_out(self, run: "Run", card: "ModelCard") -> Iterator[InputBatch]:
         """Whole images, at equal distances."""
-        rows = run.held_out[:: math.ceil(len(run.held_out) / MOST_HELD_OUT)]
+        most = max(1, min(MOST_HELD_OUT, HELD_OUT_VALUES // math.prod(card.shape)))
+        rows = run.held_out[:: math.ceil(len(run.held_out) / most)]
         return in_memory(cast("ImageRun", run).data.part(rows), batch_size(card, None))
 
     def metrics(self, card: "ModelCard", network: Any) -> "ReconstructionMetrics":

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import polars
@@ -290,6 +291,14 @@ def test_what_cannot_keep_the_promise_is_refused_in_a_line(
     assert said in done.err
     assert len(done.err.splitlines()) == 1
     assert not (tmp_path / "t.csv").exists()
+
+
+def test_a_model_whose_code_is_a_text_has_no_distances(aectl, corpus):
+    model = Path(__file__).parents[1] / "formats" / "3-shorter-text.safetensors"
+    done = aectl("detect", model, "--normal", corpus, "--score", "mahalanobis")
+    assert done.status == 2
+    assert "--score mahalanobis needs codes that are vectors, which" in done.err
+    assert aectl("detect", model, corpus, "--normal", corpus).status == 0
 
 
 def test_normal_inputs_of_another_kind_are_called_what_they_are(aectl, dense, tmp_path):

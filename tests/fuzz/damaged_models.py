@@ -14,10 +14,13 @@ import typed_models
 from damage import DAMAGES
 
 from aectl.config.model_options import ModelConfig
+from aectl.config.scores import OF_IMAGES
 from aectl.config.shapes import TextShape
+from aectl.inference.anomaly_scores import Evidence, score_named
 from aectl.models import model_file
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
+from aectl.models.calibration import Calibration
 from aectl.models.model_card import ModelCard
 from aectl.models.vocabulary import Vocabulary
 
@@ -50,7 +53,11 @@ ARCHITECTURES = (
     Architecture(THROUGH_TEXT, TEXT_SHAPE),
     Architecture(KEPT_WORDS, TEXT_SHAPE),
     Architecture(ModelConfig(model="classifier", hidden=(4,)), TEXT_SHAPE, 3, THROUGH_VECTOR),
+    DENSE,
 )
+CALIBRATED = len(ARCHITECTURES) - 1
+"""The last one, whose file keeps a calibration."""
+
 TRAINING = {
     "command": "aectl train --sparse",
     "options": {
@@ -75,9 +82,22 @@ def written(number: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.safetensors"
         vocabulary = WORDS if architecture.modality == "text" else None
-        card = ModelCard(architecture, classes, TRAINING, vocabulary=vocabulary)
-        model_file.save(path, build_network(architecture), card)
+        calibration, tensors = calibrated() if number == CALIBRATED else (None, None)
+        card = ModelCard(
+            architecture, classes, TRAINING, vocabulary=vocabulary, calibration=calibration
+        )
+        model_file.save(path, build_network(architecture), card, calibrated=tensors)
         return path.read_bytes()
+
+
+def calibrated() -> tuple[Calibration, dict[str, torch.Tensor]]:
+    """A calibration of the score that combines all others."""
+    score, maps = score_named("fisher", OF_IMAGES), torch.rand(12, *SHAPE[1:])
+    errors = maps.mean((1, 2), dtype=torch.float64)
+    score.fit(Evidence(errors, torch.rand(12, 3), maps, errors, errors))
+    size = {"shape": [*SHAPE]}
+    calibration = Calibration("fisher", 0.05, 20, 12, ("good",), size)
+    return calibration, {"scores": torch.arange(20.0), **score.tensors()}
 
 
 def put_together(header: bytes, weights: bytes) -> bytes:
@@ -135,7 +155,7 @@ def load_all(path: Path) -> None:
 def damaged_model(number: int) -> bytes:
     """The damaged model file of this number; every other one is sound but for types."""
     chance = Random(number)
-    content = written(number % len(ARCHITECTURES))
+    content = written(number // 2 % len(ARCHITECTURES))
     kind = chance.random()
     if number % 2:
         return typed_models.typed_model(content, number)

@@ -129,6 +129,8 @@ def use(path: Path, within: float = SECONDS) -> None:
     read = "mnist:test" if card.vocabulary is None else texts()
     more = ["--data-dir", images()] if card.vocabulary is None else []
     verb = [["classify"]] if classes else [["encode"], ["reconstruct", "--out", _beside(path)]]
+    if card.calibration:
+        verb += [["detect"]]
     words += [[*start, path, read, *more, "--overwrite", "-q"] for start in verb]
     words.append(["eval", path, "--dataset", read, *more, "--json"])
     if card.vocabulary is None:

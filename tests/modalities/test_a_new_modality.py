@@ -21,6 +21,8 @@ COMMANDS = (
     ("encode", "model", "rows.txt", "--out", "codes.csv"),
     ("reconstruct", "model", "rows.txt", "--out", "made.csv"),
     ("eval", "model", "--json"),
+    ("detect", "model", "rows.txt", "--normal", "others.txt", "--score", "fisher", "--alarm-rate",
+     "0.1", "--out", "found.csv"),
 )  # fmt: skip
 PROGRAM = """
 import sys
@@ -36,7 +38,8 @@ for words in eval(sys.argv[1]):
 def place(tmp_path_factory):
     """A folder with the rows, and what the commands have made of them in a process of their own."""
     folder = tmp_path_factory.mktemp("numbers")
-    np.savetxt(folder / "rows.txt", ROWS, "%d")
+    for name in ("rows", "others"):
+        np.savetxt(folder / f"{name}.txt", ROWS, "%d")
     known = os.environ.get("PYTHONPATH", "")
     paths = os.pathsep.join(filter(None, [str(HERE), str(HERE.parents[1]), known]))
     done = subprocess.run(
@@ -76,3 +79,9 @@ def test_it_is_reconstructed_as_rows(place):
     assert [row["original"] for row in rows] == [" ".join(map(str, row)) for row in ROWS]
     made = np.array([row["reconstruction"].split() for row in rows], int)
     np.testing.assert_allclose(made, ROWS, atol=20)
+
+
+def test_anomalies_among_it_are_detected(place):
+    rows = list(csv.DictReader((place / "found.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["path", "score", "p_value", "anomaly"]
+    assert {row["anomaly"] for row in rows} == {"no"}, "all rows are like the normal ones"
