@@ -96,6 +96,9 @@ TESTED_ELSEWHERE = {
     "outputs/test_page.py": (
         "modalities/portraits.py", "outputs/page/image_page.py", "outputs/page/numbers.py",
     ),
+    "outputs/test_detection_page.py": (
+        "outputs/page/detection_page.py", "verbs/report_page.py",
+    ),
     "outputs/test_text_page.py": (
         "inference/text_inspection.py", "modalities/text_folder.py", "outputs/page/text_page.py",
     ),

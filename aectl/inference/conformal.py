@@ -45,6 +45,12 @@ class NormalScores:
         found: NDArray[np.float64] = (1 + len(self) - below) / (len(self) + 1)
         return found
 
+    def threshold(self, rate: float) -> float:
+        """The score above which p-values are at most a rate: the m-th smallest of n normal scores,
+        m = ceil((1 - rate) (n + 1)); infinite if they do not support the rate."""
+        rank = math.ceil(round((1 - rate) * (len(self) + 1), 9))
+        return float(self.scores[rank - 1]) if rank <= len(self) else math.inf
+
     @property
     def least_rate(self) -> float:
         """The smallest p-value, and so the smallest alarm rate at which anything is flagged."""

@@ -23,14 +23,33 @@ class Suspect(NamedTuple):
     map: Floats | None
 
 
+class DetectionFindings(NamedTuple):
+    """The contents of the section of a report page about a detector.
+
+    `score`: its name; `normal`: the scores of the inputs that calibrate it; `threshold`: the score
+    above which an input is flagged at the `alarm_rate`, infinite if they do not support that;
+    `scores` of the measured inputs and whether these are `anomalous`, (n,); `suspects`: those with
+    the highest scores; `pixel_threshold`: the value above which a pixel of their maps is marked.
+    """
+
+    score: str
+    alarm_rate: float
+    normal: Floats
+    threshold: float
+    scores: Floats
+    anomalous: NDArray[np.bool_]
+    suspects: list[Suspect]
+    pixel_threshold: float
+
+
 class DetectionQuality:
     """The metrics of a detector, over all calls of `update`.
 
-    `shown`: the inputs with the highest scores, the highest first; `scores` and `anomalous`, (n,).
+    `suspects`: the inputs with the highest scores, the highest first.
     """
 
     def __init__(self) -> None:
-        self.shown: list[Suspect] = []
+        self.suspects: list[Suspect] = []
         self._scores: list[Floats] = []
         self._p_values: list[NDArray[np.float64]] = []
         self._anomalous: list[bool] = []
@@ -52,7 +71,7 @@ class DetectionQuality:
 
     def show(self, inputs: Sequence[Suspect]) -> None:
         """Keeps the inputs with the highest scores."""
-        self.shown = sorted([*self.shown, *inputs], key=lambda one: -one.score)[:MOST_SHOWN]
+        self.suspects = sorted([*self.suspects, *inputs], key=lambda one: -one.score)[:MOST_SHOWN]
 
     @property
     def scores(self) -> Floats:

@@ -111,17 +111,6 @@ def regions(anomaly_map: NDArray[np.floating], threshold: float) -> list[Region]
     return sorted(found, key=lambda region: -region.highest)
 
 
-def pixel_threshold(highest: NDArray[np.floating], rate: float) -> float:
-    """The threshold that at most the fraction `rate` of normal maps exceeds anywhere, where those
-    that it is taken from are exchangeable with them; infinite if they are too few.
-
-    highest: the highest value of each of n normal maps, (n,). It is the m-th smallest of them, with
-    m = ceil((1 - rate) (n + 1)) (Vovk et al. 2005, section 2.2).
-    """
-    rank = math.ceil(round((1 - rate) * (len(highest) + 1), 9))
-    return float(np.sort(highest)[rank - 1]) if rank <= len(highest) else math.inf
-
-
 def _mean_over_channels(values: Tensor) -> Tensor:
     """(n, channels, height, width) -> (n, height, width)."""
     total = values[:, 0]

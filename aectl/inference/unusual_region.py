@@ -14,7 +14,6 @@ from aectl.inference.error_maps import (
     SIGMAS,
     Region,
     mean_of_highest,
-    pixel_threshold,
     regions,
 )
 from aectl.inference.results import Floats
@@ -98,7 +97,7 @@ class Marking(NamedTuple):
         """
         assert isinstance(score, HighestPixel)
         normal.refuse_rate(rate)
-        return cls(score, pixel_threshold(normal.scores, rate))
+        return cls(score, normal.threshold(rate))
 
     def of(self, evidence: Evidence) -> Marked:
         """The maps and the regions of n images."""

@@ -9,7 +9,7 @@ from aectl.config.spelling import first_of
 from aectl.data.images.masks import GOOD, mask_of
 from aectl.data.named_inputs import Naming
 from aectl.errors import ConfigError, DataError
-from aectl.inference.detection_quality import DetectionQuality, Suspect
+from aectl.inference.detection_quality import DetectionFindings, DetectionQuality, Suspect
 from aectl.inference.results import Floats
 from aectl.progress import SILENT, Progress
 from aectl.verbs.detect import Detection, detection_of, gives_maps
@@ -20,11 +20,13 @@ LABELS_NAMED = 5
 
 @dataclass
 class Detector:
-    """Measures a detection on its inputs, of which those with the label `good` are normal."""
+    """Measures a detection on its inputs, of which those with the label `good` are normal;
+    `measured`: its metrics."""
 
     detection: Detection
     quality: DetectionQuality = field(default_factory=DetectionQuality)
     without_mask: int = 0
+    measured: dict[str, float] = field(default_factory=dict)
 
     def metrics(self, progress: Progress = SILENT) -> dict[str, float]:
         """The metrics of the detector, by name: all inputs are read.
@@ -46,7 +48,20 @@ class Detector:
         if self.without_mask:
             use.request.warning(f"images without a mask of their defect: {self.without_mask:,}")
         supported = normal.least_rate <= detection.alarm_rate
-        return self.quality.result(detection.alarm_rate if supported else None)
+        self.measured = self.quality.result(detection.alarm_rate if supported else None)
+        return self.measured
+
+    def findings(self) -> DetectionFindings:
+        """The contents of a report page, after `metrics`."""
+        detection, quality = self.detection, self.quality
+        calibrated, rate = detection.scored(), detection.alarm_rate
+        normal = calibrated.normal
+        of_pixels = calibrated.pixels.normal if calibrated.pixels else normal
+        return DetectionFindings(
+            detection.score, rate, normal.scores, normal.threshold(rate), quality.scores,
+            quality.anomalous, quality.suspects,
+            min(of_pixels.threshold(rate), float(of_pixels.scores[-1])),
+        )  # fmt: skip
 
     def _add(self, examined: Any) -> None:
         calibrated, use = self.detection.scored(), self.detection.use

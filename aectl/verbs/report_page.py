@@ -1,6 +1,7 @@
 """A model's section of the page of `eval --report`, and its metrics in the run folder."""
 
 import csv
+import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,11 @@ def of_evaluation(
     use = evaluation.use
     named = " ".join(use.stream.called())
     metrics = _metrics_beside(use.path)
-    return portrait(str(use.path), named, evaluation.measurement, inspection, metrics, methods)
+    made = portrait(str(use.path), named, evaluation.measurement, inspection, metrics, methods)
+    if evaluation.detector is None:
+        return made
+    results = {**made.results, **evaluation.detector.measured}
+    return dataclasses.replace(made, results=results, detection=evaluation.detector.findings())
 
 
 def _metrics_beside(model: Path) -> list[dict[str, float]]:

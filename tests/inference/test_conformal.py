@@ -69,3 +69,15 @@ def test_many_equal_scores_flag_no_more_than_the_rate(rate):
         scores = random.integers(0, 4, 300).astype(np.float32)
         flagged.append(NormalScores.of(scores[:200]).p_values(scores[200:]) <= rate)
     assert np.mean(flagged) <= rate
+
+
+@pytest.mark.parametrize(
+    ("count", "rate"), [(9, 0.1), (19, 0.1), (19, 0.05), (99, 0.01), (150, 0.01), (8, 0.1)]
+)
+def test_a_score_above_the_threshold_of_a_rate_has_a_p_value_of_at_most_that(count, rate):
+    scores = np.random.default_rng(count).random(count).astype(np.float32)
+    normal = NormalScores.of(scores)
+    asked = np.concatenate([scores, scores + np.float32(1e-6), [2]]).astype(np.float32)
+    expected = normal.p_values(asked) <= rate + 1e-12
+    assert np.array_equal(asked > normal.threshold(rate), expected)
+    assert (normal.threshold(rate) == np.inf) == (count == 8)

@@ -101,15 +101,3 @@ def test_regions_are_the_connected_pixels_above_a_threshold():
         (3, 4, 4, 5, 1, 5.0),
     ]
     assert error_maps.regions(np.array(rows, np.float32), 9.0) == []
-
-
-def test_at_most_the_rate_of_normal_maps_exceeds_the_pixel_threshold():
-    """Over all orders of n + 1 values, of which any may be the new one."""
-    for count, rate in ((9, 0.1), (19, 0.1), (19, 0.05), (99, 0.01), (150, 0.01)):
-        values = np.random.default_rng(count).random(count + 1)
-        above = 0
-        for new in range(count + 1):
-            others = np.delete(values, new)
-            above += values[new] > error_maps.pixel_threshold(others, rate)
-        assert 0 < above <= rate * (count + 1) + 1e-9
-    assert error_maps.pixel_threshold(np.arange(8.0), 0.1) == math.inf

@@ -16,15 +16,17 @@ from importlib import resources
 from typing import Any
 
 from aectl.config.spelling import all_spelt, spelt
+from aectl.inference.detection_quality import DetectionFindings
 from aectl.inference.findings import CodeStatistics, Findings, TextFindings, VectorFindings
 from aectl.outputs.curves import PANELS
 from aectl.outputs.metrics_table import Group, is_list, to_cells
+from aectl.outputs.page.detection_page import of_detection
 from aectl.outputs.page.image_page import Sheets, of_images
 from aectl.outputs.page.numbers import finite, rounded
 from aectl.outputs.page.text_page import of_text
 from aectl.outputs.page.vector_page import of_vectors
 
-SCRIPTS = "images.js", "text.js", "vectors.js", "page.js"
+SCRIPTS = "images.js", "text.js", "vectors.js", "page.js", "detection.js"
 
 OF_MODALITY: dict[type, Callable[[Any, Mapping[str, Any], Sheets], dict[str, Any]]] = {
     Findings: of_images,
@@ -42,7 +44,7 @@ class Portrait:
     `metrics`: the rows of its training, if known; `results`: its metrics on the inputs that
     `measured_on` names, which are called `noun`; `classes`: the names of the rows of the confusion
     matrix; `target_activation`: the mean activation that the sparsity penalty aims at, if it aims
-    at one.
+    at one; `detection`: the model as a detector of anomalies, if that was measured.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Portrait:
     findings: Findings | TextFindings | VectorFindings
     classes: Sequence[str] = ()
     target_activation: float | None = None
+    detection: DetectionFindings | None = None
 
 
 def to_html(title: str, portraits: Sequence[Portrait], groups: Sequence[Group] = ()) -> str:
@@ -111,6 +114,7 @@ def _model(portrait: Portrait, sheets: Sheets) -> dict[str, Any]:
         "count": findings.count,
         "maps": {name: rounded(points) for name, points in findings.maps.items()},
         "classes": all_spelt(portrait.classes),
+        "detection": portrait.detection and of_detection(portrait.detection, sheets),
         "code": findings.code and _code(findings.code, portrait.target_activation),
         **of_modality,
     }

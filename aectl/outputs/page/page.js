@@ -373,7 +373,7 @@ function map(model) {
 function show(model) {
   [...document.getElementById("models").children].forEach((button, place) =>
     button.setAttribute("aria-pressed", page.models[place] === model));
-  for (const section of [about, examples, galleries, rival, confusion, columns, units, codeStatistics, directions, map, worst]) section(model);
+  for (const section of [about, examples, galleries, rival, detection, confusion, columns, units, codeStatistics, directions, map, worst]) section(model);
 }
 
 async function loadPlotly() {
