@@ -4,14 +4,19 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from aectl.config.scores import combined
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.anomaly_scores import AnomalyScore, Evidence, score_named
 from aectl.inference.conformal import NormalScores
+from aectl.inference.results import Floats
 
 RANKED = "scores"
+
+TAIL = 0.2
+"""The fraction of ranked scores, the highest, to which a tail is fitted."""
 
 
 class Fisher(AnomalyScore):
@@ -19,8 +24,8 @@ class Fisher(AnomalyScore):
     Research Workers, 1932, section 21.1).
 
     The scores are fitted to one half of the reference inputs, and their p-values are those among
-    the other half. They depend on each other, so that the statistic is not compared with the
-    chi-squared distribution: it is a score like any other, which is calibrated.
+    the other half, with a tail above it. They depend on each other, so that the statistic is not
+    compared with the chi-squared distribution: it is a score like any other, which is calibrated.
     """
 
     def __init__(self, given: Collection[str] = ()) -> None:
@@ -43,11 +48,11 @@ class Fisher(AnomalyScore):
 
     def of(self, evidence: Evidence) -> Tensor:
         """The statistics."""
-        p_values = [
-            self._normal[name].p_values(score.of(evidence).numpy())
+        logarithms = [
+            log_p_values(self._normal[name], score.of(evidence).numpy())
             for name, score in self._scores.items()
         ]
-        return torch.from_numpy(-2 * np.log(p_values).sum(0)).float()
+        return torch.from_numpy(-2 * np.sum(logarithms, 0)).float()
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Those of each score, and its ranked `scores`, such as `error.scores`."""
@@ -74,3 +79,18 @@ class Fisher(AnomalyScore):
                 raise ModelFileError("the tensors of its calibration do not fit each other")
             self._normal[name] = NormalScores.of(ranked.numpy())
             score.restore(parts[name])
+
+
+def log_p_values(normal: NormalScores, scores: Floats) -> NDArray[np.float64]:
+    """The logarithms of the p-values of scores, (n,). In the highest fifth of the normal ones and
+    above them, p falls exponentially with their mean excess, since by rank alone all that is above
+    the highest of few scores would be equal.
+    """
+    count = max(1, round(TAIL * len(normal)))
+    tail = normal.scores[-count:].astype(np.float64)
+    excess, found = (tail - tail[0]).mean(), np.log(normal.p_values(scores))
+    if excess > 0:
+        above = scores.astype(np.float64) - tail[0]
+        at_start = np.log((1 + count) / (len(normal) + 1))
+        found = np.where(above > 0, at_start - above / excess, found)
+    return found

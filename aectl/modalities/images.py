@@ -54,7 +54,7 @@ LEAST_BATCH, LARGEST_BATCH = 32, 256
 
 MOST_HELD_OUT, HELD_OUT_VALUES = 10_000, 1 << 27
 """Maximum number of images held out that a trained model is calibrated on, and of the values in
-them: a network takes a second or two for a million of them."""
+them: a convolutional network takes about a minute of one core."""
 
 
 class ImageStream(InputStream):
