@@ -14,6 +14,7 @@ NAMES = (
     "fused",
     "dictionaries",
     "outliers",
+    "planted-defects",
     "startup",
     "growth",
     "folder",
