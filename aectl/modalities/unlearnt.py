@@ -38,7 +38,7 @@ def unlearnt(
     wanted, trained = selections
     learnt, unknown = _learnt(card, names, trained)
     if not card.trained_on:
-        unknown = ["data that it does not name"]
+        unknown = ["data that it does not name", *unknown]
     elif any(source.kind is SourceKind.STDIN for source in sources):
         unknown = [*card.trained_on]
     if unknown:
@@ -55,6 +55,7 @@ def unlearnt(
         raise DataError(
             "the model learnt from all normal inputs, whose errors are smaller than those of others"
             " like them: calibrate on normal inputs that it has not learnt from"
+            + (", or on what it held out, without --normal" if card.calibration else "")
         )
     if left_out:
         request.notice(f"normal inputs that the model learnt from, left out: {left_out:,}")
@@ -62,7 +63,7 @@ def unlearnt(
 
 
 def _learnt(card: ModelCard, names: Names, selection: Selection) -> tuple[list[Source], list[str]]:
-    """The sources that a model learnt from, and the words that name nothing here."""
+    """The sources that a model learnt from, and what else it learnt from, which is not known."""
     found: list[Source] = []
     unknown: list[str] = []
     for word in card.trained_on:
@@ -76,7 +77,8 @@ def _learnt(card: ModelCard, names: Names, selection: Selection) -> tuple[list[S
         layout = layout_of(word, selection) if source.is_folder else None
         learnt = split_up([source], [layout], validation=False)
         found += [dataclasses.replace(one, without=card.held_out) for one in learnt]
-    return found, unknown
+    before = (card.options.get(name) for name in ("load", "encoder"))
+    return found, unknown + [f"the data of {model}" for model in before if model]
 
 
 def _without(

@@ -20,9 +20,12 @@ CARD = model_file.read_card(Path(__file__).parents[1] / "formats" / "3-dense.saf
 UNKNOWN = "whether it learnt from the normal inputs is not known"
 
 
-def card(*words, held_out=()):
+def card(*words, held_out=(), **options):
     """A model that was trained on some data, but for some files."""
-    training = {"options": {"dataset": list(words)}, "held_out": list(map(path_digest, held_out))}
+    training = {
+        "options": {"dataset": list(words), **options},
+        "held_out": list(map(path_digest, held_out)),
+    }
     return dataclasses.replace(CARD, training=training)
 
 
@@ -108,6 +111,7 @@ def test_a_file_that_was_held_out_is_kept_by_its_own_name():
         (card(), "data that it does not name"),
         (card("gone"), "gone"),
         (card("-"), "a list on stdin"),
+        (card("parts", load="runs/a"), "the data of runs/a"),
     ],
 )
 def test_where_it_cannot_be_known_it_is_said(model, named):
