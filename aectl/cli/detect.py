@@ -27,6 +27,15 @@ Normal = Annotated[
         show_default="the calibration in the model file",
     ),
 ]  # fmt: skip
+FitTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fit-to", metavar="INPUT",
+        help="Normal inputs that the score is fitted to, which may be those that the model learnt "
+        "from; those of --normal are left out of them. May be given several times.",
+        show_default="one half of --normal",
+    ),
+]  # fmt: skip
 ScoreName = Annotated[
     str | None,
     typer.Option(
@@ -82,6 +91,7 @@ def detect(
     model: options.Model,
     inputs: options.Input = None,
     normal: Normal = None,
+    fit_to: FitTo = None,
     score: ScoreName = None,
     alarm_rate: AlarmRate = None,
     calibrate: Calibrate = None,
@@ -113,8 +123,9 @@ def detect(
         tables.check_destination(out, common.overwrite, resume)
     session = Session(common, out)
     detection = detect_inputs(
-        model, inputs, normal=calibrate or normal or None, score=score, alarm_rate=alarm_rate,
-        maps=maps is not None or boxes, device=common.device, threads=common.threads,
+        model, inputs, normal=calibrate or normal or None, fit_to=fit_to or None,
+        score=score, alarm_rate=alarm_rate, maps=maps is not None or boxes,
+        device=common.device, threads=common.threads,
         **session.input_options(
             label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
         ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from aectl.cli import options
-from aectl.cli.detect import AlarmRate, Normal, ScoreName
+from aectl.cli.detect import AlarmRate, FitTo, Normal, ScoreName
 from aectl.cli.session import Session, on_stdout, write_each
 from aectl.config import run_files
 from aectl.errors import ConfigError, ModelFileError, OutputError
@@ -158,6 +158,7 @@ def evaluate(
     truth: Truth = None,
     detect: Detect = False,
     normal: Normal = None,
+    fit_to: FitTo = None,
     score: ScoreName = None,
     alarm_rate: AlarmRate = None,
     relative_to: options.RelativeTo = None,
@@ -176,13 +177,12 @@ def evaluate(
     _check(models, dataset, per_image, per_column, sort, match, [as_json, as_csv], twice)
     _check_files(report_file, map_by, [on_stdout(per_image), per_column], common.overwrite)
 
+    from aectl.verbs.detect import Asked
     from aectl.verbs.detector import detectors_of
     from aectl.verbs.evaluate import Evaluation, judge_of, refuse_useless
 
     session = Session(common, per_image)
-    cards = [_card(path, first=path == models[0]) for path in models]
-    if per_image and cards[0].classes:
-        raise ConfigError("--per-image measures autoencoders; classify writes one row per input")
+    cards = _cards(models, per_image)
     inspected = report_file is not None
     how = session.input_options(relative_to=relative_to, absolute=absolute)
     how["label_from_folder"] = bool(probe or inspected or per_image)
@@ -191,7 +191,7 @@ def evaluate(
     refuse_useless(uses, *given, match, truth is not None)
     judging = judge_of(judge, session.outcome.on_bad) if judge else None
     asked = pca, probe, skip_unknown, inspected, session.console, ssim, judging, truth
-    detectors = detectors_of(uses, detect, normal or None, score, alarm_rate)
+    detectors = detectors_of(uses, detect, Asked(normal or None, fit_to or None, score, alarm_rate))
     each = [Evaluation(use, *asked, one) for use, one in zip(uses, detectors, strict=True)]
     results, portraits = _measured(session, each, per_image, per_column, sort, map_by, match)
     style = "json" if as_json else "csv" if as_csv else "table"
@@ -298,6 +298,15 @@ def _save_report(
 
     title = models[0] if len(models) == 1 else "aectl report"
     run_folder.save_text(path, page.to_html(title, portraits, groups))
+
+
+def _cards(models: list[Path], per_image: Path | None) -> list["ModelCard"]:
+    """The descriptions in the files of models. Raises ConfigError for a classifier that is to
+    measure each input."""
+    cards = [_card(path, first=path == models[0]) for path in models]
+    if per_image and cards[0].classes:
+        raise ConfigError("--per-image measures autoencoders; classify writes one row per input")
+    return cards
 
 
 def _card(path: Path, first: bool) -> "ModelCard":

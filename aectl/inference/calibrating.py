@@ -1,5 +1,7 @@
 """Anomaly scores that are fitted and calibrated on the evidence of normal inputs."""
 
+from collections.abc import Sequence
+from os.path import normpath
 from typing import NamedTuple
 
 import numpy as np
@@ -42,35 +44,63 @@ class Calibrated(NamedTuple):
 
 
 class Calibrating:
-    """Normal inputs, of which a score that is `fitted` takes one half, chosen at random, as
-    reference inputs; the scores of the others calibrate it."""
+    """Normal inputs, whose scores calibrate a score. One that is `fitted` takes as reference inputs
+    others, if any are added with `refer`, or else one half of them, chosen at random."""
 
     def __init__(self, score: AnomalyScore, fitted: bool) -> None:
         self._score, self._fitted = score, fitted
         self._paths: list[str] = []
         self._scores: list[Floats] = []
-        self._sample = _Sample()
+        self._sample, self._others = _Sample(), _Sample()
+        self._referred, self._calibrating = False, set[str]()
 
     def add(self, examined: Examined) -> None:
         """Adds a batch."""
         if self._fitted:
-            self._sample.add(examined)
+            self._sample.add(examined.paths, examined.evidence)
             return
         scores = self._score.of(examined.evidence).numpy()
         self._scores.append(scores)
         self._paths += examined.paths
 
+    def refer(self, examined: Examined) -> None:
+        """Adds a batch of reference inputs, once all others are added; those that calibrate the
+        score are left out, as their scores would be too small."""
+        if not self._referred:
+            self._referred, self._calibrating = True, {*map(normpath, self._sample.paths)}
+        others = [
+            row
+            for row, path in enumerate(examined.paths)
+            if normpath(path) not in self._calibrating
+        ]
+        if others:
+            paths = [examined.paths[row] for row in others]
+            self._others.add(paths, examined.evidence.rows(torch.tensor(others)))
+
     def result(self) -> Calibrated:
         """The score of all inputs so far. Raises DataError where there are too few."""
         fitted_to, paths = 0, self._paths
         if self._fitted:
-            evidence, paths = self._sample.shuffled()
-            fitted_to = len(paths) // 2
-            if not fitted_to:
-                raise DataError("there are too few normal inputs to fit the score to")
-            self._score.fit(evidence.rows(slice(fitted_to)))
-            paths = paths[fitted_to:]
-            self._scores = [self._score.of(evidence.rows(slice(fitted_to, None))).numpy()]
+            fitted_to, paths = self._fit()
+        return self._result(fitted_to, paths)
+
+    def _fit(self) -> tuple[int, list[str]]:
+        """Fits the score, and computes those that calibrate it. Returns the number of reference
+        inputs, and the paths of the others."""
+        evidence, paths = self._sample.shuffled()
+        if self._referred:
+            reference, names = self._others.shuffled()
+            count, first = len(names), 0
+        else:
+            count = first = len(paths) // 2
+            reference = evidence.rows(slice(first))
+        if not count or not paths:
+            raise DataError("there are too few normal inputs to fit the score to")
+        self._score.fit(reference)
+        self._scores = [self._score.of(evidence.rows(slice(first, None))).numpy()]
+        return count, paths[first:]
+
+    def _result(self, fitted_to: int, paths: list[str]) -> Calibrated:
         scores = np.concatenate([np.empty(0, np.float32), *self._scores])
         finite = np.flatnonzero(np.isfinite(scores))
         normal = NormalScores.of(scores[finite])
@@ -85,30 +115,30 @@ class _Sample:
     def __init__(self) -> None:
         self._generator = torch.Generator().manual_seed(SEED)
         self._evidence: list[Evidence] = []
-        self._paths: list[str] = []
+        self.paths: list[str] = []
         self._keys = torch.empty(0, dtype=torch.float64)
 
-    def add(self, examined: Examined) -> None:
+    def add(self, paths: Sequence[str], evidence: Evidence) -> None:
         """Adds a batch. An input is kept if its random key is among the smallest."""
-        keys = torch.rand(len(examined.paths), generator=self._generator, dtype=torch.float64)
+        keys = torch.rand(len(paths), generator=self._generator, dtype=torch.float64)
         self._keys = torch.cat([self._keys, keys])
-        self._paths += examined.paths
-        self._evidence.append(examined.evidence)
-        numbers = sum(one.numel() for one in examined.evidence if one is not None)
+        self.paths += paths
+        self._evidence.append(evidence)
+        numbers = sum(one.numel() for one in evidence if one is not None)
         self._most = max(2, MOST_NUMBERS // max(1, numbers // len(keys)))
         if len(self._keys) > 2 * self._most:
             self._keep_some()
 
     def shuffled(self) -> tuple[Evidence, list[str]]:
         """The evidence and the paths, in random order."""
-        if not self._paths:
+        if not self.paths:
             return Evidence(), []
         self._keep_some()
-        return self._evidence[0], self._paths
+        return self._evidence[0], self.paths
 
     def _keep_some(self) -> None:
         """Keeps those with the smallest keys, in the order of these."""
         rows = self._keys.argsort(stable=True)[: self._most]
         evidence = Evidence.joined(self._evidence)
         self._evidence, self._keys = [evidence.rows(rows)], self._keys[rows]
-        self._paths = [self._paths[row] for row in rows.tolist()]
+        self.paths = [self.paths[row] for row in rows.tolist()]

@@ -3,10 +3,10 @@
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
@@ -46,9 +46,10 @@ class Detection:
     """The anomalies among all inputs; iterating over it finds them, a batch at a time.
 
     `normal`: the model and the normal inputs that the score is calibrated on, before the first
-    batch or by `calibrated`; None if that is the calibration in the model file. `found` of `count`
-    inputs are anomalies, so far. `maps`: whether pixels of images are marked; `boxes`: whether rows
-    of tables have the marked regions.
+    batch or by `calibrated`; None if that is the calibration in the model file. `fit_to`: other
+    normal inputs that the score is fitted to; None if that is one half of the former. `found` of
+    `count` inputs are anomalies, so far. `maps`: whether pixels of images are marked; `boxes`:
+    whether rows of tables have the marked regions.
     """
 
     use: Use
@@ -56,6 +57,7 @@ class Detection:
     score: str
     alarm_rate: float
     maps: bool = False
+    fit_to: Use | None = None
     boxes: bool = False
     found: int = 0
     count: int = 0
@@ -122,19 +124,10 @@ class Detection:
         given = use.modality.evidence(use.card)
         calibrating = Calibrating(score_named(self.score, given), SCORES[self.score].fitted)
         of_pixels = Calibrating(HighestPixel(), fitted=True)
-        unread: list[tuple[str, str]] = []
-        reading = dataclasses.replace(
-            use, request=dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad))
-        )
-        with reading.results(self.examined) as results:
-            for one in progress.counted(results, "calibrating", use.modality.noun):
-                calibrating.add(one)
-                if self.maps:
-                    of_pixels.add(one)
-        if unread:
-            (path, reason), *others = unread
-            more = f", and {len(others):,} more" if others else ""
-            use.request.warning(f"left out of the normal inputs: {path}: {reason}{more}")
+        made = [calibrating, of_pixels] if self.maps else [calibrating]
+        self._read(use, "calibrating", [one.add for one in made], progress)
+        if self.fit_to:
+            self._read(self.fit_to, "fitting the score", [one.refer for one in made], progress)
         with use.noted():
             found = calibrating.result()
             with contextlib.suppress(DataError):  # too few images
@@ -147,6 +140,21 @@ class Detection:
                 " p-values are too large, and anomalies are missed"
             )
         return found
+
+    def _read(
+        self, use: Use, doing: str, takers: Sequence[Callable[[Any], None]], progress: Progress
+    ) -> None:
+        """Gives the evidence of normal inputs to some functions."""
+        unread: list[tuple[str, str]] = []
+        request = dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad))
+        with dataclasses.replace(use, request=request).results(self.examined) as results:
+            for one in progress.counted(results, doing, use.modality.noun):
+                for take in takers:
+                    take(one)
+        if unread:
+            (path, reason), *others = unread
+            more = f", and {len(others):,} more" if others else ""
+            use.request.warning(f"left out of the normal inputs: {path}: {reason}{more}")
 
     def examined(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
@@ -211,6 +219,7 @@ def detect(
     inputs: str | Sequence[str] | None = None,
     *,
     normal: str | Sequence[str] | None = None,
+    fit_to: str | Sequence[str] | None = None,
     score: str | None = None,
     alarm_rate: float | None = None,
     maps: bool = False,
@@ -231,7 +240,8 @@ def detect(
     what the model was trained on. `normal` names normal inputs that the model did not learn from,
     unless its file keeps a calibration; if they and further normal inputs are exchangeable, at most
     the fraction `alarm_rate`, by default 0.01, of the latter is flagged. A `score` that compares
-    codes is fitted to half of them. `maps` marks the unusual pixels of images, at most of the same
+    inputs with normal ones is fitted to half of them, or to those that `fit_to` names, which the
+    model may have learnt from. `maps` marks the unusual pixels of images, at most of the same
     fraction of normal ones. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of
     CPU threads. Further `options` are those of `InputOptions`.
 
@@ -246,37 +256,52 @@ def detect(
     """
     use = use_of(model, "detect", with_a_code(), inputs, options, device, threads)
     use.refuse({})
-    return detection_of(use, normal, score, alarm_rate, maps)
+    return detection_of(use, Asked(normal, fit_to, score, alarm_rate), maps)
 
 
-def detection_of(
-    use: Use,
-    normal: str | Sequence[str] | None,
-    score: str | None,
-    alarm_rate: float | None,
-    maps: bool,
-) -> Detection:
+class Asked(NamedTuple):
+    """The wishes for a detection: the words of normal inputs, and of those that the score is
+    fitted to, the score, and the alarm rate; None for what is usual."""
+
+    normal: str | Sequence[str] | None = None
+    fit_to: str | Sequence[str] | None = None
+    score: str | None = None
+    alarm_rate: float | None = None
+
+
+def detection_of(use: Use, asked: Asked, maps: bool) -> Detection:
     """A detection with the defaults filled in. Raises ConfigError."""
     kept = use.card.calibration
-    chosen = score or (kept.score if kept else USUAL_SCORE)
-    refuse_score(chosen, use.modality.evidence(use.card), str(use.path))
+    score = asked.score or (kept.score if kept else USUAL_SCORE)
+    refuse_score(score, use.modality.evidence(use.card), str(use.path))
     usual = kept.alarm_rate if kept else USUAL_ALARM_RATE
-    rate = usual if alarm_rate is None else alarm_rate
+    rate = usual if asked.alarm_rate is None else asked.alarm_rate
     refuse_alarm_rate(rate)
     if maps and not gives_maps(use):
         raise ConfigError(f"maps need {CALLED[MAP]}, which {use.path} does not have")
-    if normal is not None:
-        return Detection(use, _of_normal(use, normal), chosen, rate, maps)
+    if asked.fit_to is not None and not (SCORES[score].fitted or maps):
+        raise ConfigError(f"--fit-to has no effect with --score {score}, which is not fitted")
+    if asked.normal is not None:
+        normal = _of_words(use, asked.normal, unlearnt=True)
+        fit_to = None if asked.fit_to is None else _of_words(use, asked.fit_to)
+        words = [one.request.words or () for one in (use, normal, fit_to) if one]
+        if sum(STDIN in one for one in words) > 1:
+            raise ConfigError(f"only one of INPUT, --normal and --fit-to can be {STDIN}")
+        return Detection(use, normal, score, rate, maps, fit_to)
     if kept is None:
         raise ConfigError(
             f"{use.path} is not calibrated: name normal inputs that it did not learn from with"
             " --normal"
         )
-    if chosen != kept.score:
+    if score != kept.score:
         raise ConfigError(
-            f"{use.path} is calibrated for --score {kept.score}: --score {chosen} needs --normal"
+            f"{use.path} is calibrated for --score {kept.score}: --score {score} needs --normal"
         )
-    return Detection(use, None, chosen, rate, maps)
+    if asked.fit_to is not None:
+        raise ConfigError(
+            "--fit-to needs --normal: a score that is fitted again is calibrated again"
+        )
+    return Detection(use, None, score, rate, maps)
 
 
 def gives_maps(use: Use) -> bool:
@@ -284,13 +309,11 @@ def gives_maps(use: Use) -> bool:
     return MAP in use.modality.evidence(use.card)
 
 
-def _of_normal(use: Use, normal: str | Sequence[str]) -> Use:
-    """The model and the normal inputs. Raises ConfigError where both kinds of input are stdin."""
-    words = [normal] if isinstance(normal, str) else [*normal]
-    if STDIN in words and STDIN in (use.request.words or ()):
-        raise ConfigError(f"INPUT and --normal cannot both be {STDIN}")
+def _of_words(use: Use, words: str | Sequence[str], unlearnt: bool = False) -> Use:
+    """The model and other inputs; with `unlearnt`, without those that it learnt from."""
+    named = [words] if isinstance(words, str) else [*words]
     return dataclasses.replace(
-        use, request=dataclasses.replace(use.request, words=words, unlearnt=True)
+        use, request=dataclasses.replace(use.request, words=named, unlearnt=unlearnt)
     )
 
 

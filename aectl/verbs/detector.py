@@ -12,7 +12,7 @@ from aectl.errors import ConfigError, DataError
 from aectl.inference.detection_quality import DetectionFindings, DetectionQuality, Suspect
 from aectl.inference.results import Floats
 from aectl.progress import SILENT, Progress
-from aectl.verbs.detect import Detection, detection_of, gives_maps
+from aectl.verbs.detect import Asked, Detection, detection_of, gives_maps
 from aectl.verbs.use import Use
 
 LABELS_NAMED = 5
@@ -91,25 +91,21 @@ class Detector:
 def detectors_of(
     uses: Sequence[Use],
     detect: bool,
-    normal: str | Sequence[str] | None,
-    score: str | None,
-    alarm_rate: float | None,
+    asked: Asked,
 ) -> list[Detector | None]:
     """The detector of each model, if they are to `detect`: calibrated on normal inputs or by what
     its file keeps.
 
     Raises ConfigError for a classifier, for options that have no effect, and as `detect` does.
     """
-    if not detect and (normal or score or alarm_rate):
-        raise ConfigError("--normal, --score and --alarm-rate need --detect")
-    return [_detector_of(use, normal, score, alarm_rate) if detect else None for use in uses]
+    if not detect and any(one is not None for one in asked):
+        raise ConfigError("--normal, --fit-to, --score and --alarm-rate need --detect")
+    return [_detector_of(use, asked) if detect else None for use in uses]
 
 
-def _detector_of(
-    use: Use, normal: str | Sequence[str] | None, score: str | None, alarm_rate: float | None
-) -> Detector:
+def _detector_of(use: Use, asked: Asked) -> Detector:
     if use.card.classes:
         raise ConfigError(f"{use.path} is a classifier, which detects no anomalies")
     named = dataclasses.replace(use.request, label_from_folder=True, naming=Naming(absolute=True))
     own = dataclasses.replace(use, request=named)
-    return Detector(detection_of(own, normal, score, alarm_rate, gives_maps(own)))
+    return Detector(detection_of(own, asked, gives_maps(own)))

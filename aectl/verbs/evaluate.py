@@ -13,6 +13,7 @@ from aectl.errors import ConfigError, DataError
 from aectl.modalities.measurement import Measurement
 from aectl.progress import SILENT, Progress
 from aectl.verbs.baselines import Baselines
+from aectl.verbs.detect import Asked
 from aectl.verbs.detector import detectors_of
 from aectl.verbs.matching import (
     dictionaries,
@@ -212,6 +213,7 @@ def evaluate(
     truth: "str | os.PathLike[str] | None" = None,
     detect: bool = False,
     normal: str | Sequence[str] | None = None,
+    fit_to: str | Sequence[str] | None = None,
     score: str | None = None,
     alarm_rate: float | None = None,
     device: str = "auto",
@@ -233,9 +235,9 @@ def evaluate(
     `skip_unknown` leaves out inputs of classes that a classifier does not know. `match` names other
     models whose decoders' directions are matched with those of this one, and `truth` a file with
     the true ones. `detect` measures the model as a detector of anomalies, in the layout of MVTec
-    AD, with `normal`, `score` and `alarm_rate` as the function of that name has them. `device` is
-    "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further `options` are
-    those of `InputOptions`.
+    AD, with `normal`, `fit_to`, `score` and `alarm_rate` as the function of that name has them.
+    `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of CPU threads. Further
+    `options` are those of `InputOptions`.
 
     Returns the metrics by the names of `eval --json` (`aectl help reports` defines each), beside
     `model`, `dataset` and `n`, the number of inputs.
@@ -252,7 +254,7 @@ def evaluate(
     refuse_useless([use], pca, probe, skip_unknown, False, ssim, bool(judge), truth=bool(truth))
     others = dictionaries([Path(one) for one in match], card)
     judging = judge_of(Path(judge), use.request.on_bad) if judge else None
-    (detector,) = detectors_of([use], detect, normal, score, alarm_rate)
+    (detector,) = detectors_of([use], detect, Asked(normal, fit_to, score, alarm_rate))
     word = None if truth is None else str(truth)
     how = pca, probe, skip_unknown, False, SILENT, ssim, judging, word, detector
     return Evaluation(use, *how).measured(others)

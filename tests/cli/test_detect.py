@@ -263,6 +263,34 @@ def test_the_command_flags_the_stated_fraction_of_new_normal_inputs(aectl, table
     assert flagged == pytest.approx(4 * of_split.mean(), abs=4 * 2 * of_split.std())
 
 
+def test_a_score_is_fitted_to_other_inputs_than_those_that_calibrate_it(aectl, table, tmp_path):
+    words = ("detect", table / "model", table / "malignant.npy", "--score", "neighbours")
+    of_both = ("--normal", table / "normal.npy", "--fit-to", table / "learnt.npy")
+    found = rows_of(aectl(*words, *of_both).out)
+    codes = {}
+    for name in ("learnt", "malignant", "normal"):
+        assert aectl("encode", table / "model", table / f"{name}.npy", "--out", f"{name}.npy")
+        codes[name] = np.load(f"{name}.npy").astype(np.float64)
+    near = {
+        name: np.sort(np.linalg.norm(codes[name][:, None] - codes["learnt"], axis=2), 1)[:, :2]
+        for name in ("malignant", "normal")
+    }
+    scores = {name: one.mean(1) for name, one in near.items()}
+    np.testing.assert_allclose(column(found, "score"), scores["malignant"], rtol=1e-5)
+    wanted = [
+        (1 + (scores["normal"] >= one).sum()) / (len(scores["normal"]) + 1)
+        for one in scores["malignant"]
+    ]
+    np.testing.assert_allclose(column(found, "p_value"), wanted)
+    calibrated = aectl("detect", table / "model", "--score", "neighbours", "--out", "m.safetensors",
+                       "--calibrate", table / "normal.npy", *of_both[2:])  # fmt: skip
+    assert calibrated.status == 0
+    kept = rows_of(aectl("detect", "m.safetensors", table / "malignant.npy").out)
+    assert column(kept, "p_value").tolist() == column(found, "p_value").tolist()
+    refused = aectl("detect", "m.safetensors", table / "malignant.npy", *of_both[2:])
+    assert "--fit-to needs --normal" in refused.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -275,7 +303,10 @@ def test_the_command_flags_the_stated_fraction_of_new_normal_inputs(aectl, table
         (("--normal", "few", "--score", "neighbours"), "are 5; these support rates from 0.167"),
         (("--normal", "few", "--alarm-rate", "1"), "--alarm-rate must lie between 0 and 1"),
         (("--normal", "few", "--score", "eror"), "did you mean 'error'?"),
-        (("--normal", "-", "-"), "INPUT and --normal cannot both be -"),
+        (("--normal", "-", "-"), "only one of INPUT, --normal and --fit-to can be -"),
+        (("--normal", "few", "--fit-to", "few"), "--fit-to has no effect with --score error"),
+        (("--normal", "few", "--score", "cosine", "--fit-to", "./few"),
+         "there are too few normal inputs to fit the score to"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )  # fmt: skip

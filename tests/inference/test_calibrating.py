@@ -49,6 +49,18 @@ def test_half_of_the_inputs_fit_a_score_and_the_others_calibrate_it():
     assert np.array_equal(found.normal.scores, np.sort(others))
 
 
+def test_reference_inputs_that_calibrate_a_score_are_left_out():
+    found = Calibrating(Neighbours(), True)
+    for one in batches(Evidence(code=CODES[:20]), 7):
+        found.add(one)
+    for one in batches(Evidence(code=CODES), 7):
+        found.refer(one)
+    made = found.result()
+    assert (made.fitted_to, len(made.normal)) == (40, 20)
+    codes = made.score.tensors()["codes"]
+    assert {*map(tuple, codes.tolist())} == {*map(tuple, CODES[20:].tolist())}
+
+
 def test_the_size_of_batches_changes_nothing():
     first, second = (calibrated(Neighbours(), True, Evidence(code=CODES), n) for n in (7, 60))
     assert np.array_equal(first.normal.scores, second.normal.scores)
