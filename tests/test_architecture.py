@@ -110,13 +110,16 @@ TESTED_ELSEWHERE = {
         "inference/maps.py", "inference/sampling.py", "inference/unit_values.py",
     ),
     "cli/test_training_inputs.py": ("training/image_setup.py",),
-    "cli/test_held_out_by_default.py": ("training/folder_defaults.py",),
+    "cli/test_held_out_by_default.py": (
+        "modalities/image_stream.py", "training/folder_defaults.py",
+    ),
     "models/test_map_autoencoder.py": ("models/residual_stages.py",),
     "objectives/test_penalties.py": ("objectives/step.py",),
     "training/test_code_run.py": ("training/code_set.py",),
     "training/test_patch_run.py": ("training/image_runs.py",),
     "cli/test_texts_in_use.py": (
         "inference/references.py", "inference/text_comparison.py", "modalities/text.py",
+        "modalities/text_stream.py",
         "training/text_setup.py",
     ),
     "cli/test_tensorboard.py": ("outputs/tensorboard.py",),
@@ -152,6 +155,7 @@ TESTED_ELSEWHERE = {
     "data/text/test_text_inputs.py": ("data/text/text_batches.py",),
     "data/storage/test_downloads.py": ("data/storage/origins.py",),
     "modalities/test_a_new_modality.py": ("modalities/__init__.py", "modalities/images.py"),
+    "modalities/test_batches_of_vectors.py": ("modalities/vector_stream.py",),
     "models/test_input_spec.py": (
         "models/image_spec.py", "models/text_spec.py", "models/vector_spec.py",
     ),

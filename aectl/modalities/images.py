@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,16 +10,13 @@ from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
 from aectl.config.scores import OF_ALL, OF_IMAGES
 from aectl.config.shapes import Shape
-from aectl.config.spelling import spelt
 from aectl.data.images.image_set import ImageSet
-from aectl.data.inputs import IMAGES, Batches, InputBatch, Inputs, in_memory
-from aectl.data.named_inputs import Position
+from aectl.data.inputs import IMAGES, InputBatch, in_memory
 from aectl.data.selection import Skipped
 from aectl.errors import ConfigError
 from aectl.modalities import OF_SHORTER_TEXTS, EncodedRows, Modality
-from aectl.modalities.request import InputStream, Request
-from aectl.modalities.trained_on import requested_selection, sources_of
-from aectl.models import footprint
+from aectl.modalities.image_stream import ImageStream, batch_size
+from aectl.modalities.request import Request
 from aectl.models.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -41,73 +37,15 @@ if TYPE_CHECKING:
     from aectl.training.run import Run
     from aectl.training.state import RunState
 
-BATCH_VALUES = 1 << 20
-"""Pixels, in all channels, that a batch holds unless it would be too small a batch."""
-
 OF_OTHERS = (*OF_SHORTER_TEXTS, "columns", "id_column", "label_column", "per_column")
 
 SHOWN = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
 OF_SPARSE_CODES = ("mse", "l0", "dead")
 """Metrics that are shown in training, by the rule of sparsity, and for all other rules."""
 
-LEAST_BATCH, LARGEST_BATCH = 32, 256
-
 MOST_HELD_OUT, HELD_OUT_VALUES = 10_000, 1 << 27
 """Maximum number of images held out that a trained model is calibrated on, and of the values in
 them: a convolutional network takes about a minute of one core."""
-
-
-class ImageStream(InputStream):
-    """Images in the shape that a model takes."""
-
-    def __init__(self, card: "ModelCard", request: Request) -> None:
-        self._shape, self._request = card.shape, request
-        self.batch_size = batch_size(card, request.batch_size)
-        self.inputs = Inputs(
-            sources_of(card, request, IMAGES),
-            request.data_dir,
-            request.stdin,
-            null_separated=request.null,
-            labels_from_folders=request.label_from_folder,
-            selection=requested_selection(card, request, IMAGES),
-            naming=request.naming,
-            workers=request.workers,
-            decoding=Decoding(card.value_range, request.max_pixels, request.truncated),
-            skipped=request.skipped,
-        )
-        for source in self.inputs.sources if request.words else ():
-            if source.hides:
-                request.warning(f"{source.word} is read as a dataset; the folder is {source.hides}")
-        self.words, self.labelled = self.inputs.words, self.inputs.labelled
-
-    def called(self) -> list[str]:
-        """The words of the request, datasets with their split."""
-        return self.inputs.called()
-
-    def described(self) -> str:
-        """The words of the request; of a folder, whether only what was held out was measured."""
-        return " ".join(
-            spelt(one.word) + ", held out" * bool(one.only) for one in self.inputs.sources
-        )
-
-    def batches(
-        self, after: Position | None = None, most: int | None = None
-    ) -> AbstractContextManager[Batches]:
-        """The batches after a position, of at most `most` images."""
-        size, request = min(self.batch_size, most or self.batch_size), self._request
-        return self.inputs.batches(self._shape, size, request.on_bad, after, request.on_remark)
-
-
-def batch_size(card: "ModelCard", asked: int | None) -> int:
-    """The number of images that the network processes at a time: 256, or fewer of large ones, or of
-    those whose places need much memory.
-    """
-    if footprint.one_at_a_time(card.architecture):
-        return 1
-    if kinds.KINDS[card.architecture.kind].pooled:
-        return footprint.fitting(card.architecture, asked or LEAST_BATCH)
-    fitting = BATCH_VALUES // math.prod(card.shape)
-    return asked or max(LEAST_BATCH, min(LARGEST_BATCH, fitting))
 
 
 class Images(Modality):

@@ -49,11 +49,14 @@ def report(run: "VectorRun", card: "ModelCard", name: str, size: int) -> str:
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])
 
 
-def measured_batches(run: "VectorRun", size: int) -> Iterator[VectorBatch]:
-    """Vectors at equal distances, held out if any are, as many as the page measures."""
+def measured_batches(
+    run: "VectorRun", size: int, most: int = MOST_MEASURED
+) -> Iterator[VectorBatch]:
+    """Vectors at equal distances, held out if any are: at most so many, or fewer of a network that
+    takes long."""
     data = run.data
     weights = sum(weight.numel() for weight in run.network.parameters())
-    most = min(MOST_MEASURED, max(LEAST_MEASURED, WORK // weights))
+    most = min(most, max(LEAST_MEASURED, WORK // weights))
     on_disk = isinstance(data.vectors, StoredVectors)
     rows = _some(run.held_out if len(run.held_out) else np.arange(len(data)), most, on_disk)
     for first in range(0, len(rows), size):

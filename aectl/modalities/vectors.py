@@ -1,8 +1,6 @@
 """Vectors: rows of arrays and of tables; a sample is float32 (features,)."""
 
-import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,24 +10,20 @@ from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.kinds import VECTORS
 from aectl.config.shapes import VectorShape
-from aectl.data.named_inputs import Position
 from aectl.data.selection import EVERY_IMAGE, Skipped
 from aectl.data.storage.folders import find_files
 from aectl.data.vectors.synthetic import Synthetic
-from aectl.data.vectors.vector_batches import Fitting, VectorBatch, vector_batches
+from aectl.data.vectors.vector_batches import VectorBatch
 from aectl.data.vectors.vector_inputs import (
     EVERY_VECTOR,
     VECTOR_NAMES,
-    VectorInputs,
     is_labelled_text,
 )
 from aectl.errors import DataError
 from aectl.modalities import OF_SHORTER_TEXTS, EncodedRows, Modality
-from aectl.modalities.request import InputStream, Request
-from aectl.modalities.trained_on import requested_selection, sources_of
-from aectl.models import footprint
+from aectl.modalities.request import Request
+from aectl.modalities.vector_stream import VectorStream, batch_size
 from aectl.models.architecture import Architecture
-from aectl.training.memory import of_machine
 
 if TYPE_CHECKING:
     import torch
@@ -56,59 +50,8 @@ OF_OTHERS = (
     "null", "max_pixels", "truncated", "separate", "each", "interpolate", "traverse", "ssim",
 )  # fmt: skip
 
-BATCH_VALUES, LEAST_BATCH, LARGEST_BATCH = 1 << 20, 32, 4096
-"""Numbers that a batch holds, unless it would be too small or too large a batch."""
-
-
-class VectorStream(InputStream):
-    """Vectors as a model takes them."""
-
-    def __init__(self, card: "ModelCard", request: Request) -> None:
-        self._fitting = Fitting(
-            card.architecture.vector.features,
-            () if request.wanted.features else card.columns,
-            card.architecture.config.missing != "refuse",
-        )
-        self._on_bad = request.on_bad
-        self.batch_size = batch_size(card.architecture, request.batch_size)
-        known = () if request.wanted.features else card.columns
-        before = card.options.get("id_column"), card.options.get("label_column")
-        sources = sources_of(card, request, VECTOR_NAMES)
-        alone = len(sources) == 1 and not sources[0].is_folder  # its folder tells nothing of rows
-        self.inputs = VectorInputs(
-            sources,
-            request.data_dir,
-            request.stdin,
-            request.label_from_folder and (not alone or bool(card.classes)),
-            requested_selection(card, request, VECTOR_NAMES),
-            request.naming,
-            skipped=request.skipped,
-            wanted=dataclasses.replace(request.wanted, known=known, remembered=before),
-            notice=request.notice,
-            memory=of_machine(),
-        )
-        self.words, self.labelled = self.inputs.words, True
-
-    def called(self) -> list[str]:
-        """The words of the request."""
-        return self.inputs.called()
-
-    def batches(
-        self, after: Position | None = None, most: int | None = None
-    ) -> AbstractContextManager[Iterator[VectorBatch]]:
-        """The batches after a position, of the first `most` vectors in all."""
-        how = self._fitting, self.batch_size, self._on_bad
-        return nullcontext(vector_batches(self.inputs, *how, after, most))
-
-
-def batch_size(architecture: Architecture, asked: int | None) -> int:
-    """The number of vectors that the network processes at a time: 4,096, or fewer of long ones, or
-    of those with long codes.
-    """
-    if footprint.one_at_a_time(architecture):
-        return 1
-    most = min(LARGEST_BATCH, BATCH_VALUES // architecture.vector.features)
-    return asked or max(LEAST_BATCH, footprint.fitting(architecture, most))
+MOST_HELD_OUT = 10_000
+"""Maximum number of vectors held out that a trained model is calibrated on."""
 
 
 class Vectors(Modality):
@@ -300,11 +243,11 @@ class Vectors(Modality):
         return apply_vectors.examine(network, batches, to_tensor, needed)
 
     def held_out(self, run: "Run", card: "ModelCard") -> Iterator[VectorBatch]:
-        """Those that the report page measures."""
+        """Vectors, at equal distances."""
         from aectl.modalities import vector_folder
 
         size = batch_size(card.architecture, None)
-        return vector_folder.measured_batches(cast("VectorRun", run), size)
+        return vector_folder.measured_batches(cast("VectorRun", run), size, MOST_HELD_OUT)
 
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """By `scaled_mse` where features are scaled, since in their own units those of large

@@ -151,7 +151,7 @@ def test_text_that_is_unlike_the_normal_has_a_higher_cross_entropy(
     aectl, trained, corpus, tmp_path, score
 ):
     model = trained(
-        "--model", "text-autoencoder", "--dataset", str(corpus), "--epochs", "60",
+        "--model", "text-autoencoder", "--dataset", str(corpus), "--epochs", "30",
         "--hidden", "32,16", "--batch-size", "10",
     )  # fmt: skip
     (tmp_path / "normal.txt").write_text("\n".join(LINES[::2]) + "\n")

@@ -4,7 +4,7 @@ import pytest
 
 from aectl.config.configuration import Config
 from aectl.config.shapes import VectorShape
-from aectl.modalities.vectors import batch_size
+from aectl.modalities.vector_stream import batch_size
 from aectl.models.architecture import Architecture
 from aectl.models.footprint import ROOM, activation_bytes
 
