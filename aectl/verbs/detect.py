@@ -167,9 +167,9 @@ class Detection:
 
     def key(self) -> dict[str, object]:
         """All that decides the rows, beside the model and the inputs."""
-        found = self.calibrated()
-        digest = hashlib.sha256(found.normal.scores.astype("<f4").tobytes())
-        for name, tensor in sorted(found.score.tensors().items()):
+        found, digest = self.calibrated(), hashlib.sha256()
+        pixels = found.pixels if self.boxes else None
+        for name, tensor in sorted(tensors_of(found._replace(pixels=pixels)).items()):
             digest.update(name.encode() + tensor.numpy().astype("<f4").tobytes())
         calibration = digest.hexdigest()[:16]
         how = {"score": self.score, "alarm_rate": self.alarm_rate, "calibration": calibration}

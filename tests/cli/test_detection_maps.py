@@ -153,6 +153,8 @@ def test_a_table_with_boxes_resumes_with_them_alone(aectl, there, tmp_path):
     (tmp_path / "no.png").write_bytes(b"no picture")
     assert aectl(*words, "test", tmp_path / "no.png", "--boxes", "--strict").status == 2
     assert "was started with boxes True, not False" in aectl(*words, "test", "--resume").err
+    other = aectl(*words, "test", "--boxes", "--fit-to", "train", "--resume")
+    assert "was started with calibration " in other.err
     maps = ("--maps", tmp_path / "maps")
     assert aectl(*words, "test", "normal", "--boxes", *maps, "--resume").status == 0
     assert (tmp_path / "maps" / "raw" / "normal" / "000.png").exists()
