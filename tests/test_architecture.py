@@ -88,7 +88,7 @@ TESTED_ELSEWHERE = {
     ),
     "cli/test_calibrated_models.py": ("verbs/calibrated_models.py",),
     "cli/test_detect.py": ("inference/examined_images.py", "verbs/detect.py"),
-    "cli/test_evaluate.py": ("cli/metrics_view.py",),
+    "cli/test_evaluate.py": ("cli/eval_checks.py", "cli/metrics_view.py"),
     "cli/test_several_runs.py": ("verbs/turns.py",),
     "cli/test_laboratory_in_use.py": ("verbs/matching.py",),
     "cli/test_recipes_command.py": ("cli/recipes.py",),

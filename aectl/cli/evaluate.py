@@ -9,10 +9,9 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.detect import AlarmRate, FitTo, Normal, ScoreName
+from aectl.cli.eval_checks import card_of, check_files, check_options
 from aectl.cli.session import Session, on_stdout, write_each
-from aectl.config import run_files
-from aectl.errors import ConfigError, ModelFileError, OutputError
-from aectl.files import refuse_existing
+from aectl.errors import ConfigError
 
 if TYPE_CHECKING:
     from aectl.models.model_card import ModelCard
@@ -174,8 +173,8 @@ def evaluate(
     Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
     twice = pca or probe or detect
-    _check(models, dataset, per_image, per_column, sort, match, [as_json, as_csv], twice)
-    _check_files(report_file, map_by, [on_stdout(per_image), per_column], common.overwrite)
+    check_options(models, dataset, per_image, per_column, sort, match, [as_json, as_csv], twice)
+    check_files(report_file, map_by, [on_stdout(per_image), per_column], common.overwrite)
 
     from aectl.verbs.detect import Asked
     from aectl.verbs.detector import detectors_of
@@ -303,65 +302,7 @@ def _save_report(
 def _cards(models: list[Path], per_image: Path | None) -> list["ModelCard"]:
     """The descriptions in the files of models. Raises ConfigError for a classifier that is to
     measure each input."""
-    cards = [_card(path, first=path == models[0]) for path in models]
+    cards = [card_of(path, first=path == models[0]) for path in models]
     if per_image and cards[0].classes:
         raise ConfigError("--per-image measures autoencoders; classify writes one row per input")
     return cards
-
-
-def _card(path: Path, first: bool) -> "ModelCard":
-    """The card of a model. Raises ModelFileError, which names --dataset after the first model."""
-    from aectl.verbs.evaluate import read_any_card
-
-    try:
-        return read_any_card(path)
-    except ModelFileError as error:
-        if first or path.suffix == ".safetensors" or (path / run_files.CHECKPOINT_FOLDER).is_dir():
-            raise
-        raise ModelFileError(f"{error}; images to measure are given by --dataset") from error
-
-
-def _check(
-    models: list[Path],
-    dataset: list[str] | None,
-    per_image: Path | None,
-    per_column: Path | None,
-    sort: bool,
-    match: bool,
-    as_json_or_csv: list[bool],
-    twice: bool,
-) -> None:
-    """Raises ConfigError for options that cannot be combined."""
-    if all(as_json_or_csv):
-        raise ConfigError("give either --json or --csv, not both")
-    if per_image and on_stdout(per_image) is None and any(as_json_or_csv):
-        raise ConfigError("--per-image -, --json and --csv all use stdout; give --per-image a file")
-    if sort and not per_image:
-        raise ConfigError("--sort needs --per-image FILE, the table that it sorts")
-    if match and len(models) == 1:
-        raise ConfigError("--match compares two models or more")
-    for flag, given in {"--per-image": per_image, "--per-column": per_column}.items():
-        if given and len(models) > 1:
-            raise ConfigError(f"{flag} measures one model; several are given")
-    if dataset and "-" in dataset and (twice or len(models) > 1):
-        raise ConfigError(
-            "paths on stdin can be read once; several models, --pca, --probe and --detect read them"
-            " again"
-        )
-
-
-def _check_files(
-    path: Path | None, map_by: str, written: Sequence[Path | None], overwrite: bool
-) -> None:
-    """Raises ConfigError or OutputError if the report, or a table, could not be written."""
-    from aectl.outputs.tables import check_destination
-
-    for table in written:
-        check_destination(table, overwrite)
-    if path is None:
-        if map_by != "pca":
-            raise ConfigError("--map needs --report FILE, the page that it draws in")
-        return
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise OutputError(f"{path}: the report must be a .html file")
-    refuse_existing(path, overwrite)
