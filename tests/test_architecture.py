@@ -87,7 +87,9 @@ TESTED_ELSEWHERE = {
         "cli/live_runs.py", "cli/live_table.py", "cli/training_progress.py"
     ),
     "cli/test_calibrated_models.py": ("verbs/calibrated_models.py",),
-    "cli/test_detect.py": ("inference/examined_images.py", "verbs/detect.py"),
+    "cli/test_detect.py": (
+        "inference/examined_images.py", "verbs/detect.py", "verbs/normal_inputs.py",
+    ),
     "cli/test_evaluate.py": ("cli/eval_checks.py", "cli/metrics_view.py"),
     "cli/test_several_runs.py": ("verbs/turns.py",),
     "cli/test_laboratory_in_use.py": ("verbs/matching.py",),

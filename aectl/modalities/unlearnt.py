@@ -55,7 +55,11 @@ def unlearnt(
         raise DataError(
             "the model learnt from all normal inputs, whose errors are smaller than those of others"
             " like them: calibrate on normal inputs that it has not learnt from"
-            + (", or on what it held out, without --normal" if card.calibration else "")
+            + (
+                ", or on what it held out, without --normal"
+                if card.calibration
+                else ", or train with --validation, which holds some out"
+            )
         )
     if left_out:
         request.notice(f"normal inputs that the model learnt from, left out: {left_out:,}")

@@ -1,9 +1,8 @@
 """Anomalies among inputs, at a stated rate of false alarms."""
 
-import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
@@ -17,17 +16,17 @@ from aectl.config.scores import (
     SCORES,
     USUAL_ALARM_RATE,
     USUAL_SCORE,
-    needed,
     refuse_alarm_rate,
     refuse_score,
 )
 from aectl.data.sources import STDIN
-from aectl.errors import ConfigError, DataError, OutputError
+from aectl.errors import ConfigError, OutputError
 from aectl.files import refuse_existing
 from aectl.inference.results import Detected
 from aectl.models import model_file
 from aectl.progress import SILENT, Progress
 from aectl.verbs.calibrated_models import calibrated_card, calibration_of, tensors_of
+from aectl.verbs.normal_inputs import calibrated_on, evidence_of
 from aectl.verbs.use import InputOptions, Use, use_of
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from aectl.inference.unusual_region import Marking
     from aectl.outputs.rows import Rows
 
-MOST_NAMED, MODEL_ENDING = 3, Path(model_file.FILE_NAME).suffix
+MODEL_ENDING = Path(model_file.FILE_NAME).suffix
 
 
 @dataclass
@@ -83,7 +82,7 @@ class Detection:
         if self._calibrated is None:
             use = self.use
             self._calibrated = (
-                self._calibrate(self.normal, progress)
+                calibrated_on(self.normal, self.fit_to, self.score, self.maps, progress)
                 if self.normal
                 else calibration_of(use.path, use.card)
             )
@@ -116,54 +115,11 @@ class Detection:
         model_file.save(out, use.network(), card, calibrated=tensors_of(found))
         return out
 
-    def _calibrate(self, use: Use, progress: Progress) -> "Calibrated":
-        from aectl.inference.anomaly_scores import score_named
-        from aectl.inference.calibrating import Calibrating
-        from aectl.inference.unusual_region import HighestPixel
-
-        given = use.modality.evidence(use.card)
-        calibrating = Calibrating(score_named(self.score, given), SCORES[self.score].fitted)
-        of_pixels = Calibrating(HighestPixel(), fitted=True)
-        made = [calibrating, of_pixels] if self.maps else [calibrating]
-        self._read(use, "calibrating", [one.add for one in made], progress)
-        if self.fit_to:
-            self._read(self.fit_to, "fitting the score", [one.refer for one in made], progress)
-        with use.noted():
-            found = calibrating.result()
-            with contextlib.suppress(DataError):  # too few images
-                found = found._replace(pixels=of_pixels.result() if self.maps else None)
-        if found.suspects:
-            named = ", ".join(found.suspects[:MOST_NAMED])
-            use.request.warning(
-                f"{len(found.suspects):,} of {len(found.normal):,} normal inputs have scores far"
-                f" above the others: {named}; if they are anomalies, leave them out: with them,"
-                " p-values are too large, and anomalies are missed"
-            )
-        return found
-
-    def _read(
-        self, use: Use, doing: str, takers: Sequence[Callable[[Any], None]], progress: Progress
-    ) -> None:
-        """Gives the evidence of normal inputs to some functions."""
-        unread: list[tuple[str, str]] = []
-        request = dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad))
-        with dataclasses.replace(use, request=request).results(self.examined) as results:
-            for one in progress.counted(results, doing, use.modality.noun):
-                for take in takers:
-                    take(one)
-        if unread:
-            (path, reason), *others = unread
-            more = f", and {len(others):,} more" if others else ""
-            use.request.warning(f"left out of the normal inputs: {path}: {reason}{more}")
-
     def examined(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
     ) -> Iterator[Any]:
         """The evidence of some batches."""
-        modality = self.use.modality
-        wanted = needed(self.score, modality.evidence(self.use.card))
-        wanted |= {MAP} if self.maps else set()
-        return modality.examine(network, batches, to_tensor, wanted)
+        return evidence_of(self.use, self.score, self.maps)(network, batches, to_tensor)
 
     def key(self) -> dict[str, object]:
         """All that decides the rows, beside the model and the inputs."""
@@ -291,7 +247,7 @@ def detection_of(use: Use, asked: Asked, maps: bool) -> Detection:
     if kept is None:
         raise ConfigError(
             f"{use.path} is not calibrated: name normal inputs that it did not learn from with"
-            " --normal"
+            " --normal, or train with --validation, which holds some out"
         )
     if score != kept.score:
         raise ConfigError(
@@ -313,7 +269,10 @@ def _of_words(use: Use, words: str | Sequence[str], unlearnt: bool = False) -> U
     """The model and other inputs; with `unlearnt`, without those that it learnt from."""
     named = [words] if isinstance(words, str) else [*words]
     return dataclasses.replace(
-        use, request=dataclasses.replace(use.request, words=named, unlearnt=unlearnt)
+        use,
+        request=dataclasses.replace(
+            use.request, words=named, unlearnt=unlearnt, label_from_folder=True
+        ),
     )
 
 

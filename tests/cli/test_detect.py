@@ -324,6 +324,20 @@ def test_what_cannot_keep_the_promise_is_refused_in_a_line(
     assert not (tmp_path / "t.csv").exists()
 
 
+def test_normal_inputs_beside_a_folder_of_good_ones_are_doubted(aectl, dense, scans, tmp_path):
+    for folder, numbers in (("good", range(40)), ("crack", range(40, 45))):
+        (tmp_path / "tiles" / folder).mkdir(parents=True)
+        for number in numbers:
+            name = f"{number:03}.png"
+            (tmp_path / "tiles" / folder / name).write_bytes((scans / name).read_bytes())
+    words = ("detect", dense, scans / "000.png", "--alarm-rate", 0.05, "--normal")
+    told = "some normal inputs are in a folder good, others in crack: if those are anomalies, name"
+    assert told in aectl(*words, "tiles").err
+    alone = aectl(*words, "tiles/good")
+    assert told not in alone.err
+    assert "label" not in rows_of(alone.out)[0]
+
+
 def test_a_model_whose_code_is_a_text_has_no_distances(aectl, corpus):
     model = Path(__file__).parents[1] / "formats" / "3-shorter-text.safetensors"
     done = aectl("detect", model, "--normal", corpus, "--score", "mahalanobis")

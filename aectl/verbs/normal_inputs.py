@@ -1,0 +1,91 @@
+"""Normal inputs, to which an anomaly score is fitted and on which it is calibrated."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aectl.config.scores import MAP, SCORES, needed
+from aectl.config.spelling import first_of
+from aectl.data.images.masks import GOOD
+from aectl.errors import DataError
+from aectl.progress import Progress
+from aectl.verbs.use import Use
+
+if TYPE_CHECKING:
+    from aectl.inference.apply import ToTensor
+    from aectl.inference.calibrating import Calibrated
+
+MOST_NAMED = 3
+
+
+def evidence_of(use: Use, score: str, maps: bool) -> Callable[..., Iterator[Any]]:
+    """The computation, for `Use.results`, of the evidence that a score, and maps, are made of."""
+    modality = use.modality
+    wanted = needed(score, modality.evidence(use.card)) | ({MAP} if maps else set())
+
+    def compute(network: Any, batches: Iterable[Any], to_tensor: "ToTensor") -> Iterator[Any]:
+        return modality.examine(network, batches, to_tensor, wanted)
+
+    return compute
+
+
+def calibrated_on(
+    normal: Use, fit_to: Use | None, score: str, maps: bool, progress: Progress
+) -> "Calibrated":
+    """A score, calibrated on normal inputs, and fitted to some of them or to those of `fit_to`;
+    with `maps`, also the highest pixel of images.
+
+    A warning names those that may be anomalies. Raises DataError where there are too few.
+    """
+    from aectl.inference.anomaly_scores import score_named
+    from aectl.inference.calibrating import Calibrating
+    from aectl.inference.unusual_region import HighestPixel
+
+    given = normal.modality.evidence(normal.card)
+    calibrating = Calibrating(score_named(score, given), SCORES[score].fitted)
+    of_pixels = Calibrating(HighestPixel(), fitted=True)
+    made = [calibrating, of_pixels] if maps else [calibrating]
+    compute = evidence_of(normal, score, maps)
+    _read(normal, compute, "calibrating", [one.add for one in made], progress)
+    if fit_to:
+        _read(fit_to, compute, "fitting the score", [one.refer for one in made], progress)
+    with normal.noted():
+        found = calibrating.result()
+        with contextlib.suppress(DataError):  # too few images
+            found = found._replace(pixels=of_pixels.result() if maps else None)
+    if found.suspects:
+        named = ", ".join(found.suspects[:MOST_NAMED])
+        normal.request.warning(
+            f"{len(found.suspects):,} of {len(found.normal):,} normal inputs have scores far"
+            f" above the others: {named}; if they are anomalies, leave them out: with them,"
+            " p-values are too large, and anomalies are missed"
+        )
+    return found
+
+
+def _read(
+    use: Use,
+    compute: Callable[..., Iterator[Any]],
+    doing: str,
+    takers: Sequence[Callable[[Any], None]],
+    progress: Progress,
+) -> None:
+    """Gives the evidence of normal inputs to some functions."""
+    unread: list[tuple[str, str]] = []
+    labels = set[str | None]()
+    request = dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad))
+    with dataclasses.replace(use, request=request).results(compute) as results:
+        for one in progress.counted(results, doing, use.modality.noun):
+            labels.update(one.labels)
+            for take in takers:
+                take(one)
+    if unread:
+        (path, reason), *others = unread
+        more = f", and {len(others):,} more" if others else ""
+        use.request.warning(f"left out of the normal inputs: {path}: {reason}{more}")
+    if GOOD in labels and (unlike := sorted(one for one in labels if one not in (GOOD, None))):
+        use.request.warning(
+            f"some normal inputs are in a folder {GOOD}, others in {first_of(unlike, MOST_NAMED)}:"
+            f" if those are anomalies, name the folder {GOOD}, or anomalies are missed"
+        )
