@@ -1,7 +1,7 @@
 """Anomaly scores that are fitted and calibrated on the evidence of normal inputs."""
 
 from collections.abc import Sequence
-from os.path import normpath
+from os.path import abspath
 from typing import NamedTuple
 
 import numpy as np
@@ -67,11 +67,9 @@ class Calibrating:
         """Adds a batch of reference inputs, once all others are added; those that calibrate the
         score are left out, as their scores would be too small."""
         if not self._referred:
-            self._referred, self._calibrating = True, {*map(normpath, self._sample.paths)}
+            self._referred, self._calibrating = True, {*map(abspath, self._sample.paths)}
         others = [
-            row
-            for row, path in enumerate(examined.paths)
-            if normpath(path) not in self._calibrating
+            row for row, path in enumerate(examined.paths) if abspath(path) not in self._calibrating
         ]
         if others:
             paths = [examined.paths[row] for row in others]

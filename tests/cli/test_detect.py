@@ -355,6 +355,18 @@ def test_normal_inputs_of_another_kind_are_called_what_they_are(aectl, dense, tm
     assert "texts holds text, and the model takes images" in done.err
 
 
+def test_inputs_that_calibrate_do_not_fit_the_score_however_they_are_named(
+    aectl, dense, scans, tmp_path
+):
+    (tmp_path / "few").mkdir()
+    for number in range(9):
+        (tmp_path / "few" / f"{number}.png").write_bytes((scans / f"00{number}.png").read_bytes())
+    words = ("--normal", "few", "--score", "cosine", "--alarm-rate", 0.1)
+    done = aectl("detect", dense, scans / "000.png", *words, "--fit-to", tmp_path / "few")
+    assert done.status == 2
+    assert "there are too few normal inputs to fit the score to" in done.err
+
+
 def test_a_classifier_is_refused(aectl, classifier):
     done = aectl("detect", classifier, "--normal", "digits:test")
     assert done.status == 2
