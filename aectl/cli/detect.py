@@ -140,7 +140,8 @@ def detect(
         return 0
     detection.marking()
     status = session.write_table("detect", "detecting", detection, resume, save)
-    session.console.notice(detection.told())
+    if detection.count:  # a table that was complete has no new rows
+        session.console.notice(detection.told())
     return ANOMALIES_FOUND if fail_on_anomaly and detection.found else status
 
 

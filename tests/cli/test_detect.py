@@ -114,6 +114,10 @@ def test_an_interrupted_table_resumes_to_the_same_bytes(aectl, dense, scans, tmp
     assert "was started with calibration " in other.err
     resumed = aectl(*words[:2], scans, scans / "001.png", *words[3:], "--out", "t.csv", "--resume")
     assert resumed.status == 0
+    again = aectl(*words, "--out", "whole.csv", "--resume")
+    assert (
+        again.err == "whole.csv is complete; there is nothing to do (--overwrite writes it again)\n"
+    )
     whole = (tmp_path / "whole.csv").read_text()
     assert (tmp_path / "t.csv").read_text().startswith(whole)
 
