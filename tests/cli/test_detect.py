@@ -371,6 +371,21 @@ def test_inputs_that_calibrate_do_not_fit_the_score_however_they_are_named(
     assert "there are too few normal inputs to fit the score to" in done.err
 
 
+def test_a_p_value_of_the_rate_itself_is_an_anomaly(aectl, dense, scans, tmp_path):
+    """Nine normal inputs support 0.1, and only a score above all of theirs has that p-value."""
+    from PIL import Image
+
+    for number in range(9):
+        name = f"{number:03}.png"
+        (tmp_path / "few").mkdir(exist_ok=True)
+        (tmp_path / "few" / name).write_bytes((scans / name).read_bytes())
+    Image.fromarray(np.eye(8, dtype=np.uint8)[::-1] * 255).save(tmp_path / "x.png")
+    done = aectl("detect", dense, "x.png", "few", "--normal", "few", "--alarm-rate", 0.1)
+    found = [(row["p_value"], row["anomaly"]) for row in rows_of(done.out)]
+    assert found[0] == ("0.1", "yes")
+    assert {verdict for _, verdict in found[1:]} == {"no"}
+
+
 def test_a_classifier_is_refused(aectl, classifier):
     done = aectl("detect", classifier, "--normal", "digits:test")
     assert done.status == 2
