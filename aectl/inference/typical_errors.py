@@ -41,11 +41,11 @@ class TypicalErrors(NamedTuple):
             deviations.append(pooled.clamp(min=LEAST_VARIANCE).sqrt())
         return cls(torch.stack(means).float(), torch.stack(deviations).float())
 
-    def compared(self, maps: Tensor) -> Tensor:
+    def compared(self, maps: Tensor) -> list[Tensor]:
         """How many standard deviations the smoothed errors of each pixel are above its typical
-        ones, the mean over scales: maps of squared errors, (n, height, width), as such maps.
+        ones, at each scale: maps of squared errors, (n, height, width), as such maps.
         """
-        total = torch.zeros_like(maps)
-        for sigma, mean, deviation in zip(SIGMAS, self.mean, self.deviation, strict=True):
-            total = total + (smoothed(maps, sigma) - mean) / deviation
-        return total / len(SIGMAS)
+        return [
+            (smoothed(maps, sigma) - mean) / deviation
+            for sigma, mean, deviation in zip(SIGMAS, self.mean, self.deviation, strict=True)
+        ]

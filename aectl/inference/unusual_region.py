@@ -1,6 +1,7 @@
 """The most unusual region of an image: its score, and the pixels that are marked in a map."""
 
 from collections.abc import Collection, Mapping
+from functools import reduce
 from typing import NamedTuple, Self
 
 import torch
@@ -22,7 +23,8 @@ from aectl.inference.typical_errors import FEWEST, TypicalErrors
 
 class UnusualRegion(AnomalyScore):
     """The mean of the highest hundredth of an error map, compared with the typical errors at each
-    place of reference images: a small defect changes the mean error of an image very little.
+    place of reference images, the mean over scales: a small defect changes the mean error of an
+    image very little.
     """
 
     fraction = HIGHEST
@@ -50,7 +52,11 @@ class UnusualRegion(AnomalyScore):
         assert evidence.map is not None
         if evidence.map.shape[1:] != self._typical.mean.shape[1:]:
             raise ModelFileError("its calibration is of images of another size: calibrate it again")
-        return self._typical.compared(evidence.map)
+        return self.over_scales(self._typical.compared(evidence.map))
+
+    def over_scales(self, maps: list[Tensor]) -> Tensor:
+        """One map of those at each scale."""
+        return sum(maps[1:], maps[0]) / len(maps)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """`mean` and `deviation`."""
@@ -69,9 +75,16 @@ class UnusualRegion(AnomalyScore):
 
 class HighestPixel(UnusualRegion):
     """The highest pixel of the map: that of an image whose p-value is above a rate has no pixel
-    above the threshold of that rate."""
+    above the threshold of that rate.
+
+    The map is the minimum over scales, since the wide windows around a defect are unusual, too.
+    """
 
     fraction = 0.0
+
+    def over_scales(self, maps: list[Tensor]) -> Tensor:
+        """The minimum of each pixel."""
+        return reduce(torch.minimum, maps)
 
 
 class Marked(NamedTuple):

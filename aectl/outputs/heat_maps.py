@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from aectl.inference.error_maps import Region
     from aectl.inference.unusual_region import Marked
 
-THRESHOLD_GREY = 16_384
+THRESHOLD_GREY = 1024
 """The grey of the threshold in a raw map of 16 bits; a pixel with more is marked. Grey is
-proportional to the error, up to 4 times the threshold."""
+proportional to the error, up to 64 times the threshold."""
 
 WHITE = 65_535
 LEAST_THRESHOLD = 1e-38

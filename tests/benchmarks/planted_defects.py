@@ -23,7 +23,7 @@ from .commands import aectl, trained
 COUNTS = {"train": 200, "normal": 200, "test/good": 40, "test/scratch": 20, "test/spot": 20}
 MODELS = {
     "defaults": (),
-    "dense, 32 units": ("--model", "autoencoder", "--hidden", 32, "--size", 64),
+    "dense-32": ("--model", "autoencoder", "--hidden", 32, "--size", 64),
 }
 SCORES = "error", "region", "unusual-region"
 RATE = 0.02
@@ -43,7 +43,7 @@ def main() -> None:
             plant(photo, folder, 64, COUNTS)
         for model, options in MODELS.items():
             start = time.perf_counter()
-            run = trained(folder / model.replace(" ", "-"), "--dataset", folder / "train", *options)
+            run = trained(folder / model, "--dataset", folder / "train", *options)
             print(f"{name}, {model}: trained in {time.perf_counter() - start:.0f} s")
             for score in SCORES:
                 words = ("--dataset", folder / "test", "--normal", folder / "normal", "--detect")

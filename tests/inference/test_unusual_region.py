@@ -6,8 +6,9 @@ import torch
 
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.anomaly_scores import Evidence
+from aectl.inference.conformal import NormalScores
 from aectl.inference.error_maps import smoothed
-from aectl.inference.unusual_region import UnusualRegion
+from aectl.inference.unusual_region import HighestPixel, Marking, UnusualRegion
 
 
 def maps(count, seed):
@@ -27,13 +28,32 @@ def score():
 def test_it_is_the_mean_of_the_highest_hundredth_of_the_compared_map(score):
     new = maps(6, 1)
     typical = score.tensors()
-    compared = np.mean([
+    at_scales = [
         (smoothed(new, sigma) - typical["mean"][row]).numpy() / typical["deviation"][row].numpy()
         for row, sigma in enumerate((1.0, 2.0, 4.0))
-    ], 0)  # fmt: skip
+    ]
+    compared = np.mean(at_scales, 0)
     by_hand = np.sort(compared.reshape(6, -1), 1)[:, -5:].mean(1)
     assert np.allclose(score.of(Evidence(map=new)), by_hand, rtol=1e-4)
     assert np.allclose(score.compared(Evidence(map=new)), compared, rtol=1e-3, atol=1e-5)
+    pixels = HighestPixel()
+    pixels.restore(typical)
+    lowest = np.min(at_scales, 0)
+    assert np.allclose(pixels.compared(Evidence(map=new)), lowest, rtol=1e-3, atol=1e-5)
+    assert np.allclose(pixels.of(Evidence(map=new)), lowest.max((1, 2)), rtol=1e-3)
+
+
+def test_what_is_beside_a_strong_defect_is_not_marked(score):
+    normal = HighestPixel()
+    normal.restore(score.tensors())
+    scores = NormalScores.of(normal.of(Evidence(map=maps(200, 5))).numpy())
+    new = maps(1, 6)
+    new[0, 8:10, 3:6] += 50
+    (region, *_) = Marking.at(0.05, normal, scores).of(Evidence(map=new)).regions[0]
+    assert 0 <= region.left <= 3
+    assert region.top >= 8 - 3
+    assert 6 <= region.right <= 6 + 3
+    assert region.bottom <= 10 + 3
 
 
 def test_a_small_defect_has_a_higher_score_than_any_normal_image(score):

@@ -14,14 +14,14 @@ def test_the_grey_of_a_raw_map_is_the_error_in_multiples_of_the_threshold():
     values = np.array([[0, 0.01, 0.02], [0.0200001, 0.04, 1.0]], np.float64)
     found = heat_maps.raw(values, 0.02)
     assert found.dtype == np.uint16
-    assert found.tolist() == [[[0, 8192, 16384], [16385, 32768, 65535]]]
+    assert found.tolist() == [[[0, 512, 1024], [1025, 2048, 51200]]]
 
 
 def test_a_raw_map_is_a_png_of_16_bits(tmp_path):
-    values = np.array([[0, 1], [2, 4]], np.float32)
+    values = np.array([[0, 1], [2, 400]], np.float32)
     SingleFiles(tmp_path / "maps", False).save("a.jpg", heat_maps.raw(values, 2.0))
     found = np.asarray(Image.open(tmp_path / "maps" / "a.jpg.png"))
-    assert found.tolist() == [[0, 8192], [16384, 32768]]
+    assert found.tolist() == [[0, 512], [1024, 65535]]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
