@@ -23,6 +23,7 @@ NAMES = (
     "photos",
     "sparsity",
     "few-labels",
+    "one-class",
     "text",
 )
 
