@@ -17,6 +17,11 @@ from aectl.verbs.use import Use
 
 LABELS_NAMED = 5
 
+NEEDED = (
+    f"a detector is measured on inputs in folders named {GOOD}, or labelled so, which are normal,"
+    " and in others"
+)
+
 
 @dataclass
 class Detector:
@@ -39,12 +44,9 @@ class Detector:
         with use.results(detection.examined) as results:
             for one in progress.counted(results, "detecting", use.modality.noun):
                 self._add(one)
-                labels.update(label or "none" for label in one.labels)
+                labels.update(one.labels)
         if GOOD not in labels or labels == {GOOD}:
-            raise DataError(
-                f"a detector is measured on inputs in folders named {GOOD}, which are normal, and"
-                f" in others; these are in {first_of(sorted(labels), LABELS_NAMED)}"
-            )
+            raise DataError(f"{NEEDED}; these are in {first_of(sorted(labels), LABELS_NAMED)}")
         if self.without_mask:
             use.request.warning(f"images without a mask of their defect: {self.without_mask:,}")
         supported = normal.least_rate <= detection.alarm_rate
@@ -65,13 +67,13 @@ class Detector:
 
     def _add(self, examined: Any) -> None:
         calibrated, use = self.detection.scored(), self.detection.use
+        labels = _labels(examined)
         scores = calibrated.scores(examined.evidence)
         p_values = calibrated.normal.p_values(scores)
-        labels = [label or "none" for label in examined.labels]
         self.quality.update(scores, p_values, [label != GOOD for label in labels])
         maps = calibrated.maps(examined.evidence) if self.detection.maps else None
         if maps is not None:
-            self._add_pixels(examined.paths, maps)
+            self._add_pixels(examined.paths, labels, maps)
         values = use.modality.values(examined.batch) if use.modality.pictured else scores
         self.quality.show([
             Suspect(path, labels[row], float(scores[row]), float(p_values[row]), values[row],
@@ -79,13 +81,23 @@ class Detector:
             for row, path in enumerate(examined.paths)
         ])  # fmt: skip
 
-    def _add_pixels(self, paths: Sequence[str], maps: Floats) -> None:
-        for path, one in zip(paths, maps, strict=True):
-            mask = mask_of(path, one.shape)
+    def _add_pixels(self, paths: Sequence[str], labels: Sequence[str], maps: Floats) -> None:
+        for path, label, one in zip(paths, labels, maps, strict=True):
+            mask = mask_of(path, label, one.shape)
             if mask is None:
                 self.without_mask += 1
             else:
                 self.quality.update_pixels(one, mask)
+
+
+def _labels(examined: Any) -> list[str]:
+    """The labels of inputs. Raises DataError for one that has none."""
+    known: list[str] = []
+    for path, label in zip(examined.paths, examined.labels, strict=True):
+        if label is None:
+            raise DataError(f"{path} has no label: {NEEDED}")
+        known.append(label)
+    return known
 
 
 def detectors_of(

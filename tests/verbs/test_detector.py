@@ -98,32 +98,67 @@ def test_defects_without_masks_are_told_and_have_no_pixel_metrics(aectl, there, 
     assert "pixel_auroc" not in found
 
 
-def test_vectors_are_measured_by_their_labels(aectl, tmp_path):
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    """A folder with a model of vectors, 50 other normal ones, and 50 of each of two labels."""
+    folder = tmp_path_factory.mktemp("vectors")
     random = np.random.default_rng(0)
     rows = random.normal(size=(400, 3)) @ random.normal(size=(3, 6))
     rows[300:350] += 5 * random.normal(size=(50, 6))
-    np.save(tmp_path / "train.npy", rows[:200].astype(np.float32))
-    np.save(tmp_path / "normal.npy", rows[200:250].astype(np.float32))
+    np.save(folder / "train.npy", rows[:200].astype(np.float32))
+    np.save(folder / "normal.npy", rows[200:250].astype(np.float32))
     labels = ["good"] * 50 + ["odd"] * 50
     lines = [
         ",".join([name, *map(str, row)]) for name, row in zip(labels, rows[250:350], strict=True)
     ]
-    (tmp_path / "test.csv").write_text("\n".join(["label,a,b,c,d,e,f", *lines]))
-    package.train(tmp_path / "run", dataset=str(tmp_path / "train.npy"), hidden=[3], epochs=40)
-    done = aectl("eval", "run", "--dataset", "test.csv", "--label-column", "label", "--detect",
-                 "--normal", "normal.npy", "--alarm-rate", 0.1, "--json")  # fmt: skip
+    (folder / "test.csv").write_text("\n".join(["label,a,b,c,d,e,f", *lines]))
+    package.train(folder / "run", dataset=str(folder / "train.npy"), hidden=[3], epochs=40)
+    return folder
+
+
+def test_vectors_are_measured_by_their_labels(aectl, vectors):
+    done = aectl("eval", vectors / "run", "--dataset", vectors / "test.csv", "--label-column",
+                 "label", "--detect", "--normal", vectors / "normal.npy", "--alarm-rate", 0.1,
+                 "--json")  # fmt: skip
     (found,) = json.loads(done.out)
     assert found["auroc"] > 0.9
     assert found["detected"] > 0.5
     assert "pixel_auroc" not in found
 
 
+def test_inputs_without_a_label_are_neither_normal_nor_anomalies(aectl, vectors, tmp_path):
+    rows = np.load(vectors / "normal.npy")
+    lines = [",".join([label, *map(str, row)]) for label, row in zip(
+        ["good"] * 20 + ["odd"] * 10 + [""] * 20, rows, strict=True
+    )]  # fmt: skip
+    (tmp_path / "test.csv").write_text("\n".join(["label,a,b,c,d,e,f", *lines]))
+    how = ("--detect", "--normal", vectors / "normal.npy", "--alarm-rate", 0.1, "--json")
+    done = aectl("eval", vectors / "run", "--dataset", "test.csv", "--label-column", "label", *how)
+    assert (done.status, done.out) == (2, "")
+    assert "has no label: a detector is measured on inputs in folders named good" in done.err
+    bare = aectl("eval", vectors / "run", "--dataset", vectors / "normal.npy", *how)
+    assert "has no label: a detector is measured on inputs in folders named good" in bare.err
+
+
+def test_normal_images_in_folders_below_good_have_no_anomalous_pixel(aectl, there, tmp_path):
+    (tmp_path / "few" / "good").mkdir(parents=True)
+    (tmp_path / "few" / "good" / "monday").symlink_to(there / "test" / "good")
+    (tmp_path / "few" / "spot").symlink_to(there / "test" / "spot")
+    (tmp_path / "ground_truth").symlink_to(there / "ground_truth")
+    done = aectl("eval", there / "model", "--dataset", tmp_path / "few", "--detect", "--normal",
+                 "normal", "--json", *HOW)  # fmt: skip
+    assert "without a mask" not in done.err
+    (found,) = json.loads(done.out)
+    assert found["n"] == 80
+    assert found["pixel_auroc"] > 0.9
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--dataset", "test/good", "--detect"), "and in others; these are in good"),
-        (("--dataset", "test/spot", "--detect"), "named good, which are normal, and in others;"
-         " these are in spot"),
+        (("--dataset", "test/spot", "--detect"), "named good, or labelled so, which are normal, and"
+         " in others; these are in spot"),
         (("--dataset", "test", "--score", "error"), "and --alarm-rate need --detect"),
     ],
 )  # fmt: skip

@@ -18,18 +18,17 @@ WHITE = 128
 Mask = NDArray[np.bool_]
 
 
-def mask_of(path: str | Path, sides: tuple[int, int]) -> Mask | None:
+def mask_of(path: str | Path, label: str, sides: tuple[int, int]) -> Mask | None:
     """The anomalous pixels of an image, (height, width), resized as the image is: those of which
-    at least half is marked, or, where these are none, those of which most is. None of a defective
-    image without a mask.
+    at least half is marked, or, where these are none, those of which most is; no pixels where the
+    label is `good`. None for a defective image without a mask.
 
     Raises DataError for a mask that cannot be read, or in which nothing is marked.
     """
-    path = Path(path).absolute()
-    defect = path.parent.name
-    if defect == GOOD:
+    if label == GOOD:
         return np.zeros(sides, np.bool_)
-    file = path.parent.parent.parent / TRUTH / defect / f"{path.stem}_mask.png"
+    path = Path(path).absolute()
+    file = path.parent.parent.parent / TRUTH / path.parent.name / f"{path.stem}_mask.png"
     if not file.exists():
         return None
     try:
