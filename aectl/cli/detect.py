@@ -47,8 +47,8 @@ AlarmRate = Annotated[
     float | None,
     typer.Option(
         "--alarm-rate", metavar="X",
-        help="Maximum fraction of normal inputs that are flagged; it needs 1/X - 1 normal inputs. "
-        "(0 < x < 1)",
+        help="Maximum fraction of normal inputs that are flagged; it needs 1/X - 1 normal inputs, "
+        "twice as many for a score that is fitted to half of them. (1e-9 <= x < 1)",
         show_default=f"that of the calibration in the model file, or {USUAL_ALARM_RATE}",
     ),
 ]  # fmt: skip

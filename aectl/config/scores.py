@@ -51,6 +51,7 @@ SCORES = {
 }
 
 USUAL_SCORE, USUAL_ALARM_RATE = "error", 0.01
+LEAST_ALARM_RATE = 1e-9
 
 
 def combined(given: Collection[str]) -> list[str]:
@@ -80,6 +81,8 @@ def refuse_score(name: str, given: Collection[str], model: str) -> None:
 
 
 def refuse_alarm_rate(rate: float) -> None:
-    """Raises ConfigError for a rate that is no probability."""
+    """Raises ConfigError for a rate that is no probability, or that no normal inputs support."""
     if not 0 < rate < 1:
         raise ConfigError(f"--alarm-rate must lie between 0 and 1, both excluded; {rate:g} given")
+    if rate < LEAST_ALARM_RATE:
+        raise ConfigError(f"--alarm-rate must be at least {LEAST_ALARM_RATE:g}; {rate:g} given")

@@ -92,7 +92,7 @@ class Unfitted(AnomalyScore):
     def of(self, evidence: Evidence) -> Tensor:
         """That part of the evidence."""
         found: Tensor = getattr(evidence, self.part)
-        return found.float()
+        return as_scores(found)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """None."""
@@ -121,6 +121,11 @@ class Dissimilarity(Unfitted):
     """The structural dissimilarity, 1 - SSIM, of the worst regions of an image, in the same way."""
 
     part = DISSIMILARITY
+
+
+def as_scores(values: Tensor) -> Tensor:
+    """Values as scores: one beyond the largest float32 is that, so that it is still the highest."""
+    return values.clamp(max=torch.finfo(torch.float32).max).float()
 
 
 def refuse_others(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

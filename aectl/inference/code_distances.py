@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aectl.errors import DataError, ModelFileError
-from aectl.inference.anomaly_scores import AnomalyScore, Evidence, refuse_others
+from aectl.inference.anomaly_scores import AnomalyScore, Evidence, as_scores, refuse_others
 
 BLOCK = 32
 """Codes whose distances are computed at a time: always as many, since the order of summation in a
@@ -68,7 +68,7 @@ class Mahalanobis(AnomalyScore):
             squares = (along.square() / variances).sum(1)
             if len(directions) < len(mean):
                 squares += (centred - along @ directions).square().sum(1) / rest
-            return squares.sqrt().float()
+            return as_scores(squares.sqrt())
 
         return in_blocks(evidence.code, len(mean), distances)
 
@@ -124,7 +124,7 @@ class Neighbours(AnomalyScore):
             near = torch.addmm(norms, places - mean, centred.T, alpha=-2)
             nearest = near.topk(count, largest=False).indices
             exact = self._distances(self._codes[nearest].double(), codes[:, None].double())
-            return exact.sort(1).values.mean(1).float()
+            return as_scores(exact.sort(1).values.mean(1))
 
         return in_blocks(evidence.code, len(mean), distances)
 

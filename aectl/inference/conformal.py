@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from aectl.errors import ConfigError, DataError
 from aectl.inference.results import Floats
 
+ROUNDING = 1e-6
+"""How far apart logarithms of equal scores may be: a float32 has 24 bits."""
+
 FAR_OUT, FEWEST = 3.0, 20
 """Interquartile ranges above the upper quartile beyond which a value is far out (Tukey, Exploratory
 Data Analysis, 1977), and the minimum number of scores for which that is asked."""
@@ -56,23 +59,27 @@ class NormalScores:
         """The smallest p-value, and so the smallest alarm rate at which anything is flagged."""
         return 1 / (len(self) + 1)
 
-    def refuse_rate(self, rate: float) -> None:
-        """Raises ConfigError for an alarm rate that needs more normal inputs."""
+    def refuse_rate(self, rate: float, fitted_to: int = 0) -> None:
+        """Raises ConfigError for an alarm rate that needs more normal inputs, of which so many
+        others fit the score."""
         if self.least_rate <= rate:
             return
         raise ConfigError(
             f"--alarm-rate {rate:g} needs {inputs_for(rate):,} normal inputs to calibrate on, and"
             f" there are {len(self):,}; these support rates from {_rounded_up(self.least_rate):g}"
+            + f"; {fitted_to:,} others fit the score, unless --fit-to names some"
+            * bool(fitted_to)
         )
 
     def far_out(self, scores: Floats) -> NDArray[np.bool_]:
         """Whether each score is so far above the normal ones that it may be that of an anomaly
         among them: of logarithms, since scores are skewed."""
-        positive = self.scores[self.scores > 0]
+        positive = self.scores[self.scores > 0].astype(np.float64)
         if len(positive) < FEWEST:
             return np.zeros(len(scores), bool)
         low, high = np.quantile(np.log(positive), (0.25, 0.75))
-        found: NDArray[np.bool_] = scores > np.exp(high + FAR_OUT * (high - low))
+        logarithms = np.log(np.maximum(scores.astype(np.float64), positive[0]))
+        found: NDArray[np.bool_] = logarithms > high + FAR_OUT * (high - low) + ROUNDING
         return found
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aectl.config.scores import combined
 from aectl.errors import DataError, ModelFileError
-from aectl.inference.anomaly_scores import AnomalyScore, Evidence, score_named
+from aectl.inference.anomaly_scores import AnomalyScore, Evidence, as_scores, score_named
 from aectl.inference.conformal import NormalScores
 from aectl.inference.results import Floats
 
@@ -52,7 +52,7 @@ class Fisher(AnomalyScore):
             log_p_values(self._normal[name], score.of(evidence).numpy())
             for name, score in self._scores.items()
         ]
-        return torch.from_numpy(-2 * np.sum(logarithms, 0)).float()
+        return as_scores(torch.from_numpy(-2 * np.sum(logarithms, 0)))
 
     def tensors(self) -> Mapping[str, Tensor]:
         """Those of each score, and its ranked `scores`, such as `error.scores`."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aectl.errors import DataError, ModelFileError
-from aectl.inference.anomaly_scores import AnomalyScore, Evidence, refuse_others
+from aectl.inference.anomaly_scores import AnomalyScore, Evidence, as_scores, refuse_others
 from aectl.inference.conformal import NormalScores
 from aectl.inference.error_maps import (
     HIGHEST,
@@ -42,7 +42,7 @@ class UnusualRegion(AnomalyScore):
 
     def of(self, evidence: Evidence) -> Tensor:
         """The mean of the highest pixels."""
-        return torch.from_numpy(mean_of_highest(self.compared(evidence), self.fraction)).float()
+        return as_scores(torch.from_numpy(mean_of_highest(self.compared(evidence), self.fraction)))
 
     def compared(self, evidence: Evidence) -> Tensor:
         """The map of each image that the score is the highest part of: (n, height, width).

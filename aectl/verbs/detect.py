@@ -73,7 +73,8 @@ class Detection:
         Raises ConfigError where they are too few for the alarm rate, and as `scored`.
         """
         found = self.scored(progress)
-        found.normal.refuse_rate(self.alarm_rate)
+        halved = found.fitted_to if self.normal and not self.fit_to else 0
+        found.normal.refuse_rate(self.alarm_rate, halved)
         return found
 
     def scored(self, progress: Progress = SILENT) -> "Calibrated":
@@ -140,9 +141,9 @@ class Detection:
         for examined in self.examined(network, batches, to_tensor):
             scores = calibrated.scores(examined.evidence)
             p_values = calibrated.normal.p_values(scores)
-            anomalies = np.isfinite(scores) & (p_values <= self.alarm_rate)
+            anomalies = p_values <= self.alarm_rate
             self.found += int(anomalies.sum())
-            self.count += int(np.isfinite(scores).sum())
+            self.count += len(scores)
             marked = marking.of(examined.evidence) if marking else None
             yield Detected(examined.batch, scores, p_values, anomalies, marked)
 

@@ -267,6 +267,29 @@ def test_the_command_flags_the_stated_fraction_of_new_normal_inputs(aectl, table
     assert flagged == pytest.approx(4 * of_split.mean(), abs=4 * 2 * of_split.std())
 
 
+@pytest.mark.parametrize("score", ["error", "mahalanobis", "neighbours", "fisher"])
+def test_an_input_beyond_all_numbers_is_the_first_anomaly(aectl, table, tmp_path, score):
+    """Whose squared error is more than a float32 holds."""
+    normal = np.load(table / "normal.npy")
+    far = normal[:3].copy()
+    far[1, 2] = 1e25
+    (tmp_path / "test" / "good").mkdir(parents=True)
+    (tmp_path / "test" / "odd").mkdir()
+    np.save(tmp_path / "test" / "good" / "a.npy", far[[0, 2]])
+    np.save(tmp_path / "test" / "odd" / "b.npy", far[[1]])
+    how = ("--normal", table / "normal.npy", "--score", score, "--alarm-rate", 0.05)
+    done = aectl("detect", table / "model", "test", *how, "--fail-on-anomaly")
+    assert done.status == 3
+    found = rows_of(done.out)
+    calibrating = len(normal) if score == "error" else len(normal) - len(normal) // 2
+    assert float(found[2]["p_value"]) == pytest.approx(1 / (calibrating + 1))
+    assert np.argmax(column(found, "score")) == 2
+    assert [row["anomaly"] for row in found][2] == "yes"
+    measured = aectl("eval", table / "model", "--dataset", "test", "--detect", *how, "--json")
+    (metrics,) = json.loads(measured.out)
+    assert (metrics["auroc"], metrics["detected"]) == (1, 1)
+
+
 def test_a_score_is_fitted_to_other_inputs_than_those_that_calibrate_it(aectl, table, tmp_path):
     words = ("detect", table / "model", table / "malignant.npy", "--score", "neighbours")
     of_both = ("--normal", table / "normal.npy", "--fit-to", table / "learnt.npy")
@@ -304,7 +327,10 @@ def test_a_score_is_fitted_to_other_inputs_than_those_that_calibrate_it(aectl, t
         (("--normal", "digits:train"), "the model learnt from all normal inputs"),
         (("--normal", "few"), "--alarm-rate 0.01 needs 99 normal inputs to calibrate on, and there"
          " are 9; these support rates from 0.1\n"),
-        (("--normal", "few", "--score", "neighbours"), "are 5; these support rates from 0.167"),
+        (("--normal", "few", "--score", "neighbours"), "are 5; these support rates from 0.167"
+         "; 4 others fit the score, unless --fit-to names some"),
+        (("--normal", "few", "--alarm-rate", "1e-30"), "--alarm-rate must be at least 1e-09"),
+        (("--normal", "few", "--alarm-rate", "1e-320"), "--alarm-rate must be at least 1e-09"),
         (("--normal", "few", "--alarm-rate", "1"), "--alarm-rate must lie between 0 and 1"),
         (("--normal", "few", "--score", "eror"), "did you mean 'error'?"),
         (("--normal", "-", "-"), "only one of INPUT, --normal and --fit-to can be -"),

@@ -86,9 +86,10 @@ def test_inputs_far_above_the_others_are_named_the_highest_first():
     assert found.suspects == ["20", "7"]
 
 
-def test_scores_that_are_not_finite_do_not_calibrate():
-    errors = torch.tensor([1.0, torch.inf, 2.0, torch.nan], dtype=torch.float64)
-    assert len(calibrated(ReconstructionError(), False, Evidence(errors)).normal) == 2
+def test_scores_beyond_all_numbers_calibrate_as_the_highest_and_those_that_are_none_do_not():
+    errors = torch.tensor([1.0, torch.inf, 2.0, torch.nan, 1e300], dtype=torch.float64)
+    normal = calibrated(ReconstructionError(), False, Evidence(errors)).normal
+    assert normal.scores.tolist() == [1, 2, *[np.finfo(np.float32).max] * 2]
 
 
 @pytest.mark.parametrize(

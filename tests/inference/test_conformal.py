@@ -81,3 +81,10 @@ def test_a_score_above_the_threshold_of_a_rate_has_a_p_value_of_at_most_that(cou
     expected = normal.p_values(asked) <= rate + 1e-12
     assert np.array_equal(asked > normal.threshold(rate), expected)
     assert (normal.threshold(rate) == np.inf) == (count == 8)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.37, 0.02, 7e-4, 0.011, 3.3, 1e30])
+def test_equal_scores_are_not_far_above_each_other(value):
+    scores = np.full(25, value, np.float32)
+    assert not NormalScores.of(scores).far_out(scores).any()
+    assert NormalScores.of(scores).far_out(scores * np.float32(1.01)).all()
