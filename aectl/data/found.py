@@ -7,7 +7,8 @@ class Found(NamedTuple):
     """An input that was found.
 
     `path`: its name in a table; `file`: the file to read, or the archive that it is in, with
-    `content`, which was read from there; `reason`: why it cannot be read, if that is already known;
+    `content`, which was read from there; `member`: the name in that archive, or of an array in the
+    file; `reason`: why it cannot be read, if that is already known;
     `skipped`: whether it is not decoded; `searched`: whether it was found by a search without
     `include`.
     """
@@ -19,3 +20,4 @@ class Found(NamedTuple):
     reason: str | None = None
     skipped: bool = False
     searched: bool = False
+    member: str = ""

@@ -192,7 +192,7 @@ class Batches:
         if in_memory:
             return itertools.chain.from_iterable(map(self._of_dataset, sources))
         found = itertools.chain.from_iterable(
-            self._inputs.noting_empty(source, self._inputs.found(source)) for source in sources
+            self._inputs.to_read(source, self._inputs.found(source)) for source in sources
         )
         self._decoders = Decoders(
             self._marked(found), self._shape, self._inputs.workers, self._inputs.decoding
@@ -212,8 +212,12 @@ class Batches:
         images = images.fitted(self._shape)
         for first in range(0, len(images), self._size):
             part = range(first, min(first + self._size, len(images)))
-            inputs = [Found(images.path(row), images.label(row)) for row in part]
-            yield Decoded(inputs, images.images[first:], {}, {})
+            found = [Found(images.path(row), images.label(row)) for row in part]
+            new = [row for row, one in enumerate(found) if self._inputs.is_new(one)]
+            pixels = images.images[first : part.stop]
+            if len(new) < len(found):
+                found, pixels = [found[row] for row in new], pixels[new]
+            yield Decoded(found, pixels, {}, {})
 
     def _marked(self, found: Iterator[Found | None]) -> Iterator[Found | None]:
         """The inputs; those before the position to continue from are marked as skipped."""

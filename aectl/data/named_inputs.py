@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 from aectl.config.spelling import guarded
 from aectl.data.found import Found
 from aectl.data.layout import layout_of
+from aectl.data.read_once import ReadOnce
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, class_of, find_files, label_of
@@ -113,7 +114,7 @@ class NamedInputs:
     the folder may hold splits, and a file in no sub-folder, or named by itself, is labelled with
     its folder. `selection`: the files of a folder that are read. `naming`: the form of paths in a
     table. `split`: the split of datasets named without one. `skipped`: a record of skipped files.
-    `walk`: the search of folders.
+    `walk`: the search of folders. With `once`, inputs that were read before are left out.
     """
 
     sources: Sequence[Source]
@@ -126,6 +127,7 @@ class NamedInputs:
     skipped: Skipped = field(default_factory=Skipped, compare=False)
     loose_labels: bool = True
     walk: Walk = find_files
+    once: ReadOnce | None = field(default=None, kw_only=True)
 
     @property
     def words(self) -> list[str]:
@@ -146,16 +148,22 @@ class NamedInputs:
                     folder = (layout and layout.split_of(one.path)) or path
                     yield self.labelled_below(folder, one)
         else:
-            yield self.labelled_below(os.path.dirname(path) or os.curdir, Found(path, file=path))
+            found = Found(path, file=source.file, member=source.part)
+            yield self.labelled_below(os.path.dirname(path) or os.curdir, found)
 
-    def noting_empty(self, source: Source, found: Iterable[Found | None]) -> Iterator[Found | None]:
-        """The files of a source; if one of several folders or archives has none, that is recorded
-        in `skipped`.
+    def is_new(self, found: Found) -> bool:
+        """Whether an input is to be read."""
+        return self.once is None or self.once.takes(found)
+
+    def to_read(self, source: Source, found: Iterable[Found | None]) -> Iterator[Found | None]:
+        """The files of a source that are to be read; if one of several folders or archives has no
+        files, that is recorded in `skipped`.
         """
         empty = source.kind in (SourceKind.FOLDER, SourceKind.ARCHIVE) and len(self.sources) > 1
         for one in found:
             empty = False
-            yield one
+            if one is None or self.is_new(one):
+                yield one
         if empty:
             self.skipped.empty(source.word)
 

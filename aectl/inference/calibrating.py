@@ -1,7 +1,6 @@
 """Anomaly scores that are fitted and calibrated on the evidence of normal inputs."""
 
 from collections.abc import Sequence
-from os.path import abspath
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +51,7 @@ class Calibrating:
         self._paths: list[str] = []
         self._scores: list[Floats] = []
         self._sample, self._others = _Sample(), _Sample()
-        self._referred, self._calibrating = False, set[str]()
+        self._referred = False
 
     def add(self, examined: Examined) -> None:
         """Adds a batch."""
@@ -65,15 +64,9 @@ class Calibrating:
 
     def refer(self, examined: Examined) -> None:
         """Adds a batch of reference inputs, once all others are added; those that calibrate the
-        score are left out, as their scores would be too small."""
-        if not self._referred:
-            self._referred, self._calibrating = True, {*map(abspath, self._sample.paths)}
-        others = [
-            row for row, path in enumerate(examined.paths) if abspath(path) not in self._calibrating
-        ]
-        if others:
-            paths = [examined.paths[row] for row in others]
-            self._others.add(paths, examined.evidence.rows(torch.tensor(others)))
+        score may not be among them, as their scores would be too small."""
+        self._referred = True
+        self._others.add(examined.paths, examined.evidence)
 
     def result(self) -> Calibrated:
         """The score of all inputs so far. Raises DataError where there are too few."""

@@ -39,6 +39,7 @@ class ImageStream(InputStream):
             workers=request.workers,
             decoding=Decoding(card.value_range, request.max_pixels, request.truncated),
             skipped=request.skipped,
+            once=request.once,
         )
         for source in self.inputs.sources if request.words else ():
             if source.hides:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Protocol
 
 from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
 from aectl.data.named_inputs import Naming, Position
+from aectl.data.read_once import ReadOnce
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.vectors.columns import ALL, Wanted
@@ -38,7 +39,8 @@ class Request:
     cannot be read are passed to `on_bad`, remarks on others to `on_remark`, searches record what
     they skip in `skipped`, and `notice` and `warning` take messages. With `references`, each line
     of text has a reference summary after a tab. Of tables of vectors, `wanted` columns are read.
-    With `unlearnt`, inputs that the model learnt from are left out.
+    With `unlearnt`, inputs that the model learnt from are left out; with `once`, those that were
+    read before, too.
     """
 
     words: Sequence[str] | None
@@ -61,6 +63,7 @@ class Request:
     references: bool = False
     wanted: Wanted = ALL
     unlearnt: bool = False
+    once: ReadOnce | None = None
 
 
 class InputStream(ABC):

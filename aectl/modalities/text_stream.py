@@ -34,6 +34,7 @@ class TextStream(InputStream):
             requested_selection(card, request, inputs.TEXT),
             request.naming,
             skipped=request.skipped,
+            once=request.once,
             references=request.references,
         )
         self.words, self.labelled = self.inputs.words, self.inputs.labelled

@@ -44,6 +44,7 @@ class VectorStream(InputStream):
             requested_selection(card, request, VECTOR_NAMES),
             request.naming,
             skipped=request.skipped,
+            once=request.once,
             wanted=dataclasses.replace(request.wanted, known=known, remembered=before),
             notice=request.notice,
             memory=of_machine(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aectl.config.scores import MAP, SCORES, needed
 from aectl.config.spelling import first_of
 from aectl.data.images.masks import GOOD
+from aectl.data.read_once import ReadOnce
 from aectl.errors import DataError
 from aectl.progress import Progress
 from aectl.verbs.use import Use
@@ -34,7 +35,8 @@ def calibrated_on(
     normal: Use, fit_to: Use | None, score: str, maps: bool, progress: Progress
 ) -> "Calibrated":
     """A score, calibrated on normal inputs, and fitted to some of them or to those of `fit_to`;
-    with `maps`, also the highest pixel of images.
+    with `maps`, also the highest pixel of images. Each input is read once, so that none that
+    calibrates the score counts twice, or fits it.
 
     A warning names those that may be anomalies. Raises DataError where there are too few.
     """
@@ -45,11 +47,16 @@ def calibrated_on(
     given = normal.modality.evidence(normal.card)
     calibrating = Calibrating(score_named(score, given), SCORES[score].fitted)
     of_pixels = Calibrating(HighestPixel(), fitted=True)
+    once = ReadOnce()
     made = [calibrating, of_pixels] if maps else [calibrating]
     compute = evidence_of(normal, score, maps)
-    _read(normal, compute, "calibrating", [one.add for one in made], progress)
+    _read(normal, once, compute, "calibrating", [one.add for one in made], progress)
+    if once.repeated:
+        normal.request.notice(f"normal inputs named twice, read once: {once.repeated:,}")
     if fit_to:
-        _read(fit_to, compute, "fitting the score", [one.refer for one in made], progress)
+        takers = [one.refer for one in made]
+        if not _read(fit_to, once, compute, "fitting the score", takers, progress):
+            raise DataError("--fit-to names no inputs but those that --normal names")
     with normal.noted():
         found = calibrating.result()
         with contextlib.suppress(DataError):  # too few images
@@ -66,17 +73,21 @@ def calibrated_on(
 
 def _read(
     use: Use,
+    once: ReadOnce,
     compute: Callable[..., Iterator[Any]],
     doing: str,
     takers: Sequence[Callable[[Any], None]],
     progress: Progress,
-) -> None:
-    """Gives the evidence of normal inputs to some functions."""
+) -> int:
+    """Gives the evidence of normal inputs, those not read before, to some functions; returns
+    their number."""
+    count = 0
     unread: list[tuple[str, str]] = []
     labels = set[str | None]()
-    request = dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad))
+    request = dataclasses.replace(use.request, on_bad=lambda *bad: unread.append(bad), once=once)
     with dataclasses.replace(use, request=request).results(compute) as results:
         for one in progress.counted(results, doing, use.modality.noun):
+            count += len(one.paths)
             labels.update(one.labels)
             for take in takers:
                 take(one)
@@ -89,3 +100,4 @@ def _read(
             f"some normal inputs are in a folder {GOOD}, others in {first_of(unlike, MOST_NAMED)}:"
             f" if those are anomalies, name the folder {GOOD}, or anomalies are missed"
         )
+    return count

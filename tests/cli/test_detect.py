@@ -336,7 +336,7 @@ def test_a_score_is_fitted_to_other_inputs_than_those_that_calibrate_it(aectl, t
         (("--normal", "-", "-"), "only one of INPUT, --normal and --fit-to can be -"),
         (("--normal", "few", "--fit-to", "few"), "--fit-to has no effect with --score error"),
         (("--normal", "few", "--score", "cosine", "--fit-to", "./few"),
-         "there are too few normal inputs to fit the score to"),
+         "--fit-to names no inputs but those that --normal names"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )  # fmt: skip
@@ -385,16 +385,62 @@ def test_normal_inputs_of_another_kind_are_called_what_they_are(aectl, dense, tm
     assert "texts holds text, and the model takes images" in done.err
 
 
-def test_inputs_that_calibrate_do_not_fit_the_score_however_they_are_named(
-    aectl, dense, scans, tmp_path
-):
+def few_of(scans, tmp_path):
+    """A folder of nine images, and a link to it."""
     (tmp_path / "few").mkdir()
+    (tmp_path / "link").symlink_to("few")
     for number in range(9):
         (tmp_path / "few" / f"{number}.png").write_bytes((scans / f"00{number}.png").read_bytes())
-    words = ("--normal", "few", "--score", "cosine", "--alarm-rate", 0.1)
-    done = aectl("detect", dense, scans / "000.png", *words, "--fit-to", tmp_path / "few")
-    assert done.status == 2
-    assert "there are too few normal inputs to fit the score to" in done.err
+
+
+@pytest.mark.parametrize("score", ["cosine", "unusual-region"])
+@pytest.mark.parametrize("word", ["{}/few", "link", "few/../link/../few/"])
+def test_inputs_that_calibrate_do_not_fit_the_score_however_they_are_named(
+    aectl, dense, scans, tmp_path, score, word
+):
+    few_of(scans, tmp_path)
+    words = ("--normal", "few", "--score", score, "--alarm-rate", 0.1)
+    done = aectl(
+        "detect", dense, scans / "000.png", *words, "--fit-to", word.format(tmp_path), "--absolute"
+    )
+    assert (done.status, done.out) == (2, "")
+    assert "--fit-to names no inputs but those that --normal names" in done.err
+
+
+def test_rows_of_two_tables_are_told_apart_though_they_have_the_same_names(aectl, table, tmp_path):
+    for name in ("learnt", "normal"):
+        rows = np.load(table / f"{name}.npy")
+        columns = {"id": range(len(rows))}
+        columns |= {f"x{place}": one for place, one in enumerate(rows.T)}
+        polars.DataFrame(columns).write_csv(tmp_path / f"{name}.csv")
+    found = []
+    for words in (
+        ("--normal", "normal.csv", "--fit-to", "learnt.csv", "--id-column", "id"),
+        ("--normal", table / "normal.npy", "--fit-to", table / "learnt.npy"),
+    ):
+        how = ("--score", "neighbours", "--out", "m.safetensors", "--overwrite")
+        assert aectl("detect", table / "model", "--calibrate", *words[1:], *how).status == 0
+        found.append(json.loads(aectl("info", "m.safetensors", "--json").out)["calibration"])
+    assert [one["fitted_to"] for one in found] == [100, 100]
+    assert found[0]["n"] == found[1]["n"]
+
+
+@pytest.mark.parametrize("word", ["few/", "link", "few/3.png", "{}/few", "-"])
+def test_normal_images_that_are_named_twice_count_once(aectl, dense, scans, tmp_path, word):
+    few_of(scans, tmp_path)
+    listed = b"few/1.png\n./few/1.png\nlink/2.png\n" if word == "-" else b""
+    done = aectl("detect", dense, scans / "000.png", "--normal", "few", "--alarm-rate", 0.1,
+                 "--normal", word.format(tmp_path), stdin=listed)  # fmt: skip
+    assert done.status == 0
+    assert "9 normal images)" in done.err
+    count = {"-": 3, "few/3.png": 1}.get(word, 9)
+    assert f"normal inputs named twice, read once: {count}\n" in done.err
+
+
+@pytest.mark.parametrize("word", ["digits:test", "digits", "digits:test/3"])
+def test_a_dataset_that_is_named_twice_counts_once(aectl, dense, scans, word):
+    words = ("--normal", "digits:test", "--normal", word)
+    assert "(alarm rate 0.01, 360 normal images)" in aectl("detect", dense, scans, *words).err
 
 
 def test_a_p_value_of_the_rate_itself_is_an_anomaly(aectl, dense, scans, tmp_path):

@@ -49,11 +49,11 @@ def test_half_of_the_inputs_fit_a_score_and_the_others_calibrate_it():
     assert np.array_equal(found.normal.scores, np.sort(others))
 
 
-def test_reference_inputs_that_calibrate_a_score_are_left_out():
+def test_reference_inputs_fit_a_score_and_all_others_calibrate_it():
     found = Calibrating(Neighbours(), True)
     for one in batches(Evidence(code=CODES[:20]), 7):
         found.add(one)
-    for one in batches(Evidence(code=CODES), 7):
+    for one in batches(Evidence(code=CODES[20:]), 7):
         found.refer(one)
     made = found.result()
     assert (made.fitted_to, len(made.normal)) == (40, 20)

@@ -25,7 +25,7 @@ def find_in_archive(
         members = in_zip if _is_zip(archive) else in_tar
         for found in members(archive, search):
             path = f"{archive}/{found.path}" if found.path else archive
-            yield found._replace(path=path, file=archive)
+            yield found._replace(path=path, file=archive, member=found.path)
     except Exception as error:  # each decoder raises its own kind
         said = error.strerror if isinstance(error, OSError) else str(error)
         yield Found(archive, reason=f"cannot be read as an archive: {said or repr(error)}")

@@ -6,6 +6,7 @@ from typing import BinaryIO, NamedTuple
 
 from aectl.config.encodings import conversion, way_to_utf_8, wide
 from aectl.config.spelling import shell_word
+from aectl.data.found import Found
 from aectl.data.lines import numbered
 from aectl.data.named_inputs import NamedInputs
 from aectl.data.selection import Selection
@@ -152,15 +153,15 @@ class TextInputs(NamedInputs):
             if source.kind is SourceKind.STDIN:
                 assert self.stdin is not None
                 yield OF_STDIN, None, self.stdin
-            elif source.is_dataset:
+            elif source.is_dataset and self.is_new(Found(source.called(self.split))):
                 path = find(source.word, self.data_dir, self.split)
                 with path.open("rb") as file:
                     yield source.called(self.split), None, file
-            else:
+            elif not source.is_dataset:
                 yield from self._below(source, on_bad)
 
     def _below(self, source: Source, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        for one in self.noting_empty(source, self.files_of(source)):
+        for one in self.to_read(source, self.files_of(source)):
             assert one is not None
             try:
                 if one.reason:

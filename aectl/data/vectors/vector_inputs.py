@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 from aectl.config.table_formats import IDS, ids_of
 from aectl.data.codes.code_tables import LEAST_ROOM, ROOM_PER_BYTE
 from aectl.data.codes.table_content import TableError
+from aectl.data.found import Found
 from aectl.data.named_inputs import NamedInputs
 from aectl.data.selection import Selection
 from aectl.data.sources import Names, SourceKind
@@ -145,14 +146,15 @@ class VectorInputs(NamedInputs):
         """
         for source in self.sources:
             if source.is_dataset:
-                vectors = Synthetic.of(source.word).vectors(self.split)
-                yield NamedVectors.of(source.word, VectorFile(vectors))
+                if self.is_new(Found(source.word)):
+                    vectors = Synthetic.of(source.word).vectors(self.split)
+                    yield NamedVectors.of(source.word, VectorFile(vectors))
                 continue
             if source.kind is SourceKind.STDIN:
                 assert self.stdin is not None
                 yield from self._read(OF_STDIN, None, on_bad, partial(self._of_stdin, self.stdin))
                 continue
-            for found in self.noting_empty(source, self.files_of(source)):
+            for found in self.to_read(source, self.files_of(source)):
                 assert found is not None
                 if source.is_folder and found.path.endswith(IDS):
                     continue  # of an array beside it
