@@ -111,7 +111,7 @@ def detect(
     Example: aectl detect runs/parts-autoencoder-1 camera/ --normal good/ --out found.csv
     """
     from aectl.outputs import tables
-    from aectl.verbs.detect import check_model_path, gives_maps
+    from aectl.verbs.detect import check_model_path
     from aectl.verbs.detect import detect as detect_inputs
 
     _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume)
@@ -124,7 +124,7 @@ def detect(
     session = Session(common, out)
     detection = detect_inputs(
         model, inputs, normal=calibrate or normal or None, fit_to=fit_to or None,
-        score=score, alarm_rate=alarm_rate, maps=maps is not None or boxes,
+        score=score, alarm_rate=alarm_rate, maps=None if calibrate else maps is not None or boxes,
         device=common.device, threads=common.threads,
         **session.input_options(
             label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
@@ -132,8 +132,6 @@ def detect(
     )  # fmt: skip
     detection.boxes = boxes
     save = _saving(maps, common.overwrite or resume, session)
-    if calibrate:
-        detection.maps = gives_maps(detection.use)
     detection.calibrated(session.console)
     if calibrate and out:
         show_path(detection.save(out, common.overwrite))

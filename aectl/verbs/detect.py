@@ -104,17 +104,30 @@ class Detection:
         return Marking.at(self.alarm_rate, pixels.score, pixels.normal)
 
     def save(self, path: "str | os.PathLike[str]", overwrite: bool = False) -> Path:
-        """Writes the model with the calibration to a file; the inputs are not read.
+        """Writes the model with the calibration to a file; the inputs are not read. Of images, that
+        has the pixels too: without `maps`, the normal ones are read for them, again if need be.
 
         Raises OutputError for a file that exists, unless it is to be replaced, and as `calibrated`.
         """
         out, use = Path(path), self.use
         check_model_path(out, overwrite)
+        if self.normal and not self.maps and _gives_maps(use):
+            return self._with_pixels().save(path, overwrite)
         found, kept = self.calibrated(), use.card.calibration
         words = self.normal.stream.called() if self.normal else kept.on if kept else ()
         card = calibrated_card(use.card, found, self.score, self.alarm_rate, words)
         model_file.save(out, use.network(), card, calibrated=tensors_of(found))
         return out
+
+    def _with_pixels(self) -> "Detection":
+        """The same with maps. Raises ConfigError where stdin has been read, which had the names of
+        normal inputs."""
+        named = [one.request.words or () for one in (self.normal, self.fit_to) if one]
+        if self._calibrated and any(STDIN in words for words in named):
+            raise ConfigError(
+                "normal inputs on stdin are read once: detect with maps, or save the model first"
+            )
+        return dataclasses.replace(self, maps=True, _calibrated=None)
 
     def examined(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor"
@@ -179,7 +192,7 @@ def detect(
     fit_to: str | Sequence[str] | None = None,
     score: str | None = None,
     alarm_rate: float | None = None,
-    maps: bool = False,
+    maps: bool | None = False,
     device: str = "auto",
     threads: int | None = None,
     **options: Unpack[InputOptions],
@@ -199,8 +212,9 @@ def detect(
     the fraction `alarm_rate`, by default 0.01, of the latter is flagged. A `score` that compares
     inputs with normal ones is fitted to half of them, or to those that `fit_to` names, which the
     model may have learnt from. `maps` marks the unusual pixels of images, at most of the same
-    fraction of normal ones. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of
-    CPU threads. Further `options` are those of `InputOptions`.
+    fraction of normal ones; with None, where the model gives maps. `device` is "auto", "cpu",
+    "cuda" or "mps", and `threads` the number of CPU threads. Further `options` are those of
+    `InputOptions`.
 
     Returns an iterable. Each item is the result for n inputs, computed when it is asked for:
     `paths` and `labels`, n each, and `score`, `p_value` and `anomaly`, (n,); with `maps`, `marked`,
@@ -226,15 +240,16 @@ class Asked(NamedTuple):
     alarm_rate: float | None = None
 
 
-def detection_of(use: Use, asked: Asked, maps: bool) -> Detection:
-    """A detection with the defaults filled in. Raises ConfigError."""
+def detection_of(use: Use, asked: Asked, maps: bool | None) -> Detection:
+    """A detection with the defaults filled in, also of `maps`, if None. Raises ConfigError."""
     kept = use.card.calibration
     score = asked.score or (kept.score if kept else USUAL_SCORE)
     refuse_score(score, use.modality.evidence(use.card), str(use.path))
     usual = kept.alarm_rate if kept else USUAL_ALARM_RATE
     rate = usual if asked.alarm_rate is None else asked.alarm_rate
     refuse_alarm_rate(rate)
-    if maps and not gives_maps(use):
+    maps = _gives_maps(use) if maps is None else maps
+    if maps and not _gives_maps(use):
         raise ConfigError(f"maps need {CALLED[MAP]}, which {use.path} does not have")
     if asked.fit_to is not None and not (SCORES[score].fitted or maps):
         raise ConfigError(f"--fit-to has no effect with --score {score}, which is not fitted")
@@ -261,7 +276,7 @@ def detection_of(use: Use, asked: Asked, maps: bool) -> Detection:
     return Detection(use, None, score, rate, maps)
 
 
-def gives_maps(use: Use) -> bool:
+def _gives_maps(use: Use) -> bool:
     """Whether a model gives maps of errors."""
     return MAP in use.modality.evidence(use.card)
 

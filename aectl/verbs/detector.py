@@ -12,7 +12,7 @@ from aectl.errors import ConfigError, DataError
 from aectl.inference.detection_quality import DetectionFindings, DetectionQuality, Suspect
 from aectl.inference.results import Floats
 from aectl.progress import SILENT, Progress
-from aectl.verbs.detect import Asked, Detection, detection_of, gives_maps
+from aectl.verbs.detect import Asked, Detection, detection_of
 from aectl.verbs.use import Use
 
 LABELS_NAMED = 5
@@ -120,4 +120,4 @@ def _detector_of(use: Use, asked: Asked) -> Detector:
         raise ConfigError(f"{use.path} is a classifier, which detects no anomalies")
     named = dataclasses.replace(use.request, label_from_folder=True, naming=Naming(absolute=True))
     own = dataclasses.replace(use, request=named)
-    return Detector(detection_of(own, asked, gives_maps(own)))
+    return Detector(detection_of(own, asked, maps=None))

@@ -1,6 +1,7 @@
 """`aectl detect --maps` and `--boxes`, on planted defects of known place."""
 
 import csv
+import io
 import json
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 import torch
 from PIL import Image
 from planted import inspected
+from safetensors.numpy import load_file
 from scipy.stats import betabinom
 from sklearn.metrics import roc_auc_score
 
 import aectl as package
+from aectl.errors import ConfigError
 from aectl.models import model_file
 
 RATE = 0.05
@@ -116,6 +119,49 @@ def test_a_calibrated_model_marks_the_same_pixels(aectl, there, tmp_path):
     refused = aectl("detect", model, "test", "--boxes", "--alarm-rate", 0.015)
     assert "needs 66 normal inputs to calibrate on, and there are 49" in refused.err
     assert aectl("detect", model, "test", "--alarm-rate", 0.015).status == 0
+
+
+def test_reference_images_fit_the_calibration_of_pixels_alone(aectl, there, tmp_path):
+    files = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
+    words = ("detect", there / "model", "--calibrate", "normal", "--alarm-rate", RATE)
+    assert aectl(*words, "--out", files[0]).status == 0
+    done = aectl(*words, "--fit-to", "train", "--out", files[1])
+    assert (done.status, done.out) == (0, f"{files[1]}\n")
+    alone, fitted = map(load_file, files)
+    assert np.array_equal(alone["calibration.scores"], fitted["calibration.scores"])
+    counts = [len(one["calibration.pixels.scores"]) for one in (alone, fitted)]
+    assert counts == [49, 98]
+
+
+@pytest.mark.parametrize("before", ["maps", "no maps", "no maps, after a detection"])
+def test_the_function_saves_the_calibration_of_pixels_that_the_command_saves(
+    aectl, there, tmp_path, before
+):
+    words = ("--calibrate", "normal", "--alarm-rate", RATE, "--out", tmp_path / "a.safetensors")
+    assert aectl("detect", there / "model", *words).status == 0
+    found = package.detect(there / "model", "test/spot", normal="normal", alarm_rate=RATE,
+                           maps=before == "maps")  # fmt: skip
+    if "after" in before:
+        assert all(result.marked is None for result in found)
+    wanted = load_file(tmp_path / "a.safetensors")
+    saved = load_file(found.save(tmp_path / "b.safetensors"))
+    assert "calibration.pixels.scores" in wanted
+    assert wanted.keys() == saved.keys()
+    assert all(np.array_equal(wanted[name], saved[name]) for name in wanted)
+
+
+def test_names_on_stdin_are_read_once_and_give_no_calibration_of_pixels_afterwards(there, tmp_path):
+    names = "\n".join(map(str, sorted((there / "normal").iterdir()))).encode()
+    out = tmp_path / "m.safetensors"
+    for maps in (True, False):
+        found = package.detect(there / "model", "test/spot", normal="-", stdin=io.BytesIO(names),
+                               alarm_rate=RATE, maps=maps)  # fmt: skip
+        assert sum(len(result.paths) for result in found) == 20
+        if maps:
+            assert "calibration.pixels.scores" in load_file(found.save(out))
+        else:
+            with pytest.raises(ConfigError, match="on stdin are read once: detect with maps"):
+                found.save(out, overwrite=True)
 
 
 def test_maps_of_a_model_that_is_calibrated_without_them_are_refused(aectl, there, scans):
