@@ -150,14 +150,15 @@ def train(
 def _train(training: "Training", console: Console) -> None:
     """Trains all runs, shows the path of each model, and compares the runs if there are several."""
     from aectl.cli.training_view import compared, shown
+    from aectl.verbs.calibrated_models import left_uncalibrated
     from aectl.verbs.training_run import memorised, stopped, warning_of
 
     last: dict[str, dict[str, float]] = {}
     for run, path in training.results(partial(_watched, console)):
         name = path.parent.name
         whose = f"{name}: " if training.pattern else ""
-        if early := stopped(run):
-            console.notice(whose + early)
+        for notice in filter(None, (stopped(run), left_uncalibrated(run))):
+            console.notice(whose + notice)
         for warning in filter(None, (warning_of(run), memorised(run))):
             console.warning(whose + warning)
         show_path(path)

@@ -81,8 +81,7 @@ def _learnt(card: ModelCard, names: Names, selection: Selection) -> tuple[list[S
         layout = layout_of(word, selection) if source.is_folder else None
         learnt = split_up([source], [layout], validation=False)
         found += [dataclasses.replace(one, without=card.held_out) for one in learnt]
-    before = (card.options.get(name) for name in ("load", "encoder"))
-    return found, unknown + [f"the data of {model}" for model in before if model]
+    return found, unknown + [f"the data of {model}" for model in card.models_before]
 
 
 def _without(

@@ -63,6 +63,11 @@ class ModelCard:
         return tuple(filter(None, [words] if isinstance(words, str) else words))
 
     @property
+    def models_before(self) -> tuple[str, ...]:
+        """The models that this one was made from, which learnt from data that it does not name."""
+        return tuple(filter(None, (self.options.get(name) for name in ("load", "encoder"))))
+
+    @property
     def held_out(self) -> frozenset[str]:
         """The digests of the paths of the files that were held out; empty if that is unknown."""
         return frozenset(self.training.get(training_record.HELD_OUT, ()))

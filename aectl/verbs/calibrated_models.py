@@ -80,9 +80,10 @@ def _restored(score: "AnomalyScore", tensors: "dict[str, Tensor]") -> "Calibrate
 
 
 def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":
-    """The calibration of a trained model on what it held out; None where nothing was held out, or
-    the kind of model reconstructs images place by place, which takes long."""
-    if card.classes or KINDS[card.architecture.kind].pooled or not len(run.held_out):
+    """The calibration of a trained model on what it held out; None where nothing was held out,
+    another model may have learnt from it before, or the kind of model reconstructs images place by
+    place, which takes long."""
+    if not _may_calibrate(run, card) or card.models_before:
         return None
     from aectl.inference.anomaly_scores import score_named
     from aectl.inference.apply import on_device
@@ -98,6 +99,24 @@ def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":
             calibrating.add(examined)
         return calibrating.result()
     return None
+
+
+def left_uncalibrated(run: "Run") -> str | None:
+    """A notice where a trained model is not calibrated on what it held out because another model
+    may have learnt from it before."""
+    card = run.card()
+    if not (_may_calibrate(run, card) and card.models_before):
+        return None
+    return (
+        f"not calibrated: {' and '.join(card.models_before)} may have learnt from what was held"
+        " out; aectl detect --calibrate takes other normal inputs"
+    )
+
+
+def _may_calibrate(run: "Run", card: "ModelCard") -> bool:
+    """Whether a model is of a kind that training calibrates, and holds out inputs."""
+    pooled = KINDS[card.architecture.kind].pooled
+    return not card.classes and not pooled and len(run.held_out) > 0
 
 
 def card_of_run(card: "ModelCard", found: "Calibrated") -> "ModelCard":

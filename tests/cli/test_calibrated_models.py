@@ -93,6 +93,18 @@ def test_training_calibrates_on_vectors_and_text_that_it_held_out(aectl, corpus,
     assert learnt.err.endswith("or on what it held out, without --normal\n")
 
 
+def test_training_does_not_calibrate_on_what_the_model_before_may_have_learnt(aectl, scans):
+    words = ("train", "--dataset", scans, "--epochs", 1, "--hidden", 16)
+    assert aectl(*words, "--validation", 0, "--out", "a").status == 0
+    done = aectl(*words, "--load", "a", "--validation", 0.3, "--out", "b")
+    assert done.status == 0
+    assert "not calibrated: a may have learnt from what was held out; aectl detect" in done.err
+    assert "calibration" not in json.loads(aectl("info", "b", "--json").out)
+    assert aectl("detect", "b", scans).status == 2
+    done = aectl(*words, "--load", "a", "--validation", 0, "--out", "c")
+    assert "not calibrated" not in done.err
+
+
 def test_training_that_holds_out_nothing_or_classifies_keeps_no_calibration(dense, classifier):
     for model in (dense, classifier):
         assert not [n for n in load_file(model / "model.safetensors") if "calibration" in n]
