@@ -254,8 +254,8 @@ def detection_of(use: Use, asked: Asked, maps: bool | None) -> Detection:
     if asked.fit_to is not None and not (SCORES[score].fitted or maps):
         raise ConfigError(f"--fit-to has no effect with --score {score}, which is not fitted")
     if asked.normal is not None:
-        normal = _of_words(use, asked.normal, unlearnt=True)
-        fit_to = None if asked.fit_to is None else _of_words(use, asked.fit_to)
+        normal = _of_words(use, "normal", asked.normal, unlearnt=True)
+        fit_to = None if asked.fit_to is None else _of_words(use, "fit_to", asked.fit_to)
         words = [one.request.words or () for one in (use, normal, fit_to) if one]
         if sum(STDIN in one for one in words) > 1:
             raise ConfigError(f"only one of INPUT, --normal and --fit-to can be {STDIN}")
@@ -281,9 +281,12 @@ def _gives_maps(use: Use) -> bool:
     return MAP in use.modality.evidence(use.card)
 
 
-def _of_words(use: Use, words: str | Sequence[str], unlearnt: bool = False) -> Use:
-    """The model and other inputs; with `unlearnt`, without those that it learnt from."""
+def _of_words(use: Use, name: str, words: str | Sequence[str], unlearnt: bool = False) -> Use:
+    """The model and the inputs of an argument; with `unlearnt`, without those that it learnt from.
+    Raises ConfigError for an empty list, which would mean the test split."""
     named = [words] if isinstance(words, str) else [*words]
+    if not named:
+        raise ConfigError(f"{name} is an empty list, which names no inputs")
     return dataclasses.replace(
         use,
         request=dataclasses.replace(

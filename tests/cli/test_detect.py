@@ -13,6 +13,7 @@ from scipy.stats import betabinom, binom, gmean, kstest
 from sklearn.datasets import load_breast_cancer
 
 import aectl as package
+from aectl.errors import ConfigError
 from aectl.inference import error_maps
 from aectl.inference.conformal import NormalScores
 
@@ -456,6 +457,15 @@ def test_a_p_value_of_the_rate_itself_is_an_anomaly(aectl, dense, scans, tmp_pat
     found = [(row["p_value"], row["anomaly"]) for row in rows_of(done.out)]
     assert found[0] == ("0.1", "yes")
     assert {verdict for _, verdict in found[1:]} == {"no"}
+
+
+@pytest.mark.parametrize("given", [{"normal": []}, {"normal": "digits:test", "fit_to": ()}])
+def test_a_list_without_normal_inputs_is_refused(dense, given):
+    name = [*given][-1]
+    with pytest.raises(ConfigError, match=f"^{name} is an empty list, which names no inputs$"):
+        package.detect(dense, "digits:test", score="cosine", **given)
+    with pytest.raises(ConfigError, match=f"^{name} is an empty list"):
+        package.evaluate(dense, "digits:test", detect=True, score="cosine", **given)
 
 
 def test_a_classifier_is_refused(aectl, classifier):
