@@ -6,12 +6,12 @@ would be flagged too often.
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from aectl.config.spelling import first_of
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection
-from aectl.data.sources import Names, Source, SourceKind, path_digest
+from aectl.data.sources import DatasetName, Names, Source, SourceKind, path_digest
 from aectl.data.storage.folders import find_files
 from aectl.data.training_sources import split_up
 from aectl.errors import DataError, UnknownInputError
@@ -47,8 +47,10 @@ def unlearnt(
             " normal inputs is not known; if it did, too many inputs are flagged"
         )
     found, left_out = [], 0
+    on_disk = learnt if any(one.kind in ON_DISK for one in sources) else []
+    files = {path for one in on_disk for path in _real(_files(one, trained))}
     for source in sources:
-        kept, without = _without(source, learnt, wanted, trained)
+        kept, without = _without(source, learnt, files, wanted)
         left_out += without
         found += kept
     if not found:
@@ -85,37 +87,49 @@ def _learnt(card: ModelCard, names: Names, selection: Selection) -> tuple[list[S
 
 
 def _without(
-    source: Source,
-    learnt: Sequence[Source],
-    wanted: Selection,
-    trained: Selection,
+    source: Source, learnt: Sequence[Source], files: Collection[str], wanted: Selection
 ) -> tuple[list[Source], int]:
-    """The source without what was learnt from, none if nothing is left; and the files left out."""
+    """The source without what was learnt from, of which `files` are the real paths on disk; none if
+    nothing is left. And the number of files left out."""
     if source.kind not in ON_DISK:
-        same = any(one.called("train") == source.called("test") for one in learnt)
-        return ([] if same and source.in_memory else [source]), 0
-    place = os.path.realpath(source.file)
-    near = [one for one in learnt if one.kind in ON_DISK and _overlap(one, place)]
-    files = {os.path.realpath(path) for one in near for path in _files(one, trained)}
+        return ([] if any(_holds(one, source) for one in learnt) else [source]), 0
     if not source.is_folder:
-        return ([] if place in files else [source]), 0
-    there = list(_files(source, wanted)) if near else []
-    without = [path for path in there if os.path.realpath(path) in files]
+        return ([] if os.path.realpath(source.file) in files else [source]), 0
+    there = list(_files(source, wanted)) if files else []
+    without = [path for path, real in zip(there, _real(there), strict=True) if real in files]
     if without and len(without) == len(there):
         return [], 0
     return [dataclasses.replace(source, without=frozenset(map(path_digest, without)))], len(without)
 
 
-def _overlap(one: Source, place: str) -> bool:
-    """Whether one of a source and a place, of links resolved, is or lies in the other."""
-    other = os.path.realpath(one.file)
-    return os.path.commonpath([other, place]) in (other, place)
+def _holds(learnt: Source, source: Source) -> bool:
+    """Whether a source that was learnt from holds another that is not on disk as such: a split of a
+    dataset, an image of one, or patches of a folder."""
+    if source.kind is not learnt.kind or not source.in_memory:
+        return False
+    if source.kind is SourceKind.PATCHES:
+        folder, other = (one.word.partition(":")[2] for one in (learnt, source))
+        return os.path.realpath(folder) == os.path.realpath(other)
+    whole, part = DatasetName.of(learnt.called("train")), DatasetName.of(source.called("test"))
+    return whole in (part, part._replace(place=""))
+
+
+def _real(paths: Iterable[str]) -> Iterator[str]:
+    """The real path of each file; links in a folder's own path are resolved once."""
+    folders = dict[str, str]()
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        real = os.path.join(folders[folder], name)
+        yield os.path.realpath(real) if os.path.islink(real) else real
 
 
 def _files(source: Source, selection: Selection) -> Iterator[str]:
-    """The files of a source on disk."""
+    """The files of a source, if it is on disk."""
     if not source.is_folder:
-        yield source.file
+        if source.kind in ON_DISK:
+            yield source.file
         return
     for one in find_files(source.word, selection):
         if source.takes(one.path):

@@ -69,6 +69,30 @@ def test_folders_within_and_around_it_are_compared_file_by_file():
     assert kept(within, "parts/b")[1] == ["parts/b/0.png"]
 
 
+def test_what_it_learnt_through_links_is_left_out_by_other_paths():
+    for name in ("train", "links"):
+        Path(name).mkdir()
+    os.symlink("../others/0.png", "train/x.png")
+    os.symlink("../parts/a/1.png", "train/y.png")
+    os.symlink("../others/1.png", "links/1.png")
+    os.symlink("../train/x.png", "links/x.png")
+    assert kept(card("train"), "others")[1] == ["others/1.png"]
+    assert kept(card("train"), "links")[1] == ["others/1.png"]
+    assert kept(card("train", held_out=["train/x.png"]), "others", "parts/a")[1] == [
+        "others/0.png", "others/1.png", "parts/a/0.png",
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="the model learnt from all normal inputs"):
+        kept(card("train"), "others/0.png")
+
+
+def test_other_images_of_a_dataset_than_those_it_learnt_from_are_kept():
+    for trained, word in (
+        ("mnist", "mnist:test/17"), ("mnist:train/1", "mnist:train/17"),
+        ("mnist:test", "mnist:train/17"), ("patches:parts/a", "patches:parts/b"),
+    ):  # fmt: skip
+        assert kept(card(trained), word)[0] == [word]
+
+
 def test_other_data_are_kept_and_nothing_is_told():
     told = []
     assert kept(card("parts", "mnist"), "others", "mnist:test", "digits", told=told)[0] == [
@@ -94,6 +118,9 @@ def test_of_a_folder_with_splits_the_others_are_kept():
         ("parts/a/0.png", "parts/a/0.png"),
         ("mnist", "mnist:train"),
         ("mnist:train", "mnist:train"),
+        ("mnist", "mnist:train/17"),
+        ("mnist:train/17", "mnist:train/17"),
+        ("patches:parts/a", "patches:others/../parts/a/"),
     ],
 )
 def test_where_it_learnt_from_all_it_is_refused(trained, word):
