@@ -202,6 +202,8 @@ class Batches:
     def _of_dataset(self, source: Source) -> Iterator[Decoded]:
         split = self._inputs.split
         if source.kind is SourceKind.PATCHES:
+            if not self._inputs.is_new(Found(source.word, file=source.scenes, member=source.name)):
+                return
             images = patches.load(
                 source.word, self._on_bad, self._shape[1:], split=split,
                 decoding=self._inputs.decoding, on_remark=self._on_remark,
@@ -215,9 +217,7 @@ class Batches:
             found = [Found(images.path(row), images.label(row)) for row in part]
             new = [row for row, one in enumerate(found) if self._inputs.is_new(one)]
             pixels = images.images[first : part.stop]
-            if len(new) < len(found):
-                found, pixels = [found[row] for row in new], pixels[new]
-            yield Decoded(found, pixels, {}, {})
+            yield Decoded([found[row] for row in new], pixels[new], {}, {})
 
     def _marked(self, found: Iterator[Found | None]) -> Iterator[Found | None]:
         """The inputs; those before the position to continue from are marked as skipped."""

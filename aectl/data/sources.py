@@ -86,6 +86,11 @@ class Source:
         return self.kind is SourceKind.FOLDER
 
     @property
+    def scenes(self) -> str:
+        """The folder that patches are cut from; empty for other sources."""
+        return self.word.partition(":")[2] if self.kind is SourceKind.PATCHES else ""
+
+    @property
     def in_memory(self) -> bool:
         """Whether it is loaded as a whole."""
         return self.kind in (SourceKind.DATASET, SourceKind.PATCHES)

@@ -108,8 +108,7 @@ def _holds(learnt: Source, source: Source) -> bool:
     if source.kind is not learnt.kind or not source.in_memory:
         return False
     if source.kind is SourceKind.PATCHES:
-        folder, other = (one.word.partition(":")[2] for one in (learnt, source))
-        return os.path.realpath(folder) == os.path.realpath(other)
+        return os.path.realpath(learnt.scenes) == os.path.realpath(source.scenes)
     whole, part = DatasetName.of(learnt.called("train")), DatasetName.of(source.called("test"))
     return whole in (part, part._replace(place=""))
 

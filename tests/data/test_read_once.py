@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aectl.data.found import Found
 from aectl.data.inputs import IMAGES, Inputs
@@ -43,6 +44,18 @@ def test_members_of_an_archive_are_read_once():
             archive.writestr(name, name)
     os.symlink("a.zip", "b.zip")
     assert files_of(IMAGES, ["a.zip", "./a.zip", "b.zip"]) == ["a.zip/x.png", "a.zip/y.png"]
+
+
+def test_patches_of_a_folder_are_read_once_of_each_kind():
+    Path("a").mkdir()
+    noise = np.random.default_rng(0).integers(256, size=(32, 32), dtype=np.uint8)
+    Image.fromarray(noise).save("a/x.png")
+    os.symlink("a", "b")
+    words = ["patches:a", "patches:b/", "raw-patches:a", "patches:a"]
+    inputs = Inputs(IMAGES.sources(words, None), Path(), once=ReadOnce())
+    with inputs.batches((1, 8, 8), 1000, print) as batches:
+        found = {path.rpartition("/")[0] for one in batches for path in one.paths}
+    assert (found, inputs.once.repeated) == ({"patches:a", "raw-patches:a"}, 2)
 
 
 def test_arrays_of_a_file_are_read_once_each():
