@@ -36,6 +36,11 @@ class Evidence(NamedTuple):
         """The evidence of some of the inputs."""
         return type(self)(*(None if one is None else one[rows] for one in self))
 
+    def only(self, names: Collection[str]) -> Self:
+        """Those of the fields that are named."""
+        named = zip(self._fields, self, strict=True)
+        return type(self)(*(one if name in names else None for name, one in named))
+
     @classmethod
     def joined(cls, parts: "Sequence[Self]") -> Self:
         """The evidence of all inputs of several batches."""

@@ -1,6 +1,6 @@
 """Anomaly scores that are fitted and calibrated on the evidence of normal inputs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,11 @@ from aectl.inference.unusual_region import HighestPixel
 SEED = 0
 
 MOST_NUMBERS = 1 << 27
-"""Numbers in the evidence that is kept of normal inputs: half a GiB."""
+"""Numbers in the evidence that is kept of normal inputs, and of those that a score is fitted to:
+half a GiB each, and up to four times as much while some are chosen."""
+
+BLOCK = 64
+"""Inputs that are scored at once."""
 
 
 class Calibrated(NamedTuple):
@@ -44,10 +48,11 @@ class Calibrated(NamedTuple):
 
 class Calibrating:
     """Normal inputs, whose scores calibrate a score. One that is `fitted` takes as reference inputs
-    others, if any are added with `refer`, or else one half of them, chosen at random."""
+    others, if any are added with `refer`, or else one half of them, chosen at random; `needs`: the
+    evidence that it is made of, which alone is kept."""
 
-    def __init__(self, score: AnomalyScore, fitted: bool) -> None:
-        self._score, self._fitted = score, fitted
+    def __init__(self, score: AnomalyScore, fitted: bool, needs: Collection[str]) -> None:
+        self._score, self._fitted, self._needs = score, fitted, needs
         self._paths: list[str] = []
         self._scores: list[Floats] = []
         self._sample, self._others = _Sample(), _Sample()
@@ -56,7 +61,7 @@ class Calibrating:
     def add(self, examined: Examined) -> None:
         """Adds a batch."""
         if self._fitted:
-            self._sample.add(examined.paths, examined.evidence)
+            self._sample.add(examined.paths, examined.evidence.only(self._needs))
             return
         scores = self._score.of(examined.evidence).numpy()
         self._scores.append(scores)
@@ -65,8 +70,14 @@ class Calibrating:
     def refer(self, examined: Examined) -> None:
         """Adds a batch of reference inputs, once all others are added; those that calibrate the
         score may not be among them, as their scores would be too small."""
-        self._referred = True
-        self._others.add(examined.paths, examined.evidence)
+        if self._fitted:
+            self._referred = True
+            self._others.add(examined.paths, examined.evidence.only(self._needs))
+
+    @property
+    def dropped(self) -> int:
+        """The number of inputs for which there was no memory."""
+        return self._sample.dropped + self._others.dropped
 
     def result(self) -> Calibrated:
         """The score of all inputs so far. Raises DataError where there are too few."""
@@ -88,7 +99,10 @@ class Calibrating:
         if not count or not paths:
             raise DataError("there are too few normal inputs to fit the score to")
         self._score.fit(reference)
-        self._scores = [self._score.of(evidence.rows(slice(first, None))).numpy()]
+        self._scores = [
+            self._score.of(evidence.rows(slice(row, row + BLOCK))).numpy()
+            for row in range(first, len(paths), BLOCK)
+        ]
         return count, paths[first:]
 
     def _result(self, fitted_to: int, paths: list[str]) -> Calibrated:
@@ -101,12 +115,16 @@ class Calibrating:
 
 
 class _Sample:
-    """The evidence of all inputs, or of as many, drawn at random, as fit into MOST_NUMBERS."""
+    """The evidence of all inputs, or of as many, drawn at random, as fit into MOST_NUMBERS.
+
+    `dropped`: how many do not.
+    """
 
     def __init__(self) -> None:
         self._generator = torch.Generator().manual_seed(SEED)
         self._evidence: list[Evidence] = []
         self.paths: list[str] = []
+        self.dropped = 0
         self._keys = torch.empty(0, dtype=torch.float64)
 
     def add(self, paths: Sequence[str], evidence: Evidence) -> None:
@@ -117,7 +135,7 @@ class _Sample:
         self._evidence.append(evidence)
         numbers = sum(one.numel() for one in evidence if one is not None)
         self._most = max(2, MOST_NUMBERS // max(1, numbers // len(keys)))
-        if len(self._keys) > 2 * self._most:
+        if len(self._keys) > self._most + self._most // 4:
             self._keep_some()
 
     def shuffled(self) -> tuple[Evidence, list[str]]:
@@ -130,6 +148,7 @@ class _Sample:
     def _keep_some(self) -> None:
         """Keeps those with the smallest keys, in the order of these."""
         rows = self._keys.argsort(stable=True)[: self._most]
+        self.dropped += len(self._keys) - len(rows)
         evidence = Evidence.joined(self._evidence)
         self._evidence, self._keys = [evidence.rows(rows)], self._keys[rows]
         self.paths = [self.paths[row] for row in rows.tolist()]

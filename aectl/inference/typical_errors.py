@@ -19,6 +19,9 @@ of few images, its own is too uncertain."""
 FEWEST = 2
 LEAST_VARIANCE = 1e-20
 
+BLOCK = 64
+"""Maps that are smoothed at once."""
+
 
 class TypicalErrors(NamedTuple):
     """The mean and the standard deviation of the errors of normal images, smoothed at each of
@@ -33,8 +36,7 @@ class TypicalErrors(NamedTuple):
         """Those of maps of squared errors, (n, height, width), of at least two normal images."""
         means, deviations = [], []
         for sigma in SIGMAS:
-            at_scale = smoothed(maps, sigma).double()
-            variance, mean = torch.var_mean(at_scale, 0)
+            variance, mean = _moments(maps, sigma)
             count = len(maps)
             pooled = (count * variance + POOLED * variance.mean()) / (count + POOLED)
             means.append(mean)
@@ -49,3 +51,17 @@ class TypicalErrors(NamedTuple):
             (smoothed(maps, sigma) - mean) / deviation
             for sigma, mean, deviation in zip(SIGMAS, self.mean, self.deviation, strict=True)
         ]
+
+
+def _moments(maps: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """The variance and the mean of smoothed maps, both (height, width), float64: those of one block
+    after the other, combined (Chan, Golub & LeVeque 1983)."""
+    mean = squares = torch.zeros(maps.shape[1:], dtype=torch.float64)
+    count = 0
+    for block in torch.split(maps, BLOCK):
+        variance, own = torch.var_mean(smoothed(block, sigma).double(), 0, correction=0)
+        total, apart = count + len(block), own - mean
+        squares = squares + len(block) * (variance + apart.square() * (count / total))
+        mean = mean + apart * (len(block) / total)
+        count = total
+    return squares / (count - 1), mean

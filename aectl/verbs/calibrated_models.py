@@ -91,7 +91,7 @@ def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":
 
     modality, traits = modality_of(card), SCORES[USUAL_SCORE]
     given, network = modality.evidence(card), run.network
-    calibrating = Calibrating(score_named(USUAL_SCORE, given), traits.fitted)
+    calibrating = Calibrating(score_named(USUAL_SCORE, given), traits.fitted, traits.needs)
     to_tensor: Any = on_device(network, run.device, partial(modality.tensor, network))
     batches = modality.held_out(run, card)
     with contextlib.suppress(ModelFileError, DataError):  # of weights that overflow

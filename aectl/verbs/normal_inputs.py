@@ -45,8 +45,8 @@ def calibrated_on(
     from aectl.inference.unusual_region import HighestPixel
 
     given = normal.modality.evidence(normal.card)
-    calibrating = Calibrating(score_named(score, given), SCORES[score].fitted)
-    of_pixels = Calibrating(HighestPixel(), fitted=True)
+    calibrating = Calibrating(score_named(score, given), SCORES[score].fitted, needed(score, given))
+    of_pixels = Calibrating(HighestPixel(), True, {MAP})
     once = ReadOnce()
     made = [calibrating, of_pixels] if maps else [calibrating]
     compute = evidence_of(normal, score, maps)
@@ -61,6 +61,11 @@ def calibrated_on(
         found = calibrating.result()
         with contextlib.suppress(DataError):  # too few images
             found = found._replace(pixels=of_pixels.result() if maps else None)
+    for one, of in ((calibrating, "the score"), (of_pixels, "maps")):
+        if one.dropped:
+            normal.request.notice(
+                f"normal inputs left out of {of}, at random, for want of memory: {one.dropped:,}"
+            )
     if found.suspects:
         named = ", ".join(found.suspects[:MOST_NAMED])
         normal.request.warning(

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 import aectl as package
 from aectl.errors import ConfigError
+from aectl.inference import calibrating
 from aectl.models import model_file
 
 RATE = 0.05
@@ -162,6 +163,18 @@ def test_names_on_stdin_are_read_once_and_give_no_calibration_of_pixels_afterwar
         else:
             with pytest.raises(ConfigError, match="on stdin are read once: detect with maps"):
                 found.save(out, overwrite=True)
+
+
+def test_maps_take_no_memory_from_the_score(aectl, there, monkeypatch):
+    """There is memory for 60 of the 98 maps, and for all codes."""
+    monkeypatch.setattr(calibrating, "MOST_NUMBERS", 60 * 32 * 32)
+    words = ("detect", there / "model", "test", *WORDS, "--score", "cosine")
+    alone, with_maps = aectl(*words), aectl(*words, "--boxes")
+    verdicts = [[list(row.values())[:5] for row in rows_of(one.out)] for one in (alone, with_maps)]
+    assert verdicts[0] == verdicts[1]
+    assert "(alarm rate 0.05, 49 normal images)" in with_maps.err
+    assert "for want of memory" not in alone.err
+    assert "normal inputs left out of maps, at random, for want of memory: 38\n" in with_maps.err
 
 
 def test_maps_of_a_model_that_is_calibrated_without_them_are_refused(aectl, there, scans):

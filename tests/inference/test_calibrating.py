@@ -1,5 +1,7 @@
 """Normal inputs that a score is fitted to, and others that calibrate it."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -25,7 +27,7 @@ def batches(evidence, size):
 
 
 def calibrated(score, fitted, evidence, size=7):
-    found = Calibrating(score, fitted)
+    found = Calibrating(score, fitted, ("error", "code"))
     for one in batches(evidence, size):
         found.add(one)
     return found.result()
@@ -50,7 +52,7 @@ def test_half_of_the_inputs_fit_a_score_and_the_others_calibrate_it():
 
 
 def test_reference_inputs_fit_a_score_and_all_others_calibrate_it():
-    found = Calibrating(Neighbours(), True)
+    found = Calibrating(Neighbours(), True, ("code",))
     for one in batches(Evidence(code=CODES[:20]), 7):
         found.add(one)
     for one in batches(Evidence(code=CODES[20:]), 7):
@@ -77,6 +79,24 @@ def test_of_many_inputs_a_random_part_is_kept(monkeypatch):
         rows = (CODES[:, :1] == found.score.tensors()["codes"][:, 0]).nonzero()[:, 0]
         kept += np.bincount(rows.numpy() // 20, minlength=3)
     assert chisquare(kept).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("score", "fitted", "needs"),
+    [(Neighbours(), True, ("code",)), (ReconstructionError(), False, ("error",))],
+)
+def test_evidence_that_a_score_does_not_need_is_not_kept(score, fitted, needs):
+    maps = torch.ones(len(CODES), 4, 4)
+    whole = Evidence(error=CODES[:, 0].double(), code=CODES, map=maps)
+    found, kept = Calibrating(score, fitted, needs), []
+    for take in (found.add, found.refer):
+        for one in batches(whole, 7):
+            kept += [weakref.ref(one.evidence.map), weakref.ref(one.evidence.code)]
+            take(one)
+            del one
+    assert all(one() is None for one in kept[::2])
+    assert fitted or all(one() is None for one in kept)
+    assert len(found.result().normal) == len(CODES)
 
 
 def test_inputs_far_above_the_others_are_named_the_highest_first():
