@@ -34,8 +34,10 @@ def check_options(
     match: bool,
     as_json_or_csv: list[bool],
     twice: bool,
+    calibrating: list[str],
 ) -> None:
-    """Raises ConfigError for options that cannot be combined."""
+    """Raises ConfigError for options that cannot be combined; each model reads the inputs named
+    by `calibrating`."""
     if all(as_json_or_csv):
         raise ConfigError("give either --json or --csv, not both")
     if per_image and on_stdout(per_image) is None and any(as_json_or_csv):
@@ -51,6 +53,10 @@ def check_options(
         raise ConfigError(
             "paths on stdin can be read once; several models, --pca, --probe and --detect read them"
             " again"
+        )
+    if "-" in calibrating and len(models) > 1:
+        raise ConfigError(
+            "paths on stdin can be read once; each model reads those of --normal and --fit-to again"
         )
 
 

@@ -173,16 +173,16 @@ def evaluate(
     Example: aectl eval runs/dense runs/sparse --pca --report compared.html
     """
     twice = pca or probe or detect
-    check_options(models, dataset, per_image, per_column, sort, match, [as_json, as_csv], twice)
+    calibrating, styles = [*(normal or []), *(fit_to or [])], [as_json, as_csv]
+    check_options(models, dataset, per_image, per_column, sort, match, styles, twice, calibrating)
     check_files(report_file, map_by, [on_stdout(per_image), per_column], common.overwrite)
 
     from aectl.verbs.detect import Asked
     from aectl.verbs.detector import detectors_of
     from aectl.verbs.evaluate import Evaluation, judge_of, refuse_useless
 
-    session = Session(common, per_image)
+    session, inspected = Session(common, per_image), report_file is not None
     cards = _cards(models, per_image)
-    inspected = report_file is not None
     how = session.input_options(relative_to=relative_to, absolute=absolute)
     how["label_from_folder"] = bool(probe or inspected or per_image)
     uses = _uses(session, models, cards, dataset, how, references)

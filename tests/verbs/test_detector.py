@@ -168,6 +168,16 @@ def test_what_cannot_be_measured_is_refused_in_a_line(aectl, there, words, said)
     assert said in done.err
 
 
+@pytest.mark.parametrize("named", [("--normal", "-"), ("--normal", "normal", "--fit-to", "-")])
+def test_names_of_normal_inputs_on_stdin_are_read_by_one_model_alone(aectl, there, named):
+    words = ("--dataset", "test", "--detect", *named, *HOW)
+    names = "\n".join(map(str, sorted((there / "train").iterdir()))).encode()
+    done = aectl("eval", there / "model", there / "model", *words, stdin=names)
+    assert (done.status, done.out) == (2, "")
+    assert "each model reads those of --normal and --fit-to again" in done.err
+    assert aectl("eval", there / "model", *words, stdin=names).status == 0
+
+
 def test_a_model_that_is_not_calibrated_and_a_classifier_are_refused(
     aectl, there, dense, classifier
 ):
