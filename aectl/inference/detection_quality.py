@@ -11,6 +11,9 @@ from aectl.inference.results import Floats
 
 MOST_SHOWN = 12
 
+MOST_PIXELS = 1 << 26
+"""Pixels of maps that are kept for their metrics, which take about 60 bytes of memory for each."""
+
 
 class Suspect(NamedTuple):
     """An input that has a high score: its values, and of an image its map."""
@@ -55,6 +58,7 @@ class DetectionQuality:
         self._anomalous: list[bool] = []
         self._maps: list[Floats] = []
         self._masks: list[NDArray[np.bool_]] = []
+        self._pixels, self._marked = 0, False
 
     def update(
         self, scores: Floats, p_values: NDArray[np.float64], anomalous: Sequence[bool]
@@ -66,8 +70,18 @@ class DetectionQuality:
 
     def update_pixels(self, anomaly_map: Floats, mask: NDArray[np.bool_]) -> None:
         """Adds the map of an image, and whether each pixel is anomalous: both (height, width)."""
+        self._pixels += mask.size
+        self._marked |= bool(mask.any())
         self._maps.append(anomaly_map)
         self._masks.append(mask)
+        if self._pixels > MOST_PIXELS:
+            self._maps.clear()
+            self._masks.clear()
+
+    @property
+    def pixels_left_out(self) -> int:
+        """The number of pixels, if there are masks and too many pixels for the metrics of these."""
+        return self._pixels if self._marked and self._pixels > MOST_PIXELS else 0
 
     def show(self, inputs: Sequence[Suspect]) -> None:
         """Keeps the inputs with the highest scores."""
@@ -85,7 +99,8 @@ class DetectionQuality:
 
     def result(self, alarm_rate: float | None) -> dict[str, float]:
         """All metrics by name; with an alarm rate, the fraction of the normal inputs that are
-        flagged at it, and of the anomalous ones; of images with masks, the metrics of pixels.
+        flagged at it, and of the anomalous ones; of images with masks, the metrics of pixels, up to
+        MOST_PIXELS of them.
 
         Raises DataError where inputs are all normal or all anomalous.
         """
@@ -98,7 +113,7 @@ class DetectionQuality:
             flagged = np.concatenate(self._p_values) <= alarm_rate
             found["false_alarms"] = float(flagged[~anomalous].mean())
             found["detected"] = float(flagged[anomalous].mean())
-        if any(mask.any() for mask in self._masks):
+        if self._marked and self._maps:
             maps, masks = np.stack(self._maps), np.stack(self._masks)
             found["pixel_auroc"] = metrics.pixel_auroc(maps, masks)
             found["pro"] = metrics.pro(maps, masks)

@@ -9,7 +9,12 @@ from aectl.config.spelling import first_of
 from aectl.data.images.masks import GOOD, mask_of
 from aectl.data.named_inputs import Naming
 from aectl.errors import ConfigError, DataError
-from aectl.inference.detection_quality import DetectionFindings, DetectionQuality, Suspect
+from aectl.inference.detection_quality import (
+    MOST_PIXELS,
+    DetectionFindings,
+    DetectionQuality,
+    Suspect,
+)
 from aectl.inference.results import Floats
 from aectl.progress import SILENT, Progress
 from aectl.verbs.detect import Asked, Detection, detection_of
@@ -49,6 +54,11 @@ class Detector:
             raise DataError(f"{NEEDED}; these are in {first_of(sorted(labels), LABELS_NAMED)}")
         if self.without_mask:
             use.request.warning(f"images without a mask of their defect: {self.without_mask:,}")
+        if pixels := self.quality.pixels_left_out:
+            use.request.warning(
+                f"pixel_auroc and pro are left out: the images have {pixels:,} pixels, and at most"
+                f" {MOST_PIXELS:,} fit into memory; measure fewer images"
+            )
         supported = normal.least_rate <= detection.alarm_rate
         self.measured = self.quality.result(detection.alarm_rate if supported else None)
         return self.measured

@@ -10,6 +10,7 @@ from planted import inspected
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import aectl as package
+from aectl.inference import detection_quality
 
 HOW = ("--score", "unusual-region", "--alarm-rate", 0.05)
 
@@ -114,6 +115,23 @@ def vectors(tmp_path_factory):
     (folder / "test.csv").write_text("\n".join(["label,a,b,c,d,e,f", *lines]))
     package.train(folder / "run", dataset=str(folder / "train.npy"), hidden=[3], epochs=40)
     return folder
+
+
+def test_more_pixels_than_fit_into_memory_have_no_metrics(aectl, there, tmp_path, monkeypatch):
+    words = ("--detect", "--normal", "normal", "--json", *HOW)
+    whole = aectl("eval", there / "model", "--dataset", "test", *words)
+    wanted = json.loads(whole.out)[0]
+    assert "left out" not in whole.err
+    monkeypatch.setattr(detection_quality, "MOST_PIXELS", 99 * 32 * 32)
+    done = aectl("eval", there / "model", "--dataset", "test", *words)
+    assert "pixel_auroc and pro are left out: the images have 102,400 pixels" in done.err
+    of_inputs = {name: one for name, one in wanted.items() if name not in ("pixel_auroc", "pro")}
+    assert json.loads(done.out)[0] == of_inputs
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "test").symlink_to(there / "test")
+    bare = aectl("eval", there / "model", "--dataset", tmp_path / "bare" / "test", *words)
+    assert "images without a mask of their defect: 40" in bare.err
+    assert "left out" not in bare.err
 
 
 def test_vectors_are_measured_by_their_labels(aectl, vectors):
