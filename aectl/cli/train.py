@@ -188,8 +188,8 @@ def _watched(console: Console, runs: "Mapping[str, Run]") -> "Iterator[dict[str,
     from aectl.cli.training_view import Beside, TrainingView
 
     beside = Beside(runs)
-    views = {name: TrainingView(console, run, beside) for name, run in runs.items()}
     with Signals() as signals, contextlib.ExitStack() as shown:
+        views = {name: TrainingView(console, run, beside) for name, run in runs.items()}
         yield {name: _Watcher(shown.enter_context(view), signals) for name, view in views.items()}
 
 

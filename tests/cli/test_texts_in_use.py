@@ -460,7 +460,8 @@ def test_a_classifier_cannot_stand_on_a_text(aectl, text, labelled):
 
 
 @pytest.mark.parametrize("word", ["notes.txt", "wikitext-2", "wikitext-2:valid"])
-def test_text_without_a_model_of_text_says_which_it_needs(aectl, word):
+def test_text_without_a_model_of_text_says_which_it_needs(aectl, tmp_path, word):
+    (tmp_path / "notes.txt").write_text("a line\n")
     found = aectl("train", "--dataset", word)
     assert (found.status, found.out) == (2, "")
     assert f"{word} is text, which --model text-autoencoder learns from" in found.err
