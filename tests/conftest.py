@@ -6,6 +6,7 @@ import hashlib
 import io
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,6 +225,29 @@ def _train(folder: Path, *options: str) -> None:
         assert main() == 0
     finally:
         sys.argv = before
+
+
+@pytest.fixture(scope="session")
+def inspection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of crops of a photo, other normal ones, and some with defects."""
+    import planted
+
+    folder = tmp_path_factory.mktemp("inspection") / "made"
+    planted.inspect(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspected_in_module(inspection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `inspection`, for the tests of a module."""
+    return Path(shutil.copytree(inspection, tmp_path_factory.mktemp("inspected") / "there"))
+
+
+@pytest.fixture
+def inspected(inspected_in_module: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, where the test runs."""
+    monkeypatch.chdir(inspected_in_module)
+    return inspected_in_module
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def plant(photo: Image.Image, folder: Path, side: int, counts: dict[str, int], s
             save(folder / where / f"{number:03}.png", pixels)
 
 
-def inspected(folder: Path) -> None:
+def inspect(folder: Path) -> None:
     """Writes a model of crops of a photo to `folder`/model, other normal ones to `normal`, and some
     with defects to `test`."""
     photo = Image.fromarray(load_sample_image("china.jpg"))

@@ -5,7 +5,6 @@ import csv
 import numpy as np
 import pytest
 import test_page
-from planted import inspected
 from sklearn.metrics import roc_auc_score
 from test_page import browser_needed, data_of, drawn_marks, opened
 
@@ -14,33 +13,22 @@ browser = test_page.browser
 HOW = ("--normal", "normal", "--score", "unusual-region", "--alarm-rate", 0.05)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    found = tmp_path_factory.mktemp("inspected")
-    inspected(found)
-    return found
-
-
 @pytest.fixture
-def there(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def page(aectl, there):
+def page(aectl, inspected):
     words = ("--detect", *HOW, "--report", "page.html", "--overwrite")
-    assert aectl("eval", there / "model", "--dataset", "test", *words).status == 0
-    return there / "page.html"
+    assert aectl("eval", inspected / "model", "--dataset", "test", *words).status == 0
+    return inspected / "page.html"
 
 
-def test_the_section_has_the_scores_and_the_inputs_that_the_table_has(aectl, there, page):
+def test_the_section_has_the_scores_and_the_inputs_that_the_table_has(aectl, inspected, page):
     (model,) = data_of(page)["models"]
     found = model["detection"]
-    done = aectl("detect", there / "model", "test", *HOW, "--label-from-folder")
+    done = aectl("detect", inspected / "model", "test", *HOW, "--label-from-folder")
     rows = list(csv.DictReader(done.out.splitlines()))
     highest = sorted(rows, key=lambda row: -float(row["score"]))[:12]
-    assert [one[1] for one in found["suspects"]] == [str(there / row["path"]) for row in highest]
+    assert [one[1] for one in found["suspects"]] == [
+        str(inspected / row["path"]) for row in highest
+    ]
     assert [one[2] for one in found["suspects"]] == [row["label"] for row in highest]
     for name, kinds in (("normal", {"good"}), ("anomalous", {"scratch", "spot"})):
         scores = [float(row["score"]) for row in rows if row["label"] in kinds]
@@ -91,7 +79,7 @@ def test_vectors_have_a_table_and_rates_that_are_not_supported_are_told(browser,
         assert "<b>odd</b>" in section.locator("tbody").inner_text()
 
 
-def test_a_page_without_detection_has_no_section(aectl, there):
-    assert aectl("eval", there / "model", "--dataset", "test", "--report", "q.html").status == 0
-    (model,) = data_of(there / "q.html")["models"]
+def test_a_page_without_detection_has_no_section(aectl, inspected):
+    assert aectl("eval", inspected / "model", "--dataset", "test", "--report", "q.html").status == 0
+    (model,) = data_of(inspected / "q.html")["models"]
     assert model["detection"] is None

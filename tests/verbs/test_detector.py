@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from planted import inspected
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import aectl as package
@@ -15,25 +14,11 @@ from aectl.inference import detection_quality
 HOW = ("--score", "unusual-region", "--alarm-rate", 0.05)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a model of crops of a photo, other normal ones, and some with defects."""
-    found = tmp_path_factory.mktemp("inspected")
-    inspected(found)
-    return found
-
-
-@pytest.fixture
-def there(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def test_metrics_are_those_of_the_table_and_of_the_raw_maps(aectl, there, tmp_path):
-    measured = aectl("eval", there / "model", "--dataset", "test", "--detect", "--normal", "normal",
-                     *HOW, "--json")  # fmt: skip
+def test_metrics_are_those_of_the_table_and_of_the_raw_maps(aectl, inspected, tmp_path):
+    measured = aectl("eval", inspected / "model", "--dataset", "test", "--detect", "--normal",
+                     "normal", *HOW, "--json")  # fmt: skip
     (found,) = json.loads(measured.out)
-    done = aectl("detect", there / "model", "test", "--normal", "normal", *HOW, "--maps",
+    done = aectl("detect", inspected / "model", "test", "--normal", "normal", *HOW, "--maps",
                  tmp_path / "maps", "--label-from-folder")  # fmt: skip
     rows = list(csv.DictReader(done.out.splitlines()))
     anomalous = np.array([row["label"] != "good" for row in rows])
@@ -57,42 +42,44 @@ def test_metrics_are_those_of_the_table_and_of_the_raw_maps(aectl, there, tmp_pa
 
 
 def test_the_function_gives_the_metrics_of_the_command_and_of_a_calibrated_model(
-    aectl, there, tmp_path
+    aectl, inspected, tmp_path
 ):
     model = tmp_path / "calibrated.safetensors"
     words = ("--calibrate", "normal", *HOW, "--out", model)
-    assert aectl("detect", there / "model", *words).status == 0
+    assert aectl("detect", inspected / "model", *words).status == 0
     first = package.evaluate(model, "test", detect=True)
-    second = package.evaluate(there / "model", "test", detect=True, normal="normal",
+    second = package.evaluate(inspected / "model", "test", detect=True, normal="normal",
                               score="unusual-region", alarm_rate=0.05)  # fmt: skip
     assert {**first, "model": ""} == {**second, "model": ""}
-    table = aectl("eval", model, there / "model", "--dataset", "test", "--detect", "--normal",
+    table = aectl("eval", model, inspected / "model", "--dataset", "test", "--detect", "--normal",
                   "normal", *HOW)  # fmt: skip
     assert "average_precision" in table.out
     assert "pro " in table.out
 
 
-def test_other_names_of_paths_find_the_same_masks(there, monkeypatch):
+def test_other_names_of_paths_find_the_same_masks(inspected, monkeypatch):
     how = {"detect": True, "normal": "../normal", "alarm_rate": 0.05}
-    monkeypatch.chdir(there / "test")
-    whole = package.evaluate(there / "model", ".", **how)
+    monkeypatch.chdir(inspected / "test")
+    whole = package.evaluate(inspected / "model", ".", **how)
     for naming in ({"absolute": True}, {"relative_to": "spot"}):
-        assert package.evaluate(there / "model", ".", **how, **naming) == whole
+        assert package.evaluate(inspected / "model", ".", **how, **naming) == whole
 
 
-def test_a_rate_that_the_normal_inputs_do_not_support_leaves_out_what_is_of_it(there):
-    found = package.evaluate(there / "model", "test", detect=True, normal="normal", alarm_rate=1e-3)
+def test_a_rate_that_the_normal_inputs_do_not_support_leaves_out_what_is_of_it(inspected):
+    found = package.evaluate(
+        inspected / "model", "test", detect=True, normal="normal", alarm_rate=1e-3
+    )
     assert "false_alarms" not in found
     assert "detected" not in found
     assert 0.5 < found["auroc"] <= 1
 
 
-def test_defects_without_masks_are_told_and_have_no_pixel_metrics(aectl, there, tmp_path):
+def test_defects_without_masks_are_told_and_have_no_pixel_metrics(aectl, inspected, tmp_path):
     for kind in ("good", "spot"):
         (tmp_path / "more").mkdir(exist_ok=True)
-        (tmp_path / "more" / kind).symlink_to(there / "test" / kind)
-    done = aectl("eval", there / "model", "--dataset", tmp_path / "more", "--detect", "--normal",
-                 "normal", "--json", *HOW)  # fmt: skip
+        (tmp_path / "more" / kind).symlink_to(inspected / "test" / kind)
+    done = aectl("eval", inspected / "model", "--dataset", tmp_path / "more", "--detect",
+                 "--normal", "normal", "--json", *HOW)  # fmt: skip
     assert "images without a mask of their defect: 20" in done.err
     (found,) = json.loads(done.out)
     assert "auroc" in found
@@ -117,19 +104,19 @@ def vectors(tmp_path_factory):
     return folder
 
 
-def test_more_pixels_than_fit_into_memory_have_no_metrics(aectl, there, tmp_path, monkeypatch):
+def test_more_pixels_than_fit_into_memory_have_no_metrics(aectl, inspected, tmp_path, monkeypatch):
     words = ("--detect", "--normal", "normal", "--json", *HOW)
-    whole = aectl("eval", there / "model", "--dataset", "test", *words)
+    whole = aectl("eval", inspected / "model", "--dataset", "test", *words)
     wanted = json.loads(whole.out)[0]
     assert "left out" not in whole.err
     monkeypatch.setattr(detection_quality, "MOST_PIXELS", 99 * 32 * 32)
-    done = aectl("eval", there / "model", "--dataset", "test", *words)
+    done = aectl("eval", inspected / "model", "--dataset", "test", *words)
     assert "pixel_auroc and pro are left out: the images have 102,400 pixels" in done.err
     of_inputs = {name: one for name, one in wanted.items() if name not in ("pixel_auroc", "pro")}
     assert json.loads(done.out)[0] == of_inputs
     (tmp_path / "bare").mkdir()
-    (tmp_path / "bare" / "test").symlink_to(there / "test")
-    bare = aectl("eval", there / "model", "--dataset", tmp_path / "bare" / "test", *words)
+    (tmp_path / "bare" / "test").symlink_to(inspected / "test")
+    bare = aectl("eval", inspected / "model", "--dataset", tmp_path / "bare" / "test", *words)
     assert "images without a mask of their defect: 40" in bare.err
     assert "left out" not in bare.err
 
@@ -158,12 +145,12 @@ def test_inputs_without_a_label_are_neither_normal_nor_anomalies(aectl, vectors,
     assert "has no label: a detector is measured on inputs in folders named good" in bare.err
 
 
-def test_normal_images_in_folders_below_good_have_no_anomalous_pixel(aectl, there, tmp_path):
+def test_normal_images_in_folders_below_good_have_no_anomalous_pixel(aectl, inspected, tmp_path):
     (tmp_path / "few" / "good").mkdir(parents=True)
-    (tmp_path / "few" / "good" / "monday").symlink_to(there / "test" / "good")
-    (tmp_path / "few" / "spot").symlink_to(there / "test" / "spot")
-    (tmp_path / "ground_truth").symlink_to(there / "ground_truth")
-    done = aectl("eval", there / "model", "--dataset", tmp_path / "few", "--detect", "--normal",
+    (tmp_path / "few" / "good" / "monday").symlink_to(inspected / "test" / "good")
+    (tmp_path / "few" / "spot").symlink_to(inspected / "test" / "spot")
+    (tmp_path / "ground_truth").symlink_to(inspected / "ground_truth")
+    done = aectl("eval", inspected / "model", "--dataset", tmp_path / "few", "--detect", "--normal",
                  "normal", "--json", *HOW)  # fmt: skip
     assert "without a mask" not in done.err
     (found,) = json.loads(done.out)
@@ -180,24 +167,24 @@ def test_normal_images_in_folders_below_good_have_no_anomalous_pixel(aectl, ther
         (("--dataset", "test", "--score", "error"), "and --alarm-rate need --detect"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_measured_is_refused_in_a_line(aectl, there, words, said):
-    done = aectl("eval", there / "model", *words, "--normal", "normal")
+def test_what_cannot_be_measured_is_refused_in_a_line(aectl, inspected, words, said):
+    done = aectl("eval", inspected / "model", *words, "--normal", "normal")
     assert (done.status, done.out) == (2, "")
     assert said in done.err
 
 
 @pytest.mark.parametrize("named", [("--normal", "-"), ("--normal", "normal", "--fit-to", "-")])
-def test_names_of_normal_inputs_on_stdin_are_read_by_one_model_alone(aectl, there, named):
+def test_names_of_normal_inputs_on_stdin_are_read_by_one_model_alone(aectl, inspected, named):
     words = ("--dataset", "test", "--detect", *named, *HOW)
-    names = "\n".join(map(str, sorted((there / "train").iterdir()))).encode()
-    done = aectl("eval", there / "model", there / "model", *words, stdin=names)
+    names = "\n".join(map(str, sorted((inspected / "train").iterdir()))).encode()
+    done = aectl("eval", inspected / "model", inspected / "model", *words, stdin=names)
     assert (done.status, done.out) == (2, "")
     assert "each model reads those of --normal and --fit-to again" in done.err
-    assert aectl("eval", there / "model", *words, stdin=names).status == 0
+    assert aectl("eval", inspected / "model", *words, stdin=names).status == 0
 
 
 def test_a_model_that_is_not_calibrated_and_a_classifier_are_refused(
-    aectl, there, dense, classifier
+    aectl, inspected, dense, classifier
 ):
     done = aectl("eval", dense, "--dataset", "test", "--detect")
     assert "is not calibrated: name normal inputs" in done.err
