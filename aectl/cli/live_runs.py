@@ -1,11 +1,9 @@
 """A live table of trainings side by side on a terminal, with a row for each."""
 
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from aectl.cli.live_table import REFRESH_SECONDS, bar, cells, fitting, measured
+from aectl.cli.live_table import LiveView, bar, cells, fitting, measured
 from aectl.cli.training_progress import Course, called
 
 if TYPE_CHECKING:
@@ -15,19 +13,14 @@ if TYPE_CHECKING:
     from aectl.training.run import Run
 
 
-class LiveRuns:
+class LiveRuns(LiveView):
     """The last epoch of each run, and how far all are. It is there while any of them is shown, and
     goes when all are over, since they are compared then."""
 
     def __init__(self, runs: "Mapping[str, Run]", names: tuple[str, ...]) -> None:
-        from rich.console import Console as RichConsole
-        from rich.live import Live
-
-        self._runs, self._names = runs, names
-        self._rich = RichConsole(file=sys.stderr, highlight=False)
-        self._live = Live(console=self._rich, auto_refresh=False, redirect_stdout=False)
+        super().__init__()
+        self._runs, self._names, self._left = runs, names, set(runs)
         self.courses = {name: Course(run) for name, run in runs.items()}
-        self._left, self._refreshed = set(runs), 0.0
 
     def start(self) -> None:
         """Shows the table, if it is not there yet."""
@@ -38,20 +31,8 @@ class LiveRuns:
         self._left.discard(name)
         if not self._left:
             self._live.transient = all(run.over for run in self._runs.values())
-            self._live.update(self._drawn(), refresh=True)
+            self._draw()
             self._live.stop()
-
-    def refresh(self) -> None:
-        """Draws the table, unless it has been drawn just now."""
-        now = time.monotonic()
-        if now - self._refreshed > REFRESH_SECONDS:
-            self._refreshed = now
-            self._live.update(self._drawn(), refresh=True)
-
-    def _drawn(self) -> "RenderableType":
-        from rich.console import Group
-
-        return Group(*self._parts())
 
     def _parts(self) -> "Iterator[RenderableType]":
         runs = list(self._runs.values())

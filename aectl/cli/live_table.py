@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,18 +29,41 @@ PREVIEW_HEIGHT = 34
 """Lines that a terminal needs to show reconstructions below the table."""
 
 
-class LiveTable:
+class LiveView(ABC):
+    """A view on a terminal that is drawn again and again."""
+
+    def __init__(self) -> None:
+        from rich.console import Console as RichConsole
+        from rich.live import Live
+
+        self._rich = RichConsole(file=sys.stderr, highlight=False)
+        self._live = Live(console=self._rich, auto_refresh=False, redirect_stdout=False)
+        self._refreshed = 0.0
+
+    @abstractmethod
+    def _parts(self) -> "Iterator[RenderableType]":
+        """The parts that are drawn, from top to bottom."""
+
+    def refresh(self) -> None:
+        """Draws it, unless it has been drawn just now."""
+        now = time.monotonic()
+        if now - self._refreshed > REFRESH_SECONDS:
+            self._refreshed = now
+            self._draw()
+
+    def _draw(self) -> None:
+        from rich.console import Group
+
+        self._live.update(Group(*self._parts()), refresh=True)
+
+
+class LiveTable(LiveView):
     """The last epochs as a table, how far training is, a sparkline of the loss, and, where the
     terminal can show it, a few images above their reconstructions."""
 
     def __init__(self, run: "Run", names: tuple[str, ...]) -> None:
-        from rich.console import Console as RichConsole
-        from rich.live import Live
-
-        self._run, self._names = run, names
-        self._rich = RichConsole(file=sys.stderr, highlight=False)
-        self._live = Live(console=self._rich, auto_refresh=False, redirect_stdout=False)
-        self._refreshed, self._previewed = 0.0, 0.0
+        super().__init__()
+        self._run, self._names, self._previewed = run, names, 0.0
         self._course, self._shows_bar = Course(run), False
         self._previews = _previewed(run, self._rich)
         self._preview: RenderableType | None = None
@@ -50,13 +74,13 @@ class LiveTable:
     def stop(self) -> None:
         """Leaves what is there to be read, without what was only of use meanwhile."""
         self._shows_bar = False
-        self._live.update(self._drawn(), refresh=True)
+        self._draw()
         self._live.stop()
 
     def progress(self, progress: "TrainingProgress") -> None:
         self._shows_bar = True
         self._course.progress(progress)
-        self._refresh()
+        self.refresh()
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         last = row["epoch"] == self._run.planned_epochs
@@ -65,18 +89,7 @@ class LiveTable:
             self._previewed = now
             made = self._run.reconstructions(self._previews)  # type: ignore[attr-defined]
             self._preview = _half_blocks(self._previews, made)
-        self._refresh()
-
-    def _refresh(self) -> None:
-        now = time.monotonic()
-        if now - self._refreshed > REFRESH_SECONDS:
-            self._refreshed = now
-            self._live.update(self._drawn(), refresh=True)
-
-    def _drawn(self) -> "RenderableType":
-        from rich.console import Group
-
-        return Group(*self._parts())
+        self.refresh()
 
     def _parts(self) -> "Iterator[RenderableType]":
         rows = self._run.rows

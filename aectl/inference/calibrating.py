@@ -1,13 +1,14 @@
 """Anomaly scores that are fitted and calibrated on the evidence of normal inputs."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 
+from aectl.config.scores import SCORES, needed
 from aectl.errors import DataError
-from aectl.inference.anomaly_scores import AnomalyScore, Evidence, Examined
+from aectl.inference.anomaly_scores import AnomalyScore, Evidence, Examined, score_named
 from aectl.inference.conformal import NormalScores
 from aectl.inference.results import Floats
 from aectl.inference.unusual_region import HighestPixel
@@ -57,6 +58,11 @@ class Calibrating:
         self._scores: list[Floats] = []
         self._sample, self._others = _Sample(), _Sample()
         self._referred = False
+
+    @classmethod
+    def named(cls, score: str, given: Collection[str]) -> Self:
+        """That of a score, of a model that gives some evidence."""
+        return cls(score_named(score, given), SCORES[score].fitted, needed(score, given))
 
     def add(self, examined: Examined) -> None:
         """Adds a batch."""

@@ -37,7 +37,7 @@ class Mahalanobis(AnomalyScore):
 
     def __init__(self, given: Collection[str] = ()) -> None:
         super().__init__(given)
-        self._mean = self._directions = self._variances = self._rest = torch.empty(0)
+        self._take(*[torch.empty(0)] * 4)
 
     def fit(self, reference: Evidence) -> None:
         """Raises DataError for fewer than two inputs."""
@@ -53,14 +53,19 @@ class Mahalanobis(AnomalyScore):
         shrinkage = float(ledoit_wolf_shrinkage(centred.numpy(), assume_centered=True))
         least = max(shrinkage * average, FLOOR * average) or 1.0
         variances = (1 - shrinkage) * sizes.square() / len(codes) + shrinkage * average
-        self._mean, self._directions = mean.float(), directions.float()
-        self._variances = variances.clamp(min=least).float()
-        self._rest = torch.tensor([least], dtype=torch.float32)
+        rest = torch.tensor([least], dtype=torch.float32)
+        self._take(mean.float(), directions.float(), variances.clamp(min=least).float(), rest)
+
+    def _take(self, mean: Tensor, directions: Tensor, variances: Tensor, rest: Tensor) -> None:
+        """Sets all that is fitted, and the same with 64 bits, as distances are computed."""
+        self._fitted = {
+            "mean": mean, "directions": directions, "variances": variances, "rest": rest,
+        }  # fmt: skip
+        self._wide = [tensor.double() for tensor in self._fitted.values()]
 
     def of(self, evidence: Evidence) -> Tensor:
         """The distances."""
-        mean, directions = self._mean.double(), self._directions.double()
-        variances, rest = self._variances.double(), self._rest.double()
+        mean, directions, variances, rest = self._wide
 
         def distances(codes: Tensor) -> Tensor:
             centred = codes.double() - mean
@@ -74,10 +79,7 @@ class Mahalanobis(AnomalyScore):
 
     def tensors(self) -> Mapping[str, Tensor]:
         """`mean`, `directions`, `variances` and `rest`."""
-        return {
-            "mean": self._mean, "directions": self._directions, "variances": self._variances,
-            "rest": self._rest,
-        }  # fmt: skip
+        return self._fitted
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Raises ModelFileError where they do not fit each other."""
@@ -90,12 +92,7 @@ class Mahalanobis(AnomalyScore):
             raise ModelFileError("the tensors of its calibration do not fit each other")
         if not (variances > 0).all() or not (rest > 0).all():
             raise ModelFileError("its calibration has variances that are not positive")
-        self._mean, self._directions, self._variances, self._rest = (
-            mean,
-            directions,
-            variances,
-            rest,
-        )
+        self._take(mean, directions, variances, rest)
 
 
 class Neighbours(AnomalyScore):
@@ -103,30 +100,34 @@ class Neighbours(AnomalyScore):
 
     def __init__(self, given: Collection[str] = ()) -> None:
         super().__init__(given)
-        self._codes = torch.empty(0)
+        self._take(torch.empty(0, 0))
 
     def fit(self, reference: Evidence) -> None:
         """Raises DataError without inputs."""
-        self._codes = kept(reference.code)
+        self._take(kept(reference.code))
         if not len(self._codes):
             raise DataError("there are too few normal inputs to fit the score to")
+
+    def _take(self, codes: Tensor) -> None:
+        """Sets the reference codes, and the points and norms that the nearest are found with."""
+        self._codes, points = codes, self._placed(codes)
+        self._mean = points.mean(0)
+        self._centred = points - self._mean
+        self._norms = self._centred.square().sum(1)
 
     def of(self, evidence: Evidence) -> Tensor:
         """The distances: the nearest codes are found with 32-bit floats, and their distances are
         computed with 64-bit ones."""
-        references = self._placed(self._codes)
-        mean = references.mean(0)
-        centred = references - mean
-        norms, count = centred.square().sum(1), min(NEIGHBOURS, len(references))
+        count = min(NEIGHBOURS, len(self._codes))
 
         def distances(codes: Tensor) -> Tensor:
-            places = self._placed(codes)
-            near = torch.addmm(norms, places - mean, centred.T, alpha=-2)
+            places = self._placed(codes) - self._mean
+            near = torch.addmm(self._norms, places, self._centred.T, alpha=-2)
             nearest = near.topk(count, largest=False).indices
             exact = self._distances(self._codes[nearest].double(), codes[:, None].double())
             return as_scores(exact.sort(1).values.mean(1))
 
-        return in_blocks(evidence.code, len(mean), distances)
+        return in_blocks(evidence.code, len(self._mean), distances)
 
     @staticmethod
     def _placed(codes: Tensor) -> Tensor:
@@ -147,7 +148,7 @@ class Neighbours(AnomalyScore):
         refuse_others(tensors, self.tensors())
         if tensors["codes"].ndim != 2 or not tensors["codes"].numel():
             raise ModelFileError("the tensors of its calibration do not fit each other")
-        self._codes = tensors["codes"]
+        self._take(tensors["codes"])
 
 
 class Cosine(Neighbours):

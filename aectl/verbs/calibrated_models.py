@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aectl.config.kinds import KINDS
-from aectl.config.scores import SCORES, USUAL_ALARM_RATE, USUAL_SCORE, needed, refuse_score
+from aectl.config.scores import USUAL_ALARM_RATE, USUAL_SCORE, needed, refuse_score
 from aectl.errors import DataError, ModelFileError
 from aectl.modalities import modality_of
 from aectl.models import model_file
@@ -85,13 +85,12 @@ def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":
     place, which takes long."""
     if not _may_calibrate(run, card) or card.models_before:
         return None
-    from aectl.inference.anomaly_scores import score_named
     from aectl.inference.apply import on_device
     from aectl.inference.calibrating import Calibrating
 
-    modality, traits = modality_of(card), SCORES[USUAL_SCORE]
-    given, network = modality.evidence(card), run.network
-    calibrating = Calibrating(score_named(USUAL_SCORE, given), traits.fitted, traits.needs)
+    modality, network = modality_of(card), run.network
+    given = modality.evidence(card)
+    calibrating = Calibrating.named(USUAL_SCORE, given)
     to_tensor: Any = on_device(network, run.device, partial(modality.tensor, network))
     batches = modality.held_out(run, card)
     with contextlib.suppress(ModelFileError, DataError):  # of weights that overflow

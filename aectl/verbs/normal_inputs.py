@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aectl.config.scores import MAP, SCORES, needed
+from aectl.config.scores import MAP, needed
 from aectl.config.spelling import first_of
 from aectl.data.images.masks import GOOD
 from aectl.data.read_once import ReadOnce
@@ -40,12 +40,10 @@ def calibrated_on(
 
     A warning names those that may be anomalies. Raises DataError where there are too few.
     """
-    from aectl.inference.anomaly_scores import score_named
     from aectl.inference.calibrating import Calibrating
     from aectl.inference.unusual_region import HighestPixel
 
-    given = normal.modality.evidence(normal.card)
-    calibrating = Calibrating(score_named(score, given), SCORES[score].fitted, needed(score, given))
+    calibrating = Calibrating.named(score, normal.modality.evidence(normal.card))
     of_pixels = Calibrating(HighestPixel(), True, {MAP})
     once = ReadOnce()
     made = [calibrating, of_pixels] if maps else [calibrating]
