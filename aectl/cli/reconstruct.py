@@ -204,7 +204,7 @@ def _write_rows(
     """Writes the reconstruction of each input, or what the codes of a table decode to: as a table,
     or of text, on a terminal, as lines."""
     from aectl.outputs import text_rows as texts
-    from aectl.outputs.rows import Rows
+    from aectl.outputs.rows import Rows, finite_rows
     from aectl.outputs.tables import Table, check_destination
 
     check_destination(out, session.common.overwrite)
@@ -219,7 +219,8 @@ def _write_rows(
             with Table(out, for_tables()) as table:
                 for result in session.console.counted(results, "reconstructing", modality.noun):
                     shown = modality.shown(use.card, result)
-                    table.write(Rows(dict(shown.columns), shown.vectors))
+                    rows = Rows(dict(shown.columns), shown.vectors)
+                    table.write(finite_rows(rows, session.outcome.on_bad))
                 seen = table.count
     return session.outcome.status(seen) if from_codes else session.status(use, seen)
 

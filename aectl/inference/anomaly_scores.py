@@ -36,6 +36,16 @@ class Evidence(NamedTuple):
         """The evidence of some of the inputs."""
         return type(self)(*(None if one is None else one[rows] for one in self))
 
+    @property
+    def inputs(self) -> int:
+        """The number of inputs, n."""
+        return next((len(one) for one in self if one is not None), 0)
+
+    def finite(self) -> Self:
+        """That of the inputs of which all is finite."""
+        given = [one[:, None].isfinite().flatten(1).all(1) for one in self if one is not None]
+        return self.rows(torch.stack(given).all(0)) if given else self
+
     def only(self, names: Collection[str]) -> Self:
         """Those of the fields that are named."""
         named = zip(self._fields, self, strict=True)
@@ -129,8 +139,10 @@ class Dissimilarity(Unfitted):
 
 
 def as_scores(values: Tensor) -> Tensor:
-    """Values as scores: one beyond the largest float32 is that, so that it is still the highest."""
-    return values.clamp(max=torch.finfo(torch.float32).max).float()
+    """Values as scores: one beyond the largest float32, or none at all because the output of the
+    network was, is that number, so that it is still the highest."""
+    largest = torch.finfo(torch.float32).max
+    return values.nan_to_num(largest, posinf=largest).clamp(max=largest).float()
 
 
 def refuse_others(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:

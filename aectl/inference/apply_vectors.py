@@ -10,11 +10,16 @@ from torch import Tensor
 
 from aectl.config.scores import CODE, ERROR
 from aectl.data.vectors.vector_batches import VectorBatch
+from aectl.errors import DataError
 from aectl.inference.anomaly_scores import Evidence, Examined
 from aectl.inference.apply import ToTensor, refuse_overflow, traced
 from aectl.inference.results import Floats, Result, rows_of_batch
 from aectl.inference.vector_metrics import VectorMetrics
 from aectl.models.scaling import completed, factor_of, scaled, unscaled
+
+FURTHEST = 1e18
+"""The magnitude of values above which a vector, and not the weights, makes an output overflow:
+squares of much larger ones do not fit into 32-bit floats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +75,9 @@ def _traced(network: Any, inputs: Tensor, vectors: Tensor) -> tuple[Tensor, Tens
 def reconstruct(
     network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor
 ) -> Iterator[ReconstructedVectors]:
-    """Yields each batch with its reconstruction.
+    """Yields each batch with its reconstruction, which is not finite where a vector is too large.
 
-    Raises ModelFileError if it, or the code, is not finite.
+    Raises ModelFileError if it, or the code, is not finite for any other.
     """
     for batch, _, made, _ in _each(network, batches, to_tensor):
         yield ReconstructedVectors(batch, made.cpu().numpy())
@@ -82,8 +87,12 @@ def reconstruct(
 def measure(
     network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor, metrics: VectorMetrics
 ) -> Iterator[MeasuredVectors]:
-    """Updates `metrics` with all vectors. Raises ModelFileError for results that are not finite."""
+    """Updates `metrics` with all vectors.
+
+    Raises ModelFileError for results that are not finite, or DataError if a vector is too large.
+    """
     for batch, complete, made, code in _each(network, batches, to_tensor):
+        _refuse_too_large(batch, made, code)
         found = metrics.update(complete, made, code)
         refuse_overflow(found["mse"])
         told = {name: values.float().cpu().numpy() for name, values in found.items()}
@@ -95,12 +104,14 @@ def examine(
     network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor, needed: Collection[str]
 ) -> Iterator[Examined]:
     """Yields each batch with the evidence that is needed: of the error, that of scaled features
-    where the model scales them. Raises ModelFileError for results that are not finite.
+    where the model scales them. A vector that is too large has the greatest error.
+
+    Raises ModelFileError for results of others that are not finite.
     """
     if ERROR not in needed:
         for batch in batches:
             code = network.encode(to_tensor(batch))[: len(batch.paths)]
-            refuse_overflow(code)
+            refuse_overflow(code[_ordinary(batch)])
             yield Examined(batch, Evidence(code=code.cpu()))
         return
     factor = factor_of(network.scaling)
@@ -108,7 +119,7 @@ def examine(
         differences = made.cpu().double() - complete.cpu().double()
         if factor is not None:
             differences *= factor.cpu()
-        errors = differences.square().mean(1)
+        errors = differences.square().mean(1).nan_to_num(torch.inf)
         yield Examined(batch, Evidence(errors, code.cpu() if CODE in needed else None))
 
 
@@ -120,5 +131,21 @@ def _each(
         inputs = to_tensor(batch)
         vectors = torch.from_numpy(batch.vectors).to(inputs.device)
         complete, made, code = _traced(network, inputs, vectors)
-        refuse_overflow(code, made)
+        ordinary = _ordinary(batch)
+        refuse_overflow(code[ordinary], made[ordinary])
         yield batch, complete, made, code
+
+
+def _ordinary(batch: VectorBatch) -> Tensor:
+    """Whether each vector of a batch is small enough for any sensible weights, (n,)."""
+    return torch.from_numpy(~(np.abs(batch.vectors) > FURTHEST).any(1))
+
+
+def _refuse_too_large(batch: VectorBatch, *results: Tensor) -> None:
+    """Raises DataError for the first vector of a batch for which a result is not finite."""
+    finite = torch.stack([one.isfinite().all(1) for one in results]).all(0).tolist()
+    if not all(finite):
+        path = batch.paths[finite.index(False)]
+        raise DataError(
+            f"{path}: its values are too large: the model's output for it overflows 32-bit floats"
+        )

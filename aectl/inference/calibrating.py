@@ -97,11 +97,11 @@ class Calibrating:
         inputs, and the paths of the others."""
         evidence, paths = self._sample.shuffled()
         if self._referred:
-            reference, names = self._others.shuffled()
-            count, first = len(names), 0
+            reference, first = self._others.shuffled()[0].finite(), 0
         else:
-            count = first = len(paths) // 2
-            reference = evidence.rows(slice(first))
+            first = len(paths) // 2
+            reference = evidence.rows(slice(first)).finite()
+        count = reference.inputs
         if not count or not paths:
             raise DataError("there are too few normal inputs to fit the score to")
         self._score.fit(reference)
@@ -113,9 +113,8 @@ class Calibrating:
 
     def _result(self, fitted_to: int, paths: list[str]) -> Calibrated:
         scores = np.concatenate([np.empty(0, np.float32), *self._scores])
-        finite = np.flatnonzero(np.isfinite(scores))
-        normal = NormalScores.of(scores[finite])
-        far = finite[normal.far_out(scores[finite])]
+        normal = NormalScores.of(scores)
+        far = np.flatnonzero(normal.far_out(scores))
         far = far[np.argsort(-scores[far], kind="stable")]
         return Calibrated(self._score, normal, fitted_to, [paths[row] for row in far])
 

@@ -86,10 +86,14 @@ def request(
     were held out, where the data have no test split; with `references`, each line of text has a
     summary after a tab.
 
-    Raises ConfigError where both ways to write paths are given, or the folder does not exist.
+    Raises ConfigError for an empty list of words, which names nothing, where both ways to write
+    paths are given, or where the folder does not exist.
     """
+    named = [words] if isinstance(words, str) else words
+    if named is not None and not len(named):
+        raise ConfigError("the list of inputs is empty; leave it out for the test split")
     return Request(
-        [words] if isinstance(words, str) else words,
+        named,
         Path(options.get("data_dir") or machine.data_dir()),
         options.get("stdin"),
         options.get("null", False),

@@ -269,11 +269,12 @@ def test_the_command_flags_the_stated_fraction_of_new_normal_inputs(aectl, table
 
 
 @pytest.mark.parametrize("score", ["error", "mahalanobis", "neighbours", "fisher"])
-def test_an_input_beyond_all_numbers_is_the_first_anomaly(aectl, table, tmp_path, score):
-    """Whose squared error is more than a float32 holds."""
+@pytest.mark.parametrize("values", [slice(2, 3), slice(None)], ids=["error", "output"])
+def test_an_input_beyond_all_numbers_is_the_first_anomaly(aectl, table, tmp_path, score, values):
+    """Whose squared error, or whose code and reconstruction, is more than a float32 holds."""
     normal = np.load(table / "normal.npy")
     far = normal[:3].copy()
-    far[1, 2] = 1e25
+    far[1, values] = 1e25 if values.start else 3.4e38
     (tmp_path / "test" / "good").mkdir(parents=True)
     (tmp_path / "test" / "odd").mkdir()
     np.save(tmp_path / "test" / "good" / "a.npy", far[[0, 2]])
@@ -287,6 +288,9 @@ def test_an_input_beyond_all_numbers_is_the_first_anomaly(aectl, table, tmp_path
     assert np.argmax(column(found, "score")) == 2
     assert [row["anomaly"] for row in found][2] == "yes"
     measured = aectl("eval", table / "model", "--dataset", "test", "--detect", *how, "--json")
+    if not values.start:
+        assert "b.npy:0: its values are too large" in measured.err  # they have no mean error
+        return
     (metrics,) = json.loads(measured.out)
     assert (metrics["auroc"], metrics["detected"]) == (1, 1)
 

@@ -177,6 +177,28 @@ def test_metrics_and_reconstructions_are_in_the_units_of_the_vectors(aectl, tmp_
     assert {"psnr", "sse"}.isdisjoint(report)
 
 
+def test_a_vector_that_no_float_can_follow_is_left_out_and_ends_no_measurement_unsaid(
+    aectl, tmp_path
+):
+    train = ("train", "--hidden", "3", "--code-activation", "linear", "--epochs", "1", "-q")
+    rows = (ROWS * 1e-2).astype("f4")
+    np.save(tmp_path / "x.npy", rows)
+    scale = ("--scale", "standard")
+    assert aectl(*train, "--dataset", "x.npy", *scale, "--out", "m").status == 0
+    rows[1] = 3e38  # divided by a deviation of 0.01
+    np.save(tmp_path / "far.npy", rows[:4])
+    for verb in ("encode", "reconstruct"):
+        done = aectl(verb, "m", "far.npy")
+        assert done.status == 1
+        assert "left out far.npy:1: the model's output for it is not finite" in done.err
+        assert [line.split(",")[0] for line in done.out.splitlines()[1:]] == [
+            "far.npy:0", "far.npy:2", "far.npy:3"
+        ]  # fmt: skip
+    done = aectl("eval", "m", "--dataset", "far.npy")
+    assert (done.status, done.out) == (2, "")
+    assert "far.npy:1: its values are too large" in done.err
+
+
 def test_codes_in_a_table_are_decoded_to_vectors(aectl, model, tmp_path):
     path = written(tmp_path, ".npy")
     made = numbers(aectl("reconstruct", model, path, "-q").out, 6)

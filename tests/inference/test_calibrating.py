@@ -12,7 +12,7 @@ from aectl.errors import DataError
 from aectl.inference import calibrating
 from aectl.inference.anomaly_scores import Evidence, Examined, ReconstructionError
 from aectl.inference.calibrating import Calibrating
-from aectl.inference.code_distances import Neighbours
+from aectl.inference.code_distances import Mahalanobis, Neighbours
 
 CODES = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32))
 
@@ -106,10 +106,18 @@ def test_inputs_far_above_the_others_are_named_the_highest_first():
     assert found.suspects == ["20", "7"]
 
 
-def test_scores_beyond_all_numbers_calibrate_as_the_highest_and_those_that_are_none_do_not():
+def test_scores_beyond_all_numbers_calibrate_as_the_highest():
     errors = torch.tensor([1.0, torch.inf, 2.0, torch.nan, 1e300], dtype=torch.float64)
     normal = calibrated(ReconstructionError(), False, Evidence(errors)).normal
-    assert normal.scores.tolist() == [1, 2, *[np.finfo(np.float32).max] * 2]
+    assert normal.scores.tolist() == [1, 2, *[np.finfo(np.float32).max] * 3]
+
+
+def test_a_score_is_fitted_to_finite_codes_alone():
+    score = Mahalanobis()
+    odd = CODES.clone()
+    odd[::2] = torch.nan
+    calibrated(score, True, Evidence(code=odd))
+    assert all(one.isfinite().all() for one in score.tensors().values())
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ def test_inputs_that_cannot_be_read_are_passed_to_a_function(dense, scans, tmp_p
     assert bad == [str(tmp_path / "bad.png")]
 
 
+@pytest.mark.parametrize("name", ["encode", "detect", "reconstruct", "evaluate", "classify"])
+def test_an_empty_list_is_not_the_test_split(dense, classifier, name):
+    model = classifier if name == "classify" else dense
+    with pytest.raises(ConfigError, match="the list of inputs is empty"):
+        getattr(package, name)(model, [])
+
+
 def test_an_encoding_can_be_iterated_over_again(dense, scans):
     encoding = package.encode(dense, str(scans))
     first, second = (np.concatenate([batch.code for batch in encoding]) for _ in range(2))
