@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 MOST_NAMED = 5
 
 UNLIKE = 1000
-"""The ratio of the standard deviations of two features from which on a notice suggests a scaling.
+"""The ratio of the standard deviations of two features above which all are scaled, by default: the
+error of the others would count for nothing.
 """
 
 BUFFER_BYTES = 256 << 20
@@ -50,9 +51,12 @@ def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Co
     config = _with_buffer(config, found)
     if found.held_out is not None:
         config = with_own_validation(config, len(found.held_out) / len(found), request.asked)
-    config = resolved(config, found, request.encoder)
-    _tell(config, found)
-    return config, found
+    if constant := found.constant:
+        named = first_of(constant, MOST_NAMED)
+        log.info("features that are the same in all vectors: %s (%s)", f"{len(constant):,}", named)
+    if "scale" not in request.asked:
+        config = _with_scale(config, found)
+    return resolved(config, found, request.encoder), found
 
 
 def resolved(config: Config, found: VectorSet, encoder: ModelCard | None) -> Config:
@@ -119,22 +123,19 @@ def _once(tell: Callable[[str], None]) -> Callable[[str], None]:
     return once
 
 
-def _tell(config: Config, found: VectorSet) -> None:
-    """Says which features are constant, and whether their scales differ much."""
-    if constant := found.constant:
-        log.info(
-            "features that are the same in all vectors: %s (%s)",
-            f"{len(constant):,}",
-            first_of(constant, MOST_NAMED),
-        )
-    if config.model.scale == "none":
-        spread = found.survey.deviations
-        varied = spread[spread > 0]
-        if len(varied) and varied.max() > UNLIKE * varied.min():
-            most, least = (found.feature(int(np.flatnonzero(spread == one)[0])) for one in
-                           (varied.max(), varied.min()))  # fmt: skip
-            log.info(
-                "the standard deviation of %s is %s times that of %s: --scale standard gives all"
-                " features the same weight",
-                most, f"{varied.max() / varied.min():,.0f}", least,
-            )  # fmt: skip
+def _with_scale(config: Config, found: VectorSet) -> Config:
+    """The config with each feature scaled to a standard deviation of 1, if these are unlike."""
+    deviations = found.survey.deviations
+    varied = np.flatnonzero(deviations)
+    if not len(varied):
+        return config
+    least, most = varied[deviations[varied].argmin()], varied[deviations[varied].argmax()]
+    ratio = deviations[most] / deviations[least]
+    if ratio <= UNLIKE:
+        return config
+    log.info(
+        "the standard deviation of %s is %s times that of %s: each feature is scaled to one of 1"
+        " (--scale none leaves them as they are)",
+        found.feature(int(most)), f"{ratio:,.0f}", found.feature(int(least)),
+    )  # fmt: skip
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, scale="standard"))

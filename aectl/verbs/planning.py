@@ -77,8 +77,14 @@ def prepare_several(
     instead = [one for one in open_to if one != modality.name]
     with noted_in_training(modality, config.data.dataset, instead):
         config, data = modality.training_set(config, reading, request)
-    others = [dataclasses.replace(one, data=config.data) for one in others]
+    others = [settled_as(config, one) for one in others]
     return [config, *(modality.resolved(one, data, encoder) for one in others)], data
+
+
+def settled_as(first: Config, config: Config) -> Config:
+    """The config with what the data decided for the first one."""
+    model = dataclasses.replace(config.model, scale=first.model.scale)
+    return dataclasses.replace(config, data=first.data, model=model)
 
 
 def prepare_again(

@@ -684,7 +684,7 @@ def test_a_linear_autoencoder_of_a_table_is_as_good_as_pca(aectl):
     assert report["mse"] == pytest.approx(report["pca_mse"], rel=0.01)
 
 
-def test_features_of_unlike_scales_and_constant_ones_are_named(aectl, tmp_path):
+def test_features_of_unlike_scales_are_scaled_and_constant_ones_named(aectl, tmp_path):
     x = ROWS.astype("f8") * [1, 1, 1e-3, 5000, 1, 0] + [0, 0, 0, 0, 0, 7]
     polars.DataFrame(x, schema=list("abcdef")).write_csv("x.csv")
     train = ("train", "--dataset", "x.csv", "--hidden", "2", "--epochs", "1", "--overwrite")
@@ -692,5 +692,13 @@ def test_features_of_unlike_scales_and_constant_ones_are_named(aectl, tmp_path):
     assert done.status == 0
     assert "features that are the same in all vectors: 1 (f)" in done.err
     ratio = x[:, 3].std() / x[:, 2].std()
-    assert f"of d is {ratio:,.0f} times that of c: --scale standard" in done.err
+    assert f"of d is {ratio:,.0f} times that of c: each feature is scaled to one of 1" in done.err
+    scaled = aectl("encode", "m", "x.csv", "-q").out
     assert "times that of" not in aectl(*train, "--scale", "standard", "--out", "m").err
+    assert aectl("encode", "m", "x.csv", "-q").out == scaled
+    assert "times that of" not in aectl(*train, "--scale", "none", "--out", "m").err
+    assert aectl("encode", "m", "x.csv", "-q").out != scaled
+    several = ("--bottleneck-factor", "3,6", "--epochs", "1", "-q", "--out", "several")
+    assert aectl("train", "--dataset", "x.csv", *several).status == 0
+    configs = [one.read_text() for one in tmp_path.glob("several/*/config.toml")]
+    assert [one.count('scale = "standard"') for one in configs] == [1, 1]
