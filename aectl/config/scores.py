@@ -9,11 +9,11 @@ from typing import NamedTuple
 from aectl.config.declaration import near_miss
 from aectl.errors import ConfigError
 
-ERROR, CODE, MAP = "error", "code", "map"
+ERROR, CODE, PLACES, MAP = "error", "code", "places", "map"
 REGION, DISSIMILARITY = "region", "dissimilarity"
-"""Evidence that scores are made of: the error of a reconstruction; the code as a vector; of a
-reconstructed image, the error of each pixel, and the error and the structural dissimilarity of its
-worst regions."""
+"""Evidence that scores are made of: the error of a reconstruction; the code as a vector; the code
+at each place of an image; of a reconstructed image, the error of each pixel, and the error and the
+structural dissimilarity of its worst regions."""
 
 OF_ALL = ERROR, CODE
 OF_IMAGES = *OF_ALL, MAP, REGION, DISSIMILARITY
@@ -21,11 +21,19 @@ OF_IMAGES = *OF_ALL, MAP, REGION, DISSIMILARITY
 CALLED = {
     ERROR: "reconstructions",
     CODE: "codes that are vectors",
+    PLACES: "a code at each place of an image",
     MAP: "reconstructed images",
     REGION: "reconstructed images",
     DISSIMILARITY: "reconstructed images",
 }
 """The evidence, as messages name it."""
+
+MARKED_BY = {
+    MAP: "aectl.inference.unusual_region:HighestPixel",
+    PLACES: "aectl.inference.unusual_places:HighestPlace",
+}
+"""The scores whose thresholds mark what is unusual in an image, by the evidence that heat maps are
+made of."""
 
 
 class ScoreTraits(NamedTuple):
@@ -47,6 +55,7 @@ SCORES = {
     "mahalanobis": ScoreTraits("aectl.inference.code_distances:Mahalanobis", (CODE,), True),
     "neighbours": ScoreTraits("aectl.inference.code_distances:Neighbours", (CODE,), True),
     "cosine": ScoreTraits("aectl.inference.code_distances:Cosine", (CODE,), True),
+    "places": ScoreTraits("aectl.inference.unusual_places:UnusualPlaces", (PLACES,), True),
     "fisher": ScoreTraits("aectl.inference.fisher:Fisher", OF_ALL, True, combines=True),
 }
 
@@ -67,6 +76,11 @@ def needed(name: str, given: Collection[str]) -> set[str]:
     """The evidence that a score is made of, of a model that gives some."""
     parts = combined(given) if SCORES[name].combines else [name]
     return {one for part in parts for one in SCORES[part].needs}
+
+
+def mapped(name: str) -> str:
+    """The evidence that heat maps are made of with a score."""
+    return PLACES if SCORES[name].needs == (PLACES,) else MAP
 
 
 def refuse_score(name: str, given: Collection[str], model: str) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from aectl.config.scores import DISSIMILARITY, ERROR, REGION, SCORES
+from aectl.config.scores import DISSIMILARITY, ERROR, MARKED_BY, REGION, SCORES
 from aectl.errors import ModelFileError
 from aectl.inference.results import Result
 
@@ -21,13 +21,15 @@ from aectl.inference.results import Result
 class Evidence(NamedTuple):
     """The evidence of n inputs that scores are made of, on the CPU; None where it is not needed.
 
-    error: (n,), the error of each reconstruction; code: (n, features), float32; of reconstructed
-    images map: (n, height, width), the squared error of each pixel, float32; region and
-    dissimilarity: (n,), of their worst regions. All others are float64.
+    error: (n,), the error of each reconstruction; code: (n, features), float32; of images places:
+    (n, features, rows, columns), the code at each place, float32; of reconstructed images map: (n,
+    height, width), the squared error of each pixel, float32; region and dissimilarity: (n,), of
+    their worst regions. All others are float64.
     """
 
     error: Tensor | None = None
     code: Tensor | None = None
+    places: Tensor | None = None
     map: Tensor | None = None
     region: Tensor | None = None
     dissimilarity: Tensor | None = None
@@ -96,6 +98,15 @@ class AnomalyScore(ABC):
         """The inverse of `tensors`. Raises ModelFileError for tensors that are not those."""
 
 
+class MarkingScore(AnomalyScore):
+    """A score that is the highest value of a map of an image: of an image whose p-value is above a
+    rate, no value is above the threshold of that rate."""
+
+    @abstractmethod
+    def compared(self, evidence: Evidence) -> Tensor:
+        """The map of each image, (n, height, width) or smaller (`error_maps.at_pixels`)."""
+
+
 class Unfitted(AnomalyScore):
     """A part of the evidence that is a score itself."""
 
@@ -156,4 +167,11 @@ def score_named(name: str, given: Collection[str]) -> AnomalyScore:
     """The score of a name, yet to be fitted; one that combines others takes those that are made of
     the evidence that is `given`."""
     made: AnomalyScore = pkgutil.resolve_name(SCORES[name].made_by)(given)
+    return made
+
+
+def marking_score(mapped: str) -> MarkingScore:
+    """The score, yet to be fitted, that marks what is unusual in images, by the evidence that heat
+    maps are made of."""
+    made: MarkingScore = pkgutil.resolve_name(MARKED_BY[mapped])()
     return made

@@ -7,11 +7,19 @@ import numpy as np
 import torch
 
 from aectl.config.scores import SCORES, needed
+from aectl.config.shapes import Sides
 from aectl.errors import DataError
-from aectl.inference.anomaly_scores import AnomalyScore, Evidence, Examined, score_named
+from aectl.inference.anomaly_scores import (
+    AnomalyScore,
+    Evidence,
+    Examined,
+    MarkingScore,
+    marking_score,
+    score_named,
+)
 from aectl.inference.conformal import NormalScores
+from aectl.inference.error_maps import at_pixels
 from aectl.inference.results import Floats
-from aectl.inference.unusual_region import HighestPixel
 
 SEED = 0
 
@@ -39,12 +47,13 @@ class Calibrated(NamedTuple):
         """The scores of n inputs: (n,)."""
         return self.score.of(evidence).numpy()
 
-    def maps(self, evidence: Evidence) -> Floats | None:
-        """The map of each of n images, (n, height, width), if pixels are scored."""
+    def maps(self, evidence: Evidence, sides: Sides) -> Floats | None:
+        """The map of each of n images with some `sides`, (n, height, width), if pixels are
+        scored."""
         if self.pixels is None:
             return None
-        assert isinstance(self.pixels.score, HighestPixel)
-        return self.pixels.score.compared(evidence).numpy()
+        assert isinstance(self.pixels.score, MarkingScore)
+        return at_pixels(self.pixels.score.compared(evidence), sides).numpy()
 
 
 class Calibrating:
@@ -63,6 +72,12 @@ class Calibrating:
     def named(cls, score: str, given: Collection[str]) -> Self:
         """That of a score, of a model that gives some evidence."""
         return cls(score_named(score, given), SCORES[score].fitted, needed(score, given))
+
+    @classmethod
+    def marking(cls, mapped: str) -> Self:
+        """That of the score which marks what is unusual in images, by the evidence that heat maps
+        are made of."""
+        return cls(marking_score(mapped), True, {mapped})
 
     def add(self, examined: Examined) -> None:
         """Adds a batch."""

@@ -9,8 +9,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from aectl.config.shapes import Sides
 
 SIGMAS = (1.0, 2.0, 4.0)
 """Standard deviations in pixels of the windows that smooth a map to find its worst regions."""
@@ -109,6 +112,30 @@ def regions(anomaly_map: NDArray[np.floating], threshold: float) -> list[Region]
         box = columns.start, rows.start, columns.stop, rows.stop
         found.append(Region(*box, len(inside), float(inside.max())))
     return sorted(found, key=lambda region: -region.highest)
+
+
+def at_pixels(maps: Tensor, sides: Sides) -> Tensor:
+    """Maps of an image as maps of its pixels, by linear interpolation between the middles of their
+    places; beyond the outermost, their values. No pixel is above the highest place.
+
+    maps: (n, rows, columns); (n, *sides).
+    """
+    for side in sides:
+        maps = _stretched(maps, side).mT
+    return maps
+
+
+def _stretched(maps: Tensor, side: int) -> Tensor:
+    """maps (n, rows, columns) -> (n, side, columns)."""
+    rows = maps.shape[1]
+    if rows == side:
+        return maps
+    middles = (torch.arange(side, dtype=torch.float64) + 0.5) * (rows / side) - 0.5
+    middles = middles.clamp(0, rows - 1)
+    above = middles.long()
+    weights = (middles - above).to(maps.dtype)[:, None]
+    first = maps[:, above]
+    return first + (maps[:, (above + 1).clamp(max=rows - 1)] - first) * weights
 
 
 def _mean_over_channels(values: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aectl.config.scores import CODE, DISSIMILARITY, ERROR, MAP, REGION
+from aectl.config.scores import CODE, DISSIMILARITY, ERROR, MAP, PLACES, REGION
 from aectl.inference import error_maps
 from aectl.inference.anomaly_scores import Evidence, Examined
 from aectl.inference.apply import ToTensor, refuse_overflow, traced
@@ -30,16 +30,16 @@ def examine(
         inputs, count = to_tensor(batch), len(batch.paths)
         found: dict[str, Tensor] = {}
         code = None
-        if {*needed} - {CODE}:
+        if {*needed} - {CODE, PLACES}:
             targets = network.targets(inputs)
             code, made = traced(network, targets, count)
             refuse_overflow(code, made)
             found = _errors(targets[:count].cpu(), made.cpu(), needed)
-        if CODE in needed:
+        if {CODE, PLACES} & {*needed}:
             if code is None or isinstance(network, PooledAutoencoder):
                 code = network.encode(inputs)[:count]
                 refuse_overflow(code)
-            found[CODE] = _without_places(network, code).cpu()
+            found |= _of_codes(network, code, needed)
         yield Examined(batch, Evidence(**found))
 
 
@@ -58,6 +58,16 @@ def _errors(targets: Tensor, made: Tensor, needed: Collection[str]) -> dict[str,
         found[REGION] = _over_scales(maps)
     if DISSIMILARITY in needed:
         found[DISSIMILARITY] = _over_scales(error_maps.dissimilarities(targets, made))
+    return found
+
+
+def _of_codes(network: AutoencoderBase, code: Tensor, needed: Collection[str]) -> dict[str, Tensor]:
+    """The evidence of codes, (n, code_size)."""
+    found = {}
+    if CODE in needed:
+        found[CODE] = _without_places(network, code).cpu()
+    if PLACES in needed:
+        found[PLACES] = network.by_place(code).cpu()
     return found
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from aectl.data.inputs import InputBatch
     from aectl.data.text.text_batches import TextBatch
-    from aectl.inference.unusual_region import Marked
+    from aectl.inference.marking import Marked
 
 Floats = NDArray[np.float32]
 

@@ -1,23 +1,24 @@
-"""The most unusual region of an image: its score, and the pixels that are marked in a map."""
+"""The most unusual region of an image, by the errors of its reconstruction."""
 
 from collections.abc import Collection, Mapping
 from functools import reduce
-from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from aectl.errors import DataError, ModelFileError
-from aectl.inference.anomaly_scores import AnomalyScore, Evidence, as_scores, refuse_others
-from aectl.inference.conformal import NormalScores
+from aectl.inference.anomaly_scores import (
+    AnomalyScore,
+    Evidence,
+    MarkingScore,
+    as_scores,
+    refuse_others,
+)
 from aectl.inference.error_maps import (
     HIGHEST,
     SIGMAS,
-    Region,
     mean_of_highest,
-    regions,
 )
-from aectl.inference.results import Floats
 from aectl.inference.typical_errors import FEWEST, TypicalErrors
 
 
@@ -73,9 +74,8 @@ class UnusualRegion(AnomalyScore):
         self._typical = TypicalErrors(mean, deviation)
 
 
-class HighestPixel(UnusualRegion):
-    """The highest pixel of the map: that of an image whose p-value is above a rate has no pixel
-    above the threshold of that rate.
+class HighestPixel(UnusualRegion, MarkingScore):
+    """The highest pixel of the map.
 
     The map is the minimum over scales, since the wide windows around a defect are unusual, too.
     """
@@ -85,34 +85,3 @@ class HighestPixel(UnusualRegion):
     def over_scales(self, maps: list[Tensor]) -> Tensor:
         """The minimum of each pixel."""
         return reduce(torch.minimum, maps)
-
-
-class Marked(NamedTuple):
-    """The maps of n images, (n, height, width), and the regions of each above the threshold."""
-
-    maps: Floats
-    regions: list[list[Region]]
-    threshold: float
-
-
-class Marking(NamedTuple):
-    """Marks pixels above a threshold, which at most a stated fraction of normal images exceeds
-    anywhere."""
-
-    score: HighestPixel
-    threshold: float
-
-    @classmethod
-    def at(cls, rate: float, score: AnomalyScore, normal: NormalScores) -> Self:
-        """The marking at an alarm rate, for the fitted score of pixels and those of normal images.
-
-        Raises ConfigError where these are too few.
-        """
-        assert isinstance(score, HighestPixel)
-        normal.refuse_rate(rate)
-        return cls(score, normal.threshold(rate))
-
-    def of(self, evidence: Evidence) -> Marked:
-        """The maps and the regions of n images."""
-        maps = self.score.compared(evidence).numpy()
-        return Marked(maps, [regions(one, self.threshold) for one in maps], self.threshold)

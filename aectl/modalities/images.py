@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
-from aectl.config.scores import OF_ALL, OF_IMAGES
+from aectl.config.scores import OF_ALL, OF_IMAGES, PLACES
 from aectl.config.shapes import Shape
 from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import IMAGES, InputBatch, in_memory
@@ -210,8 +210,10 @@ class Images(Modality):
         return images.evenly_spaced(count).images
 
     def evidence(self, card: "ModelCard") -> Collection[str]:
-        """All; but what is of images not where the model reconstructs features of an encoder."""
-        return OF_ALL if card.architecture.stacked else OF_IMAGES
+        """All that it has; reconstructed images not where it reconstructs features of an
+        encoder."""
+        given = OF_ALL if card.architecture.stacked else OF_IMAGES
+        return (*given, PLACES) if card.architecture.has_places else given
 
     def held_out(self, run: "Run", card: "ModelCard") -> Iterator[InputBatch]:
         """Whole images, at equal distances."""

@@ -98,6 +98,14 @@ class Architecture:
         return self.encoder is not None and KINDS[self.kind].has_code
 
     @property
+    def has_places(self) -> bool:
+        """Whether its code is that of each place of an image: a map, or features pooled over cells,
+        to which those of the mirror image, from other places, are not added."""
+        if KINDS[self.kind].pooled:
+            return not self.config.mirror
+        return self.config.code_is_map
+
+    @property
     def layer_input(self) -> InputShape:
         """The shape of what its own first layer takes: the input, or the maps of its encoder."""
         return self.encoder.pooled_shape if self.encoder and self.stacked else self.input

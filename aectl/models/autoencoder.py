@@ -229,6 +229,14 @@ class AutoencoderBase(nn.Module):
         code = self.encode(targets)
         return code, self.decoder(code)
 
+    def by_place(self, code: Tensor) -> Tensor:
+        """code: (batch, code_size) -> the code at each place of an image, (batch, units, rows,
+        columns).
+
+        Raises NotImplementedError where it has no places.
+        """
+        raise NotImplementedError("this code has no places")
+
     def unit_values(self, images: Tensor) -> Tensor:
         """images -> (batch, units): the value of each unit for an image: its code."""
         return self.encode(images)

@@ -134,6 +134,10 @@ class MapAutoencoder(StagedAutoencoder):
         """Number of places of an image, at which the code has the same channels."""
         return math.prod(self.encoder.code_shape[1:])
 
+    def by_place(self, code: Tensor) -> Tensor:
+        """code: (batch, code_size) -> the map that it is, (batch, channels, height, width)."""
+        return code.view(-1, *self.encoder.code_shape)
+
     def unit_values(self, images: Tensor) -> Tensor:
         """images -> (batch, channels): the value of largest magnitude of each channel."""
         maps = self.encode(images).view(len(images), -1, self.places)

@@ -81,8 +81,11 @@ class PooledEncoder(nn.Module):
 
     def maps(self, images: Tensor) -> Tensor:
         """images -> their features as maps: (batch, units, rows, columns)."""
+        return self.as_maps(self(images))
+
+    def as_maps(self, features: Tensor) -> Tensor:
+        """features: (batch, code_size) -> the same as maps, as `maps` gives them."""
         units, rows, columns = self.pooled_shape
-        features: Tensor = self(images)
         return features.view(-1, rows, columns, units).movedim(-1, 1).contiguous()
 
     def filters(self) -> Tensor:
@@ -149,6 +152,10 @@ class PooledAutoencoder(AutoencoderBase):
     def targets(self, images: Tensor) -> Tensor:
         """images -> its own input: themselves, or the maps of the first encoder."""
         return self.encoder.own_input(images)
+
+    def by_place(self, code: Tensor) -> Tensor:
+        """Features -> those of each cell: (batch, units, rows, columns)."""
+        return self.encoder.as_maps(code)
 
     def unit_values(self, images: Tensor) -> Tensor:
         """images -> (batch, units): the value of largest magnitude of each unit."""

@@ -15,7 +15,7 @@ from aectl.outputs.single_files import SingleFiles
 
 if TYPE_CHECKING:
     from aectl.inference.error_maps import Region
-    from aectl.inference.unusual_region import Marked
+    from aectl.inference.marking import Marked
 
 THRESHOLD_GREY = 1024
 """The grey of the threshold in a raw map of 16 bits; a pixel with more is marked. Grey is

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aectl.config.kinds import KINDS
-from aectl.config.scores import USUAL_ALARM_RATE, USUAL_SCORE, needed, refuse_score
+from aectl.config.scores import USUAL_ALARM_RATE, USUAL_SCORE, mapped, needed, refuse_score
 from aectl.errors import DataError, ModelFileError
 from aectl.modalities import modality_of
 from aectl.models import model_file
@@ -47,8 +47,7 @@ def tensors_of(found: "Calibrated") -> "Mapping[str, Tensor]":
 def calibration_of(path: Path, card: "ModelCard") -> "Calibrated":
     """The calibration that a model file keeps. Raises ModelFileError, and ConfigError for a score
     that does not exist."""
-    from aectl.inference.anomaly_scores import score_named
-    from aectl.inference.unusual_region import HighestPixel
+    from aectl.inference.anomaly_scores import marking_score, score_named
 
     assert card.calibration is not None
     name, given = card.calibration.score, modality_of(card).evidence(card)
@@ -61,7 +60,7 @@ def calibration_of(path: Path, card: "ModelCard") -> "Calibrated":
         pixels = None
         if of_pixels:
             named = {name.removeprefix(PIXELS): tensor for name, tensor in of_pixels.items()}
-            pixels = _restored(HighestPixel(), named)
+            pixels = _restored(marking_score(mapped(card.calibration.score)), named)
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
     return found._replace(fitted_to=card.calibration.fitted_to, pixels=pixels)

@@ -12,10 +12,10 @@ import numpy as np
 from aectl.config.kinds import with_a_code
 from aectl.config.scores import (
     CALLED,
-    MAP,
     SCORES,
     USUAL_ALARM_RATE,
     USUAL_SCORE,
+    mapped,
     refuse_alarm_rate,
     refuse_score,
 )
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from aectl.inference.apply import ToTensor
     from aectl.inference.calibrating import Calibrated
-    from aectl.inference.unusual_region import Marking
+    from aectl.inference.marking import Marking
     from aectl.outputs.rows import Rows
 
 MODEL_ENDING = Path(model_file.FILE_NAME).suffix
@@ -94,14 +94,15 @@ class Detection:
 
         Raises ConfigError where there are too few normal images for the alarm rate, or none.
         """
-        from aectl.inference.unusual_region import Marking
+        from aectl.inference.marking import Marking
 
         if not self.maps:
             return None
         pixels = self.calibrated().pixels
         if pixels is None:
             raise ConfigError("maps need normal images, or more: name them with --normal")
-        return Marking.at(self.alarm_rate, pixels.score, pixels.normal)
+        sides = self.use.card.shape[1:]
+        return Marking.at(self.alarm_rate, pixels.score, pixels.normal, sides)
 
     def save(self, path: "str | os.PathLike[str]", overwrite: bool = False) -> Path:
         """Writes the model with the calibration to a file; the inputs are not read. Of images, that
@@ -111,7 +112,7 @@ class Detection:
         """
         out, use = Path(path), self.use
         check_model_path(out, overwrite)
-        if self.normal and not self.maps and _gives_maps(use):
+        if self.normal and not self.maps and _gives_maps(use, self.score):
             return self._with_pixels().save(path, overwrite)
         found, kept = self.calibrated(), use.card.calibration
         words = self.normal.stream.called() if self.normal else kept.on if kept else ()
@@ -248,9 +249,9 @@ def detection_of(use: Use, asked: Asked, maps: bool | None) -> Detection:
     usual = kept.alarm_rate if kept else USUAL_ALARM_RATE
     rate = usual if asked.alarm_rate is None else asked.alarm_rate
     refuse_alarm_rate(rate)
-    maps = _gives_maps(use) if maps is None else maps
-    if maps and not _gives_maps(use):
-        raise ConfigError(f"maps need {CALLED[MAP]}, which {use.path} does not have")
+    maps = _gives_maps(use, score) if maps is None else maps
+    if maps and not _gives_maps(use, score):
+        raise ConfigError(f"maps need {CALLED[mapped(score)]}, which {use.path} does not have")
     if asked.fit_to is not None and not (SCORES[score].fitted or maps):
         raise ConfigError(f"--fit-to has no effect with --score {score}, which is not fitted")
     if asked.normal is not None:
@@ -276,9 +277,9 @@ def detection_of(use: Use, asked: Asked, maps: bool | None) -> Detection:
     return Detection(use, None, score, rate, maps)
 
 
-def _gives_maps(use: Use) -> bool:
-    """Whether a model gives maps of errors."""
-    return MAP in use.modality.evidence(use.card)
+def _gives_maps(use: Use, score: str) -> bool:
+    """Whether a model gives heat maps with a score."""
+    return mapped(score) in use.modality.evidence(use.card)
 
 
 def _of_words(use: Use, name: str, words: str | Sequence[str], unlearnt: bool = False) -> Use:

@@ -81,7 +81,9 @@ class Detector:
         scores = calibrated.scores(examined.evidence)
         p_values = calibrated.normal.p_values(scores)
         self.quality.update(scores, p_values, [label != GOOD for label in labels])
-        maps = calibrated.maps(examined.evidence) if self.detection.maps else None
+        maps = None
+        if self.detection.maps:
+            maps = calibrated.maps(examined.evidence, use.card.shape[1:])
         if maps is not None:
             self._add_pixels(examined.paths, labels, maps)
         values = use.modality.values(examined.batch) if use.modality.pictured else scores

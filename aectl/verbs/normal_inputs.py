@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aectl.config.scores import MAP, needed
+from aectl.config.scores import mapped, needed
 from aectl.config.spelling import first_of
 from aectl.data.images.masks import GOOD
 from aectl.data.read_once import ReadOnce
@@ -23,7 +23,7 @@ MOST_NAMED = 3
 def evidence_of(use: Use, score: str, maps: bool) -> Callable[..., Iterator[Any]]:
     """The computation, for `Use.results`, of the evidence that a score, and maps, are made of."""
     modality = use.modality
-    wanted = needed(score, modality.evidence(use.card)) | ({MAP} if maps else set())
+    wanted = needed(score, modality.evidence(use.card)) | ({mapped(score)} if maps else set())
 
     def compute(network: Any, batches: Iterable[Any], to_tensor: "ToTensor") -> Iterator[Any]:
         return modality.examine(network, batches, to_tensor, wanted)
@@ -41,10 +41,9 @@ def calibrated_on(
     A warning names those that may be anomalies. Raises DataError where there are too few.
     """
     from aectl.inference.calibrating import Calibrating
-    from aectl.inference.unusual_region import HighestPixel
 
     calibrating = Calibrating.named(score, normal.modality.evidence(normal.card))
-    of_pixels = Calibrating(HighestPixel(), True, {MAP})
+    of_pixels = Calibrating.marking(mapped(score))
     once = ReadOnce()
     made = [calibrating, of_pixels] if maps else [calibrating]
     compute = evidence_of(normal, score, maps)

@@ -498,7 +498,7 @@ def test_anomalies_among_the_normal_inputs_and_unreadable_ones_are_told(
     )
 
 
-@pytest.mark.parametrize("score", [*SCORES, *OF_IMAGES])
+@pytest.mark.parametrize("score", [*SCORES, *OF_IMAGES, "places"])
 @pytest.mark.parametrize("kind", ["conv-autoencoder", "patch-autoencoder"])
 def test_codes_of_maps_and_pooled_features_have_distances(aectl, trained, kind, score):
     options = {

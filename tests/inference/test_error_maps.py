@@ -85,6 +85,21 @@ def test_nothing_depends_on_the_images_beside_one_or_on_their_number():
             assert torch.equal(found, expected[rows])
 
 
+@pytest.mark.parametrize("sides", [(16, 16), (12, 20), (61, 47), (4, 5), (3, 2)])
+def test_places_are_interpolated_between_their_middles(sides):
+    maps = torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(5))
+    found = error_maps.at_pixels(maps, sides)
+    down, across = (
+        (np.arange(side) + 0.5) * places / side - 0.5
+        for side, places in zip(sides, (4, 5), strict=True)
+    )
+    for one, place_map in zip(found.numpy(), maps.numpy(), strict=True):
+        tall = np.stack([np.interp(down, range(4), column) for column in place_map.T], 1)
+        wanted = np.stack([np.interp(across, range(5), row) for row in tall])
+        np.testing.assert_allclose(one, wanted, atol=1e-6)
+        assert one.max() <= place_map.max()
+
+
 def test_regions_are_the_connected_pixels_above_a_threshold():
     drawn = """
         ..3....

@@ -8,7 +8,8 @@ from aectl.errors import DataError, ModelFileError
 from aectl.inference.anomaly_scores import Evidence
 from aectl.inference.conformal import NormalScores
 from aectl.inference.error_maps import smoothed
-from aectl.inference.unusual_region import HighestPixel, Marking, UnusualRegion
+from aectl.inference.marking import Marking
+from aectl.inference.unusual_region import HighestPixel, UnusualRegion
 
 
 def maps(count, seed):
@@ -49,7 +50,7 @@ def test_what_is_beside_a_strong_defect_is_not_marked(score):
     scores = NormalScores.of(normal.of(Evidence(map=maps(200, 5))).numpy())
     new = maps(1, 6)
     new[0, 8:10, 3:6] += 50
-    (region, *_) = Marking.at(0.05, normal, scores).of(Evidence(map=new)).regions[0]
+    (region, *_) = Marking.at(0.05, normal, scores, new.shape[1:]).of(Evidence(map=new)).regions[0]
     assert 0 <= region.left <= 3
     assert region.top >= 8 - 3
     assert 6 <= region.right <= 6 + 3
