@@ -15,6 +15,7 @@ NAMES = (
     "dictionaries",
     "outliers",
     "planted-defects",
+    "tiles",
     "startup",
     "growth",
     "folder",

@@ -47,5 +47,5 @@ def test_a_normal_image_has_a_mark_exactly_if_its_score_is_above_the_threshold(f
 
 def test_a_rate_that_the_normal_images_do_not_support_is_refused(fitted):
     score, normal = fitted
-    with pytest.raises(ConfigError, match="--alarm-rate 0.01 needs 99 normal inputs"):
+    with pytest.raises(ConfigError, match=r"--alarm-rate 0\.01 needs 99 normal inputs"):
         Marking.at(0.01, score, NormalScores.of(normal), (3, 5))
