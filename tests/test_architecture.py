@@ -92,6 +92,10 @@ TESTED_ELSEWHERE = {
     ),
     "cli/test_evaluate.py": ("cli/eval_checks.py", "cli/metrics_view.py"),
     "cli/test_several_runs.py": ("verbs/turns.py",),
+    "cli/test_shards.py": (
+        "cli/merge.py", "data/shares.py", "modalities/request.py", "outputs/merging.py",
+    ),
+    "outputs/test_formats.py": ("outputs/assembled_formats.py", "outputs/frames.py"),
     "cli/test_laboratory_in_use.py": ("verbs/matching.py",),
     "cli/test_recipes_command.py": ("cli/recipes.py",),
     "cli/test_train.py": ("modalities/image_folder.py",),

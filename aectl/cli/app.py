@@ -22,6 +22,7 @@ from aectl.cli.encode import encode
 from aectl.cli.evaluate import evaluate
 from aectl.cli.help import manual
 from aectl.cli.info import info
+from aectl.cli.merge import merge
 from aectl.cli.recipes import recipes
 from aectl.cli.reconstruct import reconstruct
 from aectl.cli.signals import outcome_of, take
@@ -185,6 +186,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "classify": classify,
     "detect": detect,
     "eval": evaluate,
+    "merge": merge,
     "info": info,
     "recipes": recipes,
     "help": manual,

@@ -6,6 +6,7 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.session import Session
+from aectl.cli.shards import ShardOption, destination
 
 TopK = Annotated[
     int,
@@ -24,6 +25,7 @@ def classify(
     absolute: options.Absolute = False,
     out: options.Out = None,
     resume: options.Resume = False,
+    shard: ShardOption = None,
 ) -> int:
     """Write the predicted class of each image or line of text, with its probability, as a table.
 
@@ -32,10 +34,11 @@ def classify(
     from aectl.outputs import tables
     from aectl.verbs.classify import classify as classify_inputs
 
+    out = destination(out, shard, common.errors)
     tables.check_destination(out, common.overwrite, resume)
-    session = Session(common, out)
+    session = Session(common, out, shard)
     classification = classify_inputs(
-        model, inputs, top_k=top_k, device=common.device, threads=common.threads,
+        model, inputs, top_k=top_k, device=common.device, threads=common.threads, shard=shard,
         **session.input_options(
             label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
         ),

@@ -211,9 +211,9 @@ class Outcome:
             self.console.notice(f"aectl: {remark}: {images} {spelt_out(first)}")
         self.remarks.clear()
 
-    def status(self, good: int, nothing: str = "there are no images in the input") -> int:
+    def status(self, good: int, nothing: str | None = "there are no images in the input") -> int:
         """The exit status after `good` inputs; writes the --errors file. `nothing`: the message
-        where there are none.
+        where there are none; None if there need not be any.
 
         Raises DataError if no input could be read.
         """
@@ -221,7 +221,7 @@ class Outcome:
             self._write_errors(self.errors)
         self._tell_alike()
         self.tell_remarks()
-        if good == 0:
+        if good == 0 and nothing is not None:
             if self.bad:
                 nothing = f"none of the {len(self.bad)} inputs could be read"
             raise DataError("\n".join([nothing, *map(spelt_out, self.skipped.notices())]))

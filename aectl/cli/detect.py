@@ -8,6 +8,7 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.session import Session
+from aectl.cli.shards import ShardOption, destination
 from aectl.cli.stdout import show_path
 from aectl.config.scores import SCORES, USUAL_ALARM_RATE, USUAL_SCORE
 from aectl.errors import ConfigError
@@ -103,6 +104,7 @@ def detect(
     absolute: options.Absolute = False,
     out: options.Out = None,
     resume: options.Resume = False,
+    shard: ShardOption = None,
 ) -> int:
     """Write an anomaly score of each input as a table, and which are anomalies.
 
@@ -114,18 +116,19 @@ def detect(
     from aectl.verbs.detect import check_model_path
     from aectl.verbs.detect import detect as detect_inputs
 
-    _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume)
+    _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume or shard is not None)
     if calibrate and (maps or boxes):
         raise ConfigError("--calibrate detects nothing: leave out --maps and --boxes")
     if calibrate and out:
         check_model_path(out, common.overwrite)
     else:
+        out = destination(out, shard, common.errors)
         tables.check_destination(out, common.overwrite, resume)
-    session = Session(common, out)
+    session = Session(common, out, shard)
     detection = detect_inputs(
         model, inputs, normal=calibrate or normal or None, fit_to=fit_to or None,
         score=score, alarm_rate=alarm_rate, maps=None if calibrate else maps is not None or boxes,
-        device=common.device, threads=common.threads,
+        device=common.device, threads=common.threads, shard=shard,
         **session.input_options(
             label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
         ),
@@ -168,7 +171,9 @@ def _refuse(
     if calibrate and others:
         raise ConfigError("--calibrate reads normal inputs alone: leave out INPUT and --normal")
     if calibrate and (fail_on_anomaly or resume):
-        raise ConfigError("--calibrate detects nothing: leave out --fail-on-anomaly and --resume")
+        raise ConfigError(
+            "--calibrate detects nothing: leave out --fail-on-anomaly, --resume and --shard"
+        )
     if calibrate and out is None:
         raise ConfigError("--calibrate writes a model: name its file with --out")
     if fail_on_anomaly and resume:

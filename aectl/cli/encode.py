@@ -6,6 +6,7 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.session import Session
+from aectl.cli.shards import ShardOption, destination
 
 Layer = Annotated[
     int | None,
@@ -49,6 +50,7 @@ def encode(
     absolute: options.Absolute = False,
     out: options.Out = None,
     resume: options.Resume = False,
+    shard: ShardOption = None,
 ) -> int:
     """Write the code of each image or line of text as a table.
 
@@ -59,11 +61,12 @@ def encode(
     from aectl.outputs import tables
     from aectl.verbs.encode import encode as encode_inputs
 
+    out = destination(out, shard, common.errors)
     tables.check_destination(out, common.overwrite, resume, layout)
-    session = Session(common, out)
+    session = Session(common, out, shard)
     encoding = encode_inputs(
         model, inputs, layer=layer, normalize=normalize, dtype=dtype,
-        device=common.device, threads=common.threads,
+        device=common.device, threads=common.threads, shard=shard,
         **session.input_options(
             label_from_folder=label_from_folder, relative_to=relative_to, absolute=absolute
         ),

@@ -57,10 +57,10 @@ class Tabular(Protocol):
 class Session:
     """One call of a verb: its messages to stderr, and the record of its inputs."""
 
-    def __init__(self, common: Common, out: Path | None = None) -> None:
+    def __init__(self, common: Common, out: Path | None = None, shard: str | None = None) -> None:
         if out is not None and out == common.errors:
             raise OutputError(f"--out and --errors name the same file, {out}")
-        self.common, self.out = common, out
+        self.common, self.out, self.shard = common, out, shard
         self.console = Console(common.quiet, common.plain)
         self.outcome = Outcome(self.console, common.errors, common.overwrite, common.strict)
 
@@ -118,7 +118,7 @@ class Session:
         for notice in use.stream.notices():
             self.console.notice(notice)
         with use.noted():
-            return self.outcome.status(count, use.nothing)
+            return self.outcome.status(count, None if use.share else use.nothing)
 
     def write_table(
         self,
@@ -180,4 +180,5 @@ class Session:
             key=key,
             resume=resume,
             bad=self.outcome.bad,
+            empty=self.shard is not None,
         )

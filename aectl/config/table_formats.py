@@ -26,12 +26,16 @@ TABLE_FORMATS = {
         "aectl.outputs.formats:JsonLines", "aectl.data.codes.code_lines:of_json_lines"
     ),
     ".parquet": TableFormat(
-        "aectl.outputs.formats:Parquet", "aectl.data.codes.code_frames:of_parquet"
+        "aectl.outputs.assembled_formats:Parquet", "aectl.data.codes.code_frames:of_parquet"
     ),
-    ".npz": TableFormat("aectl.outputs.formats:Npz", "aectl.data.codes.code_arrays:of_npz"),
-    ".npy": TableFormat("aectl.outputs.formats:Npy", "aectl.data.vectors.array_codes:of_array"),
+    ".npz": TableFormat(
+        "aectl.outputs.assembled_formats:Npz", "aectl.data.codes.code_arrays:of_npz"
+    ),
+    ".npy": TableFormat(
+        "aectl.outputs.assembled_formats:Npy", "aectl.data.vectors.array_codes:of_array"
+    ),
     ".safetensors": TableFormat(
-        "aectl.outputs.formats:Safetensors", "aectl.data.vectors.array_codes:of_array"
+        "aectl.outputs.assembled_formats:Safetensors", "aectl.data.vectors.array_codes:of_array"
     ),
 }
 

@@ -21,6 +21,7 @@ from aectl.data.images.decoders import Decoded, Decoders
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
 from aectl.data.named_inputs import NamedInputs, Position, fewer_than_before
+from aectl.data.shares import Window
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
 from aectl.data.storage.folders import OnBad, ignore
@@ -93,6 +94,21 @@ class Inputs(NamedInputs):
         """
         return Batches(self, shape, size, on_bad, after, on_remark)
 
+    def listed(self) -> Iterator[tuple[str, int]]:
+        """The path of each input, with 1, or the name of a dataset, with its number of images.
+
+        Raises DataError for a dataset that is not available.
+        """
+        for source in self.sources:
+            name = source.called(self.split)
+            if source.kind is SourceKind.PATCHES:
+                yield name, patches.COUNT
+            elif source.in_memory:
+                yield name, len(datasets.load(source.word, self.data_dir, split=self.split))
+            else:
+                found = self.to_read(source, self.found(source))
+                yield from ((one.path, 1) for one in found if one is not None)
+
     def found(self, source: Source) -> Iterator[Found | None]:
         """The files of a source; None before a file that may have to be waited for."""
         path = source.word
@@ -149,6 +165,7 @@ class Batches:
         self._inputs, self._shape, self._size, self._on_bad = inputs, shape, size, on_bad
         self._after, self._on_remark = after, on_remark
         self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
+        self._window = Window(inputs.share)
         self._decoders: Decoders | None = None
         groups = itertools.groupby(inputs.sources, lambda source: source.in_memory)
         self._groups = ((in_memory, list(sources)) for in_memory, sources in groups)
@@ -195,7 +212,10 @@ class Batches:
             self._inputs.to_read(source, self._inputs.found(source)) for source in sources
         )
         self._decoders = Decoders(
-            self._marked(found), self._shape, self._inputs.workers, self._inputs.decoding
+            self._marked(self._shared(found)),
+            self._shape,
+            self._inputs.workers,
+            self._inputs.decoding,
         )
         return iter(self._decoders)
 
@@ -215,9 +235,20 @@ class Batches:
         for first in range(0, len(images), self._size):
             part = range(first, min(first + self._size, len(images)))
             found = [Found(images.path(row), images.label(row)) for row in part]
-            new = [row for row, one in enumerate(found) if self._inputs.is_new(one)]
+            rows = self._window.within(len(part))
+            new = [row for row in rows if self._inputs.is_new(found[row])]
             pixels = images.images[first : part.stop]
             yield Decoded([found[row] for row in new], pixels[new], {}, {})
+
+    def _shared(self, found: Iterator[Found | None]) -> Iterator[Found | None]:
+        """The inputs that are in the share."""
+        if self._window.is_past:
+            return
+        for one in found:
+            if one is None or self._window.within():
+                yield one
+            if self._window.is_past:
+                return
 
     def _marked(self, found: Iterator[Found | None]) -> Iterator[Found | None]:
         """The inputs; those before the position to continue from are marked as skipped."""

@@ -13,6 +13,7 @@ from aectl.data.found import Found
 from aectl.data.layout import layout_of
 from aectl.data.read_once import ReadOnce
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.shares import InputShare, Window
 from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, class_of, find_files, label_of
 from aectl.errors import DataError
@@ -43,16 +44,26 @@ def fewer_than_before(count: int) -> str:
 
 
 class Passing:
-    """Counts the inputs of a stream, good and bad, and skips those up to a position."""
+    """Counts the inputs of a stream, good and bad, and skips those up to a position; only those
+    `within` a share are counted.
+    """
 
-    def __init__(self, after: Position | None, on_bad: OnBad) -> None:
-        self._after, self._on_bad = after, on_bad
+    def __init__(
+        self, after: Position | None, on_bad: OnBad, share: InputShare | None = None
+    ) -> None:
+        self._after, self._on_bad, self._window = after, on_bad, Window(share)
+        self.within = self._window.within
         self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
 
     @property
     def position(self) -> Position:
         """The position after what has been read."""
         return Position(self._read, self._digest.hexdigest())
+
+    @property
+    def is_past(self) -> bool:
+        """Whether no further input is in the share."""
+        return self._window.is_past
 
     def is_behind(self, name: str, count: int = 1, content: bytes | memoryview = b"") -> bool:
         """Counts so many inputs; whether they are after the position. `name`, with the content if
@@ -70,8 +81,8 @@ class Passing:
         return False
 
     def on_bad(self, path: str, reason: str) -> None:
-        """Reports an input that cannot be read, if it is after the position."""
-        if self.is_behind(f"{path}\0{reason}"):
+        """Reports an input that cannot be read, if it is in the share, and after the position."""
+        if self.within() and self.is_behind(f"{path}\0{reason}"):
             self._on_bad(path, reason)
 
     def refuse_fewer(self) -> None:
@@ -114,7 +125,8 @@ class NamedInputs:
     the folder may hold splits, and a file in no sub-folder, or named by itself, is labelled with
     its folder. `selection`: the files of a folder that are read. `naming`: the form of paths in a
     table. `split`: the split of datasets named without one. `skipped`: a record of skipped files.
-    `walk`: the search of folders. With `once`, inputs that were read before are left out.
+    `walk`: the search of folders. With `once`, inputs that were read before are left out. With a
+    `share`, only the inputs in it are read.
     """
 
     sources: Sequence[Source]
@@ -128,6 +140,7 @@ class NamedInputs:
     loose_labels: bool = True
     walk: Walk = find_files
     once: ReadOnce | None = field(default=None, kw_only=True)
+    share: InputShare | None = field(default=None, kw_only=True)
 
     @property
     def words(self) -> list[str]:

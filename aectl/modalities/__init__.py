@@ -100,7 +100,7 @@ class Modality(ABC):
         """Gives a network what makes its input of a file or a text, for use in Python."""
 
     @abstractmethod
-    def stream(self, card: "ModelCard", request: Request) -> InputStream:
+    def stream(self, card: "ModelCard", request: Request) -> InputStream[Any]:
         """The inputs of a request. Raises DataError where they do not exist."""
 
     @abstractmethod

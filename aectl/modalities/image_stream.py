@@ -1,6 +1,7 @@
 """Images in the shape that a model takes, as a stream of batches."""
 
 import math
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ BATCH_VALUES = 1 << 20
 LEAST_BATCH, LARGEST_BATCH = 32, 256
 
 
-class ImageStream(InputStream):
+class ImageStream(InputStream[Inputs]):
     """Images in the shape that a model takes."""
 
     def __init__(self, card: "ModelCard", request: Request) -> None:
@@ -62,6 +63,10 @@ class ImageStream(InputStream):
         """The batches after a position, of at most `most` images."""
         size, request = min(self.batch_size, most or self.batch_size), self._request
         return self.inputs.batches(self._shape, size, request.on_bad, after, request.on_remark)
+
+    def listed(self, inputs: Inputs) -> Iterator[tuple[str, int]]:
+        """The paths of inputs like those of the stream, and names of datasets, with their sizes."""
+        return inputs.listed()
 
 
 def batch_size(card: "ModelCard", asked: int | None) -> int:

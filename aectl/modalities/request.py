@@ -1,19 +1,30 @@
 """The inputs that a user asks for, and the stream of them that a modality makes for a model."""
 
+import dataclasses
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar, cast
 
 from aectl.config.decoding import MAX_PIXELS, REFUSE, OnRemark
-from aectl.data.named_inputs import Naming, Position
+from aectl.data.named_inputs import NamedInputs, Naming, Position
 from aectl.data.read_once import ReadOnce
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
+from aectl.data.shares import InputShare, Shard
+from aectl.data.sources import SourceKind
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.vectors.columns import ALL, Wanted
 from aectl.progress import silent
+
+IN_MEMORY = 64 << 20
+"""Bytes of stdin that are kept in memory, to be read twice; what is longer is on the disk."""
+
+
+Streamed = TypeVar("Streamed", bound=NamedInputs)
 
 
 class StreamBatch(Protocol):
@@ -40,7 +51,7 @@ class Request:
     they skip in `skipped`, and `notice` and `warning` take messages. With `references`, each line
     of text has a reference summary after a tab. Of tables of vectors, `wanted` columns are read.
     With `unlearnt`, inputs that the model learnt from are left out; with `once`, those that were
-    read before, too.
+    read before, too. With a `shard`, only that share of the inputs is read.
     """
 
     words: Sequence[str] | None
@@ -64,11 +75,13 @@ class Request:
     wanted: Wanted = ALL
     unlearnt: bool = False
     once: ReadOnce | None = None
+    shard: Shard | None = None
 
 
-class InputStream(ABC):
+class InputStream(ABC, Generic[Streamed]):
     """The inputs of a request, in their order, as batches for one model."""
 
+    inputs: Streamed
     words: Sequence[str]
     batch_size: int
     labelled: bool
@@ -86,6 +99,28 @@ class InputStream(ABC):
         Raises DataError where the inputs up to the position are not those of before.
         """
 
+    @abstractmethod
+    def listed(self, inputs: Streamed) -> Iterator[tuple[str, int]]:
+        """The names of inputs like those of the stream, in their order, each with the number of
+        inputs that it stands for; nothing is decoded.
+        """
+
+    def take(self, shard: Shard) -> InputShare:
+        """Restricts the stream to a share, and returns that; stdin is kept, to be read twice.
+
+        Raises DataError where inputs do not exist.
+        """
+        inputs = self.inputs
+        kept: BinaryIO | None = None
+        if any(one.kind is SourceKind.STDIN for one in inputs.sources) and inputs.stdin:
+            kept = _copy(inputs.stdin)
+            inputs = dataclasses.replace(inputs, stdin=kept)
+        share = InputShare.of(shard, self.listed(dataclasses.replace(inputs, skipped=Skipped())))
+        if kept is not None:
+            kept.seek(0)
+        self.inputs = dataclasses.replace(inputs, share=share)
+        return share
+
     def described(self) -> str:
         """The words of the request, as a report names what was measured."""
         return " ".join(self.words)
@@ -93,3 +128,11 @@ class InputStream(ABC):
     def notices(self) -> list[str]:
         """Messages about inputs that were read, for the end."""
         return []
+
+
+def _copy(stream: BinaryIO) -> BinaryIO:
+    """All of a stream, from its start."""
+    made = cast(BinaryIO, tempfile.SpooledTemporaryFile(IN_MEMORY))  # noqa: SIM115
+    shutil.copyfileobj(stream, made)
+    made.seek(0)
+    return made

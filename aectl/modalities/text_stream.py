@@ -1,5 +1,6 @@
 """Lines of text as the tokens that a model takes, as a stream of batches."""
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 from aectl.data.named_inputs import Position
 from aectl.data.text import text_inputs as inputs
 from aectl.data.text.text_batches import TextBatch, batch_size, token_batches
-from aectl.data.text.text_inputs import TextInputs
+from aectl.data.text.text_inputs import LineCounts, TextInputs
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from aectl.models.model_card import ModelCard
 
 
-class TextStream(InputStream):
+class TextStream(InputStream[TextInputs]):
     """Lines of text as the tokens that a model takes."""
 
     def __init__(self, card: "ModelCard", request: Request) -> None:
@@ -49,6 +50,10 @@ class TextStream(InputStream):
         """The batches after a position, of the first `most` texts in all."""
         how = self._vocabulary, self._length, self.batch_size, self._on_bad
         return nullcontext(token_batches(self.inputs, *how, after, most))
+
+    def listed(self, inputs: TextInputs) -> Iterator[tuple[str, int]]:
+        """The lines of inputs like those of the stream, with 1 each."""
+        return dataclasses.replace(inputs, counts=LineCounts()).listed()
 
     def described(self) -> str:
         """The words of the request, datasets with their split."""

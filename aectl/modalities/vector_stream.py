@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from aectl.data.named_inputs import Position
-from aectl.data.vectors.vector_batches import Fitting, VectorBatch, vector_batches
+from aectl.data.vectors.vector_batches import Fitting, VectorBatch, listed, vector_batches
 from aectl.data.vectors.vector_inputs import VECTOR_NAMES, VectorInputs
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of
 from aectl.models import footprint
 from aectl.models.architecture import Architecture
+from aectl.progress import silent
 from aectl.training.memory import of_machine
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ BATCH_VALUES, LEAST_BATCH, LARGEST_BATCH = 1 << 20, 32, 4096
 """Numbers that a batch holds, unless it would be too small or too large a batch."""
 
 
-class VectorStream(InputStream):
+class VectorStream(InputStream[VectorInputs]):
     """Vectors as a model takes them."""
 
     def __init__(self, card: "ModelCard", request: Request) -> None:
@@ -61,6 +62,10 @@ class VectorStream(InputStream):
         """The batches after a position, of the first `most` vectors in all."""
         how = self._fitting, self.batch_size, self._on_bad
         return nullcontext(vector_batches(self.inputs, *how, after, most))
+
+    def listed(self, inputs: VectorInputs) -> Iterator[tuple[str, int]]:
+        """The files of inputs like those of the stream, with the number of their vectors."""
+        return listed(dataclasses.replace(inputs, notice=silent), self._fitting)
 
 
 def batch_size(architecture: Architecture, asked: int | None) -> int:

@@ -3,35 +3,35 @@
 import dataclasses
 import gzip
 import io
-import itertools
-import json
 import pkgutil
-import zipfile
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aectl.config.spelling import cell, spelt
+from aectl.config.spelling import cell
 from aectl.config.table_formats import TABLE_FORMATS
 from aectl.errors import OutputError
 from aectl.files import write_all
+from aectl.outputs.frames import frame_of
 from aectl.outputs.rows import Column, Rows
 
 if TYPE_CHECKING:
-    from polars import DataFrame, DataType, Series
+    from polars import DataFrame
 
 
 class Format(Protocol):
     """A format that writes blocks of rows; the table is the concatenation of its blocks.
 
-    Only an `Assembled` format makes the table from blocks in separate files.
+    Only an `Assembled` format makes the table from blocks in separate files. `join` makes the table
+    whose consecutive parts are tables of the format themselves; it raises OutputError for parts
+    with different columns.
     """
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None: ...
+    def join(self, parts: Sequence[Path], file: IO[bytes]) -> None: ...
 
 
 class Csv:
@@ -44,10 +44,26 @@ class Csv:
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the lines, after a header where these are the `first` rows."""
         columns = {name: _cells(name, column) for name, column in rows.columns.items()}
-        frame = _frame(dataclasses.replace(rows, columns=columns), layout)
+        frame = frame_of(dataclasses.replace(rows, columns=columns), layout)
         if layout == "sparse":
             frame = _lists_as_text(frame)
         frame.write_csv(file, include_header=first, batch_size=THREAD_ROWS)
+
+    def join(self, parts: Sequence[Path], file: IO[bytes]) -> None:
+        """Writes the lines of all parts after one header."""
+        header = b""
+        for part in parts:
+            with self._opened(part) as lines:
+                own = lines.readline()
+                if own != (header or own):
+                    raise OutputError(f"{part} has other columns than {parts[0]}")
+                if not header:
+                    file.write(own)
+                header = own
+                shutil.copyfileobj(lines, file, PIECE)
+
+    def _opened(self, part: Path) -> IO[bytes]:
+        return part.open("rb")
 
 
 class CsvGz(Csv):
@@ -62,142 +78,27 @@ class CsvGz(Csv):
         super().write(rows, layout, first, text)
         write_all(file, gzip.compress(text.getbuffer(), compresslevel=6, mtime=0))
 
+    def join(self, parts: Sequence[Path], file: IO[bytes]) -> None:
+        """Writes the lines of all parts after one header."""
+        with gzip.GzipFile("", "wb", 6, file, mtime=0) as compressed:
+            super().join(parts, cast("IO[bytes]", compressed))
+
+    def _opened(self, part: Path) -> IO[bytes]:
+        return cast("IO[bytes]", gzip.open(part, "rb"))
+
 
 class JsonLines:
     """JSON Lines: one object per row; numbers that are not finite are null."""
 
     def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
         """Writes the lines."""
-        _frame(rows, layout).write_ndjson(file)
+        frame_of(rows, layout).write_ndjson(file)
 
-
-class Assembled(ABC):
-    """A format to which rows cannot be appended: it is assembled from blocks in Arrow files."""
-
-    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
-        """Writes the rows as an Arrow file."""
-        _frame(rows, layout).write_ipc(file)
-
-    @abstractmethod
-    def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
-        """Writes the table; no more than a few blocks are in memory at a time."""
-
-
-class Parquet(Assembled):
-    """Parquet files."""
-
-    def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
-        """Writes the table; no more than a few blocks are in memory at a time."""
-        import polars
-
-        polars.scan_ipc(list(blocks)).sink_parquet(file)
-
-
-class Npz(Assembled):
-    """NumPy arrays: one per column, and `features`, (n, d).
-
-    The sparse layout is that of scipy.sparse.save_npz: a matrix in compressed rows.
-    """
-
-    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
-        """Writes the rows as an Arrow file, their features as vectors, or sparse."""
-        if layout == "sparse" and rows.features is not None:
-            width = np.full(len(rows), rows.features.shape[1])
-            rows = dataclasses.replace(rows, columns={**rows.columns, WIDTH: width})
-        super().write(rows, "sparse" if layout == "sparse" else "vector", first, file)
-
-    def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
-        """Writes the table, with at most one block of features in memory at a time."""
-        import polars
-
-        def parts(name: str) -> "Iterator[Series]":
-            return (polars.read_ipc(block, columns=[name])[name] for block in blocks)
-
-        names = list(polars.read_ipc_schema(blocks[0]))
-        with zipfile.ZipFile(file, "w") as archive:
-            if "indices" in names:
-                lengths = [part.list.len().to_numpy() for part in parts("indices")]
-                ends = np.cumsum(np.concatenate([[0], *lengths]))
-                shape = np.array([len(ends) - 1, next(parts(WIDTH))[0]])
-                matrix = {"format": np.array(b"csr"), "shape": shape, "indptr": ends}
-                for name, array in matrix.items():
-                    _save(archive, name, array.shape, [array])
-                for name, column in (("indices", "indices"), ("data", "values")):
-                    _save(archive, name, (int(ends[-1]),), map(_flat, parts(column)))
-            for name in names:
-                if name not in ("features", "indices", "values", WIDTH):
-                    array = np.concatenate([_array(part) for part in parts(name)])
-                    _save(archive, name, array.shape, [array])
-                    count = len(array)
-            if "features" in names:
-                width = next(parts("features")).to_numpy().shape[1]
-                _save(
-                    archive, "features", (count, width), (x.to_numpy() for x in parts("features"))
-                )
-
-
-class Array(Assembled):
-    """An array of features alone, (n, d); what else is known of its rows is in a table beside it,
-    at `ids_of` its path.
-    """
-
-    def write(self, rows: Rows, layout: str, first: bool, file: IO[bytes]) -> None:
-        """Writes the rows as an Arrow file, their features as vectors. Raises OutputError."""
-        if rows.features is None:
-            raise OutputError("an array holds codes that are vectors: choose another extension")
-        super().write(rows, "vector", first, file)
-
-    def assemble(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
-        """Writes the array, with at most one block in memory at a time."""
-        import polars
-
-        def parts() -> Iterator[NDArray[Any]]:
-            for block in blocks:
-                yield polars.read_ipc(block, columns=["features"])["features"].to_numpy()
-
-        rows = sum(map(len, parts()))
-        first = next(parts())
-        file.write(self.header(first.dtype, (rows, first.shape[1])))
-        for part in parts():
-            file.write(np.ascontiguousarray(part).data)
-
-    def assemble_ids(self, blocks: Sequence[Path], file: IO[bytes]) -> None:
-        """Writes the table beside the array."""
-        import polars
-
-        polars.scan_ipc(list(blocks)).drop("features").sink_parquet(file)
-
-    @abstractmethod
-    def header(self, kind: np.dtype[Any], shape: tuple[int, int]) -> bytes:
-        """The bytes of the file before its numbers, which are in the order of the rows."""
-
-
-class Npy(Array):
-    """An array in NumPy's .npy format."""
-
-    def header(self, kind: np.dtype[Any], shape: tuple[int, int]) -> bytes:
-        """The header of numpy.lib.format, version 1.0."""
-        made = io.BytesIO()
-        described = {
-            "descr": np.lib.format.dtype_to_descr(kind),
-            "fortran_order": False,
-            "shape": shape,
-        }
-        np.lib.format.write_array_header_1_0(made, described)
-        return made.getvalue()
-
-
-class Safetensors(Array):
-    """A tensor `features` in a .safetensors file."""
-
-    def header(self, kind: np.dtype[Any], shape: tuple[int, int]) -> bytes:
-        """The header: its length, and JSON, filled up with spaces to a multiple of 8 bytes."""
-        size = kind.itemsize * shape[0] * shape[1]
-        name = f"F{8 * kind.itemsize}"
-        tensor = {"dtype": name, "shape": list(shape), "data_offsets": [0, size]}
-        text = json.dumps({"features": tensor}).encode()
-        text += b" " * (-len(text) % 8)
-        return len(text).to_bytes(8, "little") + text
+    def join(self, parts: Sequence[Path], file: IO[bytes]) -> None:
+        """Writes the lines of all parts."""
+        for part in parts:
+            with part.open("rb") as lines:
+                shutil.copyfileobj(lines, file, PIECE)
 
 
 FORMATS: dict[str, Format] = {
@@ -205,11 +106,11 @@ FORMATS: dict[str, Format] = {
 }
 """The formats of tables by the extension of the file."""
 
+PIECE = 1 << 20
+"""Bytes that are copied at a time."""
+
 THREAD_ROWS = 512
 """Number of rows that a thread converts to text at a time."""
-
-WIDTH = "width"
-"""The column of a block with the number of units of a sparse code."""
 
 
 def format_of(path: Path) -> Format:
@@ -227,83 +128,8 @@ def _cells(name: str, column: Column) -> Column:
     return [value if value is None else cell(value) for value in column]
 
 
-def _in_utf8(column: Sequence[str | None]) -> Sequence[str | None]:
-    """A column of text in valid UTF-8, which names of files need not be."""
-    try:
-        "".join(value for value in column if value).encode()
-    except UnicodeEncodeError:
-        return [value if value is None else spelt(value) for value in column]
-    return column
-
-
-def _frame(rows: Rows, layout: str) -> "DataFrame":
-    import polars
-
-    frame = polars.DataFrame(
-        [
-            polars.Series(name, column)
-            if isinstance(column, np.ndarray)
-            else polars.Series(name, _in_utf8(column), dtype=polars.String)
-            for name, column in rows.columns.items()
-        ]
-    )
-    if rows.features is None:
-        return frame
-    features = np.ascontiguousarray(rows.features)
-    if layout == "columns":
-        names = [f"f{number}" for number in range(features.shape[1])]
-        return frame.hstack(polars.from_numpy(features, schema=names))
-    if layout == "vector":
-        return frame.with_columns(features=polars.Series(features))
-    active, indices = np.nonzero(features)
-    ends = np.cumsum(np.bincount(active, minlength=len(features)))[:-1]
-    found = {"indices": indices.astype(np.uint32), "values": features[active, indices]}
-    return frame.with_columns(
-        polars.Series(name, np.split(numbers, ends)).cast(polars.List(_kind(numbers)))
-        for name, numbers in found.items()
-    )
-
-
-def _kind(numbers: NDArray[Any]) -> "DataType":
-    """The polars type of an array's numbers."""
-    import polars
-
-    return polars.Series(numbers[:0]).dtype
-
-
 def _lists_as_text(frame: "DataFrame") -> "DataFrame":
     import polars
     import polars.selectors as columns
 
     return frame.with_columns(columns.list().cast(polars.List(polars.String)).list.join(" "))
-
-
-def _array(column: "Series") -> NDArray[Any]:
-    """A column as a NumPy array; missing text becomes an empty string."""
-    import polars
-
-    if column.dtype == polars.String:
-        return np.array([x or "" for x in column])
-    return column.to_numpy()
-
-
-def _flat(column: "Series") -> NDArray[Any]:
-    """All values of the lists in a column."""
-    return column.explode().drop_nulls().to_numpy()
-
-
-def _save(
-    archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], parts: Iterable[NDArray[Any]]
-) -> None:
-    """Writes one array of an .npz file, block by block."""
-    parts = iter(parts)
-    first = next(parts)
-    header = {
-        "descr": np.lib.format.dtype_to_descr(first.dtype),
-        "fortran_order": False,
-        "shape": shape,
-    }
-    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array_header_2_0(file, header)
-        for part in itertools.chain([first], parts):
-            file.write(np.ascontiguousarray(part).data)

@@ -14,7 +14,8 @@ from aectl.config.table_formats import ids_of
 from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.files import refuse_existing, write_all, writing
-from aectl.outputs.formats import Array, Csv, format_of
+from aectl.outputs.assembled_formats import Array
+from aectl.outputs.formats import Csv, format_of
 from aectl.outputs.journal import BadInput
 from aectl.outputs.rows import Rows, joined, size_of, sorted_rows
 from aectl.outputs.unfinished import Part, folder_of
@@ -70,7 +71,8 @@ class Table:
 
     Rows are written to a file, or as CSV to `stdout` if `path` is None. If the context ends with an
     exception and the run has a `key`, the unfinished file is kept for `resume`, with `position`,
-    the position in the inputs, and the caller's list `bad` of inputs that could not be read.
+    the position in the inputs, and the caller's list `bad` of inputs that could not be read. A
+    table without rows is written if it may be `empty`.
 
     Raises OutputError.
     """
@@ -84,12 +86,13 @@ class Table:
         key: Mapping[str, Any] | None = None,
         resume: bool = False,
         bad: list[BadInput] | None = None,
+        empty: bool = False,
     ) -> None:
         self._path, self._stdout, self._layout = path, stdout, layout
         self._format = Csv() if path is None else format_of(path)
         self._resumable = key is not None
         self._part: Part | None = None
-        self._bad = [] if bad is None else bad
+        self._bad, self._empty = [] if bad is None else bad, empty
         self.count = 0
         self.position: Position | None = None
         if path is not None:
@@ -156,11 +159,11 @@ class Table:
     def _finish(self) -> None:
         if self._part is None or self._path is None:
             return
-        if not self.count:
+        if not self.count and not self._empty:
             self._part.remove()
             return
         with writing(self._path):
-            self._part.finish()
+            self._part.finish(self._bad)
 
     def _leave(self, error: BaseException) -> None:
         """Keeps a table that can be resumed, with a note in the error; removes any other."""

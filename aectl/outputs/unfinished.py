@@ -13,7 +13,8 @@ from aectl.config.table_formats import ids_of
 from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.files import lock, replacing, to_disk, write_all
-from aectl.outputs.formats import Array, Assembled, Format
+from aectl.outputs.assembled_formats import Array, Assembled
+from aectl.outputs.formats import Format
 from aectl.outputs.journal import (
     NOTHING,
     PIECE,
@@ -27,6 +28,9 @@ from aectl.outputs.journal import (
 from aectl.outputs.rows import Rows
 
 JOURNAL, ROWS, TABLE, IDS_TABLE = "journal.jsonl", "rows", "table", "ids"
+
+LATE = "late"
+"""The field of a record with the inputs after the last row that could not be read."""
 
 
 def folder_of(path: Path) -> Path:
@@ -113,20 +117,22 @@ class Part:
         self.rows, self.position = count, position
         self.bad += new
 
-    def finish(self) -> None:
-        """Moves the finished table to its path."""
+    def finish(self, bad: Sequence[BadInput] = ()) -> None:
+        """Moves the finished table to its path; one without rows is an empty file. `bad`: all
+        inputs that could not be read.
+        """
         if self.whole:
             return
         self._table.close()
         made = self._folder / ROWS
-        if isinstance(self._format, Assembled):
+        if self.rows and isinstance(self._format, Assembled):
             made = self._folder / TABLE
             with made.open("wb") as file:
                 self._format.assemble([self._block(n + 1) for n in range(self._size)], file)
             to_disk(made)
-        if isinstance(self._format, Array):
+        if self.rows and isinstance(self._format, Array):
             self._move_ids(self._format)
-        self._record(made)
+        self._record(made, bad[len(self.bad) :])
         self._note({"made": made.name})
         os.replace(made, self._path)
         to_disk(self._path.parent)
@@ -192,8 +198,9 @@ class Part:
             )
         return kept
 
-    def _record(self, made: Path) -> None:
-        """Writes the record of the run beside the table, before the table is moved there."""
+    def _record(self, made: Path, late: Sequence[BadInput]) -> None:
+        """Writes the record of the run beside the table, before the table is moved there; `late`:
+        inputs after the last row that could not be read."""
         record = record_of(self._path)
         if not self._key:
             record.unlink(missing_ok=True)
@@ -201,7 +208,8 @@ class Part:
         size, crc = made.stat().st_size, checksum(made) if self._assembled else self._crc
         kept = Kept(self.rows, size, crc, self.position, self.bad)
         with replacing(record, durable=True) as temporary:
-            temporary.write_text(json.dumps({"key": self._key, "kept": kept.as_json()}))
+            told = {"key": self._key, "kept": kept.as_json(), LATE: list(late)}
+            temporary.write_text(json.dumps(told))
 
     def _reopen(self) -> None:
         """Copies the finished table, so that rows can be appended."""

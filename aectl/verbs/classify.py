@@ -60,6 +60,7 @@ def classify(
     top_k: int = 1,
     device: str = "auto",
     threads: int | None = None,
+    shard: str | None = None,
     **options: Unpack[InputOptions],
 ) -> Classification:
     """Classifies inputs: one or several files, folders, archives or datasets.
@@ -73,7 +74,8 @@ def classify(
 
     `model` is a .safetensors file or a run folder. Without `inputs`, it classifies the test split
     of what the model was trained on. `device` is "auto", "cpu", "cuda" or "mps", and `threads` the
-    number of CPU threads. Further `options` are those of `InputOptions`.
+    number of CPU threads. With `shard`, such as "3/64", only that share is read. Further
+    `options` are those of `InputOptions`.
 
     Returns an iterable with the names of all `classes`. Each item is the result for n inputs,
     computed when it is asked for: `paths` and `labels`, n each, and the `top_k` most probable
@@ -84,7 +86,7 @@ def classify(
     together, and DataError for inputs that do not exist; inputs that cannot be read are left out
     and passed to `on_bad`.
     """
-    use = use_of(model, "classify", classifiers(), inputs, options, device, threads)
+    use = use_of(model, "classify", classifiers(), inputs, options, device, threads, shard)
     use.refuse({})
     classes = len(use.card.classes)
     if top_k > classes:

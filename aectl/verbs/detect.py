@@ -196,6 +196,7 @@ def detect(
     maps: bool | None = False,
     device: str = "auto",
     threads: int | None = None,
+    shard: str | None = None,
     **options: Unpack[InputOptions],
 ) -> Detection:
     """Finds anomalies with an autoencoder: inputs whose score is rare among normal inputs.
@@ -214,8 +215,8 @@ def detect(
     inputs with normal ones is fitted to half of them, or to those that `fit_to` names, which the
     model may have learnt from. `maps` marks the unusual pixels of images, at most of the same
     fraction of normal ones; with None, where the model gives maps. `device` is "auto", "cpu",
-    "cuda" or "mps", and `threads` the number of CPU threads. Further `options` are those of
-    `InputOptions`.
+    "cuda" or "mps", and `threads` the number of CPU threads. With `shard`, such as "3/64", only
+    that share of the inputs is read. Further `options` are those of `InputOptions`.
 
     Returns an iterable. Each item is the result for n inputs, computed when it is asked for:
     `paths` and `labels`, n each, and `score`, `p_value` and `anomaly`, (n,); with `maps`, `marked`,
@@ -226,7 +227,7 @@ def detect(
     together and an alarm rate that needs more normal inputs, and DataError for inputs that do not
     exist; inputs that cannot be read are left out and passed to `on_bad`.
     """
-    use = use_of(model, "detect", with_a_code(), inputs, options, device, threads)
+    use = use_of(model, "detect", with_a_code(), inputs, options, device, threads, shard)
     use.refuse({})
     return detection_of(use, Asked(normal, fit_to, score, alarm_rate), maps)
 
@@ -291,7 +292,7 @@ def _of_words(use: Use, name: str, words: str | Sequence[str], unlearnt: bool = 
     return dataclasses.replace(
         use,
         request=dataclasses.replace(
-            use.request, words=named, unlearnt=unlearnt, label_from_folder=True
+            use.request, words=named, unlearnt=unlearnt, label_from_folder=True, shard=None
         ),
     )
 

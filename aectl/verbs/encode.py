@@ -65,6 +65,7 @@ def encode(
     dtype: str = "float32",
     device: str = "auto",
     threads: int | None = None,
+    shard: str | None = None,
     **options: Unpack[InputOptions],
 ) -> Encoding:
     """Encodes inputs with an autoencoder: one or several files, folders, archives or datasets.
@@ -77,7 +78,8 @@ def encode(
     what the model was trained on. `layer`, counted from 1, gives the output of a hidden layer of
     the encoder instead of the code; `normalize` "l2" scales each row to length 1; `dtype` is
     "float32" or "float16"; `device` is "auto", "cpu", "cuda" or "mps", and `threads` the number of
-    CPU threads. Further `options` are those of `InputOptions`.
+    CPU threads. With `shard`, such as "3/64", only that share of the inputs is read. Further
+    `options` are those of `InputOptions`.
 
     Returns an iterable. Each item is the result for n inputs, computed when it is asked for:
     `paths` and `labels`, n each, and `code`, (n, features). If the code of a model of text is a
@@ -87,7 +89,7 @@ def encode(
     together, and DataError for inputs that do not exist; inputs that cannot be read are left out
     and passed to `on_bad`.
     """
-    use = use_of(model, "encode", with_a_code(), inputs, options, device, threads)
+    use = use_of(model, "encode", with_a_code(), inputs, options, device, threads, shard)
     given = {
         "layer": layer is not None,
         "normalize": normalize != "none",

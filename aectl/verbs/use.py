@@ -14,6 +14,7 @@ from aectl.config.spelling import first_of
 from aectl.data.endings import is_archive
 from aectl.data.named_inputs import Naming, Position
 from aectl.data.selection import Skipped, of_options
+from aectl.data.shares import InputShare, Shard
 from aectl.data.sources import STDIN
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.vectors.columns import Wanted
@@ -81,10 +82,11 @@ def request(
     options: InputOptions,
     unseen: bool = False,
     references: bool = False,
+    shard: str | None = None,
 ) -> Request:
     """The inputs that the words and the options ask for; with `unseen`, without words, those that
     were held out, where the data have no test split; with `references`, each line of text has a
-    summary after a tab.
+    summary after a tab; with `shard`, such as "3/64", only that share of them is read.
 
     Raises ConfigError for an empty list of words, which names nothing, where both ways to write
     paths are given, or where the folder does not exist.
@@ -116,6 +118,7 @@ def request(
             options.get("id_column"),
             options.get("label_column"),
         ),
+        shard=None if shard is None else Shard.parsed(shard),
     )
 
 
@@ -165,6 +168,7 @@ def use_of(
     options: InputOptions,
     device: str,
     threads: int | None,
+    shard: str | None = None,
 ) -> "Use":
     """A model of one of the kinds that `verb` takes, and inputs.
 
@@ -172,7 +176,7 @@ def use_of(
     """
     path = Path(model)
     card = read_card(path, verb, kinds)
-    return Use(path, card, request(inputs, options), device, threads)
+    return Use(path, card, request(inputs, options, shard=shard), device, threads)
 
 
 @dataclass(frozen=True)
@@ -195,10 +199,19 @@ class Use:
         return modality_of(self.card)
 
     @cached_property
-    def stream(self) -> InputStream:
+    def stream(self) -> InputStream[Any]:
         """The inputs. Raises DataError where they do not exist."""
         with self.noted():
             return self.modality.stream(self.card, self.request)
+
+    @cached_property
+    def share(self) -> InputShare | None:
+        """The share of the inputs that is read; None if all are.
+
+        Raises DataError where they do not exist.
+        """
+        with self.noted():
+            return self.stream.take(self.request.shard) if self.request.shard else None
 
     def noted(self) -> AbstractContextManager[None]:
         """Adds to a DataError of its block which words the model cannot take."""
@@ -233,7 +246,12 @@ class Use:
 
     def key(self) -> dict[str, object]:
         """The properties of the inputs on which the rows of a table depend."""
-        return {"labelled": self.stream.labelled, "batch_size": self.stream.batch_size}
+        stream = self.stream
+        found = {"labelled": stream.labelled, "batch_size": stream.batch_size}
+        if self.share is None:
+            return {**found}
+        of_all = {"inputs": self.share.total, "list": self.share.digest}
+        return {**found, "shard": str(self.request.shard), **of_all}
 
     def leading_columns(self, batch: Any) -> "dict[str, Column]":
         """The first columns of a table for a batch."""
@@ -258,6 +276,7 @@ class Use:
 
         Decoding starts before the network is loaded, and ends with the context.
         """
+        _ = self.share  # which restricts the stream
         with self.stream.batches(after, most) as batches:
             from aectl.inference.apply import on_device
 

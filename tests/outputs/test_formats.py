@@ -16,7 +16,8 @@ import scipy.sparse
 from safetensors.numpy import load
 
 from aectl.errors import OutputError
-from aectl.outputs.formats import FORMATS, Array, format_of
+from aectl.outputs.assembled_formats import Array
+from aectl.outputs.formats import FORMATS, format_of
 from aectl.outputs.rows import Rows
 
 

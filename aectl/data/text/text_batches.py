@@ -49,10 +49,17 @@ def token_batches(
     With `after`, the lines up to that position are skipped. Raises DataError for a dataset that
     is not available, and if the skipped lines differ from those of the first run.
     """
-    reading, waiting = Passing(after, on_bad), list[Line]()
-    left = math.inf if most is None else most
+    reading, waiting = Passing(after, on_bad, inputs.share), list[Line]()
+    left, passed = math.inf if most is None else most, False
     for line in inputs.lines(reading.on_bad):
+        if reading.is_past:
+            break
         if line is not None:
+            if not reading.within():
+                passed = True
+                continue
+            if passed:
+                inputs.counts.empty, passed = 0, False
             if not reading.is_behind(f"{line.path}\0{line.text}"):
                 continue
             waiting.append(line)

@@ -103,6 +103,16 @@ class TextInputs(NamedInputs):
             except DataError as error:
                 on_bad(name, str(error))
 
+    def listed(self) -> Iterator[tuple[str, int]]:
+        """The name and the text of each line, with 1; of those that are not text, the name."""
+        bad: list[str] = []
+        for line in self.lines(lambda path, reason: bad.append(path)):
+            yield from ((path, 1) for path in bad)
+            bad.clear()
+            if line is not None:
+                yield f"{line.path}\0{line.text}", 1
+        yield from ((path, 1) for path in bad)
+
     def _lines_of(
         self, name: str, label: str | None, content: BinaryIO, on_bad: OnBad
     ) -> Iterator[Line | None]:

@@ -74,14 +74,16 @@ def vector_batches(
     With `after`, the vectors up to that position are skipped. Raises DataError if they differ from
     those of the first run.
     """
-    reading, left = Passing(after, on_bad), most
+    reading, left = Passing(after, on_bad, inputs.share), most
     for named in inputs.files(reading.on_bad):
+        if reading.is_past:
+            break
         if reason := fitting.refusal(named.file):
             reading.on_bad(named.name, reason)
             continue
-        bad = _BadRows(named, fitting)
-        for first in range(0, len(named.file), size):
-            end = min(first + size, len(named.file))
+        bad, rows_read = _BadRows(named, fitting), reading.within(len(named.file))
+        for first in rows_read[::size]:
+            end = min(first + size, rows_read.stop)
             vectors = named.file.block(first, end)
             if not reading.is_behind(f"{named.rows.path(first)} {end}", len(vectors), vectors.data):
                 continue
@@ -100,6 +102,16 @@ def vector_batches(
                 if not left:
                     return
     reading.refuse_fewer()
+
+
+def listed(inputs: VectorInputs, fitting: Fitting) -> Iterator[tuple[str, int]]:
+    """The name and the number of vectors of each file; one that cannot be used counts as one."""
+    bad: list[str] = []
+    for named in inputs.files(lambda name, reason: bad.append(name)):
+        yield from ((name, 1) for name in bad)
+        bad.clear()
+        yield named.name, 1 if fitting.refusal(named.file) else len(named.file)
+    yield from ((name, 1) for name in bad)
 
 
 class _BadRows:

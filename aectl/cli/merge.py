@@ -1,0 +1,59 @@
+"""`aectl merge`: the parts of a table become one table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aectl.cli import options
+from aectl.cli.console import Console, Outcome
+from aectl.cli.stdout import show_path
+from aectl.config.table_formats import TABLE_FORMATS
+from aectl.files import refuse_existing
+
+ENDINGS = " ".join(TABLE_FORMATS)
+
+Parts = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="PARTS...", help="Folders of parts that --shard wrote, such as codes.csv.shards.",
+        show_default=False,
+    ),
+]  # fmt: skip
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="FILE",
+        help=f"Write the table to this file, with the extension of the parts: {ENDINGS}.",
+        show_default="only check the parts",
+    ),
+]  # fmt: skip
+
+
+def merge(
+    parts: Parts,
+    out: Out = None,
+    overwrite: options.Overwrite = False,
+    errors: options.Errors = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> int:
+    """Merge the parts of a table that encode, classify or detect wrote with --shard.
+
+    The table is that of one run without --shard. Parts that are missing, there twice, changed or of
+    another run are refused.
+
+    Example: aectl merge codes.csv.shards --out codes.csv
+    """
+    from aectl.outputs.merging import merged, parts_in
+
+    if out is not None:
+        refuse_existing(out, overwrite)
+    console = Console(quiet)
+    outcome = Outcome(console, errors, overwrite)
+    found = merged(parts_in(parts), out)
+    outcome.bad += found.bad
+    console.notice(f"{found.parts:,} parts, {found.rows:,} rows")
+    if out is not None:
+        show_path(out)
+    return outcome.status(found.rows, None)

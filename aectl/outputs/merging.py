@@ -1,0 +1,172 @@
+"""Parts of a table that several machines wrote: where they stand, and how they become one table.
+
+A part is a table of its own, beside which a hidden record keeps what it was made of: the model, the
+options, the digest of the list of all inputs, and a checksum (`aectl.outputs.unfinished`).
+"""
+
+import contextlib
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aectl.config.spelling import first_of, spelt_out
+from aectl.config.table_formats import TABLE_FORMATS, ids_of
+from aectl.data.shares import Shard
+from aectl.errors import ConfigError, OutputError
+from aectl.files import replacing
+from aectl.outputs.assembled_formats import Array
+from aectl.outputs.formats import format_of
+from aectl.outputs.journal import NOTHING, BadInput, Kept, checksum, kept_of
+from aectl.outputs.unfinished import LATE, folder_of, record_of
+
+SHARD, MOST_NAMED = "shard", 20
+
+
+class FinishedPart(NamedTuple):
+    """A finished part: `key`, all that must be equal in the parts of a table, beside the `shard`;
+    the state of the table; and the inputs that could not be read."""
+
+    path: Path
+    shard: Shard
+    key: dict[str, Any]
+    kept: Kept
+    bad: list[BadInput]
+
+
+class Merged(NamedTuple):
+    """A merge: the numbers of parts and of rows, and the inputs that were left out."""
+
+    parts: int
+    rows: int
+    bad: list[BadInput]
+
+
+def part_of(table: Path, shard: Shard) -> Path:
+    """The path of a part of a table, in a folder beside it: `codes.csv.shards/03-of-64.csv`.
+
+    Raises OutputError for a table of an unknown format.
+    """
+    format_of(table)
+    ending = next(one for one in TABLE_FORMATS if table.name.endswith(one))
+    number = str(shard.number).zfill(len(str(shard.of)))
+    return table.with_name(f"{table.name}.shards") / f"{number}-of-{shard.of}{ending}"
+
+
+def parts_in(named: Iterable[Path]) -> list[FinishedPart]:
+    """The parts that are named, or lie in folders that are, in the order of their shares.
+
+    Raises OutputError where they are not all parts of one table, each of them once and unchanged.
+    """
+    paths = [path for one in named for path in (_tables_in(one) if one.is_dir() else [one])]
+    parts = sorted(map(_part, paths), key=lambda part: (part.shard, part.path))
+    if not parts:
+        raise OutputError("there are no finished parts of a table")
+    first = parts[0]
+    for part in parts[1:]:
+        _refuse_foreign(first, part)
+    for one, other in itertools.pairwise(parts):
+        if one.shard == other.shard:
+            raise OutputError(f"{one.path} and {other.path} are both shard {one.shard}")
+    _refuse_missing(parts, first.shard.of)
+    for part in parts:
+        _refuse_changed(part)
+    return parts
+
+
+def merged(parts: Sequence[FinishedPart], out: Path | None) -> Merged:
+    """Writes the table whose parts are given; without `out`, they are only counted.
+
+    Raises OutputError for parts of another format than `out`, or with different columns.
+    """
+    rows, bad = sum(part.kept.rows for part in parts), [one for part in parts for one in part.bad]
+    if out is not None:
+        format = format_of(out)
+        for part in parts:
+            if format_of(part.path) is not format:
+                raise OutputError(f"{part.path} is of another format than {out}")
+        paths = [part.path for part in parts if part.kept.rows]
+        if not paths:
+            raise OutputError("no part has any rows")
+        if isinstance(format, Array):
+            with replacing(ids_of(out), durable=True) as temporary, temporary.open("wb") as file:
+                format.join_ids([ids_of(path) for path in paths], file)
+        with replacing(out, durable=True) as temporary, temporary.open("wb") as file:
+            format.join(paths, file)
+    return Merged(len(parts), rows, bad)
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """The tables in a folder that have a record."""
+    ending = record_of(Path("x")).name[2:]
+    names = (one.name for one in folder.iterdir() if one.name.endswith(ending))
+    return [folder / name[1 : -len(ending)] for name in names if name.startswith(".")]
+
+
+def _part(path: Path) -> FinishedPart:
+    """A finished part, by the record beside it. Raises OutputError."""
+    record = record_of(path)
+    try:
+        content = json.loads(record.read_bytes())
+        key, kept = dict(content["key"]), kept_of(content["kept"], NOTHING)
+        late = [(str(name), str(reason)) for name, reason in content[LATE]]
+        shard = key.pop(SHARD, None)
+    except FileNotFoundError:
+        raise OutputError(f"{path} is no finished part: {record.name} is not beside it") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise OutputError(f"{record} is damaged; write {path} again") from None
+    try:
+        return FinishedPart(path, Shard.parsed(str(shard)), key, kept, [*kept.bad, *late])
+    except ConfigError:
+        raise OutputError(f"{path} was written without --shard, and is no part") from None
+
+
+def _refuse_foreign(first: FinishedPart, part: FinishedPart) -> None:
+    if part.shard.of != first.shard.of:
+        raise OutputError(
+            f"{first.path} is shard {first.shard}, and {part.path} shard {part.shard}: they are"
+            " not parts of one table"
+        )
+    for name in sorted(first.key.keys() | part.key.keys()):
+        if first.key.get(name) != part.key.get(name):
+            raise OutputError(
+                f"{part.path} was made with {spelt_out(name)} {part.key.get(name)!r}, and"
+                f" {first.path} with {first.key.get(name)!r}: they are not parts of one table"
+            )
+
+
+def _refuse_missing(parts: Sequence[FinishedPart], count: int) -> None:
+    there = {part.shard.number for part in parts}
+    missing = [number for number in range(1, count + 1) if number not in there]
+    if not missing:
+        return
+    text = ",".join(_ranges(missing))
+    begun = [number for number in missing if _begun(parts[0], number)]
+    raise OutputError(
+        f"{len(missing):,} of {count:,} shards are missing; run them again: --array={text}"
+        + f" ({first_of(map(str, begun), MOST_NAMED)} begun: --resume continues)" * bool(begun)
+    )
+
+
+def _begun(part: FinishedPart, number: int) -> bool:
+    """Whether another shard of the table is unfinished."""
+    digits = len(str(part.shard.of))
+    name = str(number).zfill(digits) + part.path.name[digits:]
+    return folder_of(part.path.with_name(name)).exists()
+
+
+def _ranges(numbers: Sequence[int]) -> list[str]:
+    """Numbers in ascending order as a scheduler takes them: 3, 17-20."""
+    starts = [number for number in numbers if number - 1 not in set(numbers)]
+    ends = [number for number in numbers if number + 1 not in set(numbers)]
+    return [str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True)]
+
+
+def _refuse_changed(part: FinishedPart) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        same = part.path.stat().st_size == part.kept.size and checksum(part.path) == part.kept.crc
+        if same:
+            return
+        raise OutputError(f"{part.path} was changed after it was written; write it again")
+    raise OutputError(f"{part.path} is not there, but its record is; write it again")
