@@ -9,18 +9,21 @@ from typing import NamedTuple
 from aectl.config.declaration import near_miss
 from aectl.errors import ConfigError
 
-ERROR, CODE, PLACES, MAP = "error", "code", "places", "map"
+ERROR, CODE, DIFFERENCE, PLACES, MAP = "error", "code", "difference", "places", "map"
 REGION, DISSIMILARITY = "region", "dissimilarity"
-"""Evidence that scores are made of: the error of a reconstruction; the code as a vector; the code
-at each place of an image; of a reconstructed image, the error of each pixel, and the error and the
-structural dissimilarity of its worst regions."""
+"""Evidence that scores are made of: the error of a reconstruction; the code as a vector; the
+difference between a vector and its reconstruction; the code at each place of an image; of a
+reconstructed image, the error of each pixel, and the error and the structural dissimilarity of its
+worst regions."""
 
 OF_ALL = ERROR, CODE
+OF_VECTORS = *OF_ALL, DIFFERENCE
 OF_IMAGES = *OF_ALL, MAP, REGION, DISSIMILARITY
 
 CALLED = {
     ERROR: "reconstructions",
     CODE: "codes that are vectors",
+    DIFFERENCE: "reconstructed vectors",
     PLACES: "a code at each place of an image",
     MAP: "reconstructed images",
     REGION: "reconstructed images",
@@ -56,6 +59,9 @@ SCORES = {
     "neighbours": ScoreTraits("aectl.inference.code_distances:Neighbours", (CODE,), True),
     "cosine": ScoreTraits("aectl.inference.code_distances:Cosine", (CODE,), True),
     "places": ScoreTraits("aectl.inference.unusual_places:UnusualPlaces", (PLACES,), True),
+    "code-and-error": ScoreTraits(
+        "aectl.inference.code_distances:CodeAndError", (CODE, DIFFERENCE), True
+    ),
     "fisher": ScoreTraits("aectl.inference.fisher:Fisher", OF_ALL, True, combines=True),
 }
 

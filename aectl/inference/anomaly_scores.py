@@ -21,14 +21,16 @@ from aectl.inference.results import Result
 class Evidence(NamedTuple):
     """The evidence of n inputs that scores are made of, on the CPU; None where it is not needed.
 
-    error: (n,), the error of each reconstruction; code: (n, features), float32; of images places:
-    (n, features, rows, columns), the code at each place, float32; of reconstructed images map: (n,
-    height, width), the squared error of each pixel, float32; region and dissimilarity: (n,), of
-    their worst regions. All others are float64.
+    error: (n,), the error of each reconstruction; code: (n, features), float32; of vectors
+    difference: (n, features), that of each from its reconstruction, scaled as the model does,
+    float32; of images places: (n, features, rows, columns), the code at each place, float32; of
+    reconstructed images map: (n, height, width), the squared error of each pixel, float32; region
+    and dissimilarity: (n,), of their worst regions. All others are float64.
     """
 
     error: Tensor | None = None
     code: Tensor | None = None
+    difference: Tensor | None = None
     places: Tensor | None = None
     map: Tensor | None = None
     region: Tensor | None = None

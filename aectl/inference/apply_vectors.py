@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aectl.config.scores import CODE, ERROR
+from aectl.config.scores import CODE
 from aectl.data.vectors.vector_batches import VectorBatch
 from aectl.errors import DataError
 from aectl.inference.anomaly_scores import Evidence, Examined
@@ -103,12 +103,12 @@ def measure(
 def examine(
     network: Any, batches: Iterable[VectorBatch], to_tensor: ToTensor, needed: Collection[str]
 ) -> Iterator[Examined]:
-    """Yields each batch with the evidence that is needed: of the error, that of scaled features
-    where the model scales them. A vector that is too large has the greatest error.
+    """Yields each batch with the evidence that is needed: errors are those of scaled features where
+    the model scales them. A vector that is too large has the greatest error.
 
     Raises ModelFileError for results of others that are not finite.
     """
-    if ERROR not in needed:
+    if {*needed} <= {CODE}:
         for batch in batches:
             code = network.encode(to_tensor(batch))[: len(batch.paths)]
             refuse_overflow(code[_ordinary(batch)])
@@ -116,11 +116,12 @@ def examine(
         return
     factor = factor_of(network.scaling)
     for batch, complete, made, code in _each(network, batches, to_tensor):
-        differences = made.cpu().double() - complete.cpu().double()
+        differences = complete.cpu().double() - made.cpu().double()
         if factor is not None:
             differences *= factor.cpu()
         errors = differences.square().mean(1).nan_to_num(torch.inf)
-        yield Examined(batch, Evidence(errors, code.cpu() if CODE in needed else None))
+        found = Evidence(errors, code.cpu(), differences.float())
+        yield Examined(batch, found.only(needed))
 
 
 def _each(

@@ -20,6 +20,10 @@ Hoshen, Deep nearest neighbor anomaly detection (2020), section 3.3."""
 MOST_REFERENCES, MOST_VALUES = 4096, 1 << 24
 """Maximum number of reference codes that are kept, and of numbers in all of them."""
 
+SAME = 1e-6
+"""The standard deviation, as a fraction of the largest, up to which a number is the same in all
+reference vectors, but for rounding."""
+
 FLOOR = 1e-9
 """The smallest variance in a direction, as a fraction of the mean one: that of a unit which is
 always 0 would be 0."""
@@ -104,9 +108,11 @@ class Neighbours(AnomalyScore):
 
     def fit(self, reference: Evidence) -> None:
         """Raises DataError without inputs."""
-        self._take(kept(reference.code))
-        if not len(self._codes):
+        codes = kept(self._compared(reference))
+        if not len(codes):
             raise DataError("there are too few normal inputs to fit the score to")
+        self._measure(codes)
+        self._take(codes)
 
     def _take(self, codes: Tensor) -> None:
         """Sets the reference codes, and the points and norms that the nearest are found with."""
@@ -127,15 +133,20 @@ class Neighbours(AnomalyScore):
             exact = self._distances(self._codes[nearest].double(), codes[:, None].double())
             return as_scores(exact.sort(1).values.mean(1))
 
-        return in_blocks(evidence.code, len(self._mean), distances)
+        return in_blocks(self._compared(evidence), len(self._mean), distances)
 
-    @staticmethod
-    def _placed(codes: Tensor) -> Tensor:
+    def _measure(self, codes: Tensor) -> None:
+        """Fits what else is needed to place codes."""
+
+    def _compared(self, evidence: Evidence) -> Tensor | None:
+        """The codes of n inputs, (n, features)."""
+        return evidence.code
+
+    def _placed(self, codes: Tensor) -> Tensor:
         """Codes as points, the nearest of which are the nearest codes."""
         return codes
 
-    @staticmethod
-    def _distances(references: Tensor, codes: Tensor) -> Tensor:
+    def _distances(self, references: Tensor, codes: Tensor) -> Tensor:
         """The distances of codes, (n, 1, features), from some references, (n, k, features)."""
         return (references - codes).square().sum(2).sqrt()
 
@@ -155,13 +166,51 @@ class Cosine(Neighbours):
     """The mean cosine distance, 1 - cosine similarity, of a code from its two nearest reference
     codes; a code of zeros has a similarity of 0 with all."""
 
-    @staticmethod
-    def _placed(codes: Tensor) -> Tensor:
+    def _placed(self, codes: Tensor) -> Tensor:
         return F.normalize(codes.double()).float()
 
-    @staticmethod
-    def _distances(references: Tensor, codes: Tensor) -> Tensor:
+    def _distances(self, references: Tensor, codes: Tensor) -> Tensor:
         return (1 - F.cosine_similarity(references, codes, dim=2)).clamp(min=0)
+
+
+class CodeAndError(Neighbours):
+    """The mean Euclidean distance from the two nearest reference vectors, of the code together with
+    the difference from the reconstruction, each number divided by its standard deviation over the
+    reference vectors; one that is the same in all of them is not divided."""
+
+    def __init__(self, given: Collection[str] = ()) -> None:
+        self._deviations = torch.empty(0)
+        super().__init__(given)
+
+    def _measure(self, codes: Tensor) -> None:
+        found = codes.double().std(0, correction=0)
+        self._deviations = found.where(found > SAME * found.max(), 1.0).float()
+
+    def _compared(self, evidence: Evidence) -> Tensor:
+        assert evidence.code is not None and evidence.difference is not None
+        return torch.cat([evidence.code, evidence.difference], 1)
+
+    def _placed(self, codes: Tensor) -> Tensor:
+        return codes / self._deviations
+
+    def _distances(self, references: Tensor, codes: Tensor) -> Tensor:
+        deviations = self._deviations.double()
+        return super()._distances(references / deviations, codes / deviations)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """`codes`, with the differences, and `deviations`."""
+        return {**super().tensors(), "deviations": self._deviations}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raises ModelFileError where they do not fit each other."""
+        refuse_others(tensors, self.tensors())
+        codes, deviations = tensors["codes"], tensors["deviations"]
+        if codes.ndim != 2 or not codes.numel() or deviations.shape != codes.shape[1:]:
+            raise ModelFileError("the tensors of its calibration do not fit each other")
+        if not (deviations > 0).all():
+            raise ModelFileError("its calibration has deviations that are not positive")
+        self._deviations = deviations
+        self._take(codes)
 
 
 def kept(codes: Tensor | None) -> Tensor:

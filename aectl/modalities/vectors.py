@@ -9,6 +9,7 @@ import numpy as np
 from aectl.config import run_files
 from aectl.config.configuration import Config
 from aectl.config.kinds import VECTORS
+from aectl.config.scores import OF_VECTORS
 from aectl.config.shapes import VectorShape
 from aectl.data.selection import EVERY_IMAGE, Skipped
 from aectl.data.storage.folders import find_files
@@ -233,6 +234,10 @@ class Vectors(Modality):
         from aectl.inference import apply_vectors
 
         return apply_vectors.measure(network, batches, to_tensor, metrics)
+
+    def evidence(self, card: "ModelCard") -> Collection[str]:
+        """The error, the code, and the difference of the reconstruction."""
+        return OF_VECTORS
 
     def examine(
         self, network: Any, batches: Iterable[Any], to_tensor: "ToTensor", needed: Collection[str]

@@ -79,6 +79,22 @@ def test_images_are_scored_by_their_worst_regions_at_three_scales(aectl, dense, 
     np.testing.assert_allclose(found, gmean(worst, axis=1), rtol=1e-3)
 
 
+def test_codes_with_their_errors_are_compared_with_those_of_normal_vectors(aectl, table):
+    model, new, learnt = table / "model", table / "malignant.npy", table / "learnt.npy"
+    how = ("--normal", table / "normal.npy", "--fit-to", learnt, "--score", "code-and-error")
+    found = column(rows_of(aectl("detect", model, new, *how).out), "score")
+    factor = package.load(model).scaling.factor.numpy()
+    both = []
+    for vectors in (learnt, new):
+        (encoded,) = package.encode(model, str(vectors))
+        (made,) = package.reconstruct(model, str(vectors))
+        both.append(np.hstack([encoded.code, (made.originals - made.reconstruction) * factor]))
+    deviations = both[0].std(0)
+    deviations[deviations == 0] = 1
+    pairs = np.linalg.norm((both[1][:, None] - both[0]) / deviations, axis=2)
+    np.testing.assert_allclose(found, np.sort(pairs, 1)[:, :2].mean(1), rtol=1e-3)
+
+
 def test_vectors_and_text_have_no_regions(aectl, table):
     for score in OF_IMAGES:
         done = aectl("detect", table / "model", "--normal", table / "normal.npy", "--score", score)

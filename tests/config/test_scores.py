@@ -10,6 +10,7 @@ from aectl.config.scores import (
     ERROR,
     OF_ALL,
     OF_IMAGES,
+    OF_VECTORS,
     SCORES,
     USUAL_SCORE,
     combined,
@@ -49,6 +50,7 @@ def test_fisher_needs_what_the_scores_that_a_model_has_need():
     assert combined(OF_ALL) == ["error", "mahalanobis", "neighbours", "cosine"]
     assert needed("fisher", OF_ALL) == {*OF_ALL}
     assert needed("fisher", OF_IMAGES) == {*OF_IMAGES}
+    assert combined(OF_VECTORS)[-1] == "code-and-error"
     assert needed("ssim", OF_IMAGES) == {DISSIMILARITY}
 
 
