@@ -158,8 +158,9 @@ def _begun(part: FinishedPart, number: int) -> bool:
 
 def _ranges(numbers: Sequence[int]) -> list[str]:
     """Numbers in ascending order as a scheduler takes them: 3, 17-20."""
-    starts = [number for number in numbers if number - 1 not in set(numbers)]
-    ends = [number for number in numbers if number + 1 not in set(numbers)]
+    known = set(numbers)
+    starts = [number for number in numbers if number - 1 not in known]
+    ends = [number for number in numbers if number + 1 not in known]
     return [str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True)]
 
 
