@@ -181,8 +181,11 @@ class NamedInputs:
             self.skipped.empty(source.word)
 
     def labelled_below(self, folder: str, found: Found) -> Found:
-        """A file that was found below a folder, or in an archive, with its label."""
+        """A file that was found below a folder, or in an archive, with its label; one that its
+        archive gives takes the place of that of its folder."""
         if not self.labels_from_folders or found.reason is not None:
+            return found._replace(label=None)
+        if found.label is not None:
             return found
         of = label_of if self.loose_labels else class_of
         return found._replace(label=of(found.path, folder))

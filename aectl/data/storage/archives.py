@@ -8,6 +8,7 @@ from aectl.data.endings import ZIPS
 from aectl.data.found import Found
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.storage.compressions import ArchiveError
+from aectl.data.storage.samples import with_classes
 from aectl.data.storage.tars import in_tar
 from aectl.data.storage.zips import in_zip
 
@@ -16,14 +17,15 @@ def find_in_archive(
     archive: str, selection: Selection = EVERY_IMAGE, skipped: Skipped | None = None
 ) -> Iterator[Found]:
     """Finds the images in a tar or zip archive, in its order; paths start with the archive's path.
+    In a tar, their labels are the classes of WebDataset's samples, where there are any.
 
     An archive that is damaged, or expands to too much, is found with a reason, after its readable
     members; `skipped` records what was skipped.
     """
     search = (skipped or Skipped()).search(archive, selection)
     try:
-        members = in_zip if _is_zip(archive) else in_tar
-        for found in members(archive, search):
+        zipped = _is_zip(archive)
+        for found in in_zip(archive, search) if zipped else with_classes(in_tar(archive, search)):
             path = f"{archive}/{found.path}" if found.path else archive
             yield found._replace(path=path, file=archive, member=found.path)
     except Exception as error:  # each decoder raises its own kind
