@@ -20,16 +20,20 @@ def with_classes(members: Iterator[Found]) -> Iterator[Found]:
     """The files of a tar, labelled with the classes of their samples, which may come before or
     after them; the members with the classes are left out."""
     key, label, waiting = "", None, list[Found]()
-    for one in members:
-        if (its := _key(one.path)) != key:
-            yield from (found._replace(label=label) for found in waiting)
-            key, label, waiting = its, None, []
-        if one.path.lower().endswith(CLASS):
-            label = _class(one) or label
-            continue
-        waiting.append(one)
-        if len(waiting) > MOST_WAITING:
-            yield waiting.pop(0)._replace(label=label)
+    try:
+        for one in members:
+            if (its := _key(one.path)) != key:
+                yield from (found._replace(label=label) for found in waiting)
+                key, label, waiting = its, None, []
+            if one.path.lower().endswith(CLASS):
+                label = _class(one) or label
+                continue
+            waiting.append(one)
+            if len(waiting) > MOST_WAITING:
+                yield waiting.pop(0)._replace(label=label)
+    except Exception:  # of a damaged archive, after what it gave
+        yield from (found._replace(label=label) for found in waiting)
+        raise
     yield from (found._replace(label=label) for found in waiting)
 
 
