@@ -51,7 +51,10 @@ def merge(
         refuse_existing(out, overwrite)
     console = Console(quiet)
     outcome = Outcome(console, errors, overwrite)
-    found = merged(parts_in(parts), out)
+    with console.lasting("checking the parts"):
+        checked = parts_in(parts)
+    with console.lasting("merging"):
+        found = merged(checked, out)
     outcome.bad += found.bad
     console.notice(f"{found.parts:,} parts, {found.rows:,} rows")
     if out is not None:

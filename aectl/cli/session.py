@@ -136,6 +136,9 @@ class Session:
         from aectl.outputs.rows import finite_rows
 
         use = results.use
+        if self.shard is not None:
+            with self.console.lasting("listing the inputs"):
+                _ = use.share
         with (
             self._table(verb, use.path, resume, {**results.key(), **how}) as table,
             use.results(results.compute, after=table.position) as found,
