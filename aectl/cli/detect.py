@@ -10,7 +10,7 @@ from aectl.cli import options
 from aectl.cli.session import Session
 from aectl.cli.shards import ShardOption, destination
 from aectl.cli.stdout import show_path
-from aectl.config.scores import SCORES, USUAL_ALARM_RATE, USUAL_SCORE
+from aectl.config.scores import SCORES, USUAL_ALARM_RATE
 from aectl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ ScoreName = Annotated[
     str | None,
     typer.Option(
         "--score", metavar="NAME", help=f"The anomaly score: {', '.join(SCORES)}.",
-        autocompletion=lambda: list(SCORES), show_default=USUAL_SCORE,
+        autocompletion=lambda: list(SCORES),
+        show_default="that of the calibration in the model file, or unusual-region for images, "
+        "code-and-error for vectors, error for text",
     ),
 ]  # fmt: skip
 AlarmRate = Annotated[

@@ -65,7 +65,7 @@ SCORES = {
     "fisher": ScoreTraits("aectl.inference.fisher:Fisher", OF_ALL, True, combines=True),
 }
 
-USUAL_SCORE, USUAL_ALARM_RATE = "error", 0.01
+USUAL_ALARM_RATE = 0.01
 LEAST_ALARM_RATE = 1e-9
 
 

@@ -111,13 +111,15 @@ class Calibrating:
         """Fits the score, and computes those that calibrate it. Returns the number of reference
         inputs, and the paths of the others."""
         evidence, paths = self._sample.shuffled()
+        if not paths:
+            return 0, paths
         if self._referred:
             reference, first = self._others.shuffled()[0].finite(), 0
         else:
             first = len(paths) // 2
             reference = evidence.rows(slice(first)).finite()
         count = reference.inputs
-        if not count or not paths:
+        if not count:
             raise DataError("there are too few normal inputs to fit the score to")
         self._score.fit(reference)
         self._scores = [

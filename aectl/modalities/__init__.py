@@ -163,9 +163,18 @@ class Modality(ABC):
 
         return examined_images.examine(network, batches, to_tensor, needed)
 
+    def usual_score(self, card: "ModelCard") -> str:
+        """The anomaly score that is the default."""
+        return "error"
+
     def held_out(self, run: "Run", card: "ModelCard") -> Iterable[Any]:
         """Batches of inputs that a run has not learnt from, as `stream` gives them; at most so many
         that they take little time. By default, none."""
+        return ()
+
+    def learnt(self, run: "Run", card: "ModelCard") -> Iterable[Any]:
+        """Batches of inputs that a run has learnt from, to fit the usual score to, in the same
+        way."""
         return ()
 
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:

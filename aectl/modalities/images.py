@@ -43,9 +43,13 @@ SHOWN = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activa
 OF_SPARSE_CODES = ("mse", "l0", "dead")
 """Metrics that are shown in training, by the rule of sparsity, and for all other rules."""
 
-MOST_HELD_OUT, HELD_OUT_VALUES = 10_000, 1 << 27
+MOST_HELD_OUT, MOST_HELD_OUT_POOLED, HELD_OUT_VALUES = 10_000, 2_000, 1 << 27
 """Maximum number of images held out that a trained model is calibrated on, and of the values in
 them: a convolutional network takes about a minute of one core."""
+
+MOST_LEARNT, LEARNT_VALUES = 1_000, 1 << 22
+"""Maximum number of images learnt from that the score of a trained model is fitted to, and of the
+values in them or, of pooled features, in their codes, which the model file keeps."""
 
 
 class Images(Modality):
@@ -215,11 +219,19 @@ class Images(Modality):
         given = OF_ALL if card.architecture.stacked else OF_IMAGES
         return (*given, PLACES) if card.architecture.has_places else given
 
+    def usual_score(self, card: "ModelCard") -> str:
+        """That of regions; of pooled features their distance, as they reconstruct no image."""
+        return "neighbours" if _pooled(card) else "unusual-region"
+
     def held_out(self, run: "Run", card: "ModelCard") -> Iterator[InputBatch]:
         """Whole images, at equal distances."""
-        most = max(1, min(MOST_HELD_OUT, HELD_OUT_VALUES // math.prod(card.shape)))
-        rows = run.held_out[:: math.ceil(len(run.held_out) / most)]
-        return in_memory(cast("ImageRun", run).data.part(rows), batch_size(card, None))
+        most = MOST_HELD_OUT_POOLED if _pooled(card) else MOST_HELD_OUT
+        return _some(run, card, run.held_out, min(most, HELD_OUT_VALUES // math.prod(card.shape)))
+
+    def learnt(self, run: "Run", card: "ModelCard") -> Iterator[InputBatch]:
+        """Whole images, at equal distances."""
+        values = card.architecture.code_size if _pooled(card) else math.prod(card.shape)
+        return _some(run, card, run.learnt, min(MOST_LEARNT, LEARNT_VALUES // values))
 
     def metrics(self, card: "ModelCard", network: Any) -> "ReconstructionMetrics":
         """The metrics of reconstructed images."""
@@ -239,6 +251,17 @@ class Images(Modality):
         """The `mse` of each image."""
         assert measured.mse is not None
         return {"mse": measured.mse}
+
+
+def _pooled(card: "ModelCard") -> bool:
+    """Whether the features of a model are pooled."""
+    return kinds.KINDS[card.architecture.kind].pooled
+
+
+def _some(run: "Run", card: "ModelCard", rows: "NDArray[Any]", most: int) -> "Iterator[InputBatch]":
+    """Batches of at most so many of some images of a training set, at equal distances."""
+    some = rows[:: math.ceil(len(rows) / max(1, most))]
+    return in_memory(cast("ImageRun", run).data.part(some), batch_size(card, None))
 
 
 MODALITY = Images()

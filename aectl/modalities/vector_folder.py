@@ -49,16 +49,21 @@ def report(run: "VectorRun", card: "ModelCard", name: str, size: int) -> str:
     return page.to_html(name, [portrait(name, named, measurement, inspection, run.rows)])
 
 
-def measured_batches(
-    run: "VectorRun", size: int, most: int = MOST_MEASURED
+def measured_batches(run: "VectorRun", size: int) -> Iterator[VectorBatch]:
+    """Vectors at equal distances, held out if any are, not too many."""
+    rows = run.held_out if len(run.held_out) else np.arange(len(run.data))
+    return batches_of(run, rows, size, MOST_MEASURED)
+
+
+def batches_of(
+    run: "VectorRun", rows: NDArray[np.int64], size: int, most: int
 ) -> Iterator[VectorBatch]:
-    """Vectors at equal distances, held out if any are: at most so many, or fewer of a network that
-    takes long."""
+    """Some vectors of a training set at equal distances: at most so many, or fewer of a network
+    that takes long."""
     data = run.data
     weights = sum(weight.numel() for weight in run.network.parameters())
     most = min(most, max(LEAST_MEASURED, WORK // weights))
-    on_disk = isinstance(data.vectors, StoredVectors)
-    rows = _some(run.held_out if len(run.held_out) else np.arange(len(data)), most, on_disk)
+    rows = _some(rows, most, isinstance(data.vectors, StoredVectors))
     for first in range(0, len(rows), size):
         some = rows[first : first + size]
         paths, labels = zip(

@@ -54,6 +54,10 @@ OF_OTHERS = (
 MOST_HELD_OUT = 10_000
 """Maximum number of vectors held out that a trained model is calibrated on."""
 
+MOST_LEARNT, LEARNT_VALUES = 4_096, 1 << 22
+"""Maximum number of vectors learnt from that the score of a trained model is fitted to, and of the
+numbers in them and their codes, which the model file keeps."""
+
 
 class Vectors(Modality):
     """Vectors."""
@@ -247,12 +251,26 @@ class Vectors(Modality):
 
         return apply_vectors.examine(network, batches, to_tensor, needed)
 
+    def usual_score(self, card: "ModelCard") -> str:
+        """That of the code and the error; the error of a code of more units than features, since
+        the model file would have to keep many of these."""
+        features = card.architecture.vector.features
+        return "code-and-error" if card.architecture.code_size <= features else "error"
+
     def held_out(self, run: "Run", card: "ModelCard") -> Iterator[VectorBatch]:
         """Vectors, at equal distances."""
         from aectl.modalities import vector_folder
 
         size = batch_size(card.architecture, None)
-        return vector_folder.measured_batches(cast("VectorRun", run), size, MOST_HELD_OUT)
+        return vector_folder.batches_of(cast("VectorRun", run), run.held_out, size, MOST_HELD_OUT)
+
+    def learnt(self, run: "Run", card: "ModelCard") -> Iterator[VectorBatch]:
+        """Vectors, at equal distances."""
+        from aectl.modalities import vector_folder
+
+        found, size = card.architecture, batch_size(card.architecture, None)
+        most = min(MOST_LEARNT, LEARNT_VALUES // (found.vector.features + found.code_size))
+        return vector_folder.batches_of(cast("VectorRun", run), run.learnt, size, max(1, most))
 
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """By `scaled_mse` where features are scaled, since in their own units those of large

@@ -117,6 +117,11 @@ class Run(ABC):
         self._now: CurrentStage | None = None
         self._left: RunState | None = None
 
+    @property
+    def learnt(self) -> NDArray[np.int64]:
+        """The places of the inputs that it may learn from."""
+        return np.setdiff1d(np.arange(len(self.data)), self.held_out)
+
     @abstractmethod
     def _stages(self) -> "Iterator[Stage]":
         """The stages that are trained alone before the whole network, in this order."""

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aectl.config.kinds import KINDS
-from aectl.config.scores import USUAL_ALARM_RATE, USUAL_SCORE, mapped, needed, refuse_score
+from aectl.config.scores import SCORES, USUAL_ALARM_RATE, mapped, needed, refuse_score
 from aectl.errors import DataError, ModelFileError
 from aectl.modalities import modality_of
 from aectl.models import model_file
@@ -79,23 +78,29 @@ def _restored(score: "AnomalyScore", tensors: "dict[str, Tensor]") -> "Calibrate
 
 
 def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":
-    """The calibration of a trained model on what it held out; None where nothing was held out,
-    another model may have learnt from it before, or the kind of model reconstructs images place by
-    place, which takes long."""
+    """The calibration of a trained model on what it held out, with the usual score, fitted to what
+    it learnt; None where nothing was held out, or another model may have learnt from it before."""
     if not _may_calibrate(run, card) or card.models_before:
         return None
+    from aectl.inference.anomaly_scores import Evidence, score_named
     from aectl.inference.apply import on_device
     from aectl.inference.calibrating import Calibrating
 
     modality, network = modality_of(card), run.network
-    given = modality.evidence(card)
-    calibrating = Calibrating.named(USUAL_SCORE, given)
+    name, given = modality.usual_score(card), modality.evidence(card)
+    score, needs, count = score_named(name, given), needed(name, given), 0
     to_tensor: Any = on_device(network, run.device, partial(modality.tensor, network))
-    batches = modality.held_out(run, card)
     with contextlib.suppress(ModelFileError, DataError):  # of weights that overflow
-        for examined in modality.examine(network, batches, to_tensor, needed(USUAL_SCORE, given)):
+        if SCORES[name].fitted:
+            learnt = modality.examine(network, modality.learnt(run, card), to_tensor, needs)
+            reference = Evidence.joined([one.evidence for one in learnt]).finite()
+            count = reference.inputs
+            score.fit(reference)
+        calibrating = Calibrating(score, False, needs)
+        held_out = modality.held_out(run, card)
+        for examined in modality.examine(network, held_out, to_tensor, needs):
             calibrating.add(examined)
-        return calibrating.result()
+        return calibrating.result()._replace(fitted_to=count)
     return None
 
 
@@ -112,12 +117,12 @@ def left_uncalibrated(run: "Run") -> str | None:
 
 
 def _may_calibrate(run: "Run", card: "ModelCard") -> bool:
-    """Whether a model is of a kind that training calibrates, and holds out inputs."""
-    pooled = KINDS[card.architecture.kind].pooled
-    return not card.classes and not pooled and len(run.held_out) > 0
+    """Whether training calibrates a model: an autoencoder that holds out inputs."""
+    return not card.classes and len(run.held_out) > 0
 
 
 def card_of_run(card: "ModelCard", found: "Calibrated") -> "ModelCard":
     """The card of a trained model that is calibrated on what it held out."""
     words = [f"{word}, held out" for word in card.trained_on]
-    return calibrated_card(card, found, USUAL_SCORE, USUAL_ALARM_RATE, words)
+    score = modality_of(card).usual_score(card)
+    return calibrated_card(card, found, score, USUAL_ALARM_RATE, words)

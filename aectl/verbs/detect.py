@@ -14,7 +14,6 @@ from aectl.config.scores import (
     CALLED,
     SCORES,
     USUAL_ALARM_RATE,
-    USUAL_SCORE,
     mapped,
     refuse_alarm_rate,
     refuse_score,
@@ -245,7 +244,7 @@ class Asked(NamedTuple):
 def detection_of(use: Use, asked: Asked, maps: bool | None) -> Detection:
     """A detection with the defaults filled in, also of `maps`, if None. Raises ConfigError."""
     kept = use.card.calibration
-    score = asked.score or (kept.score if kept else USUAL_SCORE)
+    score = asked.score or (kept.score if kept else use.modality.usual_score(use.card))
     refuse_score(score, use.modality.evidence(use.card), str(use.path))
     usual = kept.alarm_rate if kept else USUAL_ALARM_RATE
     rate = usual if asked.alarm_rate is None else asked.alarm_rate

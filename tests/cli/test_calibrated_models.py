@@ -38,7 +38,8 @@ def test_a_calibrated_model_gives_the_rows_that_normal_inputs_give(
 
 
 def test_info_shows_the_calibration_beside_the_weights(aectl, dense):
-    aectl("detect", dense, "--calibrate", "digits:test", "--out", "m.safetensors")
+    how = ("--score", "error", "--out", "m.safetensors")
+    aectl("detect", dense, "--calibrate", "digits:test", *how)
     told = json.loads(aectl("info", "m.safetensors", "--json").out)
     assert told["calibration"] == {
         "score": "error", "alarm_rate": 0.01, "n": 360, "fitted_to": 0, "on": ["digits:test"],
@@ -50,6 +51,27 @@ def test_info_shows_the_calibration_beside_the_weights(aectl, dense):
     assert "calibration" not in json.loads(aectl("info", dense, "--json").out)
 
 
+@pytest.mark.parametrize(
+    ("words", "score"),
+    [
+        (("--dataset", "digits", "--hidden", "16"), "unusual-region"),
+        (("--dataset", "digits", "--model", "patch-autoencoder", "--patch-size", "3", "--hidden",
+          "8"), "neighbours"),
+        (("--dataset", "rows.npy", "--hidden", "4"), "code-and-error"),
+        (("--dataset", "rows.npy", "--hidden", "5", "--sparsity", "topk", "--k", "2"), "error"),
+    ],
+)  # fmt: skip
+def test_the_usual_score_is_that_of_the_kind_of_model(aectl, tmp_path, words, score):
+    rows = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    how = ("--epochs", 1, "--validation", 0.4, "--out", "run")
+    assert aectl("train", *words, *how).status == 0
+    kept = json.loads(aectl("info", "run", "--json").out)["calibration"]
+    assert kept["score"] == score
+    assert (kept["fitted_to"] > 0) == (score != "error")
+    assert aectl("detect", "run", "rows.npy" if "rows.npy" in words else "digits:test").status == 0
+
+
 @pytest.mark.parametrize("kind", ["autoencoder", "conv-autoencoder"])
 def test_training_calibrates_on_the_images_that_it_held_out(aectl, scans, tmp_path, kind):
     hidden = "16" if kind == "autoencoder" else "4,3"
@@ -57,16 +79,18 @@ def test_training_calibrates_on_the_images_that_it_held_out(aectl, scans, tmp_pa
                  "--validation", 0.3, "--out", "run")  # fmt: skip
     assert done.status == 0
     told = json.loads(aectl("info", "run", "--json").out)["calibration"]
-    assert (told["n"], told["score"], told["on"]) == (108, "error", [f"{scans}, held out"])
+    assert (told["n"], told["score"], told["on"]) == (108, "unusual-region", [f"{scans}, held out"])
+    assert told["fitted_to"] == 252
     kept = load_file(tmp_path / "run" / "model.safetensors")["calibration.scores"]
-    by_hand = rows_of(aectl("detect", "run", scans, "--normal", scans).out)
+    by_hand = rows_of(aectl("detect", "run", scans).out)
     known = set(json.loads(aectl("info", "run", "--json").out)["training"]["held_out"])
     assert len(known) == 108
     scores = column(by_hand, "score")
     assert np.isin(kept, np.float32(scores)).all()
     counts = [(1 + (kept >= np.float32(score)).sum()) / 109 for score in scores]
     assert column(by_hand, "p_value").tolist() == counts
-    assert rows_of(aectl("detect", "run", scans).out) == by_hand
+    fitted = aectl("detect", "run", scans, "--normal", scans, "--fit-to", scans)
+    assert rows_of(fitted.out) == by_hand
 
 
 def test_training_calibrates_on_vectors_and_text_that_it_held_out(aectl, corpus, tmp_path):
@@ -119,7 +143,8 @@ def test_training_that_holds_out_nothing_or_classifies_keeps_no_calibration(dens
         (("--calibrate", "digits:test", "--out", "m.safetensors"), "--overwrite replaces it"),
         (("x", "--calibrate", "digits:test"), "--calibrate reads normal inputs alone"),
         (("--calibrate", "digits:test", "--resume"), "--calibrate detects nothing"),
-        (("--calibrate", "few", "--out", "n.safetensors"), "these support rates from 0.5"),
+        (("--calibrate", "few", "--out", "n.safetensors"), "too few normal inputs to fit"),
+        (("--calibrate", "few", "--score", "error", "--out", "n.safetensors"), "rates from 0.5"),
     ],
 )
 def test_what_does_not_calibrate_is_refused_in_a_line(aectl, dense, scans, tmp_path, words, said):
@@ -134,8 +159,8 @@ def test_what_does_not_calibrate_is_refused_in_a_line(aectl, dense, scans, tmp_p
 
 
 def test_a_calibrated_model_takes_other_rates_and_other_normal_inputs(aectl, dense, scans):
-    aectl("detect", dense, "--calibrate", "digits:test", "--alarm-rate", 0.05, "--out",
-          "m.safetensors")  # fmt: skip
+    aectl("detect", dense, "--calibrate", "digits:test", "--alarm-rate", 0.05, "--score", "error",
+          "--out", "m.safetensors")  # fmt: skip
     assert "(alarm rate 0.05, 360 normal images)" in aectl("detect", "m.safetensors", scans).err
     lower = aectl("detect", "m.safetensors", scans, "--alarm-rate", 0.001)
     assert "these support rates from 0.00278" in lower.err
@@ -148,8 +173,8 @@ def test_a_calibrated_model_takes_other_rates_and_other_normal_inputs(aectl, den
 
 def test_a_calibration_of_another_size_is_refused_where_it_is_used(aectl, dense, scans, tmp_path):
     network, card = model_file.load(dense)
-    words = ("detect", dense, "--calibrate", "digits:test", "--out", "m.safetensors")
-    assert aectl(*words).status == 0
+    words = ("detect", dense, "--calibrate", "digits:test", "--score", "error", "--out")
+    assert aectl(*words, "m.safetensors").status == 0
     calibration = model_file.read_card(tmp_path / "m.safetensors").calibration
     other = dataclasses.replace(calibration, size={"shape": [1, 28, 28]})
     card = dataclasses.replace(card, calibration=other)

@@ -96,9 +96,9 @@ def test_maps_in_python_are_those_of_the_boxes(aectl, inspected):
 
 def test_a_calibrated_model_marks_the_same_pixels(aectl, inspected, tmp_path):
     model = tmp_path / "calibrated.safetensors"
-    how = ("--alarm-rate", RATE, "--out", model)
+    how = ("--alarm-rate", RATE, "--score", "error", "--out", model)
     assert aectl("detect", inspected / "model", "--calibrate", "normal", *how).status == 0
-    wanted = aectl("detect", inspected / "model", "test", *WORDS, "--boxes").out
+    wanted = aectl("detect", inspected / "model", "test", *WORDS, "--score", "error", "--boxes").out
     label = "--label-from-folder"
     assert aectl("detect", model, "test", label, "--boxes").out == wanted
     assert aectl("info", model, "--verify").status == 0
@@ -109,7 +109,8 @@ def test_a_calibrated_model_marks_the_same_pixels(aectl, inspected, tmp_path):
 
 def test_reference_images_fit_the_calibration_of_pixels_alone(aectl, inspected, tmp_path):
     files = [tmp_path / name for name in ("a.safetensors", "b.safetensors")]
-    words = ("detect", inspected / "model", "--calibrate", "normal", "--alarm-rate", RATE)
+    words = ("detect", inspected / "model", "--calibrate", "normal", "--alarm-rate", RATE,
+             "--score", "error")  # fmt: skip
     assert aectl(*words, "--out", files[0]).status == 0
     done = aectl(*words, "--fit-to", "train", "--out", files[1])
     assert (done.status, done.out) == (0, f"{files[1]}\n")

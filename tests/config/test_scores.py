@@ -12,7 +12,6 @@ from aectl.config.scores import (
     OF_IMAGES,
     OF_VECTORS,
     SCORES,
-    USUAL_SCORE,
     combined,
     needed,
     refuse_alarm_rate,
@@ -25,10 +24,6 @@ from aectl.inference.anomaly_scores import AnomalyScore
 @pytest.mark.parametrize("name", SCORES)
 def test_each_row_names_a_score(name):
     assert issubclass(pkgutil.resolve_name(SCORES[name].made_by), AnomalyScore)
-
-
-def test_the_usual_score_is_given_by_all_models():
-    refuse_score(USUAL_SCORE, (ERROR,), "a model")
 
 
 @pytest.mark.parametrize(
