@@ -8,7 +8,8 @@
     │   └── ImageError              one file that is not a readable image
     ├── ModelFileError          a file that is not a model of aectl, or one of the wrong kind
     ├── OutputError             a result cannot be written
-    └── DivergedError           the training loss is no longer finite
+    ├── DivergedError           the training loss is no longer finite
+    └── LostProcessError        another process that trains the same model has ended
 
 The message of each is written for the person who has to act on it.
 """
@@ -55,6 +56,10 @@ class DivergedError(AectlError):
     def __init__(self, message: str, lost_after: int | None = None) -> None:
         super().__init__(message)
         self.lost_after = lost_after
+
+
+class LostProcessError(AectlError):
+    """Another process that trains the same model has ended, or cannot be reached."""
 
 
 class Alike(str):

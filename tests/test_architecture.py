@@ -63,6 +63,9 @@ TORCH_FREE_FILES = [
 MACHINE = PACKAGE / "verbs" / "machine.py"
 """The one module beside the command line that knows the surroundings."""
 
+RANKS = PACKAGE / "training" / "distributed.py"
+"""The one module that knows of several processes, which the environment tells it of."""
+
 
 MOST_ROOMS, MOST_LINES, MOST_FILES_OF_RHO = 14, 60, 6
 
@@ -349,7 +352,8 @@ def test_the_core_neither_prints_nor_exits_nor_reads_the_environment():
                 yield node.attr
 
     found = of_all_modules(faults)
-    beside = ("__init__.py", "cli/", "__main__.py", str(MACHINE.relative_to(PACKAGE)))
+    knowing = (str(path.relative_to(PACKAGE)) for path in (MACHINE, RANKS))
+    beside = ("__init__.py", "cli/", "__main__.py", *knowing)
     assert [one for one in found if not one.startswith(beside)] == []
     assert len(found) > 1
 
@@ -358,6 +362,20 @@ def test_only_the_command_line_knows_typer_and_rich():
     for path in MODULES:
         names = {name.split(".")[0] for name in imports(code(path))}
         assert room(path) in ("cli", "__main__") or not names & {"typer", "rich"}, path
+
+
+def test_only_one_module_knows_of_ranks():
+    """Neither the package of torch nor the variables of torchrun occur elsewhere."""
+    variables = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
+
+    def faults(path: Path) -> Iterator[str]:
+        yield from (name for name in imports(code(path)) if name.startswith("torch.distributed"))
+        yield from (name for name in variables if spells(path, name))
+
+    found = of_all_modules(faults)
+    own = str(RANKS.relative_to(PACKAGE))
+    assert [one for one in found if not one.startswith(own)] == []
+    assert len(found) > 1
 
 
 def conditions(tree: ast.AST) -> list[ast.expr]:

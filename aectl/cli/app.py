@@ -103,12 +103,28 @@ def run() -> int:
         logging.getLogger("aectl").handlers.clear()
 
 
+SHARED = {train, info, recipes, manual}
+"""The commands that torchrun may start several times at once."""
+
+
+def _silence() -> None:
+    """Discards all output, which is that of the first of several processes."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+
+
 def explained(command: Callable[..., int]) -> Callable[..., int]:
     """Wraps a command, so that each exception becomes a message and an exit status."""
 
     @functools.wraps(command)
     def caught(*arguments: Any, **values: Any) -> int:
+        from aectl.training import distributed
+
+        if not distributed.is_first():
+            _silence()
         try:
+            distributed.refuse_where({"this command": command not in SHARED})
             status = command(*arguments, **values)
             sys.stdout.flush()
             return status
@@ -157,7 +173,11 @@ def _message(error: Exception) -> str:
 
 
 def _fail(message: str, status: int) -> int:
-    complain(f"aectl: {message}")
+    from aectl.training import distributed
+
+    if distributed.is_first():
+        complain(f"aectl: {message}")
+    distributed.report(message)
     return status
 
 

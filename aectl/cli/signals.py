@@ -86,11 +86,13 @@ def _within_import(frame: FrameType | None) -> bool:
 class Signals:
     """Delays SIGINT and SIGTERM in a `with` block until `check` raises their exception.
 
-    A second signal is not delayed.
+    A second signal is not delayed, unless `patient`, where a scheduler and the program that started
+    this process may both send one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patient: bool = False) -> None:
         self._came: int | None = None
+        self._patient = patient
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Signals":
@@ -115,7 +117,7 @@ class Signals:
             _interrupt(self._came, None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._came is not None:
+        if self._came is not None and not self._patient:
             _interrupt(number, frame)
         _sent_again.discard(number)
         self._came = number

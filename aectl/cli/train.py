@@ -186,9 +186,10 @@ def _tell_what_next(training: "Training", console: Console) -> None:
 def _watched(console: Console, runs: "Mapping[str, Run]") -> "Iterator[dict[str, _Watcher]]":
     """Shows runs that are trained side by side; a signal waits for the end of a step of each."""
     from aectl.cli.training_view import Beside, TrainingView
+    from aectl.training import distributed
 
     beside = Beside(runs)
-    with Signals() as signals, contextlib.ExitStack() as shown:
+    with Signals(distributed.processes() > 1) as signals, contextlib.ExitStack() as shown:
         views = {name: TrainingView(console, run, beside) for name, run in runs.items()}
         yield {name: _Watcher(shown.enter_context(view), signals) for name, view in views.items()}
 

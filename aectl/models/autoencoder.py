@@ -13,6 +13,7 @@ from aectl.models import active_units
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.codes import BatchTopK, Code, TopK
 from aectl.models.scaling import Scaling
+from aectl.models.whole_batch import Dropout
 
 
 class Encoder(nn.Module):
@@ -42,8 +43,8 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.activation = ACTIVATIONS[activation]
         self.code = code
-        self.input_dropout = nn.Dropout(input_dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.input_dropout = Dropout(input_dropout)
+        self.dropout = Dropout(dropout)
         self.code_size = widths[-1]
         self.few_active = few_active
 
@@ -100,7 +101,7 @@ class Decoder(nn.Module):
         self.shape = shape
         self.few_active = few_active
         self.activation = ACTIVATIONS[activation]
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         if tied is None:
             first = active_units.LinearByUnit if few_active else nn.Linear
             self.layers = nn.ModuleList(

@@ -20,6 +20,7 @@ from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.patch_autoencoder import PatchEncoder
 from aectl.models.scaling import Scaling
 from aectl.models.text_autoencoder import VectorEncoder
+from aectl.models.whole_batch import Dropout
 
 CodeSource = Encoder | ConvEncoder | MapEncoder | PatchEncoder | MapFeatures | VectorEncoder
 """The encoders that a classifier can stand on."""
@@ -72,8 +73,8 @@ class Classifier(nn.Module):
         self.register_buffer("mean", torch.zeros(features) if standardize else None)
         self.register_buffer("deviation", torch.ones(features) if standardize else None)
         self.activation = ACTIVATIONS[activation]
-        self.dropout = nn.Dropout(dropout)
-        self.input_dropout = nn.Dropout(input_dropout)
+        self.dropout = Dropout(dropout)
+        self.input_dropout = Dropout(input_dropout)
         self._fine_tuned = False
 
     @property

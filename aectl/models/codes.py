@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.models.activations import ACTIVATIONS, ACTIVE_ABOVE
+from aectl.models.whole_batch import largest, whole
 
 THRESHOLD_PACE, MAPS_PACE = 0.01, 0.1
 """The weight of a batch in the running mean of a threshold: of all units, and of each map alone,
@@ -58,7 +59,7 @@ class TopK(Code):
     def forward(self, preactivation: Tensor) -> Tensor:
         """preactivation -> code, both (batch, code_size)."""
         code = self.activation(preactivation)
-        return _largest(code, self.kept if self.training else self.k_at_inference, 1)
+        return largest(code, self.kept if self.training else self.k_at_inference, 1)
 
     def threshold_for(self, preactivation: Tensor) -> Tensor:
         """The smallest pre-activation of each image that is kept: (batch, 1)."""
@@ -85,13 +86,18 @@ class BatchTopK(Code):
         code = self.activation(preactivation)
         if not self.training:
             return code * (code > self.threshold)
-        sparse = _largest(code.flatten(), self.kept * len(code), 0).view_as(code)
+        sparse = whole().largest(code.flatten(), self._count(code)).view_as(code)
         self._follow(sparse.detach())
         return sparse
 
     def threshold_for(self, preactivation: Tensor) -> Tensor:
         """The smallest pre-activation of the batch that is kept: (1, 1)."""
-        return preactivation.flatten().topk(self.kept * len(preactivation)).values[-1:, None].relu()
+        flat, count = preactivation.flatten(), self._count(preactivation)
+        return whole().nth_largest(flat, count).view(1, 1).relu()
+
+    def _count(self, preactivation: Tensor) -> int:
+        """The number of values of the whole batch that are kept."""
+        return self.kept * whole().rows(len(preactivation))
 
     @torch.no_grad()
     def settle(self, preactivations: Iterable[Tensor], inputs: int) -> None:
@@ -111,7 +117,7 @@ class BatchTopK(Code):
         self.threshold.copy_(found.topk(wanted).values[-1] if enough else torch.zeros(()))
 
     def _follow(self, sparse: Tensor) -> None:
-        least = sparse.masked_fill(sparse <= 0, torch.inf).min()
+        least = whole().least(sparse.masked_fill(sparse <= 0, torch.inf).flatten())
         settled = _followed(self.threshold, least, THRESHOLD_PACE)
         self.threshold.copy_(settled.where(settled.isfinite(), self.threshold))
 
@@ -179,7 +185,9 @@ class WinnerTakeAll(Code):
     def forward(self, preactivation: Tensor) -> Tensor:
         """preactivation -> code, both (batch, code_size)."""
         code = self.activation(preactivation)
-        return _largest(code, max(1, round(self.rate * len(code))), 0) if self.training else code
+        if not self.training:
+            return code
+        return whole().largest(code, max(1, round(self.rate * whole().rows(len(code)))))
 
 
 class MapWinners(Code):
@@ -212,11 +220,12 @@ class MapWinners(Code):
 
         winners: (batch, maps).
         """
-        count = max(1, round(self.rate * len(winners)))
-        ordered, images = winners.sort(dim=0, descending=True, stable=True)
-        least = ordered[count - 1].detach()
-        self.threshold.copy_(_followed(self.threshold, least, MAPS_PACE))
-        return torch.zeros_like(winners).scatter(0, images[:count], ordered[:count])
+        every = whole().gathered(winners.detach())
+        count = max(1, round(self.rate * len(every)))
+        ordered, images = every.sort(dim=0, descending=True, stable=True)
+        self.threshold.copy_(_followed(self.threshold, ordered[count - 1], MAPS_PACE))
+        kept = torch.zeros_like(every).scatter(0, images[:count], 1.0)
+        return winners * whole().mine(kept)
 
 
 class MatchingPursuit(Code):
@@ -243,11 +252,3 @@ def prefix(code: Tensor, width: int) -> Tensor:
 def _followed(threshold: Tensor, least: Tensor, pace: float) -> Tensor:
     """The running mean of a threshold, which begins with the first value that is kept."""
     return torch.where(threshold > 0, threshold.lerp(least, pace), least)
-
-
-def _largest(code: Tensor, count: int, dim: int) -> Tensor:
-    """Keeps the `count` largest values along a dimension; all others become 0."""
-    if count >= code.shape[dim]:
-        return code
-    found = code.topk(count, dim, sorted=False)
-    return torch.zeros_like(code).scatter(dim, found.indices, found.values)

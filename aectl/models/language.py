@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.config.shapes import END, PAD, START
+from aectl.models.whole_batch import Dropout
 
 DROPOUT = 0.3
 """Fraction of the embeddings' values that are dropped when a language model is trained."""
@@ -120,7 +121,7 @@ class LanguageModel(nn.Module):
     def __init__(self, vocabulary: int, width: int, units: int) -> None:
         super().__init__()
         self.embedding = Embedding(vocabulary, width)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = Dropout(DROPOUT)
         self.writer = Writer(self.embedding, 0, units)
 
     def predict(self, tokens: Tensor) -> Tensor:
@@ -134,7 +135,8 @@ class LanguageModel(nn.Module):
     def nats(self, tokens: Tensor) -> Tensor:
         """-log p of each text and of its END, in nats; tokens (batch, length) -> (batch,)."""
         ended = with_end(tokens)
-        ended = ended[:, : longest(ended != PAD)]
+        if not self.training:  # in training, a batch has the width of its longest text
+            ended = ended[:, : longest(ended != PAD)]
         return nats_of_texts(self.predict(ended), ended)
 
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from aectl.models.whole_batch import whole
+
 NEVER = -1e9
 """The score of a link that cannot be; finite, so that differences of scores are numbers."""
 
@@ -62,8 +64,11 @@ def drawn(links: Links, reached: Tensor, counts: Tensor) -> Tensor:
 
     From the last word backwards, each by the Gumbel-max rule.
     """
-    noise = torch.empty_like(reached).exponential_().log().neg()
-    return _backwards(links, reached + noise, counts)
+    return _backwards(links, whole().changed(_with_noise, reached), counts)
+
+
+def _with_noise(scores: Tensor) -> Tensor:
+    return scores + torch.empty_like(scores).exponential_().log().neg()
 
 
 def best(links: Links, counts: Tensor, most: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from aectl.config.shapes import PAD
 from aectl.models import word_chain
 from aectl.models.language import Embedding, Reader, lengths_of
+from aectl.models.whole_batch import whole
 from aectl.models.word_chain import WordLinks
 
 HASHED = 1_000_003
@@ -76,7 +77,7 @@ class RandomWords(Choice):
     def scores(self, words: Words) -> Tensor:
         """Random numbers; at inference, pseudo-random ones that follow from text and place."""
         if self.training:
-            return torch.rand(words.there.shape, device=words.there.device)
+            return whole().changed(torch.rand_like, words.there.float())
         places = torch.arange(1, words.tokens.shape[1] + 1, device=words.tokens.device)
         mixed = (words.tokens * 7919 + places * 104_729) * (words.tokens != PAD)
         return ((mixed.gather(1, words.firsts) + mixed.sum(1, True)) * 48_271 % HASHED).float()

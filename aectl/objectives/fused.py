@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from aectl.models.activations import Activation, clamp, linear
 from aectl.models.codes import Code
 from aectl.models.networks import Autoencoder
+from aectl.models.whole_batch import whole
 
 aten = torch.ops.aten
 
@@ -131,7 +132,7 @@ class Fused:
         loss = reconstruction = flat.dot(flat) * (0.5 / count)
         value = pull = None
         if penalty is not None:
-            value, pull = penalty(outputs[self._code].mean(0))
+            value, pull = penalty(whole().average(outputs[self._code].mean(0)))
             loss = loss + value
         gradients = partial(self._gradients, self._calls, seen, room, pull)
         return FusedLoss(loss, reconstruction, value), gradients

@@ -12,6 +12,7 @@ from aectl.config.configuration import Config
 from aectl.config.sparsity import KL, NONE
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import Classifier
+from aectl.models.whole_batch import whole
 from aectl.objectives import losses
 from aectl.objectives.corruptions import NOISE, flipped, shifted
 from aectl.objectives.fused import Fused, fits
@@ -45,9 +46,10 @@ def objective(
     if config.training.optimizer == "lbfgs" and config.training.weight_decay:
         compute = _with_weight_decay(compute, config.training.weight_decay)
     if config.data.shift:
-        compute = with_changed_inputs(compute, partial(shifted, most=config.data.shift))
+        shift = partial(shifted, most=config.data.shift)
+        compute = with_changed_inputs(compute, lambda images: whole().changed(shift, images))
     if config.data.flip:
-        compute = with_changed_inputs(compute, flipped)
+        compute = with_changed_inputs(compute, lambda images: whole().changed(flipped, images))
     return Objective(network, compute)
 
 
@@ -61,7 +63,8 @@ def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
     def compute(network: AutoencoderBase, batch: Batch) -> Losses:
         inputs = batch.inputs
         if corrupt is not None and network.training:
-            inputs = corrupt(inputs, config.loss.noise_level)
+            level = config.loss.noise_level
+            inputs = whole().changed(lambda images: corrupt(images, level), inputs)
         if in_place and network.training and torch.is_grad_enabled():
             found = in_place(network, inputs, batch.inputs)
             if found is not None:

@@ -12,6 +12,7 @@ from aectl.config.loss_options import LossConfig
 from aectl.config.sparsity import RULES
 from aectl.models.autoencoder import AutoencoderBase, Encoder
 from aectl.models.codes import Code, JumpReLU, prefix
+from aectl.models.whole_batch import whole
 from aectl.objectives import losses
 
 AUX_WEIGHT = 1 / 32
@@ -87,7 +88,9 @@ def _active_units(trace: Trace, _: LossConfig) -> Tensor:
 
 
 SPARSITY: dict[str, Callable[[Trace, LossConfig], Tensor]] = {
-    "kl": lambda trace, config: losses.kl_sparsity(trace.code, config.rho),
+    "kl": lambda trace, config: losses.kl_sparsity(
+        whole().average(trace.code.mean(0))[None], config.rho
+    ),
     "l1": lambda trace, _: losses.l1_sparsity(trace.code),
     "jumprelu": _active_units,
     "gated": lambda trace, _: losses.l1_sparsity(trace.preactivation.relu()),
@@ -114,8 +117,8 @@ class Annealed:
             before, power = power, one * trace.network.encoder.code.power
             with torch.no_grad():
                 code = trace.code.detach()
-                now = losses.power_sparsity(code, power)
-                change = losses.power_sparsity(code, before) / now
+                now = whole().average(losses.power_sparsity(code, power))
+                change = whole().average(losses.power_sparsity(code, before)) / now
                 factor = factor * change.where(now > 0, one)
             self._remembered |= {"power": power, "factor": factor}
         return factor * losses.power_sparsity(trace.code, power)
@@ -181,8 +184,9 @@ class Dead:
         """Whether each unit is dead, (code_size,), including this batch."""
         before = self._remembered.get(self._name, torch.zeros_like(trace.code[0]))
         if trace.network.training:
-            silent = (trace.code == 0).all(0)
-            before = torch.where(silent, before + len(trace.code), 0.0)
+            active = whole().total((trace.code.detach() != 0).any(0).to(before))
+            inputs = whole().rows(len(trace.code))
+            before = torch.where(active == 0, before + inputs, 0.0)
             self._remembered[self._name] = before
         return before >= DEAD_AFTER
 
@@ -217,4 +221,4 @@ def _revival(weight: float, dead_units: Callable[[Trace], Tensor], trace: Trace)
         return trace.code.new_zeros(())
     code: Code = trace.network.encoder.code
     gaps = code.threshold_for(trace.preactivation.detach()) - trace.preactivation
-    return weight * gaps[:, dead].amin(0).relu().sum()
+    return weight * whole().least(gaps[:, dead]).relu().sum()

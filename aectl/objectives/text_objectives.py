@@ -1,7 +1,6 @@
 """Objectives of text autoencoders, by their bottlenecks, and of language models."""
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from aectl.config.configuration import Config
 from aectl.config.sparsity import RULES
 from aectl.models.language import LanguageModel, nats_of_texts, with_end
 from aectl.models.networks import ThroughVector, ThroughWords
+from aectl.models.whole_batch import whole
 from aectl.objectives import losses
 from aectl.objectives.corruptions import swapped
 from aectl.objectives.penalties import Trace, penalties_of, uncompiled
@@ -32,9 +32,11 @@ QUALITY_STEPS = 1000
 def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
     """A text autoencoder's objective: the cross-entropy of the text, and the code's penalties."""
     compute = THROUGH[config.model.bottleneck](config, remembered)
-    if not config.data.swap:
+    if not (fraction := config.data.swap):
         return compute
-    return with_changed_inputs(compute, partial(swapped, fraction=config.data.swap))
+    return with_changed_inputs(
+        compute, lambda tokens: whole().mine(swapped(whole().gathered(tokens), fraction))
+    )
 
 
 def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Compute:
@@ -72,9 +74,9 @@ class Standardisation:
         """(batch, code_size) -> the same, standardised; a single text, which has no deviation, as
         it is.
         """
-        if len(preactivation) < 2:
+        if whole().rows(len(preactivation)) < 2:
             return preactivation
-        variance, mean = torch.var_mean(preactivation, 0, correction=0)
+        variance, mean = whole().var_mean(preactivation)
         self._remembered[MEAN] = mean.detach()
         self._remembered[DEVIATION] = variance.detach().sqrt()
         deviation = (variance + LEAST_VARIANCE).sqrt()

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from aectl.config.shapes import Sides
 from aectl.errors import ConfigError, DivergedError
 from aectl.objectives.step import Batch, Losses, Objective
+from aectl.training import distributed
 
 PROGRESS_SECONDS = 0.2
 
@@ -220,6 +221,7 @@ def train_epochs(
                 if pause or found["loss"].is_cpu:
                     _refuse_divergence(found["loss"].item(), at, schedule)
                 schedule.step()
+                pause = pause or distributed.is_ending()
                 if (pause or (turn and at.step % turn == 0)) and at.step < steps:
                     at.seconds += now - began
                     with _matrix_products(before):
@@ -292,11 +294,11 @@ def step(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        losses: Losses = objective(batch)
-        losses.loss.backward()  # type: ignore[no-untyped-call]
+        with distributed.shared(batch) as (rows, fraction):
+            losses: Losses = objective(rows)
+            found.append(distributed.backward(losses, fraction, objective.parameters()))
         if clip_grad is not None:
             nn.utils.clip_grad_norm_(objective.parameters(), clip_grad)
-        found.append({"loss": losses.loss.detach(), **losses.terms})
         return losses.loss
 
     optimizer.step(closure)  # type: ignore[arg-type]

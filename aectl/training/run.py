@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from aectl.models.build import build_network
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Network
 from aectl.objectives.step import Batch, Objective
+from aectl.training import distributed
 from aectl.training.capacity import checked, explained
 from aectl.training.initialisation import Start
 from aectl.training.loop import (
@@ -40,6 +42,8 @@ from aectl.training.stages import CurrentStage, Stage, restoring
 from aectl.training.state import RunState
 
 SMALL_STEP = 10_000_000
+
+PROCESSES = "processes"
 
 MEMORISED = 2.0
 """The held-out error, divided by the training error, above which a network has memorised."""
@@ -219,7 +223,8 @@ class Run(ABC):
         current = CurrentStage(0, whole, remembered, self._training)
         for event in () if self._stopped else self._trained(current, config.epochs):
             if isinstance(event, Epoch):
-                event.row.update(self._measure(held_out))
+                event.row.update(distributed.told(partial(self._measure, held_out)))
+                distributed.alike(self.network)
                 if config.keep == "best" and event.row["validation_loss"] < self._best:
                     self._best = event.row["validation_loss"]
                     weights = self.network.state_dict()
@@ -230,7 +235,7 @@ class Run(ABC):
         if self._kept:
             self.network.load_state_dict(self._kept)
         self.network.eval()
-        self.errors = self._errors()
+        self.errors = self._errors() if distributed.is_first() else None
 
     def _before(self) -> Iterator[TrainingProgress | Epoch]:
         """Trains each stage alone."""
@@ -258,6 +263,7 @@ class Run(ABC):
             stage.go_on_from(self._left, self._generator, self.device)
             self._left = None
         self._now = stage
+        distributed.alike(self.network)
         steps_an_epoch = math.ceil(len(inputs) / self._batch_size)
         steps, done = epochs * steps_an_epoch, stage.at.epochs * steps_an_epoch + stage.at.step
         schedule = build_schedule(stage.optimizer, config, steps, done)
@@ -413,10 +419,11 @@ def mean_error(network: Labelling, batches: Iterable[Batch]) -> dict[str, float]
 
 
 def versions() -> dict[str, str]:
-    """The versions of what decides the weights."""
+    """The versions of what decides the weights, and the number of processes, if it is not 1."""
     return {
         "aectl": aectl.__version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
+        **({PROCESSES: str(count)} if (count := distributed.processes()) > 1 else {}),
     }

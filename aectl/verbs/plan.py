@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aectl.config.configuration import Config
+from aectl.config.declaration import flag
 from aectl.config.sweep import combinations, run_name
 from aectl.errors import ConfigError
+from aectl.training import distributed
 from aectl.training.reading import Reading
 from aectl.verbs.planning import (
     architecture_of,
@@ -72,6 +74,7 @@ def planned(
     each as many seeds. Raises ConfigError, DataError or ModelFileError."""
     if seeds > 1 and "seed" in swept:
         raise ConfigError("give either --seeds or several values of --seed, not both")
+    distributed.refuse_where({"--seeds": seeds > 1, **{flag(name): True for name in swept}})
     swept_values = combinations(swept)
     configs, data = prepare_several([{**given, **values} for values in swept_values], file, reading)
     runs = [
@@ -88,6 +91,8 @@ def planned_again(
 ) -> Plan:
     """The rest of the plan of runs that are resumed. Raises as `prepare_again`."""
     first = states[0]
+    later = any(state.session.following for state in states)
+    distributed.refuse_where({"--resume of several runs": len(states) > 1 or later})
     following = {name: one for state in states for name, one in state.session.following.items()}
     with contextlib.chdir(first.session.cwd):
         config, data = prepare_again(given, first.session.options, reading, first.run)

@@ -21,6 +21,7 @@ from aectl.modalities.mismatches import noted_in_training
 from aectl.models import model_file
 from aectl.models.architecture import SIZES, Architecture
 from aectl.models.model_card import ModelCard
+from aectl.training import distributed
 from aectl.training.reading import PATTERNS, Reading, TrainingRequest, refuse_patterns
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def prepare_several(
     if {**settled, **asked}.get("model", ModelConfig.model) in kinds.of_several_modalities():
         settled["modality"] = modality.name
     config, *others = (Config.from_options(one, file, settled) for one in runs)
+    distributed.refuse(config)
     found = found or _found(modality, config.data.dataset, asked, reading)
     refuse_patterns(config, found)
     request = TrainingRequest(found, asked, encoder)
@@ -116,6 +118,7 @@ def config_again(
     if described.kind in kinds.of_several_modalities():
         options = {"modality": described.modality, **options}
     config = Config.from_options(given, options)
+    distributed.refuse(config)
     if config.training.epochs is None or config.model.hidden is None:
         raise ModelFileError("the options in the checkpoint leave --epochs or --hidden open")
     return config

@@ -66,19 +66,26 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
 
 def compare(session: "TrainingCommand", data: Any, warning: Callable[[str], None]) -> None:
     """Raises DataError if the data are not those of the original training."""
-    from aectl.training.run import versions
+    from aectl.training.run import PROCESSES, versions
 
     if session.data_sha256 != data.checksum:
         raise DataError(
             f"the data of {data.name} are not those of the original training; restore them, or"
             " start a new training"
         )
-    for name, version in versions().items():
-        if session.versions.get(name) != version:
+    now = versions()
+    for name, version in now.items():
+        if name != PROCESSES and session.versions.get(name) != version:
             warning(
                 f"training was started with {name} {session.versions.get(name)} and continues with"
                 f" {version}: the weights may differ from those of an uninterrupted run"
             )
+    before, after = (one.get(PROCESSES, "1") for one in (session.versions, now))
+    if before != after:
+        warning(
+            f"training was started with {before} processes and continues with {after}: the weights"
+            " differ by rounding from those of an uninterrupted run"
+        )
 
 
 def restore(

@@ -82,6 +82,16 @@ def trained_in_turns(
     checkpoints.finish()
 
 
+def followed_in_turns(run: "Run") -> "Generator[Turn]":
+    """Trains, in a process beside the one that writes the run folder."""
+    from aectl.training.capacity import explained
+
+    with explained(run.sketch):
+        for _ in run.epochs():
+            yield Turn(len(run.rows), saved=True)
+    yield Turn(run.planned_epochs, saved=True, over=True)
+
+
 def _save(folder: Path, session: "TrainingCommand", run: "Run", calibrate: bool = False) -> None:
     """Writes the model as it is by now, its options and its metrics; with `calibrate`, also its
     calibration on what it held out."""

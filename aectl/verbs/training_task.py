@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from aectl.errors import ConfigError
 from aectl.models import model_file
 from aectl.outputs import run_folder
 from aectl.progress import SILENT, Progress, silent
+from aectl.training import distributed
 from aectl.training.capacity import faster_where_roomy
 from aectl.training.reading import Reading
 from aectl.verbs import machine, resuming
@@ -118,22 +119,25 @@ class Training:
         with beginning(task.resume):
             from aectl.verbs.training_run import removed_if_empty
 
-            device = self._device()
+            device = distributed.joined(self._device())
+            distributed.refuse_unlike([self.data.checksum, self._plan.config.values()])
             made = self._made(0, device)
-            self.folder = self._folder()
+            self.folder = Path(distributed.told(lambda: str(self._folder())))
             first = self._in_turns(0, *made)
         parent = [] if task.out or task.resume else [self.folder.parent]
+        writing = distributed.is_first()
         with (
             faster_where_roomy(first.run.sketch, device),
-            run_folder.locked(self.folder),
-            removed_if_empty(self.folder, *parent),
+            run_folder.locked(self.folder) if writing else nullcontext(),
+            removed_if_empty(self.folder, *parent) if writing else nullcontext(),
         ):
             failed: list[RunInTurns] = []
             for members in self._side_by_side(first):
                 with watch({one.name: one.run for one in members}) as watchers:
+                    together = {of: distributed.watched(one) for of, one in watchers.items()}
                     for one in members:
-                        one.begin(watchers[one.name])
-                    train(members, next(iter(watchers.values())))
+                        one.begin(together[one.name])
+                    train(members, next(iter(together.values())))
                 failed += [one for one in members if one.failure]
                 for one in filled(members):
                     yield one.run, one.folder / model_file.FILE_NAME
@@ -177,6 +181,7 @@ class Training:
         with task.progress.lasting("initialising the weights"):
             of_run = state.run if state else None
             run = new_run(first.config, plan.data, device, plan.start, of_run)
+        distributed.refuse_where({"a data set that is read from disk": run.turn is not None})
         if threads is None and run.small:
             torch.set_num_threads(1)
         if threads is None and device.type == "cpu" and place == 0:
@@ -189,13 +194,15 @@ class Training:
 
     def _in_turns(self, place: int, run: "Run", session: "TrainingCommand") -> RunInTurns:
         """A run to be trained in its folder, between others."""
-        from aectl.verbs.training_run import trained_in_turns
+        from aectl.verbs.training_run import followed_in_turns, trained_in_turns
 
         task, runs = self._task, self._plan.runs
         folder, goes_on = self.folder / runs[place].name, runs[place].state is not None
         runs[place] = dataclasses.replace(runs[place], state=None)  # with what memory it takes
 
         def begun(watcher: "Watcher") -> "Generator[Turn]":
+            if not distributed.is_first():
+                return followed_in_turns(run)
             how = task.tensorboard, goes_on, task.progress
             return trained_in_turns(run, folder, session, watcher, *how)
 

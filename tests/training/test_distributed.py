@@ -1,0 +1,226 @@
+"""Two processes, which torchrun starts, train the model that one process trains."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import together
+import torch
+from conftest import CORES, LINES, shell
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+RTOL, DEADLINE = 1e-5, 120.0
+
+PAIR = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+DENSE = {"dataset": ["digits"], "hidden": [32], "batch_size": 100, "epochs": 9}
+"""135 steps, of which nine have 18 and 19 rows in the two processes."""
+
+FEW = {"dataset": ["digits:test"], "batch_size": 50, "epochs": 15}
+SLOWLY_MEASURED = {"batch_size": 9, "epochs": 3}
+VECTORS = {"dataset": ["vectors.csv"], "batch_size": 100, "epochs": 25, "hidden": [32]}
+TEXT = {
+    "dataset": ["lines.txt"], "model": "text-autoencoder", "hidden": [24], "vocabulary": 300,
+    "batch_size": 16, "epochs": 26,
+}  # fmt: skip
+
+CASES = {
+    "none": DENSE,
+    "kl": {**DENSE, "sparsity": "kl"},
+    "kl of two layers": {**DENSE, "sparsity": "kl", "hidden": [40, 20], "loss": "bce"},
+    "l1": {**DENSE, "sparsity": "l1", "beta": 0.5, "revive": 0.01},
+    "p-annealing": {**DENSE, "sparsity": "l1", "p_end": 0.7},
+    "topk": {**DENSE, "sparsity": "topk", "k": 2, "aux_k": 4},
+    "batch-topk": {**DENSE, "sparsity": "batch-topk", "k": 2, "revive": 0.01},
+    "jumprelu": {**DENSE, "sparsity": "jumprelu", "aux_k": 3},
+    "gated": {**DENSE, "sparsity": "gated"},
+    "wta": {**DENSE, "sparsity": "wta"},
+    "omp-1": {**DENSE, "sparsity": "omp-1"},
+    "random": {
+        **DENSE, "noise": "masking", "dropout": 0.2, "input_dropout": 0.1, "shift": 1, "flip": True,
+    },
+    "regularised": {
+        **DENSE, "contractive": 0.01, "weight_decay": 0.01, "clip_grad": 1.0, "optimizer": "adamw",
+    },
+    "one row left": {**DENSE, "batch_size": 359, "epochs": 25, "validation": 0},
+    "classifier": {**DENSE, "model": "classifier", "dropout": 0.2, "flip": True},
+    "conv": {
+        **FEW, "model": "conv-autoencoder", "hidden": [8, 16], "sparsity": "batch-topk", "k": 3,
+    },
+    "conv-wta": {**FEW, **SLOWLY_MEASURED, "model": "conv-wta-autoencoder", "hidden": [8, 8]},
+    "patches": {
+        **FEW, **SLOWLY_MEASURED, "model": "patch-autoencoder", "patches": 600, "sparsity": "none",
+    },
+    "vectors": {**VECTORS, "sparsity": "batch-topk", "k": 3},
+    "labelled vectors": {**VECTORS, "model": "classifier", "label_column": "label"},
+    "text": {**TEXT, "bottleneck": "vector", "hidden": [24, 16], "swap": 0.1},
+    "words": {**TEXT, "bottleneck": "words", "choice": "random", "lm_epochs": 6, "epochs": 8},
+    "best": {**DENSE, "keep": "best", "validation": 0.2, "noise": "gaussian"},
+}  # fmt: skip
+
+
+def on_all_cores():
+    """A test has one core, on which each of two processes would wait for the other."""
+    if CORES:
+        os.sched_setaffinity(0, CORES)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The files of all cases, trained by one pair of processes, and their data."""
+    made = tmp_path_factory.mktemp("together")
+    (made / "lines.txt").write_text("\n".join(LINES) + "\n")
+    values = torch.randn(440, 12, generator=torch.Generator().manual_seed(0)).tolist()
+    rows = [[*row, "ab"[row[0] > row[1]]] for row in values]
+    header = [*(f"x{column}" for column in range(12)), "label"]
+    table = "\n".join(",".join(map(str, row)) for row in [header, *rows])
+    (made / "vectors.csv").write_text(table + "\n")
+    (made / "cases.json").write_text(json.dumps(CASES))
+    command = [*PAIR, together.__file__, made / "cases.json", made]
+    done = subprocess.run(
+        command, cwd=made, capture_output=True, text=True, timeout=DEADLINE, preexec_fn=on_all_cores
+    )
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_train_the_model_of_one(folder, name, monkeypatch):
+    monkeypatch.chdir(folder)
+    path = folder / f"{name}.safetensors"
+    with safe_open(path, "pt") as file:
+        found = json.loads(file.metadata()["rows"])
+    state, rows = together.trained(CASES[name])
+    close(load_file(path), state)
+    for row, expected in zip(found, rows, strict=True):
+        assert row.keys() == expected.keys()
+        for column in (one for one in row if "second" not in one):
+            assert row[column] == pytest.approx(expected[column], rel=1e-4, abs=1e-6), column
+
+
+def close(found, expected):
+    """All weights together differ by a small fraction of their length."""
+    assert found.keys() == expected.keys()
+    apart, length = (
+        torch.cat([(change(name)).double().flatten() for name in expected]).norm()
+        for change in (lambda name: found[name] - expected[name], expected.__getitem__)
+    )
+    assert apart <= RTOL * length
+
+
+def until(reached):
+    """Waits until something holds; fails where it never does."""
+    end = time.monotonic() + DEADLINE
+    while not reached():
+        assert time.monotonic() < end, "this took too long"
+        time.sleep(0.05)
+
+
+class Pair:
+    """`aectl train` in two processes."""
+
+    def __init__(self, folder, *arguments):
+        command = [*PAIR, "-m", "aectl", "train", *map(str, arguments)]
+        self.folder, self.files = folder, [folder / "out", folder / "err"]
+        with self.files[0].open("w") as out, self.files[1].open("w") as err:
+            self.launcher = subprocess.Popen(
+                command, cwd=folder, stdout=out, stderr=err, preexec_fn=on_all_cores
+            )
+
+    def ranks(self):
+        """The process numbers, that of the first one first."""
+        tasks = Path(f"/proc/{self.launcher.pid}/task").iterdir()
+        return sorted(int(one) for task in tasks for one in (task / "children").read_text().split())
+
+    def end(self):
+        """stdout, and stderr without the lines of torchrun."""
+        self.launcher.wait(DEADLINE)
+        return [path.read_text() for path in self.files]
+
+    def close(self):
+        self.launcher.kill()
+        self.launcher.wait()
+
+
+@pytest.fixture
+def pair(tmp_path):
+    begun = []
+
+    def begin(*arguments):
+        begun.append(Pair(tmp_path, *arguments))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.close()
+
+
+def epochs_of(run):
+    """The epochs of which the metrics are written."""
+    path = run / "metrics.csv"
+    return len(path.read_text().splitlines()) - 1 if path.is_file() else 0
+
+
+def test_processes_that_end_or_are_killed_leave_what_one_can_go_on_from(aectl, pair, tmp_path):
+    run, options = tmp_path / "run", ["--schedule", "constant", "--warmup", "0", "--threads", "1"]
+    options += ["--dataset", "digits", "--hidden", "16", "--batch-size", "500"]
+    first = pair(*options, "--epochs", 5000, "--out", "run")
+    until(lambda: epochs_of(run) >= 2)
+    ranks = first.ranks()
+    for number in (*ranks, first.launcher.pid):  # as a scheduler does, and torchrun again
+        os.kill(number, signal.SIGTERM)
+    out, err = first.end()
+    assert out == ""
+    assert err.count("aectl: terminated\n") == err.count("aectl train --resume run continues") == 1
+    assert err.count("loss ") == err.count("epoch ")
+    saved = epochs_of(run)
+
+    second = pair("--resume", "run")
+    until(lambda: epochs_of(run) >= saved + 2)
+    os.kill(second.ranks()[1], signal.SIGKILL)
+    out, err = second.end()
+    assert (out, err.count("aectl: another process of this training has ended")) == ("", 1)
+    assert second.launcher.returncode == 1
+    done = epochs_of(run)
+
+    rest = aectl("train", "--resume", run, "--epochs", done + 5, "--plain")
+    assert rest.status == 0
+    assert "started with 2 processes and continues with 1" in rest.err
+    whole = aectl("train", *options, "--epochs", done + 5, "--out", "whole")
+    assert whole.status == 0
+    close(*(load_file(folder / "model.safetensors") for folder in (run, tmp_path / "whole")))
+
+
+REFUSED = {
+    "--optimizer lbfgs": "--optimizer lbfgs",
+    "--compile": "--compile",
+    "--stack 2 --hidden 16,8": "--stack",
+    "--seeds 2": "--seeds",
+    "--dataset -": "--dataset -",
+}
+OF_FIRST = "RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=1"
+
+
+@pytest.mark.parametrize("options", REFUSED)
+def test_what_several_processes_cannot_do_yet_is_refused(tmp_path, options):
+    done = shell(f"{OF_FIRST} aectl train --dataset digits {options}", tmp_path, warmed=True)
+    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"aectl: {REFUSED[options]} cannot be used by 2 processes")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_commands_are_refused_and_only_the_first_process_says_so(tmp_path):
+    command = "aectl encode model --out codes.csv"
+    done = shell(f"{OF_FIRST} {command}", tmp_path, warmed=True)
+    assert (done.status, done.out) == (2, "")
+    assert "this command cannot be used by 2 processes" in done.err
+    others = OF_FIRST.replace("RANK=0", "RANK=1")
+    done = shell(f"export TORCHELASTIC_ERROR_FILE=why; {others} {command}", tmp_path, warmed=True)
+    assert (done.status, done.out, done.err) == (2, "", "")
+    assert "cannot be used" in json.loads((tmp_path / "why").read_text())["message"]

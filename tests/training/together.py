@@ -1,0 +1,36 @@
+"""Trains models without run folders, each after another; as a program, with torchrun, for the tests
+of several processes."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from aectl.training import distributed
+from aectl.training.reading import Reading
+from aectl.training.run import Epoch
+from aectl.verbs.planning import new_run, prepare, start_of
+
+
+def trained(options):
+    """The state of a network that is trained with such options, and its metrics."""
+    config, data = prepare(options, {}, Reading(Path("none"), print))
+    device = distributed.joined(torch.device("cpu"))
+    run = new_run(config, data, device, start_of(config))
+    rows = [event.row for event in run.epochs() if isinstance(event, Epoch)]
+    state = {name: value.contiguous().clone() for name, value in run.network.state_dict().items()}
+    return state, rows
+
+
+def main(cases, folder):
+    for name, options in json.loads(Path(cases).read_text()).items():
+        state, rows = trained(options)
+        if distributed.is_first():
+            save_file(state, f"{folder}/{name}.safetensors", {"rows": json.dumps(rows)})
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(*sys.argv[1:])
