@@ -87,10 +87,10 @@ def by_pca(normal: Images, test: Images) -> Iterator[tuple[str, dict[str, float]
         scores = {"mean error": errors.mean(1), "worst regions": regions}
         for name, score in scores.items():
             yield f"PCA, {name}", {"auroc": metrics.auroc(score, test.anomalous)}
-        for name, one in {"": maps} | {
-            f", smoothed over 1/{part}": smoothed(maps, SIDE / part) for part in SMOOTHED
-        }.items():
-            yield f"PCA, error of a pixel{name}", of_pixels(one, test)
+        yield "PCA, error of a pixel", of_pixels(maps, test)
+        for part in SMOOTHED:
+            smooth = smoothed(maps, SIDE / part)
+            yield f"PCA, error of a pixel, smoothed over 1/{part}", of_pixels(smooth, test)
 
 
 def of_pixels(maps: Tensor, test: Images) -> dict[str, float]:
@@ -122,8 +122,6 @@ def main() -> None:
         start = time.perf_counter()
         told = detector(folder, kept, seed, *options)
         say(f"textures, places, seed {seed}", told, time.perf_counter() - start)
-    start = time.perf_counter()
-    say("conv-autoencoder, error", convolutional(folder, kept), time.perf_counter() - start)
     normal, test = Images(folder / "train"), Images(folder / "test")
     best: dict[str, dict[str, float]] = {}
     for name, found in [*by_pca(normal, test), *by_nearest(normal, test)]:
@@ -131,6 +129,8 @@ def main() -> None:
         best[name] = {one: max(value, known[one]) for one, value in found.items()}
     for name, found in best.items():
         say(f"{name} (the best)", found)
+    start = time.perf_counter()
+    say("conv-autoencoder, error", convolutional(folder, kept), time.perf_counter() - start)
 
 
 def say(name: str, found: dict[str, float], seconds: float | None = None) -> None:
