@@ -20,6 +20,7 @@ NAMES = (
     "growth",
     "folder",
     "encode",
+    "detect",
     "recipes",
     "photos",
     "sparsity",

@@ -94,7 +94,7 @@ def run(command: list[object]) -> None:
     subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
 
 
-def evenly_spaced(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
     digits = 0 if min(values) >= 100 else 2
     return f"({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
