@@ -85,10 +85,13 @@ def trained_in_turns(
 def followed_in_turns(run: "Run") -> "Generator[Turn]":
     """Trains, in a process beside the one that writes the run folder."""
     from aectl.training.capacity import explained
+    from aectl.training.run import Epoch
 
     with explained(run.sketch):
-        for _ in run.epochs():
-            yield Turn(len(run.rows), saved=True)
+        for event in run.epochs():
+            # between the steps of an epoch and its row, the first process saves nothing
+            saved = isinstance(event, Epoch) or event.losses is None
+            yield Turn(len(run.rows), saved)
     yield Turn(run.planned_epochs, saved=True, over=True)
 
 
