@@ -62,6 +62,9 @@ class NumberStream(InputStream):
     def batches(self, after=None, most=None):
         return nullcontext(self._batches(after.inputs if after else 0, most))
 
+    def listed(self, inputs):
+        return ((path, 1) for word in self.words for path, _ in rows_of(word))
+
     def _batches(self, first, most):
         rows = [row for word in self.words for row in rows_of(word)][:most]
         for start in range(first, len(rows), self.batch_size):
@@ -114,9 +117,6 @@ class Numbers(Modality):
 
     def columns(self, measured):
         return {"mse": measured.mse}
-
-    def settled_by_start(self, card, asked):
-        return {}
 
     def training_set(self, config, reading, request):
         rows = set_of(*config.data.dataset)
