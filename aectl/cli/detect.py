@@ -118,7 +118,7 @@ def detect(
     from aectl.verbs.detect import check_model_path
     from aectl.verbs.detect import detect as detect_inputs
 
-    _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume or shard is not None)
+    _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume, shard)
     if calibrate and (maps or boxes):
         raise ConfigError("--calibrate detects nothing: leave out --maps and --boxes")
     if calibrate and out:
@@ -136,7 +136,7 @@ def detect(
         ),
     )  # fmt: skip
     detection.boxes = boxes
-    save = _saving(maps, common.overwrite or resume, session)
+    save = _saving(maps, common.overwrite or resume or shard is not None, session)
     detection.calibrated(session.console)
     if calibrate and out:
         show_path(detection.save(out, common.overwrite))
@@ -168,11 +168,12 @@ def _refuse(
     out: Path | None,
     fail_on_anomaly: bool,
     resume: bool,
+    shard: str | None,
 ) -> None:
     """Raises ConfigError for options that do not go together."""
     if calibrate and others:
         raise ConfigError("--calibrate reads normal inputs alone: leave out INPUT and --normal")
-    if calibrate and (fail_on_anomaly or resume):
+    if calibrate and (fail_on_anomaly or resume or shard):
         raise ConfigError(
             "--calibrate detects nothing: leave out --fail-on-anomaly, --resume and --shard"
         )

@@ -9,7 +9,6 @@ from aectl.cli import options
 from aectl.cli.console import Console, Outcome
 from aectl.cli.stdout import show_path
 from aectl.config.table_formats import TABLE_FORMATS
-from aectl.files import refuse_existing
 
 ENDINGS = " ".join(TABLE_FORMATS)
 
@@ -46,16 +45,17 @@ def merge(
     Example: aectl merge codes.csv.shards --out codes.csv
     """
     from aectl.outputs.merging import merged, parts_in
+    from aectl.outputs.tables import check_destination
 
-    if out is not None:
-        refuse_existing(out, overwrite)
+    check_destination(out, overwrite)
     console = Console(quiet)
     outcome = Outcome(console, errors, overwrite)
     with console.lasting("checking the parts"):
         checked = parts_in(parts)
     with console.lasting("merging"):
         found = merged(checked, out)
-    outcome.bad += found.bad
+    for path, reason in found.bad:
+        outcome.on_bad(path, reason)
     console.notice(f"{found.parts:,} parts, {found.rows:,} rows")
     if out is not None:
         show_path(out)

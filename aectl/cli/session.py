@@ -118,7 +118,8 @@ class Session:
         for notice in use.stream.notices():
             self.console.notice(notice)
         with use.noted():
-            return self.outcome.status(count, None if use.share else use.nothing)
+            part = use.share is not None and use.share.total > 0
+            return self.outcome.status(count, None if part else use.nothing)
 
     def write_table(
         self,

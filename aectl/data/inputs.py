@@ -221,12 +221,15 @@ class Batches:
 
     def _of_dataset(self, source: Source) -> Iterator[Decoded]:
         split = self._inputs.split
+        if self._window.is_past:
+            return
         if source.kind is SourceKind.PATCHES:
             if not self._inputs.is_new(Found(source.word, file=source.scenes, member=source.name)):
                 return
+            told = self._window.is_open  # of its photographs, with its first patches
             images = patches.load(
-                source.word, self._on_bad, self._shape[1:], split=split,
-                decoding=self._inputs.decoding, on_remark=self._on_remark,
+                source.word, self._on_bad if told else ignore, self._shape[1:], split=split,
+                decoding=self._inputs.decoding, on_remark=self._on_remark if told else ignore,
                 selection=self._inputs.selection, skipped=self._inputs.skipped,
             )  # fmt: skip
         else:

@@ -75,6 +75,11 @@ class Window:
         return range(first, last)
 
     @property
+    def is_open(self) -> bool:
+        """Whether the next input is in the share."""
+        return self._share is None or self._share.first <= self._seen < self._share.last
+
+    @property
     def is_past(self) -> bool:
         """Whether no further input is in the share."""
         return self._share is not None and self._seen >= self._share.last

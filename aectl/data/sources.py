@@ -6,7 +6,6 @@ Their files are found in `named_inputs`, and the splits of those to train on in
 
 import hashlib
 import os
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -18,9 +17,6 @@ from aectl.data.endings import is_archive
 from aectl.errors import DataError, UnknownInputError
 
 STDIN = "-"
-
-SERIES, MOST_IN_SERIES = re.compile(r"(.*)\{([0-9]+)\.\.([0-9]+)\}(.*)"), 1_000_000
-"""A word that names several files by their numbers, and how many they are at most."""
 
 DIGITS = 16
 """Hexadecimal digits of the digest of a path."""
@@ -192,31 +188,13 @@ class Names:
         return file_source(word)
 
     def sources(self, words: Iterable[str], stdin: object) -> list[Source]:
-        """The sources that words name, among them series of files such as
-        `data-{000000..000123}.tar`. Raises UnknownInputError for a word that names nothing, and
+        """The sources that words name. Raises UnknownInputError for a word that names nothing, and
         DataError for `-` without a stream `stdin`.
         """
-        found = [self.source(one) for word in words for one in _expanded(word)]
+        found = [self.source(word) for word in words]
         if stdin is None and any(source.kind is SourceKind.STDIN for source in found):
             raise DataError(f"{STDIN} reads stdin, which is closed")
         return found
-
-
-def _expanded(word: str) -> list[str]:
-    """The words of a series, such as `data-{08..11}.tar`; of others, the word itself.
-
-    Raises UnknownInputError for too long a series.
-    """
-    found = SERIES.fullmatch(word)
-    if found is None or os.path.lexists(word):
-        return [word]
-    before, first, last, after = found.groups()
-    if not 0 <= int(last) - int(first) < MOST_IN_SERIES:
-        raise UnknownInputError(
-            f"{word}: a series goes up, and has at most {MOST_IN_SERIES:,} files"
-        )
-    numbers = range(int(first), int(last) + 1)
-    return [f"{before}{number:0{len(first)}}{after}" for number in numbers]
 
 
 def path_digest(path: str) -> str:

@@ -19,20 +19,22 @@ from aectl.files import replacing
 from aectl.outputs.assembled_formats import Array
 from aectl.outputs.formats import format_of
 from aectl.outputs.journal import NOTHING, BadInput, Kept, checksum, kept_of
-from aectl.outputs.unfinished import LATE, folder_of, record_of
+from aectl.outputs.unfinished import IDS, LATE, folder_of, record_of
 
 SHARD, MOST_NAMED = "shard", 20
 
 
 class FinishedPart(NamedTuple):
     """A finished part: `key`, all that must be equal in the parts of a table, beside the `shard`;
-    the state of the table; and the inputs that could not be read."""
+    the state of the table; the inputs that could not be read; and, of an array, the checksum of the
+    table beside it."""
 
     path: Path
     shard: Shard
     key: dict[str, Any]
     kept: Kept
     bad: list[BadInput]
+    ids: int | None
 
 
 class Merged(NamedTuple):
@@ -89,11 +91,12 @@ def merged(parts: Sequence[FinishedPart], out: Path | None) -> Merged:
         paths = [part.path for part in parts if part.kept.rows]
         if not paths:
             raise OutputError("no part has any rows")
-        if isinstance(format, Array):
-            with replacing(ids_of(out), durable=True) as temporary, temporary.open("wb") as file:
-                format.join_ids([ids_of(path) for path in paths], file)
-        with replacing(out, durable=True) as temporary, temporary.open("wb") as file:
-            format.join(paths, file)
+        with contextlib.ExitStack() as written:
+            if isinstance(format, Array):
+                with written.enter_context(replacing(ids_of(out), True)).open("wb") as file:
+                    format.join_ids([ids_of(path) for path in paths], file)
+            with written.enter_context(replacing(out, True)).open("wb") as file:
+                format.join(paths, file)
     return Merged(len(parts), rows, bad)
 
 
@@ -110,14 +113,15 @@ def _part(path: Path) -> FinishedPart:
     try:
         content = json.loads(record.read_bytes())
         key, kept = dict(content["key"]), kept_of(content["kept"], NOTHING)
-        late = [(str(name), str(reason)) for name, reason in content[LATE]]
+        late = [(str(name), str(reason)) for name, reason in content.get(LATE, [])]
         shard = key.pop(SHARD, None)
     except FileNotFoundError:
         raise OutputError(f"{path} is no finished part: {record.name} is not beside it") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         raise OutputError(f"{record} is damaged; write {path} again") from None
     try:
-        return FinishedPart(path, Shard.parsed(str(shard)), key, kept, [*kept.bad, *late])
+        bad = [*kept.bad, *late]
+        return FinishedPart(path, Shard.parsed(str(shard)), key, kept, bad, content.get(IDS))
     except ConfigError:
         raise OutputError(f"{path} was written without --shard, and is no part") from None
 
@@ -165,9 +169,15 @@ def _ranges(numbers: Sequence[int]) -> list[str]:
 
 
 def _refuse_changed(part: FinishedPart) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        same = part.path.stat().st_size == part.kept.size and checksum(part.path) == part.kept.crc
-        if same:
-            return
-        raise OutputError(f"{part.path} was changed after it was written; write it again")
-    raise OutputError(f"{part.path} is not there, but its record is; write it again")
+    sums = {part.path: part.kept.crc}
+    if part.ids is not None:
+        sums[ids_of(part.path)] = part.ids
+    for path, crc in sums.items():
+        try:
+            same = checksum(path) == crc
+        except FileNotFoundError:
+            raise OutputError(
+                f"{path} is not there, but its record is; write {part.path} again"
+            ) from None
+        if not same or (path == part.path and path.stat().st_size != part.kept.size):
+            raise OutputError(f"{path} was changed after it was written; write {part.path} again")

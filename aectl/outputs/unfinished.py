@@ -29,8 +29,9 @@ from aectl.outputs.rows import Rows
 
 JOURNAL, ROWS, TABLE, IDS_TABLE = "journal.jsonl", "rows", "table", "ids"
 
-LATE = "late"
-"""The field of a record with the inputs after the last row that could not be read."""
+LATE, IDS = "late", "ids"
+"""The fields of a record with the inputs after the last row that could not be read, and with the
+checksum of the table beside an array."""
 
 
 def folder_of(path: Path) -> Path:
@@ -208,7 +209,10 @@ class Part:
         size, crc = made.stat().st_size, checksum(made) if self._assembled else self._crc
         kept = Kept(self.rows, size, crc, self.position, self.bad)
         with replacing(record, durable=True) as temporary:
-            told = {"key": self._key, "kept": kept.as_json(), LATE: list(late)}
+            told: dict[str, object] = {"key": self._key, "kept": kept.as_json()}
+            told[LATE] = list(late)
+            if isinstance(self._format, Array) and self.rows:
+                told[IDS] = checksum(ids_of(self._path))
             temporary.write_text(json.dumps(told))
 
     def _reopen(self) -> None:

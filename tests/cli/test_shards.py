@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import polars
 import pytest
 
 import aectl as package
@@ -73,6 +74,7 @@ def test_merged_parts_are_the_table_of_one_run(aectl, dense, photos, tmp_path, e
     assert in_parts(aectl, 3, *words, "--out", f"t{ending}") == [1, 1, 1]
     done = aectl("merge", f"t{ending}.shards", "--out", f"t{ending}", "--errors", "errors.csv")
     assert (done.status, done.out) == (1, f"t{ending}\n")
+    assert done.err.count("aectl: left out photos/") == 3
     assert "3 parts, 38 rows\n3 of 41 inputs were left out" in done.err
     made, wanted = (tmp_path / f"{name}{ending}" for name in ("t", "whole"))
     if ending == ".csv.gz":
@@ -252,6 +254,55 @@ WRONG = {
         lambda parts: record_of(parts / "1-of-3.csv").write_text("{"), "json is damaged",
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", [".npy", ".safetensors"])
+@pytest.mark.parametrize("spoil", [lambda ids: ids.write_bytes(b"none"), lambda ids: ids.unlink()])
+def test_paths_beside_an_array_are_checked_too(aectl, dense, scans, tmp_path, ending, spoil):
+    in_parts(aectl, 2, "encode", dense, scans, "--out", f"t{ending}")
+    spoil(tmp_path / f"t{ending}.shards" / f"1-of-2{ending}.ids.parquet")
+    done = aectl("merge", f"t{ending}.shards", "--out", f"t{ending}")
+    assert (done.status, done.out) == (2, "")
+    assert f"1-of-2{ending}.ids.parquet " in done.err
+    assert not list(tmp_path.glob(f"t{ending}*.parquet"))
+
+
+def test_paths_beside_another_array_are_not_replaced(aectl, dense, scans, tmp_path):
+    in_parts(aectl, 1, "encode", dense, scans, "--out", "t.npy")
+    (tmp_path / "t.npy.ids.parquet").write_text("mine")
+    done = aectl("merge", "t.npy.shards", "--out", "t.npy")
+    assert (done.status, "t.npy.ids.parquet exists" in done.err) == (2, True)
+    assert (tmp_path / "t.npy.ids.parquet").read_text() == "mine"
+
+
+def test_parts_of_parquet_are_a_table_as_they_stand(aectl, dense, scans, tmp_path):
+    in_parts(aectl, 3, "encode", dense, scans, "--out", "t.parquet")
+    assert aectl("merge", "t.parquet.shards", "--out", "t.parquet").status == 0
+    parts = polars.read_parquet(tmp_path / "t.parquet.shards" / "*.parquet")
+    assert parts.equals(polars.read_parquet(tmp_path / "t.parquet"))
+
+
+def test_shards_of_nothing_are_refused(aectl, dense, scans):
+    done = aectl("encode", dense, scans, "--ext", "jpg", "--out", "t.csv", "--shard", "1/2")
+    assert (done.status, done.out) == (2, "")
+    assert f"there are no images in {scans}" in done.err
+
+
+def test_a_table_of_before_shards_is_no_part(aectl, dense, scans, tmp_path):
+    assert aectl("encode", dense, scans, "--out", "t.csv").status == 0
+    record = record_of(tmp_path / "t.csv")
+    told = json.loads(record.read_text())
+    del told["late"]
+    record.write_text(json.dumps(told))
+    assert "t.csv was written without --shard" in aectl("merge", "t.csv").err
+
+
+def test_maps_of_several_shards_stand_in_one_folder(aectl, dense, scans, tmp_path):
+    few = [scans / f"{number:03d}.png" for number in range(4)]
+    words = ("detect", dense, *few, "--normal", "digits:test", "--maps", "maps", "--out", "t.csv",
+             "--fail-on-anomaly", "--alarm-rate", "0.5")  # fmt: skip
+    assert set(in_parts(aectl, 2, *words)) <= {0, 3}
+    assert len(list((tmp_path / "maps").rglob("*.png"))) == 8
 
 
 @pytest.mark.parametrize("wrong", WRONG)
