@@ -94,7 +94,8 @@ def calibrated() -> tuple[Calibration, dict[str, torch.Tensor]]:
     """A calibration of the score that combines all others."""
     score, maps = score_named("fisher", OF_IMAGES), torch.rand(12, *SHAPE[1:])
     errors = maps.mean((1, 2), dtype=torch.float64)
-    score.fit(Evidence(errors, torch.rand(12, 3), maps, errors, errors))
+    codes = torch.rand(12, 3)
+    score.fit(Evidence(errors, codes, map=maps, region=errors, dissimilarity=errors))
     size = {"shape": [*SHAPE]}
     calibration = Calibration("fisher", 0.05, 20, 12, ("good",), size)
     return calibration, {"scores": torch.arange(20.0), **score.tensors()}
