@@ -122,8 +122,10 @@ def train(
     """
     if recipe == "help":
         return recipes.listed()
+    from aectl.training import distributed
+
     console = Console(quiet, plain)
-    outcome = Outcome(console, errors, overwrite, strict)
+    outcome = Outcome(console, errors if distributed.is_first() else None, overwrite, strict)
 
     from aectl.training.reading import Reading
     from aectl.verbs.training_task import Task, Training, from_file
@@ -134,7 +136,7 @@ def train(
         data_dir, device, threads, console.notice, console.warning, console, swept,
     )  # fmt: skip
     reading = Reading(
-        Path(), outcome.on_bad, workers or machine.cores(),
+        Path(), outcome.on_bad, workers or machine.workers(),
         memory * 2**30 if memory is not None else machine.half_the_memory(),
         partial(_read_along, console), outcome.on_remark,
         console.once(console.notice), outcome.skipped, stdin(), null,

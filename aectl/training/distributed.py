@@ -145,7 +145,7 @@ def alike(network: "nn.Module") -> None:
     import torch
 
     tensors = list(network.state_dict().values())
-    for kind in {tensor.dtype for tensor in tensors}:
+    for kind in dict.fromkeys(tensor.dtype for tensor in tensors):  # in the same order everywhere
         same = [tensor for tensor in tensors if tensor.dtype == kind]
         flat = torch.cat([tensor.flatten() for tensor in same])
         _broadcast(flat)
@@ -248,7 +248,8 @@ def backward(
 ) -> "dict[str, Tensor]":
     """Computes the gradients of the whole batch; gives its loss and the terms of that.
 
-    One exchange has them all, and whether a process is to stop: then all stop after this step.
+    One exchange has them all, and whether a process is to stop: then all stop after this step. The
+    loss comes to the CPU with that, so that all find in the same step that it is not finite.
     """
     found = {"loss": losses.loss.detach(), **losses.terms}
     if processes() == 1:
@@ -259,14 +260,15 @@ def backward(
     (losses.loss * fraction).backward()  # type: ignore[no-untyped-call]
     moved = [one for one in parameters if one.requires_grad and one.grad is not None]
     terms = torch.stack([term.detach() for term in found.values()]) * fraction
-    ends = terms.new_full((1,), float(_END.asked()))
-    sent = [*(one.grad.flatten() for one in moved if one.grad is not None), terms, ends]
+    said = torch.cat([terms, terms.new_full((1,), float(_END.asked()))])
+    sent = [*(one.grad.flatten() for one in moved if one.grad is not None), said]
     summed = _EXCHANGE.summed(torch.cat(sent))
-    *gradients, terms, ends = torch.split(summed, [len(one) for one in sent])
+    *gradients, said = torch.split(summed, [len(one) for one in sent])
     for parameter, gradient in zip(moved, gradients, strict=True):
         parameter.grad = gradient.view_as(parameter)
+    *means, ends = said.cpu().unbind()
     _END.agreed = bool(ends)
-    return dict(zip(found, terms.unbind(), strict=True))
+    return dict(zip(found, means, strict=True))
 
 
 def report(failure: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aectl.training import distributed
+
 if TYPE_CHECKING:
     import torch
 
@@ -32,8 +34,10 @@ STATM, MEMINFO = Path("/proc/self/statm"), Path("/proc/meminfo")
 
 
 def of_machine() -> float:
-    """Bytes that the machine has, or that a job scheduler or a container lets this process use."""
-    return min(_page() * os.sysconf("SC_PHYS_PAGES"), *_group_limits(), math.inf)
+    """Bytes that the machine has, or that a job scheduler or a container lets this process use;
+    an equal share of them for each process that trains with others on it."""
+    whole = min(_page() * os.sysconf("SC_PHYS_PAGES"), *_group_limits(), math.inf)
+    return whole / distributed.on_this_machine()
 
 
 def free(device: "torch.device") -> float:
@@ -48,11 +52,11 @@ def free(device: "torch.device") -> float:
 
 
 def unused() -> float:
-    """Bytes that no process uses, where the system tells it (Linux)."""
+    """Bytes that no process uses, where the system tells it (Linux); shared like `of_machine`."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         for line in MEMINFO.read_text().splitlines():
             if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
+                return int(line.split()[1]) * 1024 / distributed.on_this_machine()
     return math.inf
 
 

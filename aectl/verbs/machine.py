@@ -32,6 +32,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def workers() -> int:
+    """How many processes decode images: as many as there are cores, which those that train together
+    on this machine share."""
+    from aectl.training.distributed import on_this_machine
+
+    return max(1, cores() // on_this_machine())
+
+
 def memory() -> int:
     """Bytes."""
     from aectl.training.memory import of_machine

@@ -88,7 +88,7 @@ def train(
 
     room = machine.half_the_memory() if memory is None else memory * 2**30
     reading = Reading(
-        Path(), on_bad, workers or machine.cores(), room, on_remark=on_remark, stdin=stdin,
+        Path(), on_bad, workers or machine.workers(), room, on_remark=on_remark, stdin=stdin,
         null=null,
     )  # fmt: skip
     task = Task(

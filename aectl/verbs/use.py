@@ -103,7 +103,7 @@ def request(
         of_options(options),
         naming(options.get("relative_to"), options.get("absolute", False)),
         options.get("batch_size"),
-        options.get("workers") or machine.cores(),
+        options.get("workers") or machine.workers(),
         options.get("max_pixels", MAX_PIXELS),
         options.get("truncated", REFUSE),
         options.get("on_bad", ignore),

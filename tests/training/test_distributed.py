@@ -15,6 +15,9 @@ from conftest import CORES, LINES, shell
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from aectl.training import memory
+from aectl.verbs import machine
+
 RTOL, DEADLINE = 1e-5, 120.0
 
 PAIR = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -213,6 +216,32 @@ def test_what_several_processes_cannot_do_yet_is_refused(tmp_path, options):
     assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
     assert done.err.startswith(f"aectl: {REFUSED[options]} cannot be used by 2 processes")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_processes_of_a_machine_share_its_memory_and_cores(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)
+    (tmp_path / "meminfo").write_text("MemAvailable: 40 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "meminfo")
+    whole = memory.of_machine()
+    assert machine.workers() == 8
+    for variable in OF_FIRST.split():
+        monkeypatch.setenv(*variable.split("="))
+    assert memory.of_machine() == whole / 2
+    assert memory.unused() == 20 * 1024
+    assert (machine.workers(), machine.cores()) == (4, 8)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "9")
+    assert machine.workers() == 1
+
+
+def test_only_the_first_process_checks_and_writes_the_file_of_errors(tmp_path):
+    """The others find the one that it has written."""
+    (tmp_path / "bad.csv").write_text("kept")
+    command = "aectl train --dataset digits --compile --errors bad.csv"
+    for rank, said in enumerate(["bad.csv exists", "--compile cannot be used"]):
+        one = f"export TORCHELASTIC_ERROR_FILE=why; {OF_FIRST.replace('RANK=0', f'RANK={rank}')}"
+        assert shell(f"{one} {command}", tmp_path, warmed=True).status == 2
+        assert said in json.loads((tmp_path / "why").read_text())["message"]
+    assert (tmp_path / "bad.csv").read_text() == "kept"
 
 
 def test_other_commands_are_refused_and_only_the_first_process_says_so(tmp_path):
