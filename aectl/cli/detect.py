@@ -42,8 +42,9 @@ ScoreName = Annotated[
     typer.Option(
         "--score", metavar="NAME", help=f"The anomaly score: {', '.join(SCORES)}.",
         autocompletion=lambda: list(SCORES),
-        show_default="that of the calibration in the model file, or unusual-region for images, "
-        "code-and-error for vectors, error for text",
+        show_default="that of the calibration in the model file, or unusual-region for images "
+        "(neighbours for pooled features), code-and-error for vectors (error for a code wider than "
+        "these), error for text",
     ),
 ]  # fmt: skip
 AlarmRate = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aectl.config import kinds
 from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
-from aectl.config.scores import OF_ALL, OF_IMAGES, PLACES
+from aectl.config.scores import OF_ALL, OF_IMAGES, PLACES, USUAL_ALARM_RATE
 from aectl.config.shapes import Shape
 from aectl.data.images.image_set import ImageSet
 from aectl.data.inputs import IMAGES, InputBatch, in_memory
@@ -47,9 +47,13 @@ MOST_HELD_OUT, MOST_HELD_OUT_POOLED, HELD_OUT_VALUES = 10_000, 2_000, 1 << 27
 """Maximum number of images held out that a trained model is calibrated on, and of the values in
 them: a convolutional network takes about a minute of one core."""
 
-MOST_LEARNT, LEARNT_VALUES = 1_000, 1 << 22
-"""Maximum number of images learnt from that the score of a trained model is fitted to, and of the
-values in them or, of pooled features, in their codes, which the model file keeps."""
+FEWEST_HELD_OUT = math.ceil(1 / USUAL_ALARM_RATE) - 1
+"""So many all the same, however large they are: the usual alarm rate needs them."""
+
+MOST_LEARNT, MAP_NUMBERS, CODE_NUMBERS = 1_000, 1 << 26, 1 << 22
+"""Maximum number of images learnt from that the score of a trained model is fitted to; of the
+numbers in their error maps, which are in memory at once: a quarter of a GiB; and of those in the
+codes of pooled features, which the model file keeps."""
 
 
 class Images(Modality):
@@ -226,12 +230,18 @@ class Images(Modality):
     def held_out(self, run: "Run", card: "ModelCard") -> Iterator[InputBatch]:
         """Whole images, at equal distances."""
         most = MOST_HELD_OUT_POOLED if _pooled(card) else MOST_HELD_OUT
-        return _some(run, card, run.held_out, min(most, HELD_OUT_VALUES // math.prod(card.shape)))
+        few = max(FEWEST_HELD_OUT, HELD_OUT_VALUES // math.prod(card.shape))
+        return _some(run, card, run.held_out, min(most, few))
 
     def learnt(self, run: "Run", card: "ModelCard") -> Iterator[InputBatch]:
         """Whole images, at equal distances."""
-        values = card.architecture.code_size if _pooled(card) else math.prod(card.shape)
-        return _some(run, card, run.learnt, min(MOST_LEARNT, LEARNT_VALUES // values))
+        from aectl.inference.typical_errors import FEWEST
+
+        if _pooled(card):
+            most = CODE_NUMBERS // card.architecture.code_size
+        else:
+            most = MAP_NUMBERS // math.prod(card.shape[1:])
+        return _some(run, card, run.learnt, min(MOST_LEARNT, max(FEWEST, most)))
 
     def metrics(self, card: "ModelCard", network: Any) -> "ReconstructionMetrics":
         """The metrics of reconstructed images."""
@@ -260,7 +270,8 @@ def _pooled(card: "ModelCard") -> bool:
 
 def _some(run: "Run", card: "ModelCard", rows: "NDArray[Any]", most: int) -> "Iterator[InputBatch]":
     """Batches of at most so many of some images of a training set, at equal distances."""
-    some = rows[:: math.ceil(len(rows) / max(1, most))]
+    count = min(most, len(rows))
+    some = rows[[place * len(rows) // count for place in range(count)]]
     return in_memory(cast("ImageRun", run).data.part(some), batch_size(card, None))
 
 

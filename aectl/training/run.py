@@ -99,6 +99,8 @@ class Run(ABC):
     architecture: Architecture
     sketch: Sketch
     held_out: NDArray[np.int64]
+    uncalibrated: str | None = None
+    """Why its model could not be calibrated on what it held out, where that was tried."""
     _training: TrainingSet
     _held_out: TrainingSet
     _sample: TrainingSet

@@ -1,6 +1,5 @@
 """Models that keep the calibration of an anomaly score in their files."""
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -79,9 +78,20 @@ def _restored(score: "AnomalyScore", tensors: "dict[str, Tensor]") -> "Calibrate
 
 def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":
     """The calibration of a trained model on what it held out, with the usual score, fitted to what
-    it learnt; None where nothing was held out, or another model may have learnt from it before."""
+    it learnt; None where nothing was held out, another model may have learnt from it before, or it
+    fails, and then `run.uncalibrated` tells why."""
     if not _may_calibrate(run, card) or card.models_before:
         return None
+    try:
+        return _calibration(run, card)
+    except (ModelFileError, DataError) as error:  # weights that overflow, too few inputs
+        run.uncalibrated = str(error)
+        return None
+
+
+def _calibration(run: "Run", card: "ModelCard") -> "Calibrated":
+    """The same. Raises DataError for too few inputs, and ModelFileError for weights that
+    overflow."""
     from aectl.inference.anomaly_scores import Evidence, score_named
     from aectl.inference.apply import on_device
     from aectl.inference.calibrating import Calibrating
@@ -90,30 +100,25 @@ def calibration_of_run(run: "Run", card: "ModelCard") -> "Calibrated | None":
     name, given = modality.usual_score(card), modality.evidence(card)
     score, needs, count = score_named(name, given), needed(name, given), 0
     to_tensor: Any = on_device(network, run.device, partial(modality.tensor, network))
-    with contextlib.suppress(ModelFileError, DataError):  # of weights that overflow
-        if SCORES[name].fitted:
-            learnt = modality.examine(network, modality.learnt(run, card), to_tensor, needs)
-            reference = Evidence.joined([one.evidence for one in learnt]).finite()
-            count = reference.inputs
-            score.fit(reference)
-        calibrating = Calibrating(score, False, needs)
-        held_out = modality.held_out(run, card)
-        for examined in modality.examine(network, held_out, to_tensor, needs):
-            calibrating.add(examined)
-        return calibrating.result()._replace(fitted_to=count)
-    return None
+    if SCORES[name].fitted:
+        learnt = modality.examine(network, modality.learnt(run, card), to_tensor, needs)
+        reference = Evidence.joined([one.evidence for one in learnt]).finite()
+        count = reference.inputs
+        score.fit(reference)
+    calibrating = Calibrating(score, False, needs)
+    for examined in modality.examine(network, modality.held_out(run, card), to_tensor, needs):
+        calibrating.add(examined)
+    return calibrating.result()._replace(fitted_to=count)
 
 
 def left_uncalibrated(run: "Run") -> str | None:
-    """A notice where a trained model is not calibrated on what it held out because another model
-    may have learnt from it before."""
-    card = run.card()
-    if not (_may_calibrate(run, card) and card.models_before):
-        return None
-    return (
-        f"not calibrated: {' and '.join(card.models_before)} may have learnt from what was held"
-        " out; aectl detect --calibrate takes other normal inputs"
-    )
+    """A notice where a trained model is not calibrated on what it held out: another model may have
+    learnt from it before, or calibrating failed."""
+    card, why = run.card(), run.uncalibrated
+    if _may_calibrate(run, card) and card.models_before:
+        before = " and ".join(card.models_before)
+        why = f"{before} may have learnt from what was held out"
+    return why and f"not calibrated: {why}; aectl detect --calibrate takes other normal inputs"
 
 
 def _may_calibrate(run: "Run", card: "ModelCard") -> bool:

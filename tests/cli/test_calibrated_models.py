@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import LINES
+from PIL import Image
 from safetensors.numpy import load_file
 
 import aectl as package
+from aectl.modalities import images
 from aectl.models import model_file
 
 
@@ -127,6 +129,47 @@ def test_training_does_not_calibrate_on_what_the_model_before_may_have_learnt(ae
     assert aectl("detect", "b", scans).status == 2
     done = aectl(*words, "--load", "a", "--validation", 0, "--out", "c")
     assert "not calibrated" not in done.err
+
+
+def test_training_calibrates_on_large_images(aectl, tmp_path):
+    (tmp_path / "large").mkdir()
+    rows = np.linspace(0, 200, 1200)
+    for place in range(12):
+        grey = (rows[:, None, None] + np.array([place, 20, 40])).astype(np.uint8)
+        image = Image.fromarray(np.repeat(grey, 1200, 1))
+        image.save(tmp_path / "large" / f"{place}.png", compress_level=1)
+    done = aectl("train", "--dataset", "large", "--size", "1200", "--model", "conv-autoencoder",
+                 "--hidden", "1,1", "--epochs", 1, "--validation", 0.2, "--out", "run")  # fmt: skip
+    assert done.status == 0, done.err
+    assert "not calibrated" not in done.err
+    told = json.loads(aectl("info", "run", "--json").out)
+    assert told["calibration"]["size"] == {"shape": [3, 1200, 1200]}
+    assert (told["calibration"]["fitted_to"], told["calibration"]["n"]) == (10, 2)
+
+
+def test_training_calibrates_on_as_many_as_the_usual_rate_needs_of_images_too_large_for_more(
+    aectl, scans, monkeypatch
+):
+    monkeypatch.setattr(images, "MAP_NUMBERS", 1)
+    monkeypatch.setattr(images, "HELD_OUT_VALUES", 1)
+    done = aectl("train", "--dataset", scans, "--model", "autoencoder", "--hidden", 4, "--epochs",
+                 1, "--validation", 0.3, "--out", "run")  # fmt: skip
+    assert done.status == 0
+    told = json.loads(aectl("info", "run", "--json").out)["calibration"]
+    assert (told["fitted_to"], told["n"]) == (2, 99)
+    assert aectl("detect", "run", scans).status == 0
+
+
+def test_a_notice_tells_why_training_could_not_calibrate(aectl, scans, tmp_path):
+    (tmp_path / "few").mkdir()
+    for name in ("000.png", "001.png"):
+        (tmp_path / "few" / name).write_bytes((scans / name).read_bytes())
+    done = aectl("train", "--dataset", "few", "--model", "autoencoder", "--hidden", 2, "--epochs",
+                 2, "--validation", 0.5, "--out", "run")  # fmt: skip
+    assert done.status == 0
+    told = "not calibrated: there are too few normal inputs to fit the score to; aectl detect"
+    assert done.err.count(told) == 1
+    assert "calibration" not in json.loads(aectl("info", "run", "--json").out)
 
 
 def test_training_that_holds_out_nothing_or_classifies_keeps_no_calibration(dense, classifier):
