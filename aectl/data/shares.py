@@ -4,10 +4,13 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterable
-from typing import NamedTuple, Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Self, TypeVar
 
+from aectl.data.storage.folders import OnBad
 from aectl.errors import ConfigError
+
+Listed = TypeVar("Listed")
 
 MOST_SHARDS = 100_000
 
@@ -58,6 +61,19 @@ class InputShare(NamedTuple):
             total += sum(count for _, count in some)
         first, last = (total * end // shard.of for end in (shard.number - 1, shard.number))
         return cls(first, last, total, digest.hexdigest())
+
+
+def listing(
+    read: Callable[[OnBad], Iterable[Listed]], named: Callable[[Listed], tuple[str, int]]
+) -> Iterator[tuple[str, int]]:
+    """The names of all that `read` gives, each with the number of inputs that it stands for, and
+    those of inputs that it cannot read, with 1, in their order."""
+    bad: list[str] = []
+    for one in read(lambda path, reason: bad.append(path)):
+        yield from ((path, 1) for path in bad)
+        bad.clear()
+        yield named(one)
+    yield from ((path, 1) for path in bad)
 
 
 class Window:

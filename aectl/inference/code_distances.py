@@ -156,10 +156,15 @@ class Neighbours(AnomalyScore):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Raises ModelFileError where it is no matrix."""
+        self._take(self._codes_in(tensors))
+
+    def _codes_in(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The reference codes. Raises ModelFileError where they are no matrix."""
         refuse_others(tensors, self.tensors())
-        if tensors["codes"].ndim != 2 or not tensors["codes"].numel():
+        codes = tensors["codes"]
+        if codes.ndim != 2 or not codes.numel():
             raise ModelFileError("the tensors of its calibration do not fit each other")
-        self._take(tensors["codes"])
+        return codes
 
 
 class Cosine(Neighbours):
@@ -203,9 +208,8 @@ class CodeAndError(Neighbours):
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Raises ModelFileError where they do not fit each other."""
-        refuse_others(tensors, self.tensors())
-        codes, deviations = tensors["codes"], tensors["deviations"]
-        if codes.ndim != 2 or not codes.numel() or deviations.shape != codes.shape[1:]:
+        codes, deviations = self._codes_in(tensors), tensors["deviations"]
+        if deviations.shape != codes.shape[1:]:
             raise ModelFileError("the tensors of its calibration do not fit each other")
         if not (deviations > 0).all():
             raise ModelFileError("its calibration has deviations that are not positive")

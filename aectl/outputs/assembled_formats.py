@@ -26,6 +26,9 @@ WIDTH = "width"
 WIDE = ("features", "indices", "data")
 """The arrays of a table that may be large, of which one part is in memory at a time."""
 
+TYPES = {"F16": "f2", "F32": "f4"}
+"""The types of numbers in a .safetensors file, as NumPy names them."""
+
 GROUP_VALUES, MOST_GROUPED = 1 << 22, 1 << 17
 """Numbers, and at most rows, of a row group of Parquet; without them, the groups would depend on
 the sizes of the blocks."""
@@ -128,7 +131,7 @@ class Npz(Assembled):
                     ends = _ends([np.diff(one) for one in each(name)])
                     _save(archive, name, ends.shape, [ends])
                 elif name in WIDE:
-                    sizes = [one.shape for one in each(name)]
+                    sizes = [_shape(part, name) for part in parts]
                     whole = (sum(one[0] for one in sizes), *sizes[0][1:])
                     _save(archive, name, whole, each(name))
                 else:
@@ -216,9 +219,10 @@ class Safetensors(Array):
 
     def read(self, part: Path) -> NDArray[Any]:
         """The array in a file, (n, d)."""
-        from safetensors.numpy import load_file
-
-        return load_file(part)["features"]
+        with part.open("rb") as file:
+            start = 8 + int.from_bytes(file.read(8), "little")
+            tensor = json.loads(file.read(start - 8))["features"]
+        return np.memmap(part, f"<{TYPES[tensor['dtype']]}", "r", start, tuple(tensor["shape"]))
 
     def header(self, kind: np.dtype[Any], shape: tuple[int, int]) -> bytes:
         """The header: its length, and JSON, filled up with spaces to a multiple of 8 bytes."""
@@ -276,6 +280,13 @@ def _loaded(part: Path, name: str) -> NDArray[Any]:
     with np.load(part, allow_pickle=False) as archive:
         found: NDArray[Any] = archive[name]
         return found
+
+
+def _shape(part: Path, name: str) -> tuple[int, ...]:
+    """The shape of an array that `_save` wrote; its numbers are not read."""
+    with zipfile.ZipFile(part) as archive, archive.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        return np.lib.format.read_array_header_2_0(file)[0]
 
 
 def _scanned(parts: Sequence[Path]) -> "LazyFrame":

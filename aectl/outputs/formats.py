@@ -16,6 +16,7 @@ from aectl.config.table_formats import TABLE_FORMATS
 from aectl.errors import OutputError
 from aectl.files import write_all
 from aectl.outputs.frames import frame_of
+from aectl.outputs.journal import PIECE
 from aectl.outputs.rows import Column, Rows
 
 if TYPE_CHECKING:
@@ -106,18 +107,20 @@ FORMATS: dict[str, Format] = {
 }
 """The formats of tables by the extension of the file."""
 
-PIECE = 1 << 20
-"""Bytes that are copied at a time."""
-
 THREAD_ROWS = 512
 """Number of rows that a thread converts to text at a time."""
 
 
 def format_of(path: Path) -> Format:
     """The format for the extension of a file. Raises OutputError for an unknown one."""
+    return FORMATS[extension_of(path)]
+
+
+def extension_of(path: Path) -> str:
+    """The extension that sets the format of a file. Raises OutputError for an unknown one."""
     for ending in FORMATS:
         if path.name.endswith(ending):
-            return FORMATS[ending]
+            return ending
     raise OutputError(f"{path}: the extension of a table must be one of {', '.join(FORMATS)}")
 
 

@@ -6,20 +6,19 @@ options, the digest of the list of all inputs, and a checksum (`aectl.outputs.un
 
 import contextlib
 import itertools
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aectl.config.spelling import first_of, spelt_out
-from aectl.config.table_formats import TABLE_FORMATS, ids_of
+from aectl.config.table_formats import ids_of
 from aectl.data.shares import Shard
 from aectl.errors import ConfigError, OutputError
 from aectl.files import replacing
 from aectl.outputs.assembled_formats import Array
-from aectl.outputs.formats import format_of
-from aectl.outputs.journal import NOTHING, BadInput, Kept, checksum, kept_of
-from aectl.outputs.unfinished import IDS, LATE, folder_of, record_of
+from aectl.outputs.formats import extension_of, format_of
+from aectl.outputs.journal import BadInput, Kept, checksum
+from aectl.outputs.unfinished import TableRecord, folder_of, record_of, recorded_in
 
 SHARD, MOST_NAMED = "shard", 20
 
@@ -50,8 +49,7 @@ def part_of(table: Path, shard: Shard) -> Path:
 
     Raises OutputError for a table of an unknown format.
     """
-    format_of(table)
-    ending = next(one for one in TABLE_FORMATS if table.name.endswith(one))
+    ending = extension_of(table)
     number = str(shard.number).zfill(len(str(shard.of)))
     return table.with_name(f"{table.name}.shards") / f"{number}-of-{shard.of}{ending}"
 
@@ -61,7 +59,7 @@ def parts_in(named: Iterable[Path]) -> list[FinishedPart]:
 
     Raises OutputError where they are not all parts of one table, each of them once and unchanged.
     """
-    paths = [path for one in named for path in (_tables_in(one) if one.is_dir() else [one])]
+    paths = [path for one in named for path in (recorded_in(one) if one.is_dir() else [one])]
     parts = sorted(map(_part, paths), key=lambda part: (part.shard, part.path))
     if not parts:
         raise OutputError("there are no finished parts of a table")
@@ -100,30 +98,18 @@ def merged(parts: Sequence[FinishedPart], out: Path | None) -> Merged:
     return Merged(len(parts), rows, bad)
 
 
-def _tables_in(folder: Path) -> list[Path]:
-    """The tables in a folder that have a record."""
-    ending = record_of(Path("x")).name[2:]
-    names = (one.name for one in folder.iterdir() if one.name.endswith(ending))
-    return [folder / name[1 : -len(ending)] for name in names if name.startswith(".")]
-
-
 def _part(path: Path) -> FinishedPart:
     """A finished part, by the record beside it. Raises OutputError."""
-    record = record_of(path)
     try:
-        content = json.loads(record.read_bytes())
-        key, kept = dict(content["key"]), kept_of(content["kept"], NOTHING)
-        late = [(str(name), str(reason)) for name, reason in content.get(LATE, [])]
-        shard = key.pop(SHARD, None)
+        key, kept, late, ids = TableRecord.read(path)
     except FileNotFoundError:
-        raise OutputError(f"{path} is no finished part: {record.name} is not beside it") from None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise OutputError(f"{record} is damaged; write {path} again") from None
+        beside = record_of(path).name
+        raise OutputError(f"{path} is no finished part: {beside} is not beside it") from None
     try:
-        bad = [*kept.bad, *late]
-        return FinishedPart(path, Shard.parsed(str(shard)), key, kept, bad, content.get(IDS))
+        shard = Shard.parsed(str(key.pop(SHARD, None)))
     except ConfigError:
         raise OutputError(f"{path} was written without --shard, and is no part") from None
+    return FinishedPart(path, shard, key, kept, [*kept.bad, *late], ids)
 
 
 def _refuse_foreign(first: FinishedPart, part: FinishedPart) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from aectl.config.spelling import spelt_out
 from aectl.config.table_formats import ids_of
@@ -39,9 +39,41 @@ def folder_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
+RECORD = ".aectl.json"
+"""The end of the name of a record."""
+
+
 def record_of(path: Path) -> Path:
     """The hidden file beside a finished table that records its run, for --resume."""
-    return path.with_name(f".{path.name}.aectl.json")
+    return path.with_name(f".{path.name}{RECORD}")
+
+
+def recorded_in(folder: Path) -> list[Path]:
+    """The tables in a folder beside which there is a record."""
+    names = (one.name.removesuffix(RECORD) for one in folder.glob(f".*{RECORD}"))
+    return [folder / name[1:] for name in names]
+
+
+class TableRecord(NamedTuple):
+    """The record of a finished table: the `key` of its run, its state, the inputs after its last
+    row that could not be read, and of an array the checksum of the table beside it."""
+
+    key: dict[str, Any]
+    kept: Kept
+    late: list[BadInput]
+    ids: int | None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """That of the table at a path. Raises OutputError for a damaged one, FileNotFoundError."""
+        record = record_of(path)
+        try:
+            content = json.loads(record.read_bytes())
+            key, kept = dict(content["key"]), kept_of(content["kept"], NOTHING)
+            late = [(str(name), str(reason)) for name, reason in content.get(LATE, [])]
+            return cls(key, kept, late, content.get(IDS))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise OutputError(f"{record} is damaged; --overwrite writes the table again") from None
 
 
 class Part:
@@ -181,17 +213,13 @@ class Part:
 
     def _finished(self) -> Kept:
         """The record of a finished table. Raises OutputError if the table was changed."""
-        record = record_of(self._path)
         try:
-            record_of_run = json.loads(record.read_bytes())
-            self.since = record.stat().st_mtime
-            key, kept = record_of_run["key"], kept_of(record_of_run["kept"], NOTHING)
+            key, kept, *_ = TableRecord.read(self._path)
+            self.since = record_of(self._path).stat().st_mtime
         except FileNotFoundError:
             raise OutputError(
                 f"{self._path} exists, but there is no record of its run; --overwrite replaces it"
             ) from None
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise OutputError(f"{record} is damaged; --overwrite writes the table again") from None
         self._refuse_other(key, self._path)
         if self._path.stat().st_size != kept.size or checksum(self._path) != kept.crc:
             raise OutputError(

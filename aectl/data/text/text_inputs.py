@@ -10,6 +10,7 @@ from aectl.data.found import Found
 from aectl.data.lines import numbered
 from aectl.data.named_inputs import NamedInputs
 from aectl.data.selection import Selection
+from aectl.data.shares import listing
 from aectl.data.sources import Names, Source, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
 from aectl.data.text.text_datasets import TEXTS, find
@@ -105,13 +106,10 @@ class TextInputs(NamedInputs):
 
     def listed(self) -> Iterator[tuple[str, int]]:
         """The name and the text of each line, with 1; of those that are not text, the name."""
-        bad: list[str] = []
-        for line in self.lines(lambda path, reason: bad.append(path)):
-            yield from ((path, 1) for path in bad)
-            bad.clear()
-            if line is not None:
-                yield f"{line.path}\0{line.text}", 1
-        yield from ((path, 1) for path in bad)
+        return listing(
+            lambda on_bad: (line for line in self.lines(on_bad) if line is not None),
+            lambda line: (f"{line.path}\0{line.text}", 1),
+        )
 
     def _lines_of(
         self, name: str, label: str | None, content: BinaryIO, on_bad: OnBad

@@ -8,6 +8,7 @@ import numpy as np
 
 from aectl.config.spelling import first_of
 from aectl.data.named_inputs import Passing, Position
+from aectl.data.shares import listing
 from aectl.data.storage.folders import OnBad
 from aectl.data.vectors.vector_file import Floats32, VectorFile
 from aectl.data.vectors.vector_inputs import NamedVectors, VectorInputs
@@ -106,12 +107,10 @@ def vector_batches(
 
 def listed(inputs: VectorInputs, fitting: Fitting) -> Iterator[tuple[str, int]]:
     """The name and the number of vectors of each file; one that cannot be used counts as one."""
-    bad: list[str] = []
-    for named in inputs.files(lambda name, reason: bad.append(name)):
-        yield from ((name, 1) for name in bad)
-        bad.clear()
-        yield named.name, 1 if fitting.refusal(named.file) else len(named.file)
-    yield from ((name, 1) for name in bad)
+    return listing(
+        inputs.files,
+        lambda named: (named.name, 1 if fitting.refusal(named.file) else len(named.file)),
+    )
 
 
 class _BadRows:
