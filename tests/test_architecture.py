@@ -163,6 +163,11 @@ TESTED_ELSEWHERE = {
     ),
     "data/text/test_text_inputs.py": ("data/text/text_batches.py",),
     "data/storage/test_downloads.py": ("data/storage/origins.py",),
+    "cli/test_urls_in_use.py": (
+        "data/storage/ahead.py", "data/storage/drivers.py", "data/storage/entries.py",
+        "data/storage/objects.py", "data/storage/places.py", "data/storage/urls.py",
+        "data/storage/web.py",
+    ),
     "modalities/test_a_new_modality.py": ("modalities/__init__.py", "modalities/images.py"),
     "modalities/test_batches_of_vectors.py": ("modalities/vector_stream.py",),
     "models/test_input_spec.py": (
@@ -375,6 +380,16 @@ def test_only_one_module_knows_of_ranks():
     found = of_all_modules(faults)
     own = str(RANKS.relative_to(PACKAGE))
     assert [one for one in found if not one.startswith(own)] == []
+    assert len(found) > 1
+
+
+def test_only_the_storage_knows_what_opens_urls():
+    def faults(path: Path) -> Iterator[str]:
+        opening = ("fsspec", "s3fs", "gcsfs", "adlfs", "huggingface_hub", "urllib.request")
+        yield from (name for name in imports(code(path)) if name.startswith(opening))
+
+    found = of_all_modules(faults)
+    assert [one for one in found if not one.startswith("data/storage/")] == []
     assert len(found) > 1
 
 

@@ -4,7 +4,8 @@ read again, and `spelt_out` in messages.
 A name that is not UTF-8 is written as `file:` and its bytes in percent-encoding (RFC 3986), such as
 `file:caf%E9.png`. A name that starts with `file:`, or with a character that starts a formula, gets
 `./` before it. In CSV, other text that a spreadsheet would compute, or that starts with an
-apostrophe, gets an apostrophe before it. Other formats hold text unchanged.
+apostrophe, gets an apostrophe before it. Other formats hold text unchanged. `file://` starts a
+URL, which stays as it is.
 """
 
 import re
@@ -32,7 +33,7 @@ def spelt(name: str) -> str:
 
 def from_table(name: str) -> str:
     """The name of a file, as Python represents it, from its name in a table."""
-    if not name.startswith(MARK):
+    if not _is_marked(name):
         return name
     return unquote_to_bytes(name[len(MARK) :]).decode("utf-8", "surrogateescape")
 
@@ -90,7 +91,7 @@ def shell_word(text: str) -> str:
 
 def guarded(path: str) -> str:
     """The path, with `./` before it if it starts like a formula or an encoded name."""
-    return f"./{path}" if path.startswith((*FORMULA, MARK)) else path
+    return f"./{path}" if path.startswith(FORMULA) or _is_marked(path) else path
 
 
 def cell(text: str) -> str:
@@ -98,6 +99,11 @@ def cell(text: str) -> str:
     if not text.startswith((*FORMULA, "'")) or NUMBER.fullmatch(text):
         return text
     return f"'{text}"
+
+
+def _is_marked(name: str) -> bool:
+    """Whether a name starts like an encoded one, and not like a URL."""
+    return name.startswith(MARK) and not name.startswith(f"{MARK}//")
 
 
 def _bytes(name: str) -> bytes:

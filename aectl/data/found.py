@@ -10,7 +10,7 @@ class Found(NamedTuple):
     `content`, which was read from there; `member`: the name in that archive, or of an array in the
     file; `reason`: why it cannot be read, if that is already known;
     `skipped`: whether it is not decoded; `searched`: whether it was found by a search without
-    `include`.
+    `include`; `size`: the bytes of a file at a URL, if known.
     """
 
     path: str
@@ -21,3 +21,4 @@ class Found(NamedTuple):
     skipped: bool = False
     searched: bool = False
     member: str = ""
+    size: int | None = None

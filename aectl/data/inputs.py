@@ -25,6 +25,8 @@ from aectl.data.shares import Window
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.data.storage.objects import fetched
+from aectl.data.storage.urls import is_url, secret_in, without_secrets
 from aectl.errors import DataError
 
 IMAGES = Names(DATASETS, patches.WHITENED)
@@ -115,7 +117,7 @@ class Inputs(NamedInputs):
         if source.kind is SourceKind.STDIN:
             yield from self._listed()
         elif source.kind is SourceKind.ARCHIVE:
-            members = find_in_archive(path, self.selection, self.skipped)
+            members = find_in_archive(path, self.selection, self.skipped, self.data_dir)
             yield from self._searched(self.labelled_below(path, one) for one in members)
         elif source.is_folder:
             yield from self._searched(self.files_of(source))
@@ -133,12 +135,21 @@ class Inputs(NamedInputs):
                 yield None
             elif "\0" in path:
                 yield Found(path, reason=NOT_SEPARATED)
+            elif is_url(path):
+                yield from self._at_url(path)
             elif not told and not is_utf_8(path) and not os.path.lexists(path):
                 told = True
                 yield Found(path, reason=f"{NOT_UTF_8}; {way_to_utf_8(os.fsencode(path))}")
             else:
                 there = os.path.lexists(path) if path.startswith(MARK) else True
                 yield from self.found(file_source(path if there else from_table(path)))
+
+    def _at_url(self, url: str) -> Iterator[Found | None]:
+        """The files of a URL on stdin."""
+        if reason := secret_in(url):
+            yield Found(without_secrets(url), reason=f"the URL {reason}")
+        else:
+            yield from self.found(file_source(url))
 
     def _searched(self, found: Iterable[Found]) -> Iterator[Found]:
         """The found files, with the paths that a table shows."""
@@ -211,11 +222,13 @@ class Batches:
         found = itertools.chain.from_iterable(
             self._inputs.to_read(source, self._inputs.found(source)) for source in sources
         )
+        decoding = self._inputs.decoding
+        wanted = self._marked(self._shared(found))
         self._decoders = Decoders(
-            self._marked(self._shared(found)),
+            fetched(wanted, decoding.largest_file, decoding.file_too_large),
             self._shape,
             self._inputs.workers,
-            self._inputs.decoding,
+            decoding,
         )
         return iter(self._decoders)
 

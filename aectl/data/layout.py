@@ -10,6 +10,7 @@ from aectl.config.spelling import first_of
 from aectl.data.images.decode import is_own
 from aectl.data.selection import Selection
 from aectl.data.storage.folders import holds_wanted
+from aectl.data.storage.places import content_of, is_folder
 from aectl.errors import DataError
 
 TRAINING = ("train", "training", "trainval")
@@ -139,7 +140,7 @@ def _chosen(folder: str, named: dict[str, _Splits], selection: Selection) -> _Sp
 def _inner(folder: str, name: str, selection: Selection) -> str:
     """The folder of a split; if all it contains is a folder of the same name, that one."""
     path, inner = os.path.join(folder, name), os.path.join(folder, name, name)
-    alone = os.path.isdir(inner) and _content(path, selection) == ([name], False)
+    alone = is_folder(inner) and _content(path, selection) == ([name], False)
     return inner if alone else path
 
 
@@ -190,7 +191,7 @@ def _has_splits(folder: str) -> bool:
     """Whether a folder has a training set beside another split, by the usual names."""
 
     def has(names: tuple[str, ...]) -> bool:
-        return any(os.path.isdir(os.path.join(folder, name)) for name in names)
+        return any(is_folder(os.path.join(folder, name)) for name in names)
 
     return has(TRAINING) and has(VALIDATION + TEST)
 
@@ -201,13 +202,12 @@ def _content(folder: str, selection: Selection) -> tuple[list[str], bool]:
     """
     names, files = [], False
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    if selection.enters(entry.name):
-                        names.append(entry.name)
-                elif not files:
-                    files = selection.takes(entry.name) and not is_own(entry.path)
+        for one in content_of(folder):
+            if one.is_folder:
+                if selection.enters(one.name):
+                    names.append(one.name)
+            elif not files:
+                files = selection.takes(one.name) and not is_own(one.path)
     except OSError:
         return [], False
     return sorted(names), files

@@ -16,6 +16,7 @@ from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.shares import InputShare, Window
 from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, class_of, find_files, label_of
+from aectl.data.storage.urls import below, is_url
 from aectl.errors import DataError
 
 
@@ -107,6 +108,8 @@ class Naming:
     def _named(self, path: str) -> str:
         if self.relative_to is None and not self.absolute:
             return path
+        if is_url(path):
+            return below(path, self.relative_to or "") or path
         if ".." in path.split("/"):  # after a link, this is not the folder before it
             path = _without_links(path)
         if self.absolute or self.relative_to is None:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from aectl.config.declaration import near_miss
 from aectl.config.spelling import guarded
 from aectl.data.endings import is_archive
+from aectl.data.storage.places import is_folder_at
+from aectl.data.storage.urls import is_url, refuse_secrets
 from aectl.errors import DataError, UnknownInputError
 
 STDIN = "-"
@@ -172,6 +174,8 @@ class Names:
         name, _, rest = word.partition(":")
         if word == STDIN:
             return Source(word, SourceKind.STDIN)
+        if is_url(word):
+            return _at_url(word)
         if name in self.patches and rest:
             return Source(word, SourceKind.PATCHES, name)
         if self.has(word):
@@ -201,6 +205,20 @@ def path_digest(path: str) -> str:
     """The start of the SHA-256 of a path as tables have it: by it, a model file tells files that it
     does not name."""
     return hashlib.sha256(os.fsencode(guarded(path))).hexdigest()[:DIGITS]
+
+
+def _at_url(url: str) -> Source:
+    """The source that a URL names. Raises UnknownInputError where nothing is there, and DataError
+    for a URL that holds credentials."""
+    refuse_secrets(url)
+    try:
+        if is_folder_at(url):
+            return Source(url, SourceKind.FOLDER)
+    except FileNotFoundError:
+        raise UnknownInputError(f"no file or folder '{url}'") from None
+    except OSError:
+        pass  # as a file, it is left out for the reason
+    return file_source(url)
 
 
 def file_source(path: str) -> Source:

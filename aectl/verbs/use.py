@@ -17,6 +17,7 @@ from aectl.data.selection import Skipped, of_options
 from aectl.data.shares import InputShare, Shard
 from aectl.data.sources import STDIN
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.data.storage.urls import is_url, refuse_secrets
 from aectl.data.vectors.columns import Wanted
 from aectl.errors import ConfigError, DataError, ModelFileError
 from aectl.modalities import Modality, modality_of
@@ -126,7 +127,9 @@ def naming(relative_to: str | None, absolute: bool) -> Naming:
     """How paths are written. Raises ConfigError."""
     if relative_to is not None and absolute:
         raise ConfigError("give either --relative-to or --absolute, not both")
-    if relative_to is not None:
+    if relative_to is not None and is_url(relative_to):
+        refuse_secrets(relative_to)
+    elif relative_to is not None:
         if not os.path.exists(relative_to):
             raise ConfigError(f"--relative-to {relative_to}: there is no such folder or archive")
         if not os.path.isdir(relative_to) and not is_archive(relative_to):

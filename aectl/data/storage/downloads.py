@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aectl.data.storage.origins import DownloadError, Origin
+from aectl.data.storage.urls import redacted
 from aectl.errors import OutputError
 from aectl.files import replacing
 
@@ -79,19 +80,30 @@ def _download(url: str, origin: Origin, path: Path) -> None:
 
 def _pieces(url: str, seconds: float) -> Iterator[bytes]:
     """Downloads the content of a URL. Raises DownloadError, also after the time limit."""
+    with answer(url, seconds) as found:
+        while piece := found.read1(PIECE):
+            yield piece
+
+
+@contextlib.contextmanager
+def answer(url: str, seconds: float) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a request; what the block reads of it must come within the time limit.
+
+    Raises DownloadError, also for an OSError in the block.
+    """
     deadline, sockets = time.monotonic() + seconds, list[socket.socket]()
     watch = threading.Timer(seconds, _cut, [sockets])
     watch.daemon = True
     watch.start()
     try:
-        with _opener(sockets).open(url, timeout=min(IDLE_SECONDS, seconds)) as answer:
-            if urlsplit(answer.url).scheme != urlsplit(url).scheme:
-                raise DownloadError(f"{url} leads to {answer.url}")
-            while piece := answer.read1(PIECE):
-                yield piece
+        with _opener(sockets).open(url, timeout=min(IDLE_SECONDS, seconds)) as found:
+            if urlsplit(found.url).scheme != urlsplit(url).scheme:
+                raise DownloadError(f"{url} leads to {redacted(found.url)}")
+            yield found
     except (OSError, http.client.HTTPException) as error:
         if time.monotonic() < deadline:
-            raise DownloadError(f"{url}: {str(error) or type(error).__name__}") from error
+            said = redacted(str(error)) or type(error).__name__
+            raise DownloadError(f"{url}: {said}") from error
     finally:
         watch.cancel()
     if time.monotonic() >= deadline:

@@ -10,6 +10,8 @@ from aectl.data.endings import ARCHIVES
 from aectl.data.found import Found
 from aectl.data.images.decode import is_own
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
+from aectl.data.storage.objects import find_objects
+from aectl.data.storage.urls import is_url
 
 OnBad = Callable[[str, str], None]
 """Called with the path of each input that could not be read, and the reason."""
@@ -34,7 +36,15 @@ def find_files(
     `skipped` records what was skipped.
     """
     search = (skipped or Skipped()).search(folder, selection)
-    return _Walk(folder, search).files(folder, "")
+    return _search(folder, search, "")
+
+
+def _search(root: str, search: Search, below: str) -> Iterator[Found]:
+    """The files of the folder at the path `below` a folder on a disk, or at a URL."""
+    folder = os.path.join(root, below.rstrip("/")) if below else root
+    if is_url(root):
+        return find_objects(folder, search, below)
+    return _Walk(root, search).files(folder, below)
 
 
 class WalkedOnce:
@@ -52,7 +62,7 @@ class WalkedOnce:
 
 def holds_wanted(folder: str, name: str, selection: Selection) -> bool:
     """Whether a search finds a wanted file in the sub-folder `name` of a folder."""
-    found = _Walk(folder, Search(selection)).files(os.path.join(folder, name), f"{name}/")
+    found = _search(folder, Search(selection), f"{name}/")
     return any(one.reason is None and not is_own(one.file) for one in found)
 
 

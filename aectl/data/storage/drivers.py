@@ -1,0 +1,209 @@
+"""Drivers of storages: the protocols that fsspec opens, and the web, each loaded when needed."""
+
+import errno
+import functools
+import os
+import threading
+from typing import Any, BinaryIO
+
+from aectl.data.storage.entries import Driver, Entry, patiently, seconds_for
+from aectl.data.storage.urls import WEB, join, name_in, protocol_of
+from aectl.errors import DataError
+
+EXTRAS = {
+    "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az",
+    "hf": "hf",
+}  # fmt: skip
+"""The extras of aectl that install drivers, by the protocol."""
+
+RENAMED = ("memory", "file", "local", "sftp", "ssh", "ftp", "smb", "hdfs")
+"""Protocols of file systems, in which a file is there while it is written; an object of the other
+storages is there once it is complete."""
+
+LISTING_SECONDS = 600.0
+"""Time limit for the list of a folder."""
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "s3": {"config_kwargs": {"retries": {"max_attempts": 0}, "max_pool_connections": 64}}
+}
+"""Options of drivers: retries are counted in `entries.patiently` alone."""
+
+_making = threading.Lock()
+
+
+def driver_of(url: str) -> Driver:
+    """The driver for a URL. Raises DataError where it is not installed."""
+    protocol = protocol_of(url)
+    if protocol in WEB:
+        from aectl.data.storage.web import Web
+
+        return Web()
+    with _making:
+        return _objects(protocol, url.partition("://")[2].partition("/")[0])
+
+
+@functools.lru_cache(maxsize=16)
+def _objects(protocol: str, account: str) -> "_Objects":
+    """The driver of a protocol for a bucket or an account."""
+    from fsspec import get_filesystem_class
+
+    try:
+        kind = get_filesystem_class(protocol)
+    except ValueError:
+        raise DataError(f"{protocol}:// is not a protocol that fsspec opens") from None
+    except ImportError as error:
+        if protocol in EXTRAS:
+            way = f"pip install 'aectl[{EXTRAS[protocol]}]' installs it"
+        else:
+            way = " ".join(str(error).split())
+        raise DataError(f"{protocol}:// needs a driver that is not installed; {way}") from None
+    options = {
+        **OPTIONS.get(EXTRAS.get(protocol, ""), {}),
+        **kind._get_kwargs_from_urls(f"{protocol}://{account}"),
+        "use_listings_cache": False,
+        "skip_instance_cache": True,
+    }
+    return _Objects(kind(**options), protocol in RENAMED)
+
+
+class _Objects:
+    """The objects of a storage that fsspec opens."""
+
+    def __init__(self, system: Any, renames: bool) -> None:
+        self._system, self.renames = system, renames
+        if hasattr(system, "retries"):
+            system.retries = 1
+
+    def _call(self, seconds: float, name: str, *arguments: Any, **options: Any) -> Any:
+        """The result of a method, within a time limit where the driver is asynchronous; the others
+        have limits of their own."""
+        if not self._system.async_impl:
+            return getattr(self._system, name)(*arguments, **options)
+        from fsspec.asyn import sync
+
+        method = getattr(self._system, f"_{name}")
+        return sync(self._system.loop, method, *arguments, timeout=seconds, **options)
+
+    def _path(self, url: str) -> Any:
+        return self._system._strip_protocol(url)
+
+    def entries(self, url: str) -> list[Entry]:
+        """The entries of a folder, without links to folders. Raises OSError."""
+        path = self._path(url)
+        found = self._call(LISTING_SECONDS, "ls", path, detail=True)
+        own = str(path).strip("/")
+        return [
+            _entry(one)
+            for one in found
+            if str(one["name"]).strip("/") != own and not _is_link_to_folder(one)
+        ]
+
+    def entry(self, url: str) -> Entry:
+        """The file or folder at a URL. Raises OSError."""
+        return _entry(self._call(seconds_for(0), "info", self._path(url)))
+
+    def read(self, url: str, size: int | None, most: int) -> bytes:
+        """The content of a file. Raises OSError."""
+        if size is None:
+            entry = self.entry(url)
+            if entry.is_folder:
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            size = entry.size
+        if size is None:
+            found: bytes = self._call(seconds_for(None), "cat_file", self._path(url))
+            return found
+        wanted = min(size, most + 1)
+        if wanted == 0:
+            return b""
+        # With a range, drivers do not ask for the size again.
+        seconds = seconds_for(wanted)
+        content: bytes = self._call(seconds, "cat_file", self._path(url), start=0, end=wanted)
+        _refuse_short(len(content), wanted)
+        return content
+
+    def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
+        """Writes the content of a file to another. Raises OSError."""
+        seconds = seconds_for(size or 1 << 40)
+        self._call(seconds, "get_file", self._path(url), file.name)
+        if size is not None:
+            _refuse_short(os.stat(file.name).st_size, size)
+
+    def put(self, path: str, url: str) -> None:
+        """Puts a local file at a URL. Raises OSError."""
+        self._call(seconds_for(os.stat(path).st_size), "put_file", path, self._path(url))
+
+    def rename(self, before: str, after: str) -> None:
+        """Moves a file. Raises OSError."""
+        self._system.mv(self._path(before), self._path(after))
+
+
+def _entry(found: dict[str, Any]) -> Entry:
+    """The entry that a driver describes."""
+    version = next((found[key] for key in VERSIONS if found.get(key)), "")
+    name = str(found["name"]).rstrip("/").rpartition("/")[2]
+    return Entry(name, found.get("size"), found.get("type") == "directory", str(version))
+
+
+VERSIONS = (
+    "blob_id", "oid", "ETag", "etag", "md5Hash", "content_settings", "LastModified", "updated",
+    "last_modified", "mtime", "created",
+)  # fmt: skip
+"""The names by which drivers tell the versions of a file."""
+
+
+def _is_link_to_folder(found: dict[str, Any]) -> bool:
+    return bool(found.get("islink")) and found.get("type") == "directory"
+
+
+def _refuse_short(length: int, stated: int) -> None:
+    """Raises ConnectionError for fewer bytes than there are."""
+    if length < stated:
+        raise ConnectionError(f"broke off after {length:,} of {stated:,} bytes")
+
+
+def read(url: str, size: int | None, most: int) -> bytes:
+    """The content of a file at a URL; of one that has more than `most` bytes, more than these.
+
+    Raises OSError, with the reason.
+    """
+    driver = driver_of(url)
+    return patiently(lambda: driver.read(url, size, most))
+
+
+def entry_of(url: str) -> Entry:
+    """The file or folder at a URL. Raises OSError, FileNotFoundError if there is none."""
+    driver = driver_of(url)
+    return patiently(lambda: driver.entry(url))
+
+
+def entries_of(url: str) -> list[Entry]:
+    """The entries of a folder, by name. Raises OSError."""
+    driver = driver_of(url)
+    return sorted(patiently(lambda: driver.entries(url)), key=lambda entry: entry.name)
+
+
+def fetch(url: str, path: str, size: int | None = None) -> None:
+    """Copies a file at a URL to a local file. Raises OSError."""
+    driver = driver_of(url)
+
+    def once() -> None:
+        with open(path, "wb") as file:
+            driver.fetch(url, size, file)
+
+    patiently(once)
+
+
+def put(path: str, url: str) -> None:
+    """Puts a local file at a URL, where it appears as a whole or not at all. Raises OSError."""
+    driver = driver_of(url)
+    if not driver.renames:
+        patiently(lambda: driver.put(path, url))
+        return
+    folder = url.removesuffix(name_in(url))
+    beside = join(folder, f".{name_in(url)}.{os.getpid()}.part")
+
+    def once() -> None:
+        driver.put(path, beside)
+        driver.rename(beside, url)
+
+    patiently(once)

@@ -1,0 +1,110 @@
+"""Entries of a storage, and the patience with which it is asked."""
+
+import errno
+import random
+import time
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple, Protocol, TypeVar
+
+from aectl.data.storage.urls import redacted
+
+Answer = TypeVar("Answer")
+
+ATTEMPTS, PAUSE = 4, 0.5
+"""How often a storage is asked, and the seconds before it is asked again, which double."""
+
+SECONDS, SLOWEST, USUAL_SIZE = 20.0, 100_000, 16 << 20
+"""Time limit of an answer: a constant in seconds, and bytes per further second; the bytes where
+their number is not known."""
+
+LASTING = (
+    FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError,
+    ImportError, MemoryError,
+)  # fmt: skip
+"""Errors that another attempt would not mend."""
+
+LASTING_NUMBERS = (errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG)
+
+
+class Entry(NamedTuple):
+    """A file or a folder of a storage: its name, bytes, and what tells its content from others."""
+
+    name: str
+    size: int | None = None
+    is_folder: bool = False
+    version: str = ""
+
+
+class Driver(Protocol):
+    """Access to a storage; its methods take URLs, and raise OSError and exceptions of their own.
+
+    `renames`: whether what is put at a URL is there before it is complete, so that it has to be
+    put elsewhere and renamed.
+    """
+
+    renames: bool
+
+    def entries(self, url: str) -> list[Entry]:
+        """The entries of a folder."""
+        ...
+
+    def entry(self, url: str) -> Entry:
+        """The file or folder at a URL. Raises FileNotFoundError."""
+        ...
+
+    def read(self, url: str, size: int | None, most: int) -> bytes:
+        """The content of a file whose size may be known; of a larger one, more than `most`
+        bytes."""
+        ...
+
+    def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
+        """Writes the content of a file to another."""
+        ...
+
+    def put(self, path: str, url: str) -> None:
+        """Puts a local file at a URL."""
+        ...
+
+    def rename(self, before: str, after: str) -> None:
+        """Moves a file."""
+        ...
+
+
+def seconds_for(size: int | None) -> float:
+    """The time limit of an answer of so many bytes."""
+    return SECONDS + (USUAL_SIZE if size is None else size) / SLOWEST
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """The answer of a storage, which is asked again after a while if it gives none.
+
+    Raises OSError: its `strerror` is the reason, without URLs that may hold credentials.
+    """
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1))  # noqa: S311
+        try:
+            return ask()
+        except Exception as error:
+            said = _reason(error)
+            number = error.errno if isinstance(error, OSError) else None
+            if isinstance(error, LASTING) or number in LASTING_NUMBERS:
+                raise _like(error, said) from None
+    raise OSError(errno.EIO, f"{said} ({ATTEMPTS} attempts)")
+
+
+def _like(error: Exception, said: str) -> OSError:
+    """An error of the same kind that says the reason alone."""
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, "No such file or directory")
+    if isinstance(error, PermissionError):
+        return PermissionError(errno.EACCES, said)
+    return OSError(getattr(error, "errno", None) or errno.EIO, said)
+
+
+def _reason(error: Exception) -> str:
+    """The reason in an error, in a line."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(redacted(str(said)).split())[:300] or type(error).__name__

@@ -1,0 +1,132 @@
+"""Files at URLs: search in folders of a storage, and reading ahead of those who ask for them."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+from aectl.config import run_files
+from aectl.data.found import Found
+from aectl.data.selection import Search
+from aectl.data.storage import drivers
+from aectl.data.storage.ahead import in_order
+from aectl.data.storage.entries import Entry
+from aectl.data.storage.urls import is_url, join, name_in
+from aectl.errors import DataError
+
+UNKNOWN_SIZE = 1 << 20
+"""Bytes that a file counts whose size is not known, among those that are read ahead."""
+
+DEEPEST = 100
+"""Maximum depth of folders."""
+
+
+def find_objects(folder: str, search: Search, below: str = "") -> Iterator[Found]:
+    """Finds the wanted files below a folder of a storage, as `folders.find_files` does on disks: in
+    the same order, without run folders of aectl; `below`: the path of the folder below the root.
+
+    Lists of sub-folders are read ahead.
+    """
+    try:
+        yield from _files(folder, search, below, drivers.entries_of(folder))
+    except OSError as error:
+        yield Found(folder, reason=error.strerror or str(error))
+
+
+def _files(folder: str, search: Search, below: str, entries: list[Entry]) -> Iterator[Found]:
+    names = {entry.name for entry in entries}
+    if _holds_run(names):
+        search.runs.append(folder)
+        entries = [one for one in entries if not below and one.name not in run_files.OWN]
+    entered = [
+        one for one in entries if one.is_folder and search.selection.enters(below + one.name)
+    ]
+    if below.count("/") >= DEEPEST:
+        yield Found(folder, reason="holds folders that lie too deep in each other")
+        return
+    listed = in_order(lambda one: _listed(join(folder, one.name)), entered, lambda _: 1)
+    for one in entries:
+        path, relative = join(folder, one.name), below + one.name
+        if not one.is_folder:
+            if search.takes(relative):
+                yield Found(path, file=path, size=one.size)
+        elif search.selection.enters(relative):
+            found = next(listed)
+            if isinstance(found, OSError):
+                yield Found(path, reason=found.strerror or str(found))
+            else:
+                yield from _files(path, search, f"{relative}/", found)
+
+
+def _listed(folder: str) -> list[Entry] | OSError:
+    try:
+        return drivers.entries_of(folder)
+    except OSError as error:
+        return error
+
+
+def _holds_run(names: set[str]) -> bool:
+    """Whether the names in a folder are those of a run of aectl, finished or not."""
+    finished = run_files.MODEL in names and bool(names & {run_files.CONFIG, run_files.METRICS})
+    begun = run_files.CHECKPOINT_FOLDER in names and run_files.CONFIG in names
+    return finished or begun
+
+
+def fetched(
+    found: Iterator[Found | None], most: int, too_large: Callable[[int], str]
+) -> Iterator[Found | None]:
+    """The inputs, those at URLs with their content, which is read ahead; `too_large` is the reason
+    for leaving out one of more than `most` bytes."""
+
+    def read(one: Found) -> Found:
+        if one.size is not None and one.size > most:
+            return one._replace(reason=too_large(one.size))
+        try:
+            content = drivers.read(one.file, one.size, most)
+        except (OSError, DataError) as error:
+            return one._replace(reason=getattr(error, "strerror", None) or str(error))
+        if len(content) > most:
+            return one._replace(reason=too_large(one.size or len(content)))
+        return one._replace(content=content)
+
+    def of(one: Found) -> Found:
+        return read(one) if _is_to_read(one) else one
+
+    def size(one: Found) -> int:
+        if not _is_to_read(one):
+            return len(one.content or b"")
+        return UNKNOWN_SIZE if one.size is None else one.size
+
+    for one in found:
+        if one is None or not _is_to_read(one):
+            yield one
+            continue
+        # Up to where there may be a wait for the next input, all are read at once.
+        near = chain([one], iter(lambda: next(found, None), None))
+        yield from in_order(of, near, size)
+        yield None
+
+
+def _is_to_read(found: Found) -> bool:
+    """Whether the content of an input is at a URL, and is wanted."""
+    there = found.reason is None and found.content is None and not found.skipped
+    return there and is_url(found.file)
+
+
+@contextmanager
+def local_copy(path: str, folder: Path | None = None) -> Iterator[str]:
+    """A local file; of one at a URL, a copy in a folder, which is removed after the block.
+
+    Raises OSError.
+    """
+    if not is_url(path):
+        yield path
+        return
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fetched-", dir=folder) as place:
+        copy = os.path.join(place, name_in(path) or "file")
+        drivers.fetch(path, copy)
+        yield copy

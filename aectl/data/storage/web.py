@@ -1,0 +1,94 @@
+"""Files on the web, by the library of Python: http and https."""
+
+import errno
+import http.client
+import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from aectl.data.storage import downloads
+from aectl.data.storage.entries import Entry, seconds_for
+from aectl.data.storage.origins import DownloadError
+from aectl.data.storage.urls import name_in
+
+GONE, FORBIDDEN = (404, 410), (401, 403, 407)
+FOR_NOW = (408, 425, 429)
+"""Statuses of requests that may succeed later, as all from 500 on may."""
+
+
+class Web:
+    """Files on the web; no address is a folder."""
+
+    renames = False
+
+    def entries(self, url: str) -> list[Entry]:
+        """Raises NotADirectoryError."""
+        raise NotADirectoryError(errno.ENOTDIR, f"{url} is no folder: web pages are not searched")
+
+    def entry(self, url: str) -> Entry:
+        """The file at an address. Raises OSError."""
+        with _answer(url, seconds_for(0)) as answer:
+            version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+            return Entry(name_in(url), answer.length, version=version)
+
+    def read(self, url: str, size: int | None, most: int) -> bytes:
+        """The content of a file, of at most one byte more than `most`. Raises OSError."""
+        with _answer(url, seconds_for(size)) as answer:
+            pieces, length = [], 0
+            while length <= most and (piece := answer.read1(min(1 << 16, most + 1 - length))):
+                pieces.append(piece)
+                length += len(piece)
+            if length <= most:
+                _refuse_short(length, answer.headers.get("Content-Length"))
+            return b"".join(pieces)
+
+    def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
+        """Writes the content of a file to another. Raises OSError."""
+        with _answer(url, seconds_for(size or 1 << 40)) as answer:
+            length = 0
+            while piece := answer.read1(1 << 18):
+                length += len(piece)
+                file.write(piece)
+            _refuse_short(length, answer.headers.get("Content-Length"))
+
+    def put(self, path: str, url: str) -> None:
+        """Raises OSError: a web server takes no files."""
+        raise OSError(errno.EROFS, "nothing can be written to an address of the web")
+
+    def rename(self, before: str, after: str) -> None:
+        """Raises OSError, as `put` does."""
+        self.put(before, after)
+
+
+def _refuse_short(length: int, stated: str | None) -> None:
+    """Raises ConnectionError for fewer bytes than the server stated."""
+    if stated and stated.isdigit() and length < int(stated):
+        raise ConnectionError(f"broke off after {length:,} of {int(stated):,} bytes")
+
+
+@contextmanager
+def _answer(url: str, seconds: float) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a request. Raises OSError."""
+    try:
+        with downloads.answer(url, seconds) as answer:
+            yield answer
+    except DownloadError as error:
+        raise _of_kind(error, url) from None
+
+
+def _of_kind(error: DownloadError, url: str) -> OSError:
+    """The error of a download, as one of those that other storages have."""
+    cause = error.__cause__
+    if not isinstance(cause, urllib.error.HTTPError):
+        reason = getattr(cause, "reason", None)  # of a URLError
+        said = getattr(reason, "strerror", None) or reason
+        said = said or str(error).removeprefix(url).removeprefix(": ").strip()
+        return ConnectionError(str(said))
+    if cause.code in GONE:
+        return FileNotFoundError(errno.ENOENT, f"the server has no such file ({cause.code})")
+    if cause.code in FORBIDDEN:
+        return PermissionError(errno.EACCES, f"the server refuses it ({cause.code})")
+    said = f"the server answers {cause.code}"
+    lasting = 400 <= cause.code < 500 and cause.code not in FOR_NOW
+    return OSError(errno.EINVAL, said) if lasting else ConnectionError(said)

@@ -1,0 +1,246 @@
+"""URLs as INPUT: the same tables, errors and statuses as of local files."""
+
+import io
+import shutil
+import sys
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import fsspec
+import pytest
+from servers import SECRET, s3_server, site
+
+import aectl as api
+from aectl.data.storage import downloads, drivers, entries
+from aectl.outputs import tables
+from aectl.verbs import machine
+
+BAD = "cat-2/broken.png"
+
+
+@pytest.fixture
+def photos(scans: Path, tmp_path: Path) -> Path:
+    """A folder with two folders, whose names have another order as texts, and a broken file."""
+    folder = tmp_path / "photos"
+    for number, path in enumerate(sorted(scans.iterdir())[:40]):
+        place = folder / ("cat", "cat-2", "")[number % 3] / path.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, place)
+    (folder / BAD).write_bytes(b"no image")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def put(monkeypatch):
+    with s3_server(monkeypatch) as put:
+        yield put
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """Short waits for a server."""
+    monkeypatch.setattr(entries, "PAUSE", 0.01)
+    monkeypatch.setattr(downloads, "IDLE_SECONDS", 0.3)
+
+
+def renamed(table: Path | str, url: str) -> bytes:
+    """A table of the local folder `photos`, as one of a URL."""
+    content = table.read_bytes() if isinstance(table, Path) else table.encode()
+    return content.replace(b"photos/", f"{url}/".encode())
+
+
+@pytest.mark.parametrize("more", [(), ("--label-from-folder",), ("--include", "cat*/*3*")])
+def test_a_folder_of_s3_gives_the_table_of_the_local_folder(aectl, dense, photos, put, more):
+    put("some/photos", photos)
+    there = "s3://made/some/photos"
+    local = aectl("encode", dense, "photos", "--out", "a.csv", "--errors", "a.txt", *more)
+    remote = aectl("encode", dense, there, "--out", "b.csv", "--errors", "b.txt", *more)
+    assert remote.status == local.status == (0 if "--include" in more else 1), remote.err
+    assert Path("b.csv").read_bytes() == renamed(Path("a.csv"), there)
+    assert Path("b.txt").read_bytes() == renamed(Path("a.txt"), there)
+    assert remote.err == local.err.replace("photos/", f"{there}/")
+    assert SECRET not in remote.err
+
+
+def test_lists_of_urls_and_archives_of_s3(aectl, dense, photos, put):
+    with tarfile.open(photos / "some.tar", "w") as tar:
+        tar.add("photos/cat", "cat")
+    put("photos", photos)
+    some = sorted(str(path.relative_to(photos)) for path in photos.rglob("0*.png"))[::4]
+    listed = "".join(f"photos/{name}\n" for name in [*some, "some.tar", "gone.png", BAD])
+    local = aectl("encode", dense, "-", "--out", "a.csv", stdin=listed.encode())
+    there = renamed(listed, "s3://made/photos")
+    remote = aectl("encode", dense, "-", "--out", "b.csv", stdin=there)
+    assert (local.status, remote.status) == (1, 1), remote.err
+    assert Path("b.csv").read_bytes() == renamed(Path("a.csv"), "s3://made/photos")
+    assert "gone.png: No such file or directory" in remote.err
+    assert remote.err == local.err.replace("photos/", "s3://made/photos/")
+    assert not any(Path(machine.data_dir()).glob("*"))
+
+
+def test_an_interrupted_table_of_urls_continues(aectl, dense, photos, put, monkeypatch):
+    put("photos", photos)
+    options = ("encode", dense, "s3://made/photos", "--batch-size", "8", "--out")
+    whole = aectl(*options, "whole.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "BLOCK_SECONDS", 0.0)
+        patch.setattr(drivers, "read", failing_after(20, drivers.read))
+        cut = aectl(*options, "part.csv")
+    assert cut.status == 130
+    assert "are kept in part.csv.part" in cut.err
+    read = Counter()
+    monkeypatch.setattr(drivers, "read", counting(read, drivers.read))
+    again = aectl(*options, "part.csv", "--resume")
+    assert again.status == whole.status == 1
+    assert Path("part.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert 0 < len(read) < 40
+
+
+def failing_after(count, read):
+    done = Counter()
+
+    def reading(url, *rest):
+        done["read"] += 1
+        if done["read"] > count:
+            raise KeyboardInterrupt
+        return read(url, *rest)
+
+    return reading
+
+
+def counting(read, work):
+    def reading(url, *rest):
+        read[url] += 1
+        return work(url, *rest)
+
+    return reading
+
+
+@pytest.mark.parametrize("protocol", ["memory", "file"])
+def test_urls_in_the_public_functions(dense, photos, protocol, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    there = f"file://{tmp_path}/photos"
+    if protocol == "memory":
+        there = f"memory://{tmp_path.name}/photos"
+        fsspec.filesystem("memory").put("photos", there, recursive=True)
+    local, remote = encoded(dense, "photos"), encoded(dense, there)
+    assert [name.replace("photos/", f"{there}/") for name in local[0]] == remote[0]
+    assert local[1] == remote[1]
+    assert [(f"{there}/{BAD}", reason) for _, reason in local[2]] == remote[2]
+    relative = encoded(dense, there, relative_to=there)
+    assert relative[0] == [name.removeprefix("photos/") for name in local[0]]
+    assert encoded(dense, there, absolute=True)[0] == remote[0]
+    listed = encoded(dense, "-", stdin=io.BytesIO("\n".join(remote[0]).encode()))
+    assert listed == (*remote[:2], [])
+
+
+def encoded(model, word, **options):
+    """The paths, the codes, and what could not be read."""
+    bad = []
+    results = list(api.encode(model, word, on_bad=lambda *told: bad.append(told), **options))
+    codes = b"".join(result.code.tobytes() for result in results)
+    return [path for result in results for path in result.paths], codes, bad
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("drops", "without response"),
+        ("delays", "timed out"),
+        ("truncates", "broke off after"),
+        ("503", "the server answers 503"),
+        ("429", "the server answers 429"),
+    ],
+)
+def test_a_server_with_faults_costs_retries_and_then_the_row(
+    aectl, dense, scans, soon, fault, reason
+):
+    files = {path.name: path.read_bytes() for path in sorted(scans.iterdir())[:8]}
+    with site(files) as web:
+        listed = "".join(f"{web.url}/{name}\n" for name in files).encode()
+        sound = aectl("encode", dense, "-", stdin=listed)
+        assert (sound.status, sound.err) == (0, "")
+        web.asked.clear()
+        web.faults = {"001.png": (fault, 2), "005.png": (fault, 100)}
+        done = aectl("encode", dense, "-", stdin=listed)
+        assert (web.asked["000.png"], web.asked["001.png"], web.asked["005.png"]) == (1, 3, 4)
+    assert done.status == 1
+    without = [line for line in sound.out.splitlines() if "005.png" not in line]
+    assert done.out.splitlines() == without
+    (told, _) = done.err.splitlines()
+    assert told.startswith(f"aectl: left out {web.url}/005.png: ")
+    assert reason in told
+    assert told.endswith("(4 attempts)")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [("404", "No such file or dir"), ("403", "refuses it")]
+)
+def test_what_a_server_refuses_is_not_asked_for_again(aectl, dense, scans, fault, reason):
+    with site({"a.png": (scans / "000.png").read_bytes()}) as web:
+        web.faults = {"b.png": (fault, 9)}
+        done = aectl("encode", dense, f"{web.url}/a.png", f"{web.url}/b.png")
+        assert web.asked["b.png"] == 1
+    assert done.status == 1
+    assert reason in done.err
+    assert done.out.count("\n") == 2
+
+
+def test_a_server_that_is_not_there_leaves_nothing_to_do(aectl, dense, soon):
+    done = aectl("encode", dense, "http://127.0.0.1:9/a.png")
+    assert done.status == 2
+    assert "Connection refused (4 attempts)" in done.err
+    assert "none of the 1 inputs could be read" in done.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"s3://AKIA1:{SECRET}@bucket/a.png",
+        f"s3://AKIA1:ab/{SECRET}@bucket/a.png",
+        f"https://me:{SECRET}@127.0.0.1/a.png",
+        f"https://{SECRET}@127.0.0.1/a.png",
+        f"https://127.0.0.1/a.png?X-Amz-Signature={SECRET}&x=1",
+        f"https://127.0.0.1/a.png?sv=1&sig={SECRET}",
+        f"gs://bucket/a.png?X-Goog-Credential={SECRET}",
+        f"https://127.0.0.1/a.png?access_token={SECRET}",
+    ],
+)
+def test_urls_with_credentials_are_refused_without_naming_them(aectl, dense, scans, url):
+    given = aectl("encode", dense, url, "--out", "a.csv")
+    listed = f"{url}\n{scans}/000.png\n".encode()
+    read = aectl("encode", dense, "-", "--out", "b.csv", "--errors", "errors.csv", stdin=listed)
+    assert (given.status, read.status) == (2, 1), given.err + read.err
+    assert "holds a" in given.err
+    assert "own tools" in given.err
+    written = "".join(path.read_text() for path in Path().rglob("*.csv"))
+    for text in (given.err, given.out, read.err, read.out, written):
+        assert SECRET not in text
+    assert "holds a" in read.err
+
+
+def test_other_urls_are_no_credentials(aectl, dense, scans):
+    with site({"a@b/1.png": (scans / "000.png").read_bytes()}) as web:
+        done = aectl("encode", dense, f"{web.url}/a@b/1.png?width=8")
+    assert (done.status, done.err) == (0, "")
+    assert f"{web.url}/a@b/1.png?width=8," in done.out
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("gs://bucket/a", "pip install 'aectl[gs]' installs it"),
+        ("abfs://box@account.dfs.core.windows.net/a", "pip install 'aectl[az]' installs it"),
+        ("nowhere://a/b", "nowhere:// is not a protocol that fsspec opens"),
+        ("memory://not/there", "no file or folder 'memory://not/there'"),
+    ],
+)
+def test_a_url_that_cannot_be_opened_is_one_line(aectl, dense, monkeypatch, url, message):
+    for name in ("gcsfs", "adlfs"):
+        monkeypatch.setitem(sys.modules, name, None)
+    done = aectl("encode", dense, url)
+    assert done.status == 2
+    (line,) = done.err.splitlines()
+    assert message in line

@@ -1,0 +1,107 @@
+"""Servers on this machine that stand for storages elsewhere: of S3, and of files on the web."""
+
+import contextlib
+import http.server
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+SECRET = "wJalrXUtnFEMI-a-secret"
+"""What nothing that aectl writes may contain."""
+
+
+@contextlib.contextmanager
+def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path], None]]:
+    """A server of S3 with an empty bucket `made`, which the environment names; gives a function
+    that puts the files of a folder there."""
+    moto = pytest.importorskip(
+        "moto.server", reason="moto is not installed: pip install -e '.[dev]'"
+    )
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -e '.[dev]'")
+    import boto3
+
+    from aectl.data.storage import drivers
+
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    settings = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    drivers._objects.cache_clear()
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="made")
+
+    def put(prefix: str, folder: Path) -> None:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                key = f"{prefix}/{path.relative_to(folder)}"
+                client.put_object(Bucket="made", Key=key, Body=path.read_bytes())
+
+    try:
+        yield put
+    finally:
+        server.stop()
+        drivers._objects.cache_clear()
+
+
+class Site:
+    """Files on the web: `faults` says what goes wrong with a path, how often; `asked` counts
+    requests by their paths."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files, self.asked = files, Counter[str]()
+        self.faults: dict[str, tuple[str, int]] = {}
+        self.url = ""
+
+
+@contextlib.contextmanager
+def site(files: dict[str, bytes], slow: float = 1.0) -> Iterator[Site]:
+    """A web server with files; one that is slow waits so many seconds."""
+    made = Site(files)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            path = unquote(urlsplit(self.path).path).lstrip("/")
+            made.asked[path] += 1
+            fault, times = made.faults.get(path, ("", 0))
+            if made.asked[path] > times:
+                fault = ""
+            if fault == "drops":
+                self.connection.close()
+                return
+            if fault == "delays":
+                time.sleep(slow)
+            if fault.isdigit() or path not in files:
+                self.send_error(int(fault or 404))
+                return
+            content = files[path]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(content[: len(content) // 2] if fault == "truncates" else content)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    made.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
