@@ -170,6 +170,10 @@ TESTED_ELSEWHERE = {
     ),
     "modalities/test_a_new_modality.py": ("modalities/__init__.py", "modalities/images.py"),
     "modalities/test_batches_of_vectors.py": ("modalities/vector_stream.py",),
+    "models/imported/test_sae_lens_folder.py": ("models/imported/foreign_model.py",),
+    "models/imported/test_recognition.py": (
+        "cli/import_model.py", "models/imported/foreign_files.py", "verbs/import_model.py",
+    ),
     "models/test_input_spec.py": (
         "models/image_spec.py", "models/text_spec.py", "models/vector_spec.py",
     ),

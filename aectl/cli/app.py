@@ -21,6 +21,7 @@ from aectl.cli.detect import detect
 from aectl.cli.encode import encode
 from aectl.cli.evaluate import evaluate
 from aectl.cli.help import manual
+from aectl.cli.import_model import import_model
 from aectl.cli.info import info
 from aectl.cli.merge import merge
 from aectl.cli.recipes import recipes
@@ -207,6 +208,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "detect": detect,
     "eval": evaluate,
     "merge": merge,
+    "import": import_model,
     "info": info,
     "recipes": recipes,
     "help": manual,

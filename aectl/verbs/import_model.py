@@ -1,0 +1,43 @@
+"""Models of other programs, made models of aectl."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aectl.files import refuse_existing
+from aectl.models import model_file
+
+if TYPE_CHECKING:
+    import os
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The model file that was written, and notes on what it does not use of the source."""
+
+    model: Path
+    notes: tuple[str, ...]
+
+
+def import_model(
+    source: "str | os.PathLike[str]",
+    out: "str | os.PathLike[str]",
+    *,
+    like: "str | os.PathLike[str] | None" = None,
+    overwrite: bool = False,
+) -> Imported:
+    """Writes the model file `out` from a model that another program trained.
+
+    `source`: a folder of SAELens, sparsify or dictionary_learning; or, with a config file that says
+    what it is `like`, a state dict of a dense autoencoder in safetensors.
+
+    Raises aectl.errors.ModelFileError for a source that no model of aectl is equal to.
+    """
+    from aectl.models.imported import recognition
+
+    destination = Path(out)
+    refuse_existing(destination, overwrite)
+    found = recognition.read(Path(source), None if like is None else Path(like))
+    card, network = found.card(), found.network()
+    model_file.save(destination, network, card)
+    return Imported(destination, found.notes)
