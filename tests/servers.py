@@ -1,7 +1,9 @@
 """Servers on this machine that stand for storages elsewhere: of S3, and of files on the web."""
 
 import contextlib
+import hashlib
 import http.server
+import json
 import threading
 import time
 from collections import Counter
@@ -58,10 +60,10 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path],
 
 class Site:
     """Files on the web: `faults` says what goes wrong with a path, how often; `asked` counts
-    requests by their paths."""
+    requests by their paths, `sent` bytes."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
-        self.files, self.asked = files, Counter[str]()
+        self.files, self.asked, self.sent = files, Counter[str](), Counter[str]()
         self.faults: dict[str, tuple[str, int]] = {}
         self.url = ""
 
@@ -92,16 +94,100 @@ def site(files: dict[str, bytes], slow: float = 1.0) -> Iterator[Site]:
             content = files[path]
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
+            self.send_header("ETag", f'"{sha256(content)}"')
             self.end_headers()
+            if self.command == "HEAD":
+                return
             with contextlib.suppress(OSError):
                 self.wfile.write(content[: len(content) // 2] if fault == "truncates" else content)
+                made.sent[path] += len(content)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        do_HEAD = do_GET
+
+    with serving(Handler) as made.url:
+        yield made
+
+
+@contextlib.contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a web server."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    made.url = f"http://127.0.0.1:{server.server_port}"
     try:
-        yield made
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+class Hub:
+    """A server that answers as Hugging Face does for the files of the model `user/model`: `asked`
+    are the requests, with the tokens that they bore."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files, self.asked = files, list[tuple[str, str | None]]()
+        self.sha256: str | None = None
+        self.url = ""
+
+    def listed(self) -> list[dict[str, object]]:
+        return [
+            {"type": "file", "path": name, "size": len(content), "oid": git_digest(content)}
+            | {
+                "lfs": {
+                    "oid": self.sha256 or sha256(content),
+                    "size": len(content),
+                    "pointerSize": 9,
+                }
+            }
+            for name, content in self.files.items()
+        ]
+
+
+@contextlib.contextmanager
+def hub(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> Iterator[Hub]:
+    """Hugging Face, for this process, with a token."""
+    from huggingface_hub import constants
+
+    from aectl.data.storage import drivers
+
+    made = Hub(files)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            path = urlsplit(self.path).path
+            made.asked.append((path, self.headers.get("Authorization")))
+            content = files.get(path.rpartition("/resolve/main/")[2])
+            if path == "/api/models/user/model":
+                content = json.dumps({"id": "user/model", "sha": "main", "siblings": []}).encode()
+            elif path == "/api/models/user/model/tree/main":
+                content = json.dumps(made.listed()).encode()
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.send_header("ETag", f'"{sha256(content or b"")}"')
+            self.send_header("X-Repo-Commit", "main")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content or b"")
+
+        do_HEAD = do_GET
+
+    with serving(Handler) as made.url:
+        monkeypatch.setattr(constants, "ENDPOINT", made.url)
+        pattern = f"{made.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", pattern)
+        monkeypatch.setenv("HF_TOKEN", SECRET)
+        drivers._objects.cache_clear()
+        yield made
+    drivers._objects.cache_clear()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def git_digest(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

@@ -29,6 +29,7 @@ from aectl.cli.reconstruct import reconstruct
 from aectl.cli.signals import outcome_of, take
 from aectl.cli.train import train
 from aectl.config.declaration import close_options
+from aectl.data.storage import network
 from aectl.errors import AectlError, is_out_of_memory
 
 app = typer.Typer(
@@ -126,7 +127,8 @@ def explained(command: Callable[..., int]) -> Callable[..., int]:
             _silence()
         try:
             distributed.refuse_where({"this command": command not in SHARED})
-            status = command(*arguments, **values)
+            with network.offline(bool(values.get("offline"))):
+                status = command(*arguments, **values)
             sys.stdout.flush()
             return status
         except BrokenPipeError:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 Models = Annotated[
     list[Path],
-    typer.Argument(metavar="MODEL", help="Model files or run folders to compare."),
+    typer.Argument(
+        metavar="MODEL",
+        parser=options.path_or_url,
+        help="Model files or run folders to compare, or their URLs.",
+    ),
 ]
 Dataset = Annotated[
     list[str] | None,
@@ -182,7 +186,7 @@ def evaluate(
     from aectl.verbs.evaluate import Evaluation, judge_of, refuse_useless
 
     session, inspected = Session(common, per_image), report_file is not None
-    cards = _cards(models, per_image)
+    models, cards = _opened(models, per_image)
     how = session.input_options(relative_to=relative_to, absolute=absolute)
     how["label_from_folder"] = bool(probe or inspected or per_image)
     uses = _uses(session, models, cards, dataset, how, references)
@@ -299,10 +303,13 @@ def _save_report(
     run_folder.save_text(path, page.to_html(title, portraits, groups))
 
 
-def _cards(models: list[Path], per_image: Path | None) -> list["ModelCard"]:
-    """The descriptions in the files of models. Raises ConfigError for a classifier that is to
-    measure each input."""
+def _opened(models: list[Path], per_image: Path | None) -> tuple[list[Path], list["ModelCard"]]:
+    """The files of models, and the descriptions in them. Raises ConfigError for a classifier that
+    is to measure each input."""
+    from aectl.verbs.hub import located
+
+    models = [located(one) for one in models]
     cards = [card_of(path, first=path == models[0]) for path in models]
     if per_image and cards[0].classes:
         raise ConfigError("--per-image measures autoencoders; classify writes one row per input")
-    return cards
+    return models, cards

@@ -26,12 +26,16 @@ def info(
     model: options.Model,
     as_json: Json = False,
     verify: Verify = False,
+    offline: options.Offline = False,
     debug: options.Debug = False,
 ) -> int:
     """Show a model's architecture, its training data and its options.
 
     Example: aectl info runs/mnist-autoencoder-1
     """
+    from aectl.verbs.hub import located
+
+    model = located(model)
     described = all_spelt(model_file.read_card(model).to_json())
     if verify:
         verified = model_file.verify(model)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
@@ -17,10 +17,21 @@ from aectl.config.table_formats import TABLE_FORMATS
 RUN = "How it runs"
 READ = "How image files are read"
 
+
+def path_or_url(word: str) -> Path:
+    """The path that a word is; of a URL, which paths would change, the word, until `hub.located`
+    gives a path."""
+    return Path(word) if "://" not in word else cast(Path, word)
+
+
 Model = Annotated[
     Path,
-    typer.Argument(metavar="MODEL", help="A .safetensors file, or a run folder that holds one."),
-]
+    typer.Argument(
+        metavar="MODEL", parser=path_or_url,
+        help="A .safetensors file, or a run folder that holds one, or the URL of either "
+        "(hf://user/model, https://...).",
+    ),
+]  # fmt: skip
 Input = Annotated[
     list[str] | None,
     typer.Argument(
@@ -199,6 +210,14 @@ Plain = Annotated[
         rich_help_panel=RUN,
     ),
 ]  # fmt: skip
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline", envvar=["AECTL_OFFLINE", "HF_HUB_OFFLINE"],
+        help="Ask no server: models at URLs and datasets are those that were downloaded before.",
+        rich_help_panel=RUN,
+    ),
+]  # fmt: skip
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=RUN)
 ]
@@ -227,6 +246,7 @@ class Common:
     threads: Threads = None
     quiet: Quiet = False
     plain: Plain = False
+    offline: Offline = False
     debug: Debug = False
 
 

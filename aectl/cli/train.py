@@ -114,6 +114,7 @@ def train(
     threads: options.Threads = None,
     quiet: options.Quiet = False,
     plain: options.Plain = False,
+    offline: options.Offline = False,
     debug: options.Debug = False,
 ) -> int:
     """Train a model, and print the path of its file; the run folder also has a report.

@@ -15,6 +15,7 @@ from aectl.progress import SILENT, Progress
 from aectl.verbs.baselines import Baselines
 from aectl.verbs.detect import Asked
 from aectl.verbs.detector import detectors_of
+from aectl.verbs.hub import located
 from aectl.verbs.matching import (
     dictionaries,
     dictionary,
@@ -246,13 +247,13 @@ def evaluate(
     options that do not go together, and DataError for inputs that do not exist or cannot be
     measured; inputs that cannot be read are left out and passed to `on_bad`.
     """
-    path = Path(model)
+    path = located(model)
     card = read_any_card(path)
     if card.classes or probe:
         options = {"label_from_folder": True, **options}
     use = Use(path, card, request(inputs, options, True, references), device, threads)
     refuse_useless([use], pca, probe, skip_unknown, False, ssim, bool(judge), truth=bool(truth))
-    others = dictionaries([Path(one) for one in match], card)
+    others = dictionaries([located(one) for one in match], card)
     judging = judge_of(Path(judge), use.request.on_bad) if judge else None
     (detector,) = detectors_of([use], detect, Asked(normal, fit_to, score, alarm_rate))
     word = None if truth is None else str(truth)

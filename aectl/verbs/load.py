@@ -1,10 +1,10 @@
 """The network of a model file, as a torch module."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aectl.modalities import modality_of
 from aectl.models import model_file
+from aectl.verbs.hub import located
 
 if TYPE_CHECKING:
     import os
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def load(path: "str | os.PathLike[str]") -> "Network":
-    """The network in a model file or a run folder: a torch module, on the CPU, in eval mode.
+    """The network in a model file or a run folder, or at the URL of either: a torch module, on the
+    CPU, in eval mode.
 
     >>> model = aectl.load("model.safetensors")
     >>> image = model.image("photos/0.png")
@@ -33,7 +34,7 @@ def load(path: "str | os.PathLike[str]") -> "Network":
 
     Raises aectl.errors.ModelFileError for a file that is no model of aectl.
     """
-    network, card = model_file.load(Path(path))
+    network, card = model_file.load(located(path))
     network.requires_grad_(False)
     modality_of(card).equip(network, card)
     network.classes = card.classes  # type: ignore[assignment]

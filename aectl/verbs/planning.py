@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from aectl.config import kinds
@@ -23,6 +22,7 @@ from aectl.models.architecture import SIZES, Architecture
 from aectl.models.model_card import ModelCard
 from aectl.training import distributed
 from aectl.training.reading import PATTERNS, Reading, TrainingRequest, refuse_patterns
+from aectl.verbs.hub import located
 
 if TYPE_CHECKING:
     import torch
@@ -168,9 +168,9 @@ def start_of(config: Config) -> "Start":
     from aectl.training.initialisation import Start
 
     paths = config.training
-    weights, card = model_file.load(Path(paths.load)) if paths.load else (None, None)
-    encoder = model_file.load(Path(paths.encoder)) if paths.encoder else None
-    prior = model_file.load(Path(str(paths.prior))) if paths.takes_language_model else None
+    weights, card = model_file.load(located(paths.load)) if paths.load else (None, None)
+    encoder = model_file.load(located(paths.encoder)) if paths.encoder else None
+    prior = model_file.load(located(str(paths.prior))) if paths.takes_language_model else None
     of = card or (encoder or prior or (None, None))[1]
     return Start(weights, encoder, of.vocabulary if of else None, prior[0] if prior else None)
 
@@ -216,7 +216,7 @@ def _possible(asked: Mapping[str, object]) -> tuple[str, ...]:
 
 def _card(path: object) -> ModelCard | None:
     """The card of the model file of an option, if it is given. Raises ModelFileError."""
-    return model_file.read_card(Path(path)) if isinstance(path, str) else None
+    return model_file.read_card(located(path)) if isinstance(path, str) else None
 
 
 def _settled_by_encoder(

@@ -28,6 +28,7 @@ from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
 from aectl.progress import silent
 from aectl.verbs import machine
+from aectl.verbs.hub import located
 
 if TYPE_CHECKING:
     import torch
@@ -177,7 +178,7 @@ def use_of(
 
     Raises ModelFileError or ConfigError.
     """
-    path = Path(model)
+    path = located(model)
     card = read_card(path, verb, kinds)
     return Use(path, card, request(inputs, options, shard=shard), device, threads)
 

@@ -243,7 +243,12 @@ def test_a_word_of_the_manual_that_is_no_entry_names_its_pages(aectl):
 
 def test_topics_are_completed(tmp_path):
     script = 'COMP_WORDS="aectl help s" COMP_CWORD=2 _AECTL_COMPLETE=complete_bash aectl'
-    assert shell(script, tmp_path, warmed=True).out.split() == ["security", "sparsity", "speed"]
+    assert shell(script, tmp_path, warmed=True).out.split() == [
+        "security",
+        "sparsity",
+        "speed",
+        "storage",
+    ]
 
 
 def test_help_loads_no_library_of_arrays_or_images():

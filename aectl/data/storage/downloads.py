@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from aectl.data.storage import network
 from aectl.data.storage.origins import DownloadError, Origin
 from aectl.data.storage.urls import redacted
 from aectl.errors import OutputError
@@ -86,17 +87,20 @@ def _pieces(url: str, seconds: float) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def answer(url: str, seconds: float) -> Iterator[http.client.HTTPResponse]:
+def answer(url: str, seconds: float, method: str = "GET") -> Iterator[http.client.HTTPResponse]:
     """The answer to a request; what the block reads of it must come within the time limit.
 
     Raises DownloadError, also for an OSError in the block.
     """
+    if network.is_off():
+        raise DownloadError(network.NOT_ASKED)
     deadline, sockets = time.monotonic() + seconds, list[socket.socket]()
     watch = threading.Timer(seconds, _cut, [sockets])
     watch.daemon = True
     watch.start()
+    request = urllib.request.Request(url, method=method)  # noqa: S310 - the opener has http alone
     try:
-        with _opener(sockets).open(url, timeout=min(IDLE_SECONDS, seconds)) as found:
+        with _opener(sockets).open(request, timeout=min(IDLE_SECONDS, seconds)) as found:
             if urlsplit(found.url).scheme != urlsplit(url).scheme:
                 raise DownloadError(f"{url} leads to {redacted(found.url)}")
             yield found

@@ -2,10 +2,12 @@
 
 import errno
 import functools
+import logging
 import os
 import threading
 from typing import Any, BinaryIO
 
+from aectl.data.storage import network
 from aectl.data.storage.entries import Driver, Entry, patiently, seconds_for
 from aectl.data.storage.urls import WEB, join, name_in, protocol_of
 from aectl.errors import DataError
@@ -20,6 +22,8 @@ RENAMED = ("memory", "file", "local", "sftp", "ssh", "ftp", "smb", "hdfs")
 """Protocols of file systems, in which a file is there while it is written; an object of the other
 storages is there once it is complete."""
 
+LOCAL = ("memory", "file", "local")
+
 LISTING_SECONDS = 600.0
 """Time limit for the list of a folder."""
 
@@ -28,12 +32,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Options of drivers: retries are counted in `entries.patiently` alone."""
 
+LOGGING = (
+    "adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "httpx", "huggingface_hub",
+    "s3fs",
+)  # fmt: skip
+"""The names under which drivers log."""
+
 _making = threading.Lock()
 
 
 def driver_of(url: str) -> Driver:
     """The driver for a URL. Raises DataError where it is not installed."""
     protocol = protocol_of(url)
+    if network.is_off() and protocol not in LOCAL:
+        raise DataError(f"{protocol}://: {network.NOT_ASKED}")
     if protocol in WEB:
         from aectl.data.storage.web import Web
 
@@ -57,6 +69,8 @@ def _objects(protocol: str, account: str) -> "_Objects":
         else:
             way = " ".join(str(error).split())
         raise DataError(f"{protocol}:// needs a driver that is not installed; {way}") from None
+    for name in LOGGING:  # of addresses that may be signed
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     options = {
         **OPTIONS.get(EXTRAS.get(protocol, ""), {}),
         **kind._get_kwargs_from_urls(f"{protocol}://{account}"),
@@ -141,7 +155,9 @@ def _entry(found: dict[str, Any]) -> Entry:
     """The entry that a driver describes."""
     version = next((found[key] for key in VERSIONS if found.get(key)), "")
     name = str(found["name"]).rstrip("/").rpartition("/")[2]
-    return Entry(name, found.get("size"), found.get("type") == "directory", str(version))
+    large = found.get("lfs") or {}
+    sha256 = str(large.get("sha256", "")) if isinstance(large, dict) else ""
+    return Entry(name, found.get("size"), found.get("type") == "directory", str(version), sha256)
 
 
 VERSIONS = (

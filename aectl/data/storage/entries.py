@@ -1,6 +1,7 @@
 """Entries of a storage, and the patience with which it is asked."""
 
 import errno
+import os
 import random
 import time
 from collections.abc import Callable
@@ -23,16 +24,23 @@ LASTING = (
 )  # fmt: skip
 """Errors that another attempt would not mend."""
 
+GONE, FORBIDDEN = (404, 410), (401, 403, 407)
+FOR_NOW = (408, 425, 429)
+"""Statuses of HTTP: of what is not there or not for us, and those below 500 after which a request
+may succeed later."""
+
 LASTING_NUMBERS = (errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG)
 
 
 class Entry(NamedTuple):
-    """A file or a folder of a storage: its name, bytes, and what tells its content from others."""
+    """A file or a folder of a storage: its name and its bytes; what tells its version from others,
+    and the SHA-256 of the content, where the storage knows them."""
 
     name: str
     size: int | None = None
     is_folder: bool = False
     version: str = ""
+    sha256: str = ""
 
 
 class Driver(Protocol):
@@ -85,7 +93,8 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
             time.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1))  # noqa: S311
         try:
             return ask()
-        except Exception as error:
+        except Exception as failure:
+            error = _of_answer(failure)
             said = _reason(error)
             number = error.errno if isinstance(error, OSError) else None
             if isinstance(error, LASTING) or number in LASTING_NUMBERS:
@@ -93,10 +102,32 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
     raise OSError(errno.EIO, f"{said} ({ATTEMPTS} attempts)")
 
 
+def of_status(status: int) -> OSError:
+    """The error of an answer of HTTP with such a status."""
+    if status in GONE:
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if status in FORBIDDEN:
+        return PermissionError(errno.EACCES, f"the server refuses it ({status})")
+    said = f"the server answers {status}"
+    lasting = 400 <= status < 500 and status not in FOR_NOW
+    return OSError(errno.EINVAL, said) if lasting else ConnectionError(said)
+
+
+def _of_answer(error: Exception) -> Exception:
+    """The error of the status that an error of a driver has; the same error, if it has none."""
+    if isinstance(error, OSError) and error.strerror:
+        return error
+    for one in (error, getattr(error, "response", None)):
+        for name in ("status_code", "status", "code"):
+            if isinstance(status := getattr(one, name, None), int) and status >= 400:
+                return of_status(status)
+    return error
+
+
 def _like(error: Exception, said: str) -> OSError:
     """An error of the same kind that says the reason alone."""
     if isinstance(error, FileNotFoundError):
-        return FileNotFoundError(errno.ENOENT, "No such file or directory")
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
     if isinstance(error, PermissionError):
         return PermissionError(errno.EACCES, said)
     return OSError(getattr(error, "errno", None) or errno.EIO, said)

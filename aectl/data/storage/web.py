@@ -8,13 +8,9 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from aectl.data.storage import downloads
-from aectl.data.storage.entries import Entry, seconds_for
+from aectl.data.storage.entries import Entry, of_status, seconds_for
 from aectl.data.storage.origins import DownloadError
 from aectl.data.storage.urls import name_in
-
-GONE, FORBIDDEN = (404, 410), (401, 403, 407)
-FOR_NOW = (408, 425, 429)
-"""Statuses of requests that may succeed later, as all from 500 on may."""
 
 
 class Web:
@@ -28,9 +24,18 @@ class Web:
 
     def entry(self, url: str) -> Entry:
         """The file at an address. Raises OSError."""
-        with _answer(url, seconds_for(0)) as answer:
+        try:
+            return self._described(url, "HEAD")
+        except (FileNotFoundError, ConnectionError):
+            raise
+        except OSError:  # some servers answer only requests for the content
+            return self._described(url, "GET")
+
+    def _described(self, url: str, method: str) -> Entry:
+        with _answer(url, seconds_for(0), method) as answer:
             version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-            return Entry(name_in(url), answer.length, version=version)
+            length = answer.headers.get("Content-Length") or ""
+            return Entry(name_in(url), int(length) if length.isdigit() else None, version=version)
 
     def read(self, url: str, size: int | None, most: int) -> bytes:
         """The content of a file, of at most one byte more than `most`. Raises OSError."""
@@ -68,10 +73,10 @@ def _refuse_short(length: int, stated: str | None) -> None:
 
 
 @contextmanager
-def _answer(url: str, seconds: float) -> Iterator[http.client.HTTPResponse]:
+def _answer(url: str, seconds: float, method: str = "GET") -> Iterator[http.client.HTTPResponse]:
     """The answer to a request. Raises OSError."""
     try:
-        with downloads.answer(url, seconds) as answer:
+        with downloads.answer(url, seconds, method) as answer:
             yield answer
     except DownloadError as error:
         raise _of_kind(error, url) from None
@@ -85,10 +90,4 @@ def _of_kind(error: DownloadError, url: str) -> OSError:
         said = getattr(reason, "strerror", None) or reason
         said = said or str(error).removeprefix(url).removeprefix(": ").strip()
         return ConnectionError(str(said))
-    if cause.code in GONE:
-        return FileNotFoundError(errno.ENOENT, f"the server has no such file ({cause.code})")
-    if cause.code in FORBIDDEN:
-        return PermissionError(errno.EACCES, f"the server refuses it ({cause.code})")
-    said = f"the server answers {cause.code}"
-    lasting = 400 <= cause.code < 500 and cause.code not in FOR_NOW
-    return OSError(errno.EINVAL, said) if lasting else ConnectionError(said)
+    return of_status(cause.code)
