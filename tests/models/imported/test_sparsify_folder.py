@@ -40,7 +40,8 @@ def test_the_model_has_the_codes_and_reconstructions_of_the_formula(config, tmp_
     np.testing.assert_allclose(made, reconstructed, rtol=1e-5, atol=1e-5)
 
 
-def test_the_library_itself_gives_the_same(tmp_path):
+def test_the_library_itself_gives_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARSIFY_DISABLE_TRITON", "1")  # which needs a GPU
     sparsify = pytest.importorskip("sparsify", reason="eai-sparsify is not installed")
     torch = pytest.importorskip("torch")
     folder = write(tmp_path / "sae", CONFIG, tensors(), NAMES)
