@@ -6,6 +6,7 @@ import http.server
 import json
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,9 +32,9 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path],
 
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
+    server_url = "http://{}:{}".format(*server.get_host_and_port())
     settings = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ENDPOINT_URL": server_url,
         "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -42,6 +43,7 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path],
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     drivers._objects.cache_clear()
+    urllib.request.urlopen(urllib.request.Request(f"{server_url}/moto-api/reset", method="POST"))
     client = boto3.client("s3")
     client.create_bucket(Bucket="made")
 

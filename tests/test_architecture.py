@@ -101,6 +101,7 @@ TESTED_ELSEWHERE = {
     "outputs/test_formats.py": ("outputs/assembled_formats.py", "outputs/frames.py"),
     "cli/test_laboratory_in_use.py": ("verbs/matching.py",),
     "cli/test_recipes_command.py": ("cli/recipes.py",),
+    "cli/test_remote_files.py": ("data/storage/staging.py",),
     "cli/test_train.py": ("modalities/image_folder.py",),
     "outputs/test_page.py": (
         "modalities/portraits.py", "outputs/page/image_page.py", "outputs/page/numbers.py",

@@ -26,6 +26,7 @@ from aectl.cli.info import info
 from aectl.cli.merge import merge
 from aectl.cli.recipes import recipes
 from aectl.cli.reconstruct import reconstruct
+from aectl.cli.remote_files import on_this_machine
 from aectl.cli.signals import outcome_of, take
 from aectl.cli.train import train
 from aectl.config.declaration import close_options
@@ -127,8 +128,8 @@ def explained(command: Callable[..., int]) -> Callable[..., int]:
             _silence()
         try:
             distributed.refuse_where({"this command": command not in SHARED})
-            with network.offline(bool(values.get("offline"))):
-                status = command(*arguments, **values)
+            with network.offline(bool(values.get("offline"))), on_this_machine(values) as given:
+                status = command(*arguments, **given)
             sys.stdout.flush()
             return status
         except BrokenPipeError:

@@ -1,5 +1,6 @@
 """`aectl merge`: the parts of a table become one table."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -15,14 +16,15 @@ ENDINGS = " ".join(TABLE_FORMATS)
 Parts = Annotated[
     list[Path],
     typer.Argument(
-        metavar="PARTS...", help="Folders of parts that --shard wrote, such as codes.csv.shards.",
+        metavar="PARTS...", parser=options.path_or_url,
+        help="Folders of parts that --shard wrote, such as codes.csv.shards, or their URLs.",
         show_default=False,
     ),
 ]  # fmt: skip
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="FILE",
+        "--out", "-o", metavar="FILE", parser=options.path_or_url,
         help=f"Write the table to this file, with the extension of the parts: {ENDINGS}.",
         show_default="only check the parts",
     ),
@@ -44,16 +46,21 @@ def merge(
 
     Example: aectl merge codes.csv.shards --out codes.csv
     """
+    from aectl.data.storage.staging import local_folder
     from aectl.outputs.merging import merged, parts_in
     from aectl.outputs.tables import check_destination
+    from aectl.verbs import machine
 
     check_destination(out, overwrite)
     console = Console(quiet)
     outcome = Outcome(console, errors, overwrite)
-    with console.lasting("checking the parts"):
-        checked = parts_in(parts)
-    with console.lasting("merging"):
-        found = merged(checked, out)
+    with contextlib.ExitStack() as copies:
+        with console.lasting("checking the parts"):
+            room = machine.data_dir() / "parts"
+            folders = [copies.enter_context(local_folder(str(one), room)) for one in parts]
+            checked = parts_in(folders)
+        with console.lasting("merging"):
+            found = merged(checked, out)
     for path, reason in found.bad:
         outcome.on_bad(path, reason)
     console.notice(f"{found.parts:,} parts, {found.rows:,} rows")

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from aectl.config.decoding import MAX_PIXELS
 from aectl.config.table_formats import TABLE_FORMATS
+
+URL_AS_PATH = re.compile("[A-Za-z][A-Za-z0-9+.-]+:/")
+"""The start of a URL that was taken for a path, which loses a slash."""
 
 RUN = "How it runs"
 READ = "How image files are read"
@@ -49,7 +53,7 @@ Null = Annotated[
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="FILE",
+        "--out", "-o", metavar="FILE", parser=path_or_url,
         help=f"Write to this file; its extension ({' '.join(TABLE_FORMATS)}) sets the format.",
         show_default="CSV on stdout",
     ),
@@ -75,7 +79,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing f
 Errors = Annotated[
     Path | None,
     typer.Option(
-        "--errors", metavar="FILE", help="List the inputs that could not be read in this CSV file."
+        "--errors",
+        metavar="FILE",
+        parser=path_or_url,
+        help="List the inputs that could not be read in this CSV file.",
     ),
 ]
 Strict = Annotated[
@@ -277,7 +284,13 @@ class Command(TyperCommand):
             once = isinstance(option, TyperOption) and not (option.multiple or option.is_flag)
             if once and sum(option is other for other in order) > 1:
                 ctx.fail(f"{option.opts[0]} takes one value, and is given several times")
-        return super().parse_args(ctx, args)
+        left = super().parse_args(ctx, args)
+        for option in self.params:
+            given = ctx.params.get(str(option.name))
+            is_url = isinstance(given, Path) and URL_AS_PATH.match(str(given))
+            if is_url and not Path(is_url[0]).exists():
+                ctx.fail(f"{option.opts[0]} takes a path of this machine, not a URL")
+        return left
 
     def _refuse_values(self, ctx: Any, args: list[str], place: int) -> None:
         """Raises typer's UsageError if the argument at a place stands behind the value of an option

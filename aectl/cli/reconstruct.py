@@ -33,7 +33,7 @@ OTHER = "Instead of images beside their reconstructions"
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="FILE",
+        "--out", "-o", metavar="FILE", parser=options.path_or_url,
         help="File of the picture (.png); for text and vectors, of a table.",
         show_default=str(DEFAULT_OUT),
     ),

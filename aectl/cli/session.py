@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack
 
 from aectl.cli.console import Console, Outcome
 from aectl.cli.options import Common
-from aectl.cli.stdout import for_tables
+from aectl.cli.stdout import for_tables, shown
 from aectl.errors import OutputError
 from aectl.models import model_file
 from aectl.models.model_card import ModelCard
@@ -149,7 +149,8 @@ class Session:
                 table.write(finite_rows(results.rows(result), self.outcome.on_bad))
         if table.whole:
             self.console.notice(
-                f"{self.out} is complete; there is nothing to do (--overwrite writes it again)"
+                f"{shown(self.out)} is complete; there is nothing to do (--overwrite writes it"
+                " again)"
             )
         return self.status(use, table.count)
 

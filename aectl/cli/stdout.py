@@ -1,7 +1,9 @@
 """Output to stdout: results, in any encoding, with control characters escaped on a terminal."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -22,15 +24,47 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
+_shown: dict[Path, str] = {}
+_late: list[str] = []
+
+
+@contextlib.contextmanager
+def shown_as(folders: Mapping[Path, str]) -> Iterator[None]:
+    """In the block, files in these folders are shown by the URLs that they go to; the lines of
+    `show_path` come after the block, in which they are put there."""
+    _shown.update(folders)
+    try:
+        yield
+        for text in _late:
+            _show_line(text)
+    finally:
+        _shown.clear()
+        _late.clear()
+
+
+def shown(path: Path | None) -> str:
+    """The path of a file, or the URL that it goes to."""
+    if path is not None and (base := _shown.get(path.parent)):
+        return f"{base}{path.name}"
+    return str(path)
+
+
 def show_path(path: Path) -> None:
     """Writes a path as a line: its exact bytes in a pipe, with control characters escaped on a
     terminal.
     """
+    if path.parent in _shown:
+        _late.append(shown(path))
+    else:
+        _show_line(str(path))
+
+
+def _show_line(text: str) -> None:
     if sys.stdout.isatty():
-        show(spelt_out(str(path)) + "\n")
+        show(spelt_out(text) + "\n")
         return
     sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+    sys.stdout.buffer.write(os.fsencode(text) + b"\n")
     sys.stdout.flush()
 
 

@@ -1,0 +1,64 @@
+"""Files at URLs that a command writes: --out and --errors."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aectl.cli.stdout import shown_as
+from aectl.errors import AectlError
+
+WRITTEN = ("out", "errors")
+"""The arguments of commands that name files to write, and may be URLs."""
+
+
+@contextmanager
+def on_this_machine(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The arguments of a command, with paths of this machine for URLs of files that it writes. They
+    are put there after the block, unless it raises an exception.
+
+    Raises OutputError, before the block for what must not be replaced.
+    """
+    urls = {name: values[name] for name in WRITTEN if isinstance(values.get(name), str)}
+    if not urls:
+        yield dict(values)
+        return
+    from aectl.data.storage.staging import Staged
+    from aectl.verbs import machine
+
+    room, shard = machine.data_dir() / "outputs", values.get("shard")
+    staged = {name: Staged(url, room, shard or "") for name, url in urls.items()}
+    resume, overwrite = bool(values.get("resume")), bool(values.get("overwrite"))
+    main = {name: _written(one.path, shard) for name, one in staged.items()}
+    try:
+        for name, one in staged.items():
+            if resume and name == "out":
+                from aectl.config.table_formats import ids_of
+                from aectl.outputs.unfinished import record_of
+
+                one.restore(main[name], record_of(main[name]), ids_of(main[name]))
+            elif overwrite:
+                one.start_again()
+            else:
+                one.refuse_existing(main[name])
+        folders = {one.folder: one.base for one in staged.values()}
+        with shown_as(folders):
+            yield {**values, **{name: one.path for name, one in staged.items()}}
+            for name, one in staged.items():
+                one.publish(main[name], overwrite or resume)
+    finally:
+        for one in staged.values():
+            one.leave()
+
+
+def _written(path: Path, shard: str | None) -> Path:
+    """The file that is written: that of --out, or the part of it that --shard writes."""
+    if shard is None:
+        return path
+    from aectl.data.shares import Shard
+    from aectl.outputs.merging import part_of
+
+    with contextlib.suppress(AectlError):  # which the command itself reports
+        return part_of(path, Shard.parsed(shard))
+    return path
