@@ -10,11 +10,11 @@ from aectl.cli.console import Console
 from aectl.cli.stdout import show_path
 
 Source = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="SOURCE",
         help="A folder of SAELens, sparsify or dictionary_learning, or with --like a .safetensors "
-        "file of the layers of a dense autoencoder.",
+        "file of the layers of a dense autoencoder; a path or a URL.",
     ),
 ]
 Out = Annotated[
@@ -36,6 +36,7 @@ def import_model(
     out: Out,
     like: Like = None,
     overwrite: options.Overwrite = False,
+    offline: options.Offline = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> int:

@@ -1,14 +1,16 @@
 """Models by what a user names them: files of this machine, and files at URLs."""
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aectl.config import run_files
 from aectl.config.spelling import first_of
 from aectl.data.storage import cache, drivers, network
-from aectl.data.storage.urls import is_url, join, refuse_secrets
+from aectl.data.storage.urls import is_url, join, name_in, refuse_secrets
 from aectl.errors import DataError, ModelFileError
+from aectl.models.imported import recognition
 from aectl.verbs import machine
 
 ENDING = Path(run_files.MODEL).suffix
@@ -25,8 +27,7 @@ def located(model: "str | os.PathLike[str]") -> Path:
     word = os.fspath(model)
     if not is_url(word):
         return Path(word)
-    try:
-        refuse_secrets(word)
+    with _explained(word):
         room = machine.data_dir() / "models"
         if network.is_off():
             return _in_cache(word, room)
@@ -34,10 +35,42 @@ def located(model: "str | os.PathLike[str]") -> Path:
             names = [one.name for one in drivers.entries_of(word) if not one.is_folder]
             word = join(word, _only_model(word, names))
         return cache.kept(word, room)
+
+
+def located_source(source: "str | os.PathLike[str]") -> Path:
+    """The path of a model of another program: of one at a URL, that of a copy in the user's cache.
+
+    A URL names a folder with a config and weights, or a file of tensors. Raises ModelFileError.
+    """
+    word = os.fspath(source)
+    if not is_url(word):
+        return Path(word)
+    with _explained(word):
+        room = machine.data_dir() / "models"
+        if name_in(word).lower().endswith(ENDING):
+            return cache.kept(word, room)
+        if network.is_off():
+            names = os.listdir(cache.place_of(word, room))
+        else:
+            names = [one.name for one in drivers.entries_of(word)]
+        for one in recognition.FOLDERS:
+            if {one.config, one.weights} <= set(names):
+                for name in (one.config, one.weights):
+                    path = cache.kept(join(word, name), room)
+                return path.parent
+    raise recognition.unknown(word)
+
+
+@contextlib.contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """Raises ModelFileError where a URL holds credentials, or what it names cannot be read."""
+    try:
+        refuse_secrets(url)
+        yield
     except DataError as error:
         raise ModelFileError(str(error)) from None
     except OSError as error:
-        raise ModelFileError(f"no model {word}: {error.strerror or error}") from None
+        raise ModelFileError(f"no model {url}: {error.strerror or error}") from None
 
 
 def _in_cache(url: str, room: Path) -> Path:

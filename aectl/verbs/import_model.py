@@ -1,14 +1,12 @@
 """Models of other programs, made models of aectl."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aectl.files import refuse_existing
 from aectl.models import model_file
-
-if TYPE_CHECKING:
-    import os
+from aectl.verbs.hub import located_source
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,8 @@ def import_model(
 ) -> Imported:
     """Writes the model file `out` from a model that another program trained.
 
-    `source`: a folder of SAELens, sparsify or dictionary_learning; or, with a config file that says
-    what it is `like`, a state dict of a dense autoencoder in safetensors.
+    `source`, a path or a URL: a folder of SAELens, sparsify or dictionary_learning; or, with a
+    config file that says what it is `like`, a state dict of a dense autoencoder in safetensors.
 
     Raises aectl.errors.ModelFileError for a source that no model of aectl is equal to.
     """
@@ -37,7 +35,7 @@ def import_model(
 
     destination = Path(out)
     refuse_existing(destination, overwrite)
-    found = recognition.read(Path(source), None if like is None else Path(like))
-    card, network = found.card(), found.network()
+    found = recognition.read(located_source(source), None if like is None else Path(like))
+    card, network = found.card(os.fspath(source)), found.network()
     model_file.save(destination, network, card)
     return Imported(destination, found.notes)

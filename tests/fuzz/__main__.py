@@ -1,6 +1,7 @@
 """Damaged files by the thousand: each is read or refused in a line, soon, in little memory.
 
     python -m tests.fuzz models 10000
+    python -m tests.fuzz imports 10000
     python -m tests.fuzz images 10000
     python -m tests.fuzz codes 10000
     python -m tests.fuzz archives 10000
@@ -24,6 +25,7 @@ import typed_models
 from damaged_archives import archive_name, damaged_archive, read_archive
 from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
+from damaged_folders import damaged_folder, make_model
 from damaged_images import damaged_image, read_image
 from damaged_journals import damaged_journal, resume
 from damaged_models import damaged_model, load_all
@@ -35,7 +37,7 @@ NAMES = {"codes": name_of, "archives": archive_name}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    kinds = ("models", "images", "codes", "archives", "checkpoints", "journals", "kills")
+    kinds = ("models", "imports", "images", "codes", "archives", "checkpoints", "journals", "kills")
     parser.add_argument("what", choices=kinds)
     parser.add_argument("count", type=int)
     parser.add_argument("--seed", type=int, default=0)
@@ -44,6 +46,7 @@ def main() -> None:
         sys.exit(not kills.run(given.count, Path(tempfile.mkdtemp())))
     ways = {
         "models": (damaged_model, typed_models.use, typed_models.OF_ALL),
+        "imports": (damaged_folder, make_model, SECONDS),
         "images": (damaged_image, read_image, SECONDS),
         "codes": (damaged_codes, read_table, SECONDS),
         "archives": (damaged_archive, read_archive, SECONDS),

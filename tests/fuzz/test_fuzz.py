@@ -8,6 +8,7 @@ import typed_models
 from damaged_archives import archive_name, damaged_archive, read_archive
 from damaged_checkpoints import damaged_checkpoint, go_on
 from damaged_codes import damaged_codes, name_of, read_table
+from damaged_folders import damaged_folder, make_model
 from damaged_images import damaged_image, read_image
 from damaged_journals import damaged_journal, resume
 from damaged_models import damaged_model, load_all
@@ -17,6 +18,7 @@ from aectl.errors import ImageError
 
 WAYS = {
     "models": (36, damaged_model, typed_models.use, typed_models.OF_ALL),
+    "imports": (200, damaged_folder, make_model, SECONDS),
     "images": (300, damaged_image, read_image, SECONDS),
     "checkpoints": (150, damaged_checkpoint, go_on, SECONDS),
 }

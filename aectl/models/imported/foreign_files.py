@@ -100,8 +100,8 @@ class ForeignTensors:
             raise ModelFileError(f"{path} is not a safetensors file: {error}") from None
         except OSError as error:
             raise ModelFileError(f"cannot read {path}: {error.strerror or error}") from None
-        kinds = {value.dtype for value in self.left.values() if value.is_floating_point()}
-        self.note = _said_of_types(kinds - {torch.float32})
+        matrices = [one for one in self.left.values() if one.is_floating_point() and one.dim() > 1]
+        self.note = _said_of_types({one.dtype for one in matrices} - {torch.float32})
 
     def __contains__(self, name: str) -> bool:
         return name in self.left
@@ -157,4 +157,4 @@ def _said_of_types(kinds: set[torch.dtype]) -> str:
     if not kinds:
         return ""
     names = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
-    return f"its numbers are {names}; aectl stores and computes float32"
+    return f"its weights are {names}; aectl stores and computes float32"

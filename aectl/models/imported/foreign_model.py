@@ -38,13 +38,16 @@ class ForeignModel:
     origin: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
-    def card(self) -> ModelCard:
-        """The card of the model. Raises ModelFileError where its description is beyond a limit."""
+    def card(self, source: str) -> ModelCard:
+        """The card of the model, read from a `source`.
+
+        Raises ModelFileError where its description is beyond a limit.
+        """
         try:
             described = Architecture.from_json(self.architecture.to_json())
         except ConfigError as error:
             raise ModelFileError(f"aectl has no such model: {error}") from None
-        return ModelCard(described, training={ORIGIN: dict(self.origin)})
+        return ModelCard(described, training={ORIGIN: {"source": source, **self.origin}})
 
     def network(self) -> Network:
         """The network, in eval mode. Raises ModelFileError where a number is not finite."""

@@ -85,8 +85,13 @@ def _of_folder(folder: Path) -> "ForeignModel":
         if (folder / one.config).is_file() and pickled:
             raise ModelFileError(_refusal(pickled[0], folder / _weights_of(pickled[0], one)))
     _refuse_own(folder)
+    raise unknown(folder)
+
+
+def unknown(folder: "Path | str") -> ModelFileError:
+    """The error for a folder that has none of the formats."""
     known = "; ".join(f"{one.config} and {one.weights} ({one.program})" for one in FOLDERS)
-    raise ModelFileError(f"{folder} is no model that aectl reads: those have {known}")
+    return ModelFileError(f"{folder} is no model that aectl reads: those have {known}")
 
 
 def _weights_of(pickled: Path, told: FolderFormat) -> str:

@@ -5,17 +5,19 @@ import os
 import pickle
 import struct
 
+import fsspec
 import numpy as np
 import pytest
 import torch
 from conftest import shell
 from foreign import FEATURES, SAE_LENS_6, UNITS, used, vectors, weights, write
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 import aectl
 from aectl.cli import main
 from aectl.errors import ModelFileError
 from aectl.models.imported import recognition
+from aectl.models.model_file import read_card
 
 STANDARD = {**SAE_LENS_6, "architecture": "standard"}
 
@@ -36,9 +38,10 @@ def command_in(message):
 
 def test_the_weights_of_a_folder_name_it_as_well(tmp_path):
     folder = write(tmp_path / "sae", STANDARD, weights("b_enc"))
-    for number, source in enumerate((folder, folder / "sae_weights.safetensors")):
-        aectl.import_model(source, tmp_path / f"{number}.safetensors")
-    assert (tmp_path / "0.safetensors").read_bytes() == (tmp_path / "1.safetensors").read_bytes()
+    sources = (folder, folder / "sae_weights.safetensors")
+    models = [aectl.import_model(one, tmp_path / f"{one.name}.m").model for one in sources]
+    first, second = (read_card(one).weights_sha256 for one in models)
+    assert first == second
 
 
 def test_a_pickle_beside_a_config_is_refused_with_a_command_that_converts_it(tmp_path):
@@ -185,3 +188,45 @@ def test_the_command_needs_an_output(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["aectl", "import", "sae"])
     assert main() == 2
     assert "--out" in capsys.readouterr().err
+
+
+def test_a_folder_at_a_url_is_downloaded_once_and_then_used_without_the_network(tmp_path, aectl):
+    folder = write(tmp_path / "sae", STANDARD, weights("b_enc"))
+    system = fsspec.filesystem("memory")
+    for one in (*folder.iterdir(), tmp_path / "sae" / "cfg.json"):
+        system.pipe(f"/hub/layer.8/{one.name}", one.read_bytes())
+    local = aectl("import", folder, "--out", "local.safetensors")
+    remote = aectl("import", "memory://hub/layer.8", "--out", "remote.safetensors")
+    assert (local.status, remote.status, remote.err) == (0, 0, "")
+    system.rm("/hub", recursive=True)
+    again = aectl("import", "memory://hub/layer.8", "--out", "again.safetensors", "--offline")
+    assert again.status == 0, again.err
+    told = [
+        json.loads(aectl("info", f"{one}.safetensors", "--json").out)
+        for one in ("local", "remote", "again")
+    ]
+    assert len({one["weights_sha256"] for one in told}) == 1
+    assert told[1]["training"]["imported"]["source"] == "memory://hub/layer.8"
+    gone = aectl("import", "memory://hub/layer.8", "--out", "more.safetensors")
+    assert gone.status == 2
+    assert gone.err.startswith("aectl: no model memory://hub/layer.8: ")
+
+
+def test_a_state_dict_and_the_weights_of_a_folder_at_a_url(tmp_path, aectl):
+    folder = write(tmp_path / "sae", STANDARD, weights("b_enc"))
+    system = fsspec.filesystem("memory")
+    layers = {"encoder.weight": np.ones((2, 3), "f4"), "decoder.weight": np.ones((3, 2), "f4")}
+    save_file(layers, tmp_path / "w.safetensors")
+    system.pipe("/w.safetensors", (tmp_path / "w.safetensors").read_bytes())
+    (tmp_path / "like.toml").write_text("hidden = [2]\nmodality = 'vectors'\n")
+    like = ("--like", "like.toml")
+    assert aectl("import", "memory://w.safetensors", "--out", "a.safetensors", *like).status == 0
+    system.pipe("/empty/cfg.json", (folder / "cfg.json").read_bytes())
+    for url, said in {
+        "memory://empty": "memory://empty is no model that aectl reads: those have cfg.json and",
+        "https://me:word@localhost/sae": "holds a name or a password",
+        "memory://none": "no model memory://none: ",
+    }.items():
+        done = aectl("import", url, "--out", "b.safetensors")
+        assert done.status == 2
+        assert said in done.err

@@ -228,7 +228,7 @@ def test_what_has_no_effect_is_told_in_a_line_and_kept_in_the_model(aectl, tmp_p
         "SAELens computes it in bfloat16 (dtype), and aectl in float32",
         "cfg.json: not used: context_size, model_name, hook_name, hook_layer, prepend_bos,"
         " l1_coefficient and 2 more",
-        "its numbers are float16; aectl stores and computes float32",
+        "its weights are float16; aectl stores and computes float32",
     ]
     told = json.loads(aectl("info", tmp_path / "m.safetensors", "--json").out)
     assert told["training"]["imported"]["format"] == "SAELens"
