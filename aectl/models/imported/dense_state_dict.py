@@ -54,11 +54,27 @@ class DenseLayer:
         return self.weight.shape[1], self.weight.shape[0]
 
     @property
+    def side(self) -> str:
+        """encoder or decoder, as the name says; "" if it says neither."""
+        said = re.findall("enc|dec", re.sub("auto[-_]?encoder", "", self.name.lower()))
+        return {"enc": "encoder", "dec": "decoder"}[said[-1]] if said else ""
+
+    @property
+    def stem(self) -> str:
+        """The name without its numbers."""
+        return re.sub(r"_?\d+", "", self.name)
+
+    @property
     def rank(self) -> tuple[int, ...]:
         """Its place among layers of the same sizes: an encoder's before a decoder's, then by the
         numbers in the names."""
-        side = 1 if re.search("dec", self.name, re.IGNORECASE) else 0
-        return side, *map(int, re.findall(r"\d+", self.name))
+        return int(self.side == "decoder"), *map(int, re.findall(r"\d+", self.name))
+
+    def precedes(self, other: "DenseLayer") -> bool:
+        """Whether the names say that it comes before another layer of the same sizes."""
+        if (self.side, other.side) == ("encoder", "decoder"):
+            return True
+        return (self.side, self.stem) == (other.side, other.stem) and self.rank < other.rank
 
 
 def read(file: Path, like: Path) -> ForeignModel:
@@ -210,14 +226,17 @@ def _placed(
         left.setdefault(layer.sizes, []).append(layer)
     for alike in left.values():
         alike.sort(key=lambda layer: layer.rank)
-        if len({layer.rank for layer in alike}) < len(alike):
+        if not all(one.precedes(other) for one, other in pairwise(alike)):
             names = ", ".join(layer.name for layer in alike)
             raise ValueError(f"the order of {names} does not follow from their names")
     placed = [left[sizes].pop(0) for sizes in wanted]
     depth = len(widths) - 1
+    of_one_side = len({layer.side for layer in layers}) == 1
     found: dict[str, Tensor] = {}
     for number, layer in enumerate(placed):
         side, place = ("encoder", number) if number < depth else ("decoder", number - depth)
+        if layer.side not in ("", side) and not of_one_side:
+            raise ValueError(f"{layer.name} would be a layer of the {side}")
         found[f"{side}.layers.{place}.weight"] = layer.weight
         bias = torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias
         found[f"{side}.layers.{place}.bias"] = bias

@@ -88,6 +88,15 @@ CASES = {
         },
         VECTORS + "hidden = [4]",
     ),
+    "an autoencoder by name": (
+        network(6, 6),
+        {f"autoencoder.{name}": value for name, value in network(6, 6).state_dict().items()},
+        VECTORS + "hidden = [6]",
+    ),
+    "all of one name": (
+        network(6, 4), of_keras(network(6, 4), ("sae_encoder/fc", "sae_encoder/fc_1")),
+        VECTORS + "hidden = [4]",
+    ),
     "half": (
         network(6, 4).half().float(), network(6, 4).half().state_dict(), VECTORS + "hidden = [4]"
     ),
@@ -157,6 +166,18 @@ REFUSED = {
     "no order": (
         {"a.weight": W(6, 6), "b.weight": W(6, 6)}, "hidden = [6]",
         "the order of a.weight, b.weight does not follow from their names",
+    ),
+    "names of different kinds": (
+        {"out.weight": W(6, 6), "in1.weight": W(6, 6)}, "hidden = [6]",
+        "the order of out.weight, in1.weight does not follow from their names",
+    ),
+    "one side alone named": (
+        {"fc.weight": W(6, 6), "decoder.weight": W(6, 6)}, "hidden = [6]",
+        "the order of fc.weight, decoder.weight does not follow from their names",
+    ),
+    "the widths of the other side": (
+        network(4, 6).state_dict(), "hidden = [4]",
+        "decoder.0.weight would be a layer of the encoder",
     ),
     "no direction": (
         {"a.w": W(6, 6), "a.b": B(6), "b.w": W(6, 6)}, "hidden = [6]",
