@@ -135,7 +135,7 @@ IdColumn = Annotated[
 LabelColumn = Annotated[
     str | None,
     typer.Option(
-        "--label-column", metavar="NAME", help="Column of a table of vectors that labels its rows.",
+        "--label-column", metavar="NAME", help="Column of a table that labels its rows.",
         show_default="that of the training data, or label, class, or another usual name",
         rich_help_panel=FOUND,
     ),

@@ -169,7 +169,7 @@ class DataConfig(Section):
     label_column: str | None = option(
         None,
         "Column of a table that labels its rows.",
-        modalities=(VECTORS,),
+        modalities=(IMAGES, VECTORS),
         unset="label, class, target, or another usual name",
     )
     shuffle_buffer: int | None = option(

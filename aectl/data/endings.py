@@ -19,6 +19,8 @@ ZIPS = (".zip", ".zipx")
 OTHERS = (".tar.z", ".tar.lz4", ".tar.lz", ".tar.lzo", ".tar.br", ".7z", ".rar")
 """Extensions of archives that cannot be read; a message names them."""
 
+PARQUET = ".parquet"
+
 ARCHIVES = TARS + ZIPS + OTHERS
 
 

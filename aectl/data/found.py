@@ -10,7 +10,8 @@ class Found(NamedTuple):
     `content`, which was read from there; `member`: the name in that archive, or of an array in the
     file; `reason`: why it cannot be read, if that is already known;
     `skipped`: whether it is not decoded; `searched`: whether it was found by a search without
-    `include`; `size`: the bytes of a file at a URL, if known.
+    `include`; `size`: the bytes of a file at a URL, if known; `from_table`: whether a table gives
+    its label, or that it has none.
     """
 
     path: str
@@ -22,3 +23,4 @@ class Found(NamedTuple):
     searched: bool = False
     member: str = ""
     size: int | None = None
+    from_table: bool = False

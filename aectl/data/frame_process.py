@@ -1,8 +1,8 @@
 """Reads Parquet in a separate process, which a damaged file may crash.
 
 Polars allocates whatever size a file states, and aborts its process if there is no memory.
-Therefore it runs in a process with limited memory, which sends arrays back; they are checked like
-those of any other file.
+Therefore it runs in a process with limited memory, which sends back arrays, or row by row what the
+rows hold; they are checked like those of any other file.
 """
 
 import contextlib
@@ -11,9 +11,12 @@ import math
 import os
 import pkgutil
 import resource
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -27,8 +30,16 @@ START = (
     "from aectl.data.frame_process import serve; serve(sys.argv[2], sys.argv[3], int(sys.argv[4]))"
 )
 
+START_ROWS = (
+    "from aectl.data.frame_process import serve_rows;"
+    "serve_rows(sys.argv[2], sys.argv[3], int(sys.argv[4]), json.loads(sys.argv[5]))"
+)
+
 SECONDS, BYTES_A_SECOND = 120, 5_000_000
 """The time limit for a file: a constant, plus its size at this speed, that of a slow machine."""
+
+LONGEST_LINE = 256 << 20
+"""Maximum bytes that describe the rows that are sent at a time."""
 
 DAMAGED = "it is damaged, or expands to more than its size allows"
 
@@ -52,13 +63,55 @@ def read_apart(reader: str, path: Path, room: int) -> Sent:
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        clock = threading.Timer(SECONDS + os.stat(path).st_size / BYTES_A_SECOND, process.kill)
-        clock.start()
         try:
-            return _received(process.stdout, room)
+            with _in_time(process, path):
+                return _received(process.stdout, room)
         finally:
-            clock.cancel()
             process.kill()
+
+
+def rows_apart(
+    reader: str, path: Path, room: int, *words: str | None
+) -> Iterator[tuple[Any, bytes]]:
+    """Reads a Parquet file row by row, each as what describes it, in JSON, and its bytes; the
+    function named by `reader` makes lists of them of the path and the `words`.
+
+    Raises TableError as `read_apart` does, after the rows before.
+    """
+    with subprocess.Popen(  # noqa: S603 - Python itself, with words of our own
+        own_process(START_ROWS, reader, os.path.abspath(path), str(room), json.dumps(words)),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            while True:
+                with _in_time(process, path):
+                    line = process.stdout.readline(LONGEST_LINE)
+                if not line.endswith(b"\n"):
+                    raise TableError(DAMAGED)
+                told = json.loads(line)
+                if "refused" in told:
+                    raise TableError(told["refused"])
+                if not told["rows"]:
+                    return
+                for described, size in told["rows"]:
+                    content = process.stdout.read(size)
+                    if len(content) != size:
+                        raise TableError(DAMAGED)
+                    yield described, content
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _in_time(process: "subprocess.Popen[bytes]", path: Path) -> Iterator[None]:
+    """Ends the process if the block takes longer than a file of that size may take."""
+    clock = threading.Timer(SECONDS + os.stat(path).st_size / BYTES_A_SECOND, process.kill)
+    clock.start()
+    try:
+        yield
+    finally:
+        clock.cancel()
 
 
 def _received(pipe: IO[bytes], room: int) -> Sent:
@@ -88,13 +141,46 @@ def serve(reader: str, path: str, room: int) -> None:
     _bound_memory(room)
     try:
         sent = convert(polars.read_parquet(path, use_statistics=False))
-    except TableError as error:
-        _send({"refused": str(error)}, [])
     except BaseException as error:  # a panic of polars is no Exception
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        _send({"refused": f"it is not a Parquet file, or is damaged ({said[:200]})"}, [])
+        _send({"refused": _refusal(error)}, [])
     else:
         _send({"described": sent.described}, sent.arrays)
+
+
+def serve_rows(reader: str, path: str, room: int, words: list[str | None]) -> None:
+    """Reads the file and writes its rows to stdout, some at a time, and at the end none: the whole
+    work of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process ends this one
+    os.putenv("POLARS_MAX_THREADS", "1")
+    import polars  # noqa: F401 - before memory is limited
+
+    convert = pkgutil.resolve_name(reader)
+    _bound_memory(room)
+    try:
+        for rows in convert(path, *words):
+            if rows:
+                _send_rows(rows)
+    except BaseException as error:
+        _send({"refused": _refusal(error)}, [])
+    else:
+        _send_rows([])
+
+
+def _send_rows(rows: Iterable[tuple[Any, bytes]]) -> None:
+    out = sys.stdout.buffer
+    described = [(what, len(content)) for what, content in rows]
+    out.write(json.dumps({"rows": described}).encode() + b"\n")
+    for _, content in rows:
+        out.write(content)
+    out.flush()
+
+
+def _refusal(error: BaseException) -> str:
+    """The reason why a file is not read."""
+    if isinstance(error, TableError):
+        return str(error)
+    said = (str(error) or type(error).__name__).splitlines()[0]
+    return f"it is not a Parquet file, or is damaged ({said[:200]})"
 
 
 def _send(what: dict[str, Any], arrays: list[NDArray[Any]]) -> None:

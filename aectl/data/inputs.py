@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -14,22 +15,28 @@ from aectl.config.encodings import way_to_utf_8
 from aectl.config.shapes import Shape
 from aectl.config.spelling import MARK, from_table, is_utf_8
 from aectl.data import lines
+from aectl.data.endings import PARQUET
 from aectl.data.found import Found
 from aectl.data.images import datasets, patches
 from aectl.data.images.datasets import DATASETS
 from aectl.data.images.decoders import Decoded, Decoders
 from aectl.data.images.image_set import ImageSet
+from aectl.data.images.parquet_images import has_labels
 from aectl.data.images.pixels import Pixels
+from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn
 from aectl.data.named_inputs import NamedInputs, Position, fewer_than_before
+from aectl.data.selection import Skipped
 from aectl.data.shares import Window
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.data.storage.members import opened
 from aectl.data.storage.objects import fetched
+from aectl.data.storage.parquet_footer import image_column
 from aectl.data.storage.urls import is_url, secret_in, without_secrets
 from aectl.errors import DataError
 
-IMAGES = Names(DATASETS, patches.WHITENED)
+IMAGES = Names(DATASETS, patches.WHITENED, reads_parquet=lambda path: bool(image_column(path)))
 """The words that name datasets of images."""
 
 NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"
@@ -66,17 +73,34 @@ class Inputs(NamedInputs):
     """Images that the user named, and the options for reading them.
 
     `null_separated`: NUL characters separate the paths on `stdin`. `workers`: the number of
-    processes that decode. `decoding`: how files are decoded.
+    processes that decode. `decoding`: how files are decoded. `labels`: the column that labels the
+    rows of Parquet.
     """
 
     null_separated: bool = False
     workers: int = 1
     decoding: Decoding = USUAL_DECODING
+    labels: LabelColumn = USUAL_LABELS
 
-    @property
+    @cached_property
     def labelled(self) -> bool:
-        """Whether any input is of a kind that has labels."""
-        return self.labels_from_folders or any(one.is_dataset for one in self.sources)
+        """Whether any input is of a kind that has labels, as Parquet at a URL may; of a folder, the
+        first file decides."""
+        return self.labels_from_folders or any(map(self._has_labels, self.sources))
+
+    def _has_labels(self, source: Source) -> bool:
+        if source.is_dataset or source.kind not in (SourceKind.FILE, SourceKind.FOLDER):
+            return source.is_dataset
+        file = source.file
+        if source.is_folder:
+            first = next(iter(self.walk(file, self.selection, Skipped())), None)
+            file = first.file if first else ""
+        is_parquet = file.lower().endswith(PARQUET)
+        return is_parquet and (is_url(file) or has_labels(file, self.labels))
+
+    def inside(self, found: Found, folder: str) -> Iterator[Found]:
+        """The images in an archive or in Parquet; else the file itself."""
+        return opened(found, folder, self.selection, self.skipped, self.labels, self.data_dir)
 
     def batches(
         self,
@@ -123,8 +147,7 @@ class Inputs(NamedInputs):
             yield from self._searched(self.files_of(source))
         else:
             assert source.kind is SourceKind.FILE
-            for one in self.files_of(source):
-                yield one._replace(path=self.naming(path))
+            yield from (one._replace(path=self.naming(one.path)) for one in self.files_of(source))
 
     def _listed(self) -> Iterator[Found | None]:
         """The files of the paths on stdin."""

@@ -89,12 +89,11 @@ def layout_of(folder: str, selection: Selection, to_train: bool = False) -> Layo
     return alone
 
 
-def refuse_splits(archive: str, members: Iterable[str]) -> None:
+def refuse_splits(archive: str, folders: Iterable[str]) -> None:
     """Raises DataError for an archive with a training set beside other splits, which are not
-    classes. `members`: paths that start with that of the archive.
+    classes. `folders`: those in it, whose paths start with that of the archive.
     """
-    folders = {os.path.dirname(path) for path in members}
-    root = os.path.commonpath(folders or {archive})
+    root = os.path.commonpath(folders)
     below = (PurePosixPath(folder).relative_to(root).parts for folder in folders)
     for splits in _named_splits({parts[0] for parts in below if parts}).values():
         if splits.whole:
@@ -103,6 +102,24 @@ def refuse_splits(archive: str, members: Iterable[str]) -> None:
                 f"{archive} holds splits ({there}), which are used as such only in a folder: unpack"
                 f" it, or choose one, such as --include '*{splits.training}/*'"
             )
+
+
+def refuse_mixed(folder: str, files: Iterable[str]) -> None:
+    """Raises DataError for files of a folder, each with several images, that are named after
+    different splits, such as `train-00000-of-00002.parquet` and `test-00000-of-00001.parquet`."""
+    found: dict[tuple[str, ...], str] = {}
+    for path in files:
+        name = os.path.basename(path)
+        words = [one[0].lower() for one in WORD.finditer(name)]
+        for split in (TRAINING, VALIDATION, TEST):
+            if any(word in split for word in words):
+                found.setdefault(split, name)
+    if TRAINING in found and len(found) > 1:
+        word = next(one[0] for one in WORD.finditer(found[TRAINING]) if one[0].lower() in TRAINING)
+        raise DataError(
+            f"{folder} holds several splits ({', '.join(found.values())}): choose one, such as"
+            f" --include '*{word}*'"
+        )
 
 
 def _named_splits(names: Iterable[str]) -> dict[str, _Splits]:

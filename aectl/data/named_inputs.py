@@ -155,17 +155,24 @@ class NamedInputs:
         return [source.called(self.split) for source in self.sources]
 
     def files_of(self, source: Source) -> Iterator[Found]:
-        """The files of a folder, or a file that is named by itself, with their labels."""
+        """The files of a folder, or a file that is named by itself, with their labels; of one that
+        holds several inputs, those."""
         path, loosely = source.word, self.labels_from_folders and self.loose_labels
         if source.kind is SourceKind.FOLDER:
             layout = layout_of(path, self.selection) if loosely else None
-            for one in self.walk(path, self.selection, self.skipped):
-                if source.takes(one.path):
-                    folder = (layout and layout.split_of(one.path)) or path
-                    yield self.labelled_below(folder, one)
+            for file in self.walk(path, self.selection, self.skipped):
+                folder = (layout and layout.split_of(file.path)) or path
+                for one in self.inside(file, path):
+                    if source.takes(one.path):
+                        yield self.labelled_below(folder, one)
         else:
-            found = Found(path, file=source.file, member=source.part)
-            yield self.labelled_below(os.path.dirname(path) or os.curdir, found)
+            folder = os.path.dirname(path) or os.curdir
+            for one in self.inside(Found(path, file=source.file, member=source.part), folder):
+                yield self.labelled_below(folder, one)
+
+    def inside(self, found: Found, folder: str) -> Iterable[Found]:
+        """The inputs in a file that was found in a folder; by default, the file is one."""
+        return (found,)
 
     def is_new(self, found: Found) -> bool:
         """Whether an input is to be read."""
@@ -185,13 +192,18 @@ class NamedInputs:
 
     def labelled_below(self, folder: str, found: Found) -> Found:
         """A file that was found below a folder, or in an archive, with its label; one that its
-        archive gives takes the place of that of its folder."""
+        archive or its table gives takes the place of that of its folder. A file in an archive has
+        the label that it would have if that was unpacked where it lies."""
+        if found.from_table and found.reason is None:
+            return found
         if not self.labels_from_folders or found.reason is not None:
             return found._replace(label=None)
         if found.label is not None:
             return found
-        of = label_of if self.loose_labels else class_of
-        return found._replace(label=of(found.path, folder))
+        of, path = label_of if self.loose_labels else class_of, found.path
+        if found.member and found.file != folder:
+            path = os.path.join(os.path.dirname(found.file) or os.curdir, found.member)
+        return found._replace(label=of(path, folder))
 
 
 def _without_links(path: str) -> str:

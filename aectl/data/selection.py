@@ -35,11 +35,15 @@ class Selection:
     Names that start with a dot, and leftovers of file managers such as `__MACOSX`, are skipped
     with everything below them, unless a component of an `include` pattern that is itself such a
     name, as in `.cache/*`, matches them.
+
+    With `contained`, a folder without such images is searched for archives, and Parquet, that hold
+    some.
     """
 
     ext: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    contained: bool = False
 
     def __str__(self) -> str:
         """The rules in words, for messages."""
@@ -47,8 +51,19 @@ class Selection:
         return wanted + (f", without --exclude {' '.join(self.exclude)}" if self.exclude else "")
 
     def usually(self, ext: tuple[str, ...]) -> "Selection":
-        """The same selection, with the default extensions `ext` if it names none."""
-        return self if self.ext else replace(self, ext=ext)
+        """The same selection, with the default extensions `ext` if it names none; without any, of
+        images."""
+        return replace(self, ext=self.ext or ext, contained=not ext)
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether files are chosen by their usual extensions."""
+        return not self.ext and not self.include
+
+    @property
+    def inside(self) -> "Selection":
+        """The selection of the members of an archive that is itself chosen."""
+        return replace(self, ext=(), include=())
 
     def takes(self, path: str) -> bool:
         """Whether the file at `path`, below the folder, is chosen."""
@@ -76,8 +91,7 @@ class Selection:
         """Whether the file at `path` is an archive or an unsupported image, in a search for images
         by their usual extensions."""
         missed = ending_of(path) in UNREAD or is_archive(path)
-        usual = not self.ext and not self.include
-        return missed and usual and not self.has_ending(path) and self.enters(path)
+        return missed and self.is_usual and not self.has_ending(path) and self.enters(path)
 
     def _names(self, part: str) -> bool:
         """Whether an `include` pattern names a hidden component of a path."""
@@ -94,7 +108,7 @@ class Selection:
         return named or SUFFIXES + (heif.ENDINGS if heif.is_installed() else ())
 
 
-EVERY_IMAGE = Selection()
+EVERY_IMAGE = Selection(contained=True)
 
 
 def of_options(options: Mapping[str, Any], usual: tuple[str, ...] = ()) -> Selection:
@@ -103,9 +117,8 @@ def of_options(options: Mapping[str, Any], usual: tuple[str, ...] = ()) -> Selec
     `ext`: extensions separated by commas or spaces; `include` and `exclude`: patterns.
     """
     endings = tuple(str(options.get("ext") or "").replace(",", " ").split())
-    return Selection(
-        endings or usual, tuple(options.get("include") or ()), tuple(options.get("exclude") or ())
-    )
+    include, exclude = (tuple(options.get(name) or ()) for name in ("include", "exclude"))
+    return Selection(endings, include, exclude).usually(usual)
 
 
 @dataclass
@@ -114,7 +127,8 @@ class Search:
 
     `unread`: number of files in unsupported image formats, by extension; `archives`: their paths
     below the folder; `runs`: the run folders of aectl; `again`: the links to folders that are
-    searched by another path.
+    searched by another path; `containers`: the paths of files that hold images, with those below
+    the folder.
     """
 
     selection: Selection
@@ -122,6 +136,7 @@ class Search:
     archives: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
+    containers: dict[str, str] = field(default_factory=dict)
 
     def takes(self, path: str) -> bool:
         """Whether the file at `path`, below the folder, is chosen; counts unsupported images and
@@ -171,10 +186,10 @@ class Skipped:
         again = [link for search in searches for link in search.again]
         lines = [_unread_line(unread)] if unread else []
         if archives:
-            named = first_of(archives, MOST_NAMED)
+            named = first_of(sorted(archives), MOST_NAMED)
             lines.append(
-                f"archives in a folder or an archive are not read: {len(archives):,} ({named});"
-                " unpack them, or name them as inputs"
+                f"archives beside images, or in an archive, are not read: {len(archives):,}"
+                f" ({named}); unpack them, or name them as inputs"
             )
         if runs:
             what = "it is a run folder" if len(runs) == 1 else "they are run folders"

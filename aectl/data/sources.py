@@ -6,14 +6,14 @@ Their files are found in `named_inputs`, and the splits of those to train on in
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 from aectl.config.declaration import near_miss
 from aectl.config.spelling import guarded
-from aectl.data.endings import is_archive
+from aectl.data.endings import PARQUET, is_archive
 from aectl.data.storage.places import is_folder_at
 from aectl.data.storage.urls import is_url, refuse_secrets
 from aectl.errors import DataError, UnknownInputError
@@ -127,7 +127,8 @@ class Names:
     `endings` are the extensions of files that no other modality reads, `unread` those of files that
     hold such data, but in formats that are not read, and `parted` those of files with several
     arrays, of which a word may name one: `acts.npz:layer-3`. `made` are the datasets that are made
-    by options in their words: `synthetic:dim=64`.
+    by options in their words: `synthetic:dim=64`. `reads_parquet`: whether a Parquet file holds
+    such data, which its extension does not tell.
     """
 
     datasets: Collection[str] = ()
@@ -136,6 +137,7 @@ class Names:
     unread: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
+    reads_parquet: Callable[[str], bool] | None = None
 
     def has(self, word: str) -> bool:
         """Whether a word, with or without a split, names a dataset."""
@@ -143,8 +145,14 @@ class Names:
 
     def claims(self, word: str) -> bool:
         """Whether a word can only name data of this modality, which are there."""
-        is_file = self.looks_like(word) and os.path.lexists(word) and not os.path.isdir(word)
+        is_file = os.path.lexists(word) and not os.path.isdir(word) and self._reads(word)
         return self.has(word) or is_file or bool(self._part(word))
+
+    def _reads(self, file: str) -> bool:
+        """Whether a file is of this modality alone."""
+        if file.lower().endswith(PARQUET) and os.path.isfile(file):
+            return self.reads_parquet is not None and self.reads_parquet(file)
+        return self.looks_like(file)
 
     def looks_like(self, word: str) -> bool:
         """Whether a word ends as the name of a file of this modality, whatever it is; behind a

@@ -10,7 +10,8 @@ from aectl.data.images.headers import Headers
 from aectl.data.layout import Layout, layout_of
 from aectl.data.selection import Selection
 from aectl.data.sources import Names, Source, SourceKind
-from aectl.data.storage.folders import WalkedOnce
+from aectl.data.storage.containers import is_container
+from aectl.data.storage.folders import WalkedOnce, find_files
 from aectl.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -84,11 +85,18 @@ def _refuse_twice(
         for folder in map(str, PurePath(place).parents if os.path.isabs(place) else ()):
             inner = place.removeprefix(folder.rstrip("/") + "/")
             read = selection.enters if os.path.isdir(place) else selection.takes
-            if folder in words and read(inner):
+            if folder in words and (read(inner) or _is_contained(place, folder, selection)):
                 raise DataError(
                     f"--dataset {word} is in --dataset {words[folder]}, and is read with it: leave"
                     " out one of them"
                 )
+
+
+def _is_contained(file: str, folder: str, selection: Selection) -> bool:
+    """Whether a file is an archive, or Parquet, that is read with a folder."""
+    if not selection.contained or not is_container(file):
+        return False
+    return any(os.path.realpath(one.file) == file for one in find_files(folder, selection))
 
 
 def _splits(layout: Layout, validation: bool) -> list[Source]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aectl.config import kinds
 from aectl.config.decoding import Decoding
 from aectl.config.spelling import spelt
+from aectl.data.images.table_columns import LabelColumn
 from aectl.data.inputs import IMAGES, Batches, Inputs
 from aectl.data.named_inputs import Position
 from aectl.modalities.request import InputStream, Request
@@ -41,6 +42,7 @@ class ImageStream(InputStream[Inputs]):
             decoding=Decoding(card.value_range, request.max_pixels, request.truncated),
             skipped=request.skipped,
             once=request.once,
+            labels=LabelColumn(request.wanted.label_column, card.options.get("label_column")),
         )
         for source in self.inputs.sources if request.words else ():
             if source.hides:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from aectl.training.run import Run
     from aectl.training.state import RunState
 
-OF_OTHERS = (*OF_SHORTER_TEXTS, "columns", "id_column", "label_column", "per_column")
+OF_OTHERS = (*OF_SHORTER_TEXTS, "columns", "id_column", "per_column")
 
 SHOWN = {"none": ("mse", "error", "mean_activation"), "kl": ("mse", "mean_activation")}
 OF_SPARSE_CODES = ("mse", "l0", "dead")

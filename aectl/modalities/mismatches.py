@@ -56,5 +56,5 @@ def _mismatches(modality: Modality, words: Iterable[str]) -> Iterator[tuple[str,
 
 def _holds(modality: Modality, word: str) -> bool:
     """Whether a word names a folder with files of a modality, by their usual extensions."""
-    usual = Selection(modality.names.endings)
+    usual = Selection().usually(modality.names.endings)
     return os.path.isdir(word) and next(find_files(word, usual), None) is not None

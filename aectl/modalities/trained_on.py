@@ -5,7 +5,7 @@ import dataclasses
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection, of_options
 from aectl.data.sources import Names, Source, SourceKind, path_digest
-from aectl.data.storage.folders import find_files
+from aectl.data.storage.folders import find_inputs
 from aectl.data.training_sources import split_up
 from aectl.errors import DataError, UnknownInputError
 from aectl.modalities.request import Request
@@ -18,7 +18,7 @@ def requested_selection(card: ModelCard, request: Request, names: Names) -> Sele
     names no input, those that the model was trained on.
     """
     chosen = request.selection.usually(names.endings)
-    as_trained = not request.words and chosen == Selection(names.endings)
+    as_trained = not request.words and chosen == Selection().usually(names.endings)
     return trained_selection(card, names) if as_trained else chosen
 
 
@@ -103,7 +103,7 @@ def _held_out(source: Source, card: ModelCard, selection: Selection) -> frozense
     """The digests of the paths of the files of a source that were held out."""
     if not (card.held_out and source.is_folder):
         return frozenset()
-    paths = (one.path for one in find_files(source.word, selection))
+    paths = (one.path for one in find_inputs(source.word, selection))
     return card.held_out.intersection(map(path_digest, paths))
 
 

@@ -12,7 +12,8 @@ from aectl.config.spelling import first_of
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection
 from aectl.data.sources import DatasetName, Names, Source, SourceKind, path_digest
-from aectl.data.storage.folders import find_files
+from aectl.data.storage.containers import is_container
+from aectl.data.storage.folders import find_inputs
 from aectl.data.training_sources import split_up
 from aectl.errors import DataError, UnknownInputError
 from aectl.modalities.request import Request
@@ -94,9 +95,16 @@ def _without(
     if source.kind not in ON_DISK:
         return ([] if any(_holds(one, source) for one in learnt) else [source]), 0
     if not source.is_folder:
-        return ([] if os.path.realpath(source.file) in files else [source]), 0
+        real = os.path.realpath(source.file)
+        some = real in files or any(path.startswith(f"{real}/") for path in files)
+        return ([] if some else [source]), 0
     there = list(_files(source, wanted)) if files else []
-    without = [path for path, real in zip(there, _real(there), strict=True) if real in files]
+    in_some = tuple(f"{path}/" for path in files if is_container(path))
+    without = [
+        path
+        for path, real in zip(there, _real(there), strict=True)
+        if real in files or real.startswith(in_some)
+    ]
     if without and len(without) == len(there):
         return [], 0
     return [dataclasses.replace(source, without=frozenset(map(path_digest, without)))], len(without)
@@ -130,6 +138,6 @@ def _files(source: Source, selection: Selection) -> Iterator[str]:
         if source.kind in ON_DISK:
             yield source.file
         return
-    for one in find_files(source.word, selection):
+    for one in find_inputs(source.word, selection):
         if source.takes(one.path):
             yield one.path

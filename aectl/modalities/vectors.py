@@ -11,6 +11,7 @@ from aectl.config.configuration import Config
 from aectl.config.kinds import VECTORS
 from aectl.config.scores import OF_VECTORS
 from aectl.config.shapes import VectorShape
+from aectl.data.endings import is_archive
 from aectl.data.selection import EVERY_IMAGE, Skipped
 from aectl.data.storage.folders import find_files
 from aectl.data.vectors.synthetic import Synthetic
@@ -68,10 +69,11 @@ class Vectors(Modality):
     pictured, swept = False, True
 
     def has(self, word: str) -> bool:
-        """Whether a word names a file of vectors, or a folder of such without images."""
+        """Whether a word names a file of vectors, or a folder of such without images; archives,
+        which might hold some, do not count."""
         if not Path(word).is_dir():
             return self.names.claims(word) and not is_labelled_text(word)
-        if next(find_files(word, EVERY_IMAGE), None):
+        if any(not is_archive(one.file) for one in find_files(word, EVERY_IMAGE)):
             return False
         return next(find_files(word, EVERY_VECTOR), None) is not None
 

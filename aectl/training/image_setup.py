@@ -13,6 +13,7 @@ from aectl.config.kinds import KINDS
 from aectl.config.shapes import Shape, both
 from aectl.data.images import datasets, patches, training_images
 from aectl.data.images.image_set import ImageSet
+from aectl.data.images.table_columns import LabelColumn
 from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.lines import whole
 from aectl.data.sources import SourceKind
@@ -29,12 +30,16 @@ FALLBACK = "digits"
 
 MUCH, LEAST_CLASSES = 1 << 26, 2
 
+OF_TABLES = ("label_column",)
+"""Options that say what the columns of tables of images hold."""
+
 
 def settled(card: ModelCard) -> dict[str, object]:
     """The preprocessing of a model as options, for a training that starts from it."""
     channels, *sides = card.shape
     values = {} if card.value_range is None else {"value_range": card.value_range}
-    return {"channels": channels, "size": tuple(sides), **values}
+    named = {name: card.options[name] for name in OF_TABLES if name in card.options}
+    return {"channels": channels, "size": tuple(sides), **values, **named}
 
 
 def read(config: Config, reading: Reading, request: TrainingRequest) -> tuple[Config, ImageSet]:
@@ -166,6 +171,7 @@ def _of_several(
         null_separated=reading.null, labels_from_folders=True, selection=found.selection,
         workers=reading.workers, split="train", decoding=_decoding(config),
         skipped=reading.skipped, loose_labels=False, walk=found.walk,
+        labels=LabelColumn(data.label_column),
     )  # fmt: skip
     sides = both(data.size) if data.size else None
     return training_images.load(

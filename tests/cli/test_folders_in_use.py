@@ -89,11 +89,11 @@ def test_archives_in_what_is_searched_are_counted_and_named(aectl, dense, album,
     done = aectl("encode", dense, place)
     assert (done.status, len(listed(done))) == (0, 6)
     first = ", ".join(f"{inside}/{name}" for name in ["a.zip", "d.7z", "sea/b.tar.gz"])
-    told = f"archives in a folder or an archive are not read: 4 ({first}, ...); unpack them"
+    told = f"archives beside images, or in an archive, are not read: 4 ({first}, ...); unpack them"
     assert told in done.err
     assert aectl("encode", dense, place, "--quiet").err == ""
     for option in (["--exclude", "*.zip"], ["--exclude", "sea"]):
-        assert "archives in a folder" in aectl("encode", dense, place, *option).err
+        assert "archives beside images" in aectl("encode", dense, place, *option).err
     for option in (["--exclude", "*.[zt7]*"], ["--ext", "png"], ["--include", "*.png"]):
         assert "archives" not in aectl("encode", dense, place, *option).err
 
@@ -102,12 +102,13 @@ def test_archives_in_a_folder_to_train_on_are_told_also_where_there_are_no_image
     (album / "a.zip").write_bytes(b"whatever")
     train = ("train", "--epochs", "1", "--hidden", "4", "--out", "run", "--dataset")
     done = aectl(*train, "album")
-    told = "archives in a folder or an archive are not read: 1 (album/a.zip)"
+    told = "archives beside images, or in an archive, are not read: 1 (album/a.zip)"
     assert (done.status, done.err.count(told)) == (0, 1)
     for path in album.rglob("*.png"):
         path.unlink()
     done = aectl(*train, "album", "--overwrite", "--quiet")
-    assert (done.status, told in done.err, "no images in album" in done.err) == (2, True, True)
+    reason = "album/a.zip: cannot be read as an archive"
+    assert (done.status, reason in done.err, "no images in album" in done.err) == (2, True, True)
 
 
 @pytest.mark.parametrize("verb", [["encode"], ["train", "--dataset"]])

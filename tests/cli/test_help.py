@@ -35,6 +35,7 @@ SHARED = "Options of several commands"
 FILES = {
     "photos",
     "scans",
+    "shards",
     "shards/",
     "l2_supercat_256.safetensors",
     "zen.txt",

@@ -1,5 +1,7 @@
 """Rules that choose files by their paths, and the notices of those that are skipped."""
 
+from dataclasses import replace
+
 import pytest
 
 from aectl.data.selection import Selection, Skipped, of_options
@@ -16,7 +18,8 @@ from aectl.data.selection import Selection, Skipped, of_options
     ],
 )
 def test_options_become_a_selection(options, wanted):
-    assert of_options(options) == wanted
+    assert of_options(options) == replace(wanted, contained=True)
+    assert of_options(options, (".npy",)).ext == (wanted.ext or (".npy",))
 
 
 def test_usual_endings_hold_where_none_are_named():
@@ -85,7 +88,9 @@ def test_notices_name_each_kind_once_and_are_not_repeated():
     skipped.own("in/grid.png")
     unread, archives, runs, own = skipped.notices()
     assert unread.endswith("not supported: 3 (2 .tga, 1 .jp2)")
-    assert archives.startswith("archives in a folder or an archive are not read: 1 (in/f.zip);")
+    assert archives.startswith(
+        "archives beside images, or in an archive, are not read: 1 (in/f.zip);"
+    )
     assert runs == "skipped, because they are run folders of aectl: in/run and 1 more"
     assert own.startswith("skipped, because aectl wrote them: in/grid.png;")
     assert skipped.notices() == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aectl.data.inputs import IMAGES
-from aectl.data.selection import Selection
+from aectl.data.selection import EVERY_IMAGE
 from aectl.errors import DataError
 from aectl.modalities.request import Request
 from aectl.modalities.trained_on import requested_selection, sources_of
@@ -97,8 +97,11 @@ def test_training_data_that_cannot_be_found_again_are_not_guessed(here, words, s
 
 
 def test_the_files_are_those_of_the_training_unless_words_or_rules_are_given():
-    model, own = card("set", include=["*.png"], ext=None), Selection(include=("*.png",))
+    model, own = (
+        card("set", include=["*.png"], ext=None),
+        dataclasses.replace(EVERY_IMAGE, include=("*.png",)),
+    )
     assert requested_selection(model, asked(), IMAGES) == own
-    assert requested_selection(model, asked("set"), IMAGES) == Selection()
-    others = Selection(exclude=("x",))
+    assert requested_selection(model, asked("set"), IMAGES) == EVERY_IMAGE
+    others = dataclasses.replace(EVERY_IMAGE, exclude=("x",))
     assert requested_selection(model, asked(selection=others), IMAGES) == others

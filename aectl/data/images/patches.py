@@ -1,5 +1,6 @@
 """Patches of photographs as a dataset, made as in the exercise of the CS294A lecture notes."""
 
+import dataclasses
 import os
 from typing import Any
 
@@ -113,7 +114,7 @@ def _scenes(
     if not os.path.isdir(folder):
         raise UnknownInputError(f"no folder '{folder}' to cut patches from")
     scenes = []
-    for one in find_files(folder, selection, skipped):
+    for one in find_files(folder, dataclasses.replace(selection, contained=False), skipped):
         if one.reason is not None:
             on_bad(one.path, one.reason)
             continue

@@ -14,14 +14,15 @@ from aectl.config.data_options import SIDE
 from aectl.config.decoding import OnRemark
 from aectl.config.shapes import Shape, Sides
 from aectl.data import splits_found
+from aectl.data.endings import is_archive
 from aectl.data.found import Found
 from aectl.data.images import datasets
 from aectl.data.images.headers import Headers, median_of, shape_of
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
 from aectl.data.inputs import InputBatch, Inputs
-from aectl.data.layout import Layout, refuse_splits
-from aectl.data.sources import STDIN, Source, SourceKind
+from aectl.data.layout import Layout, refuse_mixed, refuse_splits
+from aectl.data.sources import STDIN, Source
 from aectl.data.storage.folders import OnBad, ignore
 from aectl.data.training_sources import split_up
 from aectl.errors import ConfigError, DataError
@@ -122,7 +123,7 @@ def _listed(inputs: Inputs, layouts: Sequence[Layout | None], headers: Headers) 
         if listed.count == before:
             looked = f"no images in {source.word} (looked for {inputs.selection})"
             nothing = "stdin lists no files" if source.word == STDIN else looked
-            raise DataError("\n".join([nothing, *inputs.skipped.notices()]))
+            raise DataError("\n".join([nothing, *listed.unread, *inputs.skipped.notices()]))
     return listed
 
 
@@ -136,30 +137,39 @@ def _from_start(inputs: Inputs) -> Inputs:
 class _Listed:
     """The images of inputs, counted before they are decoded, and their shapes.
 
-    `_files` holds files, and the shapes of the members of archives.
+    `_files` holds files, and the shapes of the members of archives; `unread` says why the first of
+    those that are known to be unreadable is.
     """
 
     def __init__(self, headers: Headers) -> None:
-        self.count, self._headers = 0, headers
+        self.count, self._headers, self.unread = 0, headers, list[str]()
         self._files: list[Found | Shape | None] = []
         self._datasets: dict[str, Shape] = {}
 
     def add(self, inputs: Inputs, source: Source) -> None:
-        """Counts the images of a source. Raises DataError for an archive with splits."""
+        """Counts the images of a source. Raises DataError for an archive with splits, also in a
+        folder."""
         if source.in_memory:
             found = datasets.load(source.word, inputs.data_dir, split=inputs.split)
             self._datasets[source.called(inputs.split)] = found.shape
             self.count += len(found)
             return
-        members = []
+        folders, containers = dict[str, set[str]](), dict[str, None]()
         for one in inputs.found(source):
-            if one is not None and one.reason is None:
+            if one is not None and one.reason and not self.unread:
+                self.unread.append(f"{one.path}: {one.reason}")
+            elif one is not None and one.reason is None:
                 self.count += 1
                 content = one.content
                 self._files.append(one if content is None else shape_of(content, one.searched))
-                members.append(one.path)
-        if source.kind is SourceKind.ARCHIVE:
-            refuse_splits(source.word, members)
+                if content is not None:
+                    containers[one.file] = None
+                if is_archive(one.file):
+                    folders.setdefault(one.file, set()).add(os.path.dirname(one.path))
+        for archive, below in folders.items():
+            refuse_splits(archive, below)
+        if source.is_folder:
+            refuse_mixed(source.word, containers)
 
     def sides(self, most: int) -> Sides:
         """The default height and width, for files at most `most`. Raises ConfigError if the

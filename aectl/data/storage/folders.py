@@ -10,6 +10,8 @@ from aectl.data.endings import ARCHIVES
 from aectl.data.found import Found
 from aectl.data.images.decode import is_own
 from aectl.data.selection import EVERY_IMAGE, Search, Selection, Skipped
+from aectl.data.storage.containers import holds_images, images_or_containers
+from aectl.data.storage.members import opened
 from aectl.data.storage.objects import find_objects
 from aectl.data.storage.urls import is_url
 
@@ -34,9 +36,20 @@ def find_files(
     `folder`, else by the first link to it. Run folders of aectl are skipped; if `folder` itself is
     one, only the files of the run are. Folders that cannot be searched are found with a reason, and
     `skipped` records what was skipped.
+
+    Archives, and Parquet with images, are found where a selection takes what they hold, and no
+    other file is wanted: often an archive lies beside its unpacked images.
     """
     search = (skipped or Skipped()).search(folder, selection)
-    return _search(folder, search, "")
+    found = _search(folder, search, "")
+    return images_or_containers(found, search) if selection.contained else found
+
+
+def find_inputs(folder: str, selection: Selection) -> Iterator[Found]:
+    """Finds the wanted files below a folder, and the images in those that hold several."""
+    skipped = Skipped()
+    for one in find_files(folder, selection, skipped):
+        yield from opened(one, folder, selection, skipped)
 
 
 def _search(root: str, search: Search, below: str) -> Iterator[Found]:
@@ -90,7 +103,7 @@ class _Walk:
         for name in sorted(names):
             path, relative = os.path.join(folder, name), below + name
             if links[name] is None:
-                if self._search.takes(relative):
+                if holds_images(path, relative, self._search) or self._search.takes(relative):
                     yield Found(path, file=path)
             elif self._selection.enters(relative):
                 if self._is_elsewhere(path, links[name] or False):

@@ -12,6 +12,7 @@ from aectl.data.found import Found
 from aectl.data.selection import Search
 from aectl.data.storage import drivers
 from aectl.data.storage.ahead import in_order
+from aectl.data.storage.containers import holds_images
 from aectl.data.storage.entries import Entry
 from aectl.data.storage.urls import is_url, join, name_in
 from aectl.errors import DataError
@@ -50,7 +51,7 @@ def _files(folder: str, search: Search, below: str, entries: list[Entry]) -> Ite
     for one in entries:
         path, relative = join(folder, one.name), below + one.name
         if not one.is_folder:
-            if search.takes(relative):
+            if holds_images(path, relative, search) or search.takes(relative):
                 yield Found(path, file=path, size=one.size)
         elif search.selection.enters(relative):
             found = next(listed)

@@ -19,6 +19,7 @@ from aectl.data.named_inputs import NamedInputs
 from aectl.data.selection import Selection
 from aectl.data.sources import Names, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
+from aectl.data.storage.parquet_footer import image_column
 from aectl.data.vectors.columns import ALL, Columns, Wanted, labels_in, names_in, vectors_of
 from aectl.data.vectors.delimited import NUMBER, of_delimited, of_delimited_content
 from aectl.data.vectors.synthetic import SYNTHETIC, Synthetic
@@ -69,8 +70,9 @@ UNREAD = (
 """Extensions of files of vectors that cannot be read; a message names those that can."""
 
 VECTOR_NAMES = Names(
-    (SYNTHETIC,), endings=ENDINGS, unread=UNREAD, parted=(".npz", ".safetensors"), made=(SYNTHETIC,)
-)
+    (SYNTHETIC,), endings=ENDINGS, unread=UNREAD, parted=(".npz", ".safetensors"),
+    made=(SYNTHETIC,), reads_parquet=lambda path: image_column(path) is None,
+)  # fmt: skip
 """The words that name vectors."""
 
 GIB, IN_BLOCKS = 1 << 30, ".npy and .safetensors are read in blocks"

@@ -12,6 +12,7 @@ from aectl.config.spelling import is_utf_8
 from aectl.data.codes.code_lines import LONGEST_LINE
 from aectl.data.codes.table_content import TableError
 from aectl.data.frame_process import Sent, read_apart
+from aectl.data.storage.parquet_footer import image_column
 from aectl.data.vectors.columns import NAMELESS, Columns, Texts
 
 if TYPE_CHECKING:
@@ -109,8 +110,11 @@ def _vectors(name: str, values: Sequence[list[Any] | None]) -> "NDArray[Any] | T
 def of_parquet(path: Path, room: int) -> Columns:
     """Reads columns of numbers, of lists of numbers, or of text.
 
-    Raises TableError for a damaged file, and if it needs more than `room` bytes of memory.
+    Raises TableError for a file of images, for one that is damaged, and if it needs more than
+    `room` bytes of memory.
     """
+    if image := image_column(str(path)):
+        raise TableError(f"its column {image} holds images, which a model of images reads")
     described, arrays = read_apart("aectl.data.vectors.vector_tables:columns_of_frame", path, room)
     found, left = dict[str, NDArray[Any] | Texts](), iter(arrays)
     for name, values in described:
