@@ -145,8 +145,8 @@ class Names:
 
     def claims(self, word: str) -> bool:
         """Whether a word can only name data of this modality, which are there."""
-        is_file = os.path.lexists(word) and not os.path.isdir(word) and self._reads(word)
-        return self.has(word) or is_file or bool(self._part(word))
+        there = is_url(word) or (os.path.lexists(word) and not os.path.isdir(word))
+        return self.has(word) or (there and self._reads(word)) or bool(self._part(word))
 
     def _reads(self, file: str) -> bool:
         """Whether a file is of this modality alone."""
@@ -163,7 +163,8 @@ class Names:
     def _part(self, word: str) -> str:
         """The part of a file that a word names; empty if it names none."""
         file, colon, part = word.rpartition(":")
-        there = colon and part and not os.path.lexists(word) and os.path.isfile(file)
+        there = is_url(file) or (not os.path.lexists(word) and os.path.isfile(file))
+        there = bool(colon and part) and there
         return part if there and file.lower().endswith(self.parted) else ""
 
     def _without_parts(self, word: str) -> str:
@@ -183,7 +184,9 @@ class Names:
         if word == STDIN:
             return Source(word, SourceKind.STDIN)
         if is_url(word):
-            return _at_url(word)
+            refuse_secrets(word)
+            part = self._part(word)
+            return Source(word, SourceKind.FILE, part=part) if part else _at_url(word)
         if name in self.patches and rest:
             return Source(word, SourceKind.PATCHES, name)
         if self.has(word):
@@ -216,9 +219,7 @@ def path_digest(path: str) -> str:
 
 
 def _at_url(url: str) -> Source:
-    """The source that a URL names. Raises UnknownInputError where nothing is there, and DataError
-    for a URL that holds credentials."""
-    refuse_secrets(url)
+    """The source that a URL names. Raises UnknownInputError where nothing is there."""
     try:
         if is_folder_at(url):
             return Source(url, SourceKind.FOLDER)

@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 from aectl.data.images.headers import Headers
 from aectl.data.layout import Layout, layout_of
@@ -12,6 +11,8 @@ from aectl.data.selection import Selection
 from aectl.data.sources import Names, Source, SourceKind
 from aectl.data.storage.containers import is_container
 from aectl.data.storage.folders import WalkedOnce, find_files
+from aectl.data.storage.places import folders_above, is_folder, real_place
+from aectl.data.storage.urls import is_url
 from aectl.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def _refuse_twice(
     for source, layout in zip(sources, layouts, strict=True):
         for one in split_up([source], [layout], validation=True):
             is_path = one.kind in (SourceKind.FOLDER, SourceKind.ARCHIVE, SourceKind.FILE)
-            place = os.path.realpath(one.word) if is_path else one.called("train")
+            place = real_place(one.word) if is_path else one.called("train")
             if place in words:
                 raise DataError(
                     f"--dataset {words[place]} and --dataset {source.word} name the same data:"
@@ -82,21 +83,23 @@ def _refuse_twice(
                 )
             words[place] = source.word
     for place, word in words.items():
-        for folder in map(str, PurePath(place).parents if os.path.isabs(place) else ()):
-            inner = place.removeprefix(folder.rstrip("/") + "/")
-            read = selection.enters if os.path.isdir(place) else selection.takes
-            if folder in words and (read(inner) or _is_contained(place, folder, selection)):
+        for folder in folders_above(place) if os.path.isabs(place) or is_url(place) else ():
+            if folder in words and _is_read_with(place, folder, selection):
                 raise DataError(
                     f"--dataset {word} is in --dataset {words[folder]}, and is read with it: leave"
                     " out one of them"
                 )
 
 
-def _is_contained(file: str, folder: str, selection: Selection) -> bool:
-    """Whether a file is an archive, or Parquet, that is read with a folder."""
-    if not selection.contained or not is_container(file):
+def _is_read_with(place: str, folder: str, selection: Selection) -> bool:
+    """Whether a file or folder is read with a folder that it lies in."""
+    inner = place.removeprefix(folder.rstrip("/") + "/")
+    read = selection.enters if is_folder(place) else selection.takes
+    if read(inner):
+        return True
+    if not selection.contained or not is_container(place):
         return False
-    return any(os.path.realpath(one.file) == file for one in find_files(folder, selection))
+    return any(real_place(one.file) == place for one in find_files(folder, selection))
 
 
 def _splits(layout: Layout, validation: bool) -> list[Source]:

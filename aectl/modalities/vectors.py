@@ -14,6 +14,7 @@ from aectl.config.shapes import VectorShape
 from aectl.data.endings import is_archive
 from aectl.data.selection import EVERY_IMAGE, Skipped
 from aectl.data.storage.folders import find_files
+from aectl.data.storage.places import is_folder
 from aectl.data.vectors.synthetic import Synthetic
 from aectl.data.vectors.vector_batches import VectorBatch
 from aectl.data.vectors.vector_inputs import (
@@ -71,7 +72,7 @@ class Vectors(Modality):
     def has(self, word: str) -> bool:
         """Whether a word names a file of vectors, or a folder of such without images; archives,
         which might hold some, do not count."""
-        if not Path(word).is_dir():
+        if not is_folder(word):
             return self.names.claims(word) and not is_labelled_text(word)
         if any(not is_archive(one.file) for one in find_files(word, EVERY_IMAGE)):
             return False

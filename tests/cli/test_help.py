@@ -45,6 +45,7 @@ FILES = {
     "~/Pictures",
     "scans.tar.gz",
     "acts.npy",
+    "s3://bucket/photos",
     "-",
 }
 """What examples train on beside named datasets."""

@@ -1,11 +1,13 @@
 """The shapes of images in files, from their headers alone."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from aectl.config.decoding import USUAL_DECODING
 from aectl.config.shapes import Shape, Sides
 from aectl.data.found import Found
 from aectl.data.images.decode import is_own, shape_in_header
+from aectl.data.storage.objects import fetched
 from aectl.errors import ImageError
 
 LOOKED_AT = 300
@@ -16,22 +18,27 @@ class Headers:
     """Reads the headers of image files, each once."""
 
     def __init__(self) -> None:
-        self._shapes: dict[str, Shape | None] = {}
+        self._shapes: dict[tuple[str, bool], Shape | None] = {}
 
     def shapes(self, files: Sequence[Found | Shape | None]) -> list[Shape]:
         """The shapes of some of the files, at equal distances, that can be read; a member of an
         archive is its shape, or None."""
         count = min(len(files), LOOKED_AT)
         looked_at = [files[number * len(files) // count] for number in range(count)]
-        shapes = [self._of(one) if isinstance(one, Found) else one for one in looked_at]
+        self._read(one for one in looked_at if isinstance(one, Found))
+        shapes = [
+            self._shapes[one.file, one.searched] if isinstance(one, Found) else one
+            for one in looked_at
+        ]
         return [shape for shape in shapes if shape]
 
-    def _of(self, found: Found) -> Shape | None:
-        if found.searched and is_own(found.file):
-            return None
-        if found.file not in self._shapes:
-            self._shapes[found.file] = shape_of(found.file)
-        return self._shapes[found.file]
+    def _read(self, found: Iterable[Found]) -> None:
+        """Reads the headers of files; those at URLs as a whole, several at once."""
+        new = (one for one in found if (one.file, one.searched) not in self._shapes)
+        for one in fetched(new, USUAL_DECODING.largest_file, USUAL_DECODING.file_too_large):
+            if one is not None:
+                source = one.file if one.content is None else one.content
+                self._shapes[one.file, one.searched] = shape_of(source, one.searched)
 
 
 def shape_of(source: str | bytes, searched: bool = False) -> Shape | None:

@@ -1,5 +1,6 @@
 """Drivers of storages: the protocols that fsspec opens, and the web, each loaded when needed."""
 
+import contextlib
 import errno
 import functools
 import logging
@@ -9,7 +10,7 @@ from typing import Any, BinaryIO
 
 from aectl.data.storage import network
 from aectl.data.storage.entries import Driver, Entry, patiently, seconds_for
-from aectl.data.storage.urls import WEB, join, name_in, protocol_of
+from aectl.data.storage.urls import WEB, join, name_in, protocol_of, refuse_secrets
 from aectl.errors import DataError
 
 EXTRAS = {
@@ -42,7 +43,9 @@ _making = threading.Lock()
 
 
 def driver_of(url: str) -> Driver:
-    """The driver for a URL. Raises DataError where it is not installed."""
+    """The driver for a URL. Raises DataError where it is not installed, and for a URL that holds
+    credentials."""
+    refuse_secrets(url)
     protocol = protocol_of(url)
     if network.is_off() and protocol not in LOCAL:
         raise DataError(f"{protocol}://: {network.NOT_ASKED}")
@@ -206,7 +209,12 @@ def fetch(url: str, path: str, size: int | None = None) -> None:
         with open(path, "wb") as file:
             driver.fetch(url, size, file)
 
-    patiently(once)
+    try:
+        patiently(once)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
 
 
 def put(path: str, url: str) -> None:

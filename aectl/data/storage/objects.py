@@ -1,9 +1,10 @@
 """Files at URLs: search in folders of a storage, and reading ahead of those who ask for them."""
 
+import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from aectl.errors import DataError
 
 UNKNOWN_SIZE = 1 << 20
 """Bytes that a file counts whose size is not known, among those that are read ahead."""
+
+FETCHED = "fetched-"
+"""The start of the names of folders with copies."""
 
 DEEPEST = 100
 """Maximum depth of folders."""
@@ -76,7 +80,7 @@ def _holds_run(names: set[str]) -> bool:
 
 
 def fetched(
-    found: Iterator[Found | None], most: int, too_large: Callable[[int], str]
+    found: Iterable[Found | None], most: int, too_large: Callable[[int], str]
 ) -> Iterator[Found | None]:
     """The inputs, those at URLs with their content, which is read ahead; `too_large` is the reason
     for leaving out one of more than `most` bytes."""
@@ -100,12 +104,13 @@ def fetched(
             return len(one.content or b"")
         return UNKNOWN_SIZE if one.size is None else one.size
 
-    for one in found:
+    waiting = iter(found)
+    for one in waiting:
         if one is None or not _is_to_read(one):
             yield one
             continue
         # Up to where there may be a wait for the next input, all are read at once.
-        near = chain([one], iter(lambda: next(found, None), None))
+        near = chain([one], iter(lambda: next(waiting, None), None))
         yield from in_order(of, near, size)
         yield None
 
@@ -116,7 +121,7 @@ def _is_to_read(found: Found) -> bool:
     return there and is_url(found.file)
 
 
-@contextmanager
+@contextlib.contextmanager
 def local_copy(path: str, folder: Path | None = None) -> Iterator[str]:
     """A local file; of one at a URL, a copy in a folder, which is removed after the block.
 
@@ -127,7 +132,51 @@ def local_copy(path: str, folder: Path | None = None) -> Iterator[str]:
         return
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="fetched-", dir=folder) as place:
+    with tempfile.TemporaryDirectory(prefix=FETCHED, dir=folder) as place:
         copy = os.path.join(place, name_in(path) or "file")
         drivers.fetch(path, copy)
         yield copy
+
+
+def copied(url: str, folder: Path, *beside: str) -> Path:
+    """A copy of a file at a URL, in a folder of its own below `folder`, which the caller removes;
+    and of those whose URLs have these endings more, where there are any. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = Path(tempfile.mkdtemp(prefix=FETCHED, dir=folder), name_in(url) or "file")
+    try:
+        drivers.fetch(url, str(copy))
+        for ending in beside:
+            with contextlib.suppress(FileNotFoundError):
+                drivers.fetch(url + ending, f"{copy}{ending}")
+    except BaseException:
+        shutil.rmtree(copy.parent)
+        raise
+    return copy
+
+
+def local_copies(found: Iterable[Found], folder: Path) -> Iterator[Found]:
+    """Inputs, those at URLs as copies in a folder, which are made ahead; each is removed once the
+    next input is asked for."""
+    waiting = iter(found)
+    first = next(waiting, None)
+    if first is None or not is_url(first.file):
+        yield from chain([first] if first else [], waiting)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def copy(one: Found) -> Found:
+        if not _is_to_read(one):
+            return one
+        try:
+            return one._replace(file=str(copied(one.file, Path(place))))
+        except (OSError, DataError) as error:
+            return one._replace(reason=getattr(error, "strerror", None) or str(error))
+
+    def size(one: Found) -> int:
+        return UNKNOWN_SIZE if one.size is None else one.size
+
+    with tempfile.TemporaryDirectory("", FETCHED, folder, ignore_cleanup_errors=True) as place:
+        for one in in_order(copy, chain([first], waiting), size):
+            yield one
+            if one.reason is None:
+                shutil.rmtree(os.path.dirname(one.file))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import NamedTuple
 
 from aectl.data.storage import drivers
@@ -31,6 +32,20 @@ def is_folder_at(url: str) -> bool:
     Of the web, every address is taken for a file.
     """
     return protocol_of(url) not in WEB and drivers.entry_of(url).is_folder
+
+
+def real_place(path: str) -> str:
+    """The path without links, or the URL, that tells a file or folder from others."""
+    return path.rstrip("/") if is_url(path) else os.path.realpath(path)
+
+
+def folders_above(place: str) -> list[str]:
+    """The folders that a file or folder lies in, of which a `real_place` is given."""
+    if not is_url(place):
+        return list(map(str, PurePath(place).parents))
+    protocol, _, path = place.partition("://")
+    parts = path.split("/")
+    return [f"{protocol}://{'/'.join(parts[:end])}" for end in range(len(parts) - 1, 0, -1)]
 
 
 def content_of(folder: str) -> Iterator[Place]:

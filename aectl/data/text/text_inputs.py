@@ -13,6 +13,7 @@ from aectl.data.selection import Selection
 from aectl.data.shares import listing
 from aectl.data.sources import Names, Source, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
+from aectl.data.storage.objects import local_copies
 from aectl.data.text.text_datasets import TEXTS, find
 from aectl.errors import Alike, DataError
 from aectl.files import opened
@@ -169,12 +170,12 @@ class TextInputs(NamedInputs):
                 yield from self._below(source, on_bad)
 
     def _below(self, source: Source, on_bad: OnBad) -> "Iterator[tuple[str, str | None, BinaryIO]]":
-        for one in self.to_read(source, self.files_of(source)):
-            assert one is not None
+        found = (one for one in self.to_read(source, self.files_of(source)) if one is not None)
+        for one in local_copies(found, self.data_dir):
             try:
                 if one.reason:
                     raise OSError(0, one.reason)
-                with opened(one.path) as file:
+                with opened(one.file) as file:
                     start = file.peek(PEEKED)[:PEEKED]
                     if b"\0" in start and not wide(start):
                         on_bad(one.path, NO_TEXT)

@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import math
 import os
+import shutil
 import stat
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +21,9 @@ from aectl.data.named_inputs import NamedInputs
 from aectl.data.selection import Selection
 from aectl.data.sources import Names, SourceKind
 from aectl.data.storage.folders import OnBad, Walk, WalkedOnce
+from aectl.data.storage.objects import copied
 from aectl.data.storage.parquet_footer import image_column
+from aectl.data.storage.urls import is_url
 from aectl.data.vectors.columns import ALL, Columns, Wanted, labels_in, names_in, vectors_of
 from aectl.data.vectors.delimited import NUMBER, of_delimited, of_delimited_content
 from aectl.data.vectors.synthetic import SYNTHETIC, Synthetic
@@ -163,17 +167,28 @@ class VectorInputs(NamedInputs):
                 if found.reason:
                     on_bad(found.path, found.reason)
                     continue
-                path, part = Path(found.path), ""
-                if not source.is_folder:
-                    path, part = Path(source.file), source.part
-                self._refuse_large(path)
-                name = self.naming(str(path)) + (f":{part}" if part else "")
-                yield from self._read(
-                    name,
-                    found.label,
-                    on_bad,
-                    partial(of_file, path, part, self.wanted, self.beside),
-                )
+                file, part = found.file, source.part
+                remote = is_url(file)
+                name = self.naming(file if remote else str(Path(file))) + f":{part}" * bool(part)
+                read = self._of_url if remote else self._of_file
+                yield from self._read(name, found.label, on_bad, partial(read, file, part))
+
+    def _of_file(self, path: str, part: str) -> VectorFile:
+        """The vectors of a local file. Raises TableError, OSError, and DataError."""
+        self._refuse_large(Path(path))
+        return of_file(Path(path), part, self.wanted, self.beside)
+
+    def _of_url(self, url: str, part: str) -> VectorFile:
+        """The vectors of a file at a URL, of which there is a copy as long as they are used."""
+        beside = [IDS] if self.beside and ending_of(url) in ARRAYS else []
+        copy = copied(url, self.data_dir, *beside)
+        try:
+            file = self._of_file(str(copy), part)
+        except BaseException:
+            shutil.rmtree(copy.parent)
+            raise
+        weakref.finalize(file, shutil.rmtree, copy.parent, ignore_errors=True)
+        return file
 
     def _refuse_large(self, path: Path) -> None:
         """Raises DataError for a file that is read as a whole, and does not fit into memory."""
