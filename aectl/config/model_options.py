@@ -194,10 +194,11 @@ class ModelConfig(Section):
     scale: str = option(
         "none",
         "Scaling of vectors, which the model keeps: standard (each feature has mean 0 and standard "
-        "deviation 1), minmax (each lies between 0 and 1), unit-norm (each vector has length 1) or "
-        "center (each feature has mean 0). Without it, standard if the standard deviations of two "
-        "features differ by a factor of more than 1,000.",
-        choices=("none", "standard", "minmax", "unit-norm", "center"),
+        "deviation 1), minmax (each lies between 0 and 1), center (each feature has mean 0), "
+        "unit-norm (each vector has length 1) or layer-norm (each vector has mean 0 and standard "
+        "deviation 1). Without it, standard if the standard deviations of two features differ by a "
+        "factor of more than 1,000.",
+        choices=("none", "standard", "minmax", "center", "unit-norm", "layer-norm"),
         modalities=(VECTORS,),
     )
     missing: str = option(

@@ -10,11 +10,15 @@ from aectl.config.model_options import ModelConfig
 OFFSET, FACTOR = ("standard", "minmax", "center"), ("standard", "minmax")
 """The scalings that subtract a number from each feature, and that multiply each by one."""
 
-UNIT_NORM, MEAN = "unit-norm", "mean"
+UNIT_NORM, LAYER_NORM, MEAN = "unit-norm", "layer-norm", "mean"
+
+ADDED_TO_DEVIATION = 1e-5
+"""Of layer-norm, as SAELens has it (sae_lens/saes/sae.py)."""
 
 
 class Scaling(nn.Module):
-    """x -> (x - offset) * factor, or x / ||x||, with `fill` in place of values that are missing.
+    """x -> (x - offset) * factor, x / ||x||, or (x - m) / (s + 1e-5) with the mean m and the
+    standard deviation s of the features of x, with `fill` in place of values that are missing.
 
     offset, factor, fill: (features,), or None. A feature that is constant has the factor 1.
     """
@@ -52,15 +56,21 @@ class Scaling(nn.Module):
         """(n, features), complete -> the input of the network, of the same shape."""
         if self._scale == UNIT_NORM:
             return vectors / _norms(vectors)
+        if self._scale == LAYER_NORM:
+            mean, deviation = _of_features(vectors)
+            return (vectors - mean) / (deviation + ADDED_TO_DEVIATION)
         if self.offset is not None:
             vectors = vectors - self.offset
         return vectors if self.factor is None else vectors * self.factor
 
     def back(self, made: Tensor, vectors: Tensor | None) -> Tensor:
         """The output of the network -> reconstructions of `vectors`, both (n, features); of those
-        without length, if None."""
+        without length, or without mean and deviation, if None."""
         if self._scale == UNIT_NORM:
             return made if vectors is None else made * _norms(vectors)
+        if self._scale == LAYER_NORM:
+            mean, deviation = (0.0, 1.0) if vectors is None else _of_features(vectors)
+            return made * deviation + mean
         if self.factor is not None:
             made = made / self.factor
         return made if self.offset is None else made + self.offset
@@ -99,6 +109,14 @@ def _norms(vectors: Tensor) -> Tensor:
     norms = vectors.norm(dim=1, keepdim=True)
     found: Tensor = norms.where(norms > 0, 1.0)
     return found
+
+
+def _of_features(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the standard deviation of the features of each vector, (n, 1): the root of the
+    sum of squares divided by one less than their number."""
+    mean = vectors.mean(dim=1, keepdim=True)
+    squares = (vectors - mean).square().sum(dim=1, keepdim=True)
+    return mean, (squares / max(1, vectors.shape[1] - 1)).sqrt()
 
 
 class Moments:

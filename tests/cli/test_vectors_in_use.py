@@ -146,6 +146,11 @@ SCALES = {
     "unit-norm": lambda x: (
         x / np.linalg.norm(x, axis=1, keepdims=True), 0, np.linalg.norm(x, axis=1, keepdims=True)
     ),
+    "layer-norm": lambda x: (
+        (x - x.mean(1, keepdims=True)) / (x.std(1, ddof=1, keepdims=True) + 1e-5),
+        x.mean(1, keepdims=True),
+        x.std(1, ddof=1, keepdims=True),
+    ),
     "none": lambda x: (x, 0, 1),
 }  # fmt: skip
 

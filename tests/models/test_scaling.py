@@ -61,9 +61,24 @@ def test_a_vector_of_zeros_stays_one_at_unit_norm():
     assert torch.equal(scaling.back(zeros, zeros), zeros)
 
 
+def test_a_vector_of_equal_features_is_one_of_zeros_with_layer_norm_and_comes_back():
+    equal, scaling = torch.full((2, 4), 3.0), fitted("layer-norm")
+    assert torch.equal(scaling(equal), torch.zeros(2, 4))
+    assert torch.equal(scaling.back(torch.ones(2, 4), equal), equal)
+    assert torch.equal(scaling(torch.ones(3, 1)), torch.zeros(3, 1)), "of one feature"
+
+
+def test_layer_norm_is_that_of_torch_but_for_its_definition_of_the_deviation():
+    rows = torch.randn(50, 400)
+    found = fitted("layer-norm", rows.numpy())(rows)
+    wanted = torch.nn.functional.layer_norm(rows, (400,))
+    torch.testing.assert_close(found, wanted * (399 / 400) ** 0.5, rtol=1e-4, atol=1e-4)
+
+
 def test_what_decodes_without_an_input_has_no_length_to_come_back_to():
     made = torch.tensor([[0.6, 0.8, 0, 0]])
     assert torch.equal(fitted("unit-norm").back(made, None), made)
+    assert torch.equal(fitted("layer-norm").back(made, None), made)
 
 
 @pytest.mark.parametrize(("scale", "missing", "there"), [

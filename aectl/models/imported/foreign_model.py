@@ -67,8 +67,8 @@ class ForeignDictionary:
     `encoder`: W, (units, features); `bias`: b, (units,); `decoder`: D, (features, units);
     `center`: None for none, else subtracted from the input, (features,); `output_bias`: d,
     (features,); `rule`: its name in aectl; `k`: the units of topk or batch-topk that are active;
-    `of_rule`: the parameters of the rule, by their names in its class; `unit_norm`: whether x is
-    divided by its length, and x_hat multiplied by it.
+    `of_rule`: the parameters of the rule, by their names in its class; `scale`: the scaling
+    of each vector, as `--scale` names it.
     """
 
     encoder: Tensor
@@ -79,7 +79,7 @@ class ForeignDictionary:
     rule: str
     k: int | None = None
     of_rule: Mapping[str, Tensor] = field(default_factory=dict)
-    unit_norm: bool = False
+    scale: str = "none"
 
     def with_unit_columns(self, least: float = 0.0) -> "ForeignDictionary":
         """The same, with columns of the decoder of length 1: pre-activations are multiplied by the
@@ -101,7 +101,7 @@ class ForeignDictionary:
             decoder=self.decoder / length,
             output_bias=self.output_bias / length,
             center=None if self.center is None else self.center / length,
-            unit_norm=True,
+            scale="unit-norm",
         )
 
     def foreign_model(self, origin: Mapping[str, Any], notes: tuple[str, ...]) -> ForeignModel:
@@ -121,7 +121,7 @@ class ForeignDictionary:
                 model="autoencoder", modality=VECTORS, hidden=(units,), sparsity=self.rule,
                 k=self.k, code_activation=RULES[self.rule].activation or "relu",
                 output_activation="linear", center=self.center is not None,
-                scale="unit-norm" if self.unit_norm else "none",
+                scale=self.scale,
             )  # fmt: skip
         except ConfigError as error:
             raise ModelFileError(f"aectl has no such model: {error}") from None

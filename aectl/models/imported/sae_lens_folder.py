@@ -33,7 +33,6 @@ RESCALED = {"topk": False, "omp-1": False, "batch-topk": True}
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 NOT_TAKEN = {
-    "layer_norm": "aectl has no scaling that subtracts the mean of each vector",
     "expected_average_only_in": (
         "its inputs are multiplied by a number that is not in this folder; SAELens folds it into"
         " the weights with fold_activation_norm_scaling_factor, and save_model writes them"
@@ -54,8 +53,11 @@ def read(folder: Path) -> ForeignModel:
     if found.rule in RESCALED and config.flag(BY_NORM, RESCALED[found.rule]):
         found = found.with_unit_columns(SHORTEST)
     found = _fine_tuned(config, tensors, found)
-    if _constant_norm(config):
-        found = found.with_unit_norm(math.sqrt(found.encoder.shape[1]))
+    match _normalization(config):
+        case "constant_norm_rescale":
+            found = found.with_unit_norm(math.sqrt(found.encoder.shape[1]))
+        case "layer_norm":
+            found = dataclasses.replace(found, scale="layer-norm")
     tensors.refuse_others()
     notes = [*_notes(config), *notes_on(config, tensors)]
     origin = {"format": "SAELens", "config": dict(config.values)}
@@ -177,17 +179,17 @@ def _fine_tuned(
     return dataclasses.replace(found, decoder=found.decoder * factors) if asked else found
 
 
-def _constant_norm(config: ForeignConfig) -> bool:
-    """Whether vectors are scaled to a length. Raises ModelFileError for other normalisations."""
+def _normalization(config: ForeignConfig) -> str:
+    """The scaling of each vector. Raises ModelFileError for one that needs other numbers."""
     given = config.get("normalize_activations")
-    if given is True:  # in older versions
+    if given in (None, False):  # in older versions
+        return "none"
+    if given is True:
         given = "expected_average_only_in"
-    if given in (None, False, "none"):
-        return False
-    if given != "constant_norm_rescale":
+    if given not in ("none", "constant_norm_rescale", "layer_norm"):
         why = NOT_TAKEN.get(given) if isinstance(given, str) else None
         raise config.refused("normalize_activations", why or "aectl does not know it")
-    return True
+    return str(given)
 
 
 def _notes(config: ForeignConfig) -> Iterator[str]:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 VERSION = "6.54.12"
 """The version of SAELens whose format this is."""
 
-UNSCALED, UNIT_NORM = ("none", "standard", "minmax", "center"), "unit-norm"
+NORMALIZATIONS = {"unit-norm": "constant_norm_rescale", "layer-norm": "layer_norm"}
+"""The scalings of each vector by their names in SAELens; those of features are folded."""
 
 
 def refusal(card: ModelCard) -> str:
@@ -63,7 +64,7 @@ def write(folder: Path, network: "Network", card: ModelCard) -> None:
         "dtype": "float32",
         "device": "cpu",
         "apply_b_dec_to_input": layers.centered,
-        "normalize_activations": _normalization(card),
+        "normalize_activations": NORMALIZATIONS.get(card.architecture.config.scale, "none"),
         "reshape_activations": "none",
         "metadata": _told(card),
     }
@@ -105,7 +106,7 @@ def _folded(network: "Autoencoder", card: ModelCard) -> _Folded:
         output_bias, mean = output_bias / factor, mean / factor
     if scaling is not None and scaling.offset is not None:
         output_bias, mean = output_bias + scaling.offset, mean + scaling.offset
-    if _normalization(card) != "none":
+    if card.architecture.config.scale == "unit-norm":  # SAELens scales to this length
         length = len(output_bias) ** 0.5
         encoder, decoder = encoder / length, decoder * length
         output_bias, mean = output_bias * length, mean * length
@@ -162,10 +163,6 @@ RULES_OF_SAE_LENS: dict[
     "omp-1": _omp_1,
 }
 """The rules of sparsity that are more than an activation at inference."""
-
-
-def _normalization(card: ModelCard) -> str:
-    return "constant_norm_rescale" if card.architecture.config.scale == UNIT_NORM else "none"
 
 
 def _told(card: ModelCard) -> dict[str, Any]:

@@ -37,6 +37,7 @@ CASES = {
         six("topk", k=K, normalize_activations="constant_norm_rescale", apply_b_dec_to_input=False),
         weights("b_enc"),
     ),
+    "layer norm": (six("standard", normalize_activations="layer_norm"), weights("b_enc")),
     "topk": (six("topk", k=K), weights("b_enc")),
     "topk, by norm": (six("topk", **WIDE), weights("b_enc")),
     "topk of few positive": (six("topk", k=UNITS), weights("b_enc")),
@@ -70,10 +71,15 @@ CASES = {
 def formula(config, tensors, rows):
     """Codes and reconstructions as sae_lens/saes defines them, in 64 bits."""
     w = {name: value.astype(float) for name, value in tensors.items()}
-    x, length = rows.astype(float), 1.0
+    x, length, mean = rows.astype(float), 1.0, 0.0
     if config["normalize_activations"] == "constant_norm_rescale":
         length = FEATURES**0.5 / np.linalg.norm(x, axis=1, keepdims=True)
-    x = x * length - w["b_dec"] * config["apply_b_dec_to_input"]
+    if config["normalize_activations"] == "layer_norm":
+        mean, deviation = x.mean(1, keepdims=True), x.std(1, ddof=1, keepdims=True)
+        x, length = (x - mean) / (deviation + 1e-5), 1 / deviation
+    else:
+        x = x * length
+    x = x - w["b_dec"] * config["apply_b_dec_to_input"]
     p = x @ w["W_enc"] + w.get("b_enc", 0)
     norms = (
         np.linalg.norm(w["W_dec"], axis=1)
@@ -101,7 +107,7 @@ def formula(config, tensors, rows):
         case "batchtopk":
             code = p * (p > w["topk_threshold"])
     factors = w.get("scaling_factor", 1.0)
-    return code, ((code * factors / norms) @ w["W_dec"] + w["b_dec"]) / length
+    return code, ((code * factors / norms) @ w["W_dec"] + w["b_dec"]) / length + mean
 
 
 @pytest.mark.parametrize(("config", "tensors"), CASES.values(), ids=CASES)
@@ -164,7 +170,6 @@ REFUSED = {
         {**OLD_TOPK, "activation_fn_kwargs": {"k": 3, "postact_fn": "tanh"}},
         "activation_fn_kwargs is {'k': 3, 'postact_fn': 'tanh'}: aectl knows k alone",
     ),
-    "layer norm": ({"normalize_activations": "layer_norm"}, "subtracts the mean of each vector"),
     "a norm that is not there": (
         {"normalize_activations": "expected_average_only_in"}, "fold_activation_norm_scaling_factor"
     ),

@@ -36,6 +36,8 @@ CASES = {
     "standard, gated": {"sparsity": "gated", "scale": "standard"},
     "minmax, not centered": {"sparsity": "jumprelu", "scale": "minmax", "center": False},
     "center": {"scale": "center", "center": False},
+    "layer norm": {**TOP, "scale": "layer-norm"},
+    "layer norm, not centered": {"sparsity": "gated", "scale": "layer-norm", "center": False},
     "unit norm": {**TOP, "scale": "unit-norm"},
     "unit norm, batch-topk": {"sparsity": "batch-topk", "k": 5, "scale": "unit-norm"},
     "unit norm, not centered": {"sparsity": "gated", "scale": "unit-norm", "center": False},
