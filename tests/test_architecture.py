@@ -100,6 +100,7 @@ TESTED_ELSEWHERE = {
         "data/storage/parquet_footer.py",
     ),
     "cli/test_containers_in_use.py": ("data/storage/containers.py", "data/storage/members.py"),
+    "cli/test_index_files_in_use.py": ("data/images/index_files.py",),
     "cli/test_shards.py": (
         "cli/merge.py", "data/shares.py", "modalities/request.py", "outputs/merging.py",
     ),

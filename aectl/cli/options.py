@@ -140,6 +140,16 @@ LabelColumn = Annotated[
         rich_help_panel=FOUND,
     ),
 ]  # fmt: skip
+PathsColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--paths-column", metavar="NAME",
+        help="Column of a table of images (.csv, .tsv, .jsonl, .parquet) that holds their paths,"
+        " relative to the folder of the table.",
+        show_default="that of the training data, if that was such a table",
+        rich_help_panel=FOUND,
+    ),
+]  # fmt: skip
 RelativeTo = Annotated[
     str | None,
     typer.Option(
@@ -246,6 +256,7 @@ class Common:
     columns: Columns = None
     id_column: IdColumn = None
     label_column: LabelColumn = None
+    paths_column: PathsColumn = None
     data_dir: DataDir = None
     device: Device = "auto"
     batch_size: BatchSize = None

@@ -79,6 +79,7 @@ class Session:
             "columns": common.columns or (),
             "id_column": common.id_column,
             "label_column": common.label_column,
+            "paths_column": common.paths_column,
             "batch_size": common.batch_size,
             "workers": common.workers,
             "on_bad": self.outcome.on_bad,
@@ -156,7 +157,7 @@ class Session:
 
     def _of_columns(self) -> dict[str, object]:
         """The options of columns that are given."""
-        names = ("columns", "id_column", "label_column")
+        names = ("columns", "id_column", "label_column", "paths_column")
         given = {name: getattr(self.common, name) for name in names}
         return {name: value for name, value in given.items() if value}
 

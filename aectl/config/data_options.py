@@ -172,6 +172,13 @@ class DataConfig(Section):
         modalities=(IMAGES, VECTORS),
         unset="label, class, target, or another usual name",
     )
+    paths_column: str | None = option(
+        None,
+        "Column of a table of images (.csv, .tsv, .jsonl, .parquet) that holds their paths, "
+        "relative to the folder of the table.",
+        modalities=(IMAGES,),
+        unset="tables list no images",
+    )
     shuffle_buffer: int | None = option(
         None,
         "Number of vectors that are shuffled together, where they are read from disk in each epoch "

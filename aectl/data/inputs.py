@@ -17,10 +17,11 @@ from aectl.config.spelling import MARK, from_table, is_utf_8
 from aectl.data import lines
 from aectl.data.endings import PARQUET
 from aectl.data.found import Found
-from aectl.data.images import datasets, patches
+from aectl.data.images import datasets, index_files, patches
 from aectl.data.images.datasets import DATASETS
 from aectl.data.images.decoders import Decoded, Decoders
 from aectl.data.images.image_set import ImageSet
+from aectl.data.images.index_files import IndexColumns
 from aectl.data.images.parquet_images import has_labels
 from aectl.data.images.pixels import Pixels
 from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn
@@ -74,13 +75,14 @@ class Inputs(NamedInputs):
 
     `null_separated`: NUL characters separate the paths on `stdin`. `workers`: the number of
     processes that decode. `decoding`: how files are decoded. `labels`: the column that labels the
-    rows of Parquet.
+    rows of tables; `paths_column`: that of paths, in tables that list images.
     """
 
     null_separated: bool = False
     workers: int = 1
     decoding: Decoding = USUAL_DECODING
     labels: LabelColumn = USUAL_LABELS
+    paths_column: str | None = None
 
     @cached_property
     def labelled(self) -> bool:
@@ -95,11 +97,17 @@ class Inputs(NamedInputs):
         if source.is_folder:
             first = next(iter(self.walk(file, self.selection, Skipped())), None)
             file = first.file if first else ""
+        if self.paths_column and index_files.is_index(file):
+            return index_files.has_labels(file, IndexColumns(self.paths_column, self.labels))
         is_parquet = file.lower().endswith(PARQUET)
         return is_parquet and (is_url(file) or has_labels(file, self.labels))
 
     def inside(self, found: Found, folder: str) -> Iterator[Found]:
-        """The images in an archive or in Parquet; else the file itself."""
+        """The images in an archive or in Parquet, or those that a table lists; else the file
+        itself."""
+        if self.paths_column and found.reason is None and index_files.is_index(found.file):
+            columns = IndexColumns(self.paths_column, self.labels)
+            return index_files.listed_in(found.file, columns, self.data_dir)
         return opened(found, folder, self.selection, self.skipped, self.labels, self.data_dir)
 
     def batches(

@@ -51,7 +51,8 @@ class Request:
     they skip in `skipped`, and `notice` and `warning` take messages. With `references`, each line
     of text has a reference summary after a tab. Of tables of vectors, `wanted` columns are read.
     With `unlearnt`, inputs that the model learnt from are left out; with `once`, those that were
-    read before, too. With a `shard`, only that share of the inputs is read.
+    read before, too. With a `shard`, only that share of the inputs is read. `paths_column`: the
+    column of paths, in tables that list images.
     """
 
     words: Sequence[str] | None
@@ -76,6 +77,12 @@ class Request:
     unlearnt: bool = False
     once: ReadOnce | None = None
     shard: Shard | None = None
+    paths_column: str | None = None
+
+    @property
+    def named_by_extension(self) -> Sequence[str]:
+        """The words, unless an option says what their tables hold."""
+        return () if self.paths_column else self.words or ()
 
 
 class InputStream(ABC, Generic[Streamed]):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 A_MODEL, A_CODE = "a model of text", "a code that is a text"
 OF_IMAGES = (
     "null", "max_pixels", "truncated", "layer", "separate", "each", "interpolate", "traverse",
-    "from_codes", "pca", "probe", "ssim", "columns", "id_column", "label_column",
+    "from_codes", "pca", "probe", "ssim", "columns", "id_column", "label_column", "paths_column",
     "per_column",
 )  # fmt: skip
 

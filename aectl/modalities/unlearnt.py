@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from aectl.config.spelling import first_of
+from aectl.data.images.index_files import is_index
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection
 from aectl.data.sources import DatasetName, Names, Source, SourceKind, path_digest
@@ -81,6 +82,8 @@ def _learnt(card: ModelCard, names: Names, selection: Selection) -> tuple[list[S
             continue
         if source.kind is SourceKind.STDIN:
             unknown.append("a list on stdin")
+        if card.options.get("paths_column") and is_index(source.file):
+            unknown.append(f"images that {word} lists")
         layout = layout_of(word, selection) if source.is_folder else None
         learnt = split_up([source], [layout], validation=False)
         found += [dataclasses.replace(one, without=card.held_out) for one in learnt]

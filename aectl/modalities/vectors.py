@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 A_MODEL = "a model of vectors"
 OF_OTHERS = (
     "null", "max_pixels", "truncated", "separate", "each", "interpolate", "traverse", "ssim",
+    "paths_column",
 )  # fmt: skip
 
 MOST_HELD_OUT = 10_000

@@ -13,6 +13,7 @@ from aectl.config.kinds import KINDS
 from aectl.config.shapes import Shape, both
 from aectl.data.images import datasets, patches, training_images
 from aectl.data.images.image_set import ImageSet
+from aectl.data.images.index_files import refuse_without_index
 from aectl.data.images.table_columns import LabelColumn
 from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.lines import whole
@@ -30,7 +31,7 @@ FALLBACK = "digits"
 
 MUCH, LEAST_CLASSES = 1 << 26, 2
 
-OF_TABLES = ("label_column",)
+OF_TABLES = ("label_column", "paths_column")
 """Options that say what the columns of tables of images hold."""
 
 
@@ -164,6 +165,7 @@ def _of_several(
     for source in found.sources:
         if source.kind is SourceKind.PATCHES:
             raise ConfigError(f"{source.word} cannot go with other data")
+    refuse_without_index(config.data.paths_column, found.sources)
     data, listed = config.data, any(source.kind is SourceKind.STDIN for source in found.sources)
     inputs = Inputs(
         found.sources, reading.data_dir,
@@ -171,7 +173,7 @@ def _of_several(
         null_separated=reading.null, labels_from_folders=True, selection=found.selection,
         workers=reading.workers, split="train", decoding=_decoding(config),
         skipped=reading.skipped, loose_labels=False, walk=found.walk,
-        labels=LabelColumn(data.label_column),
+        labels=LabelColumn(data.label_column), paths_column=data.paths_column,
     )  # fmt: skip
     sides = both(data.size) if data.size else None
     return training_images.load(

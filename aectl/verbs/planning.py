@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 OF_THE_LOSS = ("sparsity", *(field.name for field in dataclasses.fields(LossConfig)))
 
 
+SETTLING = {"paths_column": kinds.IMAGES}
+"""Options that say of which modality tables are."""
+
+
 def prepare(
     given: Mapping[str, object], file: Mapping[str, object], reading: Reading
 ) -> tuple[Config, Any]:
@@ -77,7 +81,8 @@ def prepare_several(
     request = TrainingRequest(found, asked, encoder)
     open_to = () if encoder or "modality" in asked else _possible(asked)
     instead = [one for one in open_to if one != modality.name]
-    with noted_in_training(modality, config.data.dataset, instead):
+    named = () if config.data.paths_column else config.data.dataset
+    with noted_in_training(modality, named, instead):
         config, data = modality.training_set(config, reading, request)
     others = [settled_as(config, one) for one in others]
     return [config, *(modality.resolved(one, data, encoder) for one in others)], data
@@ -131,7 +136,8 @@ def _found(
 
     Raises ConfigError for words of another modality, UnknownInputError and DataError.
     """
-    modality.refuse_others(words)
+    if not options.get("paths_column"):  # tables are of images then
+        modality.refuse_others(words)
     selection = of_options(options, modality.names.endings)
     return TrainingSources.named(modality.names, words, reading.stdin, selection)
 
@@ -197,6 +203,8 @@ def _modality(asked: Mapping[str, object], encoder: ModelCard | None) -> Modalit
             raise ConfigError(f"--encoder encodes {found.name}, not {asked['modality']}")
         return found
     possible = _possible(asked)
+    if settled := {one for name, one in SETTLING.items() if asked.get(name)} & {*possible}:
+        return modality_named(settled.pop())
     if asked.get("modality") in possible:
         return modality_named(str(asked["modality"]))
     words = cast("tuple[str, ...]", asked.get("dataset", ()))

@@ -49,7 +49,8 @@ class InputOptions(TypedDict, total=False):
     - `label_from_folder`: take the label of an input from the folder in which it lies.
     - `relative_to`, `absolute`: how paths are written.
     - `max_pixels`, `truncated` ("refuse" or "keep"): which image files are read.
-    - `columns`, `id_column`, `label_column`: the columns of tables of vectors that are read.
+    - `columns`, `id_column`, `label_column`: the columns of tables of vectors that are read, the
+      last also of tables of images; `paths_column`: that of paths, in tables that list images.
     - `batch_size`, `workers`: inputs at a time, and processes that decode image files.
     - `on_bad(path, reason)`, `on_remark(path, remark)`, `notice(text)`, `warning(text)`: called for
       inputs that cannot be read, remarks on others, and messages.
@@ -70,6 +71,7 @@ class InputOptions(TypedDict, total=False):
     columns: Sequence[str]
     id_column: str | None
     label_column: str | None
+    paths_column: str | None
     batch_size: int | None
     workers: int | None
     on_bad: OnBad
@@ -121,6 +123,7 @@ def request(
             options.get("label_column"),
         ),
         shard=None if shard is None else Shard.parsed(shard),
+        paths_column=options.get("paths_column"),
     )
 
 
@@ -219,7 +222,7 @@ class Use:
 
     def noted(self) -> AbstractContextManager[None]:
         """Adds to a DataError of its block which words the model cannot take."""
-        return noted_in_use(self.modality, self.request.words or ())
+        return noted_in_use(self.modality, self.request.named_by_extension)
 
     @property
     def nothing(self) -> str:
@@ -243,6 +246,7 @@ class Use:
             "columns": bool(request.wanted.features),
             "id_column": request.wanted.id_column is not None,
             "label_column": request.wanted.label_column is not None,
+            "paths_column": request.paths_column is not None,
             "references": request.references,
         }
         asked = (name for name, is_given in {**given, **of_request}.items() if is_given)

@@ -5,7 +5,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,15 +90,17 @@ def image_rows(
         raise TableError(str(error)) from None
     image = image_column_of(footer.columns)
     if image is None:
-        raise TableError(f"it has no column of images; {there(_names(footer.columns))}")
+        raise TableError(
+            f"it has no column of images; {there([one.name for one in footer.columns])}"
+        )
     label = _label_of(footer.columns, LabelColumn(asked, before))
-    classes = _classes(polars.read_parquet_metadata(path)).get(label or "", ())
+    classes = class_names(path).get(label or "", ())
     named = set[int]()
-    for first, count in _pieces(footer):
+    for first, count in pieces(footer):
         wanted = [image, label] if label else [image]
         some = polars.scan_parquet(path, use_statistics=False).slice(first, count)
         frame = some.select(wanted).collect()
-        labels = _labels(frame[label], classes) if label else [None] * len(frame)
+        labels = labels_of(frame[label], classes) if label else [None] * len(frame)
         fields = frame[image].struct
         paths = fields.field(PATH).to_list() if PATH in fields.fields else [None] * len(frame)
         yield [
@@ -110,14 +112,15 @@ def image_rows(
 
 
 def _label_of(columns: Sequence[Leaf], labels: LabelColumn) -> str | None:
-    return labels.among(_names([one for one in columns if not one.fields]))
+    return labels.among(plain_columns(columns))
 
 
-def _names(columns: Sequence[Leaf]) -> list[str]:
-    return [one.name for one in columns]
+def plain_columns(columns: Sequence[Leaf]) -> list[str]:
+    """The names of the columns that hold no structures."""
+    return [one.name for one in columns if not one.fields]
 
 
-def _pieces(footer: Footer) -> Iterator[tuple[int, int]]:
+def pieces(footer: Footer) -> Iterator[tuple[int, int]]:
     """The first row, and the number of rows, of each piece of the file that is read at a time."""
     first = 0
     for group in footer.groups:
@@ -145,7 +148,7 @@ def _row(content: bytes | None, name: str, label: str | None) -> tuple[Any, byte
     return (name, label, reason), b"" if reason else content or b""
 
 
-def _labels(column: "Series", classes: Sequence[str]) -> list[str | None]:
+def labels_of(column: "Series", classes: Sequence[str]) -> list[str | None]:
     """The labels of a column: of whole numbers, the names of the classes, where there are any, and
     none of a number below 0, which stands for an unknown class. Raises TableError."""
     import polars
@@ -166,9 +169,12 @@ def _class(number: int | None, classes: Sequence[str]) -> str | None:
     return classes[number] if number < len(classes) else str(number)
 
 
-def _classes(metadata: Mapping[str, str]) -> dict[str, list[str]]:
+def class_names(path: str) -> dict[str, list[str]]:
     """The names of the classes of each column, as Hugging Face's `datasets` writes them: as
     metadata of the file, or of its Arrow schema alone."""
+    import polars
+
+    metadata = polars.read_parquet_metadata(path)
     written = metadata.get("huggingface") or _in_arrow_schema(metadata.get("ARROW:schema", ""))
     try:
         features = json.loads(written)["info"]["features"]
