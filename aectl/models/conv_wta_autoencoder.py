@@ -151,15 +151,15 @@ class MapFeatures(PooledEncoder):
         return self.of_maps.encoder.code
 
     def featuring(self) -> Callable[[Tensor], Tensor]:
-        """The pooled maps of one of its own inputs, (channels, height, width) -> (code_size,)."""
+        """The pooled maps of its own inputs, (n, channels, height, width) -> (n, code_size)."""
         return self._features
 
-    def _features(self, image: Tensor) -> Tensor:
-        maps = self.of_maps.encoder.dense(self.whitened(image[None]))[0].movedim(0, -1)
+    def _features(self, images: Tensor) -> Tensor:
+        maps = self.of_maps.encoder.dense(self.whitened(images)).movedim(1, -1)
         if self.patching.pool == NO_POOLING:
-            return maps.flatten()
+            return maps.flatten(1)
         pool = POOLS[self.patching.pool]
-        return torch.cat([pool(maps[cell].flatten(0, 1)) for cell in self.cells])
+        return torch.cat([pool(maps[:, *cell].flatten(1, 2)) for cell in self.cells], 1)
 
     def own_filters(self) -> Tensor:
         """The filters of the decoder."""
@@ -208,15 +208,14 @@ class ConvWTAAutoencoder(PooledAutoencoder):
         """Whitens its own input, if the model does that."""
         return self.encoder.whitened(inputs)
 
-    def traced_alone(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(channels, height, width) -> the winner of each map, (1, maps), and the reconstruction
-        before the output's activation.
+    def codes_of(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, channels, height, width) -> the winner of each map, (n, 1, maps), and the
+        reconstructions before the output's activation.
         """
-        images = target[None]
-        maps = self.trained.encode(self.below(images))
-        made = self.encoder.undone(images, self.trained.decoder(maps))
-        return maps.flatten(2).amax(2), made[0]
+        maps = self.trained.encode(self.below(targets))
+        made = self.encoder.undone(targets, self.trained.decoder(maps))
+        return maps.flatten(2).amax(2)[:, None], made
 
-    def largest(self, target: Tensor) -> Tensor:
-        """-> (maps,): the winner of each map, or 0."""
-        return self.trained.encode(self.below(target[None])).flatten(2).amax(2)[0]
+    def largest(self, targets: Tensor) -> Tensor:
+        """-> (n, maps): the winner of each map, or 0."""
+        return self.trained.encode(self.below(targets)).flatten(2).amax(2)

@@ -40,7 +40,7 @@ class Embedding(nn.Module):
         """The vectors of the tokens before each of tokens (batch, length): (batch, length, width),
         that of START first.
         """
-        start = self.weight[START].expand(len(tokens), 1, -1)
+        start = self.weight[START].expand(tokens.shape[0], 1, -1)
         return torch.cat([start, self(tokens[:, :-1])], 1)
 
     def logits(self, predicted: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Writer(nn.Module):
     def greedy(self, context: Tensor, start: Tensor) -> Tensor:
         """The most probable token at each step -> (batch, steps), PAD after the end."""
         state, written = self._first(start), []
-        tokens = torch.full((len(start), 1), START, device=start.device)
+        tokens = torch.full((start.shape[0], 1), START, device=start.device)
         ended = tokens == END
         for step in range(context.shape[1]):
             here = context[:, step : step + 1]
@@ -153,9 +153,10 @@ def lengths_of(tokens: Tensor) -> Tensor:
 
 def longest(there: Tensor) -> int:
     """How many columns have all values that are True, which come first in each row, (batch,
-    columns); where to know it is to wait for a device, all.
+    columns); where to know it is to wait for a device, and in an exported program, all.
     """
-    return int(there.sum(1).max()) if there.is_cpu else there.shape[1]
+    known = there.is_cpu and not torch.compiler.is_exporting()
+    return int(there.sum(1).max()) if known else there.shape[1]
 
 
 def nats_of_texts(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -49,33 +49,39 @@ class PatchEncoder(PooledEncoder):
         code: Code = self.of_patches.encoder.code
         return code
 
-    def whitened(self, image: Tensor) -> Whitened:
-        """(channels, height, width) -> the patches at all places, (places, values), whitened."""
-        found: Whitened = self.whitening(self.patches(image))
+    def whitened(self, images: Tensor) -> Whitened:
+        """(n, channels, height, width) -> the patches at all places, (n, places, values), whitened.
+        """
+        found: Whitened = self.whitening(self.patches(images))
         return found
 
-    def patches(self, image: Tensor) -> Tensor:
-        """(channels, height, width) -> the patches at all places, (places, values)."""
+    def patches(self, images: Tensor) -> Tensor:
+        """(n, channels, height, width) -> the patches at all places, (n, places, values)."""
         (height, width), stride = self.patching.sides, self.patching.stride
-        placed = image.unfold(1, height, stride).unfold(2, width, stride)
-        return placed.permute(1, 2, 0, 3, 4).reshape(math.prod(self.places), -1)
+        placed = images.unfold(2, height, stride).unfold(3, width, stride)
+        return placed.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
     def featuring(self) -> Callable[[Tensor], Tensor]:
-        """The pooled responses in one of its own inputs, (channels, height, width) -> (code_size,);
+        """The pooled responses in its own inputs, (n, channels, height, width) -> (n, code_size);
         the whitening is multiplied into the units once for all images."""
         return partial(self._features, self._responding())
 
-    def _features(self, respond: Respond, image: Tensor) -> Tensor:
-        centred = self.whitening.centred(self.patches(image)).values
+    def _features(self, respond: Respond, images: Tensor) -> Tensor:
+        centred = self.whitening.centred(self.patches(images)).values
         if self.patching.pool == NO_POOLING:
-            return torch.cat(respond(centred), 1).flatten()
-        pool, placed = POOLS[self.patching.pool], centred.view(*self.places, -1)
+            return torch.cat(respond(centred), 2).flatten(1)
+        pool, placed = POOLS[self.patching.pool], centred.unflatten(1, self.places)
         found = [  # cell by cell, since the responses of one are still in the processor's cache
             pool(responses)
             for rows, columns in self.cells
-            for responses in respond(placed[rows, columns].flatten(0, 1))
+            for responses in respond(placed[:, rows, columns].flatten(1, 2))
         ]
-        return torch.cat(found)
+        return torch.cat(found, 1)
+
+    def codes(self, whitened: Tensor) -> Tensor:
+        """Whitened patches, (n, places, values) -> their codes, (n, places, units)."""
+        code = self.of_patches.encode(whitened.flatten(0, 1))
+        return code.unflatten(0, (-1, whitened.shape[1]))
 
     def own_filters(self) -> Tensor:
         """The whitened patch that each unit stands for, a column of the decoder."""
@@ -83,12 +89,12 @@ class PatchEncoder(PooledEncoder):
         return directions.t().reshape(-1, self.shape[0], *self.patching.sides)
 
     def _responding(self) -> Respond:
-        """The function that gives, for centred patches (places, values), the code; or what is
-        beyond the soft threshold, the positive and then the negative: (places, units) each.
+        """The function that gives, for centred patches (n, places, values), the code; or what is
+        beyond the soft threshold, the positive and then the negative: (n, places, units) each.
         """
         threshold, matrix = self.patching.threshold, self.whitening.matrix
         if threshold is None:
-            return lambda centred: [self.of_patches.encode(centred @ matrix)]
+            return lambda centred: [self.codes(centred @ matrix)]
         directions = matrix @ F.normalize(self.of_patches.decoder.directions, dim=0)
 
         def beyond(centred: Tensor) -> list[Tensor]:
@@ -128,20 +134,23 @@ class PatchAutoencoder(PooledAutoencoder):
         found: Whitened = self.encoder.whitening(inputs.flatten(1))
         return found.values.view_as(inputs)
 
-    def largest(self, target: Tensor) -> Tensor:
-        """-> (units,): the code of largest magnitude of each unit, of all patches."""
-        code = self.of_patches.encode(self.encoder.whitened(target).values)
-        return code.gather(0, code.abs().argmax(0, keepdim=True))[0]
+    def largest(self, targets: Tensor) -> Tensor:
+        """-> (n, units): the code of largest magnitude of each unit, of all patches."""
+        code = self.encoder.codes(self.encoder.whitened(targets).values)
+        return code.gather(1, code.abs().argmax(1, keepdim=True))[:, 0]
 
-    def traced_alone(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        """(channels, height, width) -> the codes of all patches, (places, units), and the
-        reconstruction before clamping; pixels without a patch are 0.
+    def codes_of(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, channels, height, width) -> the codes of all patches, (n, places, units), and the
+        reconstructions before clamping; pixels without a patch are 0.
         """
         encoder, patching = self.encoder, self.encoder.patching
-        whitened = encoder.whitened(target)
-        code = self.of_patches.encode(whitened.values)
-        made = self.of_patches.decoder(code).flatten(1)
-        patches = encoder.whitening.undone(whitened._replace(values=made)).t()
-        both = torch.stack([patches, torch.ones_like(patches)])
-        total, count = F.fold(both, target.shape[1:], patching.sides, stride=patching.stride)
+        whitened = encoder.whitened(targets)
+        code = encoder.codes(whitened.values)
+        made = self.of_patches.decoder(code.flatten(0, 1)).flatten(1)
+        placed = made.unflatten(0, (-1, code.shape[1]))
+        patches = encoder.whitening.undone(whitened._replace(values=placed)).mT
+        total, count = (
+            F.fold(one, targets.shape[2:], patching.sides, stride=patching.stride)
+            for one in (patches, torch.ones_like(patches[:1]))
+        )
         return code, total / count.clamp(min=1)

@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import reduce
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,11 @@ from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.whitening import Whitening
 
 POOLS: dict[str, Callable[[Tensor], Tensor]] = {
-    "sum": lambda responses: responses.sum(0),
-    "mean": lambda responses: responses.mean(0),
-    "max": lambda responses: responses.amax(0),
+    "sum": lambda responses: responses.sum(1),
+    "mean": lambda responses: responses.mean(1),
+    "max": lambda responses: responses.amax(1),
 }
-"""The poolings of responses, (places, units) -> (units,), by the names that users type."""
+"""The poolings of responses, (n, places, units) -> (n, units), by the names that users type."""
 
 
 class PooledEncoder(nn.Module):
@@ -47,8 +47,8 @@ class PooledEncoder(nn.Module):
 
     @abstractmethod
     def featuring(self) -> Callable[[Tensor], Tensor]:
-        """The function of one of its own inputs, (channels, height, width), that gives its features
-        without mirroring: (code_size,)."""
+        """The function of its own inputs, (n, channels, height, width), that gives their features
+        without mirroring: (n, code_size)."""
 
     @abstractmethod
     def own_filters(self) -> Tensor:
@@ -65,8 +65,10 @@ class PooledEncoder(nn.Module):
         """images: (batch, channels, height, width) -> features: (batch, code_size)."""
         features = self.featuring()
         both = (images, images.flip(3)) if self.patching.mirror else (images,)
-        views = zip(*map(self.own_input, both), strict=True)
-        return torch.stack([self._powered(reduce(torch.add, map(features, one))) for one in views])
+        return one_by_one(
+            lambda *views: self._powered(reduce(torch.add, map(features, views))),
+            *map(self.own_input, both),
+        )
 
     def _powered(self, features: Tensor) -> Tensor:
         """sign(x) |x|^power: the power normalization of Perronnin, Sanchez & Mensink, Improving the
@@ -131,14 +133,14 @@ class PooledAutoencoder(AutoencoderBase):
         """Its own input -> the input of the network that is trained, whitened."""
 
     @abstractmethod
-    def traced_alone(self, target: Tensor) -> tuple[Tensor, Tensor]:
-        """One of its own inputs, (channels, height, width) -> the codes, one or more rows, and the
-        reconstruction before the output's activation, (channels, height, width).
+    def codes_of(self, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Its own inputs, (n, channels, height, width) -> the codes, (n, rows, units), and the
+        reconstructions before the output's activation, of the shape of the inputs.
         """
 
     @abstractmethod
-    def largest(self, target: Tensor) -> Tensor:
-        """One of its own inputs, (channels, height, width) -> (units,): the value of largest
+    def largest(self, targets: Tensor) -> Tensor:
+        """Its own inputs, (n, channels, height, width) -> (n, units): the value of largest
         magnitude of each unit.
         """
 
@@ -146,8 +148,8 @@ class PooledAutoencoder(AutoencoderBase):
         """Its own input -> the codes, of one or more rows an image, and the reconstructions before
         the output's activation.
         """
-        found = [self.traced_alone(one) for one in targets]
-        return torch.cat([code for code, _ in found]), torch.stack([made for _, made in found])
+        codes, made = one_by_one(self.codes_of, targets)
+        return codes.flatten(0, 1), made
 
     def targets(self, images: Tensor) -> Tensor:
         """images -> its own input: themselves, or the maps of the first encoder."""
@@ -159,7 +161,8 @@ class PooledAutoencoder(AutoencoderBase):
 
     def unit_values(self, images: Tensor) -> Tensor:
         """images -> (batch, units): the value of largest magnitude of each unit."""
-        return torch.stack([self.largest(one) for one in self.targets(images)])
+        found: Tensor = one_by_one(self.largest, self.targets(images))
+        return found
 
     def filters(self) -> Tensor:
         """The pattern in an image that each unit stands for: (units, channels, height, width)."""
@@ -168,3 +171,16 @@ class PooledAutoencoder(AutoencoderBase):
     def decode(self, code: Tensor) -> Tensor:
         """Raises NotImplementedError: pooled features do not determine an image."""
         raise NotImplementedError("pooled features cannot be decoded; reconstruct takes images")
+
+
+def one_by_one(function: Callable[..., Any], *batches: Tensor) -> Any:
+    """What a function of batches gives, a tensor or a tuple of them, computed for one input after
+    the other, so that the result for one does not depend on the others; in an exported program, for
+    all at once.
+    """
+    if torch.compiler.is_exporting():
+        return function(*batches)
+    found = [function(*inputs) for inputs in zip(*(one.split(1) for one in batches), strict=True)]
+    if isinstance(found[0], Tensor):
+        return torch.cat(found)
+    return tuple(map(torch.cat, zip(*found, strict=True)))

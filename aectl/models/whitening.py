@@ -11,7 +11,7 @@ section 3.1.1, where pixels are 0 to 255)."""
 
 
 class Whitened(NamedTuple):
-    """Whitened patches: (n, values); the mean and the deviation of the pixels of each: (n, 1)."""
+    """Whitened patches: (..., values); the mean and the deviation of the pixels of each: (..., 1)."""
 
     values: Tensor
     mean: Tensor
@@ -50,17 +50,17 @@ class Whitening(nn.Module):
         self.inverse.copy_((components / scales) @ components.t())
 
     def forward(self, patches: Tensor) -> Whitened:
-        """patches: (n, values), in [0, 1]."""
+        """patches: (..., values), in [0, 1]."""
         centred = self.centred(patches)
         return centred._replace(values=centred.values @ self.matrix)
 
     def centred(self, patches: Tensor) -> Whitened:
-        """patches: (n, values) -> x - m, whose product with `matrix` is whitened."""
+        """patches: (..., values) -> x - m, whose product with `matrix` is whitened."""
         contrasts = _contrasts(patches)
         return contrasts._replace(values=contrasts.values - self.center)
 
     def undone(self, whitened: Whitened) -> Tensor:
-        """The patches, (n, values), that `forward` gives these for."""
+        """The patches, (..., values), that `forward` gives these for."""
         contrasts = whitened.values @ self.inverse + self.center
         patches: Tensor = contrasts * whitened.deviation + whitened.mean
         return patches
@@ -69,6 +69,6 @@ class Whitening(nn.Module):
 def _contrasts(patches: Tensor) -> Whitened:
     """Patches with mean 0, divided by their deviations, not yet decorrelated."""
     values, mean, inverse = torch.native_layer_norm(
-        patches, [patches.shape[1]], None, None, CONTRAST
+        patches, [patches.shape[-1]], None, None, CONTRAST
     )
     return Whitened(values, mean, 1 / inverse)

@@ -110,5 +110,5 @@ def log_probability(links: Links, reached: Tensor, kept: Tensor) -> Tensor:
     steps = links.onwards.gather(1, before[:, None])[:, 0].where(kept, 0.0).sum(1)
     last = (after[:, -1:] - 1).clamp(min=0)
     score = steps + links.ends.gather(1, last)[:, 0]
-    ways = reached[torch.arange(len(kept), device=kept.device), kept.sum(1) - 1] + links.ends
+    ways = reached[torch.arange(kept.shape[0], device=kept.device), kept.sum(1) - 1] + links.ends
     return score - ways.logsumexp(1)

@@ -51,7 +51,7 @@ class Choice(nn.Module):
     def forward(self, words: Words, draws: int) -> Chosen:
         """Chooses `counts` words of each text, once for each of the draws."""
         kept = torch.cat([self._kept(words) for _ in range(draws)])
-        return Chosen(kept, torch.zeros(len(kept), device=kept.device))
+        return Chosen(kept, torch.zeros(kept.shape[0], device=kept.device))
 
     def _kept(self, words: Words) -> Tensor:
         scores = self.scores(words).masked_fill(~words.there, -math.inf)

@@ -52,7 +52,7 @@ def speed(folder: Path) -> None:
     assert isinstance(encoder, PatchEncoder)
     images = torch.rand(PICTURES, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     columns = F.normalize(encoder.of_patches.decoder.directions, dim=0)
-    patches = encoder.whitened(images[0]).values
+    patches = encoder.whitened(images[:1]).values[0]
     both = 2 if encoder.patching.mirror else 1
     say("features of an image", best(lambda: encoder(images)) / PICTURES, "ms")
     say("its matrix products with the columns", both * best(lambda: patches @ columns), "ms")
