@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aectl.verbs.detect import detect
     from aectl.verbs.encode import encode
     from aectl.verbs.evaluate import evaluate
+    from aectl.verbs.export import export
     from aectl.verbs.import_model import import_model
     from aectl.verbs.load import load
     from aectl.verbs.reconstruct import reconstruct
@@ -33,7 +34,8 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 __version__ = "0.2.0"
 
 __all__ = [
-    "classify", "detect", "encode", "evaluate", "import_model", "load", "reconstruct", "train",
+    "classify", "detect", "encode", "evaluate", "export", "import_model", "load", "reconstruct",
+    "train",
 ]  # fmt: skip
 
 

@@ -30,7 +30,9 @@ STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 LIGHT = ("aectl.config.decoding", "aectl.data.images.worker")
 """What a process that decodes images loads."""
 
-COMMANDS_OWN = ("polars", "sklearn", "torch._dynamo", "torch.utils.tensorboard", "torchvision")
+COMMANDS_OWN = (
+    "onnxruntime", "polars", "sklearn", "torch._dynamo", "torch.utils.tensorboard", "torchvision",
+)  # fmt: skip
 """Modules that a command loads itself: they begin threads, or few commands need them."""
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -20,6 +20,7 @@ from aectl.cli.console import complain
 from aectl.cli.detect import detect
 from aectl.cli.encode import encode
 from aectl.cli.evaluate import evaluate
+from aectl.cli.export import export
 from aectl.cli.help import manual
 from aectl.cli.import_model import import_model
 from aectl.cli.info import info
@@ -210,6 +211,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "classify": classify,
     "detect": detect,
     "eval": evaluate,
+    "export": export,
     "merge": merge,
     "import": import_model,
     "info": info,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aectl.data.training_sources import TrainingSources
     from aectl.inference.anomaly_scores import Examined
     from aectl.inference.apply import ToTensor
+    from aectl.models.graphs import Graph
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Column
     from aectl.training.initialisation import Start
@@ -185,6 +186,18 @@ class Modality(ABC):
     def values(self, batch: Any) -> "NDArray[Any]":
         """The numbers of the inputs of a batch, (n, ...), where they have some."""
         raise NotImplementedError
+
+    def stored(self, batch: Any) -> "NDArray[Any]":
+        """The inputs of a batch, (n, ...), as an exported program takes them."""
+        raise NotImplementedError
+
+    def told(self, card: "ModelCard") -> dict[str, str]:
+        """More that an exported file says of itself, texts by name."""
+        return {}
+
+    def graph(self, network: Any, part: str) -> "Graph":
+        """The part of a network that is exported. Raises ConfigError where none is."""
+        raise ConfigError(f"models of {self.noun} cannot be exported")
 
     def of_features(self, card: "ModelCard", metrics: Any) -> "dict[str, Column]":
         """The `metrics` of each feature of the inputs, where they have features of their own."""

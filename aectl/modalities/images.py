@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aectl.inference.inspection import Inspection
     from aectl.inference.metrics import ReconstructionMetrics
     from aectl.inference.results import Measured, Reconstructed
+    from aectl.models.graphs import ImageGraph
     from aectl.models.model_card import ModelCard
     from aectl.outputs.rows import Column
     from aectl.training.image_run import ImageRun
@@ -103,6 +104,16 @@ class Images(Modality):
     def values(self, batch: InputBatch) -> "NDArray[Any]":
         """The pixels, 0 to 255."""
         return batch.images
+
+    def stored(self, batch: InputBatch) -> "NDArray[Any]":
+        """The pixels, uint8."""
+        return batch.images
+
+    def graph(self, network: Any, part: str) -> "ImageGraph":
+        """That of images."""
+        from aectl.models.graphs import ImageGraph
+
+        return ImageGraph(network, part)
 
     def leading_columns(
         self, batch: InputBatch, labelled: bool, request: Request

@@ -19,6 +19,7 @@ from aectl.models.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from aectl.data.text.text_sets import TextSet
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from aectl.inference.results import MeasuredTexts, ReconstructedTexts
     from aectl.inference.text_inspection import TextInspection
     from aectl.models.model_card import ModelCard
+    from aectl.models.text_graph import TextGraph
     from aectl.outputs.rows import Column
     from aectl.training.initialisation import Start
     from aectl.training.reading import Reading, TrainingRequest
@@ -80,6 +82,21 @@ class Text(Modality):
         from aectl.inference.apply_text import token_tensor
 
         return token_tensor(batch, rows, device)
+
+    def stored(self, batch: TextBatch) -> "NDArray[Any]":
+        """The tokens, 0 after the end of each."""
+        return batch.tokens
+
+    def told(self, card: "ModelCard") -> dict[str, str]:
+        """The tokenizer, which gives the numbers of pieces."""
+        assert card.vocabulary is not None
+        return {"tokenizer": card.vocabulary.as_tokenizer()}
+
+    def graph(self, network: Any, part: str) -> "TextGraph":
+        """That of text."""
+        from aectl.models.text_graph import TextGraph
+
+        return TextGraph(network, part)
 
     def leading_columns(
         self, batch: TextBatch, labelled: bool, request: Request

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aectl.inference.vector_inspection import VectorInspection
     from aectl.inference.vector_metrics import VectorMetrics
     from aectl.models.model_card import ModelCard
+    from aectl.models.vector_graph import VectorGraph
     from aectl.outputs.rows import Column
     from aectl.training.initialisation import Start
     from aectl.training.reading import Reading, TrainingRequest
@@ -106,6 +107,16 @@ class Vectors(Modality):
         if np.isnan(batch.vectors).any():
             raise DataError("--pca cannot measure vectors that lack values")
         return batch.vectors
+
+    def stored(self, batch: VectorBatch) -> "NDArray[Any]":
+        """The vectors, NaN where a value is missing."""
+        return batch.vectors
+
+    def graph(self, network: Any, part: str) -> "VectorGraph":
+        """That of vectors."""
+        from aectl.models.vector_graph import VectorGraph
+
+        return VectorGraph(network, part)
 
     def leading_columns(
         self, batch: VectorBatch, labelled: bool, request: Request

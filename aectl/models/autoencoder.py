@@ -129,7 +129,7 @@ class Decoder(nn.Module):
         *inner, last = self.layers
         for layer in inner:
             x = self.dropout(self.activation(self._of_layer(layer, x)))
-        return self._of_layer(last, x).unflatten(1, self.shape)
+        return self._of_layer(last, x).view(x.shape[0], *self.shape)
 
     def _of_layer(self, layer: nn.Module, x: Tensor) -> Tensor:
         """The output of a layer; of the first, from active units where few are."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aectl.config.exports import AUTOENCODER, CLASSIFIER, DECODER, ENCODER
+from aectl.config.kinds import KINDS
 from aectl.config.shapes import Shape
 from aectl.errors import ConfigError, ModelFileError
 from aectl.models import metadata, training_record
@@ -49,6 +51,15 @@ class ModelCard:
     def shape(self) -> Shape:
         """(channels, height, width) of the model's input images."""
         return self.architecture.shape
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the model that can be exported; the first is the default."""
+        if self.classes:
+            return (CLASSIFIER,)
+        pooled = KINDS[self.architecture.kind].pooled
+        whole = () if self.architecture.stacked else (AUTOENCODER,)
+        return ENCODER, *whole, *(() if pooled else (DECODER,))
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -50,8 +50,7 @@ class PatchEncoder(PooledEncoder):
         return code
 
     def whitened(self, images: Tensor) -> Whitened:
-        """(n, channels, height, width) -> the patches at all places, (n, places, values), whitened.
-        """
+        """(n, channels, height, width) -> whitened patches of all places, (n, places, values)."""
         found: Whitened = self.whitening(self.patches(images))
         return found
 
@@ -70,7 +69,7 @@ class PatchEncoder(PooledEncoder):
         centred = self.whitening.centred(self.patches(images)).values
         if self.patching.pool == NO_POOLING:
             return torch.cat(respond(centred), 2).flatten(1)
-        pool, placed = POOLS[self.patching.pool], centred.unflatten(1, self.places)
+        pool, placed = POOLS[self.patching.pool], centred.view(-1, *self.places, centred.shape[2])
         found = [  # cell by cell, since the responses of one are still in the processor's cache
             pool(responses)
             for rows, columns in self.cells
@@ -81,7 +80,7 @@ class PatchEncoder(PooledEncoder):
     def codes(self, whitened: Tensor) -> Tensor:
         """Whitened patches, (n, places, values) -> their codes, (n, places, units)."""
         code = self.of_patches.encode(whitened.flatten(0, 1))
-        return code.unflatten(0, (-1, whitened.shape[1]))
+        return code.view(-1, whitened.shape[1], code.shape[1])
 
     def own_filters(self) -> Tensor:
         """The whitened patch that each unit stands for, a column of the decoder."""
@@ -147,7 +146,7 @@ class PatchAutoencoder(PooledAutoencoder):
         whitened = encoder.whitened(targets)
         code = encoder.codes(whitened.values)
         made = self.of_patches.decoder(code.flatten(0, 1)).flatten(1)
-        placed = made.unflatten(0, (-1, code.shape[1]))
+        placed = made.view(-1, code.shape[1], made.shape[1])
         patches = encoder.whitening.undone(whitened._replace(values=placed)).mT
         total, count = (
             F.fold(one, targets.shape[2:], patching.sides, stride=patching.stride)

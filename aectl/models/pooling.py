@@ -65,10 +65,11 @@ class PooledEncoder(nn.Module):
         """images: (batch, channels, height, width) -> features: (batch, code_size)."""
         features = self.featuring()
         both = (images, images.flip(3)) if self.patching.mirror else (images,)
-        return one_by_one(
+        found: Tensor = one_by_one(
             lambda *views: self._powered(reduce(torch.add, map(features, views))),
             *map(self.own_input, both),
         )
+        return found
 
     def _powered(self, features: Tensor) -> Tensor:
         """sign(x) |x|^power: the power normalization of Perronnin, Sanchez & Mensink, Improving the
@@ -174,13 +175,14 @@ class PooledAutoencoder(AutoencoderBase):
 
 
 def one_by_one(function: Callable[..., Any], *batches: Tensor) -> Any:
-    """What a function of batches gives, a tensor or a tuple of them, computed for one input after
-    the other, so that the result for one does not depend on the others; in an exported program, for
-    all at once.
+    """The result of a function of batches, a tensor or a tuple of them, computed for one input
+    after the other, so that none depends on the others; in an exported program, for all at once.
     """
     if torch.compiler.is_exporting():
         return function(*batches)
-    found = [function(*inputs) for inputs in zip(*(one.split(1) for one in batches), strict=True)]
+    found = [
+        function(*inputs) for inputs in zip(*(torch.split(one, 1) for one in batches), strict=True)
+    ]
     if isinstance(found[0], Tensor):
         return torch.cat(found)
     return tuple(map(torch.cat, zip(*found, strict=True)))

@@ -51,8 +51,8 @@ class TextEncoder(nn.Module):
         states = self.reader(embedded, lengths)[0]
         places = self._places(tokens.shape[1], tokens.device)
         read, own = states[:, places], self.copy * embedded[:, places]
-        before = self.embedding.weight[START].expand(len(tokens), -1)
-        state = states.new_zeros(len(tokens), self.cell.hidden_size)
+        before = self.embedding.weight[START].expand(tokens.shape[0], -1)
+        state = states.new_zeros(tokens.shape[0], self.cell.hidden_size)
         text, log_probabilities = [], []
         for slot in range(len(places)):
             state = self.cell(torch.cat([before, read[:, slot]], 1), state)
@@ -117,7 +117,7 @@ class ThroughText(TextAutoencoder):
         """The context at each step from the shorter texts, zeros after their end; and the start."""
         states, ends = self.reader(self.embedding(code.text), lengths_of(code.text))
         states = states * (code.text != PAD)[..., None]
-        nothing = states.new_zeros(len(states), 1, states.shape[2])
+        nothing = states.new_zeros(states.shape[0], 1, states.shape[2])
         of_step = (torch.arange(steps, device=states.device) * self.ratio).long()
         of_step = of_step.clamp(max=states.shape[1])
         return torch.cat([states, nothing], 1)[:, of_step], ends

@@ -83,6 +83,11 @@ class Vocabulary:
             [token - SPECIAL for token in tokens if token >= SPECIAL]
         ).removeprefix(" ")
 
+    def as_tokenizer(self) -> str:
+        """The same in the JSON of the package tokenizers, which gives the numbers of pieces: tokens
+        less SPECIAL."""
+        return self._tokenizer.to_str()
+
     def to_json(self) -> dict[str, Any]:
         """The description of the vocabulary in a model file."""
         return {"pieces": self.pieces, "merges": [" ".join(pair) for pair in self.merges]}

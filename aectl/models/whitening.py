@@ -11,7 +11,7 @@ section 3.1.1, where pixels are 0 to 255)."""
 
 
 class Whitened(NamedTuple):
-    """Whitened patches: (..., values); the mean and the deviation of the pixels of each: (..., 1)."""
+    """Whitened patches: (..., values); the mean and the deviation of their pixels: (..., 1)."""
 
     values: Tensor
     mean: Tensor

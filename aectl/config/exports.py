@@ -1,0 +1,78 @@
+"""The parts of a model that can be exported, and the formats of files: a new one is a new row."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from aectl.config.declaration import near_miss
+from aectl.errors import ConfigError
+
+ENCODER, DECODER, AUTOENCODER, CLASSIFIER = "encoder", "decoder", "autoencoder", "classifier"
+
+GIVES = {
+    ENCODER: ("code",),
+    DECODER: ("reconstruction",),
+    AUTOENCODER: ("reconstruction",),
+    CLASSIFIER: ("probabilities",),
+}
+"""The parts of a model that are exported, with the names of what each gives."""
+
+CODE = "code"
+"""The name of what a decoder takes."""
+
+BATCH = "batch"
+"""The name of the dimension that is the number of inputs."""
+
+OPSET = 20
+"""The version of ONNX's operators that files are written for."""
+
+
+class ExportFormat(NamedTuple):
+    """A kind of file: its extension, and the module of `outputs.exports` that writes and runs it;
+    `quantized`: whether its weights can be whole numbers."""
+
+    ending: str
+    written_by: str
+    quantized: bool = False
+
+
+EXPORT_FORMATS = {
+    "onnx": ExportFormat(".onnx", "onnx_file", quantized=True),
+    "pt2": ExportFormat(".pt2", "program_file"),
+}
+"""The formats that `--format` names."""
+
+TOLERANCE, QUANTIZED_TOLERANCE = 1e-5, 0.1
+"""The largest difference from the model, as a fraction of its largest output, with which an export
+is kept; and where weights are whole numbers of 8 bits, the root mean square of the differences, as
+a fraction of that of the outputs: of two units about as strong, another may be among the k."""
+
+QUANTIZED = ("int8",)
+"""The numbers that `--quantize` names."""
+
+
+def format_of(path: str, named: str | None) -> str:
+    """The name of the format of a file: `named`, or that of its extension.
+
+    Raises ConfigError for another one.
+    """
+    if named is not None:
+        if named not in EXPORT_FORMATS:
+            known = ", ".join(EXPORT_FORMATS)
+            raise ConfigError(
+                f"no format '{named}'{near_miss(named, EXPORT_FORMATS)}; --format is one of {known}"
+            )
+        return named
+    for name, one in EXPORT_FORMATS.items():
+        if path.lower().endswith(one.ending):
+            return name
+    endings = " or ".join(one.ending for one in EXPORT_FORMATS.values())
+    raise ConfigError(f"--out {path}: its extension must be {endings}, or --format must say what")
+
+
+def refuse_part(part: str, parts: Collection[str], model: str) -> None:
+    """Raises ConfigError for a part that does not exist, or that a model does not have."""
+    if part not in GIVES:
+        known = ", ".join(GIVES)
+        raise ConfigError(f"no part '{part}'{near_miss(part, GIVES)}; --what is one of {known}")
+    if part not in parts:
+        raise ConfigError(f"{model} has no {part} to export; it has: {', '.join(parts)}")
