@@ -19,6 +19,25 @@ SECRET = "wJalrXUtnFEMI-a-secret"
 
 
 @contextlib.contextmanager
+def s3_settings(monkeypatch: pytest.MonkeyPatch, url: str) -> Iterator[None]:
+    """The environment names a server of S3."""
+    from aectl.data.storage import drivers
+
+    settings = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    drivers._objects.cache_clear()
+    yield
+    drivers._objects.cache_clear()
+
+
+@contextlib.contextmanager
 def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path], None]]:
     """A server of S3 with an empty bucket `made`, which the environment names; gives a function
     that puts the files of a folder there."""
@@ -28,24 +47,10 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path],
     pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -e '.[dev]'")
     import boto3
 
-    from aectl.data.storage import drivers
-
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    server_url = "http://{}:{}".format(*server.get_host_and_port())
-    settings = {
-        "AWS_ENDPOINT_URL": server_url,
-        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    drivers._objects.cache_clear()
-    urllib.request.urlopen(urllib.request.Request(f"{server_url}/moto-api/reset", method="POST"))
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="made")
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST"))
 
     def put(prefix: str, folder: Path) -> None:
         for path in sorted(folder.rglob("*")):
@@ -54,10 +59,12 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path],
                 client.put_object(Bucket="made", Key=key, Body=path.read_bytes())
 
     try:
-        yield put
+        with s3_settings(monkeypatch, url):
+            client = boto3.client("s3")
+            client.create_bucket(Bucket="made")
+            yield put
     finally:
         server.stop()
-        drivers._objects.cache_clear()
 
 
 class Site:
@@ -97,6 +104,7 @@ def site(files: dict[str, bytes], slow: float = 1.0) -> Iterator[Site]:
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("ETag", f'"{sha256(content)}"')
+            self.send_header("Last-Modified", "Sat, 28 Nov 2026 12:00:00 GMT")
             self.end_headers()
             if self.command == "HEAD":
                 return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from servers import SECRET, s3_server, site
+from servers import SECRET, s3_server, s3_settings, site
 
 import aectl as api
 from aectl.data.storage import downloads, drivers, entries
@@ -67,9 +67,11 @@ def test_a_folder_of_s3_gives_the_table_of_the_local_folder(aectl, dense, photos
 def test_lists_of_urls_and_archives_of_s3(aectl, dense, photos, put):
     with tarfile.open(photos / "some.tar", "w") as tar:
         tar.add("photos/cat", "cat")
+    (photos / "empty.png").write_bytes(b"")
     put("photos", photos)
     some = sorted(str(path.relative_to(photos)) for path in photos.rglob("0*.png"))[::4]
-    listed = "".join(f"photos/{name}\n" for name in [*some, "some.tar", "gone.png", BAD])
+    names = [*some, "some.tar", "gone.png", "empty.png", BAD]
+    listed = "".join(f"photos/{name}\n" for name in names)
     local = aectl("encode", dense, "-", "--out", "a.csv", stdin=listed.encode())
     there = renamed(listed, "s3://made/photos")
     remote = aectl("encode", dense, "-", "--out", "b.csv", stdin=there)
@@ -142,6 +144,30 @@ def encoded(model, word, **options):
     results = list(api.encode(model, word, on_bad=lambda *told: bad.append(told), **options))
     codes = b"".join(result.code.tobytes() for result in results)
     return [path for result in results for path in result.paths], codes, bad
+
+
+@pytest.mark.parametrize("fault", ["drops", "delays", "truncates", "503"])
+def test_a_server_of_s3_with_faults_costs_retries_and_then_the_row(
+    aectl, dense, scans, soon, monkeypatch, fault
+):
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -e '.[dev]'")
+    monkeypatch.setattr(entries, "SECONDS", 0.5)
+    monkeypatch.setattr(entries, "SLOWEST", 10**9)
+    files = {f"made/{path.name}": path.read_bytes() for path in sorted(scans.iterdir())[:8]}
+    with site(files) as web, s3_settings(monkeypatch, web.url):
+        listed = "".join(f"s3://{name}\n" for name in files).encode()
+        sound = aectl("encode", dense, "-", stdin=listed)
+        assert (sound.status, sound.err) == (0, "")
+        web.asked.clear()
+        web.faults = {"made/001.png": (fault, 2), "made/005.png": (fault, 100)}
+        done = aectl("encode", dense, "-", stdin=listed)
+        assert web.asked["made/005.png"] >= 4
+    assert done.status == 1, done.err
+    assert done.out.splitlines() == [one for one in sound.out.splitlines() if "005.png" not in one]
+    (told, _) = done.err.splitlines()
+    assert told.startswith("aectl: left out s3://made/005.png: ")
+    assert told.endswith("(4 attempts)")
+    assert SECRET not in told
 
 
 @pytest.mark.parametrize(
