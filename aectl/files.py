@@ -123,9 +123,17 @@ def _remove_abandoned(path: Path) -> None:
     """Removes temporary files of a path that are old and whose process does not run."""
     with contextlib.suppress(OSError):
         for one in temporaries(path):
-            alone = time.time() - one.stat().st_mtime > ABANDONED_SECONDS
-            if alone and not _is_running(int(one.name.split(".")[-2])):
+            if is_abandoned(one, int(one.name.split(".")[-2])):
                 one.unlink()
+
+
+def is_abandoned(path: Path, process: int) -> bool:
+    """Whether a temporary file or folder is old, and the process that made it does not run.
+
+    Raises OSError.
+    """
+    alone = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+    return alone and not _is_running(process)
 
 
 def _is_running(process: int) -> bool:

@@ -56,7 +56,7 @@ def merge(
     outcome = Outcome(console, errors, overwrite)
     with contextlib.ExitStack() as copies:
         with console.lasting("checking the parts"):
-            room = machine.data_dir() / "parts"
+            room = machine.data_dir()
             folders = [copies.enter_context(local_folder(str(one), room)) for one in parts]
             checked = parts_in(folders)
         with console.lasting("merging"):

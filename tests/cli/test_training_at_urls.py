@@ -1,7 +1,10 @@
 """--dataset at URLs, and text and vectors there: models and tables are those of local files."""
 
 import gc
+import os
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import fsspec
@@ -107,6 +110,26 @@ def test_vectors_at_urls(aectl, tmp_path, dense):
     assert (local.status, named.status) == (0, 0)
     assert "\ndigits:test/7," in named.out
     assert nothing_left()
+
+
+def test_copies_of_killed_processes_are_removed(aectl, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("\n".join(LINES))
+    process = subprocess.Popen(["true"])
+    process.wait()
+    room = machine.data_dir()
+    for name, age in (
+        ("of-no-process", 9999),
+        (f"{process.pid}-old", 9999),
+        (f"{process.pid}-new", 0),
+    ):
+        (room / f"fetched-{name}").mkdir(parents=True)
+        os.utime(room / f"fetched-{name}", (time.time() - age,) * 2)
+    there = uploaded(tmp_path / "texts", tmp_path)
+    options = ("--model", "text-autoencoder", "--hidden", "8,8", "--epochs", "1")
+    assert aectl("train", "--dataset", f"{there}/a.txt", *options, "--out", "a").status == 0
+    left = sorted(one.name for one in room.glob("fetched-*"))
+    assert left == sorted(["fetched-of-no-process", f"fetched-{process.pid}-new"])
 
 
 @pytest.mark.parametrize("word", ["gone.npy", "gone.txt", "gone.png"])

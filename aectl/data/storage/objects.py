@@ -17,6 +17,7 @@ from aectl.data.storage.containers import holds_images
 from aectl.data.storage.entries import Entry
 from aectl.data.storage.urls import is_url, join, name_in
 from aectl.errors import DataError
+from aectl.files import is_abandoned
 
 UNKNOWN_SIZE = 1 << 20
 """Bytes that a file counts whose size is not known, among those that are read ahead."""
@@ -130,19 +131,36 @@ def local_copy(path: str, folder: Path | None = None) -> Iterator[str]:
     if not is_url(path):
         yield path
         return
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=FETCHED, dir=folder) as place:
+    with room_for_copies(folder or Path(tempfile.gettempdir())) as place:
         copy = os.path.join(place, name_in(path) or "file")
         drivers.fetch(path, copy)
         yield copy
 
 
+@contextlib.contextmanager
+def room_for_copies(folder: Path) -> Iterator[Path]:
+    """A new folder below `folder`, which is removed after the block."""
+    place = _new_folder(folder)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _new_folder(folder: Path) -> Path:
+    """A new folder below `folder`, from which those that killed processes left are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in folder.glob(f"{FETCHED}[0-9]*-*"):
+        with contextlib.suppress(OSError, ValueError):
+            if is_abandoned(one, int(one.name.split("-")[1])):
+                shutil.rmtree(one)
+    return Path(tempfile.mkdtemp(prefix=f"{FETCHED}{os.getpid()}-", dir=folder))
+
+
 def copied(url: str, folder: Path, *beside: str) -> Path:
     """A copy of a file at a URL, in a folder of its own below `folder`, which the caller removes;
     and of those whose URLs have these endings more, where there are any. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    copy = Path(tempfile.mkdtemp(prefix=FETCHED, dir=folder), name_in(url) or "file")
+    copy = _new_folder(folder) / (name_in(url) or "file")
     try:
         drivers.fetch(url, str(copy))
         for ending in beside:
@@ -162,20 +180,19 @@ def local_copies(found: Iterable[Found], folder: Path) -> Iterator[Found]:
     if first is None or not is_url(first.file):
         yield from chain([first] if first else [], waiting)
         return
-    folder.mkdir(parents=True, exist_ok=True)
 
     def copy(one: Found) -> Found:
         if not _is_to_read(one):
             return one
         try:
-            return one._replace(file=str(copied(one.file, Path(place))))
+            return one._replace(file=str(copied(one.file, place)))
         except (OSError, DataError) as error:
             return one._replace(reason=getattr(error, "strerror", None) or str(error))
 
     def size(one: Found) -> int:
         return UNKNOWN_SIZE if one.size is None else one.size
 
-    with tempfile.TemporaryDirectory("", FETCHED, folder, ignore_cleanup_errors=True) as place:
+    with room_for_copies(folder) as place:
         for one in in_order(copy, chain([first], waiting), size):
             yield one
             if one.reason is None:

@@ -3,7 +3,6 @@
 import collections
 import contextlib
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from aectl.data.storage import drivers
 from aectl.data.storage.ahead import in_order
+from aectl.data.storage.objects import room_for_copies
 from aectl.data.storage.urls import WEB, is_url, join, name_in, protocol_of, refuse_secrets
 from aectl.errors import OutputError
 
@@ -111,20 +111,16 @@ def local_folder(path: str, room: Path) -> Iterator[Path]:
         yield Path(path)
         return
     refuse_secrets(path)
-    copy = room / f"{os.getpid()}-{name_in(path)}"
-    copy.mkdir(parents=True)
-    try:
-        files = [one for one in drivers.entries_of(path) if not one.is_folder]
-        work = in_order(
-            lambda one: drivers.fetch(join(path, one.name), str(copy / one.name), one.size),
-            files,
-            lambda one: one.size or 0,
-        )
-        collections.deque(work, maxlen=0)
-    except OSError as error:
-        shutil.rmtree(copy)
-        raise OutputError(f"cannot read {path}: {error.strerror or error}") from None
-    try:
+    with room_for_copies(room) as place:
+        copy = place / (name_in(path) or "parts")
+        copy.mkdir()
+        try:
+            work = in_order(
+                lambda one: drivers.fetch(join(path, one.name), str(copy / one.name), one.size),
+                (one for one in drivers.entries_of(path) if not one.is_folder),
+                lambda one: one.size or 0,
+            )
+            collections.deque(work, maxlen=0)
+        except OSError as error:
+            raise OutputError(f"cannot read {path}: {error.strerror or error}") from None
         yield copy
-    finally:
-        shutil.rmtree(copy)
