@@ -88,7 +88,8 @@ class Inputs(NamedInputs):
     def labelled(self) -> bool:
         """Whether any input is of a kind that has labels, as Parquet at a URL may; of a folder, the
         first file decides."""
-        return self.labels_from_folders or any(map(self._has_labels, self.sources))
+        asked = self.labels_from_folders or self.labels.asked is not None
+        return asked or any(map(self._has_labels, self.sources))
 
     def _has_labels(self, source: Source) -> bool:
         if source.is_dataset or source.kind not in (SourceKind.FILE, SourceKind.FOLDER):
@@ -149,7 +150,9 @@ class Inputs(NamedInputs):
         if source.kind is SourceKind.STDIN:
             yield from self._listed()
         elif source.kind is SourceKind.ARCHIVE:
-            members = find_in_archive(path, self.selection, self.skipped, self.data_dir)
+            members = find_in_archive(
+                path, self.selection, self.skipped, self.data_dir, self.labels
+            )
             yield from self._searched(self.labelled_below(path, one) for one in members)
         elif source.is_folder:
             yield from self._searched(self.files_of(source))

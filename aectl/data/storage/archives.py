@@ -7,10 +7,11 @@ from pathlib import Path
 
 from aectl.data.endings import ZIPS
 from aectl.data.found import Found
+from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn
 from aectl.data.selection import EVERY_IMAGE, Selection, Skipped
 from aectl.data.storage.compressions import ArchiveError
 from aectl.data.storage.objects import local_copy
-from aectl.data.storage.samples import with_classes
+from aectl.data.storage.samples import SampleLabels, with_labels
 from aectl.data.storage.tars import in_tar
 from aectl.data.storage.zips import in_zip
 
@@ -20,20 +21,24 @@ def find_in_archive(
     selection: Selection = EVERY_IMAGE,
     skipped: Skipped | None = None,
     room: Path | None = None,
+    labels: LabelColumn = USUAL_LABELS,
 ) -> Iterator[Found]:
     """Finds the images in a tar or zip archive, in its order; paths start with the archive's path.
-    In a tar, their labels are the classes of WebDataset's samples, where there are any.
+    In a tar, their labels are those of WebDataset's samples, where there are any.
 
     An archive that is damaged, or expands to too much, is found with a reason, after its readable
     members; `skipped` records what was skipped. One at a URL is copied to the folder `room` as
     long as it is read.
     """
     search = (skipped or Skipped()).search(archive, selection)
+    of_samples = SampleLabels(labels)
     try:
         with local_copy(archive, room) as file:
-            for found in (
-                in_zip(file, search) if _is_zip(file) else with_classes(in_tar(file, search))
-            ):
+            if _is_zip(file):
+                members = in_zip(file, search)
+            else:
+                members = with_labels(in_tar(file, search, of_samples), of_samples)
+            for found in members:
                 path = f"{archive}/{found.path}" if found.path else archive
                 yield found._replace(path=path, file=archive, member=found.path)
     except Exception as error:  # each decoder raises its own kind

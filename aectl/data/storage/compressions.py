@@ -151,6 +151,8 @@ class Expanding(io.RawIOBase):
         waiting = self._decoder.unused_data.lstrip(b"\0")
         while len(waiting) < LONGEST_MAGIC and (more := self._packed.read(FEED)):
             waiting = (waiting + more).lstrip(b"\0")
+        if waiting and any(magic.startswith(waiting) for magic in self._magic):
+            raise CutShortError
         self.trailing = not waiting.startswith(self._magic) and bool(waiting)
         if self.trailing or not waiting:
             self._waiting = b""

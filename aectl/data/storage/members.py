@@ -25,8 +25,8 @@ def opened(
     """The images in a file that was found in a folder, if it is a container; else the file itself.
 
     Of an archive, those that the selection chooses; if it chose the archive itself by a pattern or
-    an extension, all. `labels`: the column of Parquet that labels its rows. A file at a URL is
-    copied to the folder `room` as long as it is read.
+    an extension, all. `labels`: the column of Parquet that labels its rows, or what labels the
+    samples of a tar. A file at a URL is copied to the folder `room` as long as it is read.
     """
     if found.reason is not None or not may_be_container(found.file):
         yield found
@@ -36,4 +36,4 @@ def opened(
         path = found.file
         name = (below(path, folder) if is_url(path) else None) or os.path.relpath(path, folder)
         inner = selection.inside if selection.takes(name) else selection
-        yield from find_in_archive(path, inner, skipped, room)
+        yield from find_in_archive(path, inner, skipped, room, labels)

@@ -11,7 +11,7 @@ from aectl.data.found import Found
 from aectl.data.selection import Search
 from aectl.data.storage.compressions import ArchiveError
 from aectl.data.storage.expansion import LARGEST_MEMBER, TOO_LARGE, ArchiveStream, Budget
-from aectl.data.storage.samples import CLASS, LARGEST_CLASS
+from aectl.data.storage.samples import SampleLabels
 from aectl.data.storage.tar_headers import (
     FILES,
     FOLDER,
@@ -29,9 +29,9 @@ LONGEST_NAME = 4096
 TOO_LONG_A_NAME = f"has a name of more than {LONGEST_NAME:,} characters"
 
 
-def in_tar(archive: str, search: Search) -> Iterator[Found]:
-    """The wanted files of a tar, and the classes of samples, by their paths in the archive; the
-    path "" is the archive itself.
+def in_tar(archive: str, search: Search, labels: SampleLabels) -> Iterator[Found]:
+    """The wanted files of a tar, and those with the labels of samples, by their paths in the
+    archive; the path "" is the archive itself.
 
     Raises ArchiveError, or the error of the decompressor, where the archive is damaged.
     """
@@ -41,16 +41,16 @@ def in_tar(archive: str, search: Search) -> Iterator[Found]:
             targets.add(member)
             if member.kind != FOLDER and search.takes(member.name[-LONGEST_NAME:]):
                 yield _found(stream, member, targets)
-            elif _is_class(member) and search.selection.enters(member.name):
+            elif _holds_label(member, labels) and search.selection.enters(member.name):
                 yield Found(member.name, content=read(stream, member))
         if stream.trailing:
             yield Found("", reason="is followed by data of another kind, which were not read")
 
 
-def _is_class(member: Member) -> bool:
-    """Whether a member holds the class of a sample."""
-    named = member.name.lower().endswith(CLASS) and len(member.name) <= LONGEST_NAME
-    return named and member.kind in FILES and member.size <= LARGEST_CLASS
+def _holds_label(member: Member, labels: SampleLabels) -> bool:
+    """Whether a member may hold the label of a sample."""
+    is_file = member.kind in FILES and len(member.name) <= LONGEST_NAME
+    return is_file and labels.may_hold(member.name, member.size)
 
 
 def members(stream: ArchiveStream) -> Iterator[Member]:

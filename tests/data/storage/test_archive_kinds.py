@@ -160,6 +160,21 @@ def test_what_follows_a_compressed_tar_costs_none_of_it_and_is_told(tmp_path, ki
     assert "followed by" in told
 
 
+@pytest.mark.parametrize("kept", [3, 0.3, 0.97])
+@pytest.mark.parametrize("kind", ["gzip", "bzip2", "xz", "zstd"])
+def test_a_later_compressed_tar_that_is_cut_short_costs_only_what_is_in_it(tmp_path, kind, kept):
+    """Also in the bytes that tell how it is compressed."""
+    names = ["4.png", "5.png"]
+    second = COMPRESSED[kind](tar_of([(name, noise(name == names[1], 9000)) for name in names]))
+    size = kept if isinstance(kept, int) else int(kept * len(second))
+    path = tmp_path / "t.tar"
+    path.write_bytes(COMPRESSED[kind](TAR) + second[:size])
+    *found, (name, told) = read(path)
+    assert found[:3] == WHOLE
+    assert [one for one, _ in found[3:]] == names[: len(found) - 3]
+    assert (name, told) == ("", "cannot be read as an archive: is cut short")
+
+
 @pytest.mark.parametrize("behind", [b"index", bytes(range(256)) * 4, b"\1" * 512], ids=len)
 @pytest.mark.parametrize("compress", COMPRESSED.values(), ids=COMPRESSED)
 def test_what_follows_the_end_of_a_tar_is_no_part_of_it(tmp_path, compress, behind):

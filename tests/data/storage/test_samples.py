@@ -69,6 +69,45 @@ def test_of_a_sample_with_many_files_few_wait_for_its_class(tmp_path):
     assert [label for _, label in found] == [None] * 14 + ["cat"] * 16
 
 
+JSON = [
+    ("0.png", png(1)), ("0.json", b'{"label": "cat", "n": 3, "t": true}'), ("0.txt", b"a cat"),
+    ("1.json", b'{"n": -1, "label": ["a"]}'), ("1.png", png(2)), ("1.txt", b" two dogs\n"),
+    ("2.json", b"no JSON"), ("2.png", png(3)), ("3.json", b"[1]"), ("3.png", png(4)),
+    ("4.cls", b"dog"), ("4.png", png(5)), ("4.json", b'{"label": "cat", "n": 0.5}'),
+    ("5.json", b'{"label": "' + b"x" * (1 << 20) + b'"}'), ("5.png", png(6)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (("--label-from-folder",), ["cat", "t", "t", "t", "dog", "t"]),
+        (("--label-column", "label"), ["cat", "", "", "", "cat", ""]),
+        (("--label-column", "n"), ["3", "-1", "", "", "0.5", ""]),
+        (("--label-column", "txt"), ["a cat", "two dogs", "", "", "", ""]),
+        (("--label-column", "cls"), ["", "", "", "", "dog", ""]),
+    ],
+)
+def test_labels_are_in_json_too_and_captions_are_none_unless_asked_for(
+    aectl, dense, tmp_path, options, wanted
+):
+    packed(tmp_path / "t.tar", JSON)
+    done = aectl("encode", dense, "t.tar", *options)
+    assert [row["label"] for row in csv.DictReader(io.StringIO(done.out))] == wanted
+    assert "label" not in aectl("encode", dense, "t.tar").out.partition("\n")[0]
+
+
+def test_a_classifier_remembers_the_key_of_its_classes(aectl, tmp_path):
+    members = []
+    for n in range(12):
+        members += [(f"{n}.png", png(n)), (f"{n}.cls", b"x"), (f"{n}.json", b'{"k": %d}' % (n % 2))]
+    packed(tmp_path / "t.tar", members)
+    done = aectl("train", "--model", "classifier", "--dataset", "t.tar", "--label-column", "k",
+                 "--hidden", "4", "--epochs", "1", "--out", "m")  # fmt: skip
+    assert (done.status, "12 images of 2 classes (0 6, 1 6)" in done.err) == (0, True)
+    assert json.loads(aectl("eval", "m", "--dataset", "t.tar", "--json").out)[0]["n"] == 12
+
+
 @pytest.fixture
 def shards(tmp_path):
     """Three tars with images of two classes."""
