@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
@@ -18,7 +18,7 @@ class OfInputs(Protocol):
     """A batch of inputs of any kind, or a result for one."""
 
     @property
-    def paths(self) -> list[str]: ...
+    def paths(self) -> Sized: ...
 
 
 Counted = TypeVar("Counted", bound=OfInputs)

@@ -203,6 +203,7 @@ TESTED_ELSEWHERE = {
     "models/test_model_file.py": ("models/architecture.py", "models/model_card.py"),
     "training/test_run.py": ("training/image_run.py", "training/memory_run.py"),
     "verbs/test_hub.py": ("data/storage/cache.py",),
+    "verbs/test_cluster.py": ("verbs/tabulating.py",),
     "verbs/test_detector.py": ("inference/detection_quality.py",),
     "verbs/test_public_functions.py": (
         "verbs/classify.py", "verbs/encode.py", "verbs/evaluate.py", "verbs/reconstruct.py",

@@ -136,8 +136,7 @@ def explained(command: Callable[..., int]) -> Callable[..., int]:
         except BrokenPipeError:
             return _close_pipe(paths_on_stdin="-" in (values.get("inputs") or ()))
         except KeyboardInterrupt as error:
-            take()
-            said, status = outcome_of(error)
+            said, status = outcome_of(take() or error)  # compiled modules turn one into the other
             return _fail("\n".join([said, *_notes(error)]), status)
         except typer.TyperException:
             raise

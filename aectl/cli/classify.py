@@ -6,7 +6,7 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.session import Session
-from aectl.cli.shards import ShardOption, destination
+from aectl.cli.shards import EngineOption, ShardOption, check_engine, destination
 
 TopK = Annotated[
     int,
@@ -26,6 +26,7 @@ def classify(
     out: options.Out = None,
     resume: options.Resume = False,
     shard: ShardOption = None,
+    engine: EngineOption = None,
 ) -> int:
     """Write the predicted class of each image or line of text, with its probability, as a table.
 
@@ -36,7 +37,8 @@ def classify(
 
     out = destination(out, shard, common.errors)
     tables.check_destination(out, common.overwrite, resume)
-    session = Session(common, out, shard)
+    check_engine(engine, out, shard, common.overwrite, resume)
+    session = Session(common, out, shard, engine)
     classification = classify_inputs(
         model, inputs, top_k=top_k, device=common.device, threads=common.threads, shard=shard,
         **session.input_options(

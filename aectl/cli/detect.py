@@ -1,6 +1,6 @@
 """`aectl detect`: a table of anomaly scores, one row per input."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,13 +8,17 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.session import Session
-from aectl.cli.shards import ShardOption, destination
+from aectl.cli.shards import EngineOption, ShardOption, check_engine, destination
 from aectl.cli.stdout import show_path
 from aectl.config.scores import SCORES, USUAL_ALARM_RATE
 from aectl.errors import ConfigError
+from aectl.verbs.tabulating import nothing_more
 
 if TYPE_CHECKING:
+    from aectl.data.storage.folders import OnBad
     from aectl.inference.results import Detected
+    from aectl.outputs.heat_maps import HeatMapFiles
+    from aectl.verbs.tabulating import Each
 
 ANOMALIES_FOUND = 3
 """The exit status with --fail-on-anomaly."""
@@ -108,6 +112,7 @@ def detect(
     out: options.Out = None,
     resume: options.Resume = False,
     shard: ShardOption = None,
+    engine: EngineOption = None,
 ) -> int:
     """Write an anomaly score of each input as a table, and which are anomalies.
 
@@ -119,7 +124,7 @@ def detect(
     from aectl.verbs.detect import check_model_path
     from aectl.verbs.detect import detect as detect_inputs
 
-    _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume, shard)
+    _refuse(calibrate, normal or inputs, out, fail_on_anomaly, resume, shard, engine)
     if calibrate and (maps or boxes):
         raise ConfigError("--calibrate detects nothing: leave out --maps and --boxes")
     if calibrate and out:
@@ -127,7 +132,8 @@ def detect(
     else:
         out = destination(out, shard, common.errors)
         tables.check_destination(out, common.overwrite, resume)
-    session = Session(common, out, shard)
+        check_engine(engine, out, shard, common.overwrite, resume)
+    session = Session(common, out, shard, engine)
     detection = detect_inputs(
         model, inputs, normal=calibrate or normal or None, fit_to=fit_to or None,
         score=score, alarm_rate=alarm_rate, maps=None if calibrate else maps is not None or boxes,
@@ -137,7 +143,7 @@ def detect(
         ),
     )  # fmt: skip
     detection.boxes = boxes
-    save = _saving(maps, common.overwrite or resume or shard is not None, session)
+    save = _saving(maps, common.overwrite or resume or bool(shard or engine))
     detection.calibrated(session.console)
     if calibrate and out:
         show_path(detection.save(out, common.overwrite))
@@ -149,18 +155,16 @@ def detect(
     return ANOMALIES_FOUND if fail_on_anomaly and detection.found else status
 
 
-def _saving(maps: Path | None, overwrite: bool, session: Session) -> "Callable[[Detected], None]":
+def _saving(maps: Path | None, overwrite: bool) -> "Each":
     """Writes the heat maps of each result, if they are asked for. Raises OutputError."""
     from aectl.outputs.heat_maps import HeatMapFiles
 
-    files = HeatMapFiles(maps, overwrite) if maps else None
+    return partial(_save, HeatMapFiles(maps, overwrite)) if maps else nothing_more
 
-    def save(result: "Detected") -> None:
-        if files is not None and result.marked is not None:
-            images = result.batch.images
-            files.save_all(result.paths, images, result.marked, session.outcome.on_bad)
 
-    return save
+def _save(files: "HeatMapFiles", result: "Detected", on_bad: "OnBad") -> None:
+    if result.marked is not None:
+        files.save_all(result.paths, result.batch.images, result.marked, on_bad)
 
 
 def _refuse(
@@ -170,16 +174,20 @@ def _refuse(
     fail_on_anomaly: bool,
     resume: bool,
     shard: str | None,
+    engine: str | None,
 ) -> None:
     """Raises ConfigError for options that do not go together."""
     if calibrate and others:
         raise ConfigError("--calibrate reads normal inputs alone: leave out INPUT and --normal")
-    if calibrate and (fail_on_anomaly or resume or shard):
+    if calibrate and (fail_on_anomaly or resume or shard or engine):
         raise ConfigError(
-            "--calibrate detects nothing: leave out --fail-on-anomaly, --resume and --shard"
+            "--calibrate detects nothing: leave out --fail-on-anomaly, --resume, --shard and"
+            " --engine"
         )
     if calibrate and out is None:
         raise ConfigError("--calibrate writes a model: name its file with --out")
+    if fail_on_anomaly and engine:
+        raise ConfigError("--fail-on-anomaly counts the rows of one process: leave out --engine")
     if fail_on_anomaly and resume:
         raise ConfigError(
             "--fail-on-anomaly tells of the rows that a run writes, and cannot go with --resume,"

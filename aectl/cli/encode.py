@@ -6,7 +6,7 @@ import typer
 
 from aectl.cli import options
 from aectl.cli.session import Session
-from aectl.cli.shards import ShardOption, destination
+from aectl.cli.shards import EngineOption, ShardOption, check_engine, destination
 
 Layer = Annotated[
     int | None,
@@ -51,6 +51,7 @@ def encode(
     out: options.Out = None,
     resume: options.Resume = False,
     shard: ShardOption = None,
+    engine: EngineOption = None,
 ) -> int:
     """Write the code of each image or line of text as a table.
 
@@ -63,7 +64,8 @@ def encode(
 
     out = destination(out, shard, common.errors)
     tables.check_destination(out, common.overwrite, resume, layout)
-    session = Session(common, out, shard)
+    check_engine(engine, out, shard, common.overwrite, resume)
+    session = Session(common, out, shard, engine)
     encoding = encode_inputs(
         model, inputs, layer=layer, normalize=normalize, dtype=dtype,
         device=common.device, threads=common.threads, shard=shard,

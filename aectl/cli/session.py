@@ -1,10 +1,11 @@
 """One call of a verb: its messages, the record of its inputs, and its table."""
 
 import hashlib
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from aectl.cli.console import Console, Outcome
 from aectl.cli.options import Common
@@ -13,10 +14,12 @@ from aectl.errors import OutputError
 from aectl.models import model_file
 from aectl.models.model_card import ModelCard
 from aectl.verbs import machine
+from aectl.verbs.tabulating import Each, Tabular, nothing_more, tabulate
 
 if TYPE_CHECKING:
     from aectl.outputs.rows import Rows
     from aectl.outputs.tables import Table
+    from aectl.verbs.cluster import Done
     from aectl.verbs.use import InputOptions, Use
 
 ROWS_SINCE = "0.1.0"
@@ -44,23 +47,19 @@ def stdin() -> BinaryIO | None:
     return None if sys.stdin is None else getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
 
 
-class Tabular(Protocol):
-    """The results of a verb that writes one row per input."""
-
-    @property
-    def use(self) -> "Use": ...
-    def key(self) -> dict[str, object]: ...
-    def compute(self, network: Any, batches: Iterable[Any], to_tensor: Any) -> Any: ...
-    def rows(self, result: Any) -> "Rows": ...
-
-
 class Session:
     """One call of a verb: its messages to stderr, and the record of its inputs."""
 
-    def __init__(self, common: Common, out: Path | None = None, shard: str | None = None) -> None:
+    def __init__(
+        self,
+        common: Common,
+        out: Path | None = None,
+        shard: str | None = None,
+        engine: str | None = None,
+    ) -> None:
         if out is not None and out == common.errors:
             raise OutputError(f"--out and --errors name the same file, {out}")
-        self.common, self.out, self.shard = common, out, shard
+        self.common, self.out, self.shard, self.engine = common, out, shard, engine
         self.console = Console(common.quiet, common.plain)
         self.outcome = Outcome(self.console, common.errors, common.overwrite, common.strict)
 
@@ -128,26 +127,24 @@ class Session:
         doing: str,
         results: Tabular,
         resume: bool,
-        each: "Callable[[Any], None]" = lambda result: None,
+        each: Each = nothing_more,
         **how: object,
     ) -> int:
         """Writes the rows of all results to the file of --out, or to stdout; returns the exit
         status. `each` is called with each result, before its rows are written; `how`: options that
         change the rows, besides the key of the results.
         """
-        from aectl.outputs.rows import finite_rows
-
+        if self.engine is not None:
+            return self._write_parts(verb, doing, results, resume, each, how)
         use = results.use
         if self.shard is not None:
             with self.console.lasting("listing the inputs"):
                 _ = use.share
-        with (
-            self._table(verb, use.path, resume, {**results.key(), **how}) as table,
-            use.results(results.compute, after=table.position) as found,
-        ):
-            for result in self.console.counted(found, doing, use.modality.noun):
-                each(result)
-                table.write(finite_rows(results.rows(result), self.outcome.on_bad))
+        table = self._table(self._key(verb, results, how), resume, how)
+        tabulate(
+            results, table, self.outcome.on_bad, each,
+            lambda found: self.console.counted(found, doing, use.modality.noun),
+        )  # fmt: skip
         if table.whole:
             self.console.notice(
                 f"{shown(self.out)} is complete; there is nothing to do (--overwrite writes it"
@@ -155,20 +152,62 @@ class Session:
             )
         return self.status(use, table.count)
 
+    def _write_parts(
+        self,
+        verb: str,
+        doing: str,
+        results: Tabular,
+        resume: bool,
+        each: Each,
+        how: dict[str, object],
+    ) -> int:
+        """The same, by the tasks of a cluster, whose parts are merged."""
+        from aectl.outputs.merging import folder_of_parts, merged, parts_in
+        from aectl.verbs import cluster
+
+        assert self.out is not None
+        parts = folder_of_parts(self.out)
+        results = cluster.self_contained(results)
+        use, layout = results.use, str(how.get("layout", "columns"))
+        with self.console.lasting("listing the inputs"):
+            total = cluster.listed(use)
+        use.refuse_empty(total)
+        job = cluster.Job(
+            results, self.out, self._key(verb, results, how), layout, each, str(Path.cwd())
+        )
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # else it prints some after the run
+        with cluster.connected(os.environ.get("RAY_ADDRESS")):
+            done = cluster.run(job, cluster.slots(use.device, self.common.workers), total)
+            for one in self.console.counted(done, doing, use.modality.noun, total):
+                self._take(one)
+        with self.console.lasting("merging"):
+            checked = parts_in([parts])
+            rows = sum(one.kept.rows for one in checked)
+            bad = merged(checked, self.out if rows else None).bad
+        for path, reason in bad:
+            self.outcome.on_bad(path, reason)
+        return self.status(use, rows)
+
+    def _take(self, done: "Done") -> None:
+        """Records what is said of the inputs of a part; with --strict, raises DataError."""
+        for path, remark in done.remarks:
+            self.outcome.on_remark(path, remark)
+        for notice in done.notices:
+            self.console.notice(notice)
+        for path, reason in done.bad if self.common.strict else ():
+            self.outcome.on_bad(path, reason)
+
     def _of_columns(self) -> dict[str, object]:
         """The options of columns that are given."""
         names = ("columns", "id_column", "label_column", "paths_column")
         given = {name: getattr(self.common, name) for name in names}
         return {name: value for name, value in given.items() if value}
 
-    def _table(self, verb: str, path: Path, resume: bool, how: dict[str, object]) -> "Table":
-        """The table of a run of `verb` with the model at `path`; `how`: options that change the
-        rows. Raises OutputError.
-        """
-        from aectl.outputs.tables import Table
-
-        model = hashlib.sha256(model_file.resolve(path).read_bytes()).hexdigest()
-        key = {
+    def _key(self, verb: str, results: Tabular, how: dict[str, object]) -> dict[str, object]:
+        """All that decides the rows of a table; `how`: options that change the rows."""
+        model = hashlib.sha256(model_file.resolve(results.use.path).read_bytes()).hexdigest()
+        return {
             "aectl": ROWS_SINCE,
             "verb": verb,
             "model": model,
@@ -177,8 +216,14 @@ class Session:
             "max_pixels": self.common.max_pixels,
             "truncated": self.common.truncated,
             **self._of_columns(),
+            **results.key(),
             **how,
         }
+
+    def _table(self, key: dict[str, object], resume: bool, how: dict[str, object]) -> "Table":
+        """The table of a run with a key. Raises OutputError."""
+        from aectl.outputs.tables import Table
+
         return Table(
             self.out,
             for_tables(),

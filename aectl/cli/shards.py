@@ -1,11 +1,12 @@
-"""The option --shard: several machines share the inputs, and each writes a part of the table."""
+"""The options --shard and --engine: several machines, each of which writes a part of a table."""
 
+import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from aectl.errors import ConfigError
+from aectl.errors import ConfigError, OutputError
 
 ShardOption = Annotated[
     str | None,
@@ -16,6 +17,15 @@ ShardOption = Annotated[
         show_default="all inputs",
     ),
 ]  # fmt: skip
+EngineOption = Annotated[
+    Literal["ray"] | None,
+    typer.Option(
+        "--engine",
+        help="ray: share the inputs among the machines of the Ray cluster that RAY_ADDRESS names, "
+        "or the cores of this machine; the parts in FILE.shards are merged to --out FILE.",
+        show_default="this process",
+    ),
+]
 
 
 def destination(out: Path | None, shard: str | None, errors: Path | None) -> Path | None:
@@ -36,3 +46,31 @@ def destination(out: Path | None, shard: str | None, errors: Path | None) -> Pat
     if out.parent.is_dir():
         part.parent.mkdir(exist_ok=True)
     return part
+
+
+def check_engine(
+    engine: str | None, out: Path | None, shard: str | None, overwrite: bool, resume: bool
+) -> None:
+    """Makes the folder of the parts that the tasks of an engine write, empty but with --resume.
+
+    Raises ConfigError for options that do not go together, and OutputError.
+    """
+    if engine is None:
+        return
+    from aectl.outputs.merging import clear, folder_of_parts
+
+    if importlib.util.find_spec(engine) is None:
+        raise ConfigError(f"--engine {engine} needs a package: pip install 'aectl[{engine}]'")
+    if shard is not None:
+        raise ConfigError("--engine shares the inputs itself: leave out --shard")
+    if out is None:
+        raise ConfigError("--engine writes a file: name it with --out")
+    parts = folder_of_parts(out)
+    if parts.is_dir() and overwrite:
+        clear(parts)
+    elif parts.is_dir() and any(parts.iterdir()) and not resume:
+        raise OutputError(
+            f"{parts} has parts of a table; --resume continues them, --overwrite starts again"
+        )
+    if out.parent.is_dir():
+        parts.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """The inputs that a user asks for, and the stream of them that a modality makes for a model."""
 
 import dataclasses
+import io
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -83,6 +84,12 @@ class Request:
     def named_by_extension(self) -> Sequence[str]:
         """The words, unless an option says what their tables hold."""
         return () if self.paths_column else self.words or ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state for another process: no callbacks, and of streams only those in memory."""
+        kept = self.stdin if isinstance(self.stdin, io.BytesIO) else None
+        told = {"on_bad": ignore, "on_remark": ignore, "notice": silent, "warning": silent}
+        return {**vars(self), **told, "stdin": kept, "skipped": Skipped()}
 
 
 class InputStream(ABC, Generic[Streamed]):

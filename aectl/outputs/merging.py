@@ -6,6 +6,8 @@ options, the digest of the list of all inputs, and a checksum (`aectl.outputs.un
 
 import contextlib
 import itertools
+import re
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +23,9 @@ from aectl.outputs.journal import BadInput, Kept, checksum
 from aectl.outputs.unfinished import TableRecord, folder_of, record_of, recorded_in
 
 SHARD, MOST_NAMED = "shard", 20
+
+PART_NAME = re.compile(r"\.?[0-9]+-of-([0-9]+)\.")
+"""The names of parts, of unfinished ones, and of their records begin so."""
 
 
 class FinishedPart(NamedTuple):
@@ -51,7 +56,26 @@ def part_of(table: Path, shard: Shard) -> Path:
     """
     ending = extension_of(table)
     number = str(shard.number).zfill(len(str(shard.of)))
-    return table.with_name(f"{table.name}.shards") / f"{number}-of-{shard.of}{ending}"
+    return folder_of_parts(table) / f"{number}-of-{shard.of}{ending}"
+
+
+def folder_of_parts(table: Path) -> Path:
+    """The folder beside a table that holds its parts."""
+    return table.with_name(f"{table.name}.shards")
+
+
+def counts_in(folder: Path) -> set[int]:
+    """Of how many parts those are, finished or not, that are in a folder."""
+    found = (PART_NAME.match(one.name) for one in folder.glob("*-of-*"))
+    return {int(match[1]) for match in found if match}
+
+
+def clear(folder: Path) -> None:
+    """Removes a folder of parts. Raises OutputError for one that has other files."""
+    for one in folder.iterdir():
+        if not PART_NAME.match(one.name):
+            raise OutputError(f"{one} is no part of a table: --overwrite does not remove it")
+    shutil.rmtree(folder)
 
 
 def parts_in(named: Iterable[Path]) -> list[FinishedPart]:

@@ -1,5 +1,6 @@
 """A model and the inputs that it is used on: what all verbs but `train` start with."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -199,6 +200,10 @@ class Use:
     request: Request
     device: str = "auto"
     threads: int | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The state for another process, which looks for the inputs itself."""
+        return {one.name: getattr(self, one.name) for one in dataclasses.fields(self)}
 
     @cached_property
     def modality(self) -> Modality:
