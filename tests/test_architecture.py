@@ -177,6 +177,7 @@ TESTED_ELSEWHERE = {
     "data/storage/test_downloads.py": ("data/storage/origins.py",),
     "cli/test_urls_in_use.py": (
         "data/storage/ahead.py", "data/storage/drivers.py", "data/storage/entries.py",
+        "data/storage/fast_reads.py",
         "data/storage/objects.py", "data/storage/places.py", "data/storage/urls.py",
         "data/storage/web.py",
     ),
@@ -403,7 +404,15 @@ def test_only_one_module_knows_of_ranks():
 
 def test_only_the_storage_knows_what_opens_urls():
     def faults(path: Path) -> Iterator[str]:
-        opening = ("fsspec", "s3fs", "gcsfs", "adlfs", "huggingface_hub", "urllib.request")
+        opening = (
+            "fsspec",
+            "s3fs",
+            "obstore",
+            "gcsfs",
+            "adlfs",
+            "huggingface_hub",
+            "urllib.request",
+        )
         yield from (name for name in imports(code(path)) if name.startswith(opening))
 
     found = of_all_modules(faults)

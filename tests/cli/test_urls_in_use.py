@@ -64,6 +64,17 @@ def test_a_folder_of_s3_gives_the_table_of_the_local_folder(aectl, dense, photos
     assert SECRET not in remote.err
 
 
+def test_objects_of_s3_are_read_by_obstore_and_of_no_server_twice(aectl, dense, scans, monkeypatch):
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -e '.[dev]'")
+    pytest.importorskip("obstore", reason="obstore is not installed: pip install -e '.[dev]'")
+    files = {f"made/{path.name}": path.read_bytes() for path in sorted(scans.iterdir())[:8]}
+    monkeypatch.delattr(s3fs.S3FileSystem, "_cat_file")
+    with site(files) as web, s3_settings(monkeypatch, web.url):
+        listed = "".join(f"s3://{name}\n" for name in files).encode()
+        done = aectl("encode", dense, "-", stdin=listed)
+        assert (done.status, done.err, set(web.asked.values())) == (0, "", {1})
+
+
 def test_lists_of_urls_and_archives_of_s3(aectl, dense, photos, put):
     with tarfile.open(photos / "some.tar", "w") as tar:
         tar.add("photos/cat", "cat")
@@ -146,11 +157,14 @@ def encoded(model, word, **options):
     return [path for result in results for path in result.paths], codes, bad
 
 
+@pytest.mark.parametrize("by_obstore", [True, False])
 @pytest.mark.parametrize("fault", ["drops", "delays", "truncates", "503"])
 def test_a_server_of_s3_with_faults_costs_retries_and_then_the_row(
-    aectl, dense, scans, soon, monkeypatch, fault
+    aectl, dense, scans, soon, monkeypatch, fault, by_obstore
 ):
     pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -e '.[dev]'")
+    if not by_obstore:
+        monkeypatch.setitem(sys.modules, "obstore.store", None)
     monkeypatch.setattr(entries, "SECONDS", 0.5)
     monkeypatch.setattr(entries, "SLOWEST", 10**9)
     files = {f"made/{path.name}": path.read_bytes() for path in sorted(scans.iterdir())[:8]}
