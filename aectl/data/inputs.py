@@ -27,6 +27,7 @@ from aectl.data.images.pixels import Pixels
 from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn
 from aectl.data.named_inputs import NamedInputs, Position, fewer_than_before
 from aectl.data.selection import Skipped
+from aectl.data.series import files_of
 from aectl.data.shares import Window
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
@@ -37,8 +38,12 @@ from aectl.data.storage.parquet_footer import image_column
 from aectl.data.storage.urls import is_url, secret_in, without_secrets
 from aectl.errors import DataError
 
-IMAGES = Names(DATASETS, patches.WHITENED, reads_parquet=lambda path: bool(image_column(path)))
+IMAGES = Names(
+    DATASETS, patches.WHITENED, reads_parquet=lambda path: bool(image_column(path)), in_series=True
+)
 """The words that name datasets of images."""
+
+OF_FILES = (SourceKind.FILE, SourceKind.SERIES, SourceKind.FOLDER)
 
 NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"
 
@@ -92,9 +97,11 @@ class Inputs(NamedInputs):
         return asked or any(map(self._has_labels, self.sources))
 
     def _has_labels(self, source: Source) -> bool:
-        if source.is_dataset or source.kind not in (SourceKind.FILE, SourceKind.FOLDER):
+        if source.is_dataset or source.kind not in OF_FILES:
             return source.is_dataset
         file = source.file
+        if source.kind is SourceKind.SERIES:
+            file = next(files_of(file))
         if source.is_folder:
             first = next(iter(self.walk(file, self.selection, Skipped())), None)
             file = first.file if first else ""
@@ -154,6 +161,9 @@ class Inputs(NamedInputs):
                 path, self.selection, self.skipped, self.data_dir, self.labels
             )
             yield from self._searched(self.labelled_below(path, one) for one in members)
+        elif source.kind is SourceKind.SERIES:
+            for file in files_of(path):
+                yield from self.found(file_source(file))
         elif source.is_folder:
             yield from self._searched(self.files_of(source))
         else:

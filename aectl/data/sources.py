@@ -14,6 +14,7 @@ from typing import NamedTuple
 from aectl.config.declaration import near_miss
 from aectl.config.spelling import guarded
 from aectl.data.endings import PARQUET, is_archive
+from aectl.data.series import files_of, is_series
 from aectl.data.storage.places import is_folder_at
 from aectl.data.storage.urls import is_url, refuse_secrets
 from aectl.errors import DataError, UnknownInputError
@@ -32,10 +33,13 @@ class SourceKind(Enum):
     PATCHES = "patches of the images in a folder"
     FOLDER = "folder"
     ARCHIVE = "archive"
+    SERIES = "series of files"
     FILE = "file"
 
 
-SEARCHED = (SourceKind.STDIN, SourceKind.PATCHES, SourceKind.FOLDER, SourceKind.ARCHIVE)
+SEARCHED = (
+    SourceKind.STDIN, SourceKind.PATCHES, SourceKind.FOLDER, SourceKind.ARCHIVE, SourceKind.SERIES
+)  # fmt: skip
 """Kinds of sources that may hold several files, among which options choose."""
 
 
@@ -128,7 +132,8 @@ class Names:
     hold such data, but in formats that are not read, and `parted` those of files with several
     arrays, of which a word may name one: `acts.npz:layer-3`. `made` are the datasets that are made
     by options in their words: `synthetic:dim=64`. `reads_parquet`: whether a Parquet file holds
-    such data, which its extension does not tell.
+    such data, which its extension does not tell. `in_series`: whether a word may name a series of
+    files, `data-{000..123}.tar`.
     """
 
     datasets: Collection[str] = ()
@@ -138,6 +143,7 @@ class Names:
     parted: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
     reads_parquet: Callable[[str], bool] | None = None
+    in_series: bool = False
 
     def has(self, word: str) -> bool:
         """Whether a word, with or without a split, names a dataset."""
@@ -183,6 +189,8 @@ class Names:
         name, _, rest = word.partition(":")
         if word == STDIN:
             return Source(word, SourceKind.STDIN)
+        if self.in_series and is_series(word) and not os.path.lexists(word):
+            return _series(word)
         if is_url(word):
             refuse_secrets(word)
             part = self._part(word)
@@ -216,6 +224,18 @@ def path_digest(path: str) -> str:
     """The start of the SHA-256 of a path as tables have it: by it, a model file tells files that it
     does not name."""
     return hashlib.sha256(os.fsencode(guarded(path))).hexdigest()[:DIGITS]
+
+
+def _series(word: str) -> Source:
+    """The source of a series of files, of which the first must be there, unless it is at a URL.
+
+    Raises UnknownInputError, and DataError for too many files, or a URL that holds credentials.
+    """
+    refuse_secrets(word)
+    first = next(files_of(word))
+    if not is_url(word) and not os.path.lexists(first):
+        raise UnknownInputError(f"no file '{first}', with which the series '{word}' begins")
+    return Source(word, SourceKind.SERIES)
 
 
 def _at_url(url: str) -> Source:

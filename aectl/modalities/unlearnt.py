@@ -12,7 +12,7 @@ from aectl.config.spelling import first_of
 from aectl.data.images.index_files import is_index
 from aectl.data.layout import layout_of
 from aectl.data.selection import Selection
-from aectl.data.sources import DatasetName, Names, Source, SourceKind, path_digest
+from aectl.data.sources import STDIN, DatasetName, Names, Source, SourceKind, path_digest
 from aectl.data.storage.containers import is_container
 from aectl.data.storage.folders import find_inputs
 from aectl.data.training_sources import split_up
@@ -20,6 +20,7 @@ from aectl.errors import DataError, UnknownInputError
 from aectl.modalities.request import Request
 from aectl.models.model_card import ModelCard
 
+LISTED = SourceKind.STDIN, SourceKind.SERIES
 ON_DISK = SourceKind.FOLDER, SourceKind.FILE, SourceKind.ARCHIVE
 
 MOST_NAMED = 3
@@ -41,7 +42,7 @@ def unlearnt(
     learnt, unknown = _learnt(card, names, trained)
     if not card.trained_on:
         unknown = ["data that it does not name", *unknown]
-    elif any(source.kind is SourceKind.STDIN for source in sources):
+    elif any(source.kind in LISTED for source in sources):
         unknown = [*card.trained_on]
     if unknown:
         request.warning(
@@ -80,8 +81,8 @@ def _learnt(card: ModelCard, names: Names, selection: Selection) -> tuple[list[S
         except UnknownInputError:
             unknown.append(word)
             continue
-        if source.kind is SourceKind.STDIN:
-            unknown.append("a list on stdin")
+        if source.kind in LISTED:
+            unknown.append("a list on stdin" if source.word == STDIN else word)
         if card.options.get("paths_column") and is_index(source.file):
             unknown.append(f"images that {word} lists")
         layout = layout_of(word, selection) if source.is_folder else None
