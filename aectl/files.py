@@ -7,6 +7,7 @@ import io
 import os
 import re
 import select
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -111,6 +112,24 @@ def replacing(path: Path, durable: bool = False) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_in(folder: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside `folder`, which is made if need be, and into which its files
+    move at the end of the block. Raises OutputError if they cannot be written.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    with writing(folder):
+        temporary.mkdir()
+    try:
+        yield temporary
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+            for one in temporary.iterdir():
+                os.replace(one, folder / one.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def temporaries(path: Path) -> list[Path]:

@@ -104,7 +104,7 @@ TESTED_ELSEWHERE = {
     "cli/test_export.py": (
         "config/exports.py", "models/graphs.py", "models/text_graph.py", "models/vector_graph.py",
         "outputs/exports/onnx_file.py", "outputs/exports/program_file.py",
-        "outputs/exports/tracing.py", "verbs/export.py",
+        "outputs/exports/tracing.py", "verbs/export.py", "verbs/export_report.py",
     ),
     "cli/test_shards.py": (
         "cli/merge.py", "data/shares.py", "modalities/request.py", "outputs/merging.py",

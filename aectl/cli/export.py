@@ -8,15 +8,21 @@ import typer
 from aectl.cli import options
 from aectl.cli.session import Session
 from aectl.cli.stdout import show_path
-from aectl.config.exports import EXPORT_FORMATS, GIVES, QUANTIZED, QUANTIZED_TOLERANCE, TOLERANCE
-
-ENDINGS = " ".join(one.ending for one in EXPORT_FORMATS.values())
+from aectl.config.exports import (
+    ENDINGS,
+    EXPORT_FORMATS,
+    GIVES,
+    QUANTIZED,
+    QUANTIZED_TOLERANCE,
+    TOLERANCE,
+)
 
 Out = Annotated[
     Path,
     typer.Option(
         "--out", "-o", metavar="FILE",
-        help=f"Write to this file; its extension ({ENDINGS}) sets the format.",
+        help=f"Write to this file; its extension ({' '.join(ENDINGS)}) sets the format. With "
+        "--format sae-lens, a folder.",
         show_default=False,
     ),
 ]  # fmt: skip
@@ -64,7 +70,7 @@ def export(
     quantize: Quantize = None,
     tolerance: Tolerance = None,
 ) -> int:
-    """Export a model to ONNX or torch.export, with its preprocessing, and check the file.
+    """Export a model to ONNX, torch.export or SAELens, with its preprocessing, and check the file.
 
     The file is run on the inputs, beside the model; if an output differs by more than --tolerance,
     it is not kept. FILE.json tells how far they are apart.

@@ -28,18 +28,24 @@ OPSET = 20
 
 class ExportFormat(NamedTuple):
     """A kind of file: its extension, and the module of `outputs.exports` that writes and runs it;
-    `quantized`: whether its weights can be whole numbers."""
+    `quantized`: whether its weights can be whole numbers; `parts`: those that a folder holds, "" in
+    place of an extension, in the order of the outputs when it is run."""
 
     ending: str
     written_by: str
     quantized: bool = False
+    parts: tuple[str, ...] = ()
 
 
 EXPORT_FORMATS = {
     "onnx": ExportFormat(".onnx", "onnx_file", quantized=True),
     "pt2": ExportFormat(".pt2", "program_file"),
+    "sae-lens": ExportFormat("", "sae_lens", parts=(ENCODER, AUTOENCODER)),
 }
 """The formats that `--format` names."""
+
+ENDINGS = {one.ending: name for name, one in EXPORT_FORMATS.items() if one.ending}
+"""The formats that an extension names."""
 
 TOLERANCE, QUANTIZED_TOLERANCE = 1e-5, 0.1
 """The largest difference from the model, as a fraction of its largest output, with which an export
@@ -62,11 +68,12 @@ def format_of(path: str, named: str | None) -> str:
                 f"no format '{named}'{near_miss(named, EXPORT_FORMATS)}; --format is one of {known}"
             )
         return named
-    for name, one in EXPORT_FORMATS.items():
-        if path.lower().endswith(one.ending):
+    for ending, name in ENDINGS.items():
+        if path.lower().endswith(ending):
             return name
-    endings = " or ".join(one.ending for one in EXPORT_FORMATS.values())
-    raise ConfigError(f"--out {path}: its extension must be {endings}, or --format must say what")
+    raise ConfigError(
+        f"--out {path}: its extension must be {' or '.join(ENDINGS)}, or --format must say what"
+    )
 
 
 def refuse_part(part: str, parts: Collection[str], model: str) -> None:

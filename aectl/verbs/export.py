@@ -13,21 +13,22 @@ from numpy.typing import NDArray
 import aectl
 from aectl.config.exports import (
     DECODER,
-    ENCODER,
     EXPORT_FORMATS,
     GIVES,
     QUANTIZED,
     QUANTIZED_TOLERANCE,
     TOLERANCE,
+    ExportFormat,
     format_of,
     refuse_part,
 )
 from aectl.config.kinds import KINDS
 from aectl.errors import ConfigError, OutputError
-from aectl.files import refuse_existing, replacing
+from aectl.files import refuse_existing, replacing, replacing_in
 from aectl.inference.agreement import Agreement, agreement, rows_in_batches
 from aectl.models import footprint
 from aectl.outputs.exports import Exported, ExportWriter, writer_of
+from aectl.verbs.export_report import Export, described, report_of
 from aectl.verbs.use import InputOptions, Use, use_of
 
 if TYPE_CHECKING:
@@ -41,71 +42,12 @@ BATCH_SIZES = 1, 7, 513
 ROOM = 1 << 30
 """Maximum bytes of activations of the last batch: of large images, it has fewer."""
 
-REPORT = ".json"
-"""The name of a report ends so, behind that of the file."""
-
-
-@dataclass(frozen=True)
-class Export:
-    """A file that was written, and how far its outputs are from those of the model: the `results`
-    by the names of the outputs, for so many `inputs`, in batches of some `sizes`. `takes` and
-    `gives`: what goes in and comes out, in words; `versions`: of what wrote and ran it.
-    """
-
-    path: Path
-    model: Path
-    part: str
-    format: str
-    quantized: str | None
-    takes: str
-    gives: str
-    results: Mapping[str, Agreement]
-    inputs: int
-    sizes: Sequence[int]
-    tolerance: float
-    versions: Mapping[str, str]
-
-    @property
-    def report(self) -> Path:
-        """The path of the report."""
-        return report_of(self.path)
-
-    def told(self) -> list[str]:
-        """Two lines: what was written, and how far it is from the model."""
-        sizes = [f"{one:,}" for one in self.sizes]
-        (found,) = self.results.values()
-        support = f"; {found.mismatches:,} units active in one alone"
-        return [
-            f"{self.path}: {self.takes} -> {self.gives}; {self.path.stat().st_size:,} bytes",
-            f"checked on {self.inputs:,} inputs, {', '.join(sizes[:-1])} and {sizes[-1]} at once:"
-            f" the largest difference from the model is {found.difference:.1e},"
-            f" {found.relative:.1e} of the largest output"
-            + (f"; root mean square {found.relative_rms:.1e} of it" if self.quantized else "")
-            + (support if self.part == ENCODER else ""),
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        """The report."""
-        return {
-            "file": str(self.path), "bytes": self.path.stat().st_size, "model": str(self.model),
-            "what": self.part, "format": self.format, "quantized": self.quantized,
-            "takes": self.takes, "gives": self.gives,
-            "inputs": self.inputs, "batch_sizes": [*self.sizes], "tolerance": self.tolerance,
-            "outputs": {name: found._asdict() for name, found in self.results.items()},
-            "versions": dict(self.versions),
-        }  # fmt: skip
-
 
 class _Reference(NamedTuple):
     """Inputs as a file takes them, (n, ...), and what the model gives for them, (n, ...)."""
 
     inputs: NDArray[Any]
     wanted: NDArray[Any]
-
-
-def report_of(path: Path) -> Path:
-    """The path of the report on an exported file."""
-    return path.with_name(path.name + REPORT)
 
 
 def export(
@@ -126,7 +68,8 @@ def export(
     >>> found.takes, found.gives
     ('images: uint8 (batch, 1, 8, 8)', 'code: float32 (batch, 32)')
 
-    `out` names the file, whose extension, .onnx or .pt2, is that of its `format`. `what` is
+    `out` names the file, whose extension, .onnx or .pt2, is that of its `format`, or with the
+    format "sae-lens" a folder, which holds encoder and decoder. `what` is
     "encoder", the default, "decoder", "autoencoder" or, of a classifier, "classifier". With
     `quantize` "int8", the weights become whole numbers of 8 bits.
 
@@ -146,24 +89,36 @@ def export(
         raise ConfigError(f"--quantize is one of {', '.join(QUANTIZED)}; {quantize} given")
     if quantize is not None and not EXPORT_FORMATS[name].quantized:
         raise ConfigError(f"--quantize needs --format onnx; {name} has no whole numbers")
+    parts = EXPORT_FORMATS[name].parts
+    if parts and what is not None:
+        raise ConfigError(f"--what has no effect with --format {name}: it has {', '.join(parts)}")
     use = use_of(model, "export", tuple(KINDS), inputs, options, "cpu", None)
-    part = what or use.card.parts[0]
-    refuse_part(part, use.card.parts, str(model))
-    for one in (path, report_of(path)):
-        refuse_existing(one, overwrite)
     writer = writer_of(name)
-    writer.check()
+    writer.check(use.card)
+    parts = parts or (what or use.card.parts[0],)
+    for part in parts:
+        refuse_part(part, use.card.parts, str(model))
+    _refuse_existing(path, EXPORT_FORMATS[name], overwrite)
     if tolerance is None:
         tolerance = QUANTIZED_TOLERANCE if quantize else TOLERANCE
-    return _Exporting(use, part, name, quantize, tolerance, writer).write(path)
+    return _Exporting(use, parts, name, quantize, tolerance, writer).write(path)
+
+
+def _refuse_existing(path: Path, kind: ExportFormat, overwrite: bool) -> None:
+    """Raises OutputError if files would be overwritten, or their folder does not exist."""
+    refuse_existing(report_of(path), overwrite)
+    if not kind.parts or not path.is_dir():
+        refuse_existing(path, overwrite)
+    elif not overwrite and any(path.iterdir()):
+        raise OutputError(f"{path} holds files; --overwrite replaces those of the export")
 
 
 @dataclass(frozen=True)
 class _Exporting:
-    """An export of a part of a model."""
+    """An export of a part of a model, or of several, as one file or folder."""
 
     use: Use
-    part: str
+    parts: tuple[str, ...]
     format: str
     quantize: str | None
     tolerance: float
@@ -172,24 +127,27 @@ class _Exporting:
     def write(self, path: Path) -> Export:
         """Writes the file and its report, if it agrees with the model."""
         network = self.use.network()
-        graph = self.use.modality.graph(network, self.part)
-        reference = self._reference(graph)
-        sizes = self._sizes()
-        rows = rows_in_batches(len(reference.inputs), sizes)
-        with replacing(path) as temporary:
-            self.writer.write(self._exported(graph, reference.inputs), temporary)
-            run = self.writer.running(temporary)
-            batches = [run(reference.inputs[some]) for some in rows]
-            wanted = reference.wanted[np.concatenate(rows)]
+        graphs = [self.use.modality.graph(network, part) for part in self.parts]
+        graph, sizes = graphs[-1], self._sizes()
+        references = [self._reference(one) for one in graphs]
+        inputs = references[-1].inputs
+        rows = rows_in_batches(len(inputs), sizes)
+        outputs = {
+            GIVES[part][0]: one.wanted for part, one in zip(self.parts, references, strict=True)
+        }
+        with replacing_in(path) if EXPORT_FORMATS[self.format].parts else replacing(path) as made:
+            self.writer.write(self._exported(graph, inputs), made)
+            run = self.writer.running(made)
+            batches = [run(inputs[some]) for some in rows]
             results = {
-                name: agreement(np.concatenate(found), wanted)
-                for name, *found in zip(GIVES[self.part], *batches, strict=True)
+                name: agreement(np.concatenate(found), wanted[np.concatenate(rows)])
+                for (name, wanted), *found in zip(outputs.items(), *batches, strict=True)
             }
             self._refuse_apart(path, results)
         found = Export(
-            path, self.use.path, self.part, self.format, self.quantize,
-            _described(graph.input_name, reference.inputs),
-            _described(GIVES[self.part][0], wanted), results, len(reference.inputs), sizes,
+            path, self.use.path, self.parts, self.format, self.quantize,
+            described(graph.input_name, inputs),
+            ", ".join(described(*one) for one in outputs.items()), results, len(inputs), sizes,
             self.tolerance, {"aectl": aectl.__version__, **self.writer.versions()},
         )  # fmt: skip
         with replacing(found.report) as temporary:
@@ -218,7 +176,7 @@ class _Exporting:
             for batch in batches:
                 inputs = torch.from_numpy(use.modality.stored(batch))
                 prepared, count = to_tensor(batch), len(inputs)
-                if self.part == DECODER:
+                if graph.part == DECODER:
                     inputs, result = (
                         graph.encoded(prepared)[:count],
                         graph.decoded(graph.encoded(prepared))[:count],
@@ -240,8 +198,9 @@ class _Exporting:
             graph.eval().requires_grad_(False),
             example,
             graph.input_name,
-            GIVES[self.part],
+            GIVES[graph.part],
             self._told(),
+            self.use.card,
             self.quantize,
         )
 
@@ -250,7 +209,7 @@ class _Exporting:
         card = self.use.card
         told = {
             "aectl_version": aectl.__version__,
-            "what": self.part,
+            "what": " and ".join(self.parts),
             "classes": json.dumps(card.classes),
             "model": json.dumps(card.to_json()),
             "model_sha256": card.weights_sha256 or "",
@@ -272,9 +231,3 @@ class _Exporting:
                     f" {found.difference:.2g}, {found.relative:.2g} of the largest value, which is"
                     f" more than {self.tolerance:g} (--tolerance)"
                 )
-
-
-def _described(name: str, numbers: NDArray[Any]) -> str:
-    """Its name, type and shape, in words."""
-    sides = ", ".join(["batch", *map(str, numbers.shape[1:])])
-    return f"{name}: {numbers.dtype} ({sides})"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from numpy.typing import NDArray
 
 from aectl.config.exports import EXPORT_FORMATS
+from aectl.models.model_card import ModelCard
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +22,8 @@ Runner = Callable[[NDArray[Any]], list[NDArray[Any]]]
 class Exported:
     """A function of one tensor to be written: the module, `inputs` as an example, at least two of
     them, and the names of input and outputs. `told`: what the file says of itself, texts by name;
-    `quantized`: the numbers that take the place of its weights, None for the weights themselves.
+    `card`: that of the model; `quantized`: the numbers that take the place of its weights, None for
+    the weights themselves.
     """
 
     module: "torch.nn.Module"
@@ -29,14 +31,15 @@ class Exported:
     takes: str
     gives: tuple[str, ...]
     told: Mapping[str, str]
+    card: ModelCard
     quantized: str | None = None
 
 
 class ExportWriter(Protocol):
     """A module that writes one kind of file."""
 
-    def check(self) -> None:
-        """Raises ConfigError where a package is missing."""
+    def check(self, card: ModelCard) -> None:
+        """Raises ConfigError where a package is missing, or the format has no such model."""
 
     def write(self, exported: Exported, path: Path) -> None:
         """Writes the file. Raises OutputError for what the format cannot hold."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aectl.config.exports import BATCH, OPSET
 from aectl.errors import ConfigError, OutputError
+from aectl.models.model_card import ModelCard
 
 if TYPE_CHECKING:
     from aectl.outputs.exports import Exported, Runner
@@ -23,7 +24,7 @@ LARGEST = 2_000_000_000
 PROVIDERS = ["CPUExecutionProvider"]
 
 
-def check() -> None:
+def check(card: ModelCard) -> None:
     """Raises ConfigError where onnxruntime or onnxscript is not installed."""
     for package in ("onnxruntime", "onnxscript"):
         if importlib.util.find_spec(package) is None:

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from aectl.models.model_card import ModelCard
+
 if TYPE_CHECKING:
     from aectl.outputs.exports import Exported, Runner
 
 
-def check() -> None:
+def check(card: ModelCard) -> None:
     """torch is all that is needed."""
 
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from aectl.config.kinds import VECTORS
 from aectl.config.spelling import all_spelt
-from aectl.errors import OutputError
+from aectl.errors import ConfigError
 from aectl.files import replacing, writing
 from aectl.models import tensor_file
 from aectl.models.imported.recognition import SAE_LENS
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from aectl.models.autoencoder import Autoencoder
     from aectl.models.networks import Network
+    from aectl.outputs.exports import Exported, Runner
 
 VERSION = "6.54.12"
 """The version of SAELens whose format this is."""
@@ -46,13 +49,48 @@ def refusal(card: ModelCard) -> str:
     return ""
 
 
-def write(folder: Path, network: "Network", card: ModelCard) -> None:
+def check(card: ModelCard) -> None:
+    """Raises ConfigError for a model that SAELens cannot have."""
+    if why := refusal(card):
+        raise ConfigError(f"SAELens has no such model: {why}")
+
+
+def write(exported: "Exported", path: Path) -> None:
+    """Writes the folder of the network of a graph."""
+    graph: Any = exported.module
+    write_folder(path, graph.network, exported.card)
+
+
+def running(path: Path) -> "Runner":
+    """Reads the folder back, to compute codes and reconstructions of vectors from its numbers."""
+    import torch
+
+    from aectl.models.imported import recognition
+    from aectl.models.scaling import scaled, unscaled
+
+    network: Any = recognition.read(path, None).network()
+
+    @torch.inference_mode()
+    def run(inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        vectors = torch.from_numpy(inputs)
+        code = network.encode(scaled(network.scaling, vectors))
+        made = unscaled(network.scaling, network.decode(code), vectors)
+        return [code.numpy(), made.numpy()]
+
+    return run
+
+
+def versions() -> dict[str, str]:
+    """That of SAELens whose format it is."""
+    return {"sae_lens": VERSION}
+
+
+def write_folder(folder: Path, network: "Network", card: ModelCard) -> None:
     """Writes the config and the weights of a model into a folder, which is made if need be.
 
-    Raises OutputError, also for a model that SAELens cannot have.
+    Raises OutputError, and ConfigError for a model that SAELens cannot have.
     """
-    if why := refusal(card):
-        raise OutputError(f"SAELens has no such model: {why}")
+    check(card)
     folded: Any = network
     layers = _folded(folded, card)
     architecture, fields, parameters = _rule(folded, layers, card)
