@@ -177,8 +177,8 @@ TESTED_ELSEWHERE = {
     "data/storage/test_downloads.py": ("data/storage/origins.py",),
     "cli/test_urls_in_use.py": (
         "data/storage/ahead.py", "data/storage/drivers.py", "data/storage/entries.py",
-        "data/storage/fast_reads.py",
-        "data/storage/objects.py", "data/storage/places.py", "data/storage/urls.py",
+        "data/storage/objects.py", "data/storage/places.py", "data/storage/s3_buckets.py",
+        "data/storage/urls.py",
         "data/storage/web.py",
     ),
     "modalities/test_a_new_modality.py": ("modalities/__init__.py", "modalities/images.py"),

@@ -8,9 +8,8 @@ import os
 import threading
 from typing import Any, BinaryIO
 
-from aectl.data.storage import network
+from aectl.data.storage import network, s3_buckets
 from aectl.data.storage.entries import Driver, Entry, patiently, seconds_for
-from aectl.data.storage.fast_reads import FastReads, fast_reads
 from aectl.data.storage.urls import WEB, join, name_in, protocol_of, refuse_secrets
 from aectl.errors import DataError
 
@@ -98,20 +97,23 @@ class _Objects:
         have limits of their own."""
         if not self._system.async_impl:
             return getattr(self._system, name)(*arguments, **options)
+        return self._await(seconds, getattr(self._system, f"_{name}"), *arguments, **options)
+
+    def _await(self, seconds: float, method: Any, *arguments: Any, **options: Any) -> Any:
+        """The result of an asynchronous function, within a time limit."""
         from fsspec.asyn import sync
 
-        method = getattr(self._system, f"_{name}")
         return sync(self._system.loop, method, *arguments, timeout=seconds, **options)
 
     @property
-    def _fast(self) -> FastReads | None:
+    def _fast(self) -> s3_buckets.FastReads | None:
         """Faster reads of objects, if there are any."""
         with self._once:
             return self._reads
 
     @functools.cached_property
-    def _reads(self) -> FastReads | None:
-        return fast_reads(self._system, self._protocol, self._account)
+    def _reads(self) -> s3_buckets.FastReads | None:
+        return s3_buckets.fast_reads(self._system, self._protocol, self._account)
 
     def _key(self, url: str) -> str:
         """The name of an object in its bucket."""
@@ -123,6 +125,9 @@ class _Objects:
     def entries(self, url: str) -> list[Entry]:
         """The entries of a folder, without links to folders. Raises OSError."""
         path = self._path(url)
+        if self._protocol in s3_buckets.PROTOCOLS:
+            pages: list[Entry] = self._await(LISTING_SECONDS, s3_buckets.listed, self._system, path)
+            return pages
         found = self._call(LISTING_SECONDS, "ls", path, detail=True)
         own = str(path).strip("/")
         return [
