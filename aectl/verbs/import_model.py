@@ -26,6 +26,10 @@ def import_model(
 ) -> Imported:
     """Writes the model file `out` from a model that another program trained.
 
+    >>> imported = aectl.import_model("sae", "imported.safetensors")
+    >>> print(imported.model, imported.notes)
+    imported.safetensors ('cfg.json: not used: l1_coefficient',)
+
     `source`, a path or a URL: a folder of SAELens, sparsify or dictionary_learning; or, with a
     config file that says what it is `like`, a state dict of a dense autoencoder in safetensors.
 

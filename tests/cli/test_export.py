@@ -132,7 +132,9 @@ def acts(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("scale", ["none", "standard", "minmax", "center", "unit-norm", "layer-norm"])
+@pytest.mark.parametrize(
+    "scale", ["none", "standard", "minmax", "center", "unit-norm", "layer-norm"]
+)
 def test_vectors_are_scaled_in_the_graph(aectl, trained, acts, scale):
     model = trained(
         "--dataset", str(acts), "--hidden", "24", "--sparsity", "topk", "--k", "4",

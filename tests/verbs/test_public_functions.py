@@ -13,6 +13,7 @@ import polars
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 from safetensors.torch import load_file
 
 import aectl as package
@@ -149,6 +150,16 @@ def test_each_argument_has_the_name_of_an_option_of_its_command():
         assert given <= options
 
 
+def write_folder_of_sae_lens(folder):
+    """One of 3 features and 4 units."""
+    folder.mkdir()
+    config = {"architecture": "standard", "d_in": 3, "d_sae": 4, "l1_coefficient": 0.1}
+    (folder / "cfg.json").write_text(json.dumps(config))
+    shapes = {"W_enc": (3, 4), "b_enc": (4,), "W_dec": (4, 3), "b_dec": (3,)}
+    tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    save_file(tensors, folder / "sae_weights.safetensors")
+
+
 @pytest.mark.parametrize("name", [None, *package.__all__])
 def test_the_example_in_each_docstring_runs(name, dense, classifier, scans, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -157,6 +168,7 @@ def test_the_example_in_each_docstring_runs(name, dense, classifier, scans, tmp_
     Path("photos").mkdir()
     for number in range(3):
         shutil.copy(scans / f"{number:03}.png", f"photos/{number}.png")
+    write_folder_of_sae_lens(Path("sae"))
     text = package.__doc__ if name is None else inspect.getdoc(getattr(package, name))
     example = doctest.DocTestParser().get_doctest(text, {"aectl": package}, str(name), None, 0)
     assert doctest.DocTestRunner().run(example) == (0, len(example.examples))
