@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import re
 import threading
 import time
 import urllib.request
@@ -74,7 +75,7 @@ class Site:
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files, self.asked, self.sent = files, Counter[str](), Counter[str]()
         self.faults: dict[str, tuple[str, int]] = {}
-        self.url = ""
+        self.url, self.has_parts = "", True
 
 
 @contextlib.contextmanager
@@ -101,7 +102,10 @@ def site(files: dict[str, bytes], slow: float = 1.0) -> Iterator[Site]:
                 self.send_error(int(fault or 404))
                 return
             content = files[path]
-            self.send_response(200)
+            part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+            if part and made.has_parts:
+                content = content[int(part[1]) : int(part[2]) + 1]
+            self.send_response(206 if part and made.has_parts else 200)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("ETag", f'"{sha256(content)}"')
             self.send_header("Last-Modified", "Sat, 28 Nov 2026 12:00:00 GMT")

@@ -156,7 +156,7 @@ class Names:
 
     def _reads(self, file: str) -> bool:
         """Whether a file is of this modality alone."""
-        if file.lower().endswith(PARQUET) and os.path.isfile(file):
+        if file.lower().endswith(PARQUET) and (is_url(file) or os.path.isfile(file)):
             return self.reads_parquet is not None and self.reads_parquet(file)
         return self.looks_like(file)
 

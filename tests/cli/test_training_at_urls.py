@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fsspec
 import numpy as np
+import polars
 import pytest
 from conftest import LINES
 from servers import SECRET, s3_server, site
@@ -16,6 +17,8 @@ from servers import SECRET, s3_server, site
 import aectl as api
 from aectl.data.storage import entries
 from aectl.verbs import machine
+
+BY_PYARROW = Path(__file__).parents[1] / "data" / "images" / "by-pyarrow.parquet"
 
 
 def same_weights(one: str, other: str) -> bool:
@@ -109,6 +112,26 @@ def test_vectors_at_urls(aectl, tmp_path, dense):
     named = aectl("encode", "of-codes", f"{there}/codes.npy")
     assert (local.status, named.status) == (0, 0)
     assert "\ndigits:test/7," in named.out
+    assert nothing_left()
+
+
+def test_parquet_at_urls_is_of_images_or_of_vectors(aectl, tmp_path):
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    shutil.copy(BY_PYARROW, folder / "images.parquet")
+    rows = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    polars.DataFrame(rows, schema=list("abcd")).write_parquet(folder / "vectors.parquet")
+    options = ("train", "--hidden", "3", "--epochs", "1", "--overwrite", "--dataset")
+    with site({path.name: path.read_bytes() for path in folder.iterdir()}) as web:
+        for name in ("images", "vectors"):
+            local = aectl(*options, f"tables/{name}.parquet", "--out", "a")
+            for there in (uploaded(folder, tmp_path), web.url):
+                remote = aectl(*options, f"{there}/{name}.parquet", "--out", "b")
+                assert (remote.status, local.status) == (0, 0), remote.err
+                assert same_weights("a", "b")
+        web.has_parts = False
+        whole = aectl("encode", "b", f"{web.url}/vectors.parquet")
+        assert (whole.status, whole.out.count("\n")) == (0, 41)
     assert nothing_left()
 
 

@@ -7,8 +7,9 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,8 @@ LARGEST_UNKNOWN = 128 << 20
 """Maximum bytes of a file whose size is not known beforehand."""
 
 PIECE = 1 << 16
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 def fetch(origin: Origin, data_dir: Path) -> Path:
@@ -87,7 +90,9 @@ def _pieces(url: str, seconds: float) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def answer(url: str, seconds: float, method: str = "GET") -> Iterator[http.client.HTTPResponse]:
+def answer(
+    url: str, seconds: float, method: str = "GET", headers: Mapping[str, str] = NO_HEADERS
+) -> Iterator[http.client.HTTPResponse]:
     """The answer to a request; what the block reads of it must come within the time limit.
 
     Raises DownloadError, also for an OSError in the block.
@@ -98,7 +103,7 @@ def answer(url: str, seconds: float, method: str = "GET") -> Iterator[http.clien
     watch = threading.Timer(seconds, _cut, [sockets])
     watch.daemon = True
     watch.start()
-    request = urllib.request.Request(url, method=method)  # noqa: S310 - the opener has http alone
+    request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - the opener has http alone
     try:
         with _opener(sockets).open(request, timeout=min(IDLE_SECONDS, seconds)) as found:
             if urlsplit(found.url).scheme != urlsplit(url).scheme:

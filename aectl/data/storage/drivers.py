@@ -161,6 +161,15 @@ class _Objects:
             _refuse_short(len(content), wanted)
         return content
 
+    def part(self, url: str, first: int, end: int) -> bytes:
+        """The bytes of a file from `first` on, before `end`. Raises OSError."""
+        if first == end:
+            return b""
+        seconds = seconds_for(end - first)
+        found: bytes = self._call(seconds, "cat_file", self._path(url), start=first, end=end)
+        _refuse_short(len(found), end - first)
+        return found
+
     def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
         """Writes the content of a file to another. Raises OSError."""
         seconds = seconds_for(size or 1 << 40)
@@ -210,6 +219,15 @@ def read(url: str, size: int | None, most: int) -> bytes:
     """
     driver = driver_of(url)
     return patiently(lambda: driver.read(url, size, most))
+
+
+def end_of(url: str, count: int) -> bytes:
+    """The last bytes of a file at a URL; all, if it has fewer. Raises OSError."""
+    size = entry_of(url).size
+    if size is None:
+        raise OSError(errno.EINVAL, "the server does not say how large it is")
+    driver = driver_of(url)
+    return patiently(lambda: driver.part(url, max(0, size - count), size))
 
 
 def entry_of(url: str) -> Entry:

@@ -65,6 +65,10 @@ class Driver(Protocol):
         bytes."""
         ...
 
+    def part(self, url: str, first: int, end: int) -> bytes:
+        """The bytes of a file from `first` on, before `end`."""
+        ...
+
     def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
         """Writes the content of a file to another."""
         ...

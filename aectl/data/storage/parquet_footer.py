@@ -8,10 +8,16 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from aectl.data.storage import drivers
+from aectl.data.storage.urls import is_url
+
 MAGIC = b"PAR1"
 
 ENDING = 8
 """Bytes after the footer: its length, and MAGIC."""
+
+USUAL_FOOTER = 64 << 10
+"""Bytes at the end of a file, in which most footers lie."""
 
 LARGEST_FOOTER = 64 << 20
 DEEPEST = 32
@@ -70,21 +76,27 @@ def read_footer(path: str | os.PathLike[str], groups: bool = True) -> Footer:
 
     Raises FooterError, or OSError.
     """
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - ENDING))
-        ending = file.read(ENDING)
-        length = int.from_bytes(ending[:4], "little")
-        if len(ending) < ENDING or not ending.endswith(MAGIC):
-            raise FooterError("it is not a Parquet file, or is cut short")
-        if not 0 < length <= min(size - ENDING, LARGEST_FOOTER):
-            raise FooterError("its footer is damaged, or too large")
-        file.seek(size - ENDING - length)
-        content = file.read(length)
+    end = _end_of(path, USUAL_FOOTER)
+    length = int.from_bytes(end[-ENDING:-4], "little")
+    if len(end) < ENDING or not end.endswith(MAGIC):
+        raise FooterError("it is not a Parquet file, or is cut short")
+    if 0 < length <= LARGEST_FOOTER and length + ENDING > len(end):
+        end = _end_of(path, length + ENDING)
+    if not 0 < length <= min(len(end) - ENDING, LARGEST_FOOTER):
+        raise FooterError("its footer is damaged, or too large")
     try:
-        return _footer(_Compact(content), groups)
+        return _footer(_Compact(end[-ENDING - length : -ENDING]), groups)
     except (IndexError, ValueError, RecursionError):
         raise FooterError("its footer is damaged") from None
+
+
+def _end_of(path: str | os.PathLike[str], count: int) -> bytes:
+    """The last bytes of a file, also at a URL; all, if it has fewer. Raises OSError."""
+    if is_url(os.fspath(path)):
+        return drivers.end_of(os.fspath(path), count)
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - count))
+        return file.read(count)
 
 
 def image_column(path: str) -> str | None:

@@ -3,11 +3,12 @@
 import errno
 import http.client
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import BinaryIO
 
 from aectl.data.storage import downloads
+from aectl.data.storage.downloads import NO_HEADERS
 from aectl.data.storage.entries import Entry, of_status, seconds_for
 from aectl.data.storage.origins import DownloadError
 from aectl.data.storage.urls import name_in
@@ -48,6 +49,16 @@ class Web:
                 _refuse_short(length, answer.headers.get("Content-Length"))
             return b"".join(pieces)
 
+    def part(self, url: str, first: int, end: int) -> bytes:
+        """The bytes of a file from `first` on, before `end`. Raises OSError."""
+        wanted = {"Range": f"bytes={first}-{end - 1}"} if first < end else {}
+        with _answer(url, seconds_for(end - first), headers=wanted) as answer:
+            if wanted and answer.status != http.client.PARTIAL_CONTENT and first:
+                raise OSError(errno.EINVAL, "the server gives no parts of files")
+            found = answer.read(end - first)
+            _refuse_short(len(found), str(end - first))
+            return found
+
     def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
         """Writes the content of a file to another. Raises OSError."""
         with _answer(url, seconds_for(size or 1 << 40)) as answer:
@@ -73,10 +84,12 @@ def _refuse_short(length: int, stated: str | None) -> None:
 
 
 @contextmanager
-def _answer(url: str, seconds: float, method: str = "GET") -> Iterator[http.client.HTTPResponse]:
+def _answer(
+    url: str, seconds: float, method: str = "GET", headers: Mapping[str, str] = NO_HEADERS
+) -> Iterator[http.client.HTTPResponse]:
     """The answer to a request. Raises OSError."""
     try:
-        with downloads.answer(url, seconds, method) as answer:
+        with downloads.answer(url, seconds, method, headers) as answer:
             yield answer
     except DownloadError as error:
         raise _of_kind(error, url) from None
