@@ -96,7 +96,8 @@ TESTED_ELSEWHERE = {
     "cli/test_evaluate.py": ("cli/eval_checks.py", "cli/metrics_view.py"),
     "cli/test_several_runs.py": ("verbs/turns.py",),
     "cli/test_parquet_in_use.py": (
-        "data/images/parquet_images.py", "data/images/table_columns.py",
+        "data/images/input_tables.py", "data/images/parquet_images.py",
+        "data/images/table_columns.py",
         "data/storage/parquet_footer.py",
     ),
     "cli/test_containers_in_use.py": ("data/storage/containers.py", "data/storage/members.py"),

@@ -15,24 +15,19 @@ from aectl.config.encodings import way_to_utf_8
 from aectl.config.shapes import Shape
 from aectl.config.spelling import MARK, from_table, is_utf_8
 from aectl.data import lines
-from aectl.data.endings import PARQUET
 from aectl.data.found import Found
-from aectl.data.images import datasets, index_files, patches
+from aectl.data.images import datasets, patches
 from aectl.data.images.datasets import DATASETS
 from aectl.data.images.decoders import Decoded, Decoders
 from aectl.data.images.image_set import ImageSet
-from aectl.data.images.index_files import IndexColumns
-from aectl.data.images.parquet_images import has_labels
+from aectl.data.images.input_tables import USUAL_TABLES, InputTables
 from aectl.data.images.pixels import Pixels
-from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn
 from aectl.data.named_inputs import NamedInputs, Position, fewer_than_before
-from aectl.data.selection import Skipped
 from aectl.data.series import files_of
 from aectl.data.shares import Window
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
 from aectl.data.storage.folders import OnBad, ignore
-from aectl.data.storage.members import opened
 from aectl.data.storage.objects import fetched
 from aectl.data.storage.parquet_footer import image_column
 from aectl.data.storage.urls import is_url, secret_in, without_secrets
@@ -42,8 +37,6 @@ IMAGES = Names(
     DATASETS, patches.WHITENED, reads_parquet=lambda path: bool(image_column(path)), in_series=True
 )
 """The words that name datasets of images."""
-
-OF_FILES = (SourceKind.FILE, SourceKind.SERIES, SourceKind.FOLDER)
 
 NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"
 
@@ -79,44 +72,30 @@ class Inputs(NamedInputs):
     """Images that the user named, and the options for reading them.
 
     `null_separated`: NUL characters separate the paths on `stdin`. `workers`: the number of
-    processes that decode. `decoding`: how files are decoded. `labels`: the column that labels the
-    rows of tables; `paths_column`: that of paths, in tables that list images.
+    processes that decode. `decoding`: how files are decoded. `tables`: how those of images are
+    read.
     """
 
     null_separated: bool = False
     workers: int = 1
     decoding: Decoding = USUAL_DECODING
-    labels: LabelColumn = USUAL_LABELS
-    paths_column: str | None = None
+    tables: InputTables = USUAL_TABLES
 
     @cached_property
     def labelled(self) -> bool:
-        """Whether any input is of a kind that has labels, as Parquet at a URL may; of a folder, the
-        first file decides."""
-        asked = self.labels_from_folders or self.labels.asked is not None
-        return asked or any(map(self._has_labels, self.sources))
-
-    def _has_labels(self, source: Source) -> bool:
-        if source.is_dataset or source.kind not in OF_FILES:
-            return source.is_dataset
-        file = source.file
-        if source.kind is SourceKind.SERIES:
-            file = next(files_of(file))
-        if source.is_folder:
-            first = next(iter(self.walk(file, self.selection, Skipped())), None)
-            file = first.file if first else ""
-        if self.paths_column and index_files.is_index(file):
-            return index_files.has_labels(file, IndexColumns(self.paths_column, self.labels))
-        is_parquet = file.lower().endswith(PARQUET)
-        return is_parquet and (is_url(file) or has_labels(file, self.labels))
+        """Whether any input is of a kind that has labels."""
+        return (
+            self.labels_from_folders
+            or self.tables.labels.asked is not None
+            or any(
+                one.is_dataset or self.tables.label(one, self.selection, self.walk)
+                for one in self.sources
+            )
+        )
 
     def inside(self, found: Found, folder: str) -> Iterator[Found]:
-        """The images in an archive or in Parquet, or those that a table lists; else the file
-        itself."""
-        if self.paths_column and found.reason is None and index_files.is_index(found.file):
-            columns = IndexColumns(self.paths_column, self.labels)
-            return index_files.listed_in(found.file, columns, self.data_dir)
-        return opened(found, folder, self.selection, self.skipped, self.labels, self.data_dir)
+        """The images in an archive or a table; else the file itself."""
+        return self.tables.inside(found, folder, self.selection, self.skipped, self.data_dir)
 
     def batches(
         self,
@@ -158,7 +137,7 @@ class Inputs(NamedInputs):
             yield from self._listed()
         elif source.kind is SourceKind.ARCHIVE:
             members = find_in_archive(
-                path, self.selection, self.skipped, self.data_dir, self.labels
+                path, self.selection, self.skipped, self.data_dir, self.tables.labels
             )
             yield from self._searched(self.labelled_below(path, one) for one in members)
         elif source.kind is SourceKind.SERIES:

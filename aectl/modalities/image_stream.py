@@ -9,6 +9,7 @@ from aectl.config import kinds
 from aectl.config.decoding import Decoding
 from aectl.config.spelling import spelt
 from aectl.data.images.index_files import refuse_without_index
+from aectl.data.images.input_tables import InputTables
 from aectl.data.images.table_columns import LabelColumn
 from aectl.data.inputs import IMAGES, Batches, Inputs
 from aectl.data.named_inputs import Position
@@ -43,8 +44,10 @@ class ImageStream(InputStream[Inputs]):
             decoding=Decoding(card.value_range, request.max_pixels, request.truncated),
             skipped=request.skipped,
             once=request.once,
-            paths_column=request.paths_column or card.options.get("paths_column"),
-            labels=LabelColumn(request.wanted.label_column, card.options.get("label_column")),
+            tables=InputTables(
+                LabelColumn(request.wanted.label_column, card.options.get("label_column")),
+                request.paths_column or card.options.get("paths_column"),
+            ),
         )
         refuse_without_index(request.paths_column, self.inputs.sources)
         for source in self.inputs.sources if request.words else ():

@@ -14,6 +14,7 @@ from aectl.config.shapes import Shape, both
 from aectl.data.images import datasets, patches, training_images
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.index_files import refuse_without_index
+from aectl.data.images.input_tables import InputTables
 from aectl.data.images.table_columns import LabelColumn
 from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.lines import whole
@@ -173,7 +174,7 @@ def _of_several(
         null_separated=reading.null, labels_from_folders=True, selection=found.selection,
         workers=reading.workers, split="train", decoding=_decoding(config),
         skipped=reading.skipped, loose_labels=False, walk=found.walk,
-        labels=LabelColumn(data.label_column), paths_column=data.paths_column,
+        tables=InputTables(LabelColumn(data.label_column), data.paths_column),
     )  # fmt: skip
     sides = both(data.size) if data.size else None
     return training_images.load(

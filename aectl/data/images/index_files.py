@@ -90,12 +90,12 @@ def listed_in(file: str, columns: IndexColumns, room: Path | None = None) -> Ite
 
 
 def has_labels(file: str, columns: IndexColumns) -> bool:
-    """Whether an index file has a column of labels, as one at a URL may."""
-    if is_url(file):
-        return True
+    """Whether an index file has a column of labels, as one of text at a URL may."""
     try:
         if file.lower().endswith(PARQUET):
             names = plain_columns(read_footer(file, groups=False).columns)
+        elif is_url(file):
+            return True
         else:
             names = _names_in(file)
         return columns.labels.among(names) is not None

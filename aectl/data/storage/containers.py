@@ -19,11 +19,10 @@ def may_be_container(path: str) -> bool:
 
 
 def is_container(path: str) -> bool:
-    """Whether a file is an archive that can be read, or Parquet with images; Parquet at a URL may
-    be."""
+    """Whether a file is an archive that can be read, or Parquet with images."""
     if not may_be_container(path):
         return False
-    return not path.lower().endswith(PARQUET) or is_url(path) or image_column(path) is not None
+    return not path.lower().endswith(PARQUET) or image_column(path) is not None
 
 
 def holds_images(path: str, below: str, search: Search) -> bool:

@@ -1,0 +1,70 @@
+"""Tables among inputs: Parquet with images, and tables that list images."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from aectl.data.endings import PARQUET
+from aectl.data.found import Found
+from aectl.data.images import index_files, parquet_images
+from aectl.data.images.decode import is_own
+from aectl.data.images.index_files import IndexColumns
+from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn
+from aectl.data.selection import Selection, Skipped
+from aectl.data.series import files_of
+from aectl.data.sources import Source, SourceKind
+from aectl.data.storage.containers import may_be_container
+from aectl.data.storage.folders import Walk
+from aectl.data.storage.members import opened
+from aectl.data.storage.places import content_of
+
+
+class InputTables(NamedTuple):
+    """How tables are read: the column that labels their rows, and that of `paths`, in tables that
+    list images."""
+
+    labels: LabelColumn = USUAL_LABELS
+    paths: str | None = None
+
+    def label(self, source: Source, selection: Selection, walk: Walk) -> bool:
+        """Whether a source has labels from a table; of a folder, and of a series, the first file
+        decides."""
+        file = source.file
+        if source.kind is SourceKind.SERIES:
+            file = next(files_of(file))
+        elif source.is_folder:
+            if _holds_image(file, selection):
+                return False
+            first = next(iter(walk(file, selection, Skipped())), None)
+            file = first.file if first else ""
+        elif source.kind is not SourceKind.FILE:
+            return False
+        if self.paths and index_files.is_index(file):
+            return index_files.has_labels(file, IndexColumns(self.paths, self.labels))
+        return file.lower().endswith(PARQUET) and parquet_images.has_labels(file, self.labels)
+
+    def inside(
+        self, found: Found, folder: str, selection: Selection, skipped: Skipped, room: Path
+    ) -> Iterator[Found]:
+        """The images in a file that was found in a folder: in an archive or in Parquet, or those
+        that a table lists; else the file itself. One at a URL is copied to the folder `room`."""
+        if self.paths and found.reason is None and index_files.is_index(found.file):
+            return index_files.listed_in(found.file, IndexColumns(self.paths, self.labels), room)
+        return opened(found, folder, selection, skipped, self.labels, room)
+
+
+USUAL_TABLES = InputTables()
+
+
+def _holds_image(folder: str, selection: Selection) -> bool:
+    """Whether an image lies in a folder itself, as is soon known of many files."""
+    with contextlib.suppress(OSError):
+        return any(
+            not one.is_folder
+            and selection.takes(one.name)
+            and not may_be_container(one.name)
+            and not is_own(one.path)
+            for one in content_of(folder)
+        )
+    return False
