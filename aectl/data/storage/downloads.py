@@ -51,7 +51,7 @@ def fetch(origin: Origin, data_dir: Path) -> Path:
             reasons.append(" ".join(str(error).split()))
         else:
             return path
-    raise DownloadError("; ".join(reasons))
+    raise DownloadError("; ".join(dict.fromkeys(reasons)))
 
 
 def _is_right(path: Path, origin: Origin) -> bool:

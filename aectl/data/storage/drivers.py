@@ -243,8 +243,10 @@ def entries_of(url: str) -> list[Entry]:
 
 
 def fetch(url: str, path: str, size: int | None = None) -> None:
-    """Copies a file at a URL to a local file. Raises OSError."""
+    """Copies a file at a URL, of a size that may be known, to a local file. Raises OSError."""
     driver = driver_of(url)
+    if size is None:
+        size = entry_of(url).size
 
     def once() -> None:
         with open(path, "wb") as file:
