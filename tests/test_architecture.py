@@ -102,10 +102,12 @@ TESTED_ELSEWHERE = {
     ),
     "cli/test_containers_in_use.py": ("data/storage/containers.py", "data/storage/members.py"),
     "cli/test_index_files_in_use.py": ("data/images/index_files.py",),
+    "cli/test_export_detectors.py": ("inference/detector_graph.py",),
     "cli/test_export.py": (
         "config/exports.py", "models/graphs.py", "models/text_graph.py", "models/vector_graph.py",
         "outputs/exports/onnx_file.py", "outputs/exports/program_file.py",
         "outputs/exports/tracing.py", "verbs/export.py", "verbs/export_report.py",
+        "verbs/exporting.py",
     ),
     "cli/test_shards.py": (
         "cli/merge.py", "data/shares.py", "modalities/request.py", "outputs/merging.py",

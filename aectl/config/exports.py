@@ -7,12 +7,14 @@ from aectl.config.declaration import near_miss
 from aectl.errors import ConfigError
 
 ENCODER, DECODER, AUTOENCODER, CLASSIFIER = "encoder", "decoder", "autoencoder", "classifier"
+DETECTOR = "detector"
 
 GIVES = {
     ENCODER: ("code",),
     DECODER: ("reconstruction",),
     AUTOENCODER: ("reconstruction",),
     CLASSIFIER: ("probabilities",),
+    DETECTOR: ("score", "p_value", "anomaly"),
 }
 """The parts of a model that are exported, with the names of what each gives."""
 
@@ -82,4 +84,5 @@ def refuse_part(part: str, parts: Collection[str], model: str) -> None:
         known = ", ".join(GIVES)
         raise ConfigError(f"no part '{part}'{near_miss(part, GIVES)}; --what is one of {known}")
     if part not in parts:
-        raise ConfigError(f"{model} has no {part} to export; it has: {', '.join(parts)}")
+        more = "; aectl detect --calibrate adds a detector" if part == DETECTOR else ""
+        raise ConfigError(f"{model} has no {part} to export; it has: {', '.join(parts)}{more}")

@@ -41,20 +41,25 @@ made of."""
 
 class ScoreTraits(NamedTuple):
     """An anomaly score: its class, `inference.anomaly_scores.AnomalyScore`, the evidence that it
-    is made of, whether it compares an input with reference inputs, and whether it combines all
-    other scores that a model has."""
+    is made of, whether it compares an input with reference inputs, whether it combines all other
+    scores that a model has, and whether a detector with it can be exported."""
 
     made_by: str
     needs: tuple[str, ...]
     fitted: bool
     combines: bool = False
+    exported: bool = True
 
 
 SCORES = {
     "error": ScoreTraits("aectl.inference.anomaly_scores:ReconstructionError", (ERROR,), False),
-    "region": ScoreTraits("aectl.inference.anomaly_scores:WorstRegions", (REGION,), False),
+    "region": ScoreTraits(
+        "aectl.inference.anomaly_scores:WorstRegions", (REGION,), False, exported=False
+    ),
     "unusual-region": ScoreTraits("aectl.inference.unusual_region:UnusualRegion", (MAP,), True),
-    "ssim": ScoreTraits("aectl.inference.anomaly_scores:Dissimilarity", (DISSIMILARITY,), False),
+    "ssim": ScoreTraits(
+        "aectl.inference.anomaly_scores:Dissimilarity", (DISSIMILARITY,), False, exported=False
+    ),
     "mahalanobis": ScoreTraits("aectl.inference.code_distances:Mahalanobis", (CODE,), True),
     "neighbours": ScoreTraits("aectl.inference.code_distances:Neighbours", (CODE,), True),
     "cosine": ScoreTraits("aectl.inference.code_distances:Cosine", (CODE,), True),
@@ -62,7 +67,9 @@ SCORES = {
     "code-and-error": ScoreTraits(
         "aectl.inference.code_distances:CodeAndError", (CODE, DIFFERENCE), True
     ),
-    "fisher": ScoreTraits("aectl.inference.fisher:Fisher", OF_ALL, True, combines=True),
+    "fisher": ScoreTraits(
+        "aectl.inference.fisher:Fisher", OF_ALL, True, combines=True, exported=False
+    ),
 }
 
 USUAL_ALARM_RATE = 0.01

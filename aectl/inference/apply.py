@@ -92,8 +92,10 @@ def _alone(network: AnyNetwork) -> bool:
 
 def refuse_overflow(*results: Tensor | NDArray[Any]) -> None:
     """Raises ModelFileError if outputs of a network are not finite: its weights are finite, but too
-    large for 32-bit floats.
+    large for 32-bit floats. An exported program does not ask.
     """
+    if torch.compiler.is_exporting():
+        return
     if not all(torch.as_tensor(result).isfinite().all() for result in results):
         raise ModelFileError(
             "the model's weights are too large: its output overflows 32-bit floats"
@@ -129,10 +131,11 @@ def decoded(network: AutoencoderBase, code: Tensor) -> Tensor:
 
 
 def _activated(network: AutoencoderBase, output: Tensor) -> Tensor:
-    finite = output.isfinite()
+    finite, exporting = output.isfinite(), torch.compiler.is_exporting()
     activation = network.output_activation
-    images = torch.stack(list(map(activation, output))) if _alone(network) else activation(output)
-    return images if finite.all() else images.where(finite, torch.nan)
+    alone = _alone(network) and not exporting
+    images = torch.stack(list(map(activation, output))) if alone else activation(output)
+    return images if not exporting and finite.all() else images.where(finite, torch.nan)
 
 
 def traced(
@@ -143,9 +146,11 @@ def traced(
     `decoded`.
     """
     codes, output = network.traced(targets)
+    images = _activated(network, output)
+    if count is None:
+        return codes, images
     rows = len(codes) // len(targets)
-    kept = None if count is None else rows * count
-    return codes[:kept], _activated(network, output)[:count]
+    return codes[: rows * count], images[:count]
 
 
 @torch.inference_mode()

@@ -129,24 +129,21 @@ def examine(
         tokens, count = to_tensor(batch), len(batch.paths)
         shape = TextShape(tokens.shape[1], len(network.embedding.weight))
         alone = footprint.too_much(footprint.FLOAT * TextSpec().measuring_floats(shape))
-        found = [
-            _examined(network, some, needed)
-            for some in torch.split(tokens, 1 if alone else len(tokens))
-        ]
-        errors = torch.cat([error for error, _ in found])[:count]
-        refuse_overflow(errors)
-        codes = [code for _, code in found if code is not None]
-        yield Examined(batch, Evidence(errors, torch.cat(codes)[:count] if codes else None))
+        each = torch.split(tokens, 1 if alone else len(tokens))
+        found = Evidence.joined([evidence(network, some, needed) for some in each])
+        found = found.rows(slice(count))
+        assert found.error is not None
+        refuse_overflow(found.error)
+        yield Examined(batch, found)
 
 
-def _examined(
-    network: TextNetwork, tokens: Tensor, needed: Collection[str]
-) -> tuple[Tensor, Tensor | None]:
+def evidence(network: TextNetwork, tokens: Tensor, needed: Collection[str]) -> Evidence:
     """The cross-entropy of each text, (batch,), and its code, if that is needed."""
     code: Any = network.encode(tokens)
     ended = with_end(tokens)
     nats = nats_of_texts(network.predict(code, tokens).float(), ended).double()
-    return (nats / (ended != PAD).sum(1)).cpu(), code.cpu() if CODE in needed else None
+    errors = (nats / (ended != PAD).sum(1)).cpu()
+    return Evidence(errors, code.cpu() if CODE in needed else None)
 
 
 def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:

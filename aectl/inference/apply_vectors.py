@@ -114,14 +114,29 @@ def examine(
             refuse_overflow(code[_ordinary(batch)])
             yield Examined(batch, Evidence(code=code.cpu()))
         return
-    factor = factor_of(network.scaling)
     for batch, complete, made, code in _each(network, batches, to_tensor):
-        differences = complete.cpu().double() - made.cpu().double()
-        if factor is not None:
-            differences *= factor.cpu()
-        errors = differences.square().mean(1).nan_to_num(torch.inf)
-        found = Evidence(errors, code.cpu(), differences.float())
-        yield Examined(batch, found.only(needed))
+        yield Examined(batch, _compared(network, complete, made, code).only(needed))
+
+
+def evidence(network: Any, inputs: Tensor, vectors: Tensor, needed: Collection[str]) -> Evidence:
+    """The evidence that is needed of vectors, (n, features), and of the inputs of the network that
+    belong to them."""
+    if {*needed} <= {CODE}:
+        return Evidence(code=network.encode(inputs))
+    complete = completed(network.scaling, vectors)
+    code, made = traced(network, inputs)
+    made = unscaled(network.scaling, made, complete)
+    return _compared(network, complete, made, code).only(needed)
+
+
+def _compared(network: Any, complete: Tensor, made: Tensor, code: Tensor) -> Evidence:
+    """The evidence of complete vectors, their reconstructions and their codes."""
+    factor = factor_of(network.scaling)
+    differences = complete.cpu().double() - made.cpu().double()
+    if factor is not None:
+        differences = differences * factor.cpu()
+    errors = differences.square().mean(1).nan_to_num(torch.inf)
+    return Evidence(errors, code.cpu(), differences.float())
 
 
 def _each(

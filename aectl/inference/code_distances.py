@@ -225,13 +225,18 @@ def kept(codes: Tensor | None) -> Tensor:
 
 def in_blocks(codes: Tensor | None, features: int, distances: Callable[[Tensor], Tensor]) -> Tensor:
     """The distances of codes, (n, features) -> (n,), of which a function computes those of BLOCK at
-    a time. Raises ModelFileError for codes of another width."""
+    a time, and in an exported program all at once.
+
+    Raises ModelFileError for codes of another width.
+    """
     assert codes is not None
     if codes.shape[1] != features:
         raise ModelFileError(
             f"its calibration is of codes of {features:,} numbers, and codes have"
             f" {codes.shape[1]:,}: calibrate it again (aectl detect --calibrate)"
         )
+    if torch.compiler.is_exporting():
+        return distances(codes)
     found = [torch.empty(0)]
     for block in torch.split(codes, BLOCK):
         padded = F.pad(block, (0, 0, 0, BLOCK - len(block)))

@@ -87,18 +87,18 @@ def worst_regions(
     scale with its values of normal images.
     """
     found = [mean_of_highest(smoothed(maps, sigma), fraction) for sigma in sigmas]
-    return np.stack(found, axis=1)
+    return torch.stack(found, 1).cpu().numpy()
 
 
-def mean_of_highest(maps: Tensor, fraction: float = HIGHEST) -> NDArray[np.float64]:
+def mean_of_highest(maps: Tensor, fraction: float = HIGHEST) -> Tensor:
     """The mean of the highest `fraction` of the pixels of each map, at least of one.
 
-    maps: (n, height, width); (n,).
+    maps: (n, height, width); (n,), float64.
     """
     pixels = maps.flatten(1)
     count = max(1, round(fraction * pixels.shape[1]))
-    highest = pixels.topk(count).values.cpu().numpy()
-    return np.array([math.fsum(values) / count for values in highest])
+    sums = pixels.topk(count).values.double().cumsum(1)  # one after the other
+    return sums[:, -1] / count
 
 
 def regions(anomaly_map: NDArray[np.floating], threshold: float) -> list[Region]:
@@ -150,8 +150,10 @@ def _smoothed_across(maps: Tensor, weights: list[float]) -> Tensor:
     """The weighted mean of each value and of those beside it in its row; `weights` are by distance.
 
     Products and sums are separate operations: if they were one, how it rounds would depend on where
-    in memory a value lies.
+    in memory a value lies. In an exported program, they are one product of matrices.
     """
+    if torch.compiler.is_exporting():
+        return maps @ _window_matrix(maps.shape[-1], weights)
     ones = maps.new_ones(maps.shape[-1])
     total, mass = maps * weights[0], ones * weights[0]
     for step, weight in enumerate(weights[1 : maps.shape[-1]], 1):
@@ -159,3 +161,11 @@ def _smoothed_across(maps: Tensor, weights: list[float]) -> Tensor:
             summed[..., step:] += values[..., :-step]
             summed[..., :-step] += values[..., step:]
     return total / mass
+
+
+def _window_matrix(width: int, weights: list[float]) -> Tensor:
+    """The matrix whose product with a row of a map is that of weighted means: (width, width)."""
+    places = torch.arange(width)
+    apart = (places[:, None] - places).abs()
+    windows = torch.tensor([*weights, 0.0])[apart.clamp(max=len(weights))]
+    return windows / windows.sum(0)

@@ -27,20 +27,29 @@ def examine(
     Raises ModelFileError for results that are not finite.
     """
     for batch in batches:
-        inputs, count = to_tensor(batch), len(batch.paths)
-        found: dict[str, Tensor] = {}
-        code = None
-        if {*needed} - {CODE, PLACES}:
-            targets = network.targets(inputs)
-            code, made = traced(network, targets, count)
-            refuse_overflow(code, made)
-            found = _errors(targets[:count].cpu(), made.cpu(), needed)
-        if {CODE, PLACES} & {*needed}:
-            if code is None or isinstance(network, PooledAutoencoder):
-                code = network.encode(inputs)[:count]
-                refuse_overflow(code)
-            found |= _of_codes(network, code, needed)
-        yield Examined(batch, Evidence(**found))
+        yield Examined(batch, evidence(network, to_tensor(batch), needed, len(batch.paths)))
+
+
+def evidence(
+    network: AutoencoderBase, inputs: Tensor, needed: Collection[str], count: int | None = None
+) -> Evidence:
+    """The evidence that is needed of the first `count` of the inputs of a network, or of all.
+
+    Raises ModelFileError for results that are not finite.
+    """
+    found: dict[str, Tensor] = {}
+    code = None
+    if {*needed} - {CODE, PLACES}:
+        targets = network.targets(inputs)
+        code, made = traced(network, targets, count)
+        refuse_overflow(code, made)
+        found = _errors(targets[:count].cpu(), made.cpu(), needed)
+    if {CODE, PLACES} & {*needed}:
+        if code is None or isinstance(network, PooledAutoencoder):
+            code = network.encode(inputs)[:count]
+            refuse_overflow(code)
+        found |= _of_codes(network, code, needed)
+    return Evidence(**found)
 
 
 def _errors(targets: Tensor, made: Tensor, needed: Collection[str]) -> dict[str, Tensor]:
@@ -87,5 +96,5 @@ def _without_places(network: AutoencoderBase, code: Tensor) -> Tensor:
     places, (n, 2 channels): a place of an image is rarely the same place of the next."""
     if network.places == 1:
         return code
-    maps = code.view(len(code), -1, network.places)
+    maps = code.view(code.shape[0], -1, network.places)
     return torch.cat([maps.mean(2), maps.std(2, correction=0)], 1)

@@ -45,14 +45,14 @@ class UnusualPlaces(AnomalyScore):
 
     def of(self, evidence: Evidence) -> Tensor:
         """The mean distances of the highest places."""
-        return as_scores(torch.from_numpy(mean_of_highest(self.compared(evidence), self.fraction)))
+        return as_scores(mean_of_highest(self.compared(evidence), self.fraction))
 
     def compared(self, evidence: Evidence) -> Tensor:
         """The distance of each place: (n, rows, columns)."""
         assert evidence.places is not None
-        images, _, *sides = evidence.places.shape
+        sides = evidence.places.shape[2:]
         codes = evidence.places.movedim(1, -1).flatten(0, 2)
-        return self._nearest.of(Evidence(code=codes)).view(images, *sides)
+        return self._nearest.of(Evidence(code=codes)).view(-1, *sides)
 
     def tensors(self) -> Mapping[str, Tensor]:
         """`codes`."""

@@ -43,7 +43,7 @@ class UnusualRegion(AnomalyScore):
 
     def of(self, evidence: Evidence) -> Tensor:
         """The mean of the highest pixels."""
-        return as_scores(torch.from_numpy(mean_of_highest(self.compared(evidence), self.fraction)))
+        return as_scores(mean_of_highest(self.compared(evidence), self.fraction))
 
     def compared(self, evidence: Evidence) -> Tensor:
         """The map of each image that the score is the highest part of: (n, height, width).

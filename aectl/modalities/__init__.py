@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aectl.data.training_sources import TrainingSources
-    from aectl.inference.anomaly_scores import Examined
+    from aectl.inference.anomaly_scores import Evidence, Examined
     from aectl.inference.apply import ToTensor
     from aectl.models.graphs import Graph
     from aectl.models.model_card import ModelCard
@@ -163,6 +163,15 @@ class Modality(ABC):
         from aectl.inference import examined_images
 
         return examined_images.examine(network, batches, to_tensor, needed)
+
+    def evidence_of(
+        self, network: Any, prepared: "Tensor", stored: "Tensor", needed: Collection[str]
+    ) -> "Evidence":
+        """The evidence that is needed of the inputs of a network, which are `stored` so; by
+        default, of inputs like images."""
+        from aectl.inference import examined_images
+
+        return examined_images.evidence(network, prepared, needed)
 
     def usual_score(self, card: "ModelCard") -> str:
         """The anomaly score that is the default."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from aectl.data.text.text_sets import TextSet
     from aectl.data.training_sources import TrainingSources
-    from aectl.inference.anomaly_scores import Examined
+    from aectl.inference.anomaly_scores import Evidence, Examined
     from aectl.inference.apply import ToTensor
     from aectl.inference.metrics import TextMetrics
     from aectl.inference.results import MeasuredTexts, ReconstructedTexts
@@ -254,6 +254,14 @@ class Text(Modality):
         from aectl.inference import apply_text as text_inference
 
         return text_inference.examine(network, batches, to_tensor, needed)
+
+    def evidence_of(
+        self, network: Any, prepared: "Tensor", stored: "Tensor", needed: Collection[str]
+    ) -> "Evidence":
+        """The evidence that is needed of texts."""
+        from aectl.inference import apply_text as text_inference
+
+        return text_inference.evidence(network, prepared, needed)
 
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """By `token_accuracy`."""

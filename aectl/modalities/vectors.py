@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from aectl.data.training_sources import TrainingSources
     from aectl.data.vectors.vector_set import VectorSet
-    from aectl.inference.anomaly_scores import Examined
+    from aectl.inference.anomaly_scores import Evidence, Examined
     from aectl.inference.apply import ToTensor
     from aectl.inference.apply_vectors import MeasuredVectors, ReconstructedVectors
     from aectl.inference.vector_inspection import VectorInspection
@@ -265,6 +265,14 @@ class Vectors(Modality):
         from aectl.inference import apply_vectors
 
         return apply_vectors.examine(network, batches, to_tensor, needed)
+
+    def evidence_of(
+        self, network: Any, prepared: "Tensor", stored: "Tensor", needed: Collection[str]
+    ) -> "Evidence":
+        """The evidence that is needed of vectors."""
+        from aectl.inference import apply_vectors
+
+        return apply_vectors.evidence(network, prepared, stored, needed)
 
     def usual_score(self, card: "ModelCard") -> str:
         """That of the code and the error; the error of a code of more units than features, since

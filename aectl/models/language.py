@@ -164,6 +164,9 @@ def nats_of_texts(logits: Tensor, tokens: Tensor) -> Tensor:
 
     logits: (batch, length, vocabulary), tokens: (batch, length).
     """
+    if torch.compiler.is_exporting():  # ONNX has no cross-entropy with any number of texts
+        found = logits.log_softmax(2).gather(2, tokens[..., None])[..., 0]
+        return -found.masked_fill(tokens == PAD, 0).sum(1)
     nats = F.cross_entropy(
         logits.flatten(0, 1), tokens.flatten(), ignore_index=PAD, reduction="none"
     )

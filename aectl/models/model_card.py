@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aectl.config.exports import AUTOENCODER, CLASSIFIER, DECODER, ENCODER
+from aectl.config.exports import AUTOENCODER, CLASSIFIER, DECODER, DETECTOR, ENCODER
 from aectl.config.kinds import KINDS
+from aectl.config.scores import SCORES
 from aectl.config.shapes import Shape
 from aectl.errors import ConfigError, ModelFileError
 from aectl.models import metadata, training_record
@@ -59,7 +60,9 @@ class ModelCard:
             return (CLASSIFIER,)
         pooled = KINDS[self.architecture.kind].pooled
         whole = () if self.architecture.stacked else (AUTOENCODER,)
-        return ENCODER, *whole, *(() if pooled else (DECODER,))
+        found = self.calibration
+        detects = found is not None and found.score in SCORES and SCORES[found.score].exported
+        return ENCODER, *whole, *(DECODER,) * (not pooled), *(DETECTOR,) * detects
 
     @property
     def options(self) -> Mapping[str, Any]:
