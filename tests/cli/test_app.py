@@ -146,6 +146,20 @@ def test_python_dash_m_is_the_same_command(dense):
     assert "autoencoder" in done.stdout
 
 
+def test_unreachable_objects_are_seldom_looked_for_while_torch_is_imported(dense, scans):
+    code = f"""
+import gc, os, sys
+gc.callbacks.append(lambda phase, info: os.write(2, b"." * (phase == "start")))
+sys.argv = ["aectl", "encode", {str(dense)!r}, {str(scans / "000.png")!r}]
+from aectl.cli import program
+program()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert done.stdout.startswith(b"path,f0,")
+    assert done.stderr == b"." * len(done.stderr)
+    assert len(done.stderr) < 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
