@@ -29,7 +29,8 @@ class DataConfig(Section):
         "(raw-patches:FOLDER: as they are). text-autoencoder: wikitext-2, a file or folder of "
         "text, .txt or .tsv, or - for lines on stdin. autoencoder and classifier: a file or folder "
         "of vectors, .npy, .npz, .safetensors, .parquet, .csv, .tsv or .jsonl, such as "
-        "acts.npz:layer-3 for one of several arrays. May be given several times.",
+        "acts.npz:layer-3 for one of several arrays. Files and folders may be URLs. May be given "
+        "several times.",
         is_path=True,
     )
     patches: int | None = option(
