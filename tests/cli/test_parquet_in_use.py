@@ -150,6 +150,21 @@ def test_damaged_parquet_is_named_after_its_readable_rows(aectl, dense, shards):
     assert (done.status, "it is not a Parquet file, or is cut short" in done.err) == (2, True)
 
 
+def test_a_footer_that_claims_rows_that_are_not_there_is_told(aectl, dense):
+    """Not looked for, one after the other."""
+    content = BY_PYARROW.read_bytes()
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    footer, many = content[start:-8], bytes([0xFE] + [0xFF] * 7 + [0x3F])  # 2**61 - 1, zigzag
+    at = footer.rindex(b"\x16\x06")  # the rows of the last group, 3
+    lying = footer[: at + 1] + many + footer[at + 2 :]
+    length = len(lying).to_bytes(4, "little")
+    Path("t.parquet").write_bytes(content[:start] + lying + length + b"PAR1")
+    assert [group.rows for group in read_footer("t.parquet").groups] == [3, (1 << 61) - 1]
+    done = aectl("encode", dense, "t.parquet")
+    assert (done.status, len(rows_of(done))) == (1, 3)
+    assert "t.parquet: cannot be read as Parquet with images: it is damaged: it has few" in done.err
+
+
 def test_a_footer_that_is_damaged_is_refused_or_read(tmp_path):
     content, generator = BY_PYARROW.read_bytes(), random.Random(0)
     length = int.from_bytes(content[-8:-4], "little")

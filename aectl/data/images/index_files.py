@@ -15,7 +15,7 @@ from aectl.data.codes.table_content import TableError
 from aectl.data.endings import PARQUET
 from aectl.data.found import Found
 from aectl.data.frame_process import rows_apart
-from aectl.data.images.parquet_images import MEMORY, class_names, labels_of, pieces, plain_columns
+from aectl.data.images.parquet_images import MEMORY, class_names, frames, labels_of, plain_columns
 from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn, refuse_absent
 from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.objects import local_copy
@@ -118,9 +118,7 @@ def path_rows(
     refuse_absent(names, paths, OPTION)
     label = LabelColumn(asked, before).among(names)
     classes = class_names(path).get(label or "", ())
-    for first, count in pieces(footer):
-        some = polars.scan_parquet(path, use_statistics=False).slice(first, count)
-        frame = some.select({paths, label} - {None}).collect()
+    for _, frame in frames(path, footer, list({paths, label or paths})):
         if frame[paths].dtype != polars.String:
             raise TableError(f"its column {paths} holds no paths, but {frame[paths].dtype}")
         labels = labels_of(frame[label], classes) if label else [None] * len(frame)

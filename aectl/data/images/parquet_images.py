@@ -30,7 +30,7 @@ from aectl.data.storage.tar_headers import clean
 from aectl.data.storage.tars import LONGEST_NAME
 
 if TYPE_CHECKING:
-    from polars import Series
+    from polars import DataFrame, Series
 
 MEMORY = 2 << 30
 """Bytes of memory, beside the size of the file, in which it is read: the largest images take
@@ -82,8 +82,6 @@ def image_rows(
 ) -> Iterator[list[tuple[Any, bytes]]]:
     """The name, the label and the reason why it cannot be read of each image, with its bytes; for
     `rows_apart`. `asked` and `before`: those of `LabelColumn`. Raises TableError."""
-    import polars
-
     try:
         footer = read_footer(path)
     except FooterError as error:
@@ -96,10 +94,7 @@ def image_rows(
     label = _label_of(footer.columns, LabelColumn(asked, before))
     classes = class_names(path).get(label or "", ())
     named = set[int]()
-    for first, count in pieces(footer):
-        wanted = [image, label] if label else [image]
-        some = polars.scan_parquet(path, use_statistics=False).slice(first, count)
-        frame = some.select(wanted).collect()
+    for first, frame in frames(path, footer, [image, label] if label else [image]):
         labels = labels_of(frame[label], classes) if label else [None] * len(frame)
         fields = frame[image].struct
         paths = fields.field(PATH).to_list() if PATH in fields.fields else [None] * len(frame)
@@ -120,7 +115,22 @@ def plain_columns(columns: Sequence[Leaf]) -> list[str]:
     return [one.name for one in columns if not one.fields]
 
 
-def pieces(footer: Footer) -> Iterator[tuple[int, int]]:
+def frames(path: str, footer: Footer, columns: Sequence[str]) -> Iterator[tuple[int, "DataFrame"]]:
+    """Some columns of a Parquet file, piece by piece, each with the number of its first row.
+
+    Raises TableError where there are fewer rows than the footer says.
+    """
+    import polars
+
+    for first, count in _pieces(footer):
+        some = polars.scan_parquet(path, use_statistics=False).slice(first, count)
+        frame = some.select(columns).collect()
+        if len(frame) < count:
+            raise TableError("it is damaged: it has fewer rows than its footer says")
+        yield first, frame
+
+
+def _pieces(footer: Footer) -> Iterator[tuple[int, int]]:
     """The first row, and the number of rows, of each piece of the file that is read at a time."""
     first = 0
     for group in footer.groups:
