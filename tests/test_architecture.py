@@ -55,6 +55,7 @@ TORCH_FREE_FILES = [
     for name in (
         "__init__.py", "architecture.py", "calibration.py", "dense_floats.py", "footprint.py",
         "image_spec.py", "input_spec.py", "metadata.py", "model_card.py", "model_file.py",
+        "operations.py",
         "tensor_file.py", "text_spec.py",
         "training_record.py", "vector_spec.py", "vocabulary.py",
     )

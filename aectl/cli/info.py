@@ -11,6 +11,7 @@ from aectl.cli.stdout import show
 from aectl.config.spelling import all_spelt, spelt_out
 from aectl.models import model_file, training_record
 from aectl.models.calibration import PREFIX
+from aectl.models.operations import flops
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Verify = Annotated[
@@ -36,7 +37,8 @@ def info(
     from aectl.verbs.hub import located
 
     model = located(model)
-    described = all_spelt(model_file.read_card(model).to_json())
+    card = model_file.read_card(model)
+    described = all_spelt(card.to_json())
     if verify:
         verified = model_file.verify(model)
         described["weights_verified"] = verified.weights
@@ -52,7 +54,9 @@ def info(
         "weights": sum(math.prod(s) for name, s in shapes.items() if not name.startswith(PREFIX)),
         "bytes": model_file.resolve(model).stat().st_size,
     }
+    sizes |= {f"flops_{verb}": count for verb, count in flops(card.architecture).items()}
     described |= sizes if as_json else {name: f"{size:,}" for name, size in sizes.items()}
+    described["exports"] = list(card.parts)
     described["tensors"] = {name: list(shape) for name, shape in sorted(shapes.items())}
     if as_json:
         show(json.dumps(described, indent=2) + "\n")
