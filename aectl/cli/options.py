@@ -40,7 +40,7 @@ Input = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT",
-        help="Datasets (mnist, mnist:train), image files, folders, tar and zip archives, or - for "
+        help="Datasets (mnist, mnist:train), image files, folders, archives, Parquet, or - for "
         "paths on stdin. For a model of text: files and folders of text, in which each line is one "
         "text, or - for lines on stdin. Files and folders may be URLs (s3://, hf://, https://). "
         "Without INPUT: the test split of the dataset that the model was trained on.",

@@ -227,7 +227,7 @@ def test_a_model_of_another_kind_says_what_is_wrong(aectl, dense, shards, traine
     file = "shards/train-00000-of-00002.parquet"
     done = aectl("encode", "of-vectors", file)
     assert done.status == 2
-    assert "its column image holds images, which --modality images reads" in done.err
+    assert "its column image holds images, which a model of images reads" in done.err
     done = aectl("encode", dense, "vectors.parquet")
     assert done.status == 2
     assert "it has no column of images; it has a, b, c, d" in done.err

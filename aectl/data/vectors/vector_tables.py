@@ -114,7 +114,7 @@ def of_parquet(path: Path, room: int) -> Columns:
     `room` bytes of memory.
     """
     if image := image_column(str(path)):
-        raise TableError(f"its column {image} holds images, which --modality images reads")
+        raise TableError(f"its column {image} holds images, which a model of images reads")
     described, arrays = read_apart("aectl.data.vectors.vector_tables:columns_of_frame", path, room)
     found, left = dict[str, NDArray[Any] | Texts](), iter(arrays)
     for name, values in described:
