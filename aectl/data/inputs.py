@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Self
@@ -199,6 +199,7 @@ class Batches:
         self._inputs, self._shape, self._size, self._on_bad = inputs, shape, size, on_bad
         self._after, self._on_remark = after, on_remark
         self._read, self._digest = 0, hashlib.blake2b(digest_size=16)
+        self._names: list[str] = []  # of the inputs read last, which are not in the digest yet
         self._window = Window(inputs.share)
         self._decoders: Decoders | None = None
         groups = itertools.groupby(inputs.sources, lambda source: source.in_memory)
@@ -221,13 +222,13 @@ class Batches:
                     if filling.paths:
                         yield filling.batch(self._position())
                     continue
-                inputs = enumerate(decoded.inputs)
-                while sound := list(itertools.islice(self._sound(inputs, decoded), filling.room)):
-                    numbers = [number for number, _ in sound]
-                    truncated = [Remark.TRUNCATED in decoded.remarks.get(n, ()) for n in numbers]
-                    filling.add([found for _, found in sound], decoded.images[numbers], truncated)
+                first = 0
+                while part := range(first, min(first + filling.room, len(decoded.inputs))):
+                    first = part.stop
+                    filling.add(decoded, self._sound(decoded, part))
                     if not filling.room:
                         yield filling.batch(self._position())
+                self._digest_names()
             self.__exit__()
             self._group = self._next_group()
         if self._after and self._read < self._after.inputs:
@@ -308,27 +309,43 @@ class Batches:
         except OSError:
             return False
 
-    def _sound(
-        self, inputs: Iterator[tuple[int, Found]], decoded: Decoded
-    ) -> Iterator[tuple[int, Found]]:
-        """The numbered inputs that are wanted and could be read."""
-        for number, found in inputs:
-            self._digest.update(os.fsencode(found.path) + b"\0")
-            self._read += 1
-            if self._after and self._read <= self._after.inputs:
-                if self._read == self._after.inputs:
-                    self._position().refuse_other(self._after)
-            elif number in decoded.bad:
-                self._on_bad(found.path, decoded.bad[number])
-            elif found.searched and Remark.OWN in decoded.remarks.get(number, ()):
-                self._inputs.skipped.own(found.path)
-            else:
-                for remark in decoded.remarks.get(number, ()):
-                    if remark is not Remark.OWN:
-                        self._on_remark(found.path, remark)
-                yield number, found
+    def _sound(self, decoded: Decoded, part: range) -> Sequence[int]:
+        """Reads a part of some inputs; returns the numbers of those that are wanted and could be
+        read, a range if these are all."""
+        skipping = self._after is not None and self._read < self._after.inputs
+        if decoded.bad or decoded.remarks or skipping:
+            return [number for number in part if self._is_sound(decoded, number)]
+        self._names += [found.path for found in decoded.inputs[part.start : part.stop]]
+        self._read += len(part)
+        return part
+
+    def _is_sound(self, decoded: Decoded, number: int) -> bool:
+        """Reads an input; whether it is wanted and could be read."""
+        found, remarks = decoded.inputs[number], decoded.remarks.get(number, ())
+        self._names.append(found.path)
+        self._read += 1
+        if self._after and self._read <= self._after.inputs:
+            if self._read == self._after.inputs:
+                self._position().refuse_other(self._after)
+            return False
+        if number in decoded.bad:
+            self._on_bad(found.path, decoded.bad[number])
+            return False
+        if found.searched and Remark.OWN in remarks:
+            self._inputs.skipped.own(found.path)
+            return False
+        for remark in remarks:
+            if remark is not Remark.OWN:
+                self._on_remark(found.path, remark)
+        return True
+
+    def _digest_names(self) -> None:
+        """Adds the names of the inputs read last to the digest."""
+        self._digest.update(os.fsencode("".join(f"{name}\0" for name in self._names)))
+        self._names.clear()
 
     def _position(self) -> Position:
+        self._digest_names()
         return Position(self._read, self._digest.hexdigest())
 
 
@@ -344,15 +361,17 @@ class _Filling:
         """The number of images that still fit into the batch."""
         return self._size - len(self.paths)
 
-    def add(self, inputs: list[Found], images: Pixels, truncated: list[bool]) -> None:
-        """Adds inputs with their images, (n, channels, height, width); `truncated`: whether each is
-        truncated.
-        """
+    def add(self, decoded: Decoded, numbers: Sequence[int]) -> None:
+        """Adds the inputs of some numbers, with their images."""
         count = len(self.paths)
-        self._truncated |= {count + number for number, cut in enumerate(truncated) if cut}
-        self._images[count : count + len(inputs)] = images
+        places = slice(numbers.start, numbers.stop) if isinstance(numbers, range) else numbers
+        inputs = [decoded.inputs[number] for number in numbers]
+        self._images[count : count + len(inputs)] = decoded.images[places]
         self.paths += [found.path for found in inputs]
         self._labels += [found.label for found in inputs]
+        for place, number in enumerate(numbers, count) if decoded.remarks else ():
+            if Remark.TRUNCATED in decoded.remarks.get(number, ()):
+                self._truncated.add(place)
 
     def batch(self, position: Position) -> InputBatch:
         """The images so far, as a batch; starts the next batch."""

@@ -163,7 +163,8 @@ class Decoders:
                 if not any(found.skipped for found in task.inputs):
                     wanted = int(TASK_SECONDS * len(task.inputs) / seconds)
                     self._task_size = max(1, min(self._memory.images, wanted))
-                task.inputs = [found._replace(content=None) for found in task.inputs]
+                if any(found.content is not None for found in task.inputs):
+                    task.inputs = [found._replace(content=None) for found in task.inputs]
                 task.reply.set_result(reply)
             except BaseException as error:
                 task.reply.set_exception(error)
