@@ -80,12 +80,13 @@ def begun(folder):
     return any(path.read_bytes().count(b"\n") > 1 for path in found if path.exists())
 
 
-def tasks():
-    """The processes that write a part."""
+def tasks(folder):
+    """The processes that write a part of a table in a folder; other tests may run beside this."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if (process / "cmdline").read_bytes().startswith(b"ray::write_part"):
+            own = (process / "cmdline").read_bytes().startswith(b"ray::write_part")
+            if own and (process / "cwd").readlink() == folder:
                 found.append(int(process.name))
         except OSError:
             continue
@@ -96,7 +97,7 @@ def killing(folder, killed, over):
     """Kills the first process that is writing a part in a folder."""
     while not killed and not over.is_set():
         if begun(folder):
-            for process in tasks():
+            for process in tasks(folder.parent):
                 os.kill(process, signal.SIGKILL)
                 killed.append(process)
         time.sleep(0.01)
