@@ -1,8 +1,10 @@
 """--dataset at URLs, and text and vectors there: models and tables are those of local files."""
 
 import gc
+import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -141,10 +143,13 @@ def test_copies_of_killed_processes_are_removed(aectl, tmp_path):
     process = subprocess.Popen(["true"])
     process.wait()
     room = machine.data_dir()
+    host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    kept = ["of-no-process", f"{host}-{process.pid}-new", f"{'0' * 8}-{process.pid}-elsewhere"]
     for name, age in (
-        ("of-no-process", 9999),
-        (f"{process.pid}-old", 9999),
-        (f"{process.pid}-new", 0),
+        (kept[0], 9999),
+        (f"{host}-{process.pid}-old", 9999),
+        (kept[1], 0),
+        (kept[2], 9999),
     ):
         (room / f"fetched-{name}").mkdir(parents=True)
         os.utime(room / f"fetched-{name}", (time.time() - age,) * 2)
@@ -152,7 +157,7 @@ def test_copies_of_killed_processes_are_removed(aectl, tmp_path):
     options = ("--model", "text-autoencoder", "--hidden", "8,8", "--epochs", "1")
     assert aectl("train", "--dataset", f"{there}/a.txt", *options, "--out", "a").status == 0
     left = sorted(one.name for one in room.glob("fetched-*"))
-    assert left == sorted(["fetched-of-no-process", f"fetched-{process.pid}-new"])
+    assert left == sorted(f"fetched-{name}" for name in kept)
 
 
 @pytest.mark.parametrize("word", ["gone.npy", "gone.txt", "gone.png"])

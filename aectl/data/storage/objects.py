@@ -1,8 +1,10 @@
 """Files at URLs: search in folders of a storage, and reading ahead of those who ask for them."""
 
 import contextlib
+import hashlib
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -148,13 +150,16 @@ def room_for_copies(folder: Path) -> Iterator[Path]:
 
 
 def _new_folder(folder: Path) -> Path:
-    """A new folder below `folder`, from which those that killed processes left are removed."""
+    """A new folder below `folder`, from which those that killed processes of this machine left are
+    removed; machines that share the folder do not know each other's processes."""
     folder.mkdir(parents=True, exist_ok=True)
-    for one in folder.glob(f"{FETCHED}[0-9]*-*"):
+    machine = hashlib.sha256(os.fsencode(socket.gethostname())).hexdigest()[:8]
+    ours = f"{FETCHED}{machine}-"
+    for one in folder.glob(f"{ours}[0-9]*-*"):
         with contextlib.suppress(OSError, ValueError):
-            if is_abandoned(one, int(one.name.split("-")[1])):
+            if is_abandoned(one, int(one.name.removeprefix(ours).partition("-")[0])):
                 shutil.rmtree(one)
-    return Path(tempfile.mkdtemp(prefix=f"{FETCHED}{os.getpid()}-", dir=folder))
+    return Path(tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-", dir=folder))
 
 
 def copied(url: str, folder: Path, *beside: str) -> Path:
