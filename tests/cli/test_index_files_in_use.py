@@ -86,12 +86,24 @@ def test_files_that_are_missing_and_rows_without_a_path_are_bad_rows(aectl, dens
         bad = {row["path"]: row["reason"] for row in csv.DictReader(file)}
     assert bad["set/images/none.png"] == "No such file or directory"
     assert bad["set/i.csv:5"] == "has no path in the column file"
+    assert bad["set/i.csv:8"] == "has a path with a character that no name of a file has"
     assert len(bad) == 3
     with open("set/i.csv", "a") as file:
         file.write("x" * (1 << 20))
     done = aectl("encode", dense, "set/i.csv", *PATHS)
     assert "a line of more than 1,048,576 characters" in done.err
     assert len(rows_of(done)) == 17
+
+
+def test_surrogates_in_json_are_no_paths(aectl, dense, rows):
+    rows[2]["file"], rows[3]["label"] = "\ud800.png", "\ud800"
+    WRITERS["i.jsonl"]("set/i.jsonl", rows)
+    done = aectl("encode", dense, "set/i.jsonl", *PATHS)
+    assert (done.status, len(rows_of(done))) == (1, 19)
+    told = "left out set/i.jsonl:2: has a path with a character that no name of a file has"
+    assert told in done.err
+    done = aectl("encode", dense, "set/i.jsonl", "--paths-column", "\ud800")
+    assert (done.status, "it has no column" in done.err) == (2, True)
 
 
 def test_paths_may_be_absolute_and_quoted_and_rows_may_lack_cells(aectl, dense, rows, tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from aectl.config.spelling import MARK, from_table, spelt
+from aectl.config.spelling import from_table, spelt
 from aectl.data.codes.table_content import TableError
 from aectl.data.endings import PARQUET
 from aectl.data.found import Found
@@ -33,7 +33,7 @@ ROWS = "aectl.data.images.index_files:path_rows"
 
 OPTION = "--paths-column"
 
-NEITHER = "holds a NUL character"
+NO_NAME = "has a path with a character that no name of a file has"
 
 
 class IndexColumns(NamedTuple):
@@ -79,10 +79,10 @@ def listed_in(file: str, columns: IndexColumns, room: Path | None = None) -> Ite
     try:
         with local_copy(file, room) as copy:
             for number, row in enumerate(_rows(copy, columns)):
-                if row.path:
+                reason = row.reason or _reason(row.path, columns.paths)
+                if reason is None:
                     yield _found(folder, row)
                 else:
-                    reason = row.reason or f"has no path in the column {columns.paths}"
                     yield Found(f"{file}:{number}", reason=reason)
     except (TableError, OSError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
@@ -125,11 +125,20 @@ def path_rows(
         yield [(row, b"") for row in zip(frame[paths].to_list(), labels, strict=True)]
 
 
+def _reason(path: str | None, column: str) -> str | None:
+    """Why a row lists no file; None if it may."""
+    if not path:
+        return f"has no path in the column {column}"
+    try:
+        named = b"\0" not in os.fsencode(from_table(path))
+    except UnicodeEncodeError:  # of a surrogate, which JSON may hold
+        named = False
+    return None if named else NO_NAME
+
+
 def _found(folder: str, row: _Row) -> Found:
     """The file that a row lists."""
-    path = from_table(row.path or "") if (row.path or "").startswith(MARK) else row.path or ""
-    if "\0" in path:
-        return Found(path, reason=NEITHER)
+    path = from_table(row.path or "")
     if is_url(path):
         if reason := secret_in(path):
             return Found(without_secrets(path), reason=f"the URL {reason}")
