@@ -110,6 +110,8 @@ class Naming:
             return path
         if is_url(path):
             return below(path, self.relative_to or "") or path
+        if self.relative_to is not None and is_url(self.relative_to):
+            return path
         if ".." in path.split("/"):  # after a link, this is not the folder before it
             path = _without_links(path)
         if self.absolute or self.relative_to is None:

@@ -1,12 +1,13 @@
 """--out and --errors at URLs: what is there is whole, and nothing else is."""
 
+import http.server
 import sys
 from collections import Counter
 from pathlib import Path
 
 import fsspec
 import pytest
-from servers import SECRET, s3_server
+from servers import SECRET, s3_server, s3_settings, serving
 
 from aectl.data.storage import drivers, entries
 from aectl.verbs import machine
@@ -168,3 +169,32 @@ def test_a_run_folder_is_of_this_machine(aectl):
     assert done.status == 2
     assert "--out takes a path of this machine, not a URL" in done.err
     assert not any(Path().iterdir())
+
+
+def test_a_server_cannot_name_files_elsewhere(aectl, monkeypatch, tmp_path):
+    pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -e '.[dev]'")
+    key = f"a.csv.shards/{tmp_path}/evil.csv"
+    listed = (
+        "<ListBucketResult><Name>made</Name><IsTruncated>false</IsTruncated><Contents>"
+        f"<Key>{key}</Key><Size>4</Size></Contents></ListBucketResult>"
+    ).encode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            content = listed if "list-type" in self.path else b"evil"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content)
+
+        do_HEAD = do_GET
+
+    with serving(Handler) as url, s3_settings(monkeypatch, url):
+        done = aectl("merge", "s3://made/a.csv.shards", "--out", "a.csv")
+    assert not Path("evil.csv").exists()
+    assert done.status == 2
+    assert "lists files that do not lie in this folder" in done.err

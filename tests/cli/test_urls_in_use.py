@@ -228,6 +228,12 @@ def test_what_a_server_refuses_is_not_asked_for_again(aectl, dense, scans, fault
     assert done.out.count("\n") == 2
 
 
+def test_local_files_do_not_lie_below_a_url(aectl, dense, scans):
+    done = aectl("encode", dense, scans / "000.png", "--relative-to", "memory://some/photos")
+    assert (done.status, done.err) == (0, "")
+    assert f"\n{scans}/000.png," in done.out
+
+
 def test_a_server_that_is_not_there_leaves_nothing_to_do(aectl, dense, soon):
     done = aectl("encode", dense, "http://127.0.0.1:9/a.png")
     assert done.status == 2
@@ -275,6 +281,8 @@ def test_other_urls_are_no_credentials(aectl, dense, scans):
         ("abfs://box@account.dfs.core.windows.net/a", "pip install 'aectl[az]' installs it"),
         ("nowhere://a/b", "nowhere:// is not a protocol that fsspec opens"),
         ("memory://not/there", "no file or folder 'memory://not/there'"),
+        ("github://a", "github:// cannot be opened: "),
+        ("dir://a", "dir:// cannot be opened: "),
     ],
 )
 def test_a_url_that_cannot_be_opened_is_one_line(aectl, dense, monkeypatch, url, message):

@@ -9,7 +9,7 @@ import threading
 from typing import Any, BinaryIO
 
 from aectl.data.storage import network, s3_buckets
-from aectl.data.storage.entries import Driver, Entry, patiently, seconds_for
+from aectl.data.storage.entries import Driver, Entry, patiently, reason_in, seconds_for
 from aectl.data.storage.urls import WEB, join, name_in, protocol_of, refuse_secrets
 from aectl.errors import DataError
 
@@ -74,13 +74,19 @@ def _objects(protocol: str, account: str) -> "_Objects":
         raise DataError(f"{protocol}:// needs a driver that is not installed; {way}") from None
     for name in LOGGING:  # of addresses that may be signed
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    options = {
-        **OPTIONS.get(EXTRAS.get(protocol, ""), {}),
-        **kind._get_kwargs_from_urls(f"{protocol}://{account}"),
-        "use_listings_cache": False,
-        "skip_instance_cache": True,
-    }
-    return _Objects(kind(**options), protocol, account)
+    try:
+        options = {
+            **OPTIONS.get(EXTRAS.get(protocol, ""), {}),
+            **kind._get_kwargs_from_urls(f"{protocol}://{account}"),
+            "use_listings_cache": False,
+            "skip_instance_cache": True,
+        }
+        system = kind(**options)
+    except OSError:
+        raise
+    except Exception as error:  # of what the driver needs, and does not find in its settings
+        raise DataError(f"{protocol}:// cannot be opened: {reason_in(error)}") from None
+    return _Objects(system, protocol, account)
 
 
 class _Objects:
@@ -237,9 +243,13 @@ def entry_of(url: str) -> Entry:
 
 
 def entries_of(url: str) -> list[Entry]:
-    """The entries of a folder, by name. Raises OSError."""
+    """The entries of a folder, by name. Raises OSError, also where a name is that of a file
+    elsewhere."""
     driver = driver_of(url)
-    return sorted(patiently(lambda: driver.entries(url)), key=lambda entry: entry.name)
+    found = sorted(patiently(lambda: driver.entries(url)), key=lambda entry: entry.name)
+    if any("/" in one.name for one in found):
+        raise OSError(errno.EINVAL, "the server lists files that do not lie in this folder")
+    return found
 
 
 def fetch(url: str, path: str, size: int | None = None) -> None:

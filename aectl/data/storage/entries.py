@@ -99,7 +99,7 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
             return ask()
         except Exception as failure:
             error = _of_answer(failure)
-            said = _reason(error)
+            said = reason_in(error)
             number = error.errno if isinstance(error, OSError) else None
             if isinstance(error, LASTING) or number in LASTING_NUMBERS:
                 raise _like(error, said) from None
@@ -137,7 +137,7 @@ def _like(error: Exception, said: str) -> OSError:
     return OSError(getattr(error, "errno", None) or errno.EIO, said)
 
 
-def _reason(error: Exception) -> str:
+def reason_in(error: Exception) -> str:
     """The reason in an error, in a line."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
