@@ -128,7 +128,7 @@ class Search:
     `unread`: number of files in unsupported image formats, by extension; `archives`: their paths
     below the folder; `runs`: the run folders of aectl; `again`: the links to folders that are
     searched by another path; `containers`: the paths of files that hold images, with those below
-    the folder; `unreadable`: those of Parquet that may hold some, but cannot be read.
+    the folder.
     """
 
     selection: Selection
@@ -137,7 +137,6 @@ class Search:
     runs: list[str] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
     containers: dict[str, str] = field(default_factory=dict)
-    unreadable: set[str] = field(default_factory=set)
 
     def takes(self, path: str) -> bool:
         """Whether the file at `path`, below the folder, is chosen; counts unsupported images and

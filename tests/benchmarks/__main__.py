@@ -27,6 +27,7 @@ NAMES = (
     "few-labels",
     "one-class",
     "text",
+    "exports",
 )
 
 

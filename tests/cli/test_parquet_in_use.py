@@ -5,7 +5,6 @@ import json
 import os
 import random
 import shutil
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -146,15 +145,7 @@ def test_damaged_parquet_is_named_after_its_readable_rows(aectl, dense, shards):
     assert done.status == 1
     assert 30 <= len(rows_of(done)) < 60
     assert f"left out {name}: cannot be read as Parquet with images: " in done.err
-    cut = "cut.parquet: cannot be read as Parquet with images: it is not a Parquet file, or is cut"
-    assert cut in done.err
-    Path("vectors").mkdir()
-    Path("shards/cut.parquet").rename("vectors/cut.parquet")
-    polars.DataFrame({"a": [1.0, 2.0]}).write_parquet("vectors/a.parquet")
-    done = aectl("encode", dense, "vectors")
-    assert "no images in" in done.err
     assert "cut.parquet" not in done.err  # it might be of vectors
-    Path("vectors/cut.parquet").rename("shards/cut.parquet")
     done = aectl("encode", dense, "shards/cut.parquet")
     assert (done.status, "it is not a Parquet file, or is cut short" in done.err) == (2, True)
 
@@ -189,20 +180,6 @@ def test_a_footer_that_is_damaged_is_refused_or_read(tmp_path):
         except FooterError:
             continue
         assert sum(group.rows for group in footer.groups) >= 0
-
-
-def test_row_groups_before_the_columns_take_no_memory(tmp_path):
-    """Of a hostile file, in which each takes a byte."""
-    count = 1 << 20
-    footer = b"\x49\xfc\x80\x80\x40" + bytes(count + 1)
-    path = tmp_path / "t.parquet"
-    path.write_bytes(b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1")
-    tracemalloc.start()
-    with pytest.raises(FooterError):
-        read_footer(path, groups=False)
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert most < 8 * count
 
 
 def test_shares_and_a_resumed_table_are_those_of_one_run(aectl, dense, shards, tmp_path):

@@ -52,7 +52,7 @@ TOO_LARGE = {
         ["--crop", "--size --crop", "--hidden", "--batch-size"],
     ),
     "winners": (LARGE, {"model": "conv-wta-autoencoder"}, ["--size", "--hidden", "--batch-size"]),
-    "patches": (LARGE, {"model": "patch-autoencoder"}, ["--stride", "--size"]),
+    "patches": (LARGE, {"model": "patch-autoencoder"}, ["--stride", "--size", "--hidden"]),
     "classifier": (PHOTO, {"model": "classifier", "hidden": (9000,)}, SIZE_WIDTH_GREY),
 }  # fmt: skip
 

@@ -7,12 +7,7 @@ from aectl.data.endings import PARQUET, TARS, ZIPS
 from aectl.data.found import Found
 from aectl.data.images.decode import is_own
 from aectl.data.selection import Search
-from aectl.data.storage.parquet_footer import (
-    FooterError,
-    image_column,
-    image_column_of,
-    read_footer,
-)
+from aectl.data.storage.parquet_footer import image_column
 from aectl.data.storage.urls import is_url
 
 ENDINGS = (PARQUET, *TARS, *ZIPS)
@@ -32,8 +27,7 @@ def is_container(path: str) -> bool:
 
 def holds_images(path: str, below: str, search: Search) -> bool:
     """Whether a file that a search meets, at the path `below` the folder, is a container whose
-    images may be wanted, and which is not wanted by its own name; it is recorded as such, and so
-    is Parquet that cannot be read.
+    images may be wanted, and which is not wanted by its own name; it is recorded as such.
 
     Patterns and extensions choose Parquet files, and not their rows.
     """
@@ -41,24 +35,14 @@ def holds_images(path: str, below: str, search: Search) -> bool:
     wanted = chosen.contained and chosen.enters(below) and not chosen.takes(below)
     if not wanted or (path.lower().endswith(PARQUET) and not chosen.is_usual):
         return False
-    if not may_be_container(path):
+    if not is_container(path):
         return False
-    if path.lower().endswith(PARQUET):
-        try:
-            if image_column_of(read_footer(path, groups=False).columns) is None:
-                return False
-        except (FooterError, OSError):
-            search.unreadable.add(path)
     search.containers[path] = below
     return True
 
 
 def images_or_containers(found: Iterable[Found], search: Search) -> Iterator[Found]:
-    """The files that a search found, but for containers, if there is any image beside them.
-
-    Parquet that cannot be read is found only beside other Parquet with images, else it may be of
-    vectors.
-    """
+    """The files that a search found, but for containers, if there is any image beside them."""
     waiting, images = list[Found](), False
     for one in found:
         is_image = one.path not in search.containers and one.reason is None
@@ -70,9 +54,7 @@ def images_or_containers(found: Iterable[Found], search: Search) -> Iterator[Fou
             yield from _without(waiting, search)
         yield from _without([one], search)
     if not images:
-        parquet = {path for path in search.containers if path.lower().endswith(PARQUET)}
-        some = bool(parquet - search.unreadable)
-        yield from (one for one in waiting if some or one.path not in search.unreadable)
+        yield from waiting
 
 
 def _without(found: Iterable[Found], search: Search) -> Iterator[Found]:
@@ -81,5 +63,5 @@ def _without(found: Iterable[Found], search: Search) -> Iterator[Found]:
         below = search.containers.get(one.path)
         if below is None:
             yield one
-        elif search.selection.is_usual and one.path not in search.unreadable:
+        elif search.selection.is_usual:
             search.archives.append(below)

@@ -130,8 +130,6 @@ def _footer(compact: "_Compact", with_groups: bool) -> Footer:
             columns = _tree([_element(compact) for _ in range(count)])
             return with_groups
         if number == GROUPS and kind == LIST:
-            if not (with_groups and columns):  # nobody writes them before the schema
-                raise ValueError
             groups.extend(_group(compact) for _ in range(compact.list_of(STRUCT)))
         else:
             compact.skip(kind)
