@@ -16,6 +16,7 @@ from aectl.config.exports import (
     QUANTIZED_TOLERANCE,
     TOLERANCE,
 )
+from aectl.errors import ConfigError, OutputError
 
 Out = Annotated[
     Path,
@@ -78,12 +79,17 @@ def export(
     Example: aectl export runs/mnist-autoencoder-1 --out encoder.onnx
     """
     from aectl.verbs.export import export as export_model
+    from aectl.verbs.export_report import report_of
 
+    if common.device not in ("auto", "cpu"):
+        raise ConfigError(f"--device {common.device} has no effect: files are checked on the CPU")
+    if common.errors == report_of(out):
+        raise OutputError(f"--errors {common.errors} is the name of the report of the export")
     session = Session(common, out)
     with session.console.lasting("exporting"):
         found = export_model(
             model, out, inputs, what=what, format=format, quantize=quantize, tolerance=tolerance,
-            overwrite=common.overwrite, **session.input_options(),
+            threads=common.threads, overwrite=common.overwrite, **session.input_options(),
         )  # fmt: skip
     for line in found.told():
         session.console.notice(line)

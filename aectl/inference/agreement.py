@@ -1,10 +1,14 @@
 """How far apart the outputs of two programs for the same inputs are."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+BLOCK = 1 << 20
+"""Numbers that are compared at a time: codes of many units take much memory in 64 bits."""
 
 
 class Agreement(NamedTuple):
@@ -23,20 +27,31 @@ def agreement(found: NDArray[Any], wanted: NDArray[Any]) -> Agreement:
     where the other has another."""
     if found.shape != wanted.shape:
         return Agreement(np.inf, np.inf, np.inf, 0)
-    mismatches = int(np.count_nonzero((found == 0) != (wanted == 0)))
+    difference = most = squares = usual = 0.0
+    mismatches, pairs = 0, (found.reshape(-1), wanted.reshape(-1))
+    for start in range(0, found.size, BLOCK):
+        some, others = (one[start : start + BLOCK] for one in pairs)
+        mismatches += int(np.count_nonzero((some == 0) != (others == 0)))
+        apart, magnitudes = _apart(some, others)
+        difference = max(difference, float(apart.max()))
+        most = max(most, float(magnitudes.max()))
+        squares += float(np.square(apart).sum())
+        usual += float(np.square(magnitudes).sum())
+    return Agreement(
+        difference,
+        difference / most if most else difference,
+        math.sqrt(squares / usual) if usual else difference,
+        mismatches,
+    )
+
+
+def _apart(found: NDArray[Any], wanted: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The differences of numbers, and the magnitudes of those wanted that are finite; float64."""
     same = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
     with np.errstate(invalid="ignore"):
         apart = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
     apart = np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf))
-    magnitudes = np.abs(np.where(np.isfinite(wanted), wanted, 0).astype(np.float64))
-    difference, most = float(apart.max(initial=0.0)), float(magnitudes.max(initial=0.0))
-    squares, usual = np.square(apart).sum(), np.square(magnitudes).sum()
-    return Agreement(
-        difference,
-        difference / most if most else difference,
-        float(np.sqrt(squares / usual)) if usual else difference,
-        mismatches,
-    )
+    return apart, np.abs(np.where(np.isfinite(wanted), wanted, 0).astype(np.float64))
 
 
 def rows_in_batches(count: int, sizes: Sequence[int]) -> list[NDArray[np.int64]]:

@@ -36,6 +36,7 @@ def export(
     format: str | None = None,
     quantize: str | None = None,
     tolerance: float | None = None,
+    threads: int | None = None,
     overwrite: bool = False,
     **options: Unpack[InputOptions],
 ) -> Export:
@@ -54,7 +55,7 @@ def export(
     the test split of what the model was trained on. It is kept where no output is further from that
     of the model than `tolerance`, as a fraction of the largest one, 1e-5; with `quantize`, where
     the root mean square of the differences is at most that fraction, 0.1, of that of the outputs.
-    A report, in JSON, is written beside it.
+    A report, in JSON, is written beside it. `threads`: those of torch.
 
     Raises ConfigError for options that do not go together, or where a package is missing;
     ModelFileError for a file that is no model; DataError for inputs that do not exist; and
@@ -62,11 +63,11 @@ def export(
     """
     path = Path(out)
     name = format_of(str(path), format)
+    if path.name in ("", "-", ".."):
+        raise OutputError(f"--out {path} is no name of a file or a folder to be made")
     _refuse_quantized(quantize, name)
-    parts = EXPORT_FORMATS[name].parts
-    if parts and what is not None:
-        raise ConfigError(f"--what has no effect with --format {name}: it has {', '.join(parts)}")
-    use = use_of(model, "export", tuple(KINDS), inputs, options, "cpu", None)
+    parts = _parts_of_folder(name, what)
+    use = use_of(model, "export", tuple(KINDS), inputs, options, "cpu", threads)
     writer = writer_of(name)
     writer.check(use.card)
     parts = parts or (what or use.card.parts[0],)
@@ -95,6 +96,17 @@ def _refuse_quantized(quantize: str | None, name: str) -> None:
         raise ConfigError(f"--quantize is one of {', '.join(QUANTIZED)}; {quantize} given")
     if not EXPORT_FORMATS[name].quantized:
         raise ConfigError(f"--quantize needs --format onnx; {name} has no whole numbers")
+
+
+def _parts_of_folder(name: str, what: str | None) -> tuple[str, ...]:
+    """The parts that files of a format have; none of one that holds a single part, `what`.
+
+    Raises ConfigError where a part is named that has no effect.
+    """
+    parts = EXPORT_FORMATS[name].parts
+    if parts and what is not None:
+        raise ConfigError(f"--what has no effect with --format {name}: it has {', '.join(parts)}")
+    return parts
 
 
 def _refuse_existing(path: Path, kind: ExportFormat, overwrite: bool) -> None:

@@ -73,7 +73,7 @@ class Export:
 
 def report_of(path: Path) -> Path:
     """The path of the report on an exported file."""
-    return path.with_name(path.name + REPORT)
+    return Path(f"{path}{REPORT}")
 
 
 def described(name: str, numbers: NDArray[Any]) -> str:

@@ -205,7 +205,7 @@ class Exporting:
                     f" from the model's is {found.relative_rms:.2g} of that of the model's, which"
                     f" is more than {self.tolerance:g} (--tolerance)"
                 )
-            if not self.quantize and min(found.difference, found.relative) > self.tolerance:
+            if not self.quantize and found.relative > self.tolerance:
                 raise OutputError(
                     f"{path} is not written: its {name} differs from the model's by up to"
                     f" {found.difference:.2g}, {found.relative:.2g} of the largest value, which is"

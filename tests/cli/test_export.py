@@ -1,6 +1,8 @@
 """`aectl export`: files that onnxruntime and torch run, on pixels that another program decoded."""
 
 import json
+import resource
+import sys
 from importlib.metadata import version
 
 import numpy as np
@@ -246,6 +248,17 @@ def broken(monkeypatch, change):
     monkeypatch.setattr(torch.onnx, "export", export)
 
 
+def broken_program(monkeypatch, change):
+    """The same of programs of torch, whose weights `change` changes in place."""
+    save = torch.export.save
+
+    def changed(program, *arguments, **options):
+        change(next(one for one in program.state_dict.values() if one.ndim == 2))
+        save(program, *arguments, **options)
+
+    monkeypatch.setattr(torch.export, "save", changed)
+
+
 def test_a_file_that_does_not_agree_with_the_model_is_removed(
     aectl, trained, scans, tmp_path, monkeypatch
 ):
@@ -263,13 +276,49 @@ def test_an_earlier_file_stays_where_the_new_one_does_not_agree(
     aectl, trained, scans, tmp_path, monkeypatch
 ):
     model = trained("--epochs", "2", *RULES["kl"])
-    assert aectl("export", model, scans, "--out", "e.onnx").status == 0
-    before = (tmp_path / "e.onnx").read_bytes()
-    assert aectl("export", model, scans, "--out", "e.onnx").status == 2
-    broken(monkeypatch, lambda weights: weights + np.float32(0.1))
-    done = aectl("export", model, scans, "--out", "e.onnx", "--overwrite")
+    assert aectl("export", model, scans, "--out", "e.pt2").status == 0
+    before = (tmp_path / "e.pt2").read_bytes()
+    assert aectl("export", model, scans, "--out", "e.pt2").status == 2
+    broken_program(monkeypatch, lambda weights: weights.add_(0.1))
+    done = aectl("export", model, scans, "--out", "e.pt2", "--overwrite")
     assert done.status == 2 and "differs from the model's" in done.err
-    assert (tmp_path / "e.onnx").read_bytes() == before
+    assert (tmp_path / "e.pt2").read_bytes() == before
+
+
+def test_small_outputs_are_compared_as_fractions_too(aectl, acts, tmp_path, monkeypatch):
+    np.save(tmp_path / "small.npy", np.load(acts) * np.float32(1e-8))
+    done = aectl("train", "-q", "--dataset", "small.npy", "--hidden", "4", "--scale", "standard",
+                 "--epochs", "1", "--out", "run")  # fmt: skip
+    assert done.status == 0, done.err
+    words = ("export", "run", "small.npy", "--what", "autoencoder", "--out", "e.pt2")
+    assert aectl(*words).status == 0
+    broken_program(monkeypatch, lambda weights: weights.mul_(2))
+    done = aectl(*words, "--overwrite")
+    assert done.status == 2 and "differs from the model's" in done.err
+
+
+def test_what_torch_cannot_convert_is_told_in_a_line(aectl, trained, scans, tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise torch.onnx.OnnxExporterError("\nno operator aten::x\nfile.py:3")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    done = aectl("export", trained("--epochs", "2", *RULES["kl"]), scans, "--out", "e.onnx")
+    assert done.status == 2
+    assert done.err == "aectl: torch.onnx cannot convert this model: no operator aten::x\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_on_a_full_disk_is_told_in_a_line(aectl, trained, acts, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # Python would cut it short
+    model = trained("--dataset", str(acts), "--hidden", "6", "--missing", "mean", "--epochs", "2")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        done = aectl("export", model, acts, "--out", "e.pt2")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (done.status, done.err) == (2, "aectl: cannot write e.pt2: File too large\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_of_8_bits_take_a_quarter_of_the_space(aectl, trained, scans, pixels, tmp_path):
@@ -300,6 +349,10 @@ def test_weights_of_8_bits_take_a_quarter_of_the_space(aectl, trained, scans, pi
         (("--out", "e.onnx", "--quantize", "int4"), "--quantize is one of int8"),
         (("--out", "e.pt2", "--quantize", "int8"), "--quantize needs --format onnx"),
         (("--out", "there/e.onnx"), "no such folder"),
+        (("--out", ".", "--format", "sae-lens"), "--out . is no name of a file"),
+        (("--out", "-", "--format", "onnx"), "--out - is no name of a file"),
+        (("--out", "e.pt2", "--device", "cuda"), "--device cuda has no effect"),
+        (("--out", "e.pt2", "--errors", "e.pt2.json"), "is the name of the report"),
     ],
 )
 def test_what_cannot_be_exported_is_refused_in_a_line(aectl, trained, options, said):

@@ -1,5 +1,7 @@
 """How far outputs are apart, by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,19 @@ def test_the_difference_from_zeros_is_not_relative():
 
 def test_whole_numbers_do_not_wrap_around():
     assert agreement(np.array([0], np.uint8), np.array([255], np.uint8)).difference == 255
+
+
+def test_the_comparison_of_many_numbers_takes_little_memory():
+    wanted = np.ones((8, 2**19), np.float32)
+    found = wanted.copy()
+    found[-1, -1] = 2
+    tracemalloc.start()
+    made = agreement(found, wanted)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.difference == 1
+    assert made.relative_rms == pytest.approx(wanted.size**-0.5)
+    assert most < 4 * wanted.nbytes
 
 
 def test_batches_begin_again_where_there_are_too_few_inputs():

@@ -132,7 +132,7 @@ def jump_rule(threshold: Tensor) -> dict[str, Tensor]:
     """The parameters of the rule jumprelu with these thresholds, (units,), where negative
     pre-activations are 0 in any case: a threshold below 0 is one of 0."""
     log = threshold.double().log().float()
-    return {"log_threshold": log.where(threshold > 0, torch.tensor(NO_THRESHOLD))}
+    return {"log_threshold": log.where(~(threshold <= 0), torch.tensor(NO_THRESHOLD))}
 
 
 def gated_rule(r: Tensor, magnitude_bias: Tensor, gate_bias: Tensor) -> dict[str, Tensor]:

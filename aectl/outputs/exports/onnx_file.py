@@ -35,13 +35,13 @@ def write(exported: "Exported", path: Path) -> None:
     """Writes the file. Raises OutputError for weights of more than 2 GB."""
     import torch
 
-    from aectl.outputs.exports.tracing import program_of
+    from aectl.outputs.exports.tracing import program_of, told_in_a_line
 
     traced = program_of(exported)
     count = sum(one.numel() * one.element_size() for one in traced.state_dict.values())
     if count > LARGEST:
         raise OutputError(f"an ONNX file holds less than 2 GB, and this has {count:,}: use .pt2")
-    with warnings.catch_warnings(), _quiet("onnx_ir"):
+    with warnings.catch_warnings(), _quiet("onnx_ir"), told_in_a_line("torch.onnx"):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             traced, dynamo=True, opset_version=OPSET, verbose=False, external_data=False,

@@ -1,5 +1,6 @@
 """Programs of torch.export, which torch runs in Python, and AOTInductor without."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ def write(exported: "Exported", path: Path) -> None:
     """Writes the file."""
     import torch
 
-    from aectl.outputs.exports.tracing import program_of
+    from aectl.outputs.exports.tracing import program_of, told_in_a_line
 
     program = program_of(exported)
     program.example_inputs = None  # which would be kept in the file, as a pickle
-    with path.open("wb") as file:
-        torch.export.save(program, file, extra_files=dict(exported.told))
+    content = BytesIO()  # where a disk is full, what torch writes to it ends the process
+    with told_in_a_line("torch"):
+        torch.export.save(program, content, extra_files=dict(exported.told))
+    path.write_bytes(content.getbuffer())
 
 
 def running(path: Path) -> "Runner":

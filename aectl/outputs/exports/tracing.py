@@ -1,9 +1,12 @@
 """The operations of a network, as torch.export finds them."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aectl.config.exports import BATCH
+from aectl.errors import OutputError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +23,7 @@ def program_of(exported: "Exported") -> "ExportedProgram":
     others."""
     from torch.fx import GraphModule
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), told_in_a_line("torch.export"):
         warnings.simplefilter("ignore")  # of weights that recurrent layers hold twice
         program = _traced(exported)
         if unused := _unused(program):
@@ -32,6 +35,16 @@ def program_of(exported: "Exported") -> "ExportedProgram":
             for node in module.graph.nodes:
                 node.meta.pop(TRACE, None)
     return program
+
+
+@contextlib.contextmanager
+def told_in_a_line(program: str) -> Iterator[None]:
+    """Raises OutputError for what torch cannot convert: its errors are RuntimeErrors."""
+    try:
+        yield
+    except RuntimeError as error:
+        why = next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
+        raise OutputError(f"{program} cannot convert this model: {why}") from error
 
 
 def _traced(exported: "Exported") -> "ExportedProgram":

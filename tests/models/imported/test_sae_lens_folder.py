@@ -158,6 +158,14 @@ def test_thresholds_of_0_and_below_let_every_positive_value_pass(tmp_path):
     assert (code >= 0).all()
 
 
+def test_a_threshold_that_is_no_number_is_not_taken_for_0(tmp_path):
+    tensors = weights("b_enc", "threshold")
+    tensors["threshold"][1] = np.nan
+    write(tmp_path / "sae", six("jumprelu"), tensors)
+    with pytest.raises(ModelFileError, match="log_threshold would contain values that are not"):
+        aectl.import_model(tmp_path / "sae", tmp_path / "m.safetensors")
+
+
 REFUSED = {
     "transcoder": ({"architecture": "transcoder"}, "architecture is 'transcoder': aectl reads"),
     "temporal": ({"architecture": "temporal"}, "architecture is 'temporal'"),
