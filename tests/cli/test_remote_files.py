@@ -148,6 +148,7 @@ def test_pictures_and_files_of_this_machine(aectl, dense, scans, tmp_path):
         (("--out", f"az://box/a.csv?sig={SECRET}"), "holds a secret, sig"),
         (("--out", "http://127.0.0.1:9/a.csv"), "nothing can be written to an address of the web"),
         (("--out", "memory://made/"), "it names a folder"),
+        (("--out", "s3://made.csv"), "cannot write s3://made.csv: it names a folder"),
         (("--out", "gs://made/a.csv"), "pip install 'aectl[gs]' installs it"),
         (("--out", "s3://made/a.csv", "--offline"), "--offline asks no server"),
         (("--relative-to", "s3://made", "--out", "memory://a.nothing"), "a.nothing"),

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aectl.verbs import machine
+
 NEEDED_MEMORY = 3 << 30
 
 needs_ray = pytest.mark.skipif(
@@ -216,3 +218,15 @@ def test_alarms_are_not_counted_on_a_cluster(aectl, dense, scans):
     words = ("detect", dense, scans, "--normal", "digits:test", "--fail-on-anomaly", "--out")
     done = aectl(*words, "t.csv", "--engine", "ray")
     assert (done.status, "leave out --engine" in done.err) == (2, True)
+
+
+@needs_ray
+def test_of_a_table_at_a_url_no_parts_are_put_there(aectl, dense, photos, cluster, tmp_path):
+    assert aectl("encode", dense, photos, "--out", "whole.csv").status == 1
+    (tmp_path / "there").mkdir()
+    table = f"file://{tmp_path}/there/codes.csv"
+    done = aectl("encode", dense, photos, "--out", table, "--engine", "ray")
+    assert (done.status, "codes.csv.shards" in done.err) == (1, False), done.err
+    assert (tmp_path / "there" / "codes.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert not (tmp_path / "there" / "codes.csv.shards").exists()
+    assert not list((machine.data_dir() / "outputs").glob("*"))

@@ -29,7 +29,8 @@ class Staged:
             raise OutputError(
                 f"cannot write {url}: nothing can be written to an address of the web"
             )
-        if not name or url.endswith("/"):
+        is_bucket = "/" not in url.partition("://")[2] and protocol_of(url) not in drivers.LOCAL
+        if is_bucket or not name or url.endswith("/"):
             raise OutputError(f"cannot write {url}: it names a folder")
         self.url, self.base = url, url[: -len(name)]
         digest = hashlib.sha256(f"{url}\0{user}".encode("utf-8", "surrogatepass")).hexdigest()
@@ -66,11 +67,12 @@ class Staged:
             raise OutputError(f"cannot read {self.url}: {error.strerror or error}") from None
 
     def publish(self, path: Path, replace: bool) -> None:
-        """Puts all files of the folder at their URLs, that at `path` last, and removes the folder.
+        """Puts the file at `path` and those beside it at their URLs, it last, and removes the
+        folder; the parts that an engine merged are not put anywhere.
 
         Raises OutputError; the folder stays then.
         """
-        made = [one for one in sorted(self.folder.rglob("*")) if one.is_file()]
+        made = [one for one in sorted(path.parent.iterdir()) if one.is_file()]
         made.sort(key=lambda one: one == path)
         try:
             for one in made:
