@@ -73,7 +73,7 @@ def export(
     parts = parts or (what or use.card.parts[0],)
     for part in parts:
         refuse_part(part, use.card.parts, str(model))
-    _refuse_existing(path, EXPORT_FORMATS[name], overwrite)
+    _refuse_existing(path, use.path, EXPORT_FORMATS[name], overwrite)
     if tolerance is None:
         tolerance = QUANTIZED_TOLERANCE if quantize else TOLERANCE
     exporting = Exporting(use, parts, quantize, tolerance, writer)
@@ -109,8 +109,11 @@ def _parts_of_folder(name: str, what: str | None) -> tuple[str, ...]:
     return parts
 
 
-def _refuse_existing(path: Path, kind: ExportFormat, overwrite: bool) -> None:
-    """Raises OutputError if files would be overwritten, or their folder does not exist."""
+def _refuse_existing(path: Path, model: Path, kind: ExportFormat, overwrite: bool) -> None:
+    """Raises OutputError if files would be overwritten, the model itself in any case, or their
+    folder does not exist."""
+    if path.exists() and path.samefile(model):
+        raise OutputError(f"--out {path} is the model that is exported")
     refuse_existing(report_of(path), overwrite)
     if not kind.parts or not path.is_dir():
         refuse_existing(path, overwrite)

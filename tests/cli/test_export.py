@@ -362,6 +362,15 @@ def test_what_cannot_be_exported_is_refused_in_a_line(aectl, trained, options, s
     assert len(done.err.splitlines()) == 1
 
 
+def test_the_model_itself_is_not_overwritten(aectl, trained, scans, tmp_path):
+    model = tmp_path / "m.safetensors"
+    model.write_bytes((trained("--epochs", "2", *RULES["kl"]) / "model.safetensors").read_bytes())
+    before = model.read_bytes()
+    done = aectl("export", model, scans, "--out", model, "--format", "pt2", "--overwrite")
+    assert (done.status, done.err) == (2, f"aectl: --out {model} is the model that is exported\n")
+    assert model.read_bytes() == before
+
+
 def test_pooled_features_have_no_decoder(aectl, trained):
     model = trained("--epochs", "2", *CONVOLVED["patches"])
     done = aectl("export", model, "--what", "decoder", "--out", "d.onnx")
