@@ -216,7 +216,8 @@ def test_a_server_with_faults_costs_retries_and_then_the_row(
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [("404", "No such file or dir"), ("403", "refuses it")]
+    ("fault", "reason"),
+    [("404", "No such file or dir"), ("403", "refuses it"), ("302", "the server answers 302")],
 )
 def test_what_a_server_refuses_is_not_asked_for_again(aectl, dense, scans, fault, reason):
     with site({"a.png": (scans / "000.png").read_bytes()}) as web:
@@ -226,6 +227,13 @@ def test_what_a_server_refuses_is_not_asked_for_again(aectl, dense, scans, fault
     assert done.status == 1
     assert reason in done.err
     assert done.out.count("\n") == 2
+
+
+def test_a_url_may_hold_spaces_and_letters_of_other_scripts(aectl, dense, scans):
+    with site({"é x/1%.png": (scans / "000.png").read_bytes()}) as web:
+        done = aectl("encode", dense, f"{web.url}/é x/1%25.png")
+    assert (done.status, done.err) == (0, "")
+    assert f"{web.url}/é x/1%25.png," in done.out
 
 
 def test_local_files_do_not_lie_below_a_url(aectl, dense, scans):
@@ -252,6 +260,8 @@ def test_a_server_that_is_not_there_leaves_nothing_to_do(aectl, dense, soon):
         f"https://127.0.0.1/a.png?sv=1&sig={SECRET}",
         f"gs://bucket/a.png?X-Goog-Credential={SECRET}",
         f"https://127.0.0.1/a.png?access_token={SECRET}",
+        f"https://127.0.0.1/a.png#access_token={SECRET}",
+        f"https://127.0.0.1/a.png#a?access_token={SECRET}",
     ],
 )
 def test_urls_with_credentials_are_refused_without_naming_them(aectl, dense, scans, url):

@@ -113,7 +113,7 @@ def of_status(status: int) -> OSError:
     if status in FORBIDDEN:
         return PermissionError(errno.EACCES, f"the server refuses it ({status})")
     said = f"the server answers {status}"
-    lasting = 400 <= status < 500 and status not in FOR_NOW
+    lasting = status < 500 and status not in FOR_NOW  # of 300 and more, where it is not followed
     return OSError(errno.EINVAL, said) if lasting else ConnectionError(said)
 
 

@@ -60,7 +60,8 @@ def secret_in(url: str) -> str | None:
     named = bool(at) and (":" in user or protocol not in WITH_USER)
     if named or not (port.isdigit() or not port):
         return "holds a name or a password"
-    for parameter in re.split("[?&;]", rest.partition("?")[1] + rest.partition("?")[2]):
+    marks = "?#" if protocol in WEB else "?"
+    for parameter in re.split("[?#&;]", re.sub(f"^[^{marks}]*", "", rest)):
         name, equals, value = parameter.partition("=")
         if equals and value and SECRET.search(name):
             return f"holds a secret, {name}"
@@ -81,7 +82,7 @@ WAY_OUT = (
 
 def without_secrets(url: str) -> str:
     """A URL without the parts that may hold credentials, for messages."""
-    protocol, rest = protocol_of(url), url.partition("://")[2].partition("?")[0]
+    protocol, rest = protocol_of(url), re.split("[?#]", url.partition("://")[2])[0]
     authority = rest.partition("/")[0]
     if "@" in rest or ":" in authority:
         return f"{protocol}://..."

@@ -6,12 +6,16 @@ import urllib.error
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import BinaryIO
+from urllib.parse import quote
 
 from aectl.data.storage import downloads
 from aectl.data.storage.downloads import NO_HEADERS
 from aectl.data.storage.entries import Entry, of_status, seconds_for
 from aectl.data.storage.origins import DownloadError
 from aectl.data.storage.urls import name_in
+
+IN_URLS = "%:/?#[]@!$&'()*+,;="
+"""Characters of URLs beside letters, digits and `_.-~` (RFC 3986)."""
 
 
 class Web:
@@ -87,12 +91,13 @@ def _refuse_short(length: int, stated: str | None) -> None:
 def _answer(
     url: str, seconds: float, method: str = "GET", headers: Mapping[str, str] = NO_HEADERS
 ) -> Iterator[http.client.HTTPResponse]:
-    """The answer to a request. Raises OSError."""
+    """The answer to a request; characters that no URL has are percent-encoded. Raises OSError."""
+    asked = quote(url, safe=IN_URLS, errors="surrogateescape")
     try:
-        with downloads.answer(url, seconds, method, headers) as answer:
+        with downloads.answer(asked, seconds, method, headers) as answer:
             yield answer
     except DownloadError as error:
-        raise _of_kind(error, url) from None
+        raise _of_kind(error, asked) from None
 
 
 def _of_kind(error: DownloadError, url: str) -> OSError:
