@@ -112,9 +112,9 @@ def site(files: dict[str, bytes], slow: float = 1.0) -> Iterator[Site]:
             self.end_headers()
             if self.command == "HEAD":
                 return
+            made.sent[path] += len(content)  # before the client has it, and looks
             with contextlib.suppress(OSError):
                 self.wfile.write(content[: len(content) // 2] if fault == "truncates" else content)
-                made.sent[path] += len(content)
 
         do_HEAD = do_GET
 
