@@ -61,8 +61,11 @@ QUANTIZED = ("int8",)
 def format_of(path: str, named: str | None) -> str:
     """The name of the format of a file: `named`, or that of its extension.
 
-    Raises ConfigError for another one.
+    Raises ConfigError for another one, and where the two contradict each other.
     """
+    by_ending = next((name for end, name in ENDINGS.items() if path.lower().endswith(end)), None)
+    if named is not None and by_ending not in (None, named):
+        raise ConfigError(f"--out {path}: its extension is that of {by_ending}, not of {named}")
     if named is not None:
         if named not in EXPORT_FORMATS:
             known = ", ".join(EXPORT_FORMATS)
@@ -70,9 +73,8 @@ def format_of(path: str, named: str | None) -> str:
                 f"no format '{named}'{near_miss(named, EXPORT_FORMATS)}; --format is one of {known}"
             )
         return named
-    for ending, name in ENDINGS.items():
-        if path.lower().endswith(ending):
-            return name
+    if by_ending is not None:
+        return by_ending
     raise ConfigError(
         f"--out {path}: its extension must be {' or '.join(ENDINGS)}, or --format must say what"
     )

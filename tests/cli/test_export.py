@@ -344,7 +344,8 @@ def test_weights_of_8_bits_take_a_quarter_of_the_space(aectl, trained, scans, pi
     ("options", "said"),
     [
         (("--out", "e.bin"), "must be .onnx or .pt2"),
-        (("--out", "e.onnx", "--format", "onix"), "did you mean 'onnx'?"),
+        (("--out", "e", "--format", "onix"), "did you mean 'onnx'?"),
+        (("--out", "e.pt2", "--format", "onnx"), "its extension is that of pt2, not of onnx"),
         (("--out", "e.onnx", "--what", "decodr"), "did you mean 'decoder'?"),
         (("--out", "e.onnx", "--what", "classifier"), "it has: encoder, autoencoder, decoder"),
         (("--out", "e.onnx", "--quantize", "int4"), "--quantize is one of int8"),
