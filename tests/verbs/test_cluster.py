@@ -96,12 +96,11 @@ def tasks(folder):
 
 
 def killing(folder, killed, over):
-    """Kills the first process that is writing a part in a folder."""
+    """Kills the first process that writes a part in a folder, while it does."""
     while not killed and not over.is_set():
-        if begun(folder):
-            for process in tasks(folder.parent):
-                os.kill(process, signal.SIGKILL)
-                killed.append(process)
+        for process in tasks(folder):
+            os.kill(process, signal.SIGKILL)
+            killed.append(process)
         time.sleep(0.01)
 
 
@@ -112,7 +111,7 @@ def test_rows_are_those_of_one_process_though_a_worker_is_killed(
     words = ("encode", dense, photos, "--label-from-folder", "--batch-size", 4)
     assert aectl(*words, "--out", "whole.csv", "--errors", "whole.errors.csv").status == 1
     killed, over = [], threading.Event()
-    killer = threading.Thread(target=killing, args=(tmp_path / "t.csv.shards", killed, over))
+    killer = threading.Thread(target=killing, args=(tmp_path, killed, over))
     killer.start()
     done = aectl(*words, "--engine", "ray", "--out", "t.csv", "--errors", "errors.csv")
     over.set()
