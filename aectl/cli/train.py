@@ -26,7 +26,7 @@ from aectl.verbs import machine
 
 if TYPE_CHECKING:
     from aectl.cli.training_view import TrainingView
-    from aectl.data.inputs import InputBatch
+    from aectl.data.images.image_batches import InputBatch
     from aectl.training.loop import TrainingProgress
     from aectl.training.run import Run
     from aectl.verbs.training_task import Training

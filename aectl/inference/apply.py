@@ -14,8 +14,8 @@ from aectl.config.decoding import USUAL_DECODING, Decoding
 from aectl.config.shapes import Shape
 from aectl.config.spelling import first_of
 from aectl.data.images.decode import decode
+from aectl.data.images.image_batches import InputBatch
 from aectl.data.images.pixels import Pixels
-from aectl.data.inputs import InputBatch
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.inference.results import Classified, Measured, Reconstructed, Result, rows_of_batch

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from aectl.data.images.image_batches import InputBatch
 from aectl.data.images.pixels import Pixels, to_bytes
-from aectl.data.inputs import InputBatch
 from aectl.inference import arrays
 from aectl.inference.apply import refuse_overflow, to_tensor
 from aectl.inference.filters import filters_of

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from aectl.data.inputs import InputBatch
+    from aectl.data.images.image_batches import InputBatch
     from aectl.data.text.text_batches import TextBatch
     from aectl.inference.marking import Marked
 

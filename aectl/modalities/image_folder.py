@@ -110,7 +110,7 @@ class _View:
 
 def report(run: "ImageRun", view: _View, card: "ModelCard", name: str, data_dir: Path) -> str:
     """The page of a finished run, measured on images that it was not trained on, if any."""
-    from aectl.data.inputs import in_memory
+    from aectl.data.images.image_batches import in_memory
     from aectl.inference import apply as inference
     from aectl.inference.inspection import Inspection
     from aectl.modalities import modality_of

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from aectl.config import kinds
 from aectl.config.decoding import Decoding
 from aectl.config.spelling import spelt
+from aectl.data.images.image_batches import Batches
 from aectl.data.images.index_files import refuse_without_index
 from aectl.data.images.input_tables import InputTables
 from aectl.data.images.table_columns import LabelColumn
-from aectl.data.inputs import IMAGES, Batches, Inputs
+from aectl.data.inputs import IMAGES, Inputs
 from aectl.data.named_inputs import Position
 from aectl.modalities.request import InputStream, Request
 from aectl.modalities.trained_on import requested_selection, sources_of

@@ -10,8 +10,9 @@ from aectl.config.configuration import Config
 from aectl.config.decoding import KEEP, Decoding
 from aectl.config.scores import OF_ALL, OF_IMAGES, PLACES, USUAL_ALARM_RATE
 from aectl.config.shapes import Shape
+from aectl.data.images.image_batches import InputBatch, in_memory
 from aectl.data.images.image_set import ImageSet
-from aectl.data.inputs import IMAGES, InputBatch, in_memory
+from aectl.data.inputs import IMAGES
 from aectl.data.selection import Skipped
 from aectl.errors import ConfigError
 from aectl.modalities import OF_SHORTER_TEXTS, EncodedRows, Modality

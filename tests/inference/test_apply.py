@@ -9,8 +9,8 @@ from PIL import Image
 
 import aectl.inference.apply as inference
 from aectl.config.model_options import ModelConfig
+from aectl.data.images.image_batches import in_memory
 from aectl.data.images.image_set import ImageSet
-from aectl.data.inputs import in_memory
 from aectl.errors import DataError, ModelFileError
 from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.models.architecture import Architecture

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from aectl.data.inputs import InputBatch, Position
+from aectl.data.images.image_batches import InputBatch
+from aectl.data.named_inputs import Position
 from aectl.errors import DataError
 from aectl.inference import calibrating
 from aectl.inference.anomaly_scores import Evidence, Examined, ReconstructionError

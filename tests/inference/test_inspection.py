@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
+from aectl.data.images.image_batches import in_memory
 from aectl.data.images.image_set import ImageSet
-from aectl.data.inputs import in_memory
 from aectl.inference import apply as inference
 from aectl.inference.inspection import Inspection
 from aectl.inference.maps import MAPS

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aectl.data.inputs import InputBatch
+from aectl.data.images.image_batches import InputBatch
 from aectl.inference.results import Reconstructed, rows_of_batch
 
 IMAGES = np.arange(12, dtype=np.uint8).reshape(3, 1, 2, 2)

@@ -14,8 +14,8 @@ kinds.KINDS[MODEL] = kinds.Kind(
     (NUMBERS,), has_code=True, usual_widths=lambda width, *_: (max(1, width // 2),)
 )
 
+from aectl.data.images.image_batches import InputBatch
 from aectl.data.images.image_set import ImageSet
-from aectl.data.inputs import InputBatch
 from aectl.data.named_inputs import Position
 from aectl.data.sources import Names
 from aectl.errors import DataError

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from aectl.data.images.image_batches import in_memory
 from aectl.data.images.image_set import ImageSet
-from aectl.data.inputs import in_memory
 from aectl.errors import DataError
 from aectl.inference.apply import on_device
 from aectl.modalities import modality_of

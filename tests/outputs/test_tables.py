@@ -16,7 +16,7 @@ import numpy as np
 import polars
 import pytest
 
-from aectl.data.inputs import InputBatch
+from aectl.data.images.image_batches import InputBatch
 from aectl.data.named_inputs import Position
 from aectl.errors import OutputError
 from aectl.outputs import tables

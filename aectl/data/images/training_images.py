@@ -18,9 +18,10 @@ from aectl.data.endings import is_archive
 from aectl.data.found import Found
 from aectl.data.images import datasets
 from aectl.data.images.headers import Headers, median_of, shape_of
+from aectl.data.images.image_batches import InputBatch
 from aectl.data.images.image_set import ImageSet
 from aectl.data.images.pixels import Pixels
-from aectl.data.inputs import InputBatch, Inputs
+from aectl.data.inputs import Inputs
 from aectl.data.layout import Layout, refuse_mixed, refuse_splits
 from aectl.data.sources import STDIN, Source
 from aectl.data.storage.folders import OnBad, ignore
