@@ -6,7 +6,6 @@ dictionary_learning/dictionary.py and trainers
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -17,16 +16,13 @@ from aectl.models.imported.foreign_model import (
     ForeignModel,
     gated_rule,
     jump_rule,
+    of_matrices,
 )
 
-CONFIG, WEIGHTS = "config.json", "ae.safetensors"
 
-
-def read(folder: Path) -> ForeignModel:
+def read(whole: ForeignConfig, tensors: ForeignTensors) -> ForeignModel:
     """Raises ModelFileError, naming the field or the tensor."""
-    whole = ForeignConfig.of_file(folder / CONFIG)
     config = whole.inner("trainer")
-    tensors = ForeignTensors(folder / WEIGHTS)
     name = config.text("dict_class", "none")
     if name not in CLASSES:
         raise config.refused("dict_class", f"aectl reads {', '.join(CLASSES)}")
@@ -54,20 +50,6 @@ def _linear(tensors: ForeignTensors, output_bias: str, rule: str, bias: str) -> 
     )
 
 
-def _matrices(tensors: ForeignTensors, rule: str) -> ForeignDictionary:
-    """One of matrices, as in SAELens."""
-    features, units = tensors.matrix_shape("W_enc")
-    mean = tensors.take("b_dec", features)
-    return ForeignDictionary(
-        encoder=tensors.take("W_enc", features, units).T,
-        bias=tensors.take("b_enc", units),
-        decoder=tensors.take("W_dec", units, features).T,
-        output_bias=mean,
-        center=mean,
-        rule=rule,
-    )
-
-
 def _autoencoder(config: ForeignConfig, tensors: ForeignTensors) -> ForeignDictionary:
     """As `from_pretrained` loads it, with columns of the decoder of length 1."""
     found = _linear(tensors, "bias", "l1", "encoder.bias")
@@ -88,7 +70,7 @@ def _gated(config: ForeignConfig, tensors: ForeignTensors) -> ForeignDictionary:
 
 
 def _jumprelu(config: ForeignConfig, tensors: ForeignTensors) -> ForeignDictionary:
-    found = _matrices(tensors, "jumprelu")
+    found = of_matrices(tensors, "jumprelu")
     rule = jump_rule(tensors.take("threshold", len(found.bias)))
     return dataclasses.replace(found, center=None, of_rule=rule)
 
@@ -107,7 +89,7 @@ def _batch_topk(config: ForeignConfig, tensors: ForeignTensors) -> ForeignDictio
 def _matryoshka(config: ForeignConfig, tensors: ForeignTensors) -> ForeignDictionary:
     """With all groups of units."""
     tensors.left.pop("group_sizes", None)
-    return _with_threshold(_matrices(tensors, "batch-topk"), config, tensors)
+    return _with_threshold(of_matrices(tensors, "batch-topk"), config, tensors)
 
 
 CLASSES: dict[str, Callable[[ForeignConfig, ForeignTensors], ForeignDictionary]] = {

@@ -14,6 +14,8 @@ from aectl.models import metadata, tensor_file
 LARGEST_CONFIG = 2**20
 """Bytes; a longer config is not read."""
 
+A_COUNT = "it must be a whole number of at least 1"
+
 SHOWN = 6
 """The number of names that a message lists."""
 
@@ -68,7 +70,14 @@ class ForeignConfig:
         """A field that is a whole number of at least 1, if it is there."""
         value = self.get(name)
         if value is not None and (type(value) is not int or value < 1):
-            raise self.refused(name, "it must be a whole number of at least 1")
+            raise self.refused(name, A_COUNT)
+        return value
+
+    def needed_count(self, name: str) -> int:
+        """A field that must be a whole number of at least 1."""
+        value = self.count(name)
+        if value is None:
+            raise self.refused(name, A_COUNT)
         return value
 
     def inner(self, name: str) -> "ForeignConfig":

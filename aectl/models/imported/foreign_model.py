@@ -15,6 +15,7 @@ from aectl.config.sparsity import RULES
 from aectl.errors import ConfigError, ModelFileError
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
+from aectl.models.imported.foreign_files import ForeignTensors
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Network
 from aectl.models.shape_rules import without_values
@@ -126,6 +127,21 @@ class ForeignDictionary:
         except ConfigError as error:
             raise ModelFileError(f"aectl has no such model: {error}") from None
         return ForeignModel(Architecture(config, VectorShape(features)), weights, origin, notes)
+
+
+def of_matrices(tensors: ForeignTensors, rule: str, bias: str = "b_enc") -> ForeignDictionary:
+    """One of the matrices W_enc, (features, units), and W_dec, whose input is centered on the bias
+    of the output, b_dec. Raises ModelFileError for tensors that do not fit each other."""
+    features, units = tensors.matrix_shape("W_enc")
+    output_bias = tensors.take("b_dec", features)
+    return ForeignDictionary(
+        encoder=tensors.take("W_enc", features, units).T,
+        bias=tensors.take(bias, units),
+        decoder=tensors.take("W_dec", units, features).T,
+        output_bias=output_bias,
+        center=output_bias,
+        rule=rule,
+    )
 
 
 def jump_rule(threshold: Tensor) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
 """The formats of models of other programs, told by the names of files; pickles are refused."""
 
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -79,7 +78,7 @@ def read(source: Path, like: Path | None) -> "ForeignModel":
 def _of_folder(folder: Path) -> "ForeignModel":
     for one in FOLDERS:
         if (folder / one.config).is_file() and (folder / one.weights).is_file():
-            return _reader(one)(folder)
+            return _read(one, folder)
     pickled = sorted(one for one in folder.iterdir() if one.suffix.lower() in CONVERSIONS)
     for one in FOLDERS:
         if (folder / one.config).is_file() and pickled:
@@ -100,15 +99,18 @@ def _weights_of(pickled: Path, told: FolderFormat) -> str:
     return named.get(pickled.stem, told.weights)
 
 
-def _reader(found: FolderFormat) -> "Callable[[Path], ForeignModel]":
+def _read(found: FolderFormat, folder: Path) -> "ForeignModel":
+    """The model in a folder of a format."""
     from aectl.models.imported import dictionary_learning_folder, sae_lens_folder, sparsify_folder
+    from aectl.models.imported.foreign_files import ForeignConfig, ForeignTensors
 
     readers = {
         SAE_LENS: sae_lens_folder.read,
         SPARSIFY: sparsify_folder.read,
         DICTIONARY_LEARNING: dictionary_learning_folder.read,
     }
-    return readers[found]
+    config = ForeignConfig.of_file(folder / found.config)
+    return readers[found](config, ForeignTensors(folder / found.weights))
 
 
 def _refuse_own(source: Path) -> None:

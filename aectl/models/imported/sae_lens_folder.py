@@ -7,7 +7,6 @@ x_hat = code W_dec + b_dec. https://github.com/decoderesearch/SAELens, sae_lens/
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 
@@ -17,9 +16,8 @@ from aectl.models.imported.foreign_model import (
     ForeignModel,
     gated_rule,
     jump_rule,
+    of_matrices,
 )
-
-CONFIG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 
 SHORTEST = 1e-8
 """The least length of a row of the decoder that SAELens divides by."""
@@ -45,10 +43,8 @@ NOT_TAKEN = {
 """The reasons against values of `normalize_activations`."""
 
 
-def read(folder: Path) -> ForeignModel:
+def read(config: ForeignConfig, tensors: ForeignTensors) -> ForeignModel:
     """Raises ModelFileError, naming the field or the tensor."""
-    config = ForeignConfig.of_file(folder / CONFIG)
-    tensors = ForeignTensors(folder / WEIGHTS)
     found = _rule_of(config)(config, tensors)
     if found.rule in RESCALED and config.flag(BY_NORM, RESCALED[found.rule]):
         found = found.with_unit_columns(SHORTEST)
@@ -85,15 +81,9 @@ def _plain(
     for name, there in (("d_in", features), ("d_sae", units)):
         if config.count(name) not in (None, there):
             raise config.refused(name, f"W_enc in {tensors.path.name} is [{features}, {units}]")
-    output_bias = tensors.take("b_dec", features)
-    return ForeignDictionary(
-        encoder=tensors.take("W_enc", features, units).T,
-        bias=tensors.take(bias, units),
-        decoder=tensors.take("W_dec", units, features).T,
-        output_bias=output_bias,
-        center=output_bias if config.flag("apply_b_dec_to_input", True) else None,
-        rule=rule,
-    )
+    found = of_matrices(tensors, rule, bias)
+    centered = config.flag("apply_b_dec_to_input", True)
+    return found if centered else dataclasses.replace(found, center=None)
 
 
 def _standard(config: ForeignConfig, tensors: ForeignTensors) -> ForeignDictionary:
@@ -157,10 +147,7 @@ def _k(config: ForeignConfig) -> int:
     old = arguments.count("k")
     if arguments.unread:
         raise config.refused("activation_fn_kwargs", "aectl knows k alone")
-    found = old or config.count("k")
-    if found is None:
-        raise config.refused("k", "it must be a whole number of at least 1")
-    return found
+    return old or config.needed_count("k")
 
 
 def _fine_tuned(

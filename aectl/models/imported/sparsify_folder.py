@@ -4,12 +4,8 @@ code = topk(relu(W (x - b_dec) + b)), x_hat = code W_dec + b_dec.
 https://github.com/EleutherAI/sparsify, sparsify/sparse_coder.py
 """
 
-from pathlib import Path
-
 from aectl.models.imported.foreign_files import ForeignConfig, ForeignTensors, notes_on
 from aectl.models.imported.foreign_model import ForeignDictionary, ForeignModel
-
-CONFIG, WEIGHTS = "cfg.json", "sae.safetensors"
 
 REFUSED = {
     "transcode": "it predicts other vectors than its inputs, and is no autoencoder",
@@ -19,10 +15,8 @@ REFUSED = {
 """The reasons against flags that are set."""
 
 
-def read(folder: Path) -> ForeignModel:
+def read(config: ForeignConfig, tensors: ForeignTensors) -> ForeignModel:
     """Raises ModelFileError, naming the field or the tensor."""
-    config = ForeignConfig.of_file(folder / CONFIG)
-    tensors = ForeignTensors(folder / WEIGHTS)
     for name, why in REFUSED.items():
         if config.flag(name, False):
             raise config.refused(name, why)
@@ -33,9 +27,7 @@ def read(folder: Path) -> ForeignModel:
         given = config.get(name)
         if given not in (None, 0, there):
             raise config.refused(name, f"encoder.weight is [{units}, {features}]")
-    k = config.count("k")
-    if k is None:
-        raise config.refused("k", "it must be a whole number of at least 1")
+    k = config.needed_count("k")
     output_bias = tensors.take("b_dec", features)
     found = ForeignDictionary(
         encoder=tensors.take("encoder.weight", units, features),
