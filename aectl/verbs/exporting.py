@@ -35,10 +35,10 @@ ROOM = 1 << 30
 
 
 class _Reference(NamedTuple):
-    """Inputs as a file takes them, (n, ...), and the first output of the model for them."""
+    """Inputs as a file takes them, (n, ...), and the first output of each part for them."""
 
     inputs: NDArray[Any]
-    output: NDArray[Any]
+    outputs: list[NDArray[Any]]
 
 
 class Written(NamedTuple):
@@ -68,8 +68,7 @@ class Exporting:
         """
         network = self.use.network()
         graphs = [self.use.modality.graph(network, part) for part in self.parts]
-        references = [self._reference(one) for one in graphs]
-        inputs = references[-1].inputs
+        inputs, outputs = self._reference(graphs)
         rows = rows_in_batches(len(inputs), self.sizes)
         self.writer.write(self._exported(graphs[-1], inputs), path)
         run = self.writer.running(path)
@@ -77,7 +76,7 @@ class Exporting:
             np.concatenate(one) for one in zip(*(run(inputs[some]) for some in rows), strict=True)
         ]
         every = np.concatenate(rows)
-        wanted = self._wanted([one.output[every] for one in references], found)
+        wanted = self._wanted([one[every] for one in outputs], found)
         results = {
             name: agreement(*both) for name, *both in zip(self._names, found, wanted, strict=True)
         }
@@ -116,8 +115,8 @@ class Exporting:
         assert self.use.card.calibration is not None
         return self.use.card.calibration.alarm_rate
 
-    def _reference(self, graph: "Graph") -> _Reference:
-        """Real inputs, and the output for them as a command computes it.
+    def _reference(self, graphs: "Sequence[Graph]") -> _Reference:
+        """Real inputs, and the outputs for them as a command computes them.
 
         Raises DataError where there are none.
         """
@@ -125,16 +124,17 @@ class Exporting:
 
         from aectl.inference.apply import on_device
 
-        use, most = self.use, sum(self.sizes)
-        pairs = []
+        use, most, network = self.use, sum(self.sizes), graphs[0].network
+        found = []
         with torch.inference_mode(), use.stream.batches(None, most) as batches:
-            of_network = partial(use.modality.tensor, graph.network)
-            to_tensor = on_device(graph.network, torch.device("cpu"), of_network)
+            of_network = partial(use.modality.tensor, network)
+            to_tensor = on_device(network, torch.device("cpu"), of_network)
             for batch in batches:
-                pairs.append(self._of_batch(graph, batch, to_tensor))
-        use.refuse_empty(len(pairs))
-        inputs, output = (np.concatenate(one)[:most] for one in zip(*pairs, strict=True))
-        return _Reference(inputs, output)
+                pairs = [self._of_batch(graph, batch, to_tensor) for graph in graphs]
+                found.append([pairs[0][0], *(output for _, output in pairs)])
+        use.refuse_empty(len(found))
+        inputs, *outputs = (np.concatenate(one)[:most] for one in zip(*found, strict=True))
+        return _Reference(inputs, outputs)
 
     def _of_batch(
         self, graph: "Graph", batch: Any, to_tensor: Any
