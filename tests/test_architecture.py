@@ -152,7 +152,7 @@ TESTED_ELSEWHERE = {
         "config/data_options.py", "config/model_options.py", "config/training_options.py",
     ),
     "cli/test_layouts_in_use.py": ("data/splits_found.py",),
-    "data/test_inputs.py": ("data/named_inputs.py",),
+    "data/test_inputs.py": ("data/images/image_batches.py", "data/named_inputs.py"),
     "training/test_capacity.py": ("errors.py",),
     "training/test_scale.py": (
         "training/image_sketch.py", "training/memory_sketch.py", "training/text_sketch.py",
@@ -179,6 +179,7 @@ TESTED_ELSEWHERE = {
     ),
     "data/text/test_text_inputs.py": ("data/text/text_batches.py",),
     "data/storage/test_downloads.py": ("data/storage/origins.py",),
+    "data/storage/test_folders.py": ("config/run_files.py",),
     "cli/test_urls_in_use.py": (
         "data/storage/ahead.py", "data/storage/drivers.py", "data/storage/entries.py",
         "data/storage/objects.py", "data/storage/places.py", "data/storage/s3_buckets.py",

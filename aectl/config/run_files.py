@@ -1,5 +1,7 @@
 """The names of the files of a training run, by which its folder is recognised."""
 
+from collections.abc import Collection
+
 MODEL = "model.safetensors"
 CONFIG = "config.toml"
 METRICS = "metrics.csv"
@@ -14,6 +16,12 @@ FINISHED = "finished.safetensors"
 """The checkpoint of a finished training."""
 
 TENSORBOARD = "tensorboard"
+
+
+def are_of_finished_run(names: Collection[str]) -> bool:
+    """Whether files of such names lie in the folder of a run that is finished."""
+    return MODEL in names and (CONFIG in names or METRICS in names)
+
 
 OWN = frozenset(
     [

@@ -20,8 +20,9 @@ from aectl.data.series import files_of
 from aectl.data.sources import Names, Source, SourceKind, file_source
 from aectl.data.storage.archives import find_in_archive
 from aectl.data.storage.folders import OnBad, ignore
+from aectl.data.storage.objects import refused_at
 from aectl.data.storage.parquet_footer import image_column
-from aectl.data.storage.urls import is_url, secret_in, without_secrets
+from aectl.data.storage.urls import is_url
 
 IMAGES = Names(
     DATASETS, patches.WHITENED, reads_parquet=lambda path: bool(image_column(path)), in_series=True
@@ -125,20 +126,14 @@ class Inputs(NamedInputs):
             elif "\0" in path:
                 yield Found(path, reason=NOT_SEPARATED)
             elif is_url(path):
-                yield from self._at_url(path)
+                refused = refused_at(path)
+                yield from [refused] if refused else self.found(file_source(path))
             elif not told and not is_utf_8(path) and not os.path.lexists(path):
                 told = True
                 yield Found(path, reason=f"{NOT_UTF_8}; {way_to_utf_8(os.fsencode(path))}")
             else:
                 there = os.path.lexists(path) if path.startswith(MARK) else True
                 yield from self.found(file_source(path if there else from_table(path)))
-
-    def _at_url(self, url: str) -> Iterator[Found | None]:
-        """The files of a URL on stdin."""
-        if reason := secret_in(url):
-            yield Found(without_secrets(url), reason=f"the URL {reason}")
-        else:
-            yield from self.found(file_source(url))
 
     def _searched(self, found: Iterable[Found]) -> Iterator[Found]:
         """The found files, with the paths that a table shows."""

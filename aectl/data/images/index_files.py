@@ -18,9 +18,9 @@ from aectl.data.frame_process import rows_apart
 from aectl.data.images.parquet_images import MEMORY, class_names, frames, labels_of, plain_columns
 from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn, refuse_absent
 from aectl.data.sources import Source, SourceKind
-from aectl.data.storage.objects import local_copy
-from aectl.data.storage.parquet_footer import FooterError, image_column, read_footer
-from aectl.data.storage.urls import is_url, secret_in, without_secrets
+from aectl.data.storage.objects import local_copy, refused_at
+from aectl.data.storage.parquet_footer import image_column, read_footer
+from aectl.data.storage.urls import is_url
 from aectl.errors import ConfigError
 
 TABS, LINES = (".tsv", ".tsv.gz"), (".jsonl",)
@@ -99,7 +99,7 @@ def has_labels(file: str, columns: IndexColumns) -> bool:
         else:
             names = _names_in(file)
         return columns.labels.among(names) is not None
-    except (TableError, FooterError, OSError):
+    except (TableError, OSError):
         return False
 
 
@@ -110,10 +110,7 @@ def path_rows(
     of `LabelColumn`. Raises TableError."""
     import polars
 
-    try:
-        footer = read_footer(path)
-    except FooterError as error:
-        raise TableError(str(error)) from None
+    footer = read_footer(path)
     names = plain_columns(footer.columns)
     refuse_absent(names, paths, OPTION)
     label = LabelColumn(asked, before).among(names)
@@ -140,9 +137,7 @@ def _found(folder: str, row: _Row) -> Found:
     """The file that a row lists."""
     path = from_table(row.path or "")
     if is_url(path):
-        if reason := secret_in(path):
-            return Found(without_secrets(path), reason=f"the URL {reason}")
-        return Found(path, row.label, path, from_table=True)
+        return refused_at(path) or Found(path, row.label, path, from_table=True)
     path = os.path.join(folder, path)
     return Found(path, row.label, path, from_table=True)
 

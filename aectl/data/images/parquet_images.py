@@ -20,7 +20,6 @@ from aectl.data.storage.parquet_footer import (
     BYTES,
     PATH,
     Footer,
-    FooterError,
     Leaf,
     RowGroup,
     image_column_of,
@@ -49,7 +48,7 @@ def has_labels(path: str, labels: LabelColumn = USUAL_LABELS) -> bool:
     try:
         columns = read_footer(path, groups=False).columns
         return image_column_of(columns) is not None and _label_of(columns, labels) is not None
-    except (FooterError, OSError, TableError):
+    except (TableError, OSError):
         return False
 
 
@@ -82,10 +81,7 @@ def image_rows(
 ) -> Iterator[list[tuple[Any, bytes]]]:
     """The name, the label and the reason why it cannot be read of each image, with its bytes; for
     `rows_apart`. `asked` and `before`: those of `LabelColumn`. Raises TableError."""
-    try:
-        footer = read_footer(path)
-    except FooterError as error:
-        raise TableError(str(error)) from None
+    footer = read_footer(path)
     image = image_column_of(footer.columns)
     if image is None:
         raise TableError(
@@ -166,9 +162,8 @@ def labels_of(column: "Series", classes: Sequence[str]) -> list[str | None]:
     kind = column.dtype
     if kind.is_integer():
         return [_class(number, classes) for number in column.to_list()]
-    if kind.is_numeric() or kind in (polars.Boolean, polars.String, polars.Categorical):
-        return [None if one is None else spelt(str(one)) for one in column.to_list()]
-    if isinstance(kind, polars.Enum) or kind == polars.Null:
+    plain = polars.Boolean, polars.String, polars.Categorical, polars.Null
+    if kind.is_numeric() or kind in plain or isinstance(kind, polars.Enum):
         return [None if one is None else spelt(str(one)) for one in column.to_list()]
     raise TableError(f"its column {column.name} holds no labels, but {kind}")
 

@@ -9,7 +9,14 @@ import threading
 from typing import Any, BinaryIO
 
 from aectl.data.storage import network, s3_buckets
-from aectl.data.storage.entries import Driver, Entry, patiently, reason_in, seconds_for
+from aectl.data.storage.entries import (
+    Driver,
+    Entry,
+    patiently,
+    reason_in,
+    refuse_short,
+    seconds_for,
+)
 from aectl.data.storage.urls import WEB, join, name_in, protocol_of, refuse_secrets
 from aectl.errors import DataError
 
@@ -152,7 +159,7 @@ class _Objects:
         if wanted == 0:
             return b""
         if self._fast and (found := self._fast.read(self._key(url), most)) is not None:
-            _refuse_short(len(found), 0 if size is None else wanted)
+            refuse_short(len(found), None if size is None else wanted)
             return found
         # With a range, drivers do not ask for the size first.
         try:
@@ -163,8 +170,7 @@ class _Objects:
             if size is None and error.errno == errno.EINVAL and self.entry(url).size == 0:
                 return b""  # no range lies in it
             raise
-        if size is not None:
-            _refuse_short(len(content), wanted)
+        refuse_short(len(content), None if size is None else wanted)
         return content
 
     def part(self, url: str, first: int, end: int) -> bytes:
@@ -173,15 +179,14 @@ class _Objects:
             return b""
         seconds = seconds_for(end - first)
         found: bytes = self._call(seconds, "cat_file", self._path(url), start=first, end=end)
-        _refuse_short(len(found), end - first)
+        refuse_short(len(found), end - first)
         return found
 
     def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
         """Writes the content of a file to another. Raises OSError."""
         seconds = seconds_for(size or 1 << 40)
         self._call(seconds, "get_file", self._path(url), file.name)
-        if size is not None:
-            _refuse_short(os.stat(file.name).st_size, size)
+        refuse_short(os.stat(file.name).st_size, size)
 
     def put(self, path: str, url: str) -> None:
         """Puts a local file at a URL. Raises OSError."""
@@ -210,12 +215,6 @@ VERSIONS = (
 
 def _is_link_to_folder(found: dict[str, Any]) -> bool:
     return bool(found.get("islink")) and found.get("type") == "directory"
-
-
-def _refuse_short(length: int, stated: int) -> None:
-    """Raises ConnectionError for fewer bytes than there are."""
-    if length < stated:
-        raise ConnectionError(f"broke off after {length:,} of {stated:,} bytes")
 
 
 def read(url: str, size: int | None, most: int) -> bytes:

@@ -106,6 +106,12 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
     raise OSError(errno.EIO, f"{said} ({ATTEMPTS} attempts)")
 
 
+def refuse_short(length: int, stated: int | None) -> None:
+    """Raises ConnectionError for fewer bytes than the storage stated, if it did."""
+    if stated is not None and length < stated:
+        raise ConnectionError(f"broke off after {length:,} of {stated:,} bytes")
+
+
 def of_status(status: int) -> OSError:
     """The error of an answer of HTTP with such a status."""
     if status in GONE:

@@ -138,7 +138,7 @@ class _Walk:
 
 def holds_run(folder: str, names: Collection[str]) -> bool:
     """Whether the `names` in a folder are those of a run of aectl, finished or not."""
-    if run_files.MODEL in names and (run_files.CONFIG in names or run_files.METRICS in names):
+    if run_files.are_of_finished_run(names):
         return True
     return run_files.CHECKPOINT_FOLDER in names and os.path.isfile(
         os.path.join(folder, run_files.CHECKPOINT_FOLDER, run_files.CHECKPOINT)

@@ -17,7 +17,7 @@ from aectl.data.storage import drivers
 from aectl.data.storage.ahead import in_order
 from aectl.data.storage.containers import holds_images
 from aectl.data.storage.entries import Entry
-from aectl.data.storage.urls import is_url, join, name_in
+from aectl.data.storage.urls import is_url, join, name_in, secret_in, without_secrets
 from aectl.errors import DataError
 from aectl.files import is_abandoned
 
@@ -77,9 +77,14 @@ def _listed(folder: str) -> list[Entry] | OSError:
 
 def _holds_run(names: set[str]) -> bool:
     """Whether the names in a folder are those of a run of aectl, finished or not."""
-    finished = run_files.MODEL in names and bool(names & {run_files.CONFIG, run_files.METRICS})
     begun = run_files.CHECKPOINT_FOLDER in names and run_files.CONFIG in names
-    return finished or begun
+    return begun or run_files.are_of_finished_run(names)
+
+
+def refused_at(url: str) -> Found | None:
+    """The reason for leaving out what a list names by a URL, if that holds credentials."""
+    reason = secret_in(url)
+    return Found(without_secrets(url), reason=f"the URL {reason}") if reason else None
 
 
 def fetched(

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from aectl.data.codes.table_content import TableError
 from aectl.data.storage import drivers
 from aectl.data.storage.urls import is_url
 
@@ -45,7 +46,7 @@ TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range
 """The types of the compact protocol."""
 
 
-class FooterError(Exception):
+class FooterError(TableError):
     """A file that has no footer that can be read; the message is the reason."""
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from aectl.data.storage import downloads
 from aectl.data.storage.downloads import NO_HEADERS
-from aectl.data.storage.entries import Entry, of_status, seconds_for
+from aectl.data.storage.entries import Entry, of_status, refuse_short, seconds_for
 from aectl.data.storage.origins import DownloadError
 from aectl.data.storage.urls import name_in
 
@@ -39,8 +39,7 @@ class Web:
     def _described(self, url: str, method: str) -> Entry:
         with _answer(url, seconds_for(0), method) as answer:
             version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
-            length = answer.headers.get("Content-Length") or ""
-            return Entry(name_in(url), int(length) if length.isdigit() else None, version=version)
+            return Entry(name_in(url), _length_of(answer), version=version)
 
     def read(self, url: str, size: int | None, most: int) -> bytes:
         """The content of a file, of at most one byte more than `most`. Raises OSError."""
@@ -50,7 +49,7 @@ class Web:
                 pieces.append(piece)
                 length += len(piece)
             if length <= most:
-                _refuse_short(length, answer.headers.get("Content-Length"))
+                refuse_short(length, _length_of(answer))
             return b"".join(pieces)
 
     def part(self, url: str, first: int, end: int) -> bytes:
@@ -60,7 +59,7 @@ class Web:
             if wanted and answer.status != http.client.PARTIAL_CONTENT and first:
                 raise OSError(errno.EINVAL, "the server gives no parts of files")
             found = answer.read(end - first)
-            _refuse_short(len(found), str(end - first))
+            refuse_short(len(found), end - first)
             return found
 
     def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
@@ -70,7 +69,7 @@ class Web:
             while piece := answer.read1(1 << 18):
                 length += len(piece)
                 file.write(piece)
-            _refuse_short(length, answer.headers.get("Content-Length"))
+            refuse_short(length, _length_of(answer))
 
     def put(self, path: str, url: str) -> None:
         """Raises OSError: a web server takes no files."""
@@ -81,10 +80,10 @@ class Web:
         self.put(before, after)
 
 
-def _refuse_short(length: int, stated: str | None) -> None:
-    """Raises ConnectionError for fewer bytes than the server stated."""
-    if stated and stated.isdigit() and length < int(stated):
-        raise ConnectionError(f"broke off after {length:,} of {int(stated):,} bytes")
+def _length_of(answer: http.client.HTTPResponse) -> int | None:
+    """The number of bytes that the server states; None if it does not."""
+    stated = answer.headers.get("Content-Length") or ""
+    return int(stated) if stated.isdigit() else None
 
 
 @contextmanager
