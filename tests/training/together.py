@@ -29,6 +29,8 @@ def main(cases, folder):
         state, rows = trained(options)
         if distributed.is_first():
             save_file(state, f"{folder}/{name}.safetensors", {"rows": json.dumps(rows)})
+    # Left to the end of the interpreter, gloo's threads abort the process now and then.
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

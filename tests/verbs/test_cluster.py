@@ -1,5 +1,6 @@
 """On a Ray cluster the tables are those of one process, whoever is killed meanwhile."""
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -14,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from servers import site
 
 from aectl.verbs import machine
 
 NEEDED_MEMORY = 3 << 30
+HELD_SECONDS = 6
+HELD = "a/090.jpg"
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None
@@ -76,6 +80,23 @@ def photos(tmp_path_factory):
     return folder
 
 
+@contextlib.contextmanager
+def held_up(photos):
+    """A list of the photos, one of which is on a server that waits before its first answer.
+
+    However fast the machine, a run is then still at work when it is killed.
+    """
+    with site({HELD: (photos / HELD).read_bytes()}, slow=HELD_SECONDS) as server:
+        paths = sorted(str(path) for path in photos.rglob("*.jpg"))
+        paths[paths.index(str(photos / HELD))] = f"{server.url}/{HELD}"
+
+        def hold():
+            server.asked.clear()
+            server.faults[HELD] = ("delays", 1)
+
+        yield "".join(f"{path}\n" for path in paths).encode(), hold
+
+
 def begun(folder):
     """Whether an unfinished part has rows, which its journal tells in a second line."""
     found = folder.glob("*.part/journal.jsonl")
@@ -108,14 +129,18 @@ def killing(folder, killed, over):
 def test_rows_are_those_of_one_process_though_a_worker_is_killed(
     aectl, dense, photos, cluster, tmp_path
 ):
-    words = ("encode", dense, photos, "--label-from-folder", "--batch-size", 4)
-    assert aectl(*words, "--out", "whole.csv", "--errors", "whole.errors.csv").status == 1
+    words = ("encode", dense, "-", "--label-from-folder", "--batch-size", 4)
     killed, over = [], threading.Event()
     killer = threading.Thread(target=killing, args=(tmp_path, killed, over))
-    killer.start()
-    done = aectl(*words, "--engine", "ray", "--out", "t.csv", "--errors", "errors.csv")
-    over.set()
-    killer.join()
+    with held_up(photos) as (listed, hold):
+        whole = aectl(*words, "--out", "whole.csv", "--errors", "whole.errors.csv", stdin=listed)
+        assert whole.status == 1
+        hold()
+        killer.start()
+        on_it = (*words, "--engine", "ray", "--out", "t.csv", "--errors", "errors.csv")
+        done = aectl(*on_it, stdin=listed)
+        over.set()
+        killer.join()
     assert (done.status, done.out, len(killed)) == (1, "", 1), done.err
     assert done.err.splitlines()[-1] == "3 of 401 inputs were left out"
     said = [line for line in done.err.splitlines() if not line.startswith("encoding: ")]
@@ -126,20 +151,24 @@ def test_rows_are_those_of_one_process_though_a_worker_is_killed(
 
 @needs_ray
 def test_a_run_that_was_killed_goes_on(dense, photos, folder_of_ray, aectl, tmp_path):
-    words = ("encode", str(dense), str(photos), "--batch-size", "4")
-    assert aectl(*words, "--out", "whole.parquet").status == 1
+    words = ("encode", str(dense), "-", "--batch-size", "4")
     program = [sys.executable, "-m", "aectl", *words, "--engine", "ray", "--out", "t.parquet"]
-    with subprocess.Popen(program, stderr=subprocess.DEVNULL) as first:
-        while first.poll() is None and not begun(tmp_path / "t.parquet.shards"):
-            time.sleep(0.01)
-        first.kill()
-    assert first.returncode == -signal.SIGKILL
-    assert begun(tmp_path / "t.parquet.shards")
-    assert not (tmp_path / "t.parquet").exists()
-    refused = aectl(*program[3:])
-    assert (refused.status, "--resume continues them" in refused.err) == (2, True)
-    again = subprocess.run([*program, "--resume"], capture_output=True, text=True)
-    assert (again.returncode, again.stdout) == (1, ""), again.stderr
+    with held_up(photos) as (listed, hold):
+        assert aectl(*words, "--out", "whole.parquet", stdin=listed).status == 1
+        hold()
+        with subprocess.Popen(program, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as first:
+            first.stdin.write(listed)
+            first.stdin.close()
+            while first.poll() is None and not begun(tmp_path / "t.parquet.shards"):
+                time.sleep(0.01)
+            first.kill()
+        assert first.returncode == -signal.SIGKILL
+        assert begun(tmp_path / "t.parquet.shards")
+        assert not (tmp_path / "t.parquet").exists()
+        refused = aectl(*program[3:], stdin=listed)
+        assert (refused.status, "--resume continues them" in refused.err) == (2, True)
+        again = subprocess.run([*program, "--resume"], capture_output=True, input=listed)
+    assert (again.returncode, again.stdout) == (1, b""), again.stderr
     assert (tmp_path / "t.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
