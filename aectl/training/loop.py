@@ -17,6 +17,7 @@ from aectl.config.shapes import Sides
 from aectl.errors import ConfigError, DivergedError
 from aectl.objectives.step import Batch, Losses, Objective
 from aectl.training import distributed
+from aectl.training.thread_trial import ThreadTrial
 
 PROGRESS_SECONDS = 0.2
 
@@ -193,12 +194,14 @@ def train_epochs(
     precision: str = "fp32",
     clip_grad: float | None = None,
     turn: int | None = None,
+    trial: ThreadTrial | None = None,
 ) -> Iterator[TrainingProgress]:
     """Trains an `Objective`, or a module that wraps one, from `position` on to the end of `epochs`.
 
     Yields at the start, now and then, after each `turn` steps, and at the end of each epoch;
     `position` then says where training is. `precision` is a name of `PRECISIONS`; the gradient's
-    norm is held to `clip_grad`. Raises DivergedError where the loss is no finite number.
+    norm is held to `clip_grad`; `trial` finds the number of CPU threads. Raises DivergedError where
+    the loss is no finite number.
     """
     steps = math.ceil(len(inputs) / batch_size)
     at = position or TrainingPosition()
@@ -211,6 +214,8 @@ def train_epochs(
             at.lr = float(schedule.get_last_lr()[0])
         at.order = generator.get_state()
         began = last = time.monotonic()
+        if trial:
+            trial.begin()
         with _matrix_products(PRECISIONS[precision]) as before:
             for batch in inputs.shuffled(batch_size, generator, at.step, at.epochs):
                 found = step(objective, batch, optimizer, clip_grad)
@@ -221,12 +226,16 @@ def train_epochs(
                 if pause or found["loss"].is_cpu:
                     _refuse_divergence(found["loss"].item(), at, schedule)
                 schedule.step()
+                if trial:
+                    trial.stepped()
                 pause = pause or distributed.is_ending()
                 if (pause or (turn and at.step % turn == 0)) and at.step < steps:
                     at.seconds += now - began
                     with _matrix_products(before):
                         yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
                     began = last = time.monotonic()
+                    if trial:
+                        trial.begin()
         losses = at.sums.means()
         _refuse_divergence(losses["loss"], at, schedule)
         seconds = at.seconds + time.monotonic() - began

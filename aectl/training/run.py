@@ -40,6 +40,7 @@ from aectl.training.scale import Sketch
 from aectl.training.schedules import build_schedule, factor, schedule_sparsity
 from aectl.training.stages import CurrentStage, Stage, restoring
 from aectl.training.state import RunState
+from aectl.training.thread_trial import ThreadTrial
 
 SMALL_STEP = 10_000_000
 
@@ -101,6 +102,8 @@ class Run(ABC):
     held_out: NDArray[np.int64]
     uncalibrated: str | None = None
     """Why its model could not be calibrated on what it held out, where that was tried."""
+    trial: ThreadTrial | None = None
+    """Finds the number of CPU threads while it trains."""
     _training: TrainingSet
     _held_out: TrainingSet
     _sample: TrainingSet
@@ -276,6 +279,7 @@ class Run(ABC):
             trained, inputs, stage.optimizer, schedule, epochs=epochs,
             batch_size=self._batch_size, generator=self._generator, position=stage.at,
             precision=config.precision, clip_grad=config.clip_grad, turn=self.turn,
+            trial=self.trial,
         ):  # fmt: skip
             yield progress
             if progress.losses is None:

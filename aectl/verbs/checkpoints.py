@@ -1,6 +1,7 @@
 """Times at which the state of a training is saved, and the message about it when training ends."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -97,6 +98,8 @@ class Checkpoints:
         Returns whether the state was saved. Raises OutputError, or DivergedError if weights are not
         finite.
         """
+        import torch
+
         from aectl.training import checkpoint
         from aectl.training.run import Epoch
         from aectl.training.state import TrainingState
@@ -110,7 +113,8 @@ class Checkpoints:
         started = time.monotonic()
         if not (urgent or over) and started - self._last <= pause:
             return False
-        checkpoint.save(self._folder, TrainingState(self._session, run.state()))
+        session = dataclasses.replace(self._session, threads=torch.get_num_threads())
+        checkpoint.save(self._folder, TrainingState(session, run.state()))
         if isinstance(event, Epoch) and not over:
             self._publish(run)
         self._last = time.monotonic()

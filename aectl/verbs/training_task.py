@@ -77,7 +77,7 @@ class Training:
 
     def __init__(self, task: Task, reading: Reading) -> None:
         """Reads the training data; raises as `prepare`, and `resuming.load` do."""
-        self._task, self._others = task, machine.OtherPrograms()
+        self._task, self._others, self._busy = task, machine.OtherPrograms(), 0.0
         self._before: TrainingCommand | None = None
         with beginning(task.resume):
             self._read(task, reading)
@@ -184,8 +184,8 @@ class Training:
         distributed.refuse_where({"a data set that is read from disk": run.turn is not None})
         if threads is None and run.small:
             torch.set_num_threads(1)
-        if threads is None and device.type == "cpu" and place == 0:
-            self._tell_of_other_programs(torch.get_num_threads())
+        if threads is None and device.type == "cpu":
+            self._choose_threads(run, torch.get_num_threads(), place == 0)
         continued: list[str] = []
         if state:
             notice = partial(_notice_of, task.notice, first.name)
@@ -218,13 +218,25 @@ class Training:
         of_one = plan.several and checkpoint.is_kept(resume)
         return _parent(resume, plan.runs[0].name) if of_one else resume
 
-    def _tell_of_other_programs(self, threads: int) -> None:
-        """Threads wait for each other at every product, so for any that has no core to run on."""
-        busy = self._others.busy_cores()
-        if threads > 1 and threads + busy > machine.cores() + MUCH_BUSY:
+    def _choose_threads(self, run: "Run", most: int, first: bool) -> None:
+        """Lets a run find its number of threads, where that need not be the number of cores.
+
+        Threads wait for each other at every product, so for any that has no core to run on.
+        """
+        from aectl.training.thread_trial import MANY, ThreadTrial
+
+        if first:
+            self._busy = self._others.busy_cores()
+        crowded = most > 1 and most + self._busy > machine.cores() + MUCH_BUSY
+        if most > MANY or crowded:
+            beside = f", beside other programs on {self._busy:.1f} cores" if crowded else ""
+            run.trial = ThreadTrial(most, partial(self._tell_of_threads, first, most, beside))
+
+    def _tell_of_threads(self, first: bool, most: int, beside: str, chosen: int) -> None:
+        if first:
             self._task.notice(
-                f"other programs keep {busy:.1f} of {machine.cores()} cores busy: training on"
-                " several threads may crawl; --threads 1 does not"
+                f"CPU threads: {chosen} of {most}, fastest in the first steps{beside}; --threads"
+                " sets another number"
             )
 
 

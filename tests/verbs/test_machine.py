@@ -8,9 +8,10 @@ import time
 import pytest
 import torch
 
+from aectl.models.model_file import read_card
 from aectl.verbs import machine
 
-BIG = ("--hidden", "1000", "--batch-size", "1024", "--epochs", "1")
+BIG = ("--hidden", "1000", "--batch-size", "1024")
 on_linux = pytest.mark.skipif(not machine.STAT.exists(), reason="the system does not tell")
 
 
@@ -57,20 +58,33 @@ def test_a_system_that_does_not_tell_has_no_busy_cores(monkeypatch, tmp_path):
 
 
 @on_linux
-def test_training_on_several_threads_beside_busy_programs_tells_of_it_once(aectl, all_threads):
+def test_training_beside_busy_programs_finds_its_number_of_threads_and_keeps_it(
+    aectl, all_threads, tmp_path
+):
+    words = ("train", "--dataset", "digits", *BIG, "--epochs", 20, "--out", "r")
     with busy_program():
-        done = aectl("train", "--dataset", "digits", *BIG, "--seeds", 2, "--out", "r")
+        done = aectl(*words, "--seeds", 2)
     assert done.status == 0
-    assert done.err.count("cores busy") == 1
-    assert "--threads 1" in done.err
+    told = [line for line in done.err.splitlines() if "CPU threads" in line]
+    assert len(told) == 1
+    assert "beside other programs on" in told[0]
+    assert "--threads sets another" in told[0]
+    found = int(told[0].split("CPU threads: ")[1].split()[0])
+    assert 1 <= found <= machine.cores()
+    first = tmp_path / "r" / "seed-0"
+    assert read_card(first / "model.safetensors").training["threads"] == found
+    torch.set_num_threads(machine.cores())
+    again = aectl("train", "--resume", first, "--epochs", 21)
+    assert (again.status, "CPU threads" in again.err) == (0, False)
+    assert read_card(first / "model.safetensors").training["threads"] == found
 
 
 @on_linux
-@pytest.mark.parametrize("options", [(*BIG, "--threads", machine.cores()), ("--epochs", 1)])
+@pytest.mark.parametrize("options", [(*BIG, "--threads", machine.cores()), ()])
 def test_nothing_is_said_of_busy_cores_to_who_chose_or_needs_no_threads(
     aectl, all_threads, options
 ):
     with busy_program():
-        done = aectl("train", "--dataset", "digits", *options, "--out", "r")
+        done = aectl("train", "--dataset", "digits", "--epochs", 8, *options, "--out", "r")
     assert done.status == 0
-    assert "busy" not in done.err
+    assert "CPU threads" not in done.err

@@ -1,0 +1,47 @@
+"""The number of threads is the one with which steps are fastest."""
+
+import time
+
+import pytest
+import torch
+
+from aectl.training.thread_trial import ThreadTrial
+
+MILLISECOND = 0.001
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "fastest"),
+    [
+        ({16: 8, 8: 4, 4: 2, 2: 4, 1: 8}, 4),
+        ({16: 1, 8: 2, 4: 4, 2: 8, 1: 16}, 16),
+        ({16: 9, 8: 8, 4: 6, 2: 4, 1: 2}, 1),
+        ({12: 2, 6: 2, 3: 2, 1: 8}, 3),
+    ],
+)
+def test_the_fewest_of_the_fastest_threads_are_kept(threads, milliseconds, fastest):
+    said = []
+    trial = ThreadTrial(max(milliseconds), said.append)
+    torch.set_num_threads(max(milliseconds))
+    used = []
+    trial.begin()
+    for step in range(500):
+        used.append(torch.get_num_threads())
+        if step % 10 == 9:  # somebody looks at the progress meanwhile
+            time.sleep(20 * MILLISECOND)
+            trial.begin()
+        until = time.perf_counter() + milliseconds[used[-1]] * MILLISECOND
+        while time.perf_counter() < until:
+            pass
+        trial.stepped()
+        if said:
+            break
+    assert said == [fastest] == [torch.get_num_threads()]
+    assert sorted(set(used), reverse=True) == list(dict.fromkeys(used)) == list(milliseconds)
