@@ -11,6 +11,8 @@ from pathlib import Path
 
 NAMES = (
     "train",
+    "threads",
+    "gpu",
     "fused",
     "dictionaries",
     "outliers",

@@ -23,7 +23,7 @@ from torch import nn
 
 from aectl.config.configuration import Config
 from aectl.data.images import datasets
-from aectl.training.image_run import ImageRun as Run
+from aectl.training.image_run import ImageRun
 from aectl.training.run import Epoch
 
 from .commands import CORES, in_turns, seconds
@@ -56,12 +56,12 @@ def loss_of(net: nn.Sequential, x: torch.Tensor, kl: bool) -> torch.Tensor:
     return (net[2](code) - x).square().sum() / (2 * len(x)) + BETA * penalty
 
 
-def bare(images: torch.Tensor, batch: int, kl: bool) -> Callable[[], object]:
-    net = network(kl)
+def bare(images: torch.Tensor, batch: int, kl: bool, device: str = "cpu") -> Callable[[], object]:
+    net = network(kl).to(device)
     optimizer = torch.optim.Adam(net.parameters(), 0.001, fused=True)
 
     def epoch() -> None:
-        order = torch.randperm(len(images))
+        order = torch.randperm(len(images), device=device)
         for first in range(0, len(images), batch):
             optimizer.zero_grad()
             loss_of(net, images[order[first : first + batch]], kl).backward()
@@ -86,13 +86,23 @@ def products(images: torch.Tensor, batch: int) -> Callable[[], object]:
     return epoch
 
 
-def ours(images: datasets.ImageSet, batch: int, kl: bool) -> Callable[[], float]:
-    """The seconds of training that aectl itself says that the next epoch took."""
-    given = {"epochs": RUNS + 1, "batch_size": batch, **({"sparsity": "kl"} if kl else {})}
+def our_run(
+    images: datasets.ImageSet, batch: int, kl: bool, epochs: int, device: str = "cpu"
+) -> ImageRun:
+    """The same training by aectl."""
+    given = {"epochs": epochs, "batch_size": batch, **({"sparsity": "kl"} if kl else {})}
     config = Config.from_options(given).resolved(images.shape, PIXELS, len(images))
+    return ImageRun(config, images, torch.device(device))
+
+
+def ours(
+    images: datasets.ImageSet, batch: int, kl: bool, device: str = "cpu"
+) -> Callable[[], float]:
+    """The seconds of training that aectl itself says that the next epoch took."""
+    run = our_run(images, batch, kl, RUNS + 1, device)
 
     def epochs() -> Iterator[float]:
-        for event in Run(config, images, torch.device("cpu")).epochs():
+        for event in run.epochs():
             if isinstance(event, Epoch):
                 yield event.row["seconds"]
 
