@@ -199,7 +199,7 @@ class NamedInputs:
         if found.from_table and found.reason is None:
             return found
         if not self.labels_from_folders or found.reason is not None:
-            return found._replace(label=None)
+            return found if found.label is None else found._replace(label=None)
         if found.label is not None:
             return found
         of, path = label_of if self.loose_labels else class_of, found.path

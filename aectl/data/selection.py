@@ -229,7 +229,7 @@ def _some(paths: list[str]) -> str:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.lower() in LEFTOVERS or (name[:1] == "." and name not in (".", ".."))
+    return (name[:1] == "." and name not in (".", "..")) or name.lower() in LEFTOVERS
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

@@ -23,6 +23,9 @@ from aectl.outputs.unfinished import Part, folder_of
 BLOCK_VALUES = 1 << 22
 """Number of features that are written at a time, enough for several threads."""
 
+LEAST_VALUES = 1 << 20
+"""Number of features from which a block is written before it is full, if no more rows wait."""
+
 BLOCK_SECONDS = 1.0
 """Seconds after which waiting rows are written, even if they do not fill a block."""
 
@@ -205,14 +208,15 @@ class Table:
         write_all(getattr(self._stdout, "raw", self._stdout), text.getbuffer())
 
     def _gathered(self) -> Rows | None:
-        """The next rows: large blocks for a file, waiting rows for stdout; None at the end."""
+        """The next rows: those that wait, but for a file no small blocks; None at the end."""
         if self._ended or (rows := self._queue.get()) is None:
             return None
         parts, values = [rows], size_of(rows)
         until = time.monotonic() + (0 if self._path is None else BLOCK_SECONDS)
         while values < BLOCK_VALUES:
+            patience = until - time.monotonic() if values < LEAST_VALUES else 0.0
             try:
-                rows = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+                rows = self._queue.get(timeout=max(0.0, patience))
             except queue.Empty:
                 break
             if rows is None:

@@ -30,6 +30,7 @@ from aectl.models.model_card import ModelCard
 from aectl.progress import silent
 from aectl.verbs import machine
 from aectl.verbs.hub import located
+from aectl.verbs.start_torch import start_torch
 
 if TYPE_CHECKING:
     import torch
@@ -291,6 +292,7 @@ class Use:
         """
         _ = self.share  # which restricts the stream
         with self.stream.batches(after, most) as batches:
+            start_torch()
             from aectl.inference.apply import on_device
 
             network = self.network()

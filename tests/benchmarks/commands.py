@@ -13,6 +13,8 @@ from typing import Any
 CORES = len(os.sched_getaffinity(0))
 AECTL = [sys.executable, "-m", "aectl"]
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
+
 
 def aectl(*words: object) -> str:
     """What a command prints on stdout; what it says on stderr is seen as it comes."""

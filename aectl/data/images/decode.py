@@ -214,6 +214,8 @@ def _upright(
 
 def _of_png(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
     """The upright image of a PNG in grey or RGB, and the remarks on it."""
+    if (image := png.plain(content, decoding.max_pixels)) is not None:
+        return image, ()
     own = (Remark.OWN,) if png.is_own(content) else ()
     content = png.sound(content)
     header = PngImageFile(io.BytesIO(content))

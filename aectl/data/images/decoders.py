@@ -146,10 +146,11 @@ class Decoders:
         """Ends the workers."""
         with self._starting:
             self._closed = True
-            for process in self._processes:
-                if process is not None:
-                    process.kill()
-                    process.wait()
+            running = [process for process in self._processes if process is not None]
+            for process in running:
+                process.kill()
+            for process in running:
+                process.wait()
         self._wake()
         os.close(self._descriptor)
 
@@ -169,6 +170,9 @@ class Decoders:
             except BaseException as error:
                 task.reply.set_exception(error)
                 return
+        process = self._processes[worker]
+        if process is not None and process.stdin is not None:
+            process.stdin.close()  # it ends while the last images are still on their way
 
     def _take(self) -> _Task | None:
         """The next inputs, as a task; only one thread at a time takes inputs, in their order."""

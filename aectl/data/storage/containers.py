@@ -32,7 +32,9 @@ def holds_images(path: str, below: str, search: Search) -> bool:
     Patterns and extensions choose Parquet files, and not their rows.
     """
     chosen = search.selection
-    wanted = chosen.contained and chosen.enters(below) and not chosen.takes(below)
+    if not (chosen.contained and may_be_container(path)):
+        return False
+    wanted = chosen.enters(below) and not chosen.takes(below)
     if not wanted or (path.lower().endswith(PARQUET) and not chosen.is_usual):
         return False
     if not is_container(path):
@@ -45,6 +47,9 @@ def images_or_containers(found: Iterable[Found], search: Search) -> Iterator[Fou
     """The files that a search found, but for containers, if there is any image beside them."""
     waiting, images = list[Found](), False
     for one in found:
+        if images and not search.containers:
+            yield one
+            continue
         is_image = one.path not in search.containers and one.reason is None
         if not images and not (is_image and (is_url(one.file) or not is_own(one.file))):
             waiting.append(one)

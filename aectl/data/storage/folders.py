@@ -100,8 +100,9 @@ class _Walk:
         if holds_run(folder, names):
             self._search.runs.append(folder)
             names = names - run_files.OWN if not below else set()
+        start = os.path.join(folder, "")
         for name in sorted(names):
-            path, relative = os.path.join(folder, name), below + name
+            path, relative = start + name, below + name
             if links[name] is None:
                 if holds_images(path, relative, self._search) or self._search.takes(relative):
                     yield Found(path, file=path)

@@ -1,0 +1,32 @@
+"""The import of torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from aectl.verbs import start_torch
+
+PROGRAM = """
+import gc, sys
+if sys.argv[1] == "off":
+    gc.disable()
+from aectl.verbs.start_torch import start_torch
+start_torch()
+print("torch" in sys.modules, gc.isenabled())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the name on Linux")
+def test_the_library_that_is_loaded_first_exists():
+    """Else the import would silently be slower."""
+    assert (Path(torch.__file__).parent / start_torch.LARGEST_LIBRARY).is_file()
+
+
+@pytest.mark.parametrize(("state", "said"), [("on", "True True"), ("off", "True False")])
+def test_torch_is_imported_and_the_search_for_unreachable_objects_left_as_it_was(state, said):
+    command = [sys.executable, "-c", PROGRAM, state]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == said
