@@ -1,6 +1,7 @@
 """What the tests share: running `aectl`, and a few trained models to run it on."""
 
 import fcntl
+import functools
 import gc
 import hashlib
 import io
@@ -154,6 +155,15 @@ def decoders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _commands_made_once() -> None:
     warm.make_commands_once()
+
+
+@pytest.fixture(scope="session")
+def converters_found_once() -> None:
+    """torch.onnx looks for those of all its operators, most of its time, whenever it exports."""
+    from torch.onnx._internal.exporter import _registration
+
+    registry = _registration.ONNXRegistry
+    registry.from_torchlib = classmethod(functools.cache(registry.from_torchlib.__func__))
 
 
 @pytest.fixture

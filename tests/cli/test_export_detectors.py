@@ -7,9 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-MAP = ("--model", "conv-autoencoder", "--epochs", "2")
-PATCHES = ("--model", "patch-autoencoder", "--hidden", "20", "--patch-size", "3x3", "--epochs", "2")
-DENSE = ("--epochs", "2")
+pytestmark = pytest.mark.usefixtures("converters_found_once")
+
+DENSE = ("--dataset", "digits:test", "--epochs", "1")
+MAP = (*DENSE, "--model", "conv-autoencoder")
+PATCHES = (
+    *DENSE, "--model", "patch-autoencoder", "--hidden", "20", "--patch-size", "3x3", "--patches",
+    "2000",
+)  # fmt: skip
 
 
 def outputs(path, inputs):

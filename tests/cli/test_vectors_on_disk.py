@@ -130,10 +130,10 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 def test_memory_does_not_grow_with_the_file_and_several_runs_share_it(tmp_path):
-    shape = 5 << 20, 64
+    shape = 17 << 18, 64
     np.lib.format.open_memmap(tmp_path / "zeros.npy", "w+", "f4", shape)
     train = ("train", "--dataset", "zeros.npy", "--hidden", "1", "--batch-size", "65536",
-             "--epochs", "1", *BUFFER[:1], "65536", "--lr", "0.1,0.2,0.3", "--out", "m",
+             "--epochs", "1", *BUFFER[:1], "65536", "--lr", "0.1,0.2", "--out", "m",
              "-q")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *train], cwd=tmp_path, capture_output=True, check=True

@@ -62,7 +62,7 @@ from aectl.models.model_file import load
 from pathlib import Path
 for number, options in enumerate(eval(trainings)):
     sys.argv = ["aectl", "train", "-q", "--epochs", "1", "--out", f"run-{number}"]
-    sys.argv += ["--dataset", "digits"] * ("--dataset" not in options)
+    sys.argv += ["--dataset", "digits:test"] * ("--dataset" not in options)
     sys.argv += ["--hidden", "8"] * ("--hidden" not in options) + options
     assert main() == 0
     load(Path(f"run-{number}"))
