@@ -15,6 +15,8 @@ from aectl.errors import ConfigError
 OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 """The optimisers that need no full batch."""
 
+BF16 = "bf16"
+
 LEAST_STEPS, LEAST_MAP_STEPS, LEAST_LM_STEPS = 2_000, 500, 800
 FULL_BATCH_STEPS = 100
 
@@ -99,11 +101,12 @@ class TrainingConfig(Section):
         ),
         unset="none",
     )
-    precision: str = option(
-        "fp32",
-        "Precision of matrix products in training; tf32 and bf16 are faster and less exact, on "
-        "hardware that supports them.",
-        choices=("fp32", "tf32", "bf16"),
+    precision: str | None = option(
+        None,
+        "Precision of matrix products and convolutions in training, less exact in tf32 and bf16; "
+        "weights, optimiser, losses and metrics stay in float32.",
+        choices=("fp32", "tf32", BF16),
+        unset="tf32 on a GPU that has it, else fp32",
     )
     compile: bool = option(
         False,
@@ -190,6 +193,11 @@ class TrainingConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.precision == BF16 and self.optimizer == "lbfgs":
+            raise ConfigError(
+                "--precision bf16 cannot go with --optimizer lbfgs, whose line search compares"
+                " losses that differ by less than bfloat16 resolves"
+            )
         if self.prior and self.load:
             raise ConfigError(
                 "--prior cannot go with --load: the model that training starts from has a language"

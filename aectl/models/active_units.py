@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from aectl.models.precision import single
+
 FEWEST_UNITS, LEAST_WIDTH, LARGEST_FRACTION = 1024, 128, 1 / 32
 """The search for the active units takes less time than it saves for a code of this many units, of
 which at most this fraction is active, next to layers of this width."""
@@ -38,7 +40,7 @@ def preactivation(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     x: (batch, n), weight: (code_size, n) -> (batch, code_size).
     """
-    found: Tensor = _Preactivation.apply(x, weight, bias)
+    found: Tensor = _Preactivation.apply(single(x), weight, bias)
     return found
 
 
@@ -121,7 +123,7 @@ class _Preactivation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return F.linear(x, weight, bias)
+        return single(F.linear(x, weight, bias))
 
     @staticmethod
     @once_differentiable

@@ -12,6 +12,7 @@ from aectl.config.shapes import Shape
 from aectl.models import active_units
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.codes import BatchTopK, Code, TopK
+from aectl.models.precision import single
 from aectl.models.scaling import Scaling
 from aectl.models.whole_batch import Dropout
 
@@ -72,8 +73,7 @@ class Encoder(nn.Module):
         x, layer = self.inner(images, len(self.layers) - 1), self.to_code
         if self.training and self.few_active and active_units.applies_to(x):
             return active_units.preactivation(x, layer.weight, layer.bias)
-        out: Tensor = layer(x)
-        return out
+        return single(layer(x))
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> code: (batch, code_size)."""

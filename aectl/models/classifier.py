@@ -18,6 +18,7 @@ from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.conv_wta_autoencoder import MapFeatures
 from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.patch_autoencoder import PatchEncoder
+from aectl.models.precision import single
 from aectl.models.scaling import Scaling
 from aectl.models.text_autoencoder import VectorEncoder
 from aectl.models.whole_batch import Dropout
@@ -88,8 +89,7 @@ class Classifier(nn.Module):
 
     def classify(self, features: Tensor) -> Tensor:
         """features: (batch, features), standardized -> logits: (batch, classes)."""
-        logits: Tensor = self.layers[-1](self._last(features))
-        return logits
+        return single(self.layers[-1](self._last(features)))
 
     @torch.no_grad()
     def fit_standard(self, features: Tensor) -> None:

@@ -11,6 +11,7 @@ from aectl.config.shapes import Shape, halved
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import Code
+from aectl.models.precision import single
 
 
 class ConvEncoder(nn.Module):
@@ -48,8 +49,7 @@ class ConvEncoder(nn.Module):
 
     def preactivation(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
-        out: Tensor = self.to_code(self.inner(images, len(self.stages)).flatten(1))
-        return out
+        return single(self.to_code(self.inner(images, len(self.stages)).flatten(1)))
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> code: (batch, code_size)."""

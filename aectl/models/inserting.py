@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from aectl.config.shapes import END, PAD, START
 from aectl.models.language import Embedding, Reader, lengths_of
+from aectl.models.precision import single
 
 NEVER = -1e4
 """The logit of copying where nothing is left to copy; finite, so that its loss is 0."""
@@ -103,5 +104,4 @@ class Inserting(nn.Module):
 
     def _copies(self, known: Tensor, shorter: Shorter, done: Tensor) -> Tensor:
         left = done < shorter.lengths[:, None]
-        copies: Tensor = self.copy(known)[..., 0].masked_fill(~left, NEVER)
-        return copies
+        return single(self.copy(known))[..., 0].masked_fill(~left, NEVER)

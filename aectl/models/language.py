@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.config.shapes import END, PAD, START
+from aectl.models.precision import single
 from aectl.models.whole_batch import Dropout
 
 DROPOUT = 0.3
@@ -45,7 +46,7 @@ class Embedding(nn.Module):
 
     def logits(self, predicted: Tensor) -> Tensor:
         """predicted (..., width) -> (..., vocabulary)."""
-        return F.linear(predicted, self.weight, self.bias)
+        return single(F.linear(predicted, self.weight, self.bias))
 
 
 class Reader(nn.Module):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aectl.config.shapes import Shape, Sides
 from aectl.models.codes import Code
 from aectl.models.conv_autoencoder import StagedAutoencoder, stage_shapes
+from aectl.models.precision import single
 from aectl.models.residual_stages import Doubling, Halving
 
 AT_PIXELS = 5
@@ -66,8 +67,7 @@ class MapEncoder(nn.Module):
     def preactivation(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
         places = self.inner(images, len(self.stages)).movedim(1, -1)
-        out: Tensor = self.to_code(places).movedim(-1, 1).flatten(1)
-        return out
+        return single(self.to_code(places)).movedim(-1, 1).flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> code: (batch, code_size).

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aectl.models.image_spec import FEWEST_VISITED
+from aectl.models.precision import single
 
 SHARE = 8
 """So many places are visited at a time that their patches take an eighth of the memory of the
@@ -25,9 +26,9 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     an odd side -> (batch, above, height, width).
     """
     if _visits(x):
-        out: Tensor = _Convolved.apply(x, weight, bias)
+        out: Tensor = _Convolved.apply(single(x), weight, bias)
         return out
-    return F.conv2d(x, weight, bias, padding=weight.shape[2] // 2)
+    return single(F.conv2d(x, weight, bias, padding=weight.shape[2] // 2))
 
 
 def drawn(maps: Tensor, filters: Tensor, bias: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ class _Convolved(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return F.conv2d(x, weight, bias, padding=weight.shape[2] // 2)
+        return single(F.conv2d(x, weight, bias, padding=weight.shape[2] // 2))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:

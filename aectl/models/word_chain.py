@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from aectl.models.precision import single
 from aectl.models.whole_batch import whole
 
 NEVER = -1e9
@@ -44,12 +45,12 @@ class WordLinks(nn.Module):
         """states: (batch, words, width); there: (batch, words), which of them are words."""
         batch, words = there.shape
         leaves = torch.cat([self.first.expand(batch, 1, -1), self.leaves(states)], 1)
-        scores = leaves @ self.reaches(states).transpose(1, 2) / leaves.shape[2] ** 0.5
+        scores = single(leaves @ self.reaches(states).transpose(1, 2)) / leaves.shape[2] ** 0.5
         places = torch.arange(words, device=states.device)
         skipped = places - torch.arange(words + 1, device=states.device)[:, None]
         scores = scores + self.keeps(states).transpose(1, 2) + self.skips[skipped.clamp(min=0)]
         onwards = scores.masked_fill((skipped < 0) | ~there[:, None], NEVER)
-        return Links(onwards, self.ends(states)[..., 0].masked_fill(~there, NEVER))
+        return Links(onwards, single(self.ends(states))[..., 0].masked_fill(~there, NEVER))
 
 
 def totals(links: Links, most: int) -> Tensor:

@@ -56,8 +56,9 @@ def swapped(tokens: Tensor, fraction: float) -> Tensor:
     PAD is never replaced, and never drawn.
     """
     there = tokens != PAD
-    known = tokens[there]
-    others = known[torch.randint(len(known), tokens.shape, device=tokens.device)]
+    known_first, count = tokens.flatten()[(~there).flatten().argsort(stable=True)], there.sum()
+    drawn = (torch.rand(tokens.shape, device=tokens.device) * count).long()
+    others = known_first[torch.minimum(drawn, count - 1)]  # their product may be rounded up to it
     replaced = (torch.rand(tokens.shape, device=tokens.device) < fraction) & there
     return torch.where(replaced, others, tokens)
 

@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from aectl.config.configuration import Config
 from aectl.config.sparsity import KL, NONE
+from aectl.config.training_options import BF16
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import Classifier
+from aectl.models.precision import exactly, single
 from aectl.models.whole_batch import whole
 from aectl.objectives import losses
 from aectl.objectives.corruptions import NOISE, flipped, shifted
+from aectl.objectives.dead_units import Dead
 from aectl.objectives.fused import Fused, fits
 from aectl.objectives.penalties import Trace, penalties_of
 from aectl.objectives.step import (
@@ -22,6 +25,7 @@ from aectl.objectives.step import (
     Compute,
     Losses,
     Objective,
+    dead_units_of,
     with_changed_inputs,
     with_penalties,
 )
@@ -40,7 +44,8 @@ def objective(
     is the output of that function. `remembered`: state that is kept between batches.
     """
     remembered = {} if remembered is None else remembered
-    compute = OBJECTIVES.get(config.model.model, reconstruction)(config, remembered)
+    dead = Dead(remembered) if config.loss.aux_k or config.loss.revive else None
+    compute = OBJECTIVES.get(config.model.model, reconstruction)(config, remembered, dead)
     if below is not None:
         compute = _from_below(compute, below)
     if config.training.optimizer == "lbfgs" and config.training.weight_decay:
@@ -50,14 +55,15 @@ def objective(
         compute = with_changed_inputs(compute, lambda images: whole().changed(shift, images))
     if config.data.flip:
         compute = with_changed_inputs(compute, lambda images: whole().changed(flipped, images))
-    return Objective(network, compute)
+    return Objective(network, compute, dead)
 
 
-def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
+def reconstruction(config: Config, remembered: dict[str, Tensor], dead: Dead | None) -> Compute:
     """An autoencoder's objective: the reconstruction loss, and the penalties on its code."""
     corrupt = NOISE.get(config.loss.noise)
     distance = partial(_distance, config.loss.loss)
     penalties = penalties_of(config, distance, remembered)
+    dead_units = dead_units_of(dead, config)
     in_place = _in_place(config) if _is_plain(config, penalties) else None
 
     def compute(network: AutoencoderBase, batch: Batch) -> Losses:
@@ -73,7 +79,8 @@ def reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
         code = network.encoder.code(preactivation)  # type: ignore[operator]
         loss = distance(network, network.decoder(code), batch.inputs)
         terms = {"reconstruction": loss.detach()}
-        trace = Trace(network, batch.inputs, inputs, preactivation, code)
+        now_dead = dead_units(code, network.training)
+        trace = Trace(network, batch.inputs, inputs, preactivation, code, now_dead)
         return with_penalties(loss, terms, penalties, trace)
 
     return compute
@@ -87,6 +94,7 @@ def _is_plain(config: Config, penalties: Collection[str]) -> bool:
         and set(penalties) <= {"sparsity"}
         and config.training.optimizer != "lbfgs"
         and not config.training.compile
+        and config.training.precision != BF16
     )
 
 
@@ -117,7 +125,7 @@ def _in_place(
     return compute
 
 
-def classification(config: Config, remembered: dict[str, Tensor]) -> Compute:
+def classification(config: Config, remembered: dict[str, Tensor], dead: Dead | None) -> Compute:
     """A classifier's objective: the cross-entropy of the labels, or the loss of linear SVMs."""
     term = "squared_hinge" if config.loss.svm else "cross_entropy"
     of_labels = losses.squared_hinge if config.loss.svm else F.cross_entropy
@@ -130,7 +138,7 @@ def classification(config: Config, remembered: dict[str, Tensor]) -> Compute:
     return compute
 
 
-OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor]], Compute]] = {
+OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor], Dead | None], Compute]] = {
     "classifier": classification,
     "text-autoencoder": text_reconstruction,
 }
@@ -139,9 +147,11 @@ OBJECTIVES: dict[str, Callable[[Config, dict[str, Tensor]], Compute]] = {
 
 def _distance(loss: str, network: AutoencoderBase, decoded: Tensor, images: Tensor) -> Tensor:
     """The reconstruction loss of the decoder's output, given before its activation."""
+    decoded = single(decoded)
     if loss not in losses.OF_LOGITS:
         decoded = network.output_activation(decoded)
-    return losses.RECONSTRUCTION[loss](decoded, images)
+    with exactly(images):
+        return losses.RECONSTRUCTION[loss](decoded, images)
 
 
 def _from_below(compute: Compute, below: Callable[[Tensor], Tensor]) -> Compute:

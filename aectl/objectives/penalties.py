@@ -12,21 +12,25 @@ from aectl.config.loss_options import LossConfig
 from aectl.config.sparsity import RULES
 from aectl.models.autoencoder import AutoencoderBase, Encoder
 from aectl.models.codes import Code, JumpReLU, prefix
+from aectl.models.precision import exactly
 from aectl.models.whole_batch import whole
 from aectl.objectives import losses
 
 AUX_WEIGHT = 1 / 32
-DEAD_AFTER = 10_000
 
 
 class Trace(NamedTuple):
-    """Intermediate results of a forward pass: `images` are clean, `inputs` may be corrupted."""
+    """Intermediate results of a forward pass: `images` are clean, `inputs` may be corrupted.
+
+    dead: whether each unit of the code is dead, (code_size,); None where none is, or nothing asks.
+    """
 
     network: Any
     images: Tensor
     inputs: Tensor
     preactivation: Tensor
     code: Tensor
+    dead: Tensor | None = None
 
 
 Penalty = Callable[[Trace], Tensor]
@@ -55,26 +59,10 @@ def penalties_of(
     if config.loss.contractive:
         found["contraction"] = lambda trace: config.loss.contractive * _contraction(trace)
     if config.loss.aux_k and distance:
-        found["auxiliary"] = partial(
-            _auxiliary,
-            config.loss.aux_k,
-            distance,
-            uncompiled(Dead(remembered, "auxiliary").__call__, config),
-        )
+        found["auxiliary"] = partial(_auxiliary, config.loss.aux_k, distance)
     if config.loss.revive:
-        dead_units = uncompiled(Dead(remembered, "revival").__call__, config)
-        found["revival"] = partial(_revival, config.loss.revive, dead_units)
+        found["revival"] = partial(_revival, config.loss.revive)
     return found
-
-
-def uncompiled(count: Callable[..., Tensor], config: Config) -> Callable[..., Tensor]:
-    """The function, excluded from --compile: its state would be in memory that a captured graph
-    overwrites.
-    """
-    if not config.training.compile:
-        return count  # does not load the compiler, which takes a second
-    left_out: Callable[..., Tensor] = torch.compiler.disable(count)  # type: ignore[no-untyped-call]
-    return left_out
 
 
 def _active_units(trace: Trace, _: LossConfig) -> Tensor:
@@ -151,6 +139,11 @@ def _contraction(trace: Trace) -> Tensor:
 
     The functions of torch.func would load torch's compiler, which takes seconds.
     """
+    with exactly(trace.inputs):
+        return _squared_jacobian(trace)
+
+
+def _squared_jacobian(trace: Trace) -> Tensor:
     encoder = trace.network.encoder
     if isinstance(encoder, Encoder) and len(encoder.layers) == 1:
         before = _differentiable(trace.preactivation)
@@ -171,54 +164,35 @@ def _differentiable(values: Tensor) -> Tensor:
     return values if values.requires_grad else values.detach().requires_grad_()
 
 
-class Dead:
-    """Finds dead units: those that were inactive for the last 10,000 images of training.
-
-    The number of images for which each unit was inactive is kept in `remembered` under `name`.
-    """
-
-    def __init__(self, remembered: dict[str, Tensor], name: str) -> None:
-        self._remembered, self._name = remembered, name
-
-    def __call__(self, trace: Trace) -> Tensor:
-        """Whether each unit is dead, (code_size,), including this batch."""
-        before = self._remembered.get(self._name, torch.zeros_like(trace.code[0]))
-        if trace.network.training:
-            active = whole().total((trace.code.detach() != 0).any(0).to(before))
-            inputs = whole().rows(len(trace.code))
-            before = torch.where(active == 0, before + inputs, 0.0)
-            self._remembered[self._name] = before
-        return before >= DEAD_AFTER
-
-
-def _auxiliary(
-    aux_k: int, distance: Distance, dead_units: Callable[[Trace], Tensor], trace: Trace
-) -> Tensor:
+def _auxiliary(aux_k: int, distance: Distance, trace: Trace) -> Tensor:
     """The auxiliary loss that trains dead units (Gao et al. 2024, appendix A.2).
 
     The `aux_k` dead units with the largest pre-activations are added to the code, and are trained
     to reconstruct its residual. A scalar; 0 while no unit is dead.
     """
-    dead = dead_units(trace)
-    if not dead.any():
-        return trace.code.new_zeros(())
-    excited = trace.preactivation.relu() * dead
+    none = trace.code.new_zeros(())
+    if trace.dead is None:
+        return none
+    excited = trace.preactivation.relu() * trace.dead
     found = excited.topk(min(aux_k, excited.shape[1]), dim=1)
     revived = torch.zeros_like(excited).scatter(1, found.indices, found.values)
     decoded = trace.network.decoder(trace.code.detach() + revived)
-    return AUX_WEIGHT * distance(trace.network, decoded, trace.images)
+    loss = AUX_WEIGHT * distance(trace.network, decoded, trace.images)
+    return loss.where(trace.dead.any(), none)
 
 
-def _revival(weight: float, dead_units: Callable[[Trace], Tensor], trace: Trace) -> Tensor:
+def _revival(weight: float, trace: Trace) -> Tensor:
     """The loss that reactivates dead units; a scalar.
 
     It is the distance of the pre-activation to the threshold, as in Conerly et al. 2025 (Anthropic,
     Dictionary learning optimization techniques), but only for the image of the batch with the
     smallest distance: a unit should become active for some images, not for all.
     """
-    dead = dead_units(trace)
-    if not dead.any():
+    before = trace.preactivation
+    if trace.dead is None:
         return trace.code.new_zeros(())
     code: Code = trace.network.encoder.code
-    gaps = code.threshold_for(trace.preactivation.detach()) - trace.preactivation
-    return weight * whole().least(gaps[:, dead]).relu().sum()
+    threshold = code.threshold_for(before.detach()).expand_as(before)
+    nearest = (threshold - before.detach()).argmin(0, keepdim=True)
+    gaps = whole().least(threshold.gather(0, nearest) - before.gather(0, nearest))
+    return weight * gaps.relu().where(trace.dead, 0.0).sum()

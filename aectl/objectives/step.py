@@ -1,10 +1,13 @@
 """A step of training: a batch goes in, the losses of a network for it come out."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor, nn
 
+from aectl.config.configuration import Config
+from aectl.objectives.dead_units import Dead
 from aectl.objectives.penalties import Penalty, Trace
 
 
@@ -15,6 +18,9 @@ class Batch(NamedTuple):
 
     inputs: Tensor
     labels: Tensor | None
+
+
+T = TypeVar("T")
 
 
 class Losses(NamedTuple):
@@ -37,14 +43,36 @@ class Objective(nn.Module):
     DistributedDataParallel, torch.compile and CUDA graphs can wrap it.
     """
 
-    def __init__(self, network: nn.Module, compute: Compute) -> None:
+    def __init__(self, network: nn.Module, compute: Compute, dead: Dead | None = None) -> None:
         super().__init__()
         self.network = network
-        self._compute = compute
+        self._compute, self._dead = compute, dead
+
+    def prepare(self, inputs: int) -> None:
+        """Looks at what the next step, of so many inputs, cannot wait for."""
+        if self._dead is not None:
+            self._dead.look(inputs)
 
     def forward(self, batch: Batch) -> Losses:
         """The losses of a batch; in training mode, with its random changes."""
         return self._compute(self.network, batch)
+
+
+def uncompiled(count: Callable[..., T], config: Config) -> Callable[..., T]:
+    """The function, excluded from --compile: its state would be in memory that a captured graph
+    overwrites.
+    """
+    if not config.training.compile:
+        return count  # does not load the compiler, which takes a second
+    left_out: Callable[..., T] = torch.compiler.disable(count)  # type: ignore[no-untyped-call]
+    return left_out
+
+
+def dead_units_of(dead: Dead | None, config: Config) -> Callable[[Tensor, bool], Tensor | None]:
+    """Gives, for a code in training or not, which units are dead; None where no loss asks."""
+    if dead is None:
+        return lambda code, training: None
+    return uncompiled(dead.__call__, config)
 
 
 def with_penalties(

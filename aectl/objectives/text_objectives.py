@@ -12,8 +12,17 @@ from aectl.models.networks import ThroughVector, ThroughWords
 from aectl.models.whole_batch import whole
 from aectl.objectives import losses
 from aectl.objectives.corruptions import swapped
-from aectl.objectives.penalties import Trace, penalties_of, uncompiled
-from aectl.objectives.step import Batch, Compute, Losses, with_changed_inputs, with_penalties
+from aectl.objectives.dead_units import Dead
+from aectl.objectives.penalties import Trace, penalties_of
+from aectl.objectives.step import (
+    Batch,
+    Compute,
+    Losses,
+    dead_units_of,
+    uncompiled,
+    with_changed_inputs,
+    with_penalties,
+)
 
 DRAWS = 2
 """Choices of words that are drawn for each text of a step."""
@@ -29,9 +38,11 @@ QUALITY_STEPS = 1000
 """Steps over which the weight of the quality of the kept words rises from 0."""
 
 
-def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Compute:
+def text_reconstruction(
+    config: Config, remembered: dict[str, Tensor], dead: Dead | None
+) -> Compute:
     """A text autoencoder's objective: the cross-entropy of the text, and the code's penalties."""
-    compute = THROUGH[config.model.bottleneck](config, remembered)
+    compute = THROUGH[config.model.bottleneck](config, remembered, dead)
     if not (fraction := config.data.swap):
         return compute
     return with_changed_inputs(
@@ -39,8 +50,9 @@ def text_reconstruction(config: Config, remembered: dict[str, Tensor]) -> Comput
     )
 
 
-def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Compute:
+def _through_vector(config: Config, remembered: dict[str, Tensor], dead: Dead | None) -> Compute:
     penalties = penalties_of(config, None, remembered)
+    dead_units = dead_units_of(dead, config)
     competing = RULES[config.model.sparsity].keeps_k
     standardise = uncompiled(Standardisation(remembered).__call__, config)
 
@@ -51,9 +63,9 @@ def _through_vector(config: Config, remembered: dict[str, Tensor]) -> Compute:
         code = network.encoder.code(preactivation)
         loss = nats_of_texts(network.predict(code, batch.inputs), with_end(batch.inputs)).mean()
         terms = {"reconstruction": loss.detach()}
-        return with_penalties(
-            loss, terms, penalties, Trace(network, batch.inputs, batch.inputs, preactivation, code)
-        )
+        now_dead = dead_units(code, network.training)
+        trace = Trace(network, batch.inputs, batch.inputs, preactivation, code, now_dead)
+        return with_penalties(loss, terms, penalties, trace)
 
     return compute
 
@@ -102,7 +114,7 @@ class Rise:
         return (before / QUALITY_STEPS).clamp(max=1)
 
 
-def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
+def _through_words(config: Config, remembered: dict[str, Tensor], dead: Dead | None) -> Compute:
     """The objective with words of the text as bottleneck.
 
     Several choices are drawn for each text. The cost of one is the loss of its reconstruction, its
@@ -133,7 +145,7 @@ def _through_words(config: Config, remembered: dict[str, Tensor]) -> Compute:
     return compute
 
 
-THROUGH: dict[str, Callable[[Config, dict[str, Tensor]], Compute]] = {
+THROUGH: dict[str, Callable[[Config, dict[str, Tensor], Dead | None], Compute]] = {
     "vector": _through_vector,
     "words": _through_words,
 }

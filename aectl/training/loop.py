@@ -1,6 +1,5 @@
 """The loop: fetch a batch, call the objective, step, yield progress."""
 
-import contextlib
 import dataclasses
 import math
 import time
@@ -14,17 +13,17 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from aectl.config.shapes import Sides
+from aectl.config.training_options import BF16
 from aectl.errors import ConfigError, DivergedError
+from aectl.models.precision import in_bfloat16
 from aectl.objectives.step import Batch, Losses, Objective
 from aectl.training import distributed
+from aectl.training.products import products_in
 from aectl.training.thread_trial import ThreadTrial
 
 PROGRESS_SECONDS = 0.2
 
 CPU = torch.device("cpu")
-
-PRECISIONS = {"fp32": "highest", "tf32": "high", "bf16": "medium"}
-"""Names in torch of the precisions of matrix products that users type."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ class TrainingPosition:
 
 
 def train_epochs(
-    objective: nn.Module,
+    objective: "Objective | Compiled",
     inputs: TrainingSet,
     optimizer: Optimizer,
     schedule: LRScheduler,
@@ -196,12 +195,12 @@ def train_epochs(
     turn: int | None = None,
     trial: ThreadTrial | None = None,
 ) -> Iterator[TrainingProgress]:
-    """Trains an `Objective`, or a module that wraps one, from `position` on to the end of `epochs`.
+    """Trains an `Objective`, or one that is compiled, from `position` on to the end of `epochs`.
 
     Yields at the start, now and then, after each `turn` steps, and at the end of each epoch;
-    `position` then says where training is. `precision` is a name of `PRECISIONS`; the gradient's
-    norm is held to `clip_grad`; `trial` finds the number of CPU threads. Raises DivergedError where
-    the loss is no finite number.
+    `position` then says where training is. `precision` is a name of `products.PRECISIONS`; the
+    gradient's norm is held to `clip_grad`; `trial` finds the number of CPU threads. Raises
+    DivergedError where the loss is no finite number.
     """
     steps = math.ceil(len(inputs) / batch_size)
     at = position or TrainingPosition()
@@ -216,9 +215,10 @@ def train_epochs(
         began = last = time.monotonic()
         if trial:
             trial.begin()
-        with _matrix_products(PRECISIONS[precision]) as before:
+        with products_in(precision):
             for batch in inputs.shuffled(batch_size, generator, at.step, at.epochs):
-                found = step(objective, batch, optimizer, clip_grad)
+                objective.prepare(len(batch.inputs))
+                found = step(objective, batch, optimizer, clip_grad, precision)
                 at.step += 1
                 at.sums.add(found, len(batch.inputs))
                 now = time.monotonic()
@@ -231,7 +231,7 @@ def train_epochs(
                 pause = pause or distributed.is_ending()
                 if (pause or (turn and at.step % turn == 0)) and at.step < steps:
                     at.seconds += now - began
-                    with _matrix_products(before):
+                    with products_in("fp32"):
                         yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
                     began = last = time.monotonic()
                     if trial:
@@ -264,7 +264,7 @@ class Compiled(nn.Module):
 
     def __init__(self, objective: Objective, size: int) -> None:
         super().__init__()
-        self.objective, self._size = objective, size
+        self.objective, self._size, self.prepare = objective, size, objective.prepare
         self._faster = torch.compile(objective.forward, mode="reduce-overhead")
 
     def forward(self, batch: Batch) -> Losses:
@@ -281,30 +281,23 @@ class Compiled(nn.Module):
             raise ConfigError(f"--compile does not work on this machine: {reason}") from error
 
 
-@contextlib.contextmanager
-def _matrix_products(precision: str) -> Iterator[str]:
-    """Sets the precision of matrix products in the block, by torch's name; gives that of before."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield before
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 def step(
     objective: nn.Module,
     batch: Batch,
     optimizer: Optimizer,
     clip_grad: float | None = None,
+    precision: str = "fp32",
 ) -> dict[str, Tensor]:
-    """Makes one step; gives the loss and its terms before it."""
+    """Makes one step; gives the loss and its terms before it. Of the precisions, bf16 alone is set
+    here.
+    """
     found: list[dict[str, Tensor]] = []
 
     def closure() -> Tensor:
         optimizer.zero_grad()
         with distributed.shared(batch) as (rows, fraction):
-            losses: Losses = objective(rows)
+            with in_bfloat16(rows.inputs, precision == BF16):
+                losses: Losses = objective(rows)
             found.append(distributed.backward(losses, fraction, objective.parameters()))
         if clip_grad is not None:
             nn.utils.clip_grad_norm_(objective.parameters(), clip_grad)

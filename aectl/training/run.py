@@ -1,5 +1,6 @@
 """A run: from a config and its data to a trained network and the card beside it."""
 
+import dataclasses
 import math
 import platform
 from abc import ABC, abstractmethod
@@ -36,6 +37,7 @@ from aectl.training.loop import (
     train_epochs,
 )
 from aectl.training.optimizers import build_optimizer, constrain
+from aectl.training.products import usual_precision
 from aectl.training.scale import Sketch
 from aectl.training.schedules import build_schedule, factor, schedule_sparsity
 from aectl.training.stages import CurrentStage, Stage, restoring
@@ -110,7 +112,9 @@ class Run(ABC):
     """Some of the training inputs, or all, which are looked at after each epoch."""
 
     def __init__(self, config: Config, device: torch.device, start: Start) -> None:
-        self.config, self.device = config, device
+        precision = config.training.precision or usual_precision(device)
+        training = dataclasses.replace(config.training, precision=precision)
+        self.config, self.device = dataclasses.replace(config, training=training), device
         checked(self.sketch, device)
         torch.manual_seed(config.training.seed)
         with explained(self.sketch):
@@ -278,7 +282,7 @@ class Run(ABC):
         for progress in train_epochs(
             trained, inputs, stage.optimizer, schedule, epochs=epochs,
             batch_size=self._batch_size, generator=self._generator, position=stage.at,
-            precision=config.precision, clip_grad=config.clip_grad, turn=self.turn,
+            precision=config.precision or "fp32", clip_grad=config.clip_grad, turn=self.turn,
             trial=self.trial,
         ):  # fmt: skip
             yield progress

@@ -87,6 +87,7 @@ def torch_device(name: str, threads: int | None) -> "torch.device":
 
     if threads is not None:
         torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False  # at inference, convolutions are as exact as products
     there: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,

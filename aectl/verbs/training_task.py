@@ -171,6 +171,8 @@ class Training:
         it has alone, and the record of the command."""
         import torch
 
+        from aectl.training.products import remark
+
         task, plan, runs = self._task, self._plan, self._plan.runs[place:]
         first, state = runs[0], runs[0].state
         before = state.session if state else self._before
@@ -186,6 +188,9 @@ class Training:
             torch.set_num_threads(1)
         if threads is None and device.type == "cpu":
             self._choose_threads(run, torch.get_num_threads(), place == 0)
+        asked, precision = first.config.training.precision, run.config.training.precision
+        if place == 0 and (said := remark(precision or "", device, asked is not None)):
+            task.notice(said)
         continued: list[str] = []
         if state:
             notice = partial(_notice_of, task.notice, first.name)
@@ -269,7 +274,7 @@ def session_of(
 
     first, *others = runs
     return TrainingCommand(
-        options=first.config.values(),
+        options=run.config.values(),
         asked={**(before.asked if before else asked), **first.values},
         continued=continued,
         cwd=before.cwd if before else os.getcwd(),

@@ -9,6 +9,7 @@ from aectl.config.shapes import VectorShape
 from aectl.models import active_units
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
+from aectl.objectives.dead_units import NAME
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch
 
@@ -24,8 +25,7 @@ def network_and_loss(monkeypatch, few: bool, **options):
         torch.manual_seed(3)
         network = build_network(Architecture(config.model, VectorShape(WIDTH))).train()
     assert network.decoder.few_active == few
-    dead = {name: torch.arange(UNITS) % 2 * 1e5 for name in ("revival", "auxiliary")}
-    return network, objective(config, network, remembered=dead)
+    return network, objective(config, network, remembered={NAME: torch.arange(UNITS) % 2 * 1e5})
 
 
 def gradients(network, whole, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -15,14 +15,7 @@ from aectl.models.codes import Code, Gated, JumpReLU, TopK
 from aectl.models.networks import Autoencoder, ConvAutoencoder
 from aectl.objectives import losses
 from aectl.objectives.objective import _distance, objective
-from aectl.objectives.penalties import (
-    DEAD_AFTER,
-    SPARSITY,
-    Dead,
-    Trace,
-    penalties_of,
-    uncompiled,
-)
+from aectl.objectives.penalties import SPARSITY, Trace, penalties_of
 from aectl.objectives.step import Batch
 
 
@@ -129,27 +122,6 @@ def test_the_contraction_of_a_convolutional_encoder_is_that_of_torch_s_jacobian(
     penalty = penalties(contractive=0.7, code_activation="sigmoid")["contraction"]
     squares = [jacobian(network.encode, one[None]).square().sum().item() for one in x]
     assert penalty(trace).item() == pytest.approx(0.7 * sum(squares) / 3, rel=1e-10)
-
-
-def test_a_unit_is_dead_after_exactly_10000_images_and_alive_at_once():
-    network, remembered = dense().train(), {}
-    dead = Dead(remembered, "name")
-    silent, once = torch.zeros(4_000, 2), torch.zeros(1_999, 2)
-    first = torch.tensor([[0.0, 1.0]])
-    assert dead(of_code(silent, network)).tolist() == [False, False]
-    assert dead(of_code(silent, network)).tolist() == [False, False]
-    assert dead(of_code(once, network)).tolist() == [False, False]
-    assert remembered["name"].tolist() == [DEAD_AFTER - 1] * 2
-    assert dead(of_code(first, network)).tolist() == [True, False]
-    assert remembered["name"].tolist() == [DEAD_AFTER, 0]
-    assert dead(of_code(first, network.eval())).tolist() == [True, False]
-    assert remembered["name"].tolist() == [DEAD_AFTER, 0]
-    assert dead(of_code(torch.tensor([[2.0, 0.0]]), network.train())).tolist() == [False, False]
-    assert remembered["name"].tolist() == [0, 1]
-
-
-def test_a_count_is_left_as_it_is_where_nothing_is_compiled():
-    assert uncompiled(torch.square, Config.from_options({})) is torch.square
 
 
 @pytest.mark.parametrize("hidden", [(4,), (5, 4)])

@@ -15,8 +15,8 @@ from aectl.errors import ConfigError
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.models.language import LanguageModel
+from aectl.objectives.dead_units import DEAD_AFTER
 from aectl.objectives.objective import objective
-from aectl.objectives.penalties import DEAD_AFTER
 from aectl.objectives.step import Batch, Objective
 from aectl.objectives.text_objectives import language_modelling
 

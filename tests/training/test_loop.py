@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from aectl.config.all_options import OPTIONS
 from aectl.errors import DivergedError
 from aectl.models.networks import Autoencoder
 from aectl.objectives.step import Losses, Objective
-from aectl.training.loop import PRECISIONS, MemorySet, mean_losses, train_epochs
+from aectl.training.loop import MemorySet, mean_losses, train_epochs
 
 
 def numbered(count):
@@ -152,28 +151,6 @@ def test_a_part_has_the_images_and_labels_at_its_places_alone():
         batch.labels.tolist() for batch in part.shuffled(1, torch.Generator().manual_seed(0))
     )
     assert sorted(shuffled) == [9, 40]
-
-
-@pytest.mark.parametrize(("name", "of_torch"), PRECISIONS.items())
-def test_matrix_products_have_the_wanted_precision_in_training_alone(name, of_torch):
-    seen = []
-
-    def note(network, batch):
-        seen.append(torch.get_float32_matmul_precision())
-        return Losses(network.weight.sum(), {})
-
-    optimizer = torch.optim.SGD((network := nn.Linear(1, 1)).parameters(), 0.1)
-    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-    for _ in train_epochs(
-        Objective(network, note), numbered(5), optimizer, rates, epochs=2, batch_size=3,
-        generator=torch.Generator(), precision=name,
-    ):  # fmt: skip
-        seen.append(torch.get_float32_matmul_precision())
-    assert seen == ["highest"] + [of_torch, of_torch, "highest"] * 2
-
-
-def test_every_precision_that_a_user_may_name_is_known():
-    assert PRECISIONS.keys() == set(OPTIONS["precision"].metadata["option"].choices)
 
 
 def test_a_full_batch_step_of_sgd_is_gradient_descent_by_hand():

@@ -33,6 +33,7 @@ KINDS = {
     "gated": {"sparsity": "gated", "decoder_columns": "orthonormal"},
     "muon": {"optimizer": "muon", "weight_decay": 0.1},
     "lbfgs": {"optimizer": "lbfgs"},
+    "in bf16": {"precision": "bf16", "sparsity": "topk", "k": 4, "dropout": 0.2},
     "sgd": {"optimizer": "sgd", "clip_grad": 0.1},
     "denoising": {"noise": "masking", "shift": 1, "input_dropout": 0.1},
     "patches": {

@@ -54,7 +54,7 @@ def test_the_weights_the_place_and_the_random_state_are_those_of_before(state):
 @pytest.mark.parametrize(
     "changes",
     [
-        lambda state: {"remembered": {"revival": torch.zeros(17)}},
+        lambda state: {"remembered": {"inactive": torch.zeros(17)}},
         lambda state: {"optimizer": []},
         lambda state: {"random": state.random[:-1]},
         lambda state: {"order": state.order[:-1]},

@@ -1,0 +1,60 @@
+"""The precision of matrix products and convolutions in training, by the names that users type."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from aectl.config.training_options import BF16
+
+PRECISIONS = {"fp32": "highest", "tf32": "high", BF16: "highest"}
+"""Names in torch of the precisions of products of float32 matrices. Of bf16, these are products
+that `models.precision.exactly` excludes from it."""
+
+TF32_SINCE = (8, 0)
+"""The compute capability of the first GPUs that have tf32."""
+
+WITHOUT = {"tf32": "changes nothing", BF16: "is slow"}
+"""The effect of a precision on a device that does not have it."""
+
+
+def usual_precision(device: torch.device) -> str:
+    """The default of --precision on a device."""
+    return "tf32" if _has_tf32(device) else "fp32"
+
+
+def remark(precision: str, device: torch.device, asked: bool) -> str:
+    """Tells that a precision was not `asked` for, or that the device lacks it; else empty."""
+    has = {"tf32": _has_tf32, BF16: _has_bfloat16}.get(precision)
+    if has is None:
+        return ""
+    if not has(device):
+        lacks = f"{device.type} has no {precision}"
+        return f"--precision {precision} {WITHOUT[precision]} here: {lacks}"
+    said = f"training computes matrix products in {precision}; --precision fp32 is more exact"
+    return "" if asked else said
+
+
+@contextlib.contextmanager
+def products_in(precision: str) -> Iterator[None]:
+    """Sets the precision of products of float32 matrices, and of convolutions on a GPU, in the
+    block; `precision` is a name of `PRECISIONS`.
+    """
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def _has_tf32(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= TF32_SINCE
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
