@@ -236,8 +236,7 @@ def train_epochs(
                     began = last = time.monotonic()
                     if trial:
                         trial.begin()
-        losses = at.sums.means()
-        _refuse_divergence(losses["loss"], at, schedule)
+        _refuse_divergence((losses := at.sums.means())["loss"], at, schedule)
         seconds = at.seconds + time.monotonic() - began
         at.epochs, at.step, at.order, at.sums, at.seconds = at.epochs + 1, 0, None, Means(), 0.0
         yield TrainingProgress(at.epochs, steps, steps, losses, seconds)
