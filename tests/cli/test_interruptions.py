@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from warm import Command
 
-DEADLINE = 60.0
+DEADLINE = 600.0
 ENDINGS = [".csv", ".jsonl", ".csv.gz", ".parquet", ".npz"]
 
 

@@ -113,7 +113,7 @@ def test_a_signal_while_the_commands_are_imported_is_told_as_any_other(tmp_path,
     reading, writing = os.pipe()
     done = subprocess.run(
         [sys.executable, "-c", SIGNALLED.format(name=name)],
-        stdin=reading, capture_output=True, text=True, cwd=tmp_path, timeout=60,
+        stdin=reading, capture_output=True, text=True, cwd=tmp_path, timeout=600,
     )  # fmt: skip
     os.close(reading)
     os.close(writing)

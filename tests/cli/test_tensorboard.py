@@ -126,9 +126,9 @@ def test_tensorboard_serves_the_projector_with_the_codes(logged):
 
 def asked(url):
     """What a server answers, once it does."""
-    for _ in range(100):
+    for _ in range(1000):
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 found = json.load(answer)
                 if found:
                     return found

@@ -17,7 +17,7 @@ import pyte
 import pytest
 import warm
 
-DEADLINE = 120
+DEADLINE = 600
 TRAIN = ("train", "--dataset", "digits", "--hidden", "12", "--epochs", "30", "--out", "run")
 ESCAPE = b"\x1b"
 COLOUR = re.compile(rb"\x1b\[[0-9;]*m")

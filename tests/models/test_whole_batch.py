@@ -23,9 +23,9 @@ class Threads:
 
     def stacked(self, number, own):
         self._sent[number] = own
-        self._barrier.wait(10)
+        self._barrier.wait(300)
         found = list(self._sent)
-        self._barrier.wait(10)
+        self._barrier.wait(300)
         return found
 
 

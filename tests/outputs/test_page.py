@@ -20,6 +20,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), "")
 browser_needed = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine")
 MEGABYTE = 10**6
+DEADLINE = 300_000.0
+"""Milliseconds that a busy machine has for anything."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,9 @@ def browser():
         pytest.skip("there is no Chromium on this machine")
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = started.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=DEADLINE
+        )
         yield chromium
         chromium.close()
 
@@ -39,6 +43,7 @@ def opened(browser, path, width=1400, scheme="light"):
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
     )
+    context.set_default_timeout(DEADLINE)
     page, said, asked = context.new_page(), [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))

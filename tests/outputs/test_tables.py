@@ -25,7 +25,7 @@ from aectl.outputs.rows import Rows, leading_columns
 from aectl.outputs.tables import Table, check_destination
 from aectl.outputs.unfinished import folder_of
 
-DEADLINE = 30.0
+DEADLINE = 300.0
 ENDINGS = [".csv", ".csv.gz", ".jsonl", ".parquet", ".npz"]
 OF_VECTORS = [".npy", ".safetensors"]
 """Arrays, with their ids beside them: tests/cli/test_vectors_in_use.py."""
