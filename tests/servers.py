@@ -70,12 +70,13 @@ def s3_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Path],
 
 class Site:
     """Files on the web: `faults` says what goes wrong with a path, how often; `asked` counts
-    requests by their paths, `sent` bytes."""
+    requests by their paths, `sent` bytes; `answers` is the status of all answers, if given."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files, self.asked, self.sent = files, Counter[str](), Counter[str]()
         self.faults: dict[str, tuple[str, int]] = {}
         self.url, self.has_parts = "", True
+        self.answers: int | None = None
 
 
 @contextlib.contextmanager
@@ -98,8 +99,8 @@ def site(files: dict[str, bytes], slow: float = 1.0) -> Iterator[Site]:
                 return
             if fault == "delays":
                 time.sleep(slow)
-            if fault.isdigit() or path not in files:
-                self.send_error(int(fault or 404))
+            if made.answers or fault.isdigit() or path not in files:
+                self.send_error(made.answers or int(fault or 404))
                 return
             content = files[path]
             part = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))

@@ -8,7 +8,7 @@ import os
 import threading
 from typing import Any, BinaryIO
 
-from aectl.data.storage import network, s3_buckets
+from aectl.data.storage import clouds, network, s3_buckets
 from aectl.data.storage.entries import (
     Driver,
     Entry,
@@ -41,8 +41,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Options of drivers: retries are counted in `entries.patiently` alone."""
 
 LOGGING = (
-    "adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "httpx", "huggingface_hub",
-    "s3fs",
+    "adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "google", "httpx",
+    "huggingface_hub", "s3fs",
 )  # fmt: skip
 """The names under which drivers log."""
 
@@ -67,10 +67,8 @@ def driver_of(url: str) -> Driver:
 @functools.lru_cache(maxsize=16)
 def _objects(protocol: str, account: str) -> "_Objects":
     """The driver of a protocol for a bucket or an account."""
-    from fsspec import get_filesystem_class
-
     try:
-        kind = get_filesystem_class(protocol)
+        kind = clouds.class_of(protocol)
     except ValueError:
         raise DataError(f"{protocol}:// is not a protocol that fsspec opens") from None
     except ImportError as error:
@@ -102,8 +100,7 @@ class _Objects:
     def __init__(self, system: Any, protocol: str, account: str) -> None:
         self._system, self.renames = system, protocol in RENAMED
         self._protocol, self._account, self._once = protocol, account, threading.Lock()
-        if hasattr(system, "retries"):
-            system.retries = 1
+        clouds.without_retries(system)
 
     def _call(self, seconds: float, name: str, *arguments: Any, **options: Any) -> Any:
         """The result of a method, within a time limit where the driver is asynchronous; the others

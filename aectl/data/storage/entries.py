@@ -4,7 +4,7 @@ import errno
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 from aectl.data.storage.urls import redacted
@@ -28,6 +28,17 @@ GONE, FORBIDDEN = (404, 410), (401, 403, 407)
 FOR_NOW = (408, 425, 429)
 """Statuses of HTTP: of what is not there or not for us, and those below 500 after which a request
 may succeed later."""
+
+WITHOUT_CREDENTIALS = {
+    "NoCredentialsError", "PartialCredentialsError", "NoAuthTokenError", "ProfileNotFound",
+    "SSOTokenLoadError", "UnauthorizedSSOTokenError", "LoginTokenLoadError",  # of S3
+    "DefaultCredentialsError", "RefreshError",  # of Google
+    "ClientAuthenticationError",  # of Azure
+}  # fmt: skip
+"""The names of errors of drivers that find no credentials, or none that a server accepts."""
+
+STATUSES = ("status_code", "status", "code")
+"""The names of attributes of errors that hold a status of HTTP."""
 
 LASTING_NUMBERS = (errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG)
 
@@ -124,14 +135,39 @@ def of_status(status: int) -> OSError:
 
 
 def _of_answer(error: Exception) -> Exception:
-    """The error of the status that an error of a driver has; the same error, if it has none."""
-    if isinstance(error, OSError) and error.strerror:
+    """The error of the status that an error of a driver or its cause has, or of credentials that
+    are missing; the same error, if it has neither."""
+    if isinstance(error, OSError) and error.strerror and error.errno != errno.EIO:
         return error
-    for one in (error, getattr(error, "response", None)):
-        for name in ("status_code", "status", "code"):
-            if isinstance(status := getattr(one, name, None), int) and status >= 400:
-                return of_status(status)
+    for one in _with_causes(error):
+        if (status := _status_in(one)) is not None:
+            return of_status(status)
+        if WITHOUT_CREDENTIALS & {kind.__name__ for kind in type(one).__mro__}:
+            return PermissionError(errno.EACCES, f"no valid credentials: {_first_line(one)}")
     return error
+
+
+def _status_in(error: BaseException) -> int | None:
+    """The status of HTTP that an error of a driver tells."""
+    answer = getattr(error, "response", None)
+    told = [getattr(one, name, None) for one in (error, answer) for name in STATUSES]
+    if isinstance(answer, dict):  # of S3
+        told.append(answer.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+    if isinstance(error, OSError) and str(error).startswith("Forbidden"):  # of Google
+        told.append(403)
+    return next((one for one in told if isinstance(one, int) and one >= 400), None)
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those that it was raised from."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _like(error: Exception, said: str) -> OSError:
