@@ -77,6 +77,7 @@ class Site:
         self.faults: dict[str, tuple[str, int]] = {}
         self.url, self.has_parts = "", True
         self.answers: int | None = None
+        self.states_size = True
 
 
 @contextlib.contextmanager
@@ -107,7 +108,8 @@ def site(files: dict[str, bytes], slow: float = 1.0) -> Iterator[Site]:
             if part and made.has_parts:
                 content = content[int(part[1]) : int(part[2]) + 1]
             self.send_response(206 if part and made.has_parts else 200)
-            self.send_header("Content-Length", str(len(content)))
+            if made.states_size:
+                self.send_header("Content-Length", str(len(content)))
             self.send_header("ETag", f'"{sha256(content)}"')
             self.send_header("Last-Modified", "Sat, 28 Nov 2026 12:00:00 GMT")
             self.end_headers()

@@ -229,6 +229,22 @@ def test_what_a_server_refuses_is_not_asked_for_again(aectl, dense, scans, fault
     assert done.out.count("\n") == 2
 
 
+@pytest.mark.parametrize("name", ["a.tar", "a.parquet", "a.csv", "m.safetensors"])
+def test_a_file_of_no_stated_size_has_a_limit(aectl, dense, monkeypatch, name):
+    monkeypatch.setattr(entries, "LARGEST_UNSTATED", 100_000)
+    with site({name: bytes(10_000_000)}) as web:
+        web.states_size = False
+        command = ("encode", dense, f"{web.url}/{name}")
+        if name == "a.csv":
+            command += ("--paths-column", "path")
+        if name == "m.safetensors":
+            command = ("info", f"{web.url}/{name}")
+        done = aectl(*command)
+    assert done.status == 2
+    assert "the server does not s" in done.err
+    assert "attempts" not in done.err
+
+
 def test_a_url_may_hold_spaces_and_letters_of_other_scripts(aectl, dense, scans):
     with site({"é x/1%.png": (scans / "000.png").read_bytes()}) as web:
         done = aectl("encode", dense, f"{web.url}/é x/1%25.png")

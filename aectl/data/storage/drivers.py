@@ -30,6 +30,8 @@ RENAMED = ("memory", "file", "local", "sftp", "ssh", "ftp", "smb", "hdfs")
 """Protocols of file systems, in which a file is there while it is written; an object of the other
 storages is there once it is complete."""
 
+UNSTATED = "the server does not say how large it is"
+
 LOCAL = ("memory", "file", "local")
 
 LISTING_SECONDS = 600.0
@@ -181,7 +183,9 @@ class _Objects:
 
     def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
         """Writes the content of a file to another. Raises OSError."""
-        seconds = seconds_for(size or 1 << 40)
+        if size is None:
+            raise OSError(errno.EINVAL, UNSTATED)
+        seconds = seconds_for(size)
         self._call(seconds, "get_file", self._path(url), file.name)
         refuse_short(os.stat(file.name).st_size, size)
 
@@ -227,7 +231,7 @@ def end_of(url: str, count: int) -> bytes:
     """The last bytes of a file at a URL; all, if it has fewer. Raises OSError."""
     size = entry_of(url).size
     if size is None:
-        raise OSError(errno.EINVAL, "the server does not say how large it is")
+        raise OSError(errno.EINVAL, UNSTATED)
     driver = driver_of(url)
     return patiently(lambda: driver.part(url, max(0, size - count), size))
 

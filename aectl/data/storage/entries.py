@@ -18,6 +18,9 @@ SECONDS, SLOWEST, USUAL_SIZE = 20.0, 100_000, 16 << 20
 """Time limit of an answer: a constant in seconds, and bytes per further second; the bytes where
 their number is not known."""
 
+LARGEST_UNSTATED = 4 << 30
+"""Maximum bytes of a file that is copied, where the storage does not state its size."""
+
 LASTING = (
     FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError,
     ImportError, MemoryError,
@@ -37,8 +40,8 @@ WITHOUT_CREDENTIALS = {
 }  # fmt: skip
 """The names of errors of drivers that find no credentials, or none that a server accepts."""
 
-STATUSES = ("status_code", "status", "code")
-"""The names of attributes of errors that hold a status of HTTP."""
+STATUSES = ("status_code", "status")
+"""The names of attributes of errors that hold a status of HTTP; in causes, `code` holds others."""
 
 LASTING_NUMBERS = (errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG)
 
@@ -123,6 +126,20 @@ def refuse_short(length: int, stated: int | None) -> None:
         raise ConnectionError(f"broke off after {length:,} of {stated:,} bytes")
 
 
+def refuse_long(length: int, stated: int | None) -> None:
+    """Raises OSError for more bytes than the storage stated, or than a file may have where it
+    stated none."""
+    if length <= (LARGEST_UNSTATED if stated is None else stated):
+        return
+    if stated is not None:
+        raise OSError(errno.EINVAL, f"has more than the {stated:,} bytes that the server stated")
+    raise OSError(
+        errno.EINVAL,
+        f"has more than {LARGEST_UNSTATED:,} bytes, and the server does not state its size:"
+        " download it first",
+    )
+
+
 def of_status(status: int) -> OSError:
     """The error of an answer of HTTP with such a status."""
     if status in GONE:
@@ -139,6 +156,8 @@ def _of_answer(error: Exception) -> Exception:
     are missing; the same error, if it has neither."""
     if isinstance(error, OSError) and error.strerror and error.errno != errno.EIO:
         return error
+    if isinstance(code := getattr(error, "code", None), int) and code >= 400:
+        return of_status(code)
     for one in _with_causes(error):
         if (status := _status_in(one)) is not None:
             return of_status(status)

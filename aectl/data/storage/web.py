@@ -10,7 +10,14 @@ from urllib.parse import quote
 
 from aectl.data.storage import downloads
 from aectl.data.storage.downloads import NO_HEADERS
-from aectl.data.storage.entries import Entry, of_status, refuse_short, seconds_for
+from aectl.data.storage.entries import (
+    LARGEST_UNSTATED,
+    Entry,
+    of_status,
+    refuse_long,
+    refuse_short,
+    seconds_for,
+)
 from aectl.data.storage.origins import DownloadError
 from aectl.data.storage.urls import name_in
 
@@ -64,10 +71,11 @@ class Web:
 
     def fetch(self, url: str, size: int | None, file: BinaryIO) -> None:
         """Writes the content of a file to another. Raises OSError."""
-        with _answer(url, seconds_for(size or 1 << 40)) as answer:
+        with _answer(url, seconds_for(size or LARGEST_UNSTATED)) as answer:
             length = 0
             while piece := answer.read1(1 << 18):
                 length += len(piece)
+                refuse_long(length, _length_of(answer) if size is None else size)
                 file.write(piece)
             refuse_short(length, _length_of(answer))
 
@@ -102,6 +110,8 @@ def _answer(
 def _of_kind(error: DownloadError, url: str) -> OSError:
     """The error of a download, as one of those that other storages have."""
     cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno == errno.EINVAL:  # of this module
+        return cause
     if not isinstance(cause, urllib.error.HTTPError):
         reason = getattr(cause, "reason", None)  # of a URLError
         said = getattr(reason, "strerror", None) or reason
