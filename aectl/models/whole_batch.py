@@ -179,12 +179,17 @@ class Dropout(nn.Dropout):
         return whole().changed(super().forward, x) if self.training and self.p else x
 
 
-def largest(code: Tensor, count: int, dim: int) -> Tensor:
-    """Keeps the `count` largest values along a dimension; all others become 0."""
+def largest(
+    code: Tensor, count: int, dim: int, activation: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Keeps the `count` largest values along a dimension, after an activation that does not change
+    their order, if one is given; all others become 0.
+    """
     if count >= code.shape[dim]:
-        return code
+        return activation(code) if activation else code
     found = code.topk(count, dim, sorted=False)
-    return torch.zeros_like(code).scatter(dim, found.indices, found.values)
+    values = activation(found.values) if activation else found.values
+    return torch.zeros_like(code).scatter(dim, found.indices, values)
 
 
 def _length(rows: slice) -> int:

@@ -14,6 +14,7 @@ NAMES = (
     "threads",
     "gpu",
     "fused",
+    "wide",
     "dictionaries",
     "outliers",
     "planted-defects",

@@ -226,3 +226,19 @@ def test_at_inference_a_winner_stays_where_it_reaches_the_threshold_of_its_map()
     assert np.array_equal(alone.numpy(), wanted)
     assert torch.equal(code(batches[0]), alone)
     assert 0 < np.count_nonzero(wanted) < 30
+
+
+@pytest.mark.parametrize("positive", [0, 2, 9])
+def test_the_activation_of_the_kept_units_alone_gives_the_code_and_the_gradient_of_all(positive):
+    """Also of inputs with fewer positive units than are kept."""
+    before = torch.rand(5, 9, generator=torch.Generator().manual_seed(0)) + 0.1
+    before[:, positive:] *= -1
+    pulls = torch.rand(5, 9, generator=torch.Generator().manual_seed(1))
+    code, found = TopK("relu", 3).train(), before.clone().requires_grad_()
+    (code(found) * pulls).sum().backward()
+    expected = before.clone().requires_grad_()
+    active = expected.relu()
+    kept = active >= active.topk(3, 1).values[:, -1:]
+    (active * kept * pulls).sum().backward()
+    assert code(before).equal((active * kept).detach())
+    assert found.grad.equal(expected.grad)
