@@ -46,9 +46,28 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 """What the tests expect are results of a CPU, also where `--device auto` would take a GPU."""
 
 
+UNMEASURED = (
+    "tests/cli/test_detection_places.py", "tests/cli/test_export.py::test_an_exported_encoder",
+    "tests/cli/test_export.py::test_models_of_older", "tests/cli/test_export.py::test_vectors",
+    "tests/cli/test_export_detectors.py::test_images", "tests/cli/test_laboratory_in_use.py",
+    "tests/cli/test_patches_in_use.py", "tests/cli/test_several_runs.py::test_a_signal",
+    "tests/cli/test_several_runs.py::test_runs_that_were_killed", "tests/cli/test_texts_in_use.py",
+    "tests/cli/test_thresholds_in_use.py", "tests/cli/test_train_regularised.py",
+    "tests/cli/test_train_resumed.py", "tests/cli/test_vectors_in_use.py", "tests/fuzz",
+    "tests/training/test_code_run.py", "tests/training/test_conv_wta_run.py",
+    "tests/training/test_text_run.py", "tests/verbs/test_every_combination.py",
+)  # fmt: skip
+"""Tests that compute most of their time: to trace them takes up to as long again, and tells little,
+since other tests run nearly all of the code that they run. What is measured is the least that the
+tests cover."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest test begins first, so that no process waits for it alone at the end."""
     items.sort(key=lambda item: "test_readme" not in item.nodeid)
+    for item in items:
+        if item.nodeid.startswith(UNMEASURED):
+            item.add_marker("no_cover")
 
 
 def pytest_collection_finish() -> None:

@@ -343,12 +343,17 @@ def test_no_two_public_classes_have_the_same_name():
     assert not {name for name in public if public.count(name) > 1}
 
 
+@functools.cache
+def spelt(path: Path) -> frozenset[str]:
+    """The identifiers of a module, and its strings as a whole."""
+    keys = ("id", "attr", "arg", "name", "value")
+    found = (getattr(node, key, None) for node in ast.walk(code(path)) for key in keys)
+    return frozenset(one for one in found if isinstance(one, str))
+
+
 def spells(path: Path, name: str) -> bool:
     """Whether the code of a module, apart from help and docstrings, has an identifier."""
-    for node in ast.walk(code(path)):
-        if name in (getattr(node, key, None) for key in ("id", "attr", "arg", "name", "value")):
-            return True
-    return False
+    return name in spelt(path)
 
 
 def test_an_option_goes_from_its_declaration_to_the_loss_in_few_hops():

@@ -109,7 +109,7 @@ def test_vectors_that_need_more_than_the_memory_are_read_from_disk(aectl, tmp_pa
 
 
 def test_a_killed_training_from_disk_goes_on_to_the_same_weights(aectl, tmp_path):
-    np.save("many.npy", np.random.default_rng(0).standard_normal((6000, 6), "f4"))
+    np.save("many.npy", np.random.default_rng(0).standard_normal((3000, 6), "f4"))
     train = ("train", "--dataset", "many.npy", "--hidden", "9", "--batch-size", "3",
              "--epochs", "2", "--shuffle-buffer", "640", "--validation", "0.1", "-q")  # fmt: skip
     with running(*train, "--out", "stopped", folder=tmp_path) as process:
