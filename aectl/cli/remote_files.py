@@ -1,16 +1,21 @@
 """Files at URLs that a command writes: --out and --errors."""
 
 import contextlib
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aectl.cli.stdout import shown_as
-from aectl.errors import AectlError
+from aectl.errors import AectlError, OutputError
 
 WRITTEN = ("out", "errors")
 """The arguments of commands that name files to write, and may be URLs."""
+
+OF_THIS_MACHINE = re.compile(r"^$|^local$|(^|://)(localhost|127\.[0-9.]+)(:|$)")
+"""Addresses of Ray on this machine, whose tasks reach the same cache."""
 
 
 @contextmanager
@@ -27,6 +32,12 @@ def on_this_machine(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     from aectl.data.storage.staging import Staged
     from aectl.verbs import machine
 
+    address = os.environ.get("RAY_ADDRESS", "")
+    if values.get("engine") and "out" in urls and not OF_THIS_MACHINE.search(address):
+        raise OutputError(
+            "--engine on a cluster writes to a folder that all machines share: name a file there"
+            " with --out, and copy it to the URL"
+        )
     room, shard = machine.data_dir() / "outputs", values.get("shard")
     staged = {name: Staged(url, room, shard or "") for name, url in urls.items()}
     resume, overwrite = bool(values.get("resume")), bool(values.get("overwrite"))

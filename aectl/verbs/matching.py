@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aectl.config.kinds import KINDS
+from aectl.data.storage.urls import is_url
 from aectl.errors import ConfigError, DataError
 from aectl.models.model_file import load
 
@@ -67,6 +68,8 @@ def truth_of(word: str, card: "ModelCard") -> "Directions":
     from aectl.data.vectors.vector_inputs import VECTOR_NAMES, of_file
     from aectl.inference.dictionaries import of_length_1
 
+    if is_url(word):
+        raise DataError("--truth takes a path of this machine, not a URL")
     source = VECTOR_NAMES.source(word)
     if source.is_dataset:
         vectors = Synthetic.of(word).truth()
