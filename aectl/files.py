@@ -10,7 +10,7 @@ import select
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -121,6 +121,9 @@ def replacing_in(folder: Path) -> Iterator[Path]:
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     with writing(folder):
+        for one in temporaries(folder, Path.is_dir):
+            if is_abandoned(one, int(one.name.split(".")[-2])):
+                shutil.rmtree(one, ignore_errors=True)
         temporary.mkdir()
     try:
         yield temporary
@@ -132,10 +135,10 @@ def replacing_in(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def temporaries(path: Path) -> list[Path]:
-    """Temporary files of processes that were killed while `replacing` a file."""
+def temporaries(path: Path, is_one: Callable[[Path], bool] = Path.is_file) -> list[Path]:
+    """Temporary files of processes that were killed while `replacing` a file; or folders."""
     name = re.compile(re.escape(f".{path.name}.") + r"[1-9][0-9]*\.part")
-    return [one for one in path.parent.iterdir() if name.fullmatch(one.name) and one.is_file()]
+    return [one for one in path.parent.iterdir() if name.fullmatch(one.name) and is_one(one)]
 
 
 def _remove_abandoned(path: Path) -> None:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from aectl.errors import OutputError
-from aectl.files import lock, refuse_existing, replacing
+from aectl.files import ABANDONED_SECONDS, lock, refuse_existing, replacing, replacing_in
 
 
 class Interrupted(BaseException):
@@ -173,3 +173,20 @@ def test_a_lock_is_refused_to_others_until_it_is_closed(tmp_path):
             lock(second, "taken")
     with path.open() as third:
         lock(third, "taken")
+
+
+def test_the_temporary_folder_of_a_killed_process_is_removed_by_the_next(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = tmp_path / f".made.{ended.pid}.part"
+    left.mkdir()
+    (left / "weights").write_bytes(b"half")
+    with replacing_in(tmp_path / "made") as temporary:
+        (temporary / "weights").write_bytes(b"all")
+    assert left.is_dir()  # its process may run on another machine
+    long_ago = time.time() - ABANDONED_SECONDS - 60
+    os.utime(left, (long_ago, long_ago))
+    with replacing_in(tmp_path / "made") as temporary:
+        (temporary / "weights").write_bytes(b"new")
+    assert [one.name for one in tmp_path.iterdir()] == ["made"]
+    assert (tmp_path / "made" / "weights").read_bytes() == b"new"

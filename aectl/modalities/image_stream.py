@@ -51,6 +51,7 @@ class ImageStream(InputStream[Inputs]):
             ),
         )
         refuse_without_index(request.paths_column, self.inputs.sources)
+        self.inputs.tables.refuse_unused(self.inputs.sources, self.inputs.selection)
         for source in self.inputs.sources if request.words else ():
             if source.hides:
                 request.warning(f"{source.word} is read as a dataset; the folder is {source.hides}")

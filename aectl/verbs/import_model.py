@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from aectl.errors import OutputError
 from aectl.files import refuse_existing
 from aectl.models import model_file
 from aectl.verbs.hub import located_source
@@ -39,7 +40,16 @@ def import_model(
 
     destination = Path(out)
     refuse_existing(destination, overwrite)
-    found = recognition.read(located_source(source), None if like is None else Path(like))
+    place = located_source(source)
+    _refuse_own(destination, [place, *([] if like is None else [Path(like)])])
+    found = recognition.read(place, None if like is None else Path(like))
     card, network = found.card(os.fspath(source)), found.network()
     model_file.save(destination, network, card)
     return Imported(destination, found.notes)
+
+
+def _refuse_own(out: Path, read: list[Path]) -> None:
+    """Raises OutputError if the model file would replace a file that is read."""
+    files = [file for one in read for file in (one.iterdir() if one.is_dir() else (one,))]
+    if out.exists() and any(file.exists() and out.samefile(file) for file in files):
+        raise OutputError(f"--out {out} is a file that is imported: name another")

@@ -76,3 +76,15 @@ def test_without_an_input_they_ask_for_one(aectl, imported):
     done = aectl("encode", imported("m", np.arange(UNITS)))
     assert done.status == 2
     assert "the model does not say what it was trained on; name an INPUT" in done.err
+
+
+def test_an_import_does_not_replace_its_source(aectl, imported, tmp_path):
+    imported("m", np.arange(UNITS))
+    weights = tmp_path / "sae-m" / "sae_weights.safetensors"
+    before = weights.read_bytes()
+    done = aectl("import", tmp_path / "sae-m", "--out", weights, "--overwrite")
+    assert done.status == 2
+    assert done.err == f"aectl: --out {weights} is a file that is imported: name another\n"
+    assert weights.read_bytes() == before
+    done = aectl("import", tmp_path / "sae-m", "--out", "m.safetensors", "--overwrite")
+    assert done.status == 0

@@ -152,3 +152,11 @@ def test_shares_of_a_table_are_those_of_one_run(aectl, dense, rows):
         assert aectl(*words, "t.csv", "--shard", f"{number}/2").status == 0
     assert aectl("merge", "t.csv.shards", "--out", "t.csv").status == 0
     assert Path("t.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+def test_a_column_of_labels_is_refused_where_there_are_only_images(aectl, dense, scans):
+    for words in ([scans], [scans / "000.png", scans / "001.png"]):
+        done = aectl("encode", dense, *words, "--label-column", "kind")
+        assert (done.status, done.out) == (2, "")
+        assert done.err.startswith("aectl: --label-column names a column of a table")
+        assert done.err.count("\n") == 1

@@ -199,3 +199,12 @@ def test_a_server_cannot_name_files_elsewhere(aectl, monkeypatch, tmp_path):
     assert not Path("evil.csv").exists()
     assert done.status == 2
     assert "lists files that do not lie in this folder" in done.err
+
+
+def test_a_file_that_cannot_be_renamed_leaves_nothing_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(entries, "PAUSE", 0.01)
+    (tmp_path / "there" / "codes.csv" / "in the way").mkdir(parents=True)
+    (tmp_path / "new.csv").write_bytes(b"new")
+    with pytest.raises(OSError):
+        drivers.put(str(tmp_path / "new.csv"), f"file://{tmp_path}/there/codes.csv")
+    assert [one.name for one in (tmp_path / "there").iterdir()] == ["codes.csv"]

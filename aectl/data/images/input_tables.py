@@ -1,7 +1,7 @@
 """Tables among inputs: Parquet with images, and tables that list images."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from aectl.data.storage.containers import may_be_container
 from aectl.data.storage.folders import Walk
 from aectl.data.storage.members import opened
 from aectl.data.storage.places import content_of
+from aectl.errors import ConfigError
 
 
 class InputTables(NamedTuple):
@@ -43,6 +44,24 @@ class InputTables(NamedTuple):
         if self.paths and index_files.is_index(file):
             return index_files.has_labels(file, IndexColumns(self.paths, self.labels))
         return file.lower().endswith(PARQUET) and parquet_images.has_labels(file, self.labels)
+
+    def refuse_unused(self, sources: Iterable[Source], selection: Selection) -> None:
+        """Raises ConfigError for a column of labels that is asked for, if all sources are image
+        files, or folders in which image files lie."""
+        if self.labels.asked is None:
+            return
+        if all(self._has_no_tables(one, selection) for one in sources):
+            raise ConfigError(
+                "--label-column names a column of a table, or a field of an archive's samples, and"
+                " none of the inputs has any; --label-from-folder labels images by their folders"
+            )
+
+    def _has_no_tables(self, source: Source, selection: Selection) -> bool:
+        """Whether a source is an image file, or a folder in which images lie, and no tables."""
+        if source.is_folder:
+            return _holds_image(source.file, selection)
+        lists = self.paths is not None and index_files.is_index(source.file)
+        return source.kind is SourceKind.FILE and not may_be_container(source.file) and not lists
 
     def inside(
         self, found: Found, folder: str, selection: Selection, skipped: Skipped, room: Path

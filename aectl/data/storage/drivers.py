@@ -195,7 +195,13 @@ class _Objects:
 
     def rename(self, before: str, after: str) -> None:
         """Moves a file. Raises OSError."""
+        if self._system.isdir(self._path(after)):
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
         self._system.mv(self._path(before), self._path(after))
+
+    def remove(self, url: str) -> None:
+        """Removes a file. Raises OSError."""
+        self._system.rm_file(self._path(url))
 
 
 def _entry(found: dict[str, Any]) -> Entry:
@@ -283,4 +289,9 @@ def put(path: str, url: str) -> None:
         driver.put(path, beside)
         driver.rename(beside, url)
 
-    patiently(once)
+    try:
+        patiently(once)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            driver.remove(beside)
+        raise

@@ -95,6 +95,10 @@ class Driver(Protocol):
         """Moves a file."""
         ...
 
+    def remove(self, url: str) -> None:
+        """Removes a file."""
+        ...
+
 
 def seconds_for(size: int | None) -> float:
     """The time limit of an answer of so many bytes."""

@@ -87,6 +87,10 @@ class Web:
         """Raises OSError, as `put` does."""
         self.put(before, after)
 
+    def remove(self, url: str) -> None:
+        """Raises OSError, as `put` does."""
+        self.put("", url)
+
 
 def _length_of(answer: http.client.HTTPResponse) -> int | None:
     """The number of bytes that the server states; None if it does not."""
