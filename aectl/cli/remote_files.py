@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +13,6 @@ from aectl.errors import AectlError, OutputError
 
 WRITTEN = ("out", "errors")
 """The arguments of commands that name files to write, and may be URLs."""
-
-OF_THIS_MACHINE = re.compile(r"^$|^local$|(^|://)(localhost|127\.[0-9.]+)(:|$)")
-"""Addresses of Ray on this machine, whose tasks reach the same cache."""
 
 
 @contextmanager
@@ -32,8 +29,8 @@ def on_this_machine(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     from aectl.data.storage.staging import Staged
     from aectl.verbs import machine
 
-    address = os.environ.get("RAY_ADDRESS", "")
-    if values.get("engine") and "out" in urls and not OF_THIS_MACHINE.search(address):
+    elsewhere = not _is_here(os.environ.get("RAY_ADDRESS", ""))
+    if values.get("engine") and "out" in urls and elsewhere:
         raise OutputError(
             "--engine on a cluster writes to a folder that all machines share: name a file there"
             " with --out, and copy it to the URL"
@@ -73,3 +70,16 @@ def _written(path: Path, shard: str | None) -> Path:
     with contextlib.suppress(AectlError):  # which the command itself reports
         return part_of(path, Shard.parsed(shard))
     return path
+
+
+def _is_here(address: str) -> bool:
+    """Whether the address of a cluster is one of this machine, whose tasks reach the same cache."""
+    host = address.rpartition("://")[2].rpartition(":")[0]
+    if not host:  # such as auto
+        return True
+    try:
+        with socket.socket() as one:
+            one.bind((host, 0))
+    except OSError:
+        return False
+    return True
