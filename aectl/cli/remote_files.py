@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aectl.cli.stdout import shown_as
 from aectl.errors import AectlError, OutputError
@@ -73,12 +74,13 @@ def _written(path: Path, shard: str | None) -> Path:
 
 
 def _is_here(address: str) -> bool:
-    """Whether the address of a cluster is one of this machine, whose tasks reach the same cache."""
-    host = address.rpartition("://")[2].rpartition(":")[0]
-    if not host:  # such as auto
+    """Whether the address of a cluster is one of this machine, whose tasks reach its cache."""
+    host = urlsplit(address if "://" in address else f"//{address}").hostname
+    if host in (None, "auto", "local"):
         return True
     try:
-        with socket.socket() as one:
+        family = socket.getaddrinfo(host, None)[0][0]
+        with socket.socket(family) as one:
             one.bind((host, 0))
     except OSError:
         return False

@@ -201,7 +201,7 @@ def _refuse_unreachable(address: str) -> None:
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdigit():
         try:
-            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
         except OSError as error:
             said = error.strerror or str(error)
             raise DataError(f"there is no Ray cluster at {address}: {said}") from None

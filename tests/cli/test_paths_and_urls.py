@@ -12,13 +12,12 @@ PATHS = ("FILE", "DIR", "INPUT", "RUN")
 """The words that stand for paths in the help."""
 
 READ = {"--dataset", "--normal", "--fit-to", "--calibrate", "--relative-to"}
-"""Options that take a URL of inputs; other files test that they read it."""
-
 WRITTEN = {
     ("reconstruct", "--out"), ("encode", "--out"), ("classify", "--out"), ("detect", "--out"),
     ("merge", "--out"),
 }  # fmt: skip
-"""Options that take a URL of a file to write, beside --errors of all commands."""
+"""Options that take a URL of inputs, or, beside --errors, of a file to write: other files test that
+these work."""
 
 NEEDED = {
     "export": ("--out", "x.onnx"),
@@ -41,31 +40,31 @@ def test_the_options_are_found():
     assert {option for _, option in OPTIONS} >= {*READ, "--maps", "--report", "--truth", "--like"}
 
 
-@pytest.mark.parametrize(("command", "option"), OPTIONS)
-def test_an_option_takes_a_url_or_refuses_it(aectl, dense, command, option):
-    if option in READ:
-        return
+def takes_urls(command, option):
+    return option in {*READ, "--errors"} or (command, option) in WRITTEN
+
+
+@pytest.mark.parametrize(("command", "option"), [one for one in OPTIONS if not takes_urls(*one)])
+def test_an_option_that_takes_no_url_refuses_it(aectl, dense, command, option):
     url = "memory://test-of-options/none/x.csv"
     needed = NEEDED.get(command, ())
     words = [] if command == "train" else [dense]
     done = aectl(command, *words, *(() if option in needed else needed), option, url)
-    if (command, option) in WRITTEN or option == "--errors":
-        assert "takes a path of this machine" not in done.err
-    else:
-        assert (done.status, done.out) == (2, "")
-        assert done.err == f"aectl: {option} takes a path of this machine, not a URL\n"
-        assert not fsspec.filesystem("memory").exists(url)
-        assert not list(Path().iterdir())
-    assert not list(Path().glob("memory*"))
-    if fsspec.filesystem("memory").exists("/test-of-options"):
-        fsspec.filesystem("memory").rm("/test-of-options", recursive=True)
-
-
-def test_patches_and_clusters_refuse_urls(aectl, dense, monkeypatch):
-    done = aectl("train", "--dataset", "patches:memory://x/y", "--out", "run")
     assert (done.status, done.out) == (2, "")
-    assert "patches: cuts from a folder of this machine, not from a URL; copy it first" in done.err
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert done.err == f"aectl: {option} takes a path of this machine, not a URL\n"
+    assert not fsspec.filesystem("memory").exists(url)
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:6379", "10.0.0.1", "ray://10.0.0.1:10001"])
+def test_clusters_elsewhere_refuse_urls(aectl, dense, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
     done = aectl("encode", dense, "digits", "--engine", "ray", "--out", "memory://x/y.csv")
     assert done.status == 2
     assert "--engine on a cluster writes to a folder that all machines share" in done.err
+
+
+def test_patches_refuse_urls(aectl):
+    done = aectl("train", "--dataset", "patches:memory://x/y", "--out", "run")
+    assert (done.status, done.out) == (2, "")
+    assert "patches: cuts from a folder of this machine, not from a URL; copy it first" in done.err

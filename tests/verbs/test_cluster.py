@@ -37,17 +37,22 @@ sys.stdin.read()
 """
 
 
+@pytest.fixture(scope="session")
+def home_of_ray():
+    """The home of its key, which a process reads once, however often this module is begun."""
+    made = tempfile.mkdtemp(prefix="r")  # a short name, for its sockets
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
-def folder_of_ray():
-    """For Ray, which needs a short name for its sockets, and a home for its key."""
+def folder_of_ray(home_of_ray):
     with pytest.MonkeyPatch.context() as patched:
-        made = tempfile.mkdtemp(prefix="r")
-        patched.setenv("RAY_TMPDIR", made)
-        patched.setenv("HOME", made)
+        patched.setenv("RAY_TMPDIR", home_of_ray)
+        patched.setenv("HOME", home_of_ray)
         patched.setenv("RAY_AUTH_MODE", "token")
         patched.setenv("RAY_worker_niceness", "0")  # else they wait for all other programs
-        yield made
-        shutil.rmtree(made, ignore_errors=True)
+        yield home_of_ray
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +212,15 @@ def test_a_cluster_that_is_not_there_is_told_at_once(aectl, dense, scans, monkey
     done = aectl("encode", dense, scans, "--engine", "ray", "--out", "t.csv")
     assert (done.status, done.out) == (2, "")
     assert done.err == "aectl: there is no Ray cluster at 127.0.0.1:1: Connection refused\n"
+
+
+@needs_ray
+@pytest.mark.parametrize("address", ["[::1]:1", "ray://localhost:1"])
+def test_clusters_of_this_machine_take_urls(aectl, dense, folder_of_ray, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    done = aectl("encode", dense, "digits", "--engine", "ray", "--out", "memory://x/y.csv")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == f"aectl: there is no Ray cluster at {address}: Connection refused\n"
 
 
 def test_a_missing_package_is_told(aectl, dense, scans, monkeypatch):
