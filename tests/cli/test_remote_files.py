@@ -149,7 +149,7 @@ def test_pictures_and_files_of_this_machine(aectl, dense, scans, tmp_path):
         (("--out", "http://127.0.0.1:9/a.csv"), "nothing can be written to an address of the web"),
         (("--out", "memory://made/"), "it names a folder"),
         (("--out", "s3://made.csv"), "cannot write s3://made.csv: it names a folder"),
-        (("--out", "gs://made/a.csv"), "pip install 'aectl[gs]' installs it"),
+        (("--out", "gs://unwritten/a.csv"), "pip install 'aectl[gs]' installs it"),
         (("--out", "s3://made/a.csv", "--offline"), "--offline asks no server"),
         (("--relative-to", "s3://made", "--out", "memory://a.nothing"), "a.nothing"),
     ],
@@ -158,6 +158,8 @@ def test_what_cannot_be_written_is_refused_before_the_work(
     aectl, dense, scans, monkeypatch, words, message
 ):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
+    known = sys.modules["fsspec.registry"]._registry  # with what other tests have opened
+    monkeypatch.delitem(known, "gs", raising=False)
     done = aectl("encode", dense, scans, *words)
     assert (done.status, done.out) == (2, "")
     assert message in done.err
