@@ -58,8 +58,6 @@ class TopK(Code):
 
     def forward(self, preactivation: Tensor) -> Tensor:
         """preactivation -> code, both (batch, code_size)."""
-        if self.training and self.activation is F.relu:  # of the kept units alone: fewer values
-            return largest(preactivation, self.kept, 1, self.activation)
         code = self.activation(preactivation)
         return largest(code, self.kept if self.training else self.k_at_inference, 1)
 

@@ -179,17 +179,12 @@ class Dropout(nn.Dropout):
         return whole().changed(super().forward, x) if self.training and self.p else x
 
 
-def largest(
-    code: Tensor, count: int, dim: int, activation: Callable[[Tensor], Tensor] | None = None
-) -> Tensor:
-    """Keeps the `count` largest values along a dimension, after an activation that does not change
-    their order, if one is given; all others become 0.
-    """
+def largest(code: Tensor, count: int, dim: int) -> Tensor:
+    """Keeps the `count` largest values along a dimension; all others become 0."""
     if count >= code.shape[dim]:
-        return activation(code) if activation else code
+        return code
     found = code.topk(count, dim, sorted=False)
-    values = activation(found.values) if activation else found.values
-    return torch.zeros_like(code).scatter(dim, found.indices, values)
+    return torch.zeros_like(code).scatter(dim, found.indices, found.values)
 
 
 def _length(rows: slice) -> int:
