@@ -15,6 +15,11 @@ The message of each is written for the person who has to act on it.
 """
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; its type, if it has none."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 class AectlError(Exception):
     """An error that aectl can explain; the command line prints only its message."""
 

@@ -2,12 +2,10 @@
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from aectl.cli.stdout import shown_as
 from aectl.errors import AectlError, OutputError
@@ -30,12 +28,8 @@ def on_this_machine(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     from aectl.data.storage.staging import Staged
     from aectl.verbs import machine
 
-    elsewhere = not _is_here(os.environ.get("RAY_ADDRESS", ""))
-    if values.get("engine") and "out" in urls and elsewhere:
-        raise OutputError(
-            "--engine on a cluster writes to a folder that all machines share: name a file there"
-            " with --out, and copy it to the URL"
-        )
+    if values.get("engine") and "out" in urls:
+        _refuse_elsewhere()
     room, shard = machine.data_dir() / "outputs", values.get("shard")
     staged = {name: Staged(url, room, shard or "") for name, url in urls.items()}
     resume, overwrite = bool(values.get("resume")), bool(values.get("overwrite"))
@@ -73,15 +67,12 @@ def _written(path: Path, shard: str | None) -> Path:
     return path
 
 
-def _is_here(address: str) -> bool:
-    """Whether the address of a cluster is one of this machine, whose tasks reach its cache."""
-    host = urlsplit(address if "://" in address else f"//{address}").hostname
-    if host in (None, "auto", "local"):
-        return True
-    try:
-        family = socket.getaddrinfo(host, None)[0][0]
-        with socket.socket(family) as one:
-            one.bind((host, 0))
-    except OSError:
-        return False
-    return True
+def _refuse_elsewhere() -> None:
+    """Raises OutputError where a Ray cluster is not of this machine, and cannot reach its cache."""
+    from aectl.verbs import cluster
+
+    if not cluster.is_here(os.environ.get("RAY_ADDRESS", "")):
+        raise OutputError(
+            "--engine on a cluster writes to a folder that all machines share: name a file there"
+            " with --out, and copy it to the URL"
+        )

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from aectl.data.codes.table_content import TableError
 from aectl.data.own_process import own_process
+from aectl.errors import first_line
 
 START = (
     "from aectl.data.frame_process import serve; serve(sys.argv[2], sys.argv[3], int(sys.argv[4]))"
@@ -179,7 +180,7 @@ def _refusal(error: BaseException) -> str:
     """The reason why a file is not read."""
     if isinstance(error, TableError):
         return str(error)
-    said = (str(error) or type(error).__name__).splitlines()[0]
+    said = first_line(error)
     return f"it is not a Parquet file, or is damaged ({said[:200]})"
 
 

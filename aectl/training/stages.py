@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aectl.errors import ModelFileError
+from aectl.errors import ModelFileError, first_line
 from aectl.objectives.step import Objective
 from aectl.training.loop import Means, TrainingPosition, TrainingSet
 from aectl.training.optimizers import restore_state, state_of
@@ -93,5 +93,5 @@ def restoring() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError, LookupError, TypeError) as error:
-        said = str(error).splitlines()[0]
+        said = first_line(error)
         raise ModelFileError(f"the checkpoint does not fit its own options: {said}") from error

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from aectl.config.decoding import Remark
 from aectl.data.shares import MOST_SHARDS, Shard
 from aectl.data.sources import STDIN
-from aectl.errors import DataError
+from aectl.errors import DataError, first_line
 from aectl.verbs import machine
 from aectl.verbs.tabulating import Each, Tabular, tabulate
 from aectl.verbs.use import Use
@@ -100,7 +100,7 @@ def connected(address: str | None) -> Iterator[None]:
     try:
         ray.init(address or "local", log_to_driver=False, configure_logging=False, **local)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise DataError(f"Ray at {address or 'this machine'}: {_first_line(error)}") from None
+        raise DataError(f"Ray at {address or 'this machine'}: {first_line(error)}") from None
     finally:  # Ray sets handlers of its own
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -158,7 +158,7 @@ def run(job: Job, each: Slots, total: int) -> Iterator[Done]:
         except ray.exceptions.RayError as error:
             cause = getattr(error, "cause", None) or error  # that of a task is its exception
             if isinstance(cause, ray.exceptions.RayError):
-                raise DataError(f"Ray: {_first_line(cause)}") from None
+                raise DataError(f"Ray: {first_line(cause)}") from None
             raise cause from None
 
 
@@ -198,14 +198,34 @@ def _on(results: Tabular, **changes: Any) -> Tabular:
 def _refuse_unreachable(address: str) -> None:
     """Raises DataError where nothing listens at an address such as `host:6379`, which Ray would try
     for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdigit():
+    host, port = _place(address)
+    if host and port:
         try:
-            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
         except OSError as error:
             said = error.strerror or str(error)
             raise DataError(f"there is no Ray cluster at {address}: {said}") from None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+def is_here(address: str) -> bool:
+    """Whether the address of a cluster is one of this machine, or none is named."""
+    host, _ = _place(address)
+    if host in ("", "auto", "local"):
+        return True
+    try:
+        family = socket.getaddrinfo(host, None)[0][0]
+        with socket.socket(family) as one:
+            one.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _place(address: str) -> tuple[str, str]:
+    """The host and the port of an address such as `host:6379`, `[::1]:6379` or `ray://host`; each
+    may be empty."""
+    place = address.rpartition("://")[2]
+    host, _, port = place.rpartition(":")
+    if not port.isdigit():
+        host, port = place, ""
+    return host.strip("[]"), port

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.codes.table_content import VECTOR, Held, Sparse, TableError
+from aectl.errors import first_line
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000
@@ -168,5 +169,5 @@ def damage_as_table_error() -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        said = first_line(error)
         raise TableError(f"it is not an .npz file, or is damaged ({said})") from None

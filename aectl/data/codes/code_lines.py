@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aectl.data.codes.table_content import FEATURE, VECTOR, Held, Sparse, TableError
+from aectl.errors import first_line
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -61,7 +62,7 @@ def of_csv_content(content: bytes) -> Held:
         kinds = dict.fromkeys(names, polars.String) | dict.fromkeys(features, polars.Float32)
         frame = polars.read_csv(io.BytesIO(content), schema_overrides=kinds)
     except PolarsError as error:
-        raise TableError((str(error) or type(error).__name__).splitlines()[0]) from None
+        raise TableError(first_line(error)) from None
     paths = _names(frame["path"].to_list()) if "path" in names else None
     if {"indices", "values"} <= set(names):
         return Held(paths, _of_cells(frame))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 from aectl.data.storage.urls import redacted
+from aectl.errors import first_line
 
 Answer = TypeVar("Answer")
 
@@ -166,7 +167,7 @@ def _of_answer(error: Exception) -> Exception:
         if (status := _status_in(one)) is not None:
             return of_status(status)
         if WITHOUT_CREDENTIALS & {kind.__name__ for kind in type(one).__mro__}:
-            return PermissionError(errno.EACCES, f"no valid credentials: {_first_line(one)}")
+            return PermissionError(errno.EACCES, f"no valid credentials: {first_line(one)}")
     return error
 
 
@@ -187,10 +188,6 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
     while found is not None:
         yield found
         found = found.__cause__
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _like(error: Exception, said: str) -> OSError:

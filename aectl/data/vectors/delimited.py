@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from aectl.data.codes.code_lines import unpacked
 from aectl.data.codes.table_content import TableError
 from aectl.data.vectors.columns import NAMELESS, Columns, Texts, Wanted
+from aectl.errors import first_line
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -100,7 +101,7 @@ def _frame(content: bytes, separator: str, has_header: bool) -> "DataFrame":
             null_values=list(MISSING),
         )  # fmt: skip
     except PolarsError as error:
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        said = first_line(error)
         raise TableError(_in_words(said)) from None
     if again := [name for name in frame.columns if "_duplicated_" in name]:  # so polars calls them
         raise TableError(f"it has two columns {again[0].partition('_duplicated_')[0] or NAMELESS}")

@@ -15,6 +15,7 @@ from aectl.config.spelling import first_of
 from aectl.data.codes.code_arrays import Arrays, damage_as_table_error
 from aectl.data.codes.table_content import VECTOR, TableError
 from aectl.data.vectors.vector_file import VectorFile, checked
+from aectl.errors import first_line
 
 MAGIC, PICKLE = b"\x93NUMPY", b"\x80"
 """The first bytes of an .npy file, and of a pickle."""
@@ -36,7 +37,7 @@ def of_npy(path: Path, part: str, room: int) -> VectorFile:
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OverflowError, TypeError) as error:
-        said = str(error).splitlines()[0]
+        said = first_line(error)
         with path.open("rb") as file:
             start = file.read(len(MAGIC))
         if not start.startswith((MAGIC, PICKLE)):
@@ -87,7 +88,7 @@ def of_safetensors(path: Path, part: str, room: int) -> VectorFile:
         with safe_open(path, framework="numpy") as file:  # checks the whole header
             names = list(file.keys())
     except (SafetensorError, ValueError) as error:
-        said = str(error).splitlines()[0]
+        said = first_line(error)
         raise TableError(f"it is not a .safetensors file, or is damaged ({said})") from None
     with path.open("rb") as content:
         length = int.from_bytes(content.read(8), "little")
