@@ -10,7 +10,7 @@ import select
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -120,10 +120,8 @@ def replacing_in(folder: Path) -> Iterator[Path]:
     move at the end of the block. Raises OutputError if they cannot be written.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    _remove_abandoned(folder)
     with writing(folder):
-        for one in temporaries(folder, Path.is_dir):
-            if is_abandoned(one, int(one.name.split(".")[-2])):
-                shutil.rmtree(one, ignore_errors=True)
         temporary.mkdir()
     try:
         yield temporary
@@ -135,17 +133,26 @@ def replacing_in(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def temporaries(path: Path, is_one: Callable[[Path], bool] = Path.is_file) -> list[Path]:
-    """Temporary files of processes that were killed while `replacing` a file; or folders."""
+def temporaries(path: Path) -> list[Path]:
+    """Temporary files of processes that were killed while `replacing` a file."""
+    return [one for one in _temporaries(path) if one.is_file()]
+
+
+def _temporaries(path: Path) -> list[Path]:
+    """Temporary files and folders of a path, also those of processes that run."""
     name = re.compile(re.escape(f".{path.name}.") + r"[1-9][0-9]*\.part")
-    return [one for one in path.parent.iterdir() if name.fullmatch(one.name) and is_one(one)]
+    return [one for one in path.parent.iterdir() if name.fullmatch(one.name)]
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Removes temporary files of a path that are old and whose process does not run."""
+    """Removes temporary files and folders of a path that are old and whose process does not run."""
     with contextlib.suppress(OSError):
-        for one in temporaries(path):
-            if is_abandoned(one, int(one.name.split(".")[-2])):
+        for one in _temporaries(path):
+            if not is_abandoned(one, int(one.name.split(".")[-2])):
+                continue
+            if one.is_dir():
+                shutil.rmtree(one, ignore_errors=True)
+            else:
                 one.unlink()
 
 
