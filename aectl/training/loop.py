@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from aectl.config.shapes import Sides
 from aectl.config.training_options import BF16
-from aectl.errors import ConfigError, DivergedError
+from aectl.errors import ConfigError, DivergedError, first_line
 from aectl.models.precision import in_bfloat16
 from aectl.objectives.step import Batch, Losses, Objective
 from aectl.training import distributed
@@ -203,7 +203,7 @@ def train_epochs(
     DivergedError where the loss is no finite number.
     """
     steps = math.ceil(len(inputs) / batch_size)
-    at = position or TrainingPosition()
+    at, trial = position or TrainingPosition(), trial or ThreadTrial()
     yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
     while at.epochs < epochs:
         objective.train()
@@ -213,8 +213,7 @@ def train_epochs(
             at.lr = float(schedule.get_last_lr()[0])
         at.order = generator.get_state()
         began = last = time.monotonic()
-        if trial:
-            trial.begin()
+        trial.begin()
         with products_in(precision):
             for batch in inputs.shuffled(batch_size, generator, at.step, at.epochs):
                 objective.prepare(len(batch.inputs))
@@ -226,17 +225,16 @@ def train_epochs(
                 if pause or found["loss"].is_cpu:
                     _refuse_divergence(found["loss"].item(), at, schedule)
                 schedule.step()
-                if trial:
-                    trial.stepped()
+                trial.stepped()
                 pause = pause or distributed.is_ending()
                 if (pause or (turn and at.step % turn == 0)) and at.step < steps:
                     at.seconds += now - began
                     with products_in("fp32"):
                         yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
                     began = last = time.monotonic()
-                    if trial:
-                        trial.begin()
-        _refuse_divergence((losses := at.sums.means())["loss"], at, schedule)
+                    trial.begin()
+        losses = at.sums.means()
+        _refuse_divergence(losses["loss"], at, schedule)
         seconds = at.seconds + time.monotonic() - began
         at.epochs, at.step, at.order, at.sums, at.seconds = at.epochs + 1, 0, None, Means(), 0.0
         yield TrainingProgress(at.epochs, steps, steps, losses, seconds)
@@ -276,7 +274,7 @@ class Compiled(nn.Module):
         try:
             return self._faster(batch)
         except TorchDynamoException as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ConfigError(f"--compile does not work on this machine: {reason}") from error
 
 

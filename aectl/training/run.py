@@ -104,8 +104,6 @@ class Run(ABC):
     held_out: NDArray[np.int64]
     uncalibrated: str | None = None
     """Why its model could not be calibrated on what it held out, where that was tried."""
-    trial: ThreadTrial | None = None
-    """Finds the number of CPU threads while it trains."""
     _training: TrainingSet
     _held_out: TrainingSet
     _sample: TrainingSet
@@ -127,6 +125,7 @@ class Run(ABC):
         self._best, self._kept = math.inf, dict[str, Tensor]()
         self.errors: Errors | None = None
         self._stopped = False
+        self.trial = ThreadTrial()
         self._now: CurrentStage | None = None
         self._left: RunState | None = None
 
@@ -381,7 +380,7 @@ class Run(ABC):
                 "seconds": round(self.seconds, 3),
                 **self._ended(),
                 "device": self.device.type,
-                "threads": torch.get_num_threads(),
+                "threads": self.trial.threads,
                 "versions": versions(),
             },
         )

@@ -22,13 +22,21 @@ TOLERANCE = 1.03
 
 class ThreadTrial:
     """Tries torch with `most` threads, half of them, and so on, each for some steps of a training,
-    and then keeps the fewest that are about as fast as the fastest. `told` is called with them."""
+    and then keeps the fewest that are about as fast as the fastest. `told` is called with them.
 
-    def __init__(self, most: int, told: Callable[[int], None]) -> None:
-        self._told = told
+    A trial of 0 threads tries none.
+    """
+
+    def __init__(self, most: int = 0, told: Callable[[int], None] | None = None) -> None:
+        self._most, self._told = most, told
         self._left = [most >> halvings for halvings in range(most.bit_length())]
         self._fastest: dict[int, float] = {}
         self._steps, self._began, self._last = 0, 0.0, 0.0
+
+    @property
+    def threads(self) -> int:
+        """The number with which the training is to go on, were it interrupted now."""
+        return self._most if self._left else torch.get_num_threads()
 
     def begin(self) -> None:
         """Is called before a step that does not follow another at once."""
@@ -51,5 +59,6 @@ class ThreadTrial:
     def _chosen(self) -> int:
         limit = TOLERANCE * min(self._fastest.values())
         chosen = min(threads for threads, seconds in self._fastest.items() if seconds <= limit)
-        self._told(chosen)
+        if self._told is not None:
+            self._told(chosen)
         return chosen

@@ -98,8 +98,6 @@ class Checkpoints:
         Returns whether the state was saved. Raises OutputError, or DivergedError if weights are not
         finite.
         """
-        import torch
-
         from aectl.training import checkpoint
         from aectl.training.run import Epoch
         from aectl.training.state import TrainingState
@@ -113,7 +111,7 @@ class Checkpoints:
         started = time.monotonic()
         if not (urgent or over) and started - self._last <= pause:
             return False
-        session = dataclasses.replace(self._session, threads=torch.get_num_threads())
+        session = dataclasses.replace(self._session, threads=run.trial.threads)
         checkpoint.save(self._folder, TrainingState(session, run.state()))
         if isinstance(event, Epoch) and not over:
             self._publish(run)
