@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import re
+import sys
 import threading
 import time
 import urllib.request
@@ -200,6 +201,12 @@ def hub(monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes]) -> Iterator[Hu
         drivers._objects.cache_clear()
         yield made
     drivers._objects.cache_clear()
+
+
+def without_driver(monkeypatch: pytest.MonkeyPatch, protocol: str, package: str) -> None:
+    """A driver seems not to be installed, whether another test has opened it before or not."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, protocol, raising=False)
 
 
 def sha256(content: bytes) -> str:

@@ -1,13 +1,12 @@
 """--out and --errors at URLs: what is there is whole, and nothing else is."""
 
 import http.server
-import sys
 from collections import Counter
 from pathlib import Path
 
 import fsspec
 import pytest
-from servers import SECRET, s3_server, s3_settings, serving
+from servers import SECRET, s3_server, s3_settings, serving, without_driver
 
 from aectl.data.storage import drivers, entries
 from aectl.verbs import machine
@@ -157,9 +156,7 @@ def test_pictures_and_files_of_this_machine(aectl, dense, scans, tmp_path):
 def test_what_cannot_be_written_is_refused_before_the_work(
     aectl, dense, scans, monkeypatch, words, message
 ):
-    monkeypatch.setitem(sys.modules, "gcsfs", None)
-    known = sys.modules["fsspec.registry"]._registry  # with what other tests have opened
-    monkeypatch.delitem(known, "gs", raising=False)
+    without_driver(monkeypatch, "gs", "gcsfs")
     done = aectl("encode", dense, scans, *words)
     assert (done.status, done.out) == (2, "")
     assert message in done.err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from servers import SECRET, s3_server, s3_settings, site
+from servers import SECRET, s3_server, s3_settings, site, without_driver
 
 import aectl as api
 from aectl.data.storage import downloads, drivers, entries
@@ -312,10 +312,8 @@ def test_other_urls_are_no_credentials(aectl, dense, scans):
     ],
 )
 def test_a_url_that_cannot_be_opened_is_one_line(aectl, dense, monkeypatch, url, message):
-    known = sys.modules["fsspec.registry"]._registry  # with what other tests have opened
-    for protocol, name in (("gs", "gcsfs"), ("abfs", "adlfs")):
-        monkeypatch.setitem(sys.modules, name, None)
-        monkeypatch.delitem(known, protocol, raising=False)
+    without_driver(monkeypatch, "gs", "gcsfs")
+    without_driver(monkeypatch, "abfs", "adlfs")
     done = aectl("encode", dense, url)
     assert done.status == 2
     assert len(done.err.splitlines()) == 1, done.err
