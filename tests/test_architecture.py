@@ -51,11 +51,14 @@ TORCH_FREE = (
 """Rooms that load no torch when they are imported."""
 
 TORCH_FREE_FILES = [
+    PACKAGE / name
+    for name in ("inference/features.py", "inference/in_numpy.py", "inference/results.py")
+] + [
     PACKAGE / "models" / name
     for name in (
         "__init__.py", "architecture.py", "calibration.py", "dense_floats.py", "footprint.py",
         "image_spec.py", "input_spec.py", "metadata.py", "model_card.py", "model_file.py",
-        "operations.py",
+        "numpy_elements.py", "numpy_networks.py", "numpy_scaling.py", "operations.py",
         "tensor_file.py", "text_spec.py",
         "training_record.py", "vector_spec.py", "vocabulary.py",
     )

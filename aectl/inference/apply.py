@@ -37,32 +37,6 @@ class PaddedCode(Result):
     code: Any
 
 
-@dataclass(frozen=True)
-class Features:
-    """The features that `encode` returns: the code, or the output of the hidden `layer`, from 1.
-
-    `normalize`: "l2" scales each row to length 1 (a row of zeros is unchanged); `dtype`: the number
-    format, float32 or float16.
-    """
-
-    layer: int | None = None
-    normalize: str = "none"
-    dtype: str = "float32"
-
-    def of(self, code: Tensor) -> NDArray[Any]:
-        """Converts a code, (n, features), to the array that is written."""
-        scaled = _of_length_one(code) if self.normalize == "l2" else code
-        wanted: NDArray[Any] = scaled.to(getattr(torch, self.dtype)).cpu().numpy()
-        return wanted
-
-
-def _of_length_one(code: Tensor) -> Tensor:
-    """Scales each row to length 1; first to a maximum of 1, so that no square overflows."""
-    largest = code.abs().amax(1, keepdim=True)
-    scaled = torch.where(largest > 0, code / largest, code)
-    return torch.nn.functional.normalize(scaled)
-
-
 ToTensor = Callable[[Any], Tensor]
 """Converts a batch to the input of a network, padded to the same number of rows each time."""
 

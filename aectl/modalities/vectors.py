@@ -298,7 +298,7 @@ class Vectors(Modality):
     def worst_first(self, card: "ModelCard") -> tuple[str, bool]:
         """By `scaled_mse` where features are scaled, since in their own units those of large
         numbers would decide alone; else by `mse`."""
-        from aectl.models.scaling import FACTOR
+        from aectl.models.numpy_scaling import FACTOR
 
         return "scaled_mse" if card.architecture.config.scale in FACTOR else "mse", True
 

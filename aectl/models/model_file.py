@@ -6,15 +6,16 @@ the digest of the text before it.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from aectl.config import run_files
 from aectl.config.spelling import is_utf_8, shell_word
 from aectl.errors import ModelFileError
 from aectl.files import opened, replacing
 from aectl.models import metadata, tensor_file
+from aectl.models.architecture import Architecture
 from aectl.models.calibration import NORMAL, PREFIX
 from aectl.models.model_card import FORMAT_VERSION, ModelCard
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aectl.models.networks import Network
+
+T = TypeVar("T")
 
 KEY = "aectl"
 FILE_NAME = run_files.MODEL
@@ -142,13 +145,31 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
     except RuntimeError as error:
         raise ModelFileError(f"{path}: its architecture cannot be built: {error}") from None
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    _compare(path, wanted, {n: one for n, one in shapes.items() if not n.startswith(PREFIX)})
-    weights = {n: one for n, one in _tensors(path).items() if not n.startswith(PREFIX)}
+    _compare(path, wanted, _of_network(shapes))
+    weights = _of_network(_tensors(path))
     for name, value in weights.items():
-        if not value.isfinite().all():
-            raise ModelFileError(f"{path}: tensor {name!r} contains values that are not finite")
+        _refuse_not_finite(path, name, bool(value.isfinite().all()))
     network.load_state_dict(weights, assign=True)
     return network.eval(), card
+
+
+def load_arrays(
+    path: Path, shapes_of: Callable[[Architecture], Mapping[str, tuple[int, ...]]]
+) -> "tuple[ModelCard, dict[str, NDArray[np.float32]]]":
+    """The card of a model file and the tensors of its network, without loading torch; `shapes_of`
+    gives the shapes that an architecture has.
+
+    Raises ModelFileError if the file is not a model, or its tensors do not match its description.
+    """
+    import numpy as np
+
+    path = resolve(path)
+    card, shapes, _ = _open(path)
+    _compare(path, shapes_of(card.architecture), _of_network(shapes))
+    weights = _of_network(_arrays(path))
+    for name, value in weights.items():
+        _refuse_not_finite(path, name, bool(np.isfinite(value).all()))
+    return card, weights
 
 
 def load_calibration(path: Path) -> "dict[str, Tensor]":
@@ -161,8 +182,7 @@ def load_calibration(path: Path) -> "dict[str, Tensor]":
         if name.startswith(PREFIX)
     }
     for name, tensor in found.items():
-        if not tensor.isfinite().all():
-            raise ModelFileError(f"{path}: {PREFIX}{name} contains values that are not finite")
+        _refuse_not_finite(path, f"{PREFIX}{name}", bool(tensor.isfinite().all()))
     return found
 
 
@@ -219,6 +239,22 @@ def _tensors(path: Path) -> "dict[str, Tensor]":
 
     # safetensors opens files by names in UTF-8 alone
     return load_file(path) if is_utf_8(str(path)) else load(path.read_bytes())
+
+
+def _arrays(path: Path) -> "dict[str, NDArray[np.float32]]":
+    from safetensors.numpy import load, load_file
+
+    return load_file(path) if is_utf_8(str(path)) else load(path.read_bytes())
+
+
+def _of_network(named: Mapping[str, T]) -> dict[str, T]:
+    """Those that belong to tensors of the network, by their names, and not to its calibration."""
+    return {name: one for name, one in named.items() if not name.startswith(PREFIX)}
+
+
+def _refuse_not_finite(path: Path, name: str, finite: bool) -> None:
+    if not finite:
+        raise ModelFileError(f"{path}: tensor {name!r} contains values that are not finite")
 
 
 def _compare(

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from aectl.config.model_options import ModelConfig
-
-OFFSET, FACTOR = ("standard", "minmax", "center"), ("standard", "minmax")
-"""The scalings that subtract a number from each feature, and that multiply each by one."""
-
-UNIT_NORM, LAYER_NORM, MEAN = "unit-norm", "layer-norm", "mean"
-
-ADDED_TO_DEVIATION = 1e-5
-"""Of layer-norm, as SAELens has it (sae_lens/saes/sae.py)."""
+from aectl.models.numpy_scaling import (
+    ADDED_TO_DEVIATION,
+    FACTOR,
+    LAYER_NORM,
+    MEAN,
+    OFFSET,
+    UNIT_NORM,
+)
 
 
 class Scaling(nn.Module):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import os
 
     from aectl.inference.apply import ToTensor
+    from aectl.inference.in_numpy import InNumpy
     from aectl.inference.results import Classified
     from aectl.outputs.rows import Rows
 
@@ -24,7 +25,7 @@ class Classification:
     top_k: int
 
     def __iter__(self) -> "Iterator[Classified]":
-        with self.use.results(self.compute) as results:
+        with self.use.results(self.compute, in_numpy=self.in_numpy) as results:
             yield from results
 
     @property
@@ -43,6 +44,10 @@ class Classification:
         from aectl.inference import apply as inference
 
         return inference.classify(network, batches, to_tensor, self.top_k)
+
+    def in_numpy(self, network: "InNumpy", batches: Iterable[Any]) -> "Iterator[Classified]":
+        """The same without torch."""
+        return network.classify(batches, self.top_k)
 
     def rows(self, result: "Classified") -> "Rows":
         """The rows of a table for a batch."""

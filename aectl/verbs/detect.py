@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack
 
 import numpy as np
 
@@ -57,6 +57,7 @@ class Detection:
     maps: bool = False
     fit_to: Use | None = None
     boxes: bool = False
+    in_numpy: ClassVar[None] = None
     found: int = 0
     count: int = 0
     _calibrated: "Calibrated | None" = field(default=None, repr=False)

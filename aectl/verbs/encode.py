@@ -1,11 +1,13 @@
 """Codes of inputs."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.kinds import with_a_code
 from aectl.errors import ConfigError
+from aectl.inference.features import Features
 from aectl.inference.results import Encoded
 from aectl.verbs.use import InputOptions, Use, use_of
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import os
 
     from aectl.inference.apply import ToTensor
+    from aectl.inference.in_numpy import InNumpy
     from aectl.outputs.rows import Rows
 
 
@@ -21,18 +24,15 @@ class Encoding:
     """The codes of all inputs; iterating over it computes them, a batch at a time."""
 
     use: Use
-    layer: int | None
-    normalize: str
-    dtype: str
+    features: Features
 
     def __iter__(self) -> Iterator[Encoded]:
-        with self.use.results(self.compute) as results:
+        with self.use.results(self.compute, in_numpy=self.in_numpy) as results:
             yield from results
 
     def key(self) -> dict[str, object]:
         """All that decides the rows, beside the model and the inputs."""
-        how = {"layer": self.layer, "normalize": self.normalize, "dtype": self.dtype}
-        return {**how, **self.use.key()}
+        return {**dataclasses.asdict(self.features), **self.use.key()}
 
     def rows(self, result: Encoded) -> "Rows":
         """The rows of a table for a batch."""
@@ -47,13 +47,24 @@ class Encoding:
         """The codes of some batches."""
         from aectl.inference import apply as inference
 
-        depth = len(self.use.card.architecture.hidden)
-        layer = None if self.layer == depth else self.layer
-        features = inference.Features(layer, self.normalize, self.dtype)
-        for padded in inference.encode(network, batches, to_tensor, features.layer):
+        def vectors(code: Any) -> Any:
+            return self.features.of(code.cpu().numpy())
+
+        for padded in inference.encode(network, batches, to_tensor, self._hidden_layer):
             count = len(padded.paths)
-            made = self.use.modality.code(self.use.card, padded.code, count, features.of)
+            made = self.use.modality.code(self.use.card, padded.code, count, vectors)
             yield Encoded(padded.batch, made.vectors, made.columns)
+
+    def in_numpy(self, network: "InNumpy", batches: Iterable[Any]) -> Iterator[Encoded]:
+        """The same without torch."""
+        for batch, code in network.encode(batches, self._hidden_layer):
+            yield Encoded(batch, self.features.of(code), {})
+
+    @property
+    def _hidden_layer(self) -> int | None:
+        """The layer that is asked for; None if that is the code."""
+        depth = len(self.use.card.architecture.hidden)
+        return None if self.features.layer == depth else self.features.layer
 
 
 def encode(
@@ -99,4 +110,4 @@ def encode(
     depth = len(use.card.architecture.hidden)
     if layer is not None and layer > depth:
         raise ConfigError(f"--layer must be at most {depth}, the layers of this encoder")
-    return Encoding(use, layer, normalize, dtype)
+    return Encoding(use, Features(layer, normalize, dtype))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     import torch
 
 STAT = Path("/proc/stat")
+
+GPU_DEVICES = (
+    "nvidiactl", "nvhost-gpu", "nvhost-ctrl-gpu", "nvgpu", "kfd", "dxg",
+)  # fmt: skip
+"""Files in /dev of the drivers of GPUs on Linux: of NVIDIA's, of its boards, of AMD's, and that of
+Windows."""
 
 
 def data_dir(given: Path | None = None) -> Path:
@@ -79,6 +86,16 @@ def _others_seconds() -> float:
     except (AttributeError, OSError, ValueError):
         return 0.0
     return spent / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
+
+
+def is_cpu(name: str) -> bool:
+    """Whether the device that --device names is the CPU, as far as can be told without torch: of
+    `auto`, where Linux has no driver of a GPU."""
+    if name == "auto":
+        return sys.platform == "linux" and not any(
+            Path("/dev", one).exists() for one in GPU_DEVICES
+        )
+    return name == "cpu"
 
 
 def torch_device(name: str, threads: int | None) -> "torch.device":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from aectl.data.storage.folders import OnBad
+    from aectl.inference.in_numpy import InNumpy
     from aectl.outputs.rows import Rows
     from aectl.outputs.tables import Table
     from aectl.verbs.use import Use
@@ -17,6 +18,8 @@ class Tabular(Protocol):
     def use(self) -> "Use": ...
     def key(self) -> dict[str, object]: ...
     def compute(self, network: Any, batches: Iterable[Any], to_tensor: Any) -> Any: ...
+    @property
+    def in_numpy(self) -> "Callable[[InNumpy, Iterable[Any]], Iterator[Any]] | None": ...
     def rows(self, result: Any) -> "Rows": ...
 
 
@@ -35,7 +38,10 @@ def tabulate(
     passes on the results, and may show how many they are."""
     from aectl.outputs.rows import finite_rows
 
-    with table, results.use.results(results.compute, after=table.position) as found:
+    with (
+        table,
+        results.use.results(results.compute, table.position, in_numpy=results.in_numpy) as found,
+    ):
         for result in shown(found):
             each(result, on_bad)
             table.write(finite_rows(results.rows(result), on_bad))

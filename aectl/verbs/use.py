@@ -27,6 +27,7 @@ from aectl.modalities.request import InputStream, Request
 from aectl.models import footprint, model_file
 from aectl.models.architecture import Architecture
 from aectl.models.model_card import ModelCard
+from aectl.models.numpy_networks import covers, load
 from aectl.progress import silent
 from aectl.verbs import machine
 from aectl.verbs.hub import located
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import torch
 
     from aectl.inference.apply import ToTensor
+    from aectl.inference.in_numpy import InNumpy
     from aectl.outputs.rows import Column
 
 MOST_NAMED = 3
@@ -285,13 +287,18 @@ class Use:
         compute: "Callable[[Any, Iterable[Any], ToTensor], Iterator[Any]]",
         after: Position | None = None,
         most: int | None = None,
+        in_numpy: "Callable[[InNumpy, Iterable[Any]], Iterator[Any]] | None" = None,
     ) -> Iterator[Iterator[Any]]:
-        """The results of a computation on all batches after a position.
+        """The results of a computation on all batches after a position; of the one `in_numpy`, if
+        given, where the network is dense and the device the CPU.
 
         Decoding starts before the network is loaded, and ends with the context.
         """
         _ = self.share  # which restricts the stream
         with self.stream.batches(after, most) as batches:
+            if in_numpy and covers(self.card.architecture) and machine.is_cpu(self.device):
+                yield in_numpy(self._without_torch(), batches)
+                return
             start_torch()
             from aectl.inference.apply import on_device
 
@@ -299,3 +306,10 @@ class Use:
             of_network = partial(self.modality.tensor, network)
             to_tensor = on_device(network, self.torch_device(), of_network)
             yield compute(network, batches, to_tensor)
+
+    def _without_torch(self) -> "InNumpy":
+        """The network as arrays. Raises ModelFileError."""
+        from aectl.inference.in_numpy import InNumpy
+
+        modality = self.modality
+        return InNumpy(load(self.path), modality.stored, modality.unit, self.threads or 1)

@@ -1,5 +1,6 @@
 """Exit statuses, pipes, and errors that say what is wrong in a line or two."""
 
+import json
 import re
 import subprocess
 import sys
@@ -150,12 +151,12 @@ def test_unreachable_objects_are_seldom_looked_for_while_torch_is_imported(dense
     code = f"""
 import gc, os, sys
 gc.callbacks.append(lambda phase, info: os.write(2, b"." * (phase == "start")))
-sys.argv = ["aectl", "encode", {str(dense)!r}, {str(scans / "000.png")!r}]
+sys.argv = ["aectl", "eval", {str(dense)!r}, "--dataset", {str(scans / "000.png")!r}, "--json"]
 from aectl.cli import program
 program()
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    assert done.stdout.startswith(b"path,f0,")
+    assert json.loads(done.stdout)[0]["mse"] > 0
     assert done.stderr == b"." * len(done.stderr)
     assert len(done.stderr) < 100
 
@@ -185,6 +186,30 @@ if "--help" in sys.argv:
 assert not loaded, loaded
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("verb", ["encode", "classify"])
+def test_dense_networks_need_no_torch_on_a_cpu(verb, dense, classifier, scans, aectl):
+    model = dense if verb == "encode" else classifier
+    words = [verb, str(model), str(scans), "--device", "cpu"]
+    code = f"""
+import sys
+sys.modules["torch"] = None
+sys.argv = ["aectl", *{words!r}]
+from aectl.cli import program
+program()
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("path,")
+    assert done.stdout.count("\n") > len(list(scans.iterdir()))
+    assert aectl(*words).out == done.stdout
+
+
+def test_codes_of_dense_networks_do_not_depend_on_the_batch_size_to_the_last_bit(
+    dense, scans, aectl
+):
+    made = {aectl("encode", dense, scans, "--batch-size", n).out for n in (1, 7, 128, 300)}
+    assert len(made) == 1
 
 
 def test_a_closed_pipe_leaves_the_stdin_of_a_loop_alone(dense, tmp_path):

@@ -124,8 +124,8 @@ def test_a_network_of_ordinary_images_sees_as_many_as_before(aectl, dense, scans
     monkeypatch.setattr(
         AutoencoderBase, "encode", lambda s, x, *a: seen.append(len(x)) or encode(s, x, *a)
     )
-    assert aectl("encode", dense, scans / "000.png", "--batch-size", 1).status == 0
-    assert aectl("encode", dense, scans, "--batch-size", 100).status == 0
+    for images, size in ((scans / "000.png", 1), (scans, 100)):
+        assert aectl("eval", dense, "--dataset", images, "--batch-size", size).status == 0
     assert seen == [32, 128, 128, 128, 128]
 
 

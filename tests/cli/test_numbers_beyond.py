@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aectl.config.model_options import ModelConfig
-from aectl.inference.apply import Features
+from aectl.inference.features import Features
 from aectl.models import model_file
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
@@ -104,7 +104,7 @@ def test_codes_that_a_model_cannot_decode_are_left_out_and_named(aectl, tmp_path
 @pytest.mark.parametrize("size", [1e-30, 1e-12, 1.0, 3e19, 5e37])
 def test_rows_of_any_size_are_scaled_to_length_one(size):
     codes = np.array([[3, 4, 0], [0, 0, 0], [-1, 0, 0]], np.float32) * np.float32(size)
-    found = Features(normalize="l2").of(torch.from_numpy(codes))
+    found = Features(normalize="l2").of(codes)
     wanted = np.array([[0.6, 0.8, 0], [0, 0, 0], [-1, 0, 0]])
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 

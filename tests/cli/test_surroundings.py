@@ -114,7 +114,7 @@ def test_a_folder_whose_name_is_not_utf_8_is_trained_on(aectl, scans):
 def test_too_little_address_space_for_a_library_is_told_with_the_way_out(
     dense, tmp_path, kibibytes
 ):
-    done = shell(f"ulimit -v {kibibytes}; aectl encode {dense} digits --out t.csv", tmp_path)
+    done = shell(f"ulimit -v {kibibytes}; aectl eval {dense} --dataset digits", tmp_path)
     assert (done.status, done.out) == (2, "")
     assert "there is not enough memory to load what this command needs" in done.err
     assert "ulimit -v" in done.err

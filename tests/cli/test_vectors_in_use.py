@@ -211,7 +211,7 @@ def test_codes_in_a_table_are_decoded_to_vectors(aectl, model, tmp_path):
         assert aectl("encode", model, path, "-q", "--out", f"codes{ending}").status == 0
         done = aectl("reconstruct", model, "--from-codes", f"codes{ending}", "-q")
         assert (done.status, [row["path"] for row in table(done.out)][-1]) == (0, f"{path}:59")
-        np.testing.assert_allclose(numbers(done.out, 6), made, rtol=1e-6)
+        np.testing.assert_allclose(numbers(done.out, 6), made, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".jsonl", ".parquet", ".npz"])

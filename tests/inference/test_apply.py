@@ -121,24 +121,6 @@ def test_codes_are_the_network_s_to_the_last_bit_whatever_the_batch_is(layer):
         torch.testing.assert_close(found[1], network.encode(to_floats(shown), layer))
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e30, 1e-30])
-def test_rows_of_length_one_are_as_numpy_has_them(scale):
-    code = torch.tensor([[3.0, -4.0], [0.0, 0.0], [1.0, 1e-3]]) * scale
-    found = inference.Features(normalize="l2").of(code)
-    exact = code.double().numpy()
-    length = np.linalg.norm(exact, axis=1, keepdims=True)
-    np.testing.assert_allclose(found, exact / np.where(length > 0, length, 1), rtol=1e-6)
-    assert found.dtype == np.float32
-
-
-def test_half_precision_rounds_as_numpy_does_and_a_plain_code_stays():
-    code = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
-    half = inference.Features(dtype="float16").of(code)
-    assert half.dtype == np.float16
-    assert np.array_equal(half, code.numpy().astype(np.float16))
-    assert np.array_equal(inference.Features().of(code), code.numpy())
-
-
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
 def test_results_that_are_not_finite_are_refused(value):
     inference.refuse_overflow(torch.ones(2), np.array([3e38], np.float32))

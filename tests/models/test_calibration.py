@@ -123,5 +123,5 @@ def test_tensors_that_do_not_fit_it_are_refused(model, change):
 def test_numbers_that_are_not_finite_are_refused(model):
     forged(model, lambda _, tensors: tensors["calibration.codes"].fill(float("nan")))
     load(model)
-    with pytest.raises(ModelFileError, match=r"calibration\.codes contains values that are not"):
+    with pytest.raises(ModelFileError, match=r"calibration\.codes' contains values that are not"):
         load_calibration(model)

@@ -88,3 +88,15 @@ def test_nothing_is_said_of_busy_cores_to_who_chose_or_needs_no_threads(
         done = aectl("train", "--dataset", "digits", "--epochs", 8, *options, "--out", "r")
     assert done.status == 0
     assert "CPU threads" not in done.err
+
+
+def test_a_driver_of_a_gpu_is_found_without_torch(monkeypatch):
+    monkeypatch.setattr(machine, "GPU_DEVICES", ("nvidiactl", "null"))
+    assert not machine.is_cpu("auto")
+    assert machine.is_cpu("cpu")
+    assert not machine.is_cpu("cuda")
+
+
+@pytest.mark.skipif(not machine.is_cpu("auto"), reason="there is a GPU, or torch must be asked")
+def test_torch_finds_no_gpu_where_there_is_no_driver_of_one():
+    assert machine.torch_device("auto", None).type == "cpu"
