@@ -1,5 +1,6 @@
 """What the tests share: running `aectl`, and a few trained models to run it on."""
 
+import contextlib
 import fcntl
 import functools
 import gc
@@ -19,6 +20,7 @@ import pytest
 import warm
 
 from aectl.cli import main
+from aectl.data import frame_process
 from aectl.data.images import decoders
 
 MNIST = Path(os.environ.get("AECTL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -60,6 +62,11 @@ UNMEASURED = (
 """Tests that compute most of their time: to trace them takes up to as long again, and tells little,
 since other tests run nearly all of the code that they run. What is measured is the least that the
 tests cover."""
+
+
+def pytest_configure() -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        warm.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -149,13 +156,13 @@ def _one_core() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _warm_decoders() -> None:
-    """Processes that decode images are forked where they would load numpy anew each time.
+def _warm_processes() -> None:
+    """Processes that decode images, or read Parquet, are forked where they would load numpy anew.
 
-    `decoders_of_their_own`, and commands in processes of their own, begin them as users do.
+    `processes_of_their_own`, and commands in processes of their own, begin them as users do.
     """
     if CORES:
-        warm.fork_decoders()
+        warm.fork_all()
 
 
 @pytest.fixture(scope="session")
@@ -167,8 +174,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def decoders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoders, "subprocess", subprocess)
+def processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (decoders, frame_process):
+        monkeypatch.setattr(module, "subprocess", subprocess)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -185,13 +193,22 @@ def converters_found_once() -> None:
     registry.from_torchlib = classmethod(functools.cache(registry.from_torchlib.__func__))
 
 
-@pytest.fixture
-def all_cores() -> Iterator[None]:
+@contextlib.contextmanager
+def on_all_cores() -> Iterator[None]:
     """As many cores as the tests were started with."""
+    if not CORES:
+        yield
+        return
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, CORES)
     yield
     os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def all_cores() -> Iterator[None]:
+    with on_all_cores():
+        yield
 
 
 @pytest.fixture
@@ -214,11 +231,11 @@ def aectl(
 
 
 def shell(script: str, folder: Path, warmed: bool = False) -> Finished:
-    """Runs a bash script with `aectl` of this environment first on the path, `warmed` or not."""
+    """Runs a bash script with this environment's programs first on the path, `warmed` or not."""
     places, settings = [str(Path(sys.executable).parent), os.environ["PATH"]], {}
     if warmed:
-        places.insert(0, str(warm.server()[1]))
-        settings[warm.DECODERS] = str(warm.server(warm.Decoder.SERVER)[1] / "socket")
+        places.insert(0, str(warm.scripts()))
+        settings[warm.FORKED] = "1"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail\n{script}"],
         cwd=folder, env={**os.environ, **settings, "PATH": os.pathsep.join(places)},

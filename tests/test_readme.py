@@ -34,7 +34,7 @@ def test_every_command_of_the_readme_and_the_manual_runs(folder):
     assert done.status == 0, done.err
     assert "Traceback" not in done.err
     python = PAGES["python"]
-    done = shell(f"python <<'END'\n{blocks('python', python)[0]}END", folder)
+    done = shell(f"python <<'END'\n{blocks('python', python)[0]}END", folder, True)
     assert (done.out, done.err) == (blocks("text", python)[0], "")
 
 

@@ -1,19 +1,21 @@
-"""`aectl` in processes that have loaded torch already: a start takes each of them two seconds.
+"""`aectl`, and Python, in processes that have loaded torch: a start takes each of them two seconds.
 
 A server loads aectl's modules and what they import, uses none of them, and forks for each command.
-A command has the arguments, folder, environment and streams that its caller sends. The caller is a
-`Process`, or this file, run as a program, where it stands for `aectl` in a script. Another server
-has loaded what decodes images, and forks for each `Decoder`.
+A command has the arguments, folder, environment, streams and cores of its caller. The caller is a
+`Process`, or this file, run as a program, where it stands for `aectl` or `python` in a script.
+Others have loaded what decodes images and what reads Parquet, and fork for each `Decoder` and each
+`Reader`. A server loads its modules at its first command, and serves all processes that share the
+tests.
 """
 
 import array
 import contextlib
-import functools
 import gc
 import importlib
 import json
 import os
 import re
+import runpy
 import select
 import shutil
 import signal
@@ -30,6 +32,12 @@ STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 LIGHT = ("aectl.config.decoding", "aectl.data.images.worker")
 """What a process that decodes images loads."""
 
+OF_PARQUET = (
+    "polars", "aectl.data.codes.code_frames", "aectl.data.images.index_files",
+    "aectl.data.images.parquet_images", "aectl.data.vectors.vector_tables",
+)  # fmt: skip
+"""What a process that reads Parquet loads."""
+
 COMMANDS_OWN = (
     "onnxruntime", "polars", "sklearn", "torch._dynamo", "torch.utils.tensorboard", "torchvision",
 )  # fmt: skip
@@ -41,53 +49,60 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 LATER = re.compile(r"^ +(?:from (\S+) )?import \(?([\w., ]+)", re.MULTILINE)
 """An import in a function."""
 
-DECODERS = "AECTL_TEST_DECODERS"
-"""The variable of the environment with the socket of the server that forks for each `Decoder`, for
-a command whose decoders are forked, too."""
+COMMANDS, DECODERS, READERS, FORKED = (
+    f"AECTL_TEST_{name}" for name in ("COMMANDS", "DECODERS", "READERS", "FORKED")
+)
+"""Variables of the environment: the sockets of the servers, and whether the processes that a
+command begins are forked, too."""
 
 ENDINGS = []
-"""The servers, and their folders."""
+"""The servers that this process has started, and their folders."""
 
 MOST = 1 << 17
 """Bytes of the arguments and the environment of a command."""
 
 
-@functools.cache
-def server(what="serve"):
-    """The server, and a folder with its socket and with an `aectl` for scripts."""
-    folder = Path(tempfile.mkdtemp())
-    command = [sys.executable, __file__, what, folder / "socket"]
-    one_thread = {**os.environ, **dict.fromkeys(THREADS, "1")}
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=one_thread
-    )
-    ENDINGS.append((process, folder))
-    assert process.stdout.readline() == b"ready\n"
-    script = folder / "aectl"
-    script.write_text(f'#!/bin/sh\nexec {sys.executable} -SE {__file__} {folder}/socket "$@"\n')
-    script.chmod(0o755)
-    return process, folder
+def start():
+    """Starts the servers, for this process and those that it starts."""
+    for variable in (COMMANDS, DECODERS, READERS):
+        folder = Path(tempfile.mkdtemp())
+        process = subprocess.Popen(
+            [sys.executable, __file__, variable, folder / "socket"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, **dict.fromkeys(THREADS, "1")},
+        )  # fmt: skip
+        ENDINGS.append((process, folder))
+        assert process.stdout.readline() == b"listening\n"
+        os.environ[variable] = str(folder / "socket")
+        for name in ("aectl", "python"):
+            words = f"{sys.executable} -SE {__file__} {folder}/socket {name}"
+            (folder / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+            (folder / name).chmod(0o755)
 
 
 def end():
-    """Ends the servers that there are."""
+    """Ends the servers that this process has started."""
     for process, folder in ENDINGS:
         process.communicate()
         shutil.rmtree(folder)
 
 
+def scripts():
+    """A folder with programs that stand for `aectl` and `python`."""
+    return Path(os.environ[COMMANDS]).parent
+
+
 class Process:
-    """A running `aectl`, as `subprocess.Popen` shows it, with three streams of its caller's."""
+    """A running program, as `subprocess.Popen` shows it, with three streams of its caller's.
 
-    SERVER = "serve"
+    `words` begin with `aectl` or `python`."""
 
-    def __init__(self, arguments, folder, environment, streams):
-        path = self.socket()
-        self.pid, self._server = begin(path, arguments, folder, environment, streams)
+    SERVER = COMMANDS
+
+    def __init__(self, words, folder, environment, streams):
+        path = os.environ[self.SERVER]
+        self.pid, self._server = begin(path, words, folder, environment, streams)
         self.returncode, self._waiting = None, threading.Lock()
-
-    def socket(self):
-        return str(server(self.SERVER)[1] / "socket")
 
     def send_signal(self, number):
         with contextlib.suppress(ProcessLookupError):
@@ -107,14 +122,14 @@ class Process:
 
 
 class Command(Process):
-    """A running `aectl` whose streams are pipes."""
+    """A running program whose streams are pipes."""
 
-    def __init__(self, *arguments, folder):
+    def __init__(self, *words, folder):
         pipes = [os.pipe() for _ in STREAMS]
         theirs = pipes[0][0], pipes[1][1], pipes[2][1]
         self.stdin = os.fdopen(pipes[0][1], "wb")
         self.stdout, self.stderr = (os.fdopen(pipe[0], "rb") for pipe in pipes[1:])
-        super().__init__(list(map(str, arguments)), str(folder), dict(os.environ), theirs)
+        super().__init__(list(map(str, words)), str(folder), dict(os.environ), theirs)
         for stream in theirs:
             os.close(stream)
 
@@ -138,7 +153,7 @@ class Command(Process):
 class Decoder(Process):
     """Stands for `subprocess.Popen` where `aectl` starts a process that decodes images."""
 
-    SERVER = "decode"
+    SERVER = DECODERS
 
     def __init__(self, command, stdin, stdout, stderr, pass_fds):
         assert (stdin, stdout, stderr) == (subprocess.PIPE, subprocess.PIPE, subprocess.DEVNULL)
@@ -150,11 +165,31 @@ class Decoder(Process):
         for stream in theirs:
             os.close(stream)
 
-    def socket(self):
-        return os.environ.get(DECODERS) or super().socket()
+
+class Reader(Process):
+    """Stands for `subprocess.Popen` where `aectl` starts a process that reads Parquet."""
+
+    SERVER = READERS
+
+    def __init__(self, command, stdin, stdout, stderr):
+        assert (stdin, stdout, stderr) == (subprocess.DEVNULL, subprocess.PIPE, subprocess.DEVNULL)
+        out, theirs = os.pipe()
+        self.stdout, nothing = os.fdopen(out, "rb"), os.open(os.devnull, os.O_RDWR)
+        super().__init__(
+            ["python", *command[1:]], os.getcwd(), dict(os.environ), (nothing, theirs, nothing)
+        )
+        os.close(theirs)
+        os.close(nothing)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.stdout.close()
+        self.wait()
 
 
-def begin(path, arguments, folder, environment, streams):
+def begin(path, words, folder, environment, streams):
     """Has the server at `path` begin a command; returns its number, and where its status comes.
 
     Of the first three streams, those that are None are closed in the command.
@@ -164,12 +199,20 @@ def begin(path, arguments, folder, environment, streams):
     caller.connect(path)
     sent = array.array("i", [stream for stream in streams if stream is not None])
     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)
-    caller.sendmsg([json.dumps([arguments, folder, environment, closed]).encode()], [rights])
+    caller.sendmsg([json.dumps([words, folder, environment, closed]).encode()], [rights])
     return int(caller.recv(MOST)), caller
 
 
-def serve(path):
-    """Serves commands until stdin is closed."""
+def python(code, *arguments, folder="."):
+    """What a program in Python prints, in a process of its own; it must end well."""
+    with contextlib.closing(Command("python", "-c", code, *arguments, folder=folder)) as process:
+        out, err = process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+def load_commands():
+    """Loads what commands need; gives what turns a process into one."""
     root = Path(__file__).parents[1]
     files = sorted((root / "aectl").rglob("*.py"))
     for file in files:
@@ -190,7 +233,8 @@ def serve(path):
     for command in typer.main.get_command(app).commands.values():
         for parameter in command.params:
             parameter.get_runtime_param()
-    listen(path, lambda streams, words: run_command(program, words))
+    only_thread()
+    return lambda streams, words: run(words, program)
 
 
 def make_commands_once():
@@ -208,23 +252,32 @@ def make_commands_once():
     typer.main.get_command = get_command
 
 
-def serve_decoders(path):
-    """Serves processes that decode images until stdin is closed."""
+def load_decoders():
+    """Loads what decoding needs; gives what turns a process into one that decodes."""
     for name in LIGHT:
         importlib.import_module(name)
-    listen(path, decode)
+    only_thread()
+    return decode
 
 
-def listen(path, become):
-    """Forks for each caller, and has the child `become` what the caller wants."""
-    threads = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
-    assert len(threads) == 1, f"a fork loses the other threads: {threads}"
-    gc.freeze()  # what is loaded stays, and is shared with the children
+def load_readers():
+    """Loads what reading Parquet needs; gives what turns a process into one that reads it."""
+    os.putenv("POLARS_MAX_THREADS", "1")
+    for name in OF_PARQUET:
+        importlib.import_module(name)
+    return lambda streams, words: run(words)
+
+
+def listen(path, load):
+    """Forks for each caller, until stdin is closed; what is loaded makes of the child what the
+    caller wants."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
     listener.listen()
-    print("ready", flush=True)
+    print("listening", flush=True)
+    become = None
     while 0 not in select.select([0, listener], [], [])[0]:
+        become = become or loaded(load)
         caller = listener.accept()[0]
         if os.fork() == 0:
             listener.close()
@@ -238,6 +291,18 @@ def listen(path, become):
             pass
 
 
+def loaded(load):
+    """What `load` gives; what it loads stays, and is shared with the children."""
+    become = load()
+    gc.freeze()
+    return become
+
+
+def only_thread():
+    threads = [task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")]
+    assert len(threads) == 1, f"a fork loses the other threads: {threads}"
+
+
 def imported_later(file):
     """The modules that the functions of a file import when they are called."""
     for module, names in LATER.findall(file.read_text()):
@@ -249,17 +314,22 @@ def imported_later(file):
 def attend(caller, become):
     """Runs a command in a child, and tells the caller its number and its status."""
     asked, streams, _, _ = socket.recv_fds(caller, MOST, len(STREAMS) + 1)
+    if hasattr(os, "sched_setaffinity"):
+        peer = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 4)
+        os.sched_setaffinity(0, os.sched_getaffinity(int.from_bytes(peer, sys.byteorder)))
     number = os.fork()
     if number == 0:
         caller.close()
-        arguments, folder, environment, closed = json.loads(asked)
+        words, folder, environment, closed = json.loads(asked)
         take_over(streams, closed, folder, environment)
-        become(streams[len(STREAMS) - len(closed) :], arguments)
+        become(streams[len(STREAMS) - len(closed) :], words)
         os._exit(0)
     for stream in streams:
         os.close(stream)
     with contextlib.suppress(BrokenPipeError):  # the caller has ended
         caller.send(str(number).encode())
+        if caller in select.select([caller, os.pidfd_open(number)], [], [])[0]:
+            os.kill(number, signal.SIGKILL)
         caller.send(str(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])).encode())
     os._exit(0)
 
@@ -288,20 +358,38 @@ def is_open(number):
     return False
 
 
-def fork_decoders():
-    """Processes that decode images are forked where they would load numpy anew each time."""
+def fork_all():
+    """Processes that decode images, or read Parquet, are forked where they would load numpy anew
+    each time."""
+    from aectl.data import frame_process
     from aectl.data.images import decoders
 
     pipes = {"PIPE": subprocess.PIPE, "DEVNULL": subprocess.DEVNULL}
     decoders.subprocess = SimpleNamespace(Popen=Decoder, **pipes)
+    frame_process.subprocess = SimpleNamespace(Popen=Reader, **pipes)
 
 
-def run_command(program, arguments):
-    """Turns this process into `aectl`."""
-    if DECODERS in os.environ:
-        fork_decoders()
-    sys.argv = ["aectl", *arguments]
-    program()
+def run(words, aectl=None):
+    """Turns this process into `aectl`, or into `python`."""
+    if FORKED in os.environ:
+        fork_all()
+    name, *sys.argv = words
+    if name == "aectl":
+        sys.argv.insert(0, name)
+        aectl()
+    sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    if sys.argv[:1] in (["-P"], ["-u"]):
+        sys.argv.pop(0)
+    if sys.argv[:1] == ["-m"]:
+        sys.argv.pop(0)
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    elif sys.argv[:1] == ["-c"]:
+        exec(sys.argv.pop(1), {"__name__": "__main__"})
+    elif sys.argv:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        exec(sys.stdin.read(), {"__name__": "__main__"})
+    sys.stdout.flush()
 
 
 def decode(descriptors, arguments):
@@ -314,12 +402,14 @@ def decode(descriptors, arguments):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve(sys.argv[2])
-    elif sys.argv[1] == "decode":
-        serve_decoders(sys.argv[2])
+    servers = {COMMANDS: load_commands, DECODERS: load_decoders, READERS: load_readers}
+    if sys.argv[1] in servers:
+        listen(sys.argv[2], servers[sys.argv[1]])
     else:
         there = [number if is_open(number) else None for number in range(len(STREAMS))]
-        _, ending = begin(sys.argv[1], sys.argv[2:], os.getcwd(), dict(os.environ), there)
+        pid, ending = begin(sys.argv[1], sys.argv[2:], os.getcwd(), dict(os.environ), there)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, lambda number, frame: os.kill(pid, number))
         status = int(ending.recv(MOST))
         sys.exit(status if status >= 0 else 128 - status)

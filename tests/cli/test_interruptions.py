@@ -19,7 +19,7 @@ ENDINGS = [".csv", ".jsonl", ".csv.gz", ".parquet", ".npz"]
 @contextlib.contextmanager
 def running(*arguments: object, folder: Path) -> Iterator[Command]:
     """`aectl`, reading what the test writes to its stdin."""
-    process = Command(*arguments, folder=folder)
+    process = Command("aectl", *arguments, folder=folder)
     try:
         yield process
     finally:

@@ -94,7 +94,7 @@ def test_what_training_says_of_such_names_is_spelt_out_and_its_commands_run(aect
     assert "caf\\xe9: 12 images of 2 classes" in done.err
     (command,) = (line for line in done.err.splitlines() if line.startswith("next: "))
     assert command == "next: aectl eval $'run\\xe9'"
-    measured = shell(f"{command.removeprefix('next: ')} --quiet --json", Path.cwd())
+    measured = shell(f"{command.removeprefix('next: ')} --quiet --json", Path.cwd(), True)
     assert json.loads(measured.out)[0]["model"] == "file:run%E9"
 
 

@@ -54,6 +54,7 @@ def rows_of(done):
     return list(csv.DictReader(done.out.splitlines()))
 
 
+@pytest.mark.usefixtures("processes_of_their_own")
 def test_the_images_of_parquet_give_the_codes_of_their_files(aectl, dense, scans, shards):
     of_files = rows_of(aectl("encode", dense, scans))[:60]
     done = aectl("encode", dense, shards)

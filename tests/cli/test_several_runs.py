@@ -2,11 +2,11 @@
 
 import shutil
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+import warm
 from test_interruptions import DEADLINE, running, until
 from test_train_resumed import checkpoint, same
 
@@ -97,8 +97,8 @@ def test_a_signal_keeps_the_state_of_every_run_of_a_pass(aectl, tmp_path, number
 
 
 READ = """
-import subprocess, sys
-subprocess.run([sys.executable, "-m", "aectl", *sys.argv[1:]], check=True)
+from aectl.cli import main
+assert main() == 0
 for line in open("/proc/self/io"):
     if line.startswith(("rchar", "syscr")):
         print(line.split()[1])
@@ -108,10 +108,7 @@ for line in open("/proc/self/io"):
 
 def read(folder, *train):
     """The bytes that a training reads, and its calls for them."""
-    done = subprocess.run(
-        [sys.executable, "-c", READ, *train], cwd=folder, capture_output=True, check=True
-    )
-    count, calls = done.stdout.split()[-2:]
+    count, calls = warm.python(READ, *train, folder=folder).split()[-2:]
     return int(count), int(calls)
 
 

@@ -54,7 +54,7 @@ def command_in(terminal, words, folder, settings):
             stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
         )  # fmt: skip
     else:
-        process = warm.Process(words, str(folder), settings, (terminal,) * 3)
+        process = warm.Process(["aectl", *words], str(folder), settings, (terminal,) * 3)
     os.close(terminal)
     try:
         yield process
@@ -188,7 +188,7 @@ def test_stdout_stays_clean_while_stderr_is_a_terminal(tmp_path):
     theirs, ours = pty.openpty()[::-1]
     with open(os.devnull) as nothing, (tmp_path / "out").open("w") as out:
         streams = nothing.fileno(), out.fileno(), theirs
-        process = warm.Process(TRAIN, str(tmp_path), dict(os.environ), streams)
+        process = warm.Process(["aectl", *TRAIN], str(tmp_path), dict(os.environ), streams)
     os.close(theirs)
     while True:
         try:

@@ -1,11 +1,9 @@
 """Filters against torch's gradients, numpy's standard deviation and Pillow's reduction."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
+import warm
 from PIL import Image
 from test_inspection import images
 
@@ -112,7 +110,4 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 
 
 def test_filters_of_a_large_image_take_the_memory_of_one_unit_at_a_time():
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 32 * 3  # MiB: an image has 3, and there are 32 units
+    assert int(warm.python(MEASURE)) < 32 * 3  # MiB: an image has 3, and there are 32 units

@@ -1,10 +1,8 @@
 """Files of tensors, beside the safetensors library."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
+import warm
 from safetensors.torch import load, save
 
 from aectl.models import tensor_file
@@ -90,7 +88,5 @@ print((written - before) >> 10, (resource.getrusage(resource.RUSAGE_SELF).ru_max
 
 
 def test_writing_and_reading_take_no_second_copy_of_the_tensors(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, tmp_path / "t"], capture_output=True, text=True, check=True
-    )
-    assert all(int(mebibytes) < 64 for mebibytes in done.stdout.split())
+    grown = warm.python(MEASURE, tmp_path / "t").split()
+    assert all(int(mebibytes) < 64 for mebibytes in grown)

@@ -3,15 +3,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import together
 import torch
-from conftest import CORES, LINES, shell
+import warm
+from conftest import LINES, on_all_cores, shell
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -22,20 +21,20 @@ RTOL, DEADLINE = 1e-5, 600.0
 ROUNDED = 0.03
 """In bfloat16: the gradients of both processes are rounded to 8 bits before they are added."""
 
-PAIR = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+PAIR = ["python", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 DENSE = {"dataset": ["digits"], "hidden": [32], "batch_size": 100, "epochs": 3}
 """45 steps, of which three have 18 and 19 rows in the two processes."""
 
-SOME_DEAD = {**DENSE, "epochs": 9}
-"""More than the 10,000 images after which an inactive unit is dead."""
+SOME_DEAD = {**DENSE, "hidden": [200], "lr": 0.02, "batch_size": 400, "epochs": 9}
+"""Units are inactive for more than the 10,000 images after which they are dead."""
 
 FEW = {"dataset": ["digits:test"], "batch_size": 50, "epochs": 5}
 SLOWLY_MEASURED = {"batch_size": 9, "epochs": 2}
-VECTORS = {"dataset": ["vectors.csv"], "batch_size": 100, "epochs": 8, "hidden": [32]}
+VECTORS = {"dataset": ["vectors.csv"], "batch_size": 100, "epochs": 4, "hidden": [32]}
 TEXT = {
     "dataset": ["lines.txt"], "model": "text-autoencoder", "hidden": [24], "vocabulary": 300,
-    "batch_size": 16, "epochs": 6,
+    "batch_size": 16, "epochs": 3,
 }  # fmt: skip
 
 CASES = {
@@ -68,7 +67,7 @@ CASES = {
     "vectors": {**VECTORS, "sparsity": "batch-topk", "k": 3},
     "labelled vectors": {**VECTORS, "model": "classifier", "label_column": "label"},
     "text": {**TEXT, "bottleneck": "vector", "hidden": [24, 16], "swap": 0.1},
-    "words": {**TEXT, "bottleneck": "words", "choice": "random", "lm_epochs": 2, "epochs": 3},
+    "words": {**TEXT, "bottleneck": "words", "choice": "random", "lm_epochs": 2},
     "best": {**DENSE, "epochs": 5, "keep": "best", "validation": 0.2, "noise": "gaussian"},
     "dense in bf16": {**DENSE, "precision": "bf16"},
     "topk in bf16": {**DENSE, "precision": "bf16", "sparsity": "topk", "k": 2, "aux_k": 4},
@@ -76,22 +75,14 @@ CASES = {
 }  # fmt: skip
 
 
-def on_all_cores():
-    """A test has one core, on which each of two processes would wait for the other."""
-    if CORES:
-        os.sched_setaffinity(0, CORES)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The files of all cases, trained by one pair of processes, and their data."""
     made = write_data(tmp_path_factory.mktemp("together"))
     (made / "cases.json").write_text(json.dumps(CASES))
-    command = [*PAIR, together.__file__, made / "cases.json", made]
-    done = subprocess.run(
-        command, cwd=made, capture_output=True, text=True, timeout=DEADLINE, preexec_fn=on_all_cores
-    )
-    assert done.returncode == 0, done.stderr
+    training = Pair(made, together.__file__, "cases.json", ".")
+    assert training.end()[1] == ""
+    assert training.launcher.returncode == 0
     return made
 
 
@@ -119,6 +110,8 @@ def test_two_processes_train_the_model_of_one(folder, name, monkeypatch):
         assert row.keys() == expected.keys()
         for column in (one for one in row if "second" not in one and not rounded):
             assert row[column] == pytest.approx(expected[column], rel=1e-4, abs=1e-6), column
+    dead = [row["train_dead"] for row in rows[-2:]] if "revive" in CASES[name] else []
+    assert all(dead), "the loss that reactivates units needs dead ones"
 
 
 def close(found, expected, rtol=RTOL):
@@ -140,15 +133,17 @@ def until(reached):
 
 
 class Pair:
-    """`aectl train` in two processes."""
+    """A program, with its words, in two processes that torchrun starts.
 
-    def __init__(self, folder, *arguments):
-        command = [*PAIR, "-m", "aectl", "train", *map(str, arguments)]
-        self.folder, self.files = folder, [folder / "out", folder / "err"]
-        with self.files[0].open("w") as out, self.files[1].open("w") as err:
-            self.launcher = subprocess.Popen(
-                command, cwd=folder, stdout=out, stderr=err, preexec_fn=on_all_cores
-            )
+    A test has one core, on which each of them would wait for the other."""
+
+    def __init__(self, folder, *words):
+        settings = {**os.environ, "PYTHON_EXEC": str(warm.scripts() / "python")}
+        self.files = [folder / "out", folder / "err"]
+        with self.files[0].open("w") as out, self.files[1].open("w") as err, on_all_cores():
+            streams = (None, out.fileno(), err.fileno())
+            command = [*PAIR, *map(str, words)]
+            self.launcher = warm.Process(command, str(folder), settings, streams)
 
     def ranks(self):
         """The process numbers, that of the first one first."""
@@ -170,7 +165,7 @@ def pair(tmp_path):
     begun = []
 
     def begin(*arguments):
-        begun.append(Pair(tmp_path, *arguments))
+        begun.append(Pair(tmp_path, "-m", "aectl", "train", *arguments))
         return begun[-1]
 
     yield begin

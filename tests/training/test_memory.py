@@ -7,6 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+import warm
 
 from aectl.training import memory
 
@@ -87,8 +88,7 @@ def test_kept_memory_is_not_taken_from_the_system_again():
     """The system counts a fault for each page that it hands out."""
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         pytest.skip("the C library of this system is not glibc")
-    done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, check=True)
-    usual, kept, again = map(int, done.stdout.split())
+    usual, kept, again = map(int, warm.python(FAULTS).split())
     pages = 8 * 2**26 // resource.getpagesize()
     assert kept < pages / 100
     assert min(usual, again) > 10 * max(kept, 20)

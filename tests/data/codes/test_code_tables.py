@@ -218,6 +218,7 @@ def test_a_parquet_file_that_expands_beyond_all_memory_is_refused(tmp_path):
         read(tmp_path / "t.parquet", 1)
 
 
+@pytest.mark.usefixtures("processes_of_their_own")
 def test_damaged_parquet_is_refused_in_a_line(tmp_path):
     """As one that ends polars with a panic, which is no Exception."""
     path = tmp_path / "t.parquet"

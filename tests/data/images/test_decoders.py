@@ -41,7 +41,7 @@ def files(tmp_path_factory):
     return paths
 
 
-pytestmark = pytest.mark.usefixtures("decoders_of_their_own")
+pytestmark = pytest.mark.usefixtures("processes_of_their_own")
 
 
 def decoded(found, shape=SHAPE, workers=2):

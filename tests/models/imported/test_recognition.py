@@ -58,7 +58,7 @@ def test_a_pickle_beside_a_config_is_refused_with_a_command_that_converts_it(tmp
         "ae.pt: a pickle can run any program when it is loaded, so aectl loads none; this makes"
         " ae.safetensors of it:"
     )
-    done = shell(line, tmp_path)
+    done = shell(line, tmp_path, warmed=True)
     assert (done.status, done.err) == (0, "")
     model = aectl.import_model(folder, tmp_path / "m.safetensors").model
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_a_checkpoint_with_a_state_dict_in_it_is_converted_by_the_command_offere
     state = {"encoder.weight": torch.ones(3, 2).t(), "decoder.weight": torch.ones(3, 2)}
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "last.ckpt")
     _, line = command_in(refused(tmp_path / "last.ckpt", tmp_path))
-    assert shell(line, tmp_path).status == 0
+    assert shell(line, tmp_path, warmed=True).status == 0
     found = load_file(tmp_path / "last.safetensors")
     assert {name: one.shape for name, one in found.items()} == {
         "encoder.weight": (2, 3), "decoder.weight": (3, 2)
@@ -80,7 +80,7 @@ def test_a_checkpoint_with_a_state_dict_in_it_is_converted_by_the_command_offere
 def test_an_archive_of_numpy_is_converted_by_the_command_offered(tmp_path):
     np.savez(tmp_path / "w.npz", **{"0.kernel": np.ones((3, 2))})
     _, line = command_in(refused(tmp_path / "w.npz", tmp_path))
-    assert shell(line, tmp_path).status == 0
+    assert shell(line, tmp_path, warmed=True).status == 0
     assert load_file(tmp_path / "w.safetensors")["0.kernel"].shape == (3, 2)
 
 
@@ -93,7 +93,7 @@ def test_a_model_of_keras_is_converted_by_the_command_offered(name, tmp_path, mo
     keras = pytest.importorskip("keras", reason="keras is not installed")
     layers = [keras.layers.Dense(4, activation="relu"), keras.layers.Dense(6)]
     keras.Sequential([keras.Input((6,)), *layers]).save(tmp_path / name)
-    assert shell(line, tmp_path).status == 0
+    assert shell(line, tmp_path, warmed=True).status == 0
     (tmp_path / "like.toml").write_text("hidden = [4]\nmodality = 'vectors'\n")
     file = (tmp_path / name).with_suffix(".safetensors")
     aectl.import_model(file, tmp_path / "a.safetensors", like=tmp_path / "like.toml")
