@@ -209,6 +209,11 @@ def without_driver(monkeypatch: pytest.MonkeyPatch, protocol: str, package: str)
     monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, protocol, raising=False)
 
 
+def without_progress(said: str) -> str:
+    """Messages without the lines of progress, which a busy machine has time for."""
+    return re.sub(r"^[a-z ]+: [0-9,]+ (of [0-9,]+ )?[a-z]+(, .*)?\n", "", said, flags=re.MULTILINE)
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
