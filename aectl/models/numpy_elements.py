@@ -92,8 +92,9 @@ def largest(code: FloatArray, count: int) -> FloatArray:
     return kept
 
 
-def _jump(preactivation: FloatArray, thresholds: FloatArray) -> FloatArray:
-    return preactivation * (preactivation > thresholds)
+def _jump(values: FloatArray, thresholds: FloatArray) -> FloatArray:
+    kept: FloatArray = values * (values > thresholds) + np.float32(0)  # which makes -0 a 0
+    return kept
 
 
 def _gated(preactivation: FloatArray, factors: FloatArray, offsets: FloatArray) -> FloatArray:

@@ -1,12 +1,13 @@
-"""Dense networks of arrays: what `models.autoencoder` and `models.classifier` compute at inference.
+"""Dense networks in NumPy, for inference on a CPU, as `models.autoencoder` and `models.classifier`.
 
-They are for use on a CPU: to import torch takes as long as to encode ten thousand small images. A
-kind of model that has one is a row of NETWORKS.
+Importing torch takes as long as encoding ten thousand small images. Each kind of model that NumPy
+can compute is a row of NETWORKS.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,15 @@ Shapes = dict[str, tuple[int, ...]]
 """The shapes of tensors, by their names in a model file."""
 
 ROWS = 128
-"""Inputs that are processed at a time. The order of summation in a matrix product depends on the
-number of its rows: as it is always the same, an output depends on no other input."""
+"""Maximum number of inputs of a block, which are processed at a time; a power of two."""
 
 
 @dataclass(frozen=True)
 class Layers:
-    """x -> W_n ... activation(W_1 x + b_1) ... + b_n, of rows."""
+    """x -> W_n ... activation(W_1 x + b_1) ... + b_n, for each row x of a block.
+
+    weights: (outputs, inputs) each; biases: (outputs,) each.
+    """
 
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray, ...]
@@ -44,19 +47,20 @@ class Layers:
 
     @classmethod
     def of(cls, tensors: Mapping[str, FloatArray], count: int, activation: str) -> "Layers":
-        """Those of a network, by the names of their tensors."""
+        """Takes the first `count` layers from the tensors of a network, by name."""
         weights = tuple(tensors[f"layers.{layer}.weight"] for layer in range(count))
         biases = tuple(tensors[f"layers.{layer}.bias"] for layer in range(count))
         return cls(weights, biases, ACTIVATIONS[activation])
 
     def inner(self, x: FloatArray, layer: int) -> FloatArray:
-        """The output of a layer, from 1, after the activation; 0 is the input."""
+        """(n, features) -> the output of a layer, from 1, after the activation: (n, units); layer 0
+        is the input."""
         for number in range(layer):
             x = self.activation(self._product(x, number))
         return x
 
     def last(self, x: FloatArray) -> FloatArray:
-        """The output of the last layer."""
+        """(n, features) -> the output of the last layer, without an activation: (n, outputs)."""
         return self._product(self.inner(x, len(self.weights) - 1), len(self.weights) - 1)
 
     def _product(self, x: FloatArray, layer: int) -> FloatArray:
@@ -67,7 +71,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class DenseEncoder:
-    """Rows of inputs, in [0, 1] or scaled, (n, features) -> codes, (n, units)."""
+    """The encoder of a dense autoencoder; its inputs are pixels in [0, 1], or scaled vectors."""
 
     layers: Layers
     center: FloatArray | None
@@ -75,13 +79,18 @@ class DenseEncoder:
 
     @classmethod
     def of(cls, described: Architecture, tensors: Mapping[str, FloatArray]) -> "DenseEncoder":
-        """That of an autoencoder, with the tensors of its encoder."""
+        """Makes the encoder of an autoencoder from the tensors of that encoder, by name."""
         layers = Layers.of(tensors, len(described.hidden), described.config.activation)
         code = code_of(described, below("code", tensors))
         return cls(layers, tensors.get("center"), code)
 
+    @property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """The weights of all layers, (outputs, inputs) each."""
+        return self.layers.weights
+
     def encode(self, x: FloatArray, layer: int | None = None) -> FloatArray:
-        """The code, or the output of a hidden layer, from 1."""
+        """(n, features) -> the code, or the output of a hidden `layer`, from 1: (n, units)."""
         centered = x if self.center is None else x - self.center
         if layer is None:
             return self.code(self.layers.last(centered))
@@ -90,7 +99,10 @@ class DenseEncoder:
 
 @dataclass(frozen=True)
 class DenseClassifier:
-    """Rows of inputs, (n, features) -> the probabilities of classes, (n, classes)."""
+    """A classifier of pixels, of scaled vectors, or of the code of a dense encoder.
+
+    mean, deviation: (features,), of the standardization of pixels or codes; None without it.
+    """
 
     layers: Layers
     encoder: DenseEncoder | None
@@ -99,15 +111,20 @@ class DenseClassifier:
 
     @classmethod
     def of(cls, described: Architecture, tensors: Mapping[str, FloatArray]) -> "DenseClassifier":
-        """That of a description, with its tensors."""
+        """Makes the classifier that is described, from its tensors, by name."""
         layers = Layers.of(tensors, len(described.hidden) + 1, described.config.activation)
         encoder = None
         if described.encoder:
             encoder = DenseEncoder.of(described.encoder, below("encoder", tensors))
         return cls(layers, encoder, tensors.get("mean"), tensors.get("deviation"))
 
+    @property
+    def weights(self) -> tuple[FloatArray, ...]:
+        """The weights of all layers, (outputs, inputs) each, also of those of the encoder."""
+        return self.layers.weights + (self.encoder.weights if self.encoder else ())
+
     def probabilities(self, x: FloatArray) -> FloatArray:
-        """The probability of each class; each row sums to 1."""
+        """(n, features) -> the probabilities of the classes, (n, classes); each row sums to 1."""
         features = self.encoder.encode(x) if self.encoder else x
         if self.mean is not None and self.deviation is not None:
             features = (features - self.mean) / self.deviation
@@ -116,17 +133,36 @@ class DenseClassifier:
 
 @dataclass(frozen=True)
 class NumpyNetwork:
-    """A network with its scaling of vectors, if any, and the number of `rows` that it takes."""
+    """A network, its scaling of vectors, if any, and the maximum number of rows of a block.
+
+    An output is the same to the last bit whatever inputs are beside it: all blocks of a process
+    have the same number of rows, with which matrix products do not depend on the position of a row.
+    """
 
     network: Any
     scaling: NumpyScaling | None
-    rows: int
+    most_rows: int = ROWS
+
+    @cached_property
+    def rows(self) -> int:
+        """The number of rows of a block: the largest power of two that `_is_uniform` allows.
+
+        It depends on the processor and on the number of threads.
+        """
+        sizes = (ROWS >> halvings for halvings in range(ROWS.bit_length()))
+        return next(
+            rows
+            for rows in sizes
+            if rows <= self.most_rows
+            and all(_is_uniform(weight, rows) for weight in self.network.weights)
+        )
 
     def apply(
         self, use: Callable[[FloatArray], FloatArray], inputs: NDArray[Any], unit: int = 1
     ) -> FloatArray:
-        """The results of `use` of the network for inputs, (n, ...), each for itself: (n, ...).
-        `unit`: the number in them that is 1 for the network.
+        """Applies `use`, a method of the network, to inputs, (n, ...) -> results, (n, m).
+
+        `unit`: the value in the inputs that is 1 for the network, such as 255.
         """
         made = []
         for first in range(0, len(inputs), self.rows):
@@ -138,21 +174,37 @@ class NumpyNetwork:
         return np.concatenate(made)
 
 
+def _is_uniform(weight: FloatArray, rows: int) -> bool:
+    """Whether the product of a block with weights, (units, features), gives each row the same
+    result to the last bit at every position.
+
+    Many libraries of linear algebra sum up the rows of a block in different orders. A block that
+    is shifted by one row shows it.
+    """
+    features = weight.shape[1]
+    block = np.sin(np.arange(rows * features, dtype=np.float32)).reshape(rows, features)
+    shifted = np.roll(block, 1, 0) @ weight.T
+    return rows == 1 or np.array_equal(shifted, np.roll(block @ weight.T, 1, 0), equal_nan=True)
+
+
 def below(name: str, tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    """The tensors of a part of a network, by their names there."""
+    """Selects the tensors of a part of a network, such as "encoder", by their names there."""
     start = f"{name}."
     return {one.removeprefix(start): tensors[one] for one in tensors if one.startswith(start)}
 
 
 def covers(described: Architecture) -> bool:
-    """Whether there is such a network for a description."""
+    """Whether NumPy can compute the network that is described."""
     return described.kind in NETWORKS and (
         described.encoder is None or described.encoder.kind == "autoencoder"
     )
 
 
 def load(path: Path) -> NumpyNetwork:
-    """The network of a model file that is covered. Raises ModelFileError as `model_file.load`."""
+    """Loads the network of a model file, which `covers` allows.
+
+    Raises ModelFileError for the same files as `model_file.load`.
+    """
     card, tensors = model_file.load_arrays(path, shapes_of)
     described = card.architecture
     network = NETWORKS[described.kind](described, tensors)
@@ -160,15 +212,18 @@ def load(path: Path) -> NumpyNetwork:
     return NumpyNetwork(network, scaling, footprint.fitting(described, ROWS))
 
 
-NETWORKS: dict[str, Callable[[Architecture, Mapping[str, FloatArray]], Any]] = {
+NETWORKS: dict[
+    str, Callable[[Architecture, Mapping[str, FloatArray]], DenseEncoder | DenseClassifier]
+] = {
     "autoencoder": lambda described, tensors: DenseEncoder.of(described, below("encoder", tensors)),
     "classifier": DenseClassifier.of,
 }
-"""The networks by the names of the kinds of model."""
+"""Functions that make a network from its description and tensors, by the kind of model."""
 
 
 def shapes_of(described: Architecture) -> Shapes:
-    """The shapes of all tensors of a network that is covered, also of those of its decoder."""
+    """The shapes of all tensors of a network, by name, including those of its decoder; `covers`
+    allows the network."""
     features = math.prod(described.input)
     found = NumpyScaling.shapes(described.config, features)
     if described.classes:

@@ -1,6 +1,10 @@
 """Dense networks of arrays, against those of torch with the same weights."""
 
+import dataclasses
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -89,6 +93,7 @@ def test_outputs_and_shapes_are_those_of_the_network_of_torch(described, tmp_pat
     made = used(found)
     assert made.dtype == np.float32
     assert np.ptp(made) > 0.1
+    assert not np.signbit(made[made == 0]).any() or np.signbit(wanted[wanted == 0]).any()
     np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=3e-6)
 
 
@@ -114,6 +119,35 @@ def test_an_output_is_the_same_to_the_last_bit_whatever_inputs_are_beside_it(nam
         assert np.array_equal(made, whole)
     order = RNG.permutation(len(PIXELS))
     assert np.array_equal(found.apply(use, PIXELS[order], 255), whole[order])
+
+
+@pytest.mark.parametrize("hidden", [(1,), (3,), (40, 7), (300, 5)])
+@pytest.mark.parametrize("most", [1, 37, 85, ROWS])
+def test_so_it_is_with_any_number_of_units_and_of_rows_that_fit_into_memory(hidden, most, tmp_path):
+    saved(of_rule("none", "linear", hidden=hidden), tmp_path / "m.safetensors")
+    found = dataclasses.replace(load(tmp_path / "m.safetensors"), most_rows=most)
+    whole, order = used(found), RNG.permutation(len(PIXELS))
+    assert found.rows <= most
+    assert np.array_equal(found.apply(found.network.encode, PIXELS[order], 255), whole[order])
+
+
+@pytest.mark.parametrize("kernels", ["Haswell", "SkylakeX", "Sandybridge"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_so_it_is_with_matrix_products_of_other_processors(kernels, threads, tmp_path):
+    """OpenBLAS reads the variable; other libraries, and other processors, use their own kernels."""
+    saved(of_rule("none", "linear", hidden=(40, 17)), tmp_path / "m.safetensors")
+    np.save(tmp_path / "pixels.npy", PIXELS)
+    environment = {**os.environ, "OPENBLAS_CORETYPE": kernels, "OPENBLAS_NUM_THREADS": f"{threads}"}
+    script = (
+        "import numpy as np\n"
+        "from pathlib import Path\n"
+        "from aectl.models.numpy_networks import load\n"
+        "found, pixels = load(Path('m.safetensors')), np.load('pixels.npy')\n"
+        "whole = found.apply(found.network.encode, pixels, 255)\n"
+        "alone = [found.apply(found.network.encode, one[None], 255) for one in pixels]\n"
+        "assert np.array_equal(np.concatenate(alone), whole)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True)
 
 
 def without(name):
