@@ -112,7 +112,8 @@ def code_of(described: Architecture, tensors: Tensors) -> Element:
     """The function that makes a code of pre-activations."""
     config = described.config
     make, activation = CODES.get(config.sparsity), ACTIVATIONS[config.code_activation]
-    return make(described, activation, tensors) if make else activation
+    with np.errstate(over="ignore"):  # of exponentials, as in torch
+        return make(described, activation, tensors) if make else activation
 
 
 def _topk(described: Architecture, activation: Element, _: Tensors) -> Element:

@@ -1,11 +1,15 @@
 """Activations and codes of arrays, against torch's functions and values counted by hand."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 
+from aectl.config.model_options import ModelConfig
 from aectl.models import activations, numpy_elements
-from aectl.models.numpy_elements import largest, softmax
+from aectl.models.architecture import Architecture
+from aectl.models.numpy_elements import code_of, largest, softmax
 
 WIDE = np.linspace(-100, 100, 4001, dtype=np.float32).reshape(-1, 1)
 
@@ -26,6 +30,14 @@ def test_there_is_one_for_each_activation_of_a_hidden_layer():
 def test_probabilities_are_those_of_a_softmax_and_large_logits_do_not_overflow():
     found = softmax(np.float32([[0, np.log(3)], [1e30, 0], [-1e30, -1e30]]))
     np.testing.assert_allclose(found, [[0.25, 0.75], [1, 0], [0.5, 0.5]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule, name", [("gated", "r"), ("jumprelu", "log_threshold")])
+def test_an_exponential_of_a_parameter_that_overflows_is_told_to_nobody(rule, name):
+    config = ModelConfig(hidden=(3,), sparsity=rule).resolved(4)
+    tensors = {name: np.full(3, 100, np.float32), "b": np.zeros(3, np.float32)}
+    with warnings.catch_warnings(action="error"):
+        code_of(Architecture(config, (1, 2, 2)), tensors)
 
 
 @pytest.mark.parametrize("count", [1, 3, 6, 7])
