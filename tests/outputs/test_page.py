@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -99,7 +100,8 @@ def shade(page, what="body"):
 def point_at(page, mark):
     """Moves the pointer over a mark until the page shows its image."""
     mark.scroll_into_view_if_needed()
-    for _ in range(20):
+    until = time.monotonic() + DEADLINE / 1000
+    while time.monotonic() < until:
         box = mark.bounding_box()
         page.mouse.move(box["x"], box["y"] + 200)
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -403,7 +405,9 @@ def test_captions_of_a_page_tell_images_apart(browser, aectl, dense, scans, tmp_
             (tmp_path / "set" / "all" / folder / name).write_bytes((scans / name).read_bytes())
     assert aectl("eval", dense, "--dataset", "set", "--report", "page.html").status == 0
     with opened(browser, tmp_path / "page.html") as page:
-        names = page.locator("#galleries .row").first.locator(".named").all_inner_texts()
+        named = page.locator("#galleries .row").first.locator(".named")
+        named.nth(3).wait_for()
+        names = named.all_inner_texts()
         assert sorted(names) == ["left/000.png", "left/001.png", "right/000.png", "right/001.png"]
 
 

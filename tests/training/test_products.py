@@ -1,11 +1,8 @@
 """Trainings in bfloat16 beside those in float32, and the precision of products in torch."""
 
-import os
-import sys
-from subprocess import run
-
 import pytest
 import torch
+from conftest import shell
 from test_distributed import CASES, write_data
 from test_run import prepared
 from together import trained
@@ -49,8 +46,9 @@ def in_both(options):
     return [trained({**few, "precision": precision}) for precision in ("fp32", "bf16")]
 
 
+TOPK = {**CASES["none"], "sparsity": "topk", "k": 2}
 EVERY_KIND = {name: options for name, options in CASES.items() if "precision" not in options} | {
-    "many units": {**CASES["topk"], "hidden": [1100], "size": [12, 12], "aux_k": 0},
+    "many units": {**TOPK, "hidden": [1100], "size": [12, 12], "aux_k": 0},
     "maps": {**CASES["conv"], "bottleneck": "map", "hidden": [8, 2], "k": 9, "lr": 0.001},
     "similarity": {**CASES["none"], "loss": "ssim", "size": [16, 16]},
     "muon": {**CASES["none"], "optimizer": "muon"},
@@ -150,12 +148,10 @@ def test_a_precision_that_was_not_asked_for_or_that_a_device_lacks_is_told():
 
 
 def test_a_processor_without_bfloat16_is_told(tmp_path):
-    words = ["train", "--dataset", "digits", "--epochs", "1", "--precision", "bf16", "--out", "run"]
-    setting = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
-    command = [sys.executable, "-m", "aectl", *words]
-    done = run(command, cwd=tmp_path, env=setting, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
-    assert "--precision bf16 is slow here: cpu has no bf16" in done.stderr
+    train = "aectl train --dataset digits --epochs 1 --precision bf16 --out run"
+    done = shell(f"ONEDNN_MAX_CPU_ISA=AVX2 {train}", tmp_path, warmed=True)
+    assert done.status == 0, done.err
+    assert "--precision bf16 is slow here: cpu has no bf16" in done.err
     assert (tmp_path / "run" / "model.safetensors").is_file()
 
 

@@ -85,7 +85,7 @@ def test_nothing_is_said_of_busy_cores_to_who_chose_or_needs_no_threads(
     aectl, all_threads, options
 ):
     with busy_program():
-        done = aectl("train", "--dataset", "digits", "--epochs", 8, *options, "--out", "r")
+        done = aectl("train", "--dataset", "digits", "--epochs", 2, *options, "--out", "r")
     assert done.status == 0
     assert "CPU threads" not in done.err
 
