@@ -16,7 +16,7 @@ The message of each is written for the person who has to act on it.
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message; its type, if it has none."""
+    """The first line of an error's message; the name of its type, if the message is empty."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 

@@ -139,13 +139,13 @@ def temporaries(path: Path) -> list[Path]:
 
 
 def _temporaries(path: Path) -> list[Path]:
-    """Temporary files and folders of a path, also those of processes that run."""
+    """Temporary files and folders of a path, including those of running processes."""
     name = re.compile(re.escape(f".{path.name}.") + r"[1-9][0-9]*\.part")
     return [one for one in path.parent.iterdir() if name.fullmatch(one.name)]
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Removes temporary files and folders of a path that are old and whose process does not run."""
+    """Removes temporary files and folders of a path that are old and whose process has ended."""
     with contextlib.suppress(OSError):
         for one in _temporaries(path):
             if not is_abandoned(one, int(one.name.split(".")[-2])):

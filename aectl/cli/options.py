@@ -208,7 +208,7 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         metavar="N",
-        help="Number of CPU threads of the network.",
+        help="Number of CPU threads that compute the network.",
         min=1,
         show_default="all in training, otherwise one",
         rich_help_panel=RUN,

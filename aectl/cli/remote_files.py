@@ -68,11 +68,12 @@ def _written(path: Path, shard: str | None) -> Path:
 
 
 def _refuse_elsewhere() -> None:
-    """Raises OutputError where a Ray cluster is not of this machine, and cannot reach its cache."""
+    """Raises OutputError if a Ray cluster is on other machines, which cannot reach the cache of
+    this machine."""
     from aectl.verbs import cluster
 
     if not cluster.is_here(os.environ.get("RAY_ADDRESS", "")):
         raise OutputError(
-            "--engine on a cluster writes to a folder that all machines share: name a file there"
-            " with --out, and copy it to the URL"
+            "--engine on a cluster cannot write to a URL: name a file with --out, in a folder that"
+            " all machines share, and copy it to the URL"
         )

@@ -103,10 +103,10 @@ class TrainingConfig(Section):
     )
     precision: str | None = option(
         None,
-        "Precision of matrix products and convolutions in training, less exact in tf32 and bf16; "
-        "weights, optimiser, losses and metrics stay in float32.",
+        "Precision of matrix products and convolutions in training; tf32 and bf16 are faster and "
+        "less exact. Weights, optimiser, losses and metrics stay in float32.",
         choices=("fp32", "tf32", BF16),
-        unset="tf32 on a GPU that has it, else fp32",
+        unset="tf32 on a GPU that supports it, else fp32",
     )
     compile: bool = option(
         False,
@@ -196,7 +196,7 @@ class TrainingConfig(Section):
         if self.precision == BF16 and self.optimizer == "lbfgs":
             raise ConfigError(
                 "--precision bf16 cannot go with --optimizer lbfgs, whose line search compares"
-                " losses that differ by less than bfloat16 resolves"
+                " losses that differ by less than the precision of bfloat16"
             )
         if self.prior and self.load:
             raise ConfigError(

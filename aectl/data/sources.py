@@ -197,7 +197,7 @@ class Names:
             return Source(word, SourceKind.FILE, part=part) if part else _at_url(word)
         if name in self.patches and is_url(rest):
             raise UnknownInputError(
-                f"{name}: cuts from a folder of this machine, not from a URL; copy it first"
+                f"{name}: cuts patches from a folder of this machine, not from a URL; copy it first"
             )
         if name in self.patches and rest:
             return Source(word, SourceKind.PATCHES, name)

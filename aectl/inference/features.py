@@ -23,7 +23,7 @@ class Features:
 
     def of(self, code: Floats) -> NDArray[Any]:
         """Converts a code, (n, features), to the array that is written."""
-        with np.errstate(all="ignore"):  # rows that are not finite are found where they are written
+        with np.errstate(all="ignore"):  # tables leave out rows that are not finite
             scaled = _of_length_one(code) if self.normalize == "l2" else code
             return scaled.astype(self.dtype, copy=False)
 

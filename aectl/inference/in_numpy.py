@@ -1,4 +1,4 @@
-"""Uses of a dense network on batches without torch, on the CPU."""
+"""Inference with dense networks in NumPy, each method a generator over batches."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +14,10 @@ from aectl.models.numpy_networks import NumpyNetwork
 
 @dataclass(frozen=True)
 class InNumpy:
-    """A network, and the number of threads that compute its products.
+    """A dense network in NumPy, and how batches become its inputs.
 
-    `stored` gives the inputs of a batch, (n, ...), of which `unit` is 1 for the network.
+    stored: returns the inputs of a batch, (n, ...). unit: the value in them that is 1 for the
+    network, such as 255 for pixels. threads: the number of CPU threads of matrix products.
     """
 
     network: NumpyNetwork
@@ -25,13 +26,14 @@ class InNumpy:
     threads: int
 
     def encode(self, batches: Iterable[Any], layer: int | None) -> Iterator[tuple[Any, Floats]]:
-        """Yields each batch with its codes, or with the outputs of a hidden layer: (n, units)."""
+        """Yields each batch with its codes, or with the outputs of the hidden `layer`, from 1: (n,
+        units)."""
         for batch in batches:
             yield batch, self._made(lambda x: self.network.network.encode(x, layer), batch)
 
     def classify(self, batches: Iterable[Any], top_k: int) -> Iterator[Classified]:
-        """Yields each batch with the `top_k` most probable classes of its inputs; of equally
-        probable ones, those that are named first."""
+        """Yields each batch with the `top_k` most probable classes of its inputs. Among equally
+        probable classes, the first in the list of classes come first."""
         for batch in batches:
             found = self._made(self.network.network.probabilities, batch)
             best = np.argsort(-found, axis=1, kind="stable")[:, :top_k]
@@ -44,7 +46,8 @@ class InNumpy:
 
 @functools.cache
 def _blas() -> Any:
-    """Sets the number of threads of NumPy's products, which is that of the process."""
+    """Returns the controller of the number of threads of the BLAS library that NumPy calls; the
+    number applies to the whole process."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -156,8 +156,9 @@ def load(path: Path) -> "tuple[Network, ModelCard]":
 def load_arrays(
     path: Path, shapes_of: Callable[[Architecture], Mapping[str, tuple[int, ...]]]
 ) -> "tuple[ModelCard, dict[str, NDArray[np.float32]]]":
-    """The card of a model file and the tensors of its network, without loading torch; `shapes_of`
-    gives the shapes that an architecture has.
+    """Loads the card of a model file and the tensors of its network, without torch.
+
+    shapes_of: returns the shape of each tensor of an architecture, by name.
 
     Raises ModelFileError if the file is not a model, or its tensors do not match its description.
     """
@@ -248,7 +249,7 @@ def _arrays(path: Path) -> "dict[str, NDArray[np.float32]]":
 
 
 def _of_network(named: Mapping[str, T]) -> dict[str, T]:
-    """Those that belong to tensors of the network, by their names, and not to its calibration."""
+    """Selects the entries of the tensors of the network, by name, not those of its calibration."""
     return {name: one for name, one in named.items() if not name.startswith(PREFIX)}
 
 

@@ -1,4 +1,4 @@
-"""Activations and sparse codes of arrays, as `activations` and `codes` compute them at inference.
+"""Activations and sparsity rules in NumPy, at inference, as in `activations` and `codes`.
 
 Each function takes float32, (n, units), and returns the same shape.
 """
@@ -14,10 +14,11 @@ from aectl.models.architecture import Architecture
 FloatArray = NDArray[np.float32]
 Element = Callable[[FloatArray], FloatArray]
 Tensors = Mapping[str, FloatArray]
-"""Tensors by the names that those of a code have in a model file."""
+"""The tensors of a sparsity rule, by their names in `codes`."""
 
 LARGEST_SOFTPLUS, SLOPE = 20, np.float32(0.01)
-"""Above the first, torch's softplus is the identity; the second is that of its leaky ReLU."""
+"""Above the first number, softplus is the identity, as in torch. The second is the slope of leaky
+ReLU for negative values."""
 
 
 def relu(x: FloatArray) -> FloatArray:
@@ -32,7 +33,7 @@ def linear(x: FloatArray) -> FloatArray:
 
 
 def sigmoid(x: FloatArray) -> FloatArray:
-    """1 / (1 + exp(-x)); 0 where the power overflows."""
+    """1 / (1 + exp(-x)); 0 where exp(-x) overflows."""
     found: FloatArray = np.divide(1, 1 + np.exp(-x))
     return found
 
@@ -109,7 +110,8 @@ def _largest_magnitude(preactivation: FloatArray) -> FloatArray:
 
 
 def code_of(described: Architecture, tensors: Tensors) -> Element:
-    """The function that makes a code of pre-activations."""
+    """Returns the function from pre-activations to codes, of an architecture and the tensors of its
+    sparsity rule."""
     config = described.config
     make, activation = CODES.get(config.sparsity), ACTIVATIONS[config.code_activation]
     with np.errstate(over="ignore"):  # of exponentials, as in torch
@@ -141,14 +143,15 @@ CODES: dict[str, Callable[[Architecture, Element, Tensors], Element]] = {
     ),
     "omp-1": lambda described, activation, tensors: _largest_magnitude,
 }
-"""The codes of the rules of sparsity that are more than an activation at inference."""
+"""The sparsity rules that are more than an activation at inference, by name."""
 
 TENSORS = {"batch-topk": ("threshold",), "jumprelu": ("log_threshold",), "gated": ("r", "b")}
-"""The names of the tensors of a code: numbers of each unit, but for a threshold of all."""
+"""The names of the tensors of each sparsity rule. They have a value for each unit, except
+`threshold`, which is a single value for all units."""
 
 
 def shapes_of_code(described: Architecture) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors of a code, by their names."""
+    """The shapes of the tensors of a sparsity rule, by name."""
     rule = described.config.sparsity
     shape = () if rule == "batch-topk" else (described.hidden[-1],)
     return dict.fromkeys(TENSORS.get(rule, ()), shape)

@@ -1,4 +1,4 @@
-"""The scaling of vectors in arrays: what `models.scaling.Scaling` makes of the inputs."""
+"""The scaling of vectors in NumPy, at inference, as in `models.scaling.Scaling`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,21 @@ from aectl.config.model_options import ModelConfig
 from aectl.models.numpy_elements import FloatArray
 
 OFFSET, FACTOR = ("standard", "minmax", "center"), ("standard", "minmax")
-"""The scalings that subtract a number from each feature, and that multiply each by one."""
+"""The scalings that subtract an offset from each feature, and those that multiply each feature by a
+factor."""
 
 UNIT_NORM, LAYER_NORM, MEAN = "unit-norm", "layer-norm", "mean"
 
 ADDED_TO_DEVIATION = 1e-5
-"""Of layer-norm, as SAELens has it (sae_lens/saes/sae.py)."""
+"""Added to the standard deviation by layer-norm, as in SAELens (sae_lens/saes/sae.py)."""
 
 
 @dataclass(frozen=True)
 class NumpyScaling:
-    """Vectors, (n, features), NaN where a value is missing -> the input of a network."""
+    """Fills and scales vectors for a network; the formulas are those of `models.scaling.Scaling`.
+
+    offset, factor, fill: (features,), or None.
+    """
 
     scale: str
     offset: FloatArray | None
@@ -28,14 +32,15 @@ class NumpyScaling:
 
     @classmethod
     def of(cls, config: ModelConfig, tensors: Mapping[str, FloatArray]) -> "NumpyScaling | None":
-        """That of a config, with its tensors; None if vectors stay as they are."""
+        """Makes the scaling of a config from its tensors, by name; None if vectors stay as they
+        are."""
         if config.scale == "none" and config.missing != MEAN:
             return None
         return cls(config.scale, *(tensors.get(name) for name in ("offset", "factor", "fill")))
 
     @staticmethod
     def shapes(config: ModelConfig, features: int) -> dict[str, tuple[int, ...]]:
-        """The shapes of its tensors, by their names in a model file."""
+        """The shapes of the tensors of the scaling, by their names in a model file."""
         there = {
             "offset": config.scale in OFFSET,
             "factor": config.scale in FACTOR,
@@ -44,7 +49,7 @@ class NumpyScaling:
         return {f"scaling.{name}": (features,) for name, kept in there.items() if kept}
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
-        """Fills and scales vectors."""
+        """(n, features), NaN where a value is missing -> the input of a network, (n, features)."""
         if self.fill is not None:
             vectors = np.where(np.isnan(vectors), self.fill, vectors)
         if self.scale == UNIT_NORM:
@@ -60,7 +65,8 @@ class NumpyScaling:
 
 
 def _of_rows(vectors: FloatArray) -> FloatArray:
-    """Each with mean 0 and standard deviation 1."""
+    """Scales each row to mean 0 and standard deviation 1; the variance is the sum of squares
+    divided by one less than the number of features."""
     centered: FloatArray = vectors - vectors.mean(1, keepdims=True)
     squares = np.square(centered).sum(1, keepdims=True)
     deviation = np.sqrt(squares / max(1, vectors.shape[1] - 1))

@@ -58,7 +58,7 @@ def swapped(tokens: Tensor, fraction: float) -> Tensor:
     there = tokens != PAD
     known_first, count = tokens.flatten()[(~there).flatten().argsort(stable=True)], there.sum()
     drawn = (torch.rand(tokens.shape, device=tokens.device) * count).long()
-    others = known_first[torch.minimum(drawn, count - 1)]  # their product may be rounded up to it
+    others = known_first[torch.minimum(drawn, count - 1)]  # rounding may give the count
     replaced = (torch.rand(tokens.shape, device=tokens.device) < fraction) & there
     return torch.where(replaced, others, tokens)
 

@@ -1,4 +1,4 @@
-"""Units of a code that have been inactive for long, counted without waiting for a device."""
+"""Dead units, which have long been inactive, counted without waiting for a GPU in a step."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,11 @@ from torch import Tensor
 from aectl.models.whole_batch import whole
 
 DEAD_AFTER = 10_000
-"""Inputs for which a dead unit was inactive, at least."""
+"""Minimum number of consecutive inputs for which a dead unit was inactive."""
 
 LOOK_EVERY, ON_OTHERS = {"cpu": 1}, 32
-"""Steps between two looks at the counts, by device; other devices have to be waited for."""
+"""Minimum number of steps from one check of the counts to the next: on a CPU, and on other devices,
+which a check waits for."""
 
 NAME = "inactive"
 
@@ -17,9 +18,10 @@ NAME = "inactive"
 class Dead:
     """Finds dead units: those that were inactive for the last 10,000 inputs of training.
 
-    The number of inputs for which each unit was inactive is kept in `remembered`. Whether any unit
-    can be dead is known between steps, by `look`, so that losses of dead units are left out where
-    there are none, though no step asks for a value; before the first look, any can.
+    The number of inputs for which each unit was inactive is kept in `remembered`. Between steps,
+    `look` checks whether any unit can be dead, so that the losses of dead units are skipped while
+    none can, and no step has to read a value from the device. Before the first check, any unit can
+    be dead.
     """
 
     def __init__(self, remembered: dict[str, Tensor]) -> None:
@@ -27,10 +29,11 @@ class Dead:
         self._possible, self._left = True, 0
 
     def look(self, inputs: int) -> None:
-        """Before a step with so many inputs: finds out whether a unit can be dead after it.
+        """Checks, before a step with so many `inputs`, whether a unit can be dead after it.
 
-        The counts tell for how many inputs none can, and are not looked at meanwhile. A device is
-        waited for once in `LOOK_EVERY` steps at most; until the next look, units can be dead.
+        From the counts follows the number of inputs during which no unit can be dead; meanwhile
+        they are not read again. They are read at most once in `LOOK_EVERY` or `ON_OTHERS` steps: if
+        a unit can be dead before the next check, losses of dead units are computed until then.
         """
         self._left -= inputs
         if self._left >= 0:
@@ -45,8 +48,7 @@ class Dead:
 
     def __call__(self, code: Tensor, training: bool) -> Tensor | None:
         """code: (batch, code_size) -> whether each unit is dead, (code_size,), including this
-        batch; None where none can be.
-        """
+        batch; None if no unit can be dead."""
         count = self._remembered.get(NAME)
         if count is None:
             count = torch.zeros_like(code[0])

@@ -22,7 +22,8 @@ AUX_WEIGHT = 1 / 32
 class Trace(NamedTuple):
     """Intermediate results of a forward pass: `images` are clean, `inputs` may be corrupted.
 
-    dead: whether each unit of the code is dead, (code_size,); None where none is, or nothing asks.
+    dead: whether each unit of the code is dead, (code_size,); None if no unit can be dead, or no
+    loss depends on dead units.
     """
 
     network: Any

@@ -49,7 +49,8 @@ class Objective(nn.Module):
         self._compute, self._dead = compute, dead
 
     def prepare(self, inputs: int) -> None:
-        """Looks at what the next step, of so many inputs, cannot wait for."""
+        """Prepares the next step, which has so many `inputs`: reads the values from the device that
+        a step must not wait for."""
         if self._dead is not None:
             self._dead.look(inputs)
 
@@ -69,7 +70,8 @@ def uncompiled(count: Callable[..., T], config: Config) -> Callable[..., T]:
 
 
 def dead_units_of(dead: Dead | None, config: Config) -> Callable[[Tensor, bool], Tensor | None]:
-    """Gives, for a code in training or not, which units are dead; None where no loss asks."""
+    """Returns a function: (code, whether in training) -> whether each unit is dead, as `Dead` does;
+    always None if no loss depends on dead units."""
     if dead is None:
         return lambda code, training: None
     return uncompiled(dead.__call__, config)

@@ -24,7 +24,8 @@ BLOCK_VALUES = 1 << 22
 """Number of features that are written at a time, enough for several threads."""
 
 LEAST_VALUES = 1 << 20
-"""Number of features from which a block is written before it is full, if no more rows wait."""
+"""Minimum number of features of a block that is written before it is full, if no more rows are
+waiting."""
 
 BLOCK_SECONDS = 1.0
 """Seconds after which waiting rows are written, even if they do not fill a block."""
@@ -208,7 +209,8 @@ class Table:
         write_all(getattr(self._stdout, "raw", self._stdout), text.getbuffer())
 
     def _gathered(self) -> Rows | None:
-        """The next rows: those that wait, but for a file no small blocks; None at the end."""
+        """The next rows to write: those that are waiting, and for a file those that follow soon, so
+        that its blocks are not small. None at the end."""
         if self._ended or (rows := self._queue.get()) is None:
             return None
         parts, values = [rows], size_of(rows)

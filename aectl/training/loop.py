@@ -198,9 +198,9 @@ def train_epochs(
     """Trains an `Objective`, or one that is compiled, from `position` on to the end of `epochs`.
 
     Yields at the start, now and then, after each `turn` steps, and at the end of each epoch;
-    `position` then says where training is. `precision` is a name of `products.PRECISIONS`; the
-    gradient's norm is held to `clip_grad`; `trial` finds the number of CPU threads. Raises
-    DivergedError where the loss is no finite number.
+    `position` then says where training is. `precision`: a name of `products.PRECISIONS`;
+    `clip_grad`: the maximum gradient norm; `trial`: chooses the number of CPU threads. Raises
+    DivergedError if the loss is not finite.
     """
     steps = math.ceil(len(inputs) / batch_size)
     at, trial = position or TrainingPosition(), trial or ThreadTrial()
@@ -285,9 +285,8 @@ def step(
     clip_grad: float | None = None,
     precision: str = "fp32",
 ) -> dict[str, Tensor]:
-    """Makes one step; gives the loss and its terms before it. Of the precisions, bf16 alone is set
-    here.
-    """
+    """Makes one step; returns the loss and its terms before it, by name. Of the values of
+    `precision`, only bf16 has an effect here; `products_in` sets the others."""
     found: list[dict[str, Tensor]] = []
 
     def closure() -> Tensor:

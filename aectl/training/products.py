@@ -8,14 +8,14 @@ import torch
 from aectl.config.training_options import BF16
 
 PRECISIONS = {"fp32": "highest", "tf32": "high", BF16: "highest"}
-"""Names in torch of the precisions of products of float32 matrices. Of bf16, these are products
-that `models.precision.exactly` excludes from it."""
+"""torch's names of the precisions of products of float32 matrices. With bf16, only those within
+`models.precision.exactly` have float32 matrices."""
 
 TF32_SINCE = (8, 0)
 """The compute capability of the first GPUs that have tf32."""
 
 WITHOUT = {"tf32": "changes nothing", BF16: "is slow"}
-"""The effect of a precision on a device that does not have it."""
+"""The effect of a precision on a device that does not support it."""
 
 
 def usual_precision(device: torch.device) -> str:
@@ -24,7 +24,8 @@ def usual_precision(device: torch.device) -> str:
 
 
 def remark(precision: str, device: torch.device, asked: bool) -> str:
-    """Tells that a precision was not `asked` for, or that the device lacks it; else empty."""
+    """The message that the user did not ask for the precision, or that the device does not support
+    it; otherwise empty. asked: whether the user gave the precision."""
     has = {"tf32": _has_tf32, BF16: _has_bfloat16}.get(precision)
     if has is None:
         return ""

@@ -1,4 +1,5 @@
-"""The number of CPU threads with which steps of training are fastest, found in the first steps."""
+"""A trial of several numbers of CPU threads in the first steps of training, which finds the
+fastest."""
 
 import math
 import time
@@ -7,24 +8,25 @@ from collections.abc import Callable
 import torch
 
 MANY = 4
-"""Up to so many threads all are taken: fewer gain little then, and a training that measures
-may take another number the next time, with other roundings."""
+"""Up to this number of threads, all are used without a trial. Fewer would gain little, and a trial
+may choose another number next time, which changes the rounding of results."""
 
 STEPS = 4
-"""Minimum number of steps for each number of threads, of which the fastest counts."""
+"""Minimum number of steps for each number of threads; the shortest of their times counts."""
 
 SECONDS = 0.05
-"""Minimum time for each number of threads, so that short steps are measured often."""
+"""Minimum seconds for each number of threads, so that short steps are measured many times."""
 
 TOLERANCE = 1.03
-"""The fewest threads are taken whose steps are at most this many times as long as the fastest."""
+"""The smallest number of threads is chosen whose steps take at most this many times as long as the
+fastest."""
 
 
 class ThreadTrial:
-    """Tries torch with `most` threads, half of them, and so on, each for some steps of a training,
-    and then keeps the fewest that are about as fast as the fastest. `told` is called with them.
+    """Trains some steps with `most` threads, some with half of them, and so on, and then keeps the
+    smallest number that is about as fast as the fastest. `told` is called with that number.
 
-    A trial of 0 threads tries none.
+    With 0 as `most`, nothing is tried.
     """
 
     def __init__(self, most: int = 0, told: Callable[[int], None] | None = None) -> None:
@@ -35,15 +37,18 @@ class ThreadTrial:
 
     @property
     def threads(self) -> int:
-        """The number with which the training is to go on, were it interrupted now."""
+        """The number of threads with which the training continues if it is interrupted now and
+        resumed."""
         return self._most if self._left else torch.get_num_threads()
 
     def begin(self) -> None:
-        """Is called before a step that does not follow another at once."""
+        """Starts the measurement of a step; to be called before each step that does not directly
+        follow another."""
         self._last = time.perf_counter()
 
     def stepped(self) -> None:
-        """Is called after each step; sets the number of threads for the next."""
+        """Ends the measurement of a step, and sets the number of threads of the next; to be called
+        after each step."""
         if not self._left:
             return
         now, threads = time.perf_counter(), self._left[0]

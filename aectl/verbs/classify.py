@@ -46,7 +46,7 @@ class Classification:
         return inference.classify(network, batches, to_tensor, self.top_k)
 
     def in_numpy(self, network: "InNumpy", batches: Iterable[Any]) -> "Iterator[Classified]":
-        """The same without torch."""
+        """The same as `compute`, in NumPy."""
         return network.classify(batches, self.top_k)
 
     def rows(self, result: "Classified") -> "Rows":

@@ -208,7 +208,7 @@ def _refuse_unreachable(address: str) -> None:
 
 
 def is_here(address: str) -> bool:
-    """Whether the address of a cluster is one of this machine, or none is named."""
+    """Whether the address of a cluster is empty, or one of this machine."""
     host, _ = _place(address)
     if host in ("", "auto", "local"):
         return True

@@ -56,13 +56,13 @@ class Encoding:
             yield Encoded(padded.batch, made.vectors, made.columns)
 
     def in_numpy(self, network: "InNumpy", batches: Iterable[Any]) -> Iterator[Encoded]:
-        """The same without torch."""
+        """The same as `compute`, in NumPy."""
         for batch, code in network.encode(batches, self._hidden_layer):
             yield Encoded(batch, self.features.of(code), {})
 
     @property
     def _hidden_layer(self) -> int | None:
-        """The layer that is asked for; None if that is the code."""
+        """The hidden layer whose output is wanted, from 1; None for the code."""
         depth = len(self.use.card.architecture.hidden)
         return None if self.features.layer == depth else self.features.layer
 

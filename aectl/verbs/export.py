@@ -83,7 +83,7 @@ def export(
         path, use.path, parts, name, quantize, *written, exporting.sizes, tolerance,
         {"aectl": aectl.__version__, **writer.versions()},
     )  # fmt: skip
-    found.report.unlink(missing_ok=True)  # that of another file
+    found.report.unlink(missing_ok=True)  # the report of an earlier file
     with replacing(found.report) as temporary:
         temporary.write_text(json.dumps(found.to_json(), indent=2) + "\n")
     return found

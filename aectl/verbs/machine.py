@@ -18,8 +18,8 @@ STAT = Path("/proc/stat")
 GPU_DEVICES = (
     "nvidiactl", "nvhost-gpu", "nvhost-ctrl-gpu", "nvgpu", "kfd", "dxg",
 )  # fmt: skip
-"""Files in /dev of the drivers of GPUs on Linux: of NVIDIA's, of its boards, of AMD's, and that of
-Windows."""
+"""Device files of GPU drivers in /dev: of NVIDIA, of NVIDIA's embedded boards, of AMD, and of
+Windows (WSL)."""
 
 
 def data_dir(given: Path | None = None) -> Path:
@@ -89,8 +89,8 @@ def _others_seconds() -> float:
 
 
 def is_cpu(name: str) -> bool:
-    """Whether the device that --device names is the CPU, as far as can be told without torch: of
-    `auto`, where Linux has no driver of a GPU."""
+    """Whether --device selects the CPU, as far as this is known without torch: with `auto`, only on
+    Linux without a GPU driver."""
     if name == "auto":
         return sys.platform == "linux" and not any(
             Path("/dev", one).exists() for one in GPU_DEVICES
@@ -104,7 +104,7 @@ def torch_device(name: str, threads: int | None) -> "torch.device":
 
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False  # at inference, convolutions are as exact as products
+    torch.backends.cudnn.allow_tf32 = False  # at inference, all is computed in float32
     there: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,

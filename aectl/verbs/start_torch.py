@@ -1,4 +1,4 @@
-"""The import of torch, beside threads that have work to do."""
+"""The import of torch, while other threads work."""
 
 import contextlib
 import ctypes
@@ -8,15 +8,15 @@ import os
 import sys
 
 LARGEST_LIBRARY = "lib/libtorch_cpu.so"
-"""Its path below the package torch; to load it takes a seventh of the import."""
+"""Path of the largest library below the package torch; loading it takes a seventh of the import."""
 
 
 def start_torch() -> None:
-    """Imports torch, in less time than the statement takes.
+    """Imports torch, in less time than an import statement.
 
-    Its largest library is loaded first, without Python's lock, so that meanwhile other threads find
-    inputs and give the workers tasks. As the import leaves hardly any unreachable objects, Python
-    does not look for them.
+    Its largest library is loaded first, without Python's global lock, so that other threads can
+    list the inputs and hand tasks to the workers meanwhile. The garbage collector is off during the
+    import, which leaves hardly any unreachable objects.
     """
     if "torch" in sys.modules:
         return

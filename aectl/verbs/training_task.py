@@ -224,9 +224,10 @@ class Training:
         return _parent(resume, plan.runs[0].name) if of_one else resume
 
     def _choose_threads(self, run: "Run", most: int, first: bool) -> None:
-        """Lets a run find its number of threads, where that need not be the number of cores.
+        """Makes a run try several numbers of threads, if as many as there are cores may not be the
+        fastest.
 
-        Threads wait for each other at every product, so for any that has no core to run on.
+        Threads wait for each other at every product, and so for one that has no core to run on.
         """
         from aectl.training.thread_trial import MANY, ThreadTrial
 

@@ -194,8 +194,8 @@ def use_of(
 class Use:
     """A model, and the inputs of a request.
 
-    On a CPU torch has one thread unless `threads` says more: the other cores decode, and where
-    several threads share in a tensor, the last bits of a sigmoid depend on where in it a row is.
+    On a CPU the network has one thread unless `threads` says more: the other cores decode, and if
+    several threads of torch share a tensor, the last bits of a sigmoid depend on where a row is.
     """
 
     path: Path
@@ -289,8 +289,10 @@ class Use:
         most: int | None = None,
         in_numpy: "Callable[[InNumpy, Iterable[Any]], Iterator[Any]] | None" = None,
     ) -> Iterator[Iterator[Any]]:
-        """The results of a computation on all batches after a position; of the one `in_numpy`, if
-        given, where the network is dense and the device the CPU.
+        """The results of a computation on all batches after a position.
+
+        `in_numpy`: the same computation without torch, which replaces it if the network is dense
+        and the device is the CPU.
 
         Decoding starts before the network is loaded, and ends with the context.
         """
@@ -308,7 +310,7 @@ class Use:
             yield compute(network, batches, to_tensor)
 
     def _without_torch(self) -> "InNumpy":
-        """The network as arrays. Raises ModelFileError."""
+        """The network in NumPy. Raises ModelFileError."""
         from aectl.inference.in_numpy import InNumpy
 
         modality = self.modality

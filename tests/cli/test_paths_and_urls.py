@@ -61,10 +61,11 @@ def test_clusters_elsewhere_refuse_urls(aectl, dense, monkeypatch, address):
     monkeypatch.setenv("RAY_ADDRESS", address)
     done = aectl("encode", dense, "digits", "--engine", "ray", "--out", "memory://x/y.csv")
     assert done.status == 2
-    assert "--engine on a cluster writes to a folder that all machines share" in done.err
+    assert "--engine on a cluster cannot write to a URL" in done.err
 
 
 def test_patches_refuse_urls(aectl):
     done = aectl("train", "--dataset", "patches:memory://x/y", "--out", "run")
     assert (done.status, done.out) == (2, "")
-    assert "patches: cuts from a folder of this machine, not from a URL; copy it first" in done.err
+    said = "patches: cuts patches from a folder of this machine, not from a URL; copy it first"
+    assert said in done.err

@@ -172,7 +172,7 @@ class Decoders:
                 return
         process = self._processes[worker]
         if process is not None and process.stdin is not None:
-            process.stdin.close()  # it ends while the last images are still on their way
+            process.stdin.close()  # the worker ends while its last images are still being received
 
     def _take(self) -> _Task | None:
         """The next inputs, as a task; only one thread at a time takes inputs, in their order."""

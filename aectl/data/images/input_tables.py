@@ -46,18 +46,18 @@ class InputTables(NamedTuple):
         return file.lower().endswith(PARQUET) and parquet_images.has_labels(file, self.labels)
 
     def refuse_unused(self, sources: Iterable[Source], selection: Selection) -> None:
-        """Raises ConfigError for a column of labels that is asked for, if all sources are image
-        files, or folders in which image files lie."""
+        """Raises ConfigError if a column of labels is given, and all sources are image files or
+        folders of image files."""
         if self.labels.asked is None:
             return
         if all(self._has_no_tables(one, selection) for one in sources):
             raise ConfigError(
                 "--label-column names a column of a table, or a field of an archive's samples, and"
-                " none of the inputs has any; --label-from-folder labels images by their folders"
+                " the inputs have neither; --label-from-folder labels images by their folders"
             )
 
     def _has_no_tables(self, source: Source, selection: Selection) -> bool:
-        """Whether a source is an image file, or a folder in which images lie, and no tables."""
+        """Whether a source has no tables: an image file, or a folder of image files."""
         if source.is_folder:
             return _holds_image(source.file, selection)
         lists = self.paths is not None and index_files.is_index(source.file)

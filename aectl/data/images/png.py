@@ -26,7 +26,8 @@ WIDTH, HEIGHT, DEPTH, COLOUR_TYPE = 16, 20, 24, 25
 GREY = 0
 
 PLAIN_MODES = {b"\x08\0\0\0\0": "L", b"\x08\2\0\0\0": "RGB"}
-"""Pillow's modes of grey and RGB with 8 bits, not interlaced, by the end of the header."""
+"""Pillow's modes of grey and RGB with 8 bits per sample, not interlaced, by the last 5 bytes of the
+header's data."""
 
 AT_ONCE = 1 << 16
 """Maximum bytes of a chunk that Pillow decodes at once."""
@@ -62,10 +63,12 @@ def mark() -> PngInfo:
 
 
 def plain(content: bytes, max_pixels: int) -> Image.Image | None:
-    """The image of an intact file of the plainest kind, in one of `PLAIN_MODES`: a header, a chunk
-    of pixels, and an end. None for any other file, which `sound` and `load` read or refuse.
+    """Decodes an intact file that consists of a header, one chunk of pixels in one of
+    `PLAIN_MODES`, and an end. Returns None for any other file, which `sound` and `load` read or
+    refuse.
 
-    It uses Pillow's decoder without its reader of chunks, which takes longer than a small image.
+    It calls Pillow's decoder directly, because Pillow's reader of chunks takes longer than decoding
+    a small image.
     """
     mode = PLAIN_MODES.get(content[DEPTH : BEHIND_HEADER - 4])
     width, height = (int.from_bytes(content[place : place + 4]) for place in (WIDTH, HEIGHT))
@@ -80,7 +83,7 @@ def plain(content: bytes, max_pixels: int) -> Image.Image | None:
         return None
     try:
         return Image.frombytes(mode, (width, height), view[first:last], "zip", mode)
-    except Exception:  # `load` says why
+    except Exception:  # `load` reports the reason
         return None
 
 

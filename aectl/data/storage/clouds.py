@@ -1,4 +1,5 @@
-"""Drivers of clouds as they are used here: without retries and requests of their own."""
+"""Drivers of cloud storages, without their own retries, and without requests that aectl does not
+need."""
 
 from types import MethodType
 from typing import Any
@@ -12,7 +13,7 @@ def class_of(protocol: str) -> Any:
     from fsspec import get_filesystem_class
 
     kind = get_filesystem_class(protocol)
-    if protocol in GOOGLE:  # the usual class asks for the kind of the bucket again and again
+    if protocol in GOOGLE:  # the usual class asks for the type of the bucket again and again
         from gcsfs.core import GCSFileSystem
 
         return GCSFileSystem
@@ -20,13 +21,13 @@ def class_of(protocol: str) -> Any:
 
 
 def without_retries(system: Any) -> None:
-    """Has a driver ask a server once; `entries.patiently` asks again."""
+    """Makes a driver send each request once; `entries.patiently` repeats those that fail."""
     if hasattr(system, "retries"):
         system.retries = 1
     once = getattr(getattr(type(system), "_request", None), "__wrapped__", None)
-    if once is not None:  # of Google
+    if once is not None:  # Google Cloud Storage
         system._request = MethodType(once, system)
     client = getattr(system, "service_client", None)
     policy = getattr(getattr(client, "_config", None), "retry_policy", None)
-    if policy is not None:  # of Azure
+    if policy is not None:  # Azure
         policy.total_retries = 0

@@ -30,7 +30,7 @@ RENAMED = ("memory", "file", "local", "sftp", "ssh", "ftp", "smb", "hdfs")
 """Protocols of file systems, in which a file is there while it is written; an object of the other
 storages is there once it is complete."""
 
-UNSTATED = "the server does not say how large it is"
+UNSTATED = "the server does not state its size"
 
 LOCAL = ("memory", "file", "local")
 

@@ -20,7 +20,7 @@ SECONDS, SLOWEST, USUAL_SIZE = 20.0, 100_000, 16 << 20
 their number is not known."""
 
 LARGEST_UNSTATED = 4 << 30
-"""Maximum bytes of a file that is copied, where the storage does not state its size."""
+"""Maximum number of bytes of a file that is copied although the storage does not state its size."""
 
 LASTING = (
     FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError,
@@ -39,10 +39,11 @@ WITHOUT_CREDENTIALS = {
     "DefaultCredentialsError", "RefreshError",  # of Google
     "ClientAuthenticationError",  # of Azure
 }  # fmt: skip
-"""The names of errors of drivers that find no credentials, or none that a server accepts."""
+"""The names of the drivers' errors for credentials that are missing or rejected."""
 
 STATUSES = ("status_code", "status")
-"""The names of attributes of errors that hold a status of HTTP; in causes, `code` holds others."""
+"""The names of the attributes of errors that hold an HTTP status. In the causes of errors, an
+attribute `code` may hold another number."""
 
 LASTING_NUMBERS = (errno.EINVAL, errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG)
 
@@ -132,8 +133,8 @@ def refuse_short(length: int, stated: int | None) -> None:
 
 
 def refuse_long(length: int, stated: int | None) -> None:
-    """Raises OSError for more bytes than the storage stated, or than a file may have where it
-    stated none."""
+    """Raises OSError if a file has more bytes than the storage stated; if it stated none, more than
+    `LARGEST_UNSTATED`."""
     if length <= (LARGEST_UNSTATED if stated is None else stated):
         return
     if stated is not None:
@@ -157,8 +158,8 @@ def of_status(status: int) -> OSError:
 
 
 def _of_answer(error: Exception) -> Exception:
-    """The error of the status that an error of a driver or its cause has, or of credentials that
-    are missing; the same error, if it has neither."""
+    """The OSError for the HTTP status in a driver's error or in one of its causes, or for missing
+    credentials; the error itself, if there is neither."""
     if isinstance(error, OSError) and error.strerror and error.errno != errno.EIO:
         return error
     if isinstance(code := getattr(error, "code", None), int) and code >= 400:
@@ -172,7 +173,7 @@ def _of_answer(error: Exception) -> Exception:
 
 
 def _status_in(error: BaseException) -> int | None:
-    """The status of HTTP that an error of a driver tells."""
+    """The HTTP status in a driver's error; None if it has none."""
     answer = getattr(error, "response", None)
     told = [getattr(one, name, None) for one in (error, answer) for name in STATUSES]
     if isinstance(answer, dict):  # of S3
@@ -183,7 +184,7 @@ def _status_in(error: BaseException) -> int | None:
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those that it was raised from."""
+    """Yields an error, its cause, the cause of that, and so on."""
     found: BaseException | None = error
     while found is not None:
         yield found

@@ -114,7 +114,7 @@ def _answer(
 def _of_kind(error: DownloadError, url: str) -> OSError:
     """The error of a download, as one of those that other storages have."""
     cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno == errno.EINVAL:  # of this module
+    if isinstance(cause, OSError) and cause.errno == errno.EINVAL:  # raised in this module
         return cause
     if not isinstance(cause, urllib.error.HTTPError):
         reason = getattr(cause, "reason", None)  # of a URLError
