@@ -33,6 +33,10 @@ Shapes = dict[str, tuple[int, ...]]
 ROWS = 128
 """Maximum number of inputs of a block, which are processed at a time; a power of two."""
 
+COMPARED, TRIED = 1 << 14, 1 << 22
+"""Results that are compared to find out whether a product depends on the position of a row, unless
+these take more values of inputs than the second number; at least one block is compared."""
+
 
 @dataclass(frozen=True)
 class Layers:
@@ -175,16 +179,21 @@ class NumpyNetwork:
 
 
 def _is_uniform(weight: FloatArray, rows: int) -> bool:
-    """Whether the product of a block with weights, (units, features), gives each row the same
-    result to the last bit at every position.
+    """Whether the product of blocks with weights, (units, features), gives each row the same result
+    to the last bit at every position of a block.
 
-    Many libraries of linear algebra sum up the rows of a block in different orders. A block that
-    is shifted by one row shows it.
+    Many libraries of linear algebra sum up the rows of a block in different orders. This shows in
+    blocks whose rows are shifted by one, if enough of their results are compared.
     """
-    features = weight.shape[1]
-    block = np.sin(np.arange(rows * features, dtype=np.float32)).reshape(rows, features)
-    shifted = np.roll(block, 1, 0) @ weight.T
-    return rows == 1 or np.array_equal(shifted, np.roll(block @ weight.T, 1, 0), equal_nan=True)
+    units, features = weight.shape
+    blocks = max(1, min(COMPARED // (rows * units), TRIED // (rows * features)))
+    return rows == 1 or all(_is_same_shifted(weight, rows, seed) for seed in range(blocks))
+
+
+def _is_same_shifted(weight: FloatArray, rows: int, seed: int) -> bool:
+    block = np.random.default_rng(seed).random((rows, weight.shape[1]), np.float32)
+    expected = np.roll(block @ weight.T, 1, 0)
+    return np.array_equal(np.roll(block, 1, 0) @ weight.T, expected, equal_nan=True)
 
 
 def below(name: str, tensors: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
