@@ -180,7 +180,7 @@ def run(words, aectl=None):
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     elif sys.argv[:1] == ["-c"]:
         exec(sys.argv.pop(1), {"__name__": "__main__"})
-    elif sys.argv:
+    elif sys.argv and sys.argv[0] != "-":
         runpy.run_path(sys.argv[0], run_name="__main__")
     else:
         exec(sys.stdin.read(), {"__name__": "__main__"})
