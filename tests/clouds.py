@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""The key of the account of Azurite, as its documentation has it."""
+"""The key of the account of Azurite, from its documentation."""
 
 SECONDS = 20
 
 
 def google_settings(address: str) -> dict[str, str]:
-    """The environment that names a server of Google, and of no machine of Google's."""
+    """Environment variables with the address of a server that stands for Google Cloud Storage; none
+    names a machine of Google."""
     return {"STORAGE_EMULATOR_HOST": address, "NO_GCE_CHECK": "true"}
 
 
 def azure_settings(address: str, key: str = KEY) -> dict[str, str]:
-    """The environment that names a server of Azure."""
+    """Environment variables with the address of a server that stands for Azure Blob Storage."""
     account = "devstoreaccount1"
     return {
         "AZURE_STORAGE_CONNECTION_STRING": "DefaultEndpointsProtocol=http;"

@@ -1,4 +1,4 @@
-"""How long an epoch of training takes on a GPU, beside loops by hand.
+"""The time of an epoch of training on a GPU, beside hand-written loops.
 
     python -m tests.benchmarks gpu
 
@@ -55,7 +55,8 @@ def finished(epoch: Callable[[], object]) -> Callable[[], object]:
 
 
 def captured(images: torch.Tensor, batch: int, kl: bool) -> Callable[[], object]:
-    """An epoch of replays of one step, whose rows are copied to where it reads them."""
+    """Runs an epoch by replaying one captured step; each batch is copied to the memory that it
+    reads."""
     net = network(kl).cuda()
     optimizer = torch.optim.Adam(net.parameters(), 0.001, fused=True, capturable=True)
     rows = torch.zeros(batch, dtype=torch.int64, device="cuda")

@@ -1,4 +1,4 @@
-"""How long an epoch of training takes with each number of CPU threads, and which one is found.
+"""The time of an epoch with each number of CPU threads, and the number that the trial chooses.
 
     python -m tests.benchmarks threads
 
@@ -43,7 +43,7 @@ def with_threads(threads: int, epoch: Callable[[], float]) -> float:
 
 
 def found(images: datasets.ImageSet, batch: int, kl: bool) -> int:
-    """The number of threads that a trial finds, from as many as there are cores on."""
+    """The number of threads that a trial chooses, with at most as many as there are cores."""
     torch.set_num_threads(CORES)
     run, numbers = our_run(images, batch, kl, 1), list[int]()
     run.trial = ThreadTrial(CORES, numbers.append)

@@ -98,7 +98,7 @@ def our_run(
 def ours(
     images: datasets.ImageSet, batch: int, kl: bool, device: str = "cpu"
 ) -> Callable[[], float]:
-    """The seconds of training that aectl itself says that the next epoch took."""
+    """The seconds of the next epoch, as aectl reports them."""
     run = our_run(images, batch, kl, RUNS + 1, device)
 
     def epochs() -> Iterator[float]:

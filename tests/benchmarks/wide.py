@@ -1,4 +1,4 @@
-"""How fast a code of many units, of which few are active, is trained, beside a plain torch loop.
+"""The speed of training a code of many units, few of them active, beside a plain torch loop.
 
     python -m tests.benchmarks wide [--units N] [--batch N] [--k N] [--steps N] [--threads N]
 
@@ -56,7 +56,7 @@ def ours(given: argparse.Namespace, precision: str) -> Callable[[torch.Tensor], 
 
 
 class Plain(nn.Module):
-    """A top-k autoencoder as papers' code has it."""
+    """A top-k autoencoder as in the code of papers."""
 
     def __init__(self, units: int, k: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Every option that takes a path: it works at a URL, or refuses one in a line."""
+"""Each option that takes a path works with a URL, or refuses it with a message of one line."""
 
 from pathlib import Path
 

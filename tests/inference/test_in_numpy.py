@@ -1,4 +1,4 @@
-"""Dense networks on batches without torch."""
+"""Inference with dense networks in NumPy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Activations and codes of arrays, against torch's functions and values counted by hand."""
+"""Activations and sparsity rules in NumPy, against torch and values computed by hand."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Dense networks of arrays, against those of torch with the same weights."""
+"""Dense networks in NumPy, against those of torch with the same weights."""
 
 import dataclasses
 import itertools
@@ -56,7 +56,7 @@ DESCRIBED = {
 
 
 def saved(described, path, change=None):
-    """A model file with drawn numbers, also where a new network has zeros; and the network."""
+    """Saves a network whose tensors are all random, and returns it."""
     torch.manual_seed(0)
     network = build_network(described).eval()
     for name, tensor in itertools.chain(network.named_parameters(), network.named_buffers()):

@@ -1,4 +1,4 @@
-"""The scaling of vectors in arrays, against that of torch, which is held against scikit-learn's."""
+"""The scaling of vectors in NumPy, against that of torch, which is tested against scikit-learn."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Dead units: when they are dead, and that looking rarely at their counts misses none."""
+"""Dead units: when a unit is dead, and that rare checks of the counts miss none."""
 
 import pytest
 import torch

@@ -21,7 +21,7 @@ print("torch" in sys.modules, gc.isenabled())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the name on Linux")
 def test_the_library_that_is_loaded_first_exists():
-    """Else the import would silently be slower."""
+    """Otherwise the import would be slower, and nothing would show it."""
     assert (Path(torch.__file__).parent / start_torch.LARGEST_LIBRARY).is_file()
 
 

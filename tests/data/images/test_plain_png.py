@@ -1,4 +1,4 @@
-"""PNG files with nothing but pixels are decoded as those with a chunk that changes nothing."""
+"""Plain PNG files are decoded like the same files with another chunk, which has no effect."""
 
 import struct
 import zlib
