@@ -117,10 +117,21 @@ class Inputs(NamedInputs):
             yield from (one._replace(path=self.naming(one.path)) for one in self.files_of(source))
 
     def _listed(self) -> Iterator[Found | None]:
-        """The files of the paths on stdin."""
+        """The files of the paths on stdin; `skipped` records that labels of tables are not
+        written, for which a table would need a column before they are known."""
+        for one in self._of_list():
+            if one is not None and one.label is not None and not self.labelled:
+                self.skipped.label(one.path)
+            yield one
+
+    def _of_list(self) -> Iterator[Found | None]:
+        """The files of the paths on stdin. Raises DataError for a table."""
         assert self.stdin is not None
-        told = False
+        told, first = False, True
         for path in lines.paths(self.stdin, self.null_separated):
+            if path is not None and first:
+                first = False
+                self.tables.refuse_rows(path)
             if path is None:
                 yield None
             elif "\0" in path:

@@ -78,10 +78,22 @@ class Selection:
         for part in parts:
             if _is_hidden(part) and not self._names(part):
                 return False
+        return not self._excludes(parts)
+
+    def keeps(self, path: str) -> bool:
+        """Whether a path that a table lists is chosen: without options, any is."""
+        if self._excludes(path.split("/")):
+            return False
+        return (
+            _matches(path, self.include) if self.include else not self.ext or self.has_ending(path)
+        )
+
+    def _excludes(self, parts: list[str]) -> bool:
+        """Whether the file or folder with such a path, or a folder above it, is excluded."""
         if not self.exclude:
-            return True
+            return False
         ways = ("/".join(parts[: depth + 1]) for depth in range(len(parts)))
-        return not any(_matches(way, self.exclude) for way in ways)
+        return any(_matches(way, self.exclude) for way in ways)
 
     def has_ending(self, path: str) -> bool:
         """Whether a path has one of the wanted extensions."""
@@ -158,6 +170,7 @@ class Skipped:
         self._searches: dict[str, Search] = {}
         self._own: dict[str, None] = {}
         self._empty: dict[str, None] = {}
+        self._unlabelled: str | None = None
 
     def search(self, place: str, selection: Selection) -> Search:
         """Starts a search of a folder or an archive."""
@@ -171,6 +184,10 @@ class Skipped:
     def empty(self, place: str) -> None:
         """Records a folder or an archive without wanted files, beside other inputs."""
         self._empty[place] = None
+
+    def label(self, path: str) -> None:
+        """Records an input of a table on stdin whose label is not written."""
+        self._unlabelled = self._unlabelled or path
 
     def notices(self) -> list[str]:
         """The notices, one line each; later calls do not repeat them."""
@@ -203,6 +220,12 @@ class Skipped:
         if self._empty:
             lines.append(f"no files to read in {', '.join(self._empty)}")
             self._empty.clear()
+        if self._unlabelled:
+            lines.append(
+                f"labels of files listed on stdin are not written, such as that of"
+                f" {self._unlabelled}; --label-column names their column"
+            )
+            self._unlabelled = None
         if again:
             lines.append(f"read only once, although several links lead there: {_some(again)}")
         return lines

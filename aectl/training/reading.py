@@ -9,6 +9,7 @@ from typing import BinaryIO
 from aectl.config.configuration import Config
 from aectl.config.declaration import flag
 from aectl.config.decoding import OnRemark
+from aectl.data.images.index_files import is_index
 from aectl.data.images.training_images import Watch, unseen
 from aectl.data.selection import Skipped
 from aectl.data.sources import SEARCHED
@@ -60,7 +61,8 @@ class TrainingRequest:
 
 def refuse_patterns(config: Config, found: TrainingSources) -> None:
     """Raises ConfigError if options choose files, and none of the sources may hold several."""
-    if any(source.kind in SEARCHED for source in found.sources):
+    lists = config.data.paths_column is not None
+    if any(one.kind in SEARCHED or (lists and is_index(one.file)) for one in found.sources):
         return
     for name in PATTERNS:
         if getattr(config.data, name):

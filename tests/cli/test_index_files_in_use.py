@@ -160,3 +160,55 @@ def test_a_column_of_labels_is_refused_where_there_are_only_images(aectl, dense,
         assert (done.status, done.out) == (2, "")
         assert done.err.startswith("aectl: --label-column names a column of a table")
         assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["i.csv", "i.jsonl", "i.parquet"])
+def test_options_choose_among_the_paths_that_a_table_lists(aectl, dense, rows, name):
+    shutil.copy(f"set/{rows[0]['file']}", "set/images/other.dat")
+    (Path("set") / "deep").mkdir()
+    shutil.copy(f"set/{rows[0]['file']}", "set/deep/1.png")
+    rows += [dict(rows[0], file=path) for path in ("images/other.dat", "deep/1.png")]
+    WRITERS[name](f"set/{name}", rows)
+    files = [row["file"] for row in rows]
+    for options, wanted in (
+        ((), files),
+        (("--exclude", "00*"), [one for one in files if "/00" not in one]),
+        (("--exclude", "images"), ["deep/1.png"]),
+        (("--include", "*1.png"), [one for one in files if one.endswith("1.png")]),
+        (("--include", "*.dat", "--include", "deep/*"), files[-2:]),
+        (("--ext", "dat"), ["images/other.dat"]),
+        (("--include", name, "--exclude", "deep"), files[:-1]),
+    ):
+        done = aectl("encode", dense, f"set/{name}", *PATHS, *options)
+        assert done.status == 0
+        assert [row["path"] for row in rows_of(done)] == [f"set/{one}" for one in wanted]
+    words = ("--epochs", 1, "--hidden", 4, *PATHS, "--exclude", "images", "--exclude", "none")
+    done = aectl("train", "--dataset", f"set/{name}", *words, "--validation", 0)
+    assert (done.status, "1 image, no classes" in done.err) == (0, True)
+    done = aectl("encode", dense, f"set/{name}", *PATHS, "--ext", "gif")
+    assert (done.status, done.err) == (2, f"aectl: there are no images in set/{name}\n")
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if not name.endswith(("gz", "parquet"))])
+def test_a_table_itself_on_stdin_is_refused_in_a_line(aectl, dense, rows, name):
+    WRITERS[name](name, rows)
+    told = "stdin holds a table with the column file, and - reads a list of paths: name the file"
+    for words in (("encode", dense, "-"), ("train", "--dataset", "-")):
+        done = aectl(*words, *PATHS, stdin=Path(name).read_bytes())
+        assert (done.status, done.out) == (2, "")
+        assert done.err.startswith(f"aectl: {told}")
+        assert done.err.count("\n") == 1
+
+
+def test_tables_that_stdin_lists_are_labelled_by_the_column_asked_for(aectl, dense, rows):
+    WRITERS["i.csv"]("set/i.csv", rows)
+    done = aectl("encode", dense, "-", *PATHS, stdin=b"set/i.csv\n")
+    assert [row["path"] for row in rows_of(done)] == [f"set/{row['file']}" for row in rows]
+    assert "label" not in rows_of(done)[0]
+    told = "labels of files listed on stdin are not written, such as that of set/images/000.png"
+    assert (done.status, done.err.count(told)) == (0, 1)
+    done = aectl("encode", dense, "-", *PATHS, "--label-column", "digit", stdin=b"set/i.csv\n")
+    assert [row["label"] for row in rows_of(done)] == ["0", "1", "2", "3"] * 5
+    assert done.err == ""
+    done = aectl("encode", dense, "-", *PATHS, stdin=f"set/{rows[0]['file']}\n".encode())
+    assert (done.status, done.err) == (0, "")

@@ -5,6 +5,7 @@ import gzip
 import itertools
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from aectl.data.found import Found
 from aectl.data.frame_process import rows_apart
 from aectl.data.images.parquet_images import MEMORY, class_names, frames, labels_of, plain_columns
 from aectl.data.images.table_columns import USUAL_LABELS, LabelColumn, refuse_absent
+from aectl.data.selection import EVERY_IMAGE, Selection
 from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.objects import local_copy, refused_at
 from aectl.data.storage.parquet_footer import image_column, read_footer
@@ -68,8 +70,14 @@ def refuse_without_index(column: str | None, sources: Iterable[Source]) -> None:
         )
 
 
-def listed_in(file: str, columns: IndexColumns, room: Path | None = None) -> Iterator[Found]:
-    """The files that an index file lists, with their labels; paths are relative to its folder.
+def listed_in(
+    file: str,
+    columns: IndexColumns,
+    room: Path | None = None,
+    selection: Selection = EVERY_IMAGE,
+) -> Iterator[Found]:
+    """The files that an index file lists, with their labels; paths are relative to its folder, and
+    the selection chooses among them as they are written.
 
     A row without a path is found with a reason, and so is a file that is damaged, or lacks a
     column, after its readable rows; one at a URL is copied to the folder `room` as long as it is
@@ -80,13 +88,19 @@ def listed_in(file: str, columns: IndexColumns, room: Path | None = None) -> Ite
         with local_copy(file, room) as copy:
             for number, row in enumerate(_rows(copy, columns)):
                 reason = row.reason or _reason(row.path, columns.paths)
-                if reason is None:
-                    yield _found(folder, row)
-                else:
+                if reason is not None:
                     yield Found(f"{file}:{number}", reason=reason)
+                elif selection.keeps(from_table(row.path or "")):
+                    yield _found(folder, row)
     except (TableError, OSError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         yield Found(file, reason=f"cannot be read as a list of images: {said or repr(error)}")
+
+
+def starts_table(line: str, column: str) -> bool:
+    """Whether a line is the first of a table of text with such a column."""
+    cells = (cell.strip().strip('"') for cell in re.split("[,;\t]", line))
+    return column in cells or column in (_object(line) or {})
 
 
 def has_labels(file: str, columns: IndexColumns) -> bool:

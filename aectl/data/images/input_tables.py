@@ -1,6 +1,7 @@
 """Tables among inputs: Parquet with images, and tables that list images."""
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +17,9 @@ from aectl.data.series import files_of
 from aectl.data.sources import Source, SourceKind
 from aectl.data.storage.containers import may_be_container
 from aectl.data.storage.folders import Walk
-from aectl.data.storage.members import opened
+from aectl.data.storage.members import inner_selection, opened
 from aectl.data.storage.places import content_of
-from aectl.errors import ConfigError
+from aectl.errors import ConfigError, DataError
 
 
 class InputTables(NamedTuple):
@@ -63,13 +64,24 @@ class InputTables(NamedTuple):
         lists = self.paths is not None and index_files.is_index(source.file)
         return source.kind is SourceKind.FILE and not may_be_container(source.file) and not lists
 
+    def refuse_rows(self, line: str) -> None:
+        """Raises DataError for the first line of a list of paths, if it is that of a table that
+        lists images."""
+        if self.paths and not os.path.lexists(line) and index_files.starts_table(line, self.paths):
+            raise DataError(
+                f"stdin holds a table with the column {self.paths}, and - reads a list of paths:"
+                " name the file of the table instead, or list its name"
+            )
+
     def inside(
         self, found: Found, folder: str, selection: Selection, skipped: Skipped, room: Path
     ) -> Iterator[Found]:
         """The images in a file that was found in a folder: in an archive or in Parquet, or those
         that a table lists; else the file itself. One at a URL is copied to the folder `room`."""
         if self.paths and found.reason is None and index_files.is_index(found.file):
-            return index_files.listed_in(found.file, IndexColumns(self.paths, self.labels), room)
+            wanted = inner_selection(found.file, folder, selection)
+            columns = IndexColumns(self.paths, self.labels)
+            return index_files.listed_in(found.file, columns, room, wanted)
         return opened(found, folder, selection, skipped, self.labels, room)
 
 

@@ -24,6 +24,8 @@ WIDTH, HEIGHT, DEPTH, COLOUR_TYPE = 16, 20, 24, 25
 11.2.1)."""
 
 GREY = 0
+SAMPLES = {GREY: 1, 2: 3, 4: 2, 6: 4}
+"""Samples of a pixel of 16 bits, by the colour type."""
 
 PLAIN_MODES = {b"\x08\0\0\0\0": "L", b"\x08\2\0\0\0": "RGB"}
 """Pillow's modes of grey and RGB with 8 bits per sample, not interlaced, by the last 5 bytes of the
@@ -146,12 +148,43 @@ def load(
 
 def _deep(content: bytes, decoding: Decoding) -> tuple[Image.Image, tuple[Remark, ...]]:
     """An image of 16 bits: Pillow drops the lower 8 of colours, and ignores a transparent grey."""
+    levels = Levels("u", 16, decoding.value_range)
+    shown = _shown(np.atleast_3d(_values(content)), levels)
+    return Image.fromarray(shown), levels.remarks()
+
+
+def _values(content: bytes) -> NDArray[np.uint16]:
+    """The values of an image of 16 bits, with an opacity where it has one.
+
+    imagecodecs (2026.3.6) miscounts the references to the array that it is given, by default None,
+    where it refuses a file: it is given one whose memory is freed.
+    """
     from imagecodecs import png_decode
 
     logging.getLogger("imagecodecs").setLevel(logging.CRITICAL)  # it warns of corrected flaws
-    levels = Levels("u", 16, decoding.value_range)
-    shown = _shown(np.atleast_3d(png_decode(content)), levels)
-    return Image.fromarray(shown), levels.remarks()
+    values = np.empty(_shape_of(content), np.uint16)
+    try:
+        png_decode(content, out=values)
+    except Exception:
+        values.resize(0, refcheck=False)
+        raise
+    return values
+
+
+def _shape_of(content: bytes) -> tuple[int, ...]:
+    """The shape of the values of an image of 16 bits; a transparent colour gives an opacity more.
+    Raises ImageError for a colour type that has no 16 bits."""
+    width, height = (int.from_bytes(content[place : place + 4]) for place in (WIDTH, HEIGHT))
+    samples = SAMPLES.get(content[COLOUR_TYPE])
+    if samples is None:
+        raise ImageError("has a colour type that no PNG of 16 bits has")
+    start = BEHIND_HEADER
+    while content[start + 4 : start + 8] not in (b"IDAT", b""):
+        length = int.from_bytes(content[start : start + 4])
+        if content[start + 4 : start + 8] == b"tRNS" and samples % 2 and length == 2 * samples:
+            return height, width, samples + 1
+        start += length + 12
+    return (height, width) if samples == 1 else (height, width, samples)
 
 
 def _shown(values: NDArray[np.uint16], levels: Levels) -> NDArray[np.uint8]:

@@ -33,7 +33,12 @@ def opened(
     elif found.file.lower().endswith(PARQUET):
         yield from in_parquet(found.file, labels, room)
     else:
-        path = found.file
-        name = (below(path, folder) if is_url(path) else None) or os.path.relpath(path, folder)
-        inner = selection.inside if selection.takes(name) else selection
-        yield from find_in_archive(path, inner, skipped, room, labels)
+        inner = inner_selection(found.file, folder, selection)
+        yield from find_in_archive(found.file, inner, skipped, room, labels)
+
+
+def inner_selection(path: str, folder: str, selection: Selection) -> Selection:
+    """The selection of what a file that was found in a folder holds or lists: if it chose the file
+    itself by a pattern or an extension, all."""
+    name = (below(path, folder) if is_url(path) else None) or os.path.relpath(path, folder)
+    return selection.inside if selection.takes(name) else selection

@@ -1,6 +1,7 @@
 """PNG of every depth and colour type, written by hand; and what damage costs."""
 
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -179,3 +180,24 @@ def test_a_damaged_chunk_costs_an_image_only_where_it_says_how_it_is_seen(kind, 
     else:
         with pytest.raises(ImageError, match="checksum"):
             decoded(content)
+
+
+def resident_bytes():
+    """Bytes of this process in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@pytest.mark.parametrize("before", [b"", chunk(b"tRNS", b"\0\7")], ids=["opaque", "tRNS"])
+@pytest.mark.parametrize("data", [zlib.compress(b"\0"), b"no data", zlib.compress(b"\7" * 300)],
+                         ids=["short", "not zlib", "filter"])  # fmt: skip
+def test_refused_files_of_16_bits_cost_neither_references_nor_memory(data, before):
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 400, 300, 16, GREY, 0, 0, 0))
+    content = b"\x89PNG\r\n\x1a\n" + header + before + chunk(b"IDAT", data) + chunk(b"IEND")
+    for count in (100, 1000):
+        references, memory = sys.getrefcount(None), resident_bytes()
+        for _ in range(count):
+            with pytest.raises(ImageError):
+                decoded(content)
+    assert abs(sys.getrefcount(None) - references) < 100
+    assert resident_bytes() - memory < 1000 * 240_000 / 4
