@@ -36,8 +36,13 @@ class Decoding:
         """Maximum size in bytes of an image file that is read into memory."""
         return max(LARGEST_FILE, BYTES_OF_PIXEL * self.max_pixels)
 
-    def file_too_large(self, size: int) -> str:
-        """The reason for refusing a file of more than `largest_file` bytes; `size`: its bytes."""
+    def file_too_large(self, size: int | None) -> str:
+        """The reason for refusing a file of more than `largest_file` bytes; `size`: its bytes, None
+        where a server does not state them."""
+        if size is None:
+            return (
+                f"has more than {self.largest_file:,} bytes, and the server does not say how many"
+            )
         enough = -(-size // BYTES_OF_PIXEL)
         return f"has more than {self.largest_file:,} bytes (--max-pixels {enough} allows it)"
 

@@ -1,5 +1,7 @@
 """URLs as INPUT: the same tables, errors and statuses as of local files."""
 
+import contextlib
+import http.server
 import io
 import shutil
 import sys
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from servers import SECRET, s3_server, s3_settings, site, without_driver, without_progress
+from servers import (
+    SECRET, s3_server, s3_settings, serving, site, without_driver, without_progress,
+)  # fmt: skip
 
 import aectl as api
 from aectl.data.storage import downloads, drivers, entries
@@ -322,3 +326,28 @@ def test_a_url_that_cannot_be_opened_is_one_line(aectl, dense, monkeypatch, url,
     assert done.status == 2
     assert len(done.err.splitlines()) == 1, done.err
     assert message in done.err
+
+
+def test_an_image_that_never_ends_is_left_out(aectl, dense, monkeypatch):
+    class Endless(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+
+    monkeypatch.setattr("aectl.config.decoding.LARGEST_FILE", 1 << 20)
+    with serving(Endless) as url:
+        done = aectl("encode", dense, f"{url}/a.png", "--max-pixels", 100)
+    told = "has more than 1,048,576 bytes, and the server does not say how many"
+    assert (done.status, f"aectl: left out {url}/a.png: {told}\n" in done.err) == (2, True)

@@ -106,8 +106,6 @@ def answer(
     request = urllib.request.Request(url, headers=dict(headers), method=method)  # noqa: S310 - the opener has http alone
     try:
         with _opener(sockets).open(request, timeout=min(IDLE_SECONDS, seconds)) as found:
-            if urlsplit(found.url).scheme != urlsplit(url).scheme:
-                raise DownloadError(f"{url} leads to {redacted(found.url)}")
             yield found
     except (OSError, http.client.HTTPException) as error:
         if time.monotonic() < deadline:
@@ -147,4 +145,17 @@ def _opener(sockets: list[socket.socket]) -> urllib.request.OpenerDirector:
         def https_open(self, request: Any) -> Any:
             return self.do_open(Secure, request)
 
-    return urllib.request.build_opener(PlainHandler, SecureHandler)
+    return urllib.request.build_opener(PlainHandler, SecureHandler, _SameProtocol)
+
+
+class _SameProtocol(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but none to another protocol: of http, from https, which is not safe,
+    or of ftp, whose connections have no time limit here."""
+
+    def redirect_request(
+        self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Any:
+        """The next request. Raises DownloadError for one of another protocol."""
+        if urlsplit(newurl).scheme != urlsplit(req.full_url).scheme:
+            raise DownloadError(f"{req.full_url} leads to {redacted(newurl)}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

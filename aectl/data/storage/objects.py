@@ -88,7 +88,7 @@ def refused_at(url: str) -> Found | None:
 
 
 def fetched(
-    found: Iterable[Found | None], most: int, too_large: Callable[[int], str]
+    found: Iterable[Found | None], most: int, too_large: Callable[[int | None], str]
 ) -> Iterator[Found | None]:
     """The inputs, those at URLs with their content, which is read ahead; `too_large` is the reason
     for leaving out one of more than `most` bytes."""
@@ -101,7 +101,7 @@ def fetched(
         except (OSError, DataError) as error:
             return one._replace(reason=getattr(error, "strerror", None) or str(error))
         if len(content) > most:
-            return one._replace(reason=too_large(one.size or len(content)))
+            return one._replace(reason=too_large(one.size))
         return one._replace(content=content)
 
     def of(one: Found) -> Found:

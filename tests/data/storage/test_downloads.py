@@ -103,3 +103,17 @@ def test_an_endless_answer_of_unknown_size_is_ended(tmp_path, monkeypatch):
         pytest.raises(DownloadError, match="1,048,576 bytes"),
     ):
         fetch(origin(url, size=None), tmp_path)
+
+
+@pytest.mark.parametrize("protocol", ["ftp", "https"])
+def test_an_address_of_another_protocol_is_not_asked(tmp_path, protocol):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0.1)
+        there = f"{protocol}://127.0.0.1:{other.getsockname()[1]}/set"
+        moved = f"HTTP/1.0 302 Found\r\nLocation: {there}?token=hidden\r\n\r\n"
+        with answering(moved.encode()) as url, pytest.raises(DownloadError) as refused:
+            fetch(origin(url), tmp_path)
+        with pytest.raises(TimeoutError):
+            other.accept()
+    assert str(refused.value).startswith(f"{url} leads to {there}?")
+    assert "hidden" not in str(refused.value)
