@@ -12,8 +12,14 @@ from pathlib import Path
 import fsspec
 import pytest
 from servers import (
-    SECRET, s3_server, s3_settings, serving, site, without_driver, without_progress,
-)  # fmt: skip
+    SECRET,
+    s3_server,
+    s3_settings,
+    serving,
+    site,
+    without_driver,
+    without_progress,
+)
 
 import aectl as api
 from aectl.data.storage import downloads, drivers, entries
