@@ -49,14 +49,14 @@ class NumpyScaling:
         return {f"scaling.{name}": (features,) for name, kept in there.items() if kept}
 
     def __call__(self, vectors: FloatArray) -> FloatArray:
-        """(n, features), NaN where a value is missing -> the input of a network, (n, features)."""
+        """(n, features), NaN where a value is missing -> the input of a network, (n, features); NaN
+        in rows whose length or deviation overflows 32-bit floats."""
         if self.fill is not None:
             vectors = np.where(np.isnan(vectors), self.fill, vectors)
         if self.scale == UNIT_NORM:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
             norms[norms == 0] = 1
-            found: FloatArray = np.divide(vectors, norms)
-            return found
+            return _quotient(vectors, norms)
         if self.scale == LAYER_NORM:
             return _of_rows(vectors)
         if self.offset is not None:
@@ -70,5 +70,11 @@ def _of_rows(vectors: FloatArray) -> FloatArray:
     centered: FloatArray = vectors - vectors.mean(1, keepdims=True)
     squares = np.square(centered).sum(1, keepdims=True)
     deviation = np.sqrt(squares / max(1, vectors.shape[1] - 1))
-    found: FloatArray = centered / (deviation + ADDED_TO_DEVIATION)
+    return _quotient(centered, deviation + ADDED_TO_DEVIATION)
+
+
+def _quotient(rows: FloatArray, by: FloatArray) -> FloatArray:
+    """rows / by, (n, features) and (n, 1); NaN, and not 0, in rows where `by` is infinite."""
+    found: FloatArray = np.divide(rows, by)
+    found[np.isinf(by)[:, 0]] = np.nan
     return found

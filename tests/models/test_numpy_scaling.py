@@ -46,3 +46,12 @@ def test_vectors_are_scaled_as_in_training(scale, missing):
 def test_a_vector_of_zeros_has_no_length_to_divide_by():
     scaling = NumpyScaling("unit-norm", None, None, None)
     assert np.array_equal(scaling(np.zeros((2, 3), np.float32)), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("scale", ["unit-norm", "layer-norm"])
+def test_a_vector_whose_length_overflows_is_no_vector_of_zeros(scale):
+    vectors = np.float32([[1e25, -1e25, 0], [1, 2, 3]])
+    with np.errstate(over="ignore"):
+        made = NumpyScaling(scale, None, None, None)(vectors)
+    assert np.isnan(made[0]).all()
+    assert np.isfinite(made[1]).all()
