@@ -197,5 +197,7 @@ def decode(descriptors, arguments):
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's `&` has the tests ignore it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     servers = {COMMANDS: load_commands, DECODERS: load_decoders, READERS: load_readers}
     listen(sys.argv[2], servers[sys.argv[1]])
