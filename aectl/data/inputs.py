@@ -11,7 +11,7 @@ from aectl.config.shapes import Shape
 from aectl.config.spelling import MARK, from_table, is_utf_8
 from aectl.data import lines
 from aectl.data.found import Found
-from aectl.data.images import datasets, patches
+from aectl.data.images import datasets, index_files, patches
 from aectl.data.images.datasets import DATASETS
 from aectl.data.images.image_batches import Batches
 from aectl.data.images.input_tables import USUAL_TABLES, InputTables
@@ -25,8 +25,9 @@ from aectl.data.storage.parquet_footer import image_column
 from aectl.data.storage.urls import is_url
 
 IMAGES = Names(
-    DATASETS, patches.WHITENED, reads_parquet=lambda path: bool(image_column(path)), in_series=True
-)
+    DATASETS, patches.WHITENED, reads_parquet=lambda path: bool(image_column(path)), in_series=True,
+    listed_by=index_files.OPTION,
+)  # fmt: skip
 """The words that name datasets of images."""
 
 NOT_SEPARATED = "holds NUL characters; -0 (--null) reads a list of paths that they separate"

@@ -133,7 +133,7 @@ class Names:
     arrays, of which a word may name one: `acts.npz:layer-3`. `made` are the datasets that are made
     by options in their words: `synthetic:dim=64`. `reads_parquet`: whether a Parquet file holds
     such data, which its extension does not tell. `in_series`: whether a word may name a series of
-    files, `data-{000..123}.tar`.
+    files, `data-{000..123}.tar`. `listed_by`: the option that names a column of paths in a table.
     """
 
     datasets: Collection[str] = ()
@@ -144,6 +144,7 @@ class Names:
     made: tuple[str, ...] = ()
     reads_parquet: Callable[[str], bool] | None = None
     in_series: bool = False
+    listed_by: str = ""
 
     def has(self, word: str) -> bool:
         """Whether a word, with or without a split, names a dataset."""

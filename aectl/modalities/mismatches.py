@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from aectl.config.kinds import encoding
+from aectl.data.images.index_files import ENDINGS, is_index
 from aectl.data.selection import Selection
 from aectl.data.storage.folders import find_files
 from aectl.errors import DataError
@@ -22,6 +23,7 @@ def noted_in_training(
     except DataError as error:
         for what, other in _mismatches(modality, words):
             error.add_note(f"{what}, which --model {encoding(other.name)[0]} learns from")
+        _note_lists(error, modality, words)
         for word in filter(os.path.isdir, words):
             for other in map(modality_named, others):
                 if not any(_holds(one, word) for one in (modality, other)):
@@ -30,14 +32,33 @@ def noted_in_training(
 
 
 @contextlib.contextmanager
-def noted_in_use(modality: Modality, words: Iterable[str]) -> Iterator[None]:
+def noted_in_use(modality: Modality, words: Sequence[str]) -> Iterator[None]:
     """Adds notes to a DataError of the block: which words a model of a modality cannot take."""
     try:
         yield
     except DataError as error:
         for what, _ in _mismatches(modality, words):
             error.add_note(f"{what}, and the model takes {modality.name}")
+        _note_lists(error, modality, words)
         raise
+
+
+def _note_lists(error: DataError, modality: Modality, words: Iterable[str]) -> None:
+    """Adds a note where the words name tables, or folders with tables alone, that may list inputs
+    of the modality."""
+    if modality.names.listed_by and any(map(_may_list, words)):
+        error.add_note(
+            f"a table that lists {modality.name} is named itself, with {modality.names.listed_by}"
+            " and the column of their paths"
+        )
+
+
+def _may_list(word: str) -> bool:
+    """Whether a word names a table on this machine, or a folder with one."""
+    if not os.path.isdir(word):
+        return os.path.isfile(word) and is_index(word)
+    tables = Selection(ENDINGS)
+    return any(one.reason is None and is_index(one.file) for one in find_files(word, tables))
 
 
 def _mismatches(modality: Modality, words: Iterable[str]) -> Iterator[tuple[str, Modality]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -82,14 +83,20 @@ class Request:
 
     @property
     def named_by_extension(self) -> Sequence[str]:
-        """The words, unless an option says what their tables hold."""
-        return () if self.paths_column else self.words or ()
+        """The words, but for those of tables of which an option says what they hold."""
+        return named_by_extension(self.words or (), self.paths_column)
 
     def __getstate__(self) -> dict[str, Any]:
         """The state for another process: no callbacks, and of streams only those in memory."""
         kept = self.stdin if isinstance(self.stdin, io.BytesIO) else None
         told = {"on_bad": ignore, "on_remark": ignore, "notice": silent, "warning": silent}
         return {**vars(self), **told, "stdin": kept, "skipped": Skipped()}
+
+
+def named_by_extension(words: Sequence[str], paths_column: str | None) -> Sequence[str]:
+    """The words whose files are known by their extensions; with a column of paths, folders alone,
+    in which tables are not read."""
+    return [word for word in words if os.path.isdir(word)] if paths_column else words
 
 
 class InputStream(ABC, Generic[Streamed]):

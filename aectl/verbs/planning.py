@@ -17,6 +17,7 @@ from aectl.data.training_sources import TrainingSources
 from aectl.errors import ConfigError, ModelFileError
 from aectl.modalities import Modality, modality_named, modality_of
 from aectl.modalities.mismatches import noted_in_training
+from aectl.modalities.request import named_by_extension
 from aectl.models import model_file
 from aectl.models.architecture import SIZES, Architecture
 from aectl.models.model_card import ModelCard
@@ -81,7 +82,7 @@ def prepare_several(
     request = TrainingRequest(found, asked, encoder)
     open_to = () if encoder or "modality" in asked else _possible(asked)
     instead = [one for one in open_to if one != modality.name]
-    named = () if config.data.paths_column else config.data.dataset
+    named = named_by_extension(config.data.dataset, config.data.paths_column)
     with noted_in_training(modality, named, instead):
         config, data = modality.training_set(config, reading, request)
     others = [settled_as(config, one) for one in others]

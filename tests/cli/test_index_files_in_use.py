@@ -212,3 +212,20 @@ def test_tables_that_stdin_lists_are_labelled_by_the_column_asked_for(aectl, den
     assert done.err == ""
     done = aectl("encode", dense, "-", *PATHS, stdin=f"set/{rows[0]['file']}\n".encode())
     assert (done.status, done.err) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["i.csv", "i.parquet"])
+def test_a_table_that_is_not_named_as_one_is_told(aectl, dense, scans, rows, name):
+    Path("lists").mkdir()
+    WRITERS[name](f"lists/{name}", [dict(row, file=f"../set/{row['file']}") for row in rows])
+    told = "a table that lists images is named itself, with --paths-column and the column of their"
+    for words in (
+        ("encode", dense, "lists"), ("encode", dense, f"lists/{name}"),
+        ("encode", dense, "lists", *PATHS), ("train", "--dataset", "lists", *PATHS),
+    ):  # fmt: skip
+        done = aectl(*words)
+        assert (done.status, done.err.count(told)) == (2, 1)
+    (Path("empty")).mkdir()
+    assert told not in aectl("encode", dense, "empty").err
+    done = aectl("encode", dense, "lists", *PATHS, "--include", "i.*")
+    assert (done.status, len(rows_of(done))) == (0, 20)

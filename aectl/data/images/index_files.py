@@ -27,6 +27,7 @@ from aectl.errors import ConfigError
 
 TABS, LINES = (".tsv", ".tsv.gz"), (".jsonl",)
 TEXTS = (".csv", ".csv.gz", *TABS, *LINES)
+ENDINGS = (*TEXTS, PARQUET)
 
 LONGEST_LINE = 1 << 20
 """Maximum characters of a line."""
