@@ -6,6 +6,7 @@ import pytest
 
 from aectl.config.all_options import OPTIONS
 from aectl.config.configuration import Config
+from aectl.config.patching import Patching
 from aectl.config.recipes import RECIPES, read
 from aectl.errors import ConfigError
 
@@ -25,10 +26,25 @@ def test_a_recipe_is_a_config_and_names_what_it_is_trained_on(name):
     assert ("dataset" in options) == (not RECIPES[name].encoder)
 
 
+def test_a_stack_of_maps_is_two_recipes_before_the_classifier():
+    shapes, chain = [], ["conv-wta-cifar10-first", "conv-wta-cifar10"]
+    assert RECIPES["conv-wta-cifar10-linear"].encoder == chain[1]
+    assert RECIPES[chain[1]].encoder == chain[0]
+    below = (3, 32, 32)
+    for name in chain:
+        above = {"encoder": "model"} if RECIPES[name].encoder else {}
+        model = Config.from_options(above, read(name)).model
+        below = Patching.of(model).pooled_shape(below, model.hidden[-1])
+        shapes.append(below)
+    assert shapes == [(256, 8, 8), (512, 2, 2)]
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_starts_from_the_model_of_another_that_exists(name):
-    encoder = RECIPES[name].encoder
-    assert not encoder or not RECIPES[encoder].encoder
+    chain = [name]
+    while encoder := RECIPES[chain[-1]].encoder:
+        assert encoder not in chain
+        chain.append(encoder)
 
 
 def test_a_name_that_is_almost_a_recipe_s_is_recognised():

@@ -100,8 +100,18 @@ RECIPES: dict[str, Recipe] = {
         None,
         "conv-wta",
     ),
+    "conv-wta-cifar10-first": Recipe(
+        "Coates, Ng & Lee 2011: 128 units on 8x8 patches, features of both signs, 8x8 cells",
+        "",
+        "",
+        None,
+    ),
     "conv-wta-cifar10": Recipe(
-        "Makhzani & Frey 2015: convolutional, 256 maps of whitened images", "", "", None
+        "Makhzani & Frey 2015: 512 maps of 3x3 on the pooled maps of conv-wta-cifar10-first",
+        "",
+        "",
+        None,
+        "conv-wta-cifar10-first",
     ),
     "conv-wta-cifar10-linear": Recipe(
         "Makhzani & Frey 2015: linear SVMs on the pooled maps of conv-wta-cifar10",
