@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # this at its first product.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 __all__ = [
     "classify", "detect", "encode", "evaluate", "export", "import_model", "load", "reconstruct",

@@ -21,7 +21,9 @@ def load(path: "str | os.PathLike[str]") -> "Network":
     >>> image.shape, model.encode(image[None]).shape, model.reconstruct(image[None]).shape
     (torch.Size([1, 8, 8]), torch.Size([1, 32]), torch.Size([1, 1, 8, 8]))
 
-    Its parameters have no gradient; `requires_grad_()` lets you train it.
+    Its parameters have no gradient; `requires_grad_()` lets you train it. The settings of torch
+    stay as they are: on a GPU, convolutions are in tf32 unless `torch.backends.cudnn.allow_tf32`
+    is set to False, as the commands do.
 
     An autoencoder has `encode`, `decode` and `reconstruct`, a classifier `probabilities`, all on
     float32 tensors of shape (batch, channels, height, width) in [0, 1]. `image(path)` gives such

@@ -115,14 +115,21 @@ def restore(
 
 
 def _refuse_other_run(run: Path, session: "TrainingCommand") -> None:
-    """Raises ModelFileError if config.toml and the checkpoint are of different runs."""
+    """Raises ModelFileError if config.toml and the checkpoint are of different runs, or if this
+    version refuses the options of the checkpoint, which an older one accepted.
+    """
+    try:
+        kept = Config.from_options(session.options).values()
+    except ConfigError as error:
+        raise ModelFileError(
+            f"{run} cannot be continued by this version: {error}; --load {run} starts a new"
+            " training from its weights"
+        ) from None
     path = run / run_files.CONFIG
     if not path.is_file():
         return
     try:
-        kept, there = (
-            Config.from_options(options).values() for options in (session.options, read_toml(path))
-        )
+        there = Config.from_options(read_toml(path)).values()
     except ConfigError as error:
         raise ModelFileError(f"{error}; correct that file or remove it to continue") from None
     for name in sorted((kept.keys() | there.keys()) - set(MAY_CHANGE)):

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import shell
@@ -98,6 +99,13 @@ def test_overwrite_replaces_a_table(aectl, dense, tmp_path):
 def test_debug_shows_the_traceback(aectl):
     with pytest.raises(Exception, match="mnits"):
         aectl("train", "--dataset", "mnits", "--debug")
+
+
+def test_code_with_unreleased_changes_has_a_version_of_its_own(aectl):
+    changes = (Path(__file__).parents[2] / "CHANGELOG.md").read_text()
+    released = re.findall(r"^## \[(\d[^]]*)\]", changes, re.MULTILINE)
+    version = aectl("--version").out.split()[-1]
+    assert "## [Unreleased]\n\n## " in changes or (released and version not in released)
 
 
 def test_version_and_help_answer(aectl):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from aectl.config.configuration import Config
 from aectl.data.storage.folders import ignore
 from aectl.errors import ConfigError, DataError, ModelFileError
 from aectl.training import checkpoint
@@ -106,6 +107,19 @@ def test_a_config_of_another_run_is_told_apart_by_its_option(kept, line, other, 
     assert said in str(refused.value)
     path.unlink()
     resuming.load(kept, {"epochs": 30}, False)
+
+
+@pytest.mark.parametrize("config", [True, False], ids=["with its config", "without"])
+def test_options_that_an_older_version_took_are_refused_with_a_way_out(kept, config):
+    taken = Config.from_options({"optimizer": "lbfgs"}).resolved((1, 8, 8), 64, 1437)
+    stopped(kept, 3, options={**taken.values(), "precision": "bf16"})
+    if not config:
+        (kept / "config.toml").unlink()
+    with pytest.raises(ModelFileError) as refused:
+        resuming.load(kept, {}, False)
+    said = str(refused.value)
+    assert "--precision bf16 cannot go with --optimizer lbfgs" in said
+    assert said.endswith(f"--load {kept} starts a new training from its weights")
 
 
 def test_a_config_with_another_rate_or_number_of_epochs_is_that_of_the_run(kept):
