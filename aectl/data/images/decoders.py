@@ -111,7 +111,7 @@ class Decoders:
         self._pixels, self._current = self._memory.pixels(shared), self._memory.current(shared)
         self._decoding = decoding
         self._found, self._found_all = found, False
-        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._free = queue.LifoQueue[int]()  # the last slot used, whose memory is there
         for slot in range(slots):
             self._free.put(slot)
         self._tasks: queue.SimpleQueue[_Task | BaseException | None] = queue.SimpleQueue()
