@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from aectl.outputs.metrics_table import Group
     from aectl.outputs.page import Portrait
     from aectl.verbs.evaluate import Evaluation
-    from aectl.verbs.use import InputOptions, Use
+    from aectl.verbs.input_options import InputOptions
+    from aectl.verbs.use import Use
 
 Models = Annotated[
     list[Path],

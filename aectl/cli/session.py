@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from aectl.outputs.rows import Rows
     from aectl.outputs.tables import Table
     from aectl.verbs.cluster import Done
-    from aectl.verbs.use import InputOptions, Use
+    from aectl.verbs.input_options import InputOptions
+    from aectl.verbs.use import Use
 
 ROWS_SINCE = "0.1.0"
 """The version of aectl since which the rows of tables are the same, so that a table which an older
@@ -105,7 +106,8 @@ class Session:
         with `references`, each line of text has a summary after a tab.
         """
         from aectl.data.storage.folders import ignore
-        from aectl.verbs.use import Use, request
+        from aectl.verbs.input_options import request
+        from aectl.verbs.use import Use
 
         common, how = self.common, self.input_options() if options is None else options
         if not reported:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.kinds import classifiers
 from aectl.errors import ConfigError
-from aectl.verbs.use import InputOptions, Use, use_of
+from aectl.verbs.input_options import InputOptions
+from aectl.verbs.use import Use, use_of
 
 if TYPE_CHECKING:
     import os

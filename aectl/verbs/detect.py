@@ -25,8 +25,9 @@ from aectl.inference.results import Detected
 from aectl.models import model_file
 from aectl.progress import SILENT, Progress
 from aectl.verbs.calibrated_models import calibrated_card, calibration_of, tensors_of
+from aectl.verbs.input_options import InputOptions
 from aectl.verbs.normal_inputs import calibrated_on, evidence_of
-from aectl.verbs.use import InputOptions, Use, use_of
+from aectl.verbs.use import Use, use_of
 
 if TYPE_CHECKING:
     import os

@@ -9,7 +9,8 @@ from aectl.config.kinds import with_a_code
 from aectl.errors import ConfigError
 from aectl.inference.features import Features
 from aectl.inference.results import Encoded
-from aectl.verbs.use import InputOptions, Use, use_of
+from aectl.verbs.input_options import InputOptions
+from aectl.verbs.use import Use, use_of
 
 if TYPE_CHECKING:
     import os

@@ -16,6 +16,7 @@ from aectl.verbs.baselines import Baselines
 from aectl.verbs.detect import Asked
 from aectl.verbs.detector import detectors_of
 from aectl.verbs.hub import located
+from aectl.verbs.input_options import InputOptions, request
 from aectl.verbs.matching import (
     dictionaries,
     dictionary,
@@ -23,7 +24,7 @@ from aectl.verbs.matching import (
     refuse_incomparable,
     truth_of,
 )
-from aectl.verbs.use import InputOptions, Use, read_card, request
+from aectl.verbs.use import Use, read_card
 
 if TYPE_CHECKING:
     import os

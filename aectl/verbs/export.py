@@ -21,7 +21,8 @@ from aectl.files import refuse_existing, replacing, replacing_in
 from aectl.outputs.exports import writer_of
 from aectl.verbs.export_report import Export, report_of
 from aectl.verbs.exporting import Exporting
-from aectl.verbs.use import InputOptions, use_of
+from aectl.verbs.input_options import InputOptions
+from aectl.verbs.use import use_of
 
 if TYPE_CHECKING:
     import os

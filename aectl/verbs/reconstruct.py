@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.kinds import with_a_code
-from aectl.verbs.use import InputOptions, Use, use_of
+from aectl.verbs.input_options import InputOptions
+from aectl.verbs.use import Use, use_of
 
 if TYPE_CHECKING:
     import os

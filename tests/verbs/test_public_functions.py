@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import aectl as package
 from aectl.cli.app import COMMANDS
 from aectl.errors import ConfigError, DataError, ModelFileError
-from aectl.verbs.use import InputOptions
+from aectl.verbs.input_options import InputOptions
 
 
 def test_encode_gives_the_values_that_the_command_writes(aectl, dense, scans, tmp_path):
