@@ -3,6 +3,8 @@
 import logging
 import struct
 import zlib
+from collections.abc import Iterator
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,23 +98,18 @@ def sound(content: bytes) -> bytes:
     PNG specification, section 5.3: each chunk is its length, its type, its data and their CRC-32.
     Raises ImageError if a chunk that the image needs is damaged.
     """
-    start, kind, view = len(SIGNATURE), b"", memoryview(content)
-    while kind != b"IEND":
-        kind = content[start + 4 : start + 8]
-        end = start + 12 + int.from_bytes(content[start : start + 4])
+    view = memoryview(content)
+    for _, start, end in _chunks(content):
         if end > len(content) or _is_damaged(view[start:end]):
             return _mended(content)
-        start = end
     return content
 
 
 def _mended(content: bytes) -> bytes:
     """The intact chunks of a damaged file. Raises ImageError as `sound` does."""
-    start, kind, view = len(SIGNATURE), b"", memoryview(content)
-    kept = [view[:start]]
-    while kind != b"IEND":
-        kind = bytes(view[start + 4 : start + 8])
-        end = start + 12 + int.from_bytes(view[start : start + 4], "big")
+    view = memoryview(content)
+    kept = [view[: len(SIGNATURE)]]
+    for kind, start, end in _chunks(content):
         if end > len(content):
             if kind in NEEDED or not any(bytes(chunk[4:8]) == b"IDAT" for chunk in kept):
                 raise ImageError("is truncated")
@@ -122,8 +119,17 @@ def _mended(content: bytes) -> bytes:
             kept.append(view[start:end])
         elif kind in NEEDED:
             raise ImageError("is damaged: its checksum does not match its content")
-        start = end
     return b"".join(kept)
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yields the type, the start and the end of each chunk, up to IEND; in a truncated file, up to
+    the first that ends behind the file."""
+    kind, end = b"", len(SIGNATURE)
+    while kind != b"IEND" and end <= len(content):
+        start, kind = end, content[end + 4 : end + 8]
+        end = start + 12 + int.from_bytes(content[start : start + 4])
+        yield kind, start, end
 
 
 def _is_damaged(chunk: memoryview) -> bool:
@@ -178,12 +184,10 @@ def _shape_of(content: bytes) -> tuple[int, ...]:
     samples = SAMPLES.get(content[COLOUR_TYPE])
     if samples is None:
         raise ImageError("has a colour type that no PNG of 16 bits has")
-    start = BEHIND_HEADER
-    while content[start + 4 : start + 8] not in (b"IDAT", b""):
-        length = int.from_bytes(content[start : start + 4])
-        if content[start + 4 : start + 8] == b"tRNS" and samples % 2 and length == 2 * samples:
-            return height, width, samples + 1
-        start += length + 12
+    before = takewhile(lambda chunk: chunk[0] != b"IDAT", _chunks(content))
+    sizes = [end - start - 12 for kind, start, end in before if kind == b"tRNS"]
+    if samples % 2 and 2 * samples in sizes:
+        return height, width, samples + 1
     return (height, width) if samples == 1 else (height, width, samples)
 
 
