@@ -24,8 +24,9 @@ FIRST_THRESHOLD = 0.1
 class Code(nn.Module):
     """code = activation(preactivation), element by element."""
 
-    power = 1.0
-    """The power p of the penalty sum_j |code_j|^p, which a schedule may lower in training."""
+    power: float | Tensor = 1.0
+    """The power p of the penalty sum_j |code_j|^p; a scalar in memory where a schedule lowers it in
+    training."""
 
     def __init__(self, activation: str = "relu") -> None:
         super().__init__()

@@ -9,16 +9,14 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from aectl.config.shapes import Sides
-from aectl.config.training_options import BF16
-from aectl.errors import ConfigError, DivergedError, first_line
-from aectl.models.precision import in_bfloat16
-from aectl.objectives.step import Batch, Losses, Objective
+from aectl.errors import DivergedError
+from aectl.objectives.step import Batch
 from aectl.training import distributed
 from aectl.training.products import products_in
+from aectl.training.schedules import Schedule
+from aectl.training.steps import Steps
 from aectl.training.thread_trial import ThreadTrial
 
 PROGRESS_SECONDS = 0.2
@@ -181,43 +179,38 @@ class TrainingPosition:
 
 
 def train_epochs(
-    objective: "Objective | Compiled",
+    take: Steps,
     inputs: TrainingSet,
-    optimizer: Optimizer,
-    schedule: LRScheduler,
+    schedule: Schedule,
     *,
     epochs: int,
     batch_size: int,
     generator: torch.Generator,
     position: TrainingPosition | None = None,
-    precision: str = "fp32",
-    clip_grad: float | None = None,
     turn: int | None = None,
     trial: ThreadTrial | None = None,
 ) -> Iterator[TrainingProgress]:
-    """Trains an `Objective`, or one that is compiled, from `position` on to the end of `epochs`.
+    """Trains by steps that `take` makes, from `position` on to the end of `epochs`.
 
     Yields at the start, now and then, after each `turn` steps, and at the end of each epoch;
-    `position` then says where training is. `precision`: a name of `products.PRECISIONS`;
-    `clip_grad`: the maximum gradient norm; `trial`: chooses the number of CPU threads. Raises
+    `position` then says where training is. `trial`: chooses the number of CPU threads. Raises
     DivergedError if the loss is not finite.
     """
     steps = math.ceil(len(inputs) / batch_size)
     at, trial = position or TrainingPosition(), trial or ThreadTrial()
     yield TrainingProgress(at.epochs + 1, at.step, steps, seconds=at.seconds)
     while at.epochs < epochs:
-        objective.train()
+        take.objective.train()
         if at.step and at.order is not None:
             generator.set_state(at.order)
         else:
-            at.lr = float(schedule.get_last_lr()[0])
+            at.lr = schedule.lr
         at.order = generator.get_state()
         began = last = time.monotonic()
         trial.begin()
-        with products_in(precision):
+        with products_in(take.precision):
             for batch in inputs.shuffled(batch_size, generator, at.step, at.epochs):
-                objective.prepare(len(batch.inputs))
-                found = step(objective, batch, optimizer, clip_grad, precision)
+                found = take(batch)
                 at.step += 1
                 at.sums.add(found, len(batch.inputs))
                 now = time.monotonic()
@@ -240,67 +233,14 @@ def train_epochs(
         yield TrainingProgress(at.epochs, steps, steps, losses, seconds)
 
 
-def _refuse_divergence(loss: float, at: TrainingPosition, schedule: LRScheduler) -> None:
+def _refuse_divergence(loss: float, at: TrainingPosition, schedule: Schedule) -> None:
     if not math.isfinite(loss):
         raise DivergedError(
             f"the loss is {loss} at step {at.step:,} of epoch {at.epochs + 1}, with a learning rate"
-            f" of {schedule.get_last_lr()[0]:.3g}: training diverged; a smaller --lr or"
+            f" of {schedule.lr:.3g}: training diverged; a smaller --lr or"
             " --clip-grad helps",
             lost_after=at.epochs if at.step == 1 else None,
         )
-
-
-class Compiled(nn.Module):
-    """An objective through torch.compile; on CUDA, as graphs that are captured once.
-
-    Batches of another size than `size`, as the last of an epoch, are computed uncompiled: compiling
-    for them, too, would take as long again.
-
-    Raises ConfigError, when called, where this machine cannot compile.
-    """
-
-    def __init__(self, objective: Objective, size: int) -> None:
-        super().__init__()
-        self.objective, self._size, self.prepare = objective, size, objective.prepare
-        self._faster = torch.compile(objective.forward, mode="reduce-overhead")
-
-    def forward(self, batch: Batch) -> Losses:
-        """The losses of a batch."""
-        from torch._dynamo.exc import TorchDynamoException  # a second to import
-
-        if len(batch.inputs) != self._size:
-            losses: Losses = self.objective(batch)
-            return losses
-        try:
-            return self._faster(batch)
-        except TorchDynamoException as error:
-            reason = first_line(error)
-            raise ConfigError(f"--compile does not work on this machine: {reason}") from error
-
-
-def step(
-    objective: nn.Module,
-    batch: Batch,
-    optimizer: Optimizer,
-    clip_grad: float | None = None,
-    precision: str = "fp32",
-) -> dict[str, Tensor]:
-    """Makes one step; returns the loss and its terms before it, by name. Of the values of
-    `precision`, only bf16 has an effect here; `products_in` sets the others."""
-    found: list[dict[str, Tensor]] = []
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        with distributed.shared(batch) as (rows, fraction):
-            with in_bfloat16(rows.inputs, precision == BF16):
-                losses: Losses = objective(rows)
-            found.append(distributed.backward(losses, fraction, objective.parameters()))
-        if clip_grad is not None:
-            nn.utils.clip_grad_norm_(objective.parameters(), clip_grad)
-        return losses.loss
-
-    optimizer.step(closure)  # type: ignore[arg-type]
-    return found[0]
 
 
 @torch.no_grad()

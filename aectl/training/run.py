@@ -29,19 +29,14 @@ from aectl.objectives.step import Batch, Objective
 from aectl.training import distributed
 from aectl.training.capacity import checked, explained
 from aectl.training.initialisation import Start
-from aectl.training.loop import (
-    Compiled,
-    TrainingProgress,
-    TrainingSet,
-    mean_losses,
-    train_epochs,
-)
+from aectl.training.loop import TrainingProgress, TrainingSet, mean_losses, train_epochs
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.products import usual_precision
 from aectl.training.scale import Sketch
-from aectl.training.schedules import build_schedule, factor, schedule_sparsity
+from aectl.training.schedules import annealing_of, build_schedule, factor
 from aectl.training.stages import CurrentStage, Stage, restoring
 from aectl.training.state import RunState
+from aectl.training.steps import Compiled, Eager
 from aectl.training.thread_trial import ThreadTrial
 
 SMALL_STEP = 10_000_000
@@ -274,15 +269,14 @@ class Run(ABC):
         distributed.alike(self.network)
         steps_an_epoch = math.ceil(len(inputs) / self._batch_size)
         steps, done = epochs * steps_an_epoch, stage.at.epochs * steps_an_epoch + stage.at.step
-        schedule = build_schedule(stage.optimizer, config, steps, done)
-        schedule_sparsity(network, self.config, stage.optimizer, steps, done)
+        annealed = annealing_of(network, self.config, steps)
+        schedule = build_schedule(stage.optimizer, config, steps, done, annealed)
         size = min(self._batch_size, len(inputs))
         trained = Compiled(stage.objective, size) if config.compile else stage.objective
+        take = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")
         for progress in train_epochs(
-            trained, inputs, stage.optimizer, schedule, epochs=epochs,
-            batch_size=self._batch_size, generator=self._generator, position=stage.at,
-            precision=config.precision or "fp32", clip_grad=config.clip_grad, turn=self.turn,
-            trial=self.trial,
+            take, inputs, schedule, epochs=epochs, batch_size=self._batch_size,
+            generator=self._generator, position=stage.at, turn=self.turn, trial=self.trial,
         ):  # fmt: skip
             yield progress
             if progress.losses is None:

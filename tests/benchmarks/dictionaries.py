@@ -27,8 +27,8 @@ from aectl.models.build import build_network
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch
 from aectl.training import memory
-from aectl.training.loop import step
 from aectl.training.optimizers import build_optimizer, constrain
+from aectl.training.steps import Eager
 
 WIDTH, UNITS, ACTIVE = 768, 16_384, 32
 BATCHES = (256, 4096)
@@ -48,7 +48,8 @@ def of_aectl(rule: str, size: int, decoder: Tensor) -> Step:
         network.encoder.to_code.bias.zero_()
     trained, optimizer = objective(config, network), build_optimizer(network, config.training)
     constrain(network, config.training, optimizer)
-    return lambda _, x: step(trained, Batch(x, None), optimizer)
+    take = Eager(trained, optimizer)
+    return lambda _, x: take.step(Batch(x, None))
 
 
 def of_peer(rule: str, decoder: Tensor) -> Step:

@@ -18,8 +18,8 @@ from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch
-from aectl.training.loop import step
 from aectl.training.optimizers import build_optimizer
+from aectl.training.steps import Eager
 
 SHAPE, PIXELS, BATCH = (1, 28, 28), 784, 256
 ROUNDS, STEPS = 40, 20
@@ -31,7 +31,8 @@ def steps(options: dict[str, object], batches: list[Batch]) -> Callable[[], obje
     network = build_network(Architecture(config.model, SHAPE)).train()
     trained = objective(config, network)
     optimizer = build_optimizer(network, config.training)
-    return lambda: [step(trained, batch, optimizer) for batch in batches]
+    take = Eager(trained, optimizer)
+    return lambda: [take.step(batch) for batch in batches]
 
 
 def main() -> None:

@@ -21,10 +21,10 @@ from aectl.models.build import build_network
 from aectl.models.precision import in_bfloat16
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch
-from aectl.training.loop import step
 from aectl.training.memory import keeping_freed
 from aectl.training.optimizers import build_optimizer
 from aectl.training.products import products_in
+from aectl.training.steps import Eager
 
 from .commands import CORES, in_turns
 
@@ -46,13 +46,8 @@ def ours(given: argparse.Namespace, precision: str) -> Callable[[torch.Tensor], 
     torch.manual_seed(0)
     network = build_network(Architecture(config.model, SHAPE)).train().to(device())
     whole, clip = objective(config, network), config.training.clip_grad
-    optimizer = build_optimizer(network, config.training)
-
-    def one(x: torch.Tensor) -> object:
-        whole.prepare(len(x))
-        return step(whole, Batch(x, None), optimizer, clip, precision)
-
-    return one
+    take = Eager(whole, build_optimizer(network, config.training), clip, precision)
+    return lambda x: take(Batch(x, None))
 
 
 class Plain(nn.Module):

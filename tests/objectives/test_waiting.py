@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aectl.objectives.step import Batch, Objective
-from aectl.training.loop import step
 from aectl.training.optimizers import Adam
+from aectl.training.steps import Eager
 
 aten = torch.ops.aten
 
@@ -47,9 +47,10 @@ def stepped(whole: Objective, batch: Batch, precision: str) -> None:
     trained = [one for one in whole.parameters() if one.requires_grad]
     fused = trained[0].device.type == "cpu"  # whose kernels are not those of the meta device
     optimizer = Adam(trained, fused=True) if fused else torch.optim.SGD(trained)
+    take = Eager(whole, optimizer, 1.0, precision)
     for _ in range(2):
         with NoWaiting():
-            step(whole, batch, optimizer, clip_grad=1.0, precision=precision)
+            take.step(batch)
 
 
 def on_meta(tensor: Tensor | None) -> Tensor | None:

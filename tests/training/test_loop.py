@@ -11,6 +11,8 @@ from aectl.errors import DivergedError
 from aectl.models.networks import Autoencoder
 from aectl.objectives.step import Losses, Objective
 from aectl.training.loop import MemorySet, mean_losses, train_epochs
+from aectl.training.schedules import Schedule
+from aectl.training.steps import Eager
 
 
 def numbered(count):
@@ -40,8 +42,8 @@ def trained(network, images, compute=half_square, *, lr=0.01, epochs=2, batch_si
     optimizer = torch.optim.SGD(network.parameters(), lr)
     return list(
         train_epochs(
-            Objective(network, compute), images, optimizer,
-            torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0),
+            Eager(Objective(network, compute), optimizer), images,
+            Schedule(optimizer, lambda step: 1.0),
             epochs=epochs, batch_size=batch_size,
             generator=torch.Generator().manual_seed(seed),
         )
@@ -187,9 +189,9 @@ def test_every_epoch_trains_in_training_mode_even_if_the_network_was_measured_be
         return half_square(network, batch)
 
     optimizer = torch.optim.SGD(network.parameters(), 0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    schedule = Schedule(optimizer, lambda step: 1.0)
     for progress in train_epochs(
-        Objective(network, note), images, optimizer, schedule,
+        Eager(Objective(network, note), optimizer), images, schedule,
         epochs=2, batch_size=50, generator=torch.Generator(),
     ):  # fmt: skip
         if progress.losses is not None:
@@ -234,11 +236,11 @@ def test_a_gradient_that_is_too_long_is_scaled_down():
     length = torch.sqrt(sum(g.square().sum() for g in gradients)).item()
     before = [p.detach().clone() for p in network.parameters()]
     optimizer = torch.optim.SGD(network.parameters(), 1.0)
-    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    take = Eager(Objective(network, half_square), optimizer, clip_grad=length / 4)
+    rates = Schedule(optimizer, lambda step: 1.0)
     list(
         train_epochs(
-            Objective(network, half_square), images, optimizer, rates, epochs=1, batch_size=50,
-            generator=torch.Generator(), clip_grad=length / 4,
+            take, images, rates, epochs=1, batch_size=50, generator=torch.Generator()
         )
     )  # fmt: skip
     for old, new, gradient in zip(before, network.parameters(), gradients, strict=True):

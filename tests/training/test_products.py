@@ -17,10 +17,12 @@ from aectl.models.build import build_network
 from aectl.objectives.dead_units import DEAD_AFTER
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch, Losses, Objective
-from aectl.training.loop import MemorySet, step, train_epochs
+from aectl.training.loop import MemorySet, train_epochs
 from aectl.training.optimizers import build_optimizer
 from aectl.training.products import PRECISIONS, remark, usual_precision
 from aectl.training.run import Epoch
+from aectl.training.schedules import Schedule
+from aectl.training.steps import Eager
 
 CPU = torch.device("cpu")
 NEAR = 0.1
@@ -78,7 +80,7 @@ def test_losses_counts_gradients_and_the_state_of_the_optimiser_are_float32(rule
     network, remembered = build_network(Architecture(config.model, (1, 4, 4))).train(), {}
     whole, images = objective(config, network, remembered=remembered), torch.rand(50, 1, 4, 4)
     optimizer = build_optimizer(network, config.training)
-    found = step(whole, Batch(images, None), optimizer, precision="bf16")
+    found = Eager(whole, optimizer, precision="bf16").step(Batch(images, None))
     states = [one for state in optimizer.state.values() for one in state.values()]
     gradients = [one.grad for one in network.parameters()]
     for tensor in (*found.values(), *remembered.values(), *states, *gradients):
@@ -118,11 +120,11 @@ def test_products_of_float32_have_the_wanted_precision_in_training_alone(name, o
 
     images = MemorySet(torch.zeros(5, 1, 1, 1, dtype=torch.uint8), None, torch.arange(5))
     optimizer = torch.optim.SGD((network := nn.Linear(1, 1)).parameters(), 0.1)
-    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    rates = Schedule(optimizer, lambda step: 1.0)
     before = torch.backends.cudnn.allow_tf32
     for _ in train_epochs(
-        Objective(network, note), images, optimizer, rates, epochs=2, batch_size=3,
-        generator=torch.Generator(), precision=name,
+        Eager(Objective(network, note), optimizer, precision=name), images, rates, epochs=2,
+        batch_size=3, generator=torch.Generator(),
     ):  # fmt: skip
         seen.append(torch.get_float32_matmul_precision())
     inside = (of_torch, name == "tf32")

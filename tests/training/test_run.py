@@ -391,7 +391,7 @@ def test_an_annealed_penalty_makes_a_code_sparser_and_its_error_smaller():
     for p_end in (1, 0.2):
         options = {"sparsity": "l1", "beta": 0.2, "hidden": "64"}
         run, _ = trained(digits(), **options, p_end=p_end, epochs=20)
-        assert run.network.encoder.code.power == pytest.approx(p_end)
+        assert float(run.network.encoder.code.power) == pytest.approx(p_end)
         with torch.no_grad():
             network = run.network.eval()
             active.append(network.encode(images).count_nonzero().item())

@@ -10,7 +10,7 @@ from aectl.config.all_options import OPTIONS
 from aectl.config.configuration import Config
 from aectl.models.codes import BatchTopK, TopK
 from aectl.training.optimizers import build_optimizer
-from aectl.training.schedules import SCHEDULES, build_schedule, factor, lower_k
+from aectl.training.schedules import SCHEDULES, Schedule, build_schedule, factor, lower_k
 
 
 def configured(**options):
@@ -66,11 +66,13 @@ def test_factors_without_a_warm_up_are_those_of_the_unit_circle(schedule, step, 
 
 @pytest.mark.parametrize("code", [TopK("relu", 5), BatchTopK("relu", 5)])
 def test_k_of_a_resumed_run_falls_on_from_where_it_was(code):
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.1)
-    lower_k(code, 20, optimizer, 10, done=3)
+    schedule = Schedule(
+        torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.1), lambda step: 1.0,
+        [lower_k(code, 20, 10)], done=3,
+    )  # fmt: skip
     seen = [code.kept]
     for _ in range(3):
-        optimizer.step()
+        schedule.step()
         seen.append(code.kept)
     assert seen == [11, 8, 5, 5]
 
@@ -106,10 +108,12 @@ def test_the_rate_is_always_above_zero_and_never_above_lr(steps, warmup, schedul
 ])  # fmt: skip
 def test_k_falls_linearly_over_the_first_half_of_training_and_stays(steps, expected):
     code = TopK("relu", 5)
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.1)
-    lower_k(code, 20, optimizer, steps)
+    schedule = Schedule(
+        torch.optim.SGD([nn.Parameter(torch.zeros(1))], 0.1), lambda step: 1.0,
+        [lower_k(code, 20, steps)],
+    )  # fmt: skip
     seen = [code.kept]
     for _ in range(steps):
-        optimizer.step()
+        schedule.step()
         seen.append(code.kept)
     assert seen == expected
