@@ -21,12 +21,12 @@ class Dead:
     The number of inputs for which each unit was inactive is kept in `remembered`. Between steps,
     `look` checks whether any unit can be dead, so that the losses of dead units are skipped while
     none can, and no step has to read a value from the device. Before the first check, any unit can
-    be dead.
+    be dead. `possible` says what the last check found.
     """
 
     def __init__(self, remembered: dict[str, Tensor]) -> None:
         self._remembered = remembered
-        self._possible, self._left = True, 0
+        self.possible, self._left = True, 0
 
     def look(self, inputs: int) -> None:
         """Checks, before a step with so many `inputs`, whether a unit can be dead after it.
@@ -43,7 +43,7 @@ class Dead:
         alive = DEAD_AFTER - 1 - longest
         steps = 1 if counts is None else LOOK_EVERY.get(counts.device.type, ON_OTHERS)
         at_least = steps * inputs
-        self._possible = alive < at_least
+        self.possible = alive < at_least
         self._left = max(alive, at_least) - inputs
 
     def __call__(self, code: Tensor, training: bool) -> Tensor | None:
@@ -57,4 +57,4 @@ class Dead:
             active = whole().total(is_active.amax(0).to(count))  # half the time of any(0) on a CPU
             count = torch.where(active == 0, count + whole().rows(len(code)), 0.0)
             self._remembered[NAME] = count
-        return count >= DEAD_AFTER if self._possible else None
+        return count >= DEAD_AFTER if self.possible else None

@@ -1,12 +1,13 @@
 """A step of training: a batch goes in, the losses of a network for it come out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from aectl.config.configuration import Config
+from aectl.models.codes import BatchTopK, TopK
 from aectl.objectives.dead_units import Dead
 from aectl.objectives.penalties import Penalty, Trace
 
@@ -47,6 +48,13 @@ class Objective(nn.Module):
         super().__init__()
         self.network = network
         self._compute, self._dead = compute, dead
+        self._competing = [one for one in network.modules() if isinstance(one, TopK | BatchTopK)]
+
+    @property
+    def variant(self) -> Hashable:
+        """Values that decide, with the shapes of a batch, which operations a step consists of."""
+        possible = self._dead is not None and self._dead.possible
+        return possible, *(code.kept for code in self._competing)
 
     def prepare(self, inputs: int) -> None:
         """Prepares the next step, which has so many `inputs`: reads the values from the device that

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -104,12 +104,13 @@ class MemorySet:
         """
         order = torch.randperm(len(self), generator=generator)
         corners = None if self.crop is None else self._corners(self.crop, generator)
+        if self.crop is None or corners is None:
+            rows = self.rows[order.to(self.rows.device)]  # at once: each copy to a GPU takes time
+            yield from map(self._batch, torch.split(rows, size)[first:])
+            return
         for places in torch.split(order, size)[first:]:
             rows = self.rows[places.to(self.rows.device)]
-            if self.crop is None or corners is None:
-                yield self._batch(rows)
-            else:
-                yield self._cropped(rows, corners[places].tolist(), self.crop)
+            yield self._cropped(rows, corners[places].tolist(), self.crop)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every image once, in the order of the set."""
@@ -148,14 +149,21 @@ class Means:
     """Means of named scalars, weighted by the size of their batch and summed on the device."""
 
     def __init__(self, sums: Mapping[str, Tensor] | None = None, inputs: int = 0) -> None:
-        self.sums: dict[str, Any] = dict(sums or {})
+        self._names = tuple(sums or ())
+        self._total = torch.stack([*sums.values()]) if sums else torch.zeros(())
         self.inputs = inputs
 
     def add(self, values: Mapping[str, Tensor], inputs: int) -> None:
-        """Adds the mean values of a batch; `inputs` is its size."""
+        """Adds the mean values of a batch, of the same names each time; `inputs` is its size."""
+        now = torch.stack([*values.values()]) * inputs
+        self._total = self._total + now if self._names else now
+        self._names = tuple(values)
         self.inputs += inputs
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value * inputs
+
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """The sum of each value over all inputs."""
+        return dict(zip(self._names, self._total, strict=True)) if self._names else {}
 
     def means(self) -> dict[str, float]:
         """The mean of each value over all inputs."""

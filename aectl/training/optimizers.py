@@ -1,7 +1,8 @@
 """Optimisers, by the names that users type, and what is done to the weights after each step."""
 
+import contextlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -75,6 +76,20 @@ def follow(encoder: VectorEncoder, remembered: Mapping[str, Tensor], optimizer: 
         encoder.to_code.bias.sub_(PACE * mean * (deviation > SAME)).mul_(scale)
 
     optimizer.register_step_post_hook(move)
+
+
+@contextlib.contextmanager
+def recordable(optimizer: Optimizer) -> Iterator[None]:
+    """Lets the steps of an optimiser in `RECORDABLE` be recorded, as a CUDA graph. Their learning
+    rates must lie in memory of the device."""
+    able = [group for group in optimizer.param_groups if "capturable" in group]
+    for group in able:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group in able:
+            group["capturable"] = False
 
 
 def bytes_of_state(config: TrainingConfig, parameters: Sequence[Tensor]) -> int:
@@ -267,6 +282,9 @@ OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
     "muon": Muon,
     "lbfgs": _lbfgs,
 }
+
+RECORDABLE = ("adam", "adamw", "sgd")
+"""Optimisers whose steps read all that changes from step to step from the device's memory."""
 
 SLOTS: dict[type[Optimizer], set[str]] = {
     Adam: {"step", "exp_avg", "exp_avg_sq"},

@@ -4,7 +4,7 @@ import dataclasses
 import math
 import platform
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -32,6 +32,7 @@ from aectl.training.initialisation import Start
 from aectl.training.loop import TrainingProgress, TrainingSet, mean_losses, train_epochs
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.products import usual_precision
+from aectl.training.replayed import steps_on
 from aectl.training.scale import Sketch
 from aectl.training.schedules import annealing_of, build_schedule, factor
 from aectl.training.stages import CurrentStage, Stage, restoring
@@ -121,6 +122,7 @@ class Run(ABC):
         self.errors: Errors | None = None
         self._stopped = False
         self.trial = ThreadTrial()
+        self.tell_of_eager: Callable[[str], None] = lambda reason: None
         self._now: CurrentStage | None = None
         self._left: RunState | None = None
 
@@ -273,7 +275,8 @@ class Run(ABC):
         schedule = build_schedule(stage.optimizer, config, steps, done, annealed)
         size = min(self._batch_size, len(inputs))
         trained = Compiled(stage.objective, size) if config.compile else stage.objective
-        take = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")
+        eager = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")
+        take = steps_on(self.device, self.config, eager, stage.remembered, self.tell_of_eager)
         for progress in train_epochs(
             take, inputs, schedule, epochs=epochs, batch_size=self._batch_size,
             generator=self._generator, position=stage.at, turn=self.turn, trial=self.trial,

@@ -17,7 +17,7 @@ Annealing = Callable[[int], None]
 
 
 class Schedule:
-    """What changes from step to step: the learning rate, and what each annealing sets."""
+    """Sets the learning rate of each step, and what each annealing sets."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ def factor(config: TrainingConfig, steps: int, step: int) -> float:
 
 
 def annealing_of(network: nn.Module, config: Config, steps: int) -> list[Annealing]:
-    """What the options `k_start` and `p_end` say of the codes of a network."""
+    """The annealing of the codes of a network, by the options `k_start` and `p_end`."""
     k_start, p_end = config.training.k_start, config.loss.p_end
     device = next(network.parameters()).device
     found: list[Annealing] = []

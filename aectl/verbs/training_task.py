@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,6 +188,8 @@ class Training:
             torch.set_num_threads(1)
         if threads is None and device.type == "cpu":
             self._choose_threads(run, torch.get_num_threads(), place == 0)
+        if place == 0:
+            run.tell_of_eager = cache(self._tell_of_eager)  # of several stages, once
         asked, precision = first.config.training.precision, run.config.training.precision
         if place == 0 and (said := remark(precision or "", device, asked is not None)):
             task.notice(said)
@@ -244,6 +246,9 @@ class Training:
                 f"CPU threads: {chosen} of {most}, fastest in the first steps{beside}; --threads"
                 " sets another number"
             )
+
+    def _tell_of_eager(self, reason: str) -> None:
+        self._task.notice(f"training steps are not replayed as a CUDA graph: {reason}")
 
 
 def _parent(folder: Path, name: str) -> Path:

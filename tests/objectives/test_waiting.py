@@ -9,21 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from test_wrapped_steps import made, of_tables, others
+from every_kind import made, of_tables, others
+from operations import waits
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aectl.objectives.step import Batch, Objective
 from aectl.training.optimizers import Adam
 from aectl.training.steps import Eager
-
-aten = torch.ops.aten
-
-WAITS = {
-    aten._local_scalar_dense, aten.is_nonzero, aten.equal, aten.item, aten.nonzero,
-    aten.masked_select, aten.unique_consecutive, aten._unique2, aten.bincount,
-}  # fmt: skip
-"""Operations that give the program a value, or a tensor whose shape depends on values."""
 
 
 class Waited(AssertionError):
@@ -36,9 +29,7 @@ class NoWaiting(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        masks = func.overloadpacket in (aten.index, aten.index_put, aten.index_put_)
-        indices = [one for one in (args[1] if masks else ()) if one is not None]
-        if func.overloadpacket in WAITS or any(one.dtype == torch.bool for one in indices):
+        if waits(func, args):
             raise Waited(str(func))
         return func(*args, **(kwargs or {}))
 

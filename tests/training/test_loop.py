@@ -155,16 +155,6 @@ def test_a_part_has_the_images_and_labels_at_its_places_alone():
     assert sorted(shuffled) == [9, 40]
 
 
-def test_a_full_batch_step_of_sgd_is_gradient_descent_by_hand():
-    network, images = small(), random_set()
-    loss, _ = half_square(network, images.whole())
-    gradients = torch.autograd.grad(loss, list(network.parameters()))
-    expected = [p.detach() - 0.01 * g for p, g in zip(network.parameters(), gradients, strict=True)]
-    trained(network, images, epochs=1, batch_size=50)
-    for found, wanted in zip(network.parameters(), expected, strict=True):
-        torch.testing.assert_close(found.detach(), wanted)
-
-
 def test_an_epoch_s_losses_are_means_over_images_also_with_a_smaller_last_batch():
     network, images = small(), random_set()
     expected = half_square(network, images.whole())[0].item()
@@ -227,21 +217,3 @@ def test_a_loss_that_is_no_finite_number_ends_training_and_names_epoch_step_and_
     with pytest.raises(DivergedError, match=r"at step 3 of epoch 2, .* rate of 0\.02.*--lr"):
         trained(nn.Linear(1, 1), numbered(50), infinite_in_the_seventh, lr=0.02, batch_size=16)
     assert next(steps) == 8
-
-
-def test_a_gradient_that_is_too_long_is_scaled_down():
-    network, images = small(), random_set()
-    loss, _ = half_square(network, images.whole())
-    gradients = torch.autograd.grad(loss, list(network.parameters()))
-    length = torch.sqrt(sum(g.square().sum() for g in gradients)).item()
-    before = [p.detach().clone() for p in network.parameters()]
-    optimizer = torch.optim.SGD(network.parameters(), 1.0)
-    take = Eager(Objective(network, half_square), optimizer, clip_grad=length / 4)
-    rates = Schedule(optimizer, lambda step: 1.0)
-    list(
-        train_epochs(
-            take, images, rates, epochs=1, batch_size=50, generator=torch.Generator()
-        )
-    )  # fmt: skip
-    for old, new, gradient in zip(before, network.parameters(), gradients, strict=True):
-        torch.testing.assert_close(new.detach(), old - gradient / 4, rtol=1e-4, atol=1e-6)

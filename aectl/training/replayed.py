@@ -1,0 +1,267 @@
+"""Steps of training that are recorded once, and then replayed: on a GPU, as CUDA graphs.
+
+A short step spends most of its time on the start of its many operations. A replay starts all of
+them at once, on the same memory: inputs are copied to where the recorded step reads them, and all
+state is changed in place.
+"""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from aectl.config.configuration import Config
+from aectl.errors import first_line
+from aectl.objectives.step import Batch, Objective
+from aectl.training import distributed
+from aectl.training.optimizers import RECORDABLE, recordable
+from aectl.training.steps import Eager
+
+WARM_UP = 3
+"""Steps of each kind that are carried out before one is recorded: they make the optimiser's state,
+and let the libraries choose their kernels."""
+
+MOST = 100
+"""Maximum number of recorded steps; each keeps its memory."""
+
+LARGEST = 2**30
+"""Maximum bytes of weights and state. The steps of larger networks take so long that recording them
+would gain nothing."""
+
+NEARLY = 0.01
+"""How much the change that a replay makes may differ from that of an eager step, as a fraction of
+its length: sums on a GPU may be in another order each time."""
+
+WAITED = "called a synchronizing CUDA operation"
+"""The warning of torch."""
+
+_Found = dict[str, Tensor]
+_Work = Callable[[], _Found]
+
+
+class Recorder(Protocol):
+    """Records the operations of a device."""
+
+    def waiting(self, work: _Work) -> tuple[_Found, str]:
+        """The result of `work`, and why it waits for the device; empty if it does not."""
+
+    def record(self, work: _Work) -> tuple[_Found, Callable[[], None]]:
+        """Records `work` without carrying it out. Gives the tensors that it returned, and a
+        function that repeats all its operations."""
+
+
+class CudaGraphs:
+    """Records on the current CUDA device; all graphs share their memory."""
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def waiting(self, work: _Work) -> tuple[_Found, str]:
+        """Carries `work` out aside, as a recording needs it of what comes before."""
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        before = torch.cuda.get_sync_debug_mode()
+        with warnings.catch_warnings(record=True) as noticed, torch.cuda.stream(aside):
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                found = work()
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
+        torch.cuda.current_stream().wait_stream(aside)
+        waits = [one for one in noticed if WAITED in str(one.message)]
+        return found, f"{Path(waits[0].filename).name}:{waits[0].lineno}" if waits else ""
+
+    def record(self, work: _Work) -> tuple[_Found, Callable[[], None]]:
+        """Captures a graph."""
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"):
+                found = work()
+        finally:
+            torch.cuda.set_stream(stream)  # also after a failure
+        return found, graph.replay
+
+
+class Replayed:
+    """The steps of `eager`, of which each kind is recorded after its first ones, and then replayed.
+
+    `remembered`: the state that the objective keeps between batches. A replayed step has been
+    compared with an eager one; where that is not possible, or the two differ, `told` is called with
+    the reason, and all steps are eager.
+    """
+
+    def __init__(
+        self,
+        eager: Eager,
+        remembered: dict[str, Tensor],
+        recorder: Recorder,
+        told: Callable[[str], None],
+    ) -> None:
+        self._eager, self._remembered, self._recorder = eager, remembered, recorder
+        self._told, self._refused = told, False
+        self._eager_steps: Counter[Hashable] = Counter()
+        self._recorded: dict[Hashable, Recorded] = {}
+        assert isinstance(eager.objective, Objective)
+        self.objective, self.precision = eager.objective, eager.precision
+        for group in eager.optimizer.param_groups:
+            group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
+
+    def __call__(self, batch: Batch) -> _Found:
+        """Makes one step; returns the loss and its terms before it, by name. The next step may
+        overwrite them."""
+        self.objective.prepare(len(batch.inputs))
+        kind = self._kind(batch)
+        if kind in self._recorded:
+            return self._recorded[kind].replay(batch)
+        self._eager_steps[kind] += 1
+        if self._refused or len(self._recorded) == MOST:
+            return self._step(batch)
+        if self._eager_steps[kind] < WARM_UP:
+            found, waits = self._recorder.waiting(lambda: self._step(batch))
+            if waits and self._eager_steps[kind] == WARM_UP - 1:
+                self._refuse(f"a step waits for the device ({waits})")
+            return found
+        return self._tried(kind, batch)
+
+    def _kind(self, batch: Batch) -> Hashable:
+        """The batch's shapes, and what else decides which operations a step consists of."""
+        shapes = (None if one is None else (one.shape, one.dtype) for one in batch)
+        return (*shapes, self.objective.variant)
+
+    def _step(self, batch: Batch) -> _Found:
+        """An eager step, which changes all that is remembered in place."""
+        before = dict(self._remembered)
+        found = self._eager.step(batch)
+        with torch.no_grad():
+            for name, held in before.items():
+                if self._remembered[name] is not held:
+                    held.copy_(self._remembered[name])
+                    self._remembered[name] = held
+        return found
+
+    def _tried(self, kind: Hashable, batch: Batch) -> _Found:
+        """An eager step, after which those of its kind are replayed if a replay does the same."""
+        state, remembered = self._state(), dict(self._remembered)
+        if sum(one.nbytes for one in state) > LARGEST:
+            self._refuse("the network is so large that replays would gain nothing")
+            return self._step(batch)
+        before: list[Tensor] = []
+        recorded = Recorded(batch)
+        try:
+            before = [one.clone() for one in state]
+            with recordable(self._eager.optimizer):
+                recorded.record(self._recorder, self._step)
+            with torch.random.fork_rng(_devices(batch.inputs.device)):
+                replayed = {name: one.clone() for name, one in recorded.replay(batch).items()}
+            after = [one.clone() for one in state]
+        except RuntimeError as error:
+            self._remembered.update(remembered)
+            self._refuse(first_line(error))
+        if before:
+            _put(state, before)
+        found = self._step(batch)
+        if self._refused:
+            return found
+        changes = zip(
+            (*before, *(torch.zeros_like(one) for one in found.values())),
+            (*after, *(replayed[name] for name in found)),
+            (*state, *found.values()),
+            strict=True,
+        )
+        if all(alike(*change) for change in changes):
+            self._recorded[kind] = recorded
+        else:
+            self._refuse("a replayed step has other results")
+        return found
+
+    def _state(self) -> list[Tensor]:
+        """All tensors that a step changes."""
+        of_optimizer = [
+            value
+            for held in self._eager.optimizer.state.values()
+            for value in held.values()
+            if isinstance(value, Tensor)
+        ]
+        own = (*self.objective.parameters(), *self.objective.buffers())
+        return [*(one.detach() for one in own), *of_optimizer, *self._remembered.values()]
+
+    def _refuse(self, reason: str) -> None:
+        self._refused = True
+        self._recorded.clear()
+        self._told(reason)
+
+
+class Recorded:
+    """A recorded step, with the memory from which it reads its batch."""
+
+    def __init__(self, batch: Batch) -> None:
+        labels = None if batch.labels is None else batch.labels.clone()
+        self._batch = Batch(batch.inputs.clone(), labels)
+        self._found: _Found = {}
+        self._repeat: Callable[[], None] = lambda: None
+
+    def record(self, recorder: Recorder, step: Callable[[Batch], _Found]) -> None:
+        """Records a step."""
+        self._found, self._repeat = recorder.record(lambda: step(self._batch))
+
+    def replay(self, batch: Batch) -> _Found:
+        """Makes a step of a batch of the same shapes."""
+        for held, now in zip(self._batch, batch, strict=True):
+            if held is not None and now is not None:
+                held.copy_(now)
+        self._repeat()
+        return self._found
+
+
+def reason_against(config: Config) -> str:
+    """Why the steps of a training cannot be recorded; empty if they may be."""
+    optimizer = config.training.optimizer
+    if distributed.processes() > 1:
+        return "several processes train together"
+    if optimizer not in RECORDABLE:
+        return f"--optimizer {optimizer} computes numbers on the CPU in each step"
+    if config.training.decoder_columns == "orthonormal":
+        return "--decoder-columns orthonormal waits for the device in each step"
+    return ""
+
+
+def steps_on(
+    device: torch.device,
+    config: Config,
+    eager: Eager,
+    remembered: dict[str, Tensor],
+    told: Callable[[str], None],
+) -> "Eager | Replayed":
+    """The steps of a training: on CUDA, they are replayed if they can be recorded, else `told` is
+    called with the reason. Those of --compile have graphs of their own."""
+    if device.type != "cuda" or config.training.compile:
+        return eager
+    if reason := reason_against(config):
+        told(reason)
+        return eager
+    return Replayed(eager, remembered, CudaGraphs(), told)
+
+
+def _devices(device: torch.device) -> list[int]:
+    """The numbers of the CUDA devices whose random state a step changes."""
+    return [] if device.type != "cuda" else [torch.cuda.current_device()]
+
+
+@torch.no_grad()
+def _put(state: list[Tensor], values: list[Tensor]) -> None:
+    for one, value in zip(state, values, strict=True):
+        one.copy_(value)
+
+
+def alike(before: Tensor, one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have changed by about the same since `before`."""
+    if one.equal(other):
+        return True
+    changes = ((now - then).double().norm() for now, then in ((one, other), (other, before)))
+    distance, change = changes
+    return bool(distance <= NEARLY * change)

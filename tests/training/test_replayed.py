@@ -1,0 +1,237 @@
+"""Steps that are recorded once and replayed do what eager ones do, to the last bit.
+
+Without a GPU, operations of the CPU are recorded by the same rules as those of a CUDA graph.
+"""
+
+import itertools
+
+import pytest
+import torch
+from every_kind import made, of_tables, others
+from operations import OnCpu
+from test_distributed import CASES, write_data
+from together import trained as trained_by_a_run
+from torch import Tensor, nn
+
+from aectl.objectives.step import Batch, Losses, Objective
+from aectl.training import replayed, run
+from aectl.training.optimizers import SGD, Adam, AdamW
+from aectl.training.replayed import WARM_UP, CudaGraphs, Replayed
+from aectl.training.schedules import Schedule
+from aectl.training.steps import Eager
+
+STEPS = 3 * WARM_UP + 3
+
+
+def rate(step):
+    """A part of the learning rate that is exact in float32."""
+    return 0.5 ** (step // 2)
+
+
+def batches(first: Batch, second: Batch):
+    """Two batches in turns, and a smaller one as the last of each epoch of three."""
+    small = Batch(first.inputs[:-1], None if first.labels is None else first.labels[:-1])
+    return itertools.islice(itertools.cycle((first, second, small)), STEPS)
+
+
+def trained(options, recorder=None, build=Adam, device="cpu"):
+    """The losses of each step, and the weights and what is remembered after all; `recorder`: that
+    of replayed steps."""
+    remembered: dict[str, Tensor] = {}
+    whole, given = made(options, remembered)
+    whole.to(device)
+    optimizer = build(whole.parameters(), 2**-10, fused=True)
+    take, said = Eager(whole, optimizer, 1.0, options.get("precision", "fp32")), []
+    if recorder is not None:
+        take = Replayed(take, remembered, recorder, said.append)
+    schedule, found = Schedule(optimizer, rate), []
+    torch.manual_seed(1)
+    for batch in batches(*given):
+        moved = (None if one is None else one.to(device) for one in batch)
+        losses = take(Batch(*moved))
+        found += [one.detach().clone() for one in losses.values()]
+        schedule.step()
+    assert said == []
+    return [*found, *whole.parameters(), *whole.buffers(), *remembered.values()]
+
+
+def same(one, other):
+    return len(one) == len(other) and all(map(torch.equal, one, other))
+
+
+EVERY = [one for one in [*of_tables(), *others()] if one.get("optimizer") != "lbfgs"]
+
+
+def waits_on_a_cpu(options):
+    """Kernels of a CPU alone look for the active places, and for the longest text of a batch."""
+    return options["model"] == "conv-wta-autoencoder" or options.get("bottleneck") == "words"
+
+
+@pytest.mark.parametrize(
+    "options", [one for one in EVERY if not waits_on_a_cpu({"model": "", **one})], ids=str
+)
+def test_replayed_steps_of_any_kind_and_rule_are_the_eager_ones(options):
+    recorder = OnCpu()
+    assert same(trained(options, recorder), trained(options))
+    assert recorder.replays >= STEPS - 3 * WARM_UP
+
+
+@pytest.mark.parametrize(
+    ("build", "more"),
+    [
+        (AdamW, {}),
+        (lambda *given, **more: SGD(*given, momentum=0.9, **more), {}),
+        (SGD, {"precision": "bf16"}),
+        (Adam, {"sparsity": "l1", "p_end": 0.5}),
+    ],
+)
+def test_so_are_those_of_other_optimizers_and_in_bfloat16(build, more):
+    options = {"hidden": (12,), "noise": "masking", **more}
+    recorder = OnCpu()
+    assert same(trained(options, recorder, build), trained(options, build=build))
+    assert recorder.replays
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")
+@pytest.mark.parametrize("options", EVERY, ids=str)
+def test_captured_steps_of_any_kind_and_rule_have_the_losses_of_eager_ones(options):
+    found = [trained(options, one, device="cuda") for one in (CudaGraphs(), None)]
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+class Refusing(OnCpu):
+    """Records nothing."""
+
+    def record(self, work):
+        raise RuntimeError("not recorded")
+
+
+WHOLE = {
+    "k falls": {**CASES["none"], "sparsity": "topk", "k": 2, "k_start": 5, "aux_k": 4},
+    **{name: CASES[name] for name in ("batch-topk", "best", "conv", "labelled vectors")},
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_training_of_replayed_steps_has_the_weights_and_metrics_of_one_of_eager_steps(
+    folder, name, monkeypatch
+):
+    """Between the epochs, the network is measured, and thresholds are settled."""
+    monkeypatch.chdir(folder)
+    found, recording = [], OnCpu()
+    for recorder in (recording, Refusing()):
+        monkeypatch.setattr(
+            run,
+            "steps_on",
+            lambda _, __, *given, one=recorder: Replayed(given[0], given[1], one, given[2]),
+        )
+        state, rows = trained_by_a_run({**WHOLE[name], "epochs": 4})
+        losses = [{k: v for k, v in row.items() if "second" not in k} for row in rows]
+        found.append((state, losses))
+    assert recording.replays > 3
+    (state, losses), (eager, expected) = found
+    assert losses == expected
+    assert same([*state.values()], [*eager.values()])
+
+
+def small(compute, recorder):
+    """Replayed steps of a layer, the batches that it takes, and what is said."""
+    torch.manual_seed(0)
+    whole, said = Objective(nn.Linear(3, 3), compute), []
+    optimizer = Adam(whole.parameters(), 2**-6, fused=True)
+    return Replayed(Eager(whole, optimizer), {}, recorder, said.append), said
+
+
+def half_square(network, batch):
+    return Losses((network(batch.inputs) - batch.inputs).square().sum(), {})
+
+
+def weights_after(take, count=2 * WARM_UP, rows=5):
+    torch.manual_seed(1)
+    for _ in range(count):
+        take(Batch(torch.rand(rows, 3), None))
+    return [one.detach().clone() for one in take.objective.parameters()]
+
+
+def by_hand(compute):
+    return weights_after(small(compute, OnCpu())[0]._eager)
+
+
+def test_a_step_that_waits_for_the_device_is_not_recorded_and_says_so_once():
+    def waiting(network, batch):
+        loss = half_square(network, batch).loss
+        return Losses(loss * (1.0 if loss.item() > 0 else 2.0), {})
+
+    recorder = OnCpu()
+    take, said = small(waiting, recorder)
+    assert same(weights_after(take), by_hand(waiting))
+    assert len(said) == 1
+    assert "waits for the device (aten._local_scalar_dense" in said[0]
+    assert recorder.replays == 0
+
+
+class Forgetful(OnCpu):
+    """Replays all operations but the last change of a weight."""
+
+    def repeat(self, tape):
+        operations = tape.operations
+        tape.operations = [one for one in operations if one[0].overloadpacket != forgotten]
+        super().repeat(tape)
+
+
+forgotten = torch.ops.aten._fused_adam_
+
+
+class Failing(OnCpu):
+    """Cannot record, which it finds after the work."""
+
+    def record(self, work):
+        super().record(work)
+        raise RuntimeError("no graph\nmore of it")
+
+
+@pytest.mark.parametrize(
+    ("recorder", "reason"),
+    [(Forgetful(), "a replayed step has other results"), (Failing(), "no graph")],
+)
+def test_after_a_recording_that_fails_or_differs_training_goes_on_as_if_nothing_had_been(
+    recorder, reason
+):
+    take, said = small(half_square, recorder)
+    assert same(weights_after(take), by_hand(half_square))
+    assert said == [reason]
+
+
+def test_a_step_that_depends_on_more_than_its_inputs_in_memory_is_found():
+    """A number that changes from step to step would be that of the recorded step for ever: the
+    comparison cannot find it, but the steps of a schedule are known."""
+    scale = itertools.count(1)
+
+    def growing(network, batch):
+        loss, _ = half_square(network, batch)
+        return Losses(loss * next(scale), {})
+
+    take, said = small(growing, OnCpu())
+    weights_after(take)
+    assert said == ["a replayed step has other results"]
+
+
+def test_no_more_than_so_many_kinds_of_steps_are_recorded(monkeypatch):
+    monkeypatch.setattr(replayed, "MOST", 4)
+    recorder = OnCpu()
+    take, said = small(half_square, recorder)
+    for rows in range(1, 7):
+        weights_after(take, WARM_UP, rows)
+    tried = recorder.replays
+    assert tried == 4
+    weights_after(take, 1, 6)
+    assert recorder.replays == tried
+    weights_after(take, 1, 1)
+    assert recorder.replays == tried + 1
+    assert said == []
