@@ -9,7 +9,6 @@ from aectl.config.exports import BATCH
 from aectl.errors import OutputError
 
 if TYPE_CHECKING:
-    from torch import nn
     from torch.export import ExportedProgram
 
     from aectl.outputs.exports import Exported
@@ -19,17 +18,16 @@ TRACE = "stack_trace"
 
 
 def program_of(exported: "Exported") -> "ExportedProgram":
-    """The program for any number of inputs, with the weights that it needs; the module loses all
-    others."""
+    """The program for any number of inputs, with the weights that it needs."""
+    from torch.export import Dim, export
     from torch.fx import GraphModule
+
+    shapes = ({0: Dim(BATCH)},)
 
     with warnings.catch_warnings(), told_in_a_line("torch.export"):
         warnings.simplefilter("ignore")  # of weights that recurrent layers hold twice
-        program = _traced(exported)
-        if unused := _unused(program):
-            for name in unused:
-                _forget(exported.module, name)
-            program = _traced(exported)
+        program = export(exported.module, (exported.inputs,), dynamic_shapes=shapes, strict=False)
+    _forget_unused(program)
     for module in program.graph_module.modules():
         if isinstance(module, GraphModule):
             for node in module.graph.nodes:
@@ -47,29 +45,17 @@ def told_in_a_line(program: str) -> Iterator[None]:
         raise OutputError(f"{program} cannot convert this model: {why}") from error
 
 
-def _traced(exported: "Exported") -> "ExportedProgram":
-    from torch.export import Dim, export
-
-    shapes = ({0: Dim(BATCH)},)
-    return export(exported.module, (exported.inputs,), dynamic_shapes=shapes, strict=False)
-
-
-def _unused(program: "ExportedProgram") -> list[str]:
-    """The names of the weights and constants of a module that no operation reads."""
+def _forget_unused(program: "ExportedProgram") -> None:
+    """Removes the weights and constants of a module that no operation reads."""
     from torch.export.graph_signature import InputKind
 
+    specs = program.graph_signature.input_specs
     placed = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    return [
-        str(spec.target)
-        for spec in program.graph_signature.input_specs
-        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and not placed[spec.arg.name].users
-    ]
-
-
-def _forget(module: "nn.Module", name: str) -> None:
-    """Removes a weight or a constant from a module."""
-    owner, _, leaf = name.rpartition(".")
-    held = module.get_submodule(owner)
-    for kept in (held._parameters, held._buffers):
-        if leaf in kept:
-            kept[leaf] = None
+    for spec in list(specs):
+        node = placed[spec.arg.name]
+        if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and not node.users:
+            specs.remove(spec)
+            program.graph.erase_node(node)
+            held = program.state_dict if spec.target in program.state_dict else program.constants
+            held.pop(spec.target, None)
+    program.graph_module.recompile()
