@@ -21,6 +21,7 @@ from aectl.inference.metrics import ClassificationMetrics, ReconstructionMetrics
 from aectl.inference.results import Classified, Measured, Reconstructed, Result, rows_of_batch
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.networks import Classifier, Network, PooledAutoencoder
+from aectl.models.placing import placed
 
 AnyNetwork = Network | AutoencoderBase
 
@@ -43,7 +44,7 @@ ToTensor = Callable[[Any], Tensor]
 
 def to_tensor(images: Pixels, device: torch.device) -> Tensor:
     """Converts uint8 images to float32 in [0, 1] on the device."""
-    return torch.tensor(images, device=device).float().div_(255)
+    return placed(torch.tensor(images), device).float().div_(255)
 
 
 def rows_of(batch: Any, network: AnyNetwork) -> int:

@@ -18,6 +18,7 @@ from aectl.inference.results import MeasuredTexts, ReconstructedTexts
 from aectl.models import footprint
 from aectl.models.language import nats_of_texts, with_end
 from aectl.models.networks import TextNetwork, ThroughVector
+from aectl.models.placing import placed
 from aectl.models.shorter_text import ShorterText
 from aectl.models.text_spec import TextSpec
 from aectl.models.vocabulary import Vocabulary
@@ -149,7 +150,7 @@ def evidence(network: TextNetwork, tokens: Tensor, needed: Collection[str]) -> E
 def token_tensor(batch: TextBatch, rows: int, device: torch.device) -> Tensor:
     """The tokens of a batch, (rows, length), padded with copies of its first text."""
     copies = np.repeat(batch.tokens[:1], rows - len(batch.tokens), 0)
-    return torch.from_numpy(np.concatenate([batch.tokens, copies])).to(device)
+    return placed(torch.from_numpy(np.concatenate([batch.tokens, copies])), device)
 
 
 def _shorter(

@@ -15,6 +15,7 @@ from aectl.inference.anomaly_scores import Evidence, Examined
 from aectl.inference.apply import ToTensor, refuse_overflow, traced
 from aectl.inference.results import Floats, Result, rows_of_batch
 from aectl.inference.vector_metrics import VectorMetrics
+from aectl.models.placing import placed
 from aectl.models.scaling import completed, factor_of, scaled, unscaled
 
 FURTHEST = 1e18
@@ -53,7 +54,7 @@ def vector_tensor(network: Any, batch: VectorBatch, rows: int, device: torch.dev
     """The input of the network, (rows, features): the vectors of a batch, scaled, padded with
     zeros."""
     missing = np.zeros((rows - len(batch.vectors), batch.vectors.shape[1]), np.float32)
-    vectors = torch.from_numpy(np.concatenate([batch.vectors, missing])).to(device)
+    vectors = placed(torch.from_numpy(np.concatenate([batch.vectors, missing])), device)
     return scaled(network.scaling, vectors)
 
 

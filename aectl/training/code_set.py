@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aectl.models.placing import placed
 from aectl.objectives.step import Batch
 from aectl.training.loop import MemorySet
 
@@ -31,7 +32,7 @@ class CodeSet:
         if size >= len(self) and self.labels is not None:
             # their order has no effect, and a copy takes as much memory again
             return iter([Batch(self.codes, self.labels)][first:])
-        return map(self._batch, torch.split(order.to(self.codes.device), size)[first:])
+        return map(self._batch, torch.split(placed(order, self.codes.device), size)[first:])
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every code once, in the order of the set."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from aectl.config.shapes import Sides
 from aectl.errors import DivergedError
+from aectl.models.placing import placed
 from aectl.objectives.step import Batch
 from aectl.training import distributed
 from aectl.training.products import products_in
@@ -105,7 +106,7 @@ class MemorySet:
         order = torch.randperm(len(self), generator=generator)
         corners = None if self.crop is None else self._corners(self.crop, generator)
         if self.crop is None or corners is None:
-            rows = self.rows[order.to(self.rows.device)]  # at once: each copy to a GPU takes time
+            rows = self.rows[placed(order, self.rows.device)]
             yield from map(self._batch, torch.split(rows, size)[first:])
             return
         for places in torch.split(order, size)[first:]:
@@ -140,8 +141,8 @@ class MemorySet:
 
     def _floats(self, pixels: Tensor, rows: Tensor) -> Batch:
         """Pixels of images, as float32 in [0, 1], with the labels of their rows."""
-        images = pixels.to(self.device) / 255
-        labels = None if self.labels is None else self.labels[rows].to(self.device)
+        images = placed(pixels, self.device) / 255
+        labels = None if self.labels is None else placed(self.labels[rows], self.device)
         return Batch(images, labels)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aectl.data.splits import refuse_empty
 from aectl.data.vectors.stored_vectors import Span, StoredVectors
+from aectl.models.placing import placed
 from aectl.models.scaling import Scaling, scaled
 from aectl.objectives.step import Batch
 from aectl.training.loop import CPU
@@ -133,8 +134,8 @@ class StreamedSet:
     @torch.no_grad()
     def _batch(self, rows: Rows) -> Batch:
         vectors, labels = rows
-        of_rows = None if labels is None else labels.to(self.device)
-        return Batch(scaled(self.scaling, vectors.to(self.device)), of_rows)
+        of_rows = None if labels is None else placed(labels, self.device)
+        return Batch(scaled(self.scaling, placed(vectors, self.device)), of_rows)
 
 
 def split(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aectl.config.shapes import PAD
 from aectl.inference.metrics import BASELINES
+from aectl.models.placing import placed
 from aectl.objectives.step import Batch
 from aectl.training.loop import CPU
 
@@ -113,7 +114,7 @@ class TokenSet:
         similar = torch.split((window * (self.length + 1) + widths).argsort(stable=True), size)
         for number in torch.randperm(len(similar), generator=generator).tolist()[first:]:
             rows = similar[number]
-            each = texts[rows].to(self.device), begins[rows].to(self.device)
+            each = placed(texts[rows], self.device), placed(begins[rows], self.device)
             yield self._batch(*each, int(widths[rows].max()))
 
     def in_order(self, size: int) -> Iterator[Batch]:

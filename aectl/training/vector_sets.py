@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aectl.models.placing import placed
 from aectl.models.scaling import Scaling, scaled
 from aectl.objectives.step import Batch
 from aectl.training.loop import CPU
@@ -42,8 +43,8 @@ class FloatSet:
     ) -> Iterator[Batch]:
         """Every vector once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator)
-        for places in torch.split(order, size)[first:]:
-            yield self._batch(self.rows[places.to(self.rows.device)])
+        rows = self.rows[placed(order, self.rows.device)]
+        return map(self._batch, torch.split(rows, size)[first:])
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every vector once, in the order of the set."""
@@ -56,6 +57,6 @@ class FloatSet:
 
     @torch.no_grad()
     def _batch(self, rows: Tensor) -> Batch:
-        vectors = self.vectors.index_select(0, rows).to(self.device)
-        labels = None if self.labels is None else self.labels[rows].to(self.device)
+        vectors = placed(self.vectors.index_select(0, rows), self.device)
+        labels = None if self.labels is None else placed(self.labels[rows], self.device)
         return Batch(scaled(self.scaling, vectors), labels)
