@@ -2,68 +2,147 @@
 
     python -m tests.benchmarks gpu
 
-784-392-784 on MNIST (AECTL_DATA_DIR names the folder of the datasets), all images on the GPU,
-seconds of training an epoch, median of 5 taken in turns. The eager loop is torch's, with fused
-Adam; the captured one replays a CUDA graph of the same step (whole batches alone).
+MNIST (AECTL_DATA_DIR names the folder of the datasets), all images on the GPU, seconds of training
+an epoch, median of 5 taken in turns. The eager loop is torch's, with fused Adam, and neither
+metrics nor progress; the captured one replays a CUDA graph of the same step (whole batches alone).
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from aectl.config.configuration import Config
 from aectl.data.images import datasets
+from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
+from aectl.training.image_run import ImageRun
+from aectl.training.products import products_in
+from aectl.training.run import Epoch
 
 from .commands import in_turns
-from .train import DATA, RUNS, bare, loss_of, network, ours, timed
+from .train import DATA, PIXELS, RUNS, UNITS, loss_of, network, timed
+from .wide import Plain
 
-BATCHES = (128, 256, 1024)
-WARM_UP = 3
+WARM_UP, K, WIDE = 3, 25, 1000
+
+NETWORKS: dict[str, dict[str, object]] = {
+    "dense": {"hidden": (UNITS,)},
+    "KL": {"hidden": (UNITS,), "sparsity": "kl"},
+    "top-k": {"hidden": (WIDE,), "sparsity": "topk", "k": K},
+    "conv-autoencoder": {"model": "conv-autoencoder"},
+    "classifier": {"model": "classifier"},
+}
+BATCHES = {"conv-autoencoder": (128,), "classifier": (128,)}
+"""Batch sizes of networks, if not those of the dense ones."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""That of images and their labels."""
 
 
 def main() -> None:
     if not torch.cuda.is_available():
         sys.exit("there is no GPU on this machine: nothing was measured")
-    torch.set_float32_matmul_precision("high")  # tf32 for the loops, as aectl has by default
-    mnist = datasets.load("mnist", DATA, split="train")
-    images = torch.from_numpy(mnist.images).flatten(1).cuda() / 255
+    mnist, device = datasets.load("mnist", DATA, split="train"), torch.device("cuda")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}\n")
-    print("| batch | loss | eager loop | captured | aectl | aectl / captured |")
-    print("|---|---|---|---|---|---|")
-    for batch in BATCHES:
-        for kl in (False, True):
+    print("| network | batch | eager loop | captured | aectl | aectl / captured | aectl / eager |")
+    print("|---|---|---|---|---|---|---|")
+    for name in NETWORKS:
+        for batch in BATCHES.get(name, (128, 256, 1024)):
             cases = {
-                "eager": partial(timed, finished(bare(images, batch, kl, "cuda"))),
-                "captured": partial(timed, finished(captured(images, batch, kl))),
-                "ours": ours(mnist, batch, kl, "cuda"),
+                "eager": partial(timed, finished(eager(name, mnist, batch, device))),
+                "captured": partial(timed, finished(captured(name, mnist, batch))),
+                "ours": ours(name, mnist, batch, device),
             }
             of = in_turns(cases, RUNS)
             times = " | ".join(f"{seconds:.3f} s" for seconds in of.values())
-            ratio = of["ours"] / of["captured"]
-            print(f"| {batch} | {'KL' if kl else 'dense'} | {times} | {ratio:.2f} |", flush=True)
+            ratios = f"{of['ours'] / of['captured']:.2f} | {of['ours'] / of['eager']:.2f}"
+            print(f"| {name} | {batch} | {times} | {ratios} |", flush=True)
 
 
-def finished(epoch: Callable[[], object]) -> Callable[[], object]:
-    """An epoch up to the end of its work on the GPU."""
-
-    def whole() -> None:
-        epoch()
-        torch.cuda.synchronize()
-
-    return whole
+def config_of(name: str, mnist: datasets.ImageSet, batch: int, epochs: int = 1) -> Config:
+    given = {**NETWORKS[name], "epochs": epochs, "batch_size": batch, "validation": 0.0}
+    return Config.from_options(given).resolved(mnist.shape, PIXELS, len(mnist))
 
 
-def captured(images: torch.Tensor, batch: int, kl: bool) -> Callable[[], object]:
-    """Runs an epoch by replaying one captured step; each batch is copied to the memory that it
-    reads."""
-    net = network(kl).cuda()
-    optimizer = torch.optim.Adam(net.parameters(), 0.001, fused=True, capturable=True)
+def ours(
+    name: str, mnist: datasets.ImageSet, batch: int, device: torch.device
+) -> Callable[[], float]:
+    """The seconds of the next epoch, as aectl reports them."""
+    run = ImageRun(config_of(name, mnist, batch, RUNS + 1), mnist, device)
+    run.tell_of_eager = print
+
+    def epochs() -> Iterator[float]:
+        for event in run.epochs():
+            if isinstance(event, Epoch):
+                yield event.row["seconds"]
+
+    found = epochs()
+    next(found)  # the one in which steps are recorded
+    return partial(next, found)
+
+
+def by_hand(name: str, mnist: datasets.ImageSet) -> tuple[nn.Module, Loss]:
+    """The same network, and its loss."""
+    if name in ("dense", "KL"):
+        net = network(name == "KL")
+        return net, lambda x, _: loss_of(net, x.flatten(1), name == "KL")
+    if name == "top-k":
+        wide = Plain(WIDE, K)
+        return wide, lambda x, _: half_square(wide(x.flatten(1)), x.flatten(1))
+    config = config_of(name, mnist, 128)
+    classes = len(mnist.classes) if name == "classifier" else 0
+    built: nn.Module = build_network(Architecture(config.model, mnist.shape, classes))
+    if classes:
+        return built, lambda x, labels: F.cross_entropy(built(x), labels)
+    return built, lambda x, _: half_square(built(x), x)
+
+
+def half_square(made: Tensor, x: Tensor) -> Tensor:
+    return 0.5 * (made - x).square().sum() / len(x)
+
+
+def on(device: torch.device, mnist: datasets.ImageSet) -> tuple[Tensor, Tensor]:
+    """The images and labels."""
+    images, labels = torch.from_numpy(mnist.images), torch.from_numpy(mnist.labels)
+    return images.to(device) / 255, labels.to(device)
+
+
+def eager(
+    name: str, mnist: datasets.ImageSet, batch: int, device: torch.device
+) -> Callable[[], object]:
+    """Runs an epoch, one operation after the other."""
+    net, loss = by_hand(name, mnist)
+    images, labels = on(device, mnist)
+    optimizer = torch.optim.Adam(net.to(device).train().parameters(), 0.001, fused=True)
+
+    @products_in("tf32" if device.type == "cuda" else "fp32")
+    def epoch() -> None:
+        order = torch.randperm(len(images), device=device)
+        for rows in torch.split(order, batch):
+            optimizer.zero_grad()
+            loss(images[rows], labels[rows]).backward()
+            optimizer.step()
+
+    return epoch
+
+
+def captured(name: str, mnist: datasets.ImageSet, batch: int) -> Callable[[], object]:
+    """Runs an epoch by replaying one captured step; the rows of a batch are copied to the memory
+    that it reads."""
+    net, loss = by_hand(name, mnist)
+    images, labels = on(torch.device("cuda"), mnist)
+    parameters = net.cuda().train().parameters()
+    optimizer = torch.optim.Adam(parameters, 0.001, fused=True, capturable=True)
     rows = torch.zeros(batch, dtype=torch.int64, device="cuda")
 
+    @products_in("tf32")
     def step() -> None:
         optimizer.zero_grad()
-        loss_of(net, images[rows], kl).backward()
+        loss(images[rows], labels[rows]).backward()
         optimizer.step()
 
     aside = torch.cuda.Stream()
@@ -83,3 +162,13 @@ def captured(images: torch.Tensor, batch: int, kl: bool) -> Callable[[], object]
             graph.replay()
 
     return epoch
+
+
+def finished(epoch: Callable[[], object]) -> Callable[[], object]:
+    """An epoch up to the end of its work on the GPU."""
+
+    def whole() -> None:
+        epoch()
+        torch.cuda.synchronize()
+
+    return whole

@@ -56,12 +56,12 @@ def loss_of(net: nn.Sequential, x: torch.Tensor, kl: bool) -> torch.Tensor:
     return (net[2](code) - x).square().sum() / (2 * len(x)) + BETA * penalty
 
 
-def bare(images: torch.Tensor, batch: int, kl: bool, device: str = "cpu") -> Callable[[], object]:
-    net = network(kl).to(device)
+def bare(images: torch.Tensor, batch: int, kl: bool) -> Callable[[], object]:
+    net = network(kl)
     optimizer = torch.optim.Adam(net.parameters(), 0.001, fused=True)
 
     def epoch() -> None:
-        order = torch.randperm(len(images), device=device)
+        order = torch.randperm(len(images))
         for first in range(0, len(images), batch):
             optimizer.zero_grad()
             loss_of(net, images[order[first : first + batch]], kl).backward()
@@ -86,20 +86,16 @@ def products(images: torch.Tensor, batch: int) -> Callable[[], object]:
     return epoch
 
 
-def our_run(
-    images: datasets.ImageSet, batch: int, kl: bool, epochs: int, device: str = "cpu"
-) -> ImageRun:
+def our_run(images: datasets.ImageSet, batch: int, kl: bool, epochs: int) -> ImageRun:
     """The same training by aectl."""
     given = {"epochs": epochs, "batch_size": batch, **({"sparsity": "kl"} if kl else {})}
     config = Config.from_options(given).resolved(images.shape, PIXELS, len(images))
-    return ImageRun(config, images, torch.device(device))
+    return ImageRun(config, images, torch.device("cpu"))
 
 
-def ours(
-    images: datasets.ImageSet, batch: int, kl: bool, device: str = "cpu"
-) -> Callable[[], float]:
+def ours(images: datasets.ImageSet, batch: int, kl: bool) -> Callable[[], float]:
     """The seconds of the next epoch, as aectl reports them."""
-    run = our_run(images, batch, kl, RUNS + 1, device)
+    run = our_run(images, batch, kl, RUNS + 1)
 
     def epochs() -> Iterator[float]:
         for event in run.epochs():

@@ -24,6 +24,7 @@ from aectl.objectives.step import Batch
 from aectl.training.memory import keeping_freed
 from aectl.training.optimizers import build_optimizer
 from aectl.training.products import products_in
+from aectl.training.replayed import steps_on
 from aectl.training.steps import Eager
 
 from .commands import CORES, in_turns
@@ -45,8 +46,10 @@ def ours(given: argparse.Namespace, precision: str) -> Callable[[torch.Tensor], 
     config = config_of(given, precision)
     torch.manual_seed(0)
     network = build_network(Architecture(config.model, SHAPE)).train().to(device())
-    whole, clip = objective(config, network), config.training.clip_grad
-    take = Eager(whole, build_optimizer(network, config.training), clip, precision)
+    remembered: dict[str, torch.Tensor] = {}
+    whole, clip = objective(config, network, remembered=remembered), config.training.clip_grad
+    eager = Eager(whole, build_optimizer(network, config.training), clip, precision)
+    take = steps_on(device(), config, eager, remembered, print)
     return lambda x: take(Batch(x, None))
 
 
