@@ -114,6 +114,12 @@ class TrainingConfig(Section):
         "faster on a GPU, and with --contractive on a CPU.",
         when=("optimizer", OF_BATCHES),
     )
+    cuda_graphs: bool = option(
+        True,
+        "Replay training steps as CUDA graphs, on a GPU, where that is possible (see aectl help "
+        "speed).",
+        when=("optimizer", OF_BATCHES),
+    )
     schedule: str = option(
         "cosine",
         "Schedule of the learning rate after the warm-up.",

@@ -239,7 +239,8 @@ def steps_on(
 ) -> "Eager | Replayed":
     """The steps of a training: on CUDA, they are replayed if they can be recorded, else `told` is
     called with the reason. Those of --compile have graphs of their own."""
-    if device.type != "cuda" or config.training.compile:
+    wanted = config.training.cuda_graphs and not config.training.compile
+    if device.type != "cuda" or not wanted:
         return eager
     if reason := reason_against(config):
         told(reason)

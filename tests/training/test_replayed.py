@@ -13,6 +13,7 @@ from test_distributed import CASES, write_data
 from together import trained as trained_by_a_run
 from torch import Tensor, nn
 
+from aectl.config.configuration import Config
 from aectl.objectives.step import Batch, Losses, Objective
 from aectl.training import replayed, run
 from aectl.training.optimizers import SGD, Adam, AdamW
@@ -235,3 +236,22 @@ def test_no_more_than_so_many_kinds_of_steps_are_recorded(monkeypatch):
     weights_after(take, 1, 1)
     assert recorder.replays == tried + 1
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "reason"),
+    [
+        ("cpu", {}, ""),
+        ("cuda", {"cuda_graphs": False}, ""),
+        ("cuda", {"compile": True}, ""),
+        ("cuda", {"optimizer": "muon"}, "--optimizer muon computes"),
+        ("cuda", {"optimizer": "lbfgs"}, "--optimizer lbfgs computes"),
+        ("cuda", {"decoder_columns": "orthonormal"}, "--decoder-columns orthonormal waits"),
+    ],
+)
+def test_steps_stay_eager_where_they_cannot_be_recorded_or_are_not_to_be(device, options, reason):
+    whole, _ = made({"hidden": (12,)})
+    eager, said = Eager(whole, Adam(whole.parameters(), fused=True)), []
+    config = Config.from_options({"hidden": (12,), **options})
+    assert replayed.steps_on(torch.device(device), config, eager, {}, said.append) is eager
+    assert "".join(said).startswith(reason) and len(said) == bool(reason)
