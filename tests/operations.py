@@ -14,6 +14,7 @@ aten = torch.ops.aten
 WAITS = {
     aten._local_scalar_dense, aten.is_nonzero, aten.equal, aten.item, aten.nonzero,
     aten.masked_select, aten.unique_consecutive, aten._unique2, aten.bincount,
+    aten._embedding_bag_dense_backward,
 }  # fmt: skip
 """Operations that give the program a value, or a tensor whose shape depends on values."""
 

@@ -98,6 +98,7 @@ TESTED_ELSEWHERE = {
         "inference/examined_images.py", "verbs/detect.py", "verbs/normal_inputs.py",
     ),
     "cli/test_evaluate.py": ("cli/eval_checks.py", "cli/metrics_view.py"),
+    "models/test_autoencoder.py": ("models/dense_layers.py",),
     "cli/test_several_runs.py": ("verbs/turns.py",),
     "cli/test_parquet_in_use.py": (
         "data/images/input_tables.py", "data/images/parquet_images.py",

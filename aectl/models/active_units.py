@@ -54,6 +54,20 @@ def decoded(code: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return _sums(active.rows, active.units, values, weight.t(), len(code)) + bias
 
 
+def starts(into: Tensor, count: int) -> Tensor:
+    """The first place of each number below `count` in sorted numbers: (n,) -> (count,)."""
+    return torch.searchsorted(into, torch.arange(count, device=into.device))
+
+
+def sums(of: Tensor, factors: Tensor, rows: Tensor, begin: Tensor) -> Tensor:
+    """The sums of `factors` times the rows `of` a matrix, one sum for each group that begins at one
+    of the places `begin` and ends where the next begins; that of an empty group is 0.
+
+    of, factors: (n,); rows: (m, width); begin: (count,) -> (count, width).
+    """
+    return F.embedding_bag(of, rows, begin, mode="sum", per_sample_weights=factors)
+
+
 class LinearByUnit(nn.Module):
     """A linear layer whose weights from each unit of its input lie one after another in memory.
 
@@ -113,8 +127,7 @@ def _sums(into: Tensor, of: Tensor, factors: Tensor, rows: Tensor, count: int) -
 
     into, of, factors: (n,), sorted by `into`; rows: (m, width) -> (count, width).
     """
-    starts = torch.searchsorted(into, torch.arange(count))
-    return F.embedding_bag(of, rows, starts, mode="sum", per_sample_weights=factors)
+    return sums(of, factors, rows, starts(into, count))
 
 
 class _Preactivation(torch.autograd.Function):

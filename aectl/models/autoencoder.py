@@ -1,160 +1,27 @@
-"""The dense autoencoder."""
+"""The interface of all autoencoders, and the dense one."""
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aectl.config.shapes import Shape
-from aectl.models import active_units
+from aectl.models import active_units, kept_units
 from aectl.models.activations import ACTIVATIONS
 from aectl.models.codes import BatchTopK, Code, TopK
+from aectl.models.dense_layers import Decoder, Encoder
 from aectl.models.precision import single
 from aectl.models.scaling import Scaling
-from aectl.models.whole_batch import Dropout
 
 
-class Encoder(nn.Module):
-    """preactivation = W_n ... activation(W_1 x + b_1) ... + b_n; code = `code`(preactivation).
+class ForwardPass(NamedTuple):
+    """The intermediate results of a forward pass: preactivation and code, (batch, code_size), and
+    the output of the decoder before its activation, (batch, channels, height, width)."""
 
-    With a `center`, (pixels,), x is the image minus the center (LeCun et al. 1998, section 4.3). In
-    training, the fractions `input_dropout` of the input and `dropout` of each inner layer are
-    dropped. With `few_active` units, the gradient of W_n is computed from those alone.
-    """
-
-    center: Tensor | None
-
-    def __init__(
-        self,
-        shape: Shape,
-        hidden: Sequence[int],
-        activation: str,
-        code: Code,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        center: bool = False,
-        few_active: bool = False,
-    ) -> None:
-        super().__init__()
-        widths = [math.prod(shape), *hidden]
-        self.register_buffer("center", torch.zeros(widths[0]) if center else None)
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.activation = ACTIVATIONS[activation]
-        self.code = code
-        self.input_dropout = Dropout(input_dropout)
-        self.dropout = Dropout(dropout)
-        self.code_size = widths[-1]
-        self.few_active = few_active
-
-    @property
-    def to_code(self) -> nn.Linear:
-        """The layer that computes the pre-activation of the code."""
-        layer = self.layers[-1]
-        assert isinstance(layer, nn.Linear)
-        return layer
-
-    def _centered(self, images: Tensor) -> Tensor:
-        """images -> (batch, pixels): the input of the first layer."""
-        x = images.flatten(1)
-        return x if self.center is None else x - self.center
-
-    def inner(self, images: Tensor, layer: int) -> Tensor:
-        """images -> (batch, units): the output of a hidden layer, from 1; 0 is the input."""
-        x: Tensor = self.input_dropout(self._centered(images))
-        for dense in self.layers[:layer]:
-            x = self.dropout(self.activation(dense(x)))
-        return x
-
-    def preactivation(self, images: Tensor) -> Tensor:
-        """images: (batch, channels, height, width) -> (batch, code_size), before the activation."""
-        x, layer = self.inner(images, len(self.layers) - 1), self.to_code
-        if self.training and self.few_active and active_units.applies_to(x):
-            return active_units.preactivation(x, layer.weight, layer.bias)
-        return single(layer(x))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """images: (batch, channels, height, width) -> code: (batch, code_size)."""
-        code: Tensor = self.code(self.preactivation(images))
-        return code
-
-
-class Decoder(nn.Module):
-    """Mirrors the encoder's widths; `tied` layers use its transposed weights.
-
-    With `few_active` units of the code, their products alone are computed.
-    """
-
-    def __init__(
-        self,
-        shape: Shape,
-        hidden: Sequence[int],
-        activation: str,
-        dropout: float = 0.0,
-        tied: nn.ModuleList | None = None,
-        few_active: bool = False,
-    ) -> None:
-        super().__init__()
-        widths = [math.prod(shape), *hidden][::-1]
-        self.shape = shape
-        self.few_active = few_active
-        self.activation = ACTIVATIONS[activation]
-        self.dropout = Dropout(dropout)
-        if tied is None:
-            first = active_units.LinearByUnit if few_active else nn.Linear
-            self.layers = nn.ModuleList(
-                (nn.Linear if layer else first)(a, b)
-                for layer, (a, b) in enumerate(pairwise(widths))
-            )
-        else:
-            self.layers = nn.ModuleList(_Transposed(layer) for layer in reversed(tied))
-
-    @property
-    def directions(self) -> Tensor:
-        """The weights of the first layer, one column per unit of the code: (n, code_size)."""
-        weight: Tensor = self.layers[0].weight  # type: ignore[assignment]
-        return weight
-
-    @property
-    def last_bias(self) -> Tensor:
-        """The bias of the last layer, one value per pixel."""
-        bias: Tensor = self.layers[-1].bias  # type: ignore[assignment]
-        return bias
-
-    def forward(self, code: Tensor) -> Tensor:
-        """code: (batch, code_size) -> (batch, channels, height, width), before the activation."""
-        x = code
-        *inner, last = self.layers
-        for layer in inner:
-            x = self.dropout(self.activation(self._of_layer(layer, x)))
-        return self._of_layer(last, x).view(x.shape[0], *self.shape)
-
-    def _of_layer(self, layer: nn.Module, x: Tensor) -> Tensor:
-        """The output of a layer; of the first, from active units where few are."""
-        few = layer is self.layers[0] and self.few_active and active_units.applies_to(x)
-        if few and (self.training or active_units.are_few(x)):
-            return active_units.decoded(x, self.directions, layer.bias)  # type: ignore[arg-type]
-        out: Tensor = layer(x)
-        return out
-
-
-class _Transposed(nn.Module):
-    """A linear layer with the transposed weights of another layer, and its own bias."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        assert isinstance(layer, nn.Linear)
-        self._source = (layer,)  # in a tuple, so that its weights are not registered twice
-        self.bias = nn.Parameter(layer.weight.new_zeros(layer.in_features))
-
-    @property
-    def weight(self) -> Tensor:
-        return self._source[0].weight.t()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
+    preactivation: Tensor
+    code: Tensor
+    output: Tensor
 
 
 class AutoencoderBase(nn.Module):
@@ -230,6 +97,12 @@ class AutoencoderBase(nn.Module):
         code = self.encode(targets)
         return code, self.decoder(code)
 
+    def passed(self, inputs: Tensor) -> ForwardPass:
+        """The forward pass of a training step; inputs as for `encode`."""
+        preactivation = self.encoder.preactivation(inputs)  # type: ignore[operator]
+        code = self.encoder.code(preactivation)  # type: ignore[operator]
+        return ForwardPass(preactivation, code, self.decoder(code))
+
     def by_place(self, code: Tensor) -> Tensor:
         """code: (batch, code_size) -> the code at each place of an image, (batch, units, rows,
         columns).
@@ -261,6 +134,9 @@ class Autoencoder(AutoencoderBase):
     encoder: Encoder
     decoder: Decoder
 
+    from_kept = False
+    """Whether products with the code are computed, in training, from the units that it keeps."""
+
     def __init__(
         self,
         shape: Shape,
@@ -285,3 +161,17 @@ class Autoencoder(AutoencoderBase):
         self.decoder = Decoder(
             shape, hidden, activation, dropout, self.encoder.layers if tied else None, few_active
         )
+
+    def passed(self, inputs: Tensor) -> ForwardPass:
+        """The same forward pass, also where it is computed from kept units."""
+        if not (self.training and self.from_kept):
+            return super().passed(inputs)
+        encoder, rule = self.encoder, self.encoder.code
+        assert isinstance(rule, TopK | BatchTopK)
+        x, layer = encoder.inner(inputs, len(encoder.layers) - 1), encoder.to_code
+        preactivation = single(layer(x))
+        out = preactivation.detach()
+        kept = kept_units.kept_at(rule.places(out), *out.shape)
+        values = rule.activation(kept_units.encoded(x, layer.weight, layer.bias, out, kept))
+        code = kept_units.spread(values, kept, out)
+        return ForwardPass(preactivation, code, self.decoder.of_kept(values, kept))

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from aectl.config.shapes import InputShape, Shape
 from aectl.models.activations import ACTIVATIONS
-from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.conv_wta_autoencoder import MapFeatures
+from aectl.models.dense_layers import Encoder
 from aectl.models.map_autoencoder import MapEncoder
 from aectl.models.patch_autoencoder import PatchEncoder
 from aectl.models.precision import single

@@ -62,6 +62,15 @@ class TopK(Code):
         code = self.activation(preactivation)
         return largest(code, self.kept if self.training else self.k_at_inference, 1)
 
+    @torch.no_grad()
+    def places(self, preactivation: Tensor) -> Tensor:
+        """The places, in the flattened code, of the units that are kept in training, in ascending
+        order of the images: (batch, code_size) -> (batch * k,)."""
+        code = self.activation(preactivation)
+        units = code.topk(min(self.kept, code.shape[1]), 1, sorted=False).indices
+        first = torch.arange(0, code.numel(), code.shape[1], device=code.device)
+        return (first[:, None] + units).flatten()
+
     def threshold_for(self, preactivation: Tensor) -> Tensor:
         """The smallest pre-activation of each image that is kept: (batch, 1)."""
         return preactivation.topk(self.kept, 1).values[:, -1:].relu()
@@ -90,6 +99,15 @@ class BatchTopK(Code):
         sparse = whole().largest(code.flatten(), self._count(code)).view_as(code)
         self._follow(sparse.detach())
         return sparse
+
+    @torch.no_grad()
+    def places(self, preactivation: Tensor) -> Tensor:
+        """The places, in the flattened code, of the values that are kept in training, in ascending
+        order: (batch, code_size) -> (k * batch,). The running mean follows them."""
+        code = self.activation(preactivation).flatten()
+        found = code.topk(min(self._count(preactivation), len(code)), sorted=False)
+        self._follow(found.values)
+        return found.indices.sort().values
 
     def threshold_for(self, preactivation: Tensor) -> Tensor:
         """The smallest pre-activation of the batch that is kept: (1, 1)."""

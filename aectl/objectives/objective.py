@@ -75,9 +75,8 @@ def reconstruction(config: Config, remembered: dict[str, Tensor], dead: Dead | N
             found = in_place(network, inputs, batch.inputs)
             if found is not None:
                 return found
-        preactivation = network.encoder.preactivation(inputs)  # type: ignore[operator]
-        code = network.encoder.code(preactivation)  # type: ignore[operator]
-        loss = distance(network, network.decoder(code), batch.inputs)
+        preactivation, code, output = network.passed(inputs)
+        loss = distance(network, output, batch.inputs)
         terms = {"reconstruction": loss.detach()}
         now_dead = dead_units(code, network.training)
         trace = Trace(network, batch.inputs, inputs, preactivation, code, now_dead)

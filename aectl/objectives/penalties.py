@@ -10,8 +10,9 @@ from torch import Tensor
 from aectl.config.configuration import Config
 from aectl.config.loss_options import LossConfig
 from aectl.config.sparsity import RULES
-from aectl.models.autoencoder import AutoencoderBase, Encoder
+from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.codes import Code, JumpReLU, prefix
+from aectl.models.dense_layers import Encoder
 from aectl.models.precision import exactly
 from aectl.models.whole_batch import whole
 from aectl.objectives import losses

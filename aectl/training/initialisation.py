@@ -12,9 +12,9 @@ from aectl.config.kinds import VECTORS
 from aectl.config.sparsity import KL, NONE, RULES
 from aectl.errors import ModelFileError
 from aectl.models.architecture import Architecture
-from aectl.models.autoencoder import Encoder
 from aectl.models.conv_autoencoder import ConvEncoder
 from aectl.models.conv_wta_autoencoder import MapsAutoencoder
+from aectl.models.dense_layers import Encoder
 from aectl.models.map_autoencoder import MapAutoencoder, MapEncoder
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Classifier, ImageAutoencoder, Network, PooledAutoencoder

@@ -29,6 +29,7 @@ from aectl.objectives.step import Batch, Objective
 from aectl.training import distributed
 from aectl.training.capacity import checked, explained
 from aectl.training.initialisation import Start
+from aectl.training.kept_trial import choose_products
 from aectl.training.loop import TrainingProgress, TrainingSet, mean_losses, train_epochs
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.products import usual_precision
@@ -123,6 +124,7 @@ class Run(ABC):
         self._stopped = False
         self.trial = ThreadTrial()
         self.tell_of_eager: Callable[[str], None] = lambda reason: None
+        self.tell_of_products: Callable[[str], None] = lambda choice: None
         self._now: CurrentStage | None = None
         self._left: RunState | None = None
 
@@ -274,6 +276,10 @@ class Run(ABC):
         annealed = annealing_of(network, self.config, steps)
         schedule = build_schedule(stage.optimizer, config, steps, done, annealed)
         size = min(self._batch_size, len(inputs))
+        choose_products(
+            self.device, self.config, stage.objective, stage.remembered,
+            lambda: next(iter(inputs.shuffled(size, torch.Generator()))), self.tell_of_products,
+        )  # fmt: skip
         trained = Compiled(stage.objective, size) if config.compile else stage.objective
         eager = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")
         take = steps_on(self.device, self.config, eager, stage.remembered, self.tell_of_eager)

@@ -190,6 +190,7 @@ class Training:
             self._choose_threads(run, torch.get_num_threads(), place == 0)
         if place == 0:
             run.tell_of_eager = cache(self._tell_of_eager)  # of several stages, once
+            run.tell_of_products = self._tell_of_products
         asked, precision = first.config.training.precision, run.config.training.precision
         if place == 0 and (said := remark(precision or "", device, asked is not None)):
             task.notice(said)
@@ -249,6 +250,9 @@ class Training:
 
     def _tell_of_eager(self, reason: str) -> None:
         self._task.notice(f"training steps are not replayed as a CUDA graph: {reason}")
+
+    def _tell_of_products(self, choice: str) -> None:
+        self._task.notice(f"training computes products with the wide code {choice}")
 
 
 def _parent(folder: Path, name: str) -> Path:

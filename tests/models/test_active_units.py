@@ -16,7 +16,9 @@ from aectl.objectives.step import Batch
 WIDTH, UNITS = 128, 1024
 
 
-def network_and_loss(monkeypatch, few: bool, **options):
+def network_and_loss(
+    monkeypatch, few: bool, remembered: dict[str, Tensor] | None = None, **options
+):
     options = {"modality": "vectors", "hidden": (UNITS,), "sparsity": "topk", "k": 8, **options}
     config = Config.from_options(options).resolved(None, WIDTH, 1000)
     with monkeypatch.context() as patched:
@@ -25,7 +27,9 @@ def network_and_loss(monkeypatch, few: bool, **options):
         torch.manual_seed(3)
         network = build_network(Architecture(config.model, VectorShape(WIDTH))).train()
     assert network.decoder.few_active == few
-    return network, objective(config, network, remembered={NAME: torch.arange(UNITS) % 2 * 1e5})
+    remembered = {} if remembered is None else remembered
+    remembered[NAME] = torch.arange(UNITS) % 2 * 1e5
+    return network, objective(config, network, remembered=remembered)
 
 
 def gradients(network, whole, inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -12,10 +12,10 @@ from aectl.config.configuration import Config
 from aectl.config.shapes import TextShape
 from aectl.errors import ModelFileError
 from aectl.models.architecture import Architecture
-from aectl.models.autoencoder import Encoder
 from aectl.models.build import build_network
 from aectl.models.codes import Code
 from aectl.models.conv_autoencoder import ConvEncoder
+from aectl.models.dense_layers import Encoder
 from aectl.models.networks import Autoencoder, Classifier, ConvAutoencoder
 from aectl.training import initialisation
 from aectl.training.initialisation import Start, begin, begin_at_places, begin_code

@@ -1,0 +1,132 @@
+"""A trial chooses the kept units alone only where they are right and faster, and changes nothing
+else. The clock of the tests says which way is the faster one."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from aectl.config.configuration import Config
+from aectl.config.shapes import VectorShape
+from aectl.models import kept_units
+from aectl.models.architecture import Architecture
+from aectl.models.build import build_network
+from aectl.objectives.objective import objective
+from aectl.objectives.step import Batch
+from aectl.training import kept_trial
+from aectl.training.kept_trial import choose_products, tried
+
+WIDTH, UNITS = 128, 1024
+
+
+def made(**options):
+    options = {"modality": "vectors", "hidden": (UNITS,), "sparsity": "topk", "k": 8, **options}
+    config = Config.from_options(options).resolved(None, WIDTH, 1000)
+    torch.manual_seed(3)
+    network = build_network(Architecture(config.model, VectorShape(WIDTH)))
+    remembered: dict[str, Tensor] = {}
+    return config, network, objective(config, network, remembered=remembered), remembered
+
+
+def batch() -> Batch:
+    return Batch(torch.randn(20, WIDTH, generator=torch.Generator().manual_seed(1)), None)
+
+
+def set_clock(monkeypatch, network, kept: float, every: float = 10.0) -> None:
+    """Seconds from one look at the clock to the next, with kept units and with all."""
+    now = 0.0
+
+    def look():
+        nonlocal now
+        now += kept if network.from_kept else every
+        return now
+
+    monkeypatch.setattr(kept_trial, "time", SimpleNamespace(perf_counter=look))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"sparsity": "batch-topk"}, {"aux_k": 8}, {"noise": "masking", "dropout": 0.2}],
+    ids=str,
+)
+def test_kept_units_are_chosen_where_they_are_right_and_faster(monkeypatch, options, precision):
+    _, network, whole, remembered = made(**options)
+    set_clock(monkeypatch, network, kept=5.0)
+    said = tried(whole, network, remembered, batch, precision)
+    assert said == (
+        "from the kept units alone (5e+03 ms a step) rather than from all units (1e+04 ms a step)"
+    )
+    assert network.from_kept
+
+
+def test_all_units_are_chosen_where_they_are_as_fast(monkeypatch):
+    _, network, whole, remembered = made()
+    set_clock(monkeypatch, network, kept=9.5)
+    said = tried(whole, network, remembered, batch, "fp32")
+    assert said.startswith("from all units (1e+04 ms a step) rather than from the kept units alone")
+    assert not network.from_kept
+
+
+def fails(*_):
+    raise NotImplementedError("'embedding_bag' is not implemented here\nat all")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda sums: lambda *given: 1.05 * sums(*given), "(which differ by "),
+        (lambda sums: lambda *given: sums(*given).fill_(torch.nan), "(which differ by nan%)"),
+        (lambda sums: lambda *given: sums(*given).detach(), "(which differ by "),
+        (lambda _: fails, "('embedding_bag' is not implemented here)"),
+    ],
+)
+def test_all_units_are_chosen_where_sums_are_wrong_or_fail(monkeypatch, wrong, said):
+    _, network, whole, remembered = made()
+    set_clock(monkeypatch, network, kept=1.0)
+    monkeypatch.setattr(kept_units, "sums", wrong(kept_units.sums))
+    found = tried(whole, network, remembered, batch, "tf32")
+    assert found.startswith(f"from all units rather than from the kept units alone {said}")
+    assert not network.from_kept
+    expected = made()[2](batch()).loss
+    assert whole(batch()).loss.equal(expected)
+
+
+@pytest.mark.parametrize(
+    "options", [{"sparsity": "batch-topk", "aux_k": 8}, {"noise": "masking"}], ids=str
+)
+def test_a_trial_changes_neither_weights_nor_state_nor_random_numbers(monkeypatch, options):
+    states = []
+    for with_trial in (True, False):
+        _, network, whole, remembered = made(**options)
+        set_clock(monkeypatch, network, kept=1.0)
+        whole.train()
+        whole(Batch(batch().inputs.neg(), None))
+        if with_trial:
+            tried(whole, network, remembered, batch, "fp32")
+            network.from_kept = False
+        losses = [whole(batch()).loss.detach() for _ in range(2)]
+        assert all(one.grad is None for one in network.parameters())
+        states.append([*losses, *network.state_dict().values(), *remembered.values()])
+    assert len(states[0]) == len(states[1])
+    assert all(map(torch.equal, *states))
+
+
+def test_nothing_is_tried_on_a_cpu_nor_for_a_narrow_code():
+    config, network, whole, remembered = made()
+    device, said = torch.device("cpu"), []
+    choose_products(device, config, whole, remembered, fails, said.append)
+    config, narrow, whole, remembered = made(hidden=(64,))
+    choose_products(torch.device("cuda"), config, whole, remembered, fails, said.append)
+    assert said == [] and not network.from_kept and not narrow.from_kept
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+def test_on_a_gpu_both_ways_agree(monkeypatch, precision):
+    _, network, whole, remembered = made()
+    whole.to("cuda")
+    set_clock(monkeypatch, network, kept=1.0)
+    tried(whole, network, remembered, lambda: Batch(batch().inputs.cuda(), None), precision)
+    assert network.from_kept
