@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from aectl.config.kinds import classifiers
 from aectl.errors import ConfigError
 from aectl.verbs.input_options import InputOptions
+from aectl.verbs.torch_settings import lent
 from aectl.verbs.use import Use, use_of
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ class Classification:
     top_k: int
 
     def __iter__(self) -> "Iterator[Classified]":
-        with self.use.results(self.compute, in_numpy=self.in_numpy) as results:
-            yield from results
+        yield from lent(self.use.results(self.compute, in_numpy=self.in_numpy))
 
     @property
     def classes(self) -> tuple[str, ...]:

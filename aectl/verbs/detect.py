@@ -27,6 +27,7 @@ from aectl.progress import SILENT, Progress
 from aectl.verbs.calibrated_models import calibrated_card, calibration_of, tensors_of
 from aectl.verbs.input_options import InputOptions
 from aectl.verbs.normal_inputs import calibrated_on, evidence_of
+from aectl.verbs.torch_settings import lent, restored
 from aectl.verbs.use import Use, use_of
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ class Detection:
     _calibrated: "Calibrated | None" = field(default=None, repr=False)
 
     def __iter__(self) -> Iterator[Detected]:
-        self.calibrated()
-        with self.use.results(self.compute) as results:
-            yield from results
+        with restored():
+            self.calibrated()
+        yield from lent(self.use.results(self.compute))
 
     def calibrated(self, progress: Progress = SILENT) -> "Calibrated":
         """The score, fitted and calibrated; the first call reads the normal inputs, if any.

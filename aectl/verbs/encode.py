@@ -10,6 +10,7 @@ from aectl.errors import ConfigError
 from aectl.inference.features import Features
 from aectl.inference.results import Encoded
 from aectl.verbs.input_options import InputOptions
+from aectl.verbs.torch_settings import lent
 from aectl.verbs.use import Use, use_of
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ class Encoding:
     features: Features
 
     def __iter__(self) -> Iterator[Encoded]:
-        with self.use.results(self.compute, in_numpy=self.in_numpy) as results:
-            yield from results
+        yield from lent(self.use.results(self.compute, in_numpy=self.in_numpy))
 
     def key(self) -> dict[str, object]:
         """All that decides the rows, beside the model and the inputs."""

@@ -24,6 +24,7 @@ from aectl.verbs.matching import (
     refuse_incomparable,
     truth_of,
 )
+from aectl.verbs.torch_settings import restored
 from aectl.verbs.use import Use, read_card
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def judge_of(path: Path, on_bad: "OnBad") -> "NgramModel":
     return NgramModel(lines)
 
 
+@restored()
 def evaluate(
     model: "str | os.PathLike[str]",
     inputs: str | Sequence[str] | None = None,

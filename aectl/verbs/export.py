@@ -22,12 +22,14 @@ from aectl.outputs.exports import writer_of
 from aectl.verbs.export_report import Export, report_of
 from aectl.verbs.exporting import Exporting
 from aectl.verbs.input_options import InputOptions
+from aectl.verbs.torch_settings import restored
 from aectl.verbs.use import use_of
 
 if TYPE_CHECKING:
     import os
 
 
+@restored()
 def export(
     model: "str | os.PathLike[str]",
     out: "str | os.PathLike[str]",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from aectl.config.kinds import with_a_code
 from aectl.verbs.input_options import InputOptions
+from aectl.verbs.torch_settings import lent
 from aectl.verbs.use import Use, use_of
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ class Reconstruction:
     count: int | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        with self.results() as results:
-            yield from results
+        yield from lent(self.results())
 
     def results(self) -> AbstractContextManager[Iterator[Any]]:
         """The same batches; reading ends with the context."""

@@ -11,6 +11,10 @@ LARGEST_LIBRARY = "lib/libtorch_cpu.so"
 """Path of the largest library below the package torch; loading it takes a seventh of the import."""
 
 
+USUAL_THREADS = list[int]()
+"""The number of CPU threads that torch had when `start_torch` imported it; empty before."""
+
+
 def start_torch() -> None:
     """Imports torch, in less time than an import statement.
 
@@ -28,7 +32,9 @@ def start_torch() -> None:
     collects = gc.isenabled()
     gc.disable()
     try:
-        import torch  # noqa: F401
+        import torch
+
+        USUAL_THREADS.append(torch.get_num_threads())
     finally:
         if collects:
             gc.enable()
