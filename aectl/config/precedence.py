@@ -12,21 +12,26 @@ WIDTHS = ("hidden", "bottleneck_factor")
 """Two options for the same value, of which only one may be given."""
 
 
+FILE = 1
+"""The place of the layer that may be a file that a user wrote."""
+
+
 def combined(*layers: Mapping[str, object]) -> dict[str, Any]:
     """The values of all options, from layers in order of priority, highest first.
 
     An option that has no effect without another option is refused if that is not set. In a layer
-    beneath another, it is dropped instead, if a layer above made it ineffective; so is a value that
-    was only the default of an option that a layer above changed.
+    beneath another, it is dropped instead, if a layer above made it ineffective; so is a value of a
+    run's file that was only the default of an option that a layer above changed.
 
     Raises ConfigError, naming the option.
     """
     asked: dict[str, object] = {}
-    for layer in map(coerced, layers):
+    for number, layer in enumerate(map(coerced, layers)):
         _refuse_two_widths(layer)
         for name in layer.keys() - asked.keys():
             options.check(OPTIONS[name], layer[name])
-        asked = {**_effective(layer, asked), **asked}
+        of_user = number == FILE and not _is_of_a_run(layer)
+        asked = {**_effective(layer, asked, of_user), **asked}
     values = _filled(asked)
     _refuse_idle(asked, values)
     return values
@@ -82,31 +87,50 @@ def _fill(name: str, values: dict[str, Any]) -> None:
         values[name] = options.default(field, values)
 
 
-def _effective(beneath: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
-    """The options of a layer without those that the given ones override or make ineffective."""
+def _effective(
+    beneath: Mapping[str, object], given: Mapping[str, object], of_user: bool
+) -> dict[str, object]:
+    """The options of a layer without those that the given ones override or make ineffective. What
+    a user wrote was chosen, and is no default."""
     alone = _filled(beneath)
     kept = {name: value for name, value in beneath.items() if name not in given}
-    for one, other in (WIDTHS, WIDTHS[::-1]):
+    for one, instead in (WIDTHS, WIDTHS[::-1]):
         if one in given:
-            kept.pop(other, None)
-    if any(given.get(name, alone[name]) != alone[name] for name in ("model", "bottleneck")):
+            kept.pop(instead, None)
+    other = any(given.get(name, alone[name]) != alone[name] for name in ("model", "bottleneck"))
+    if other and not of_user:
         kept.pop("hidden", None)
     while True:
         values = _filled({**kept, **given})
-        idle = [name for name in kept if _outdated(name, alone, values)]
+        idle = [name for name in kept if _outdated(name, alone, values, of_user)]
         if not idle:
             return kept
         for name in idle:
             del kept[name]
 
 
-def _outdated(name: str, alone: Mapping[str, object], values: Mapping[str, object]) -> bool:
+def _is_of_a_run(layer: Mapping[str, object]) -> bool:
+    """Whether a layer has the options as a run resolved them, defaults included: most of those that
+    have an effect."""
+    alone = _filled(layer)
+    effective = [
+        name
+        for name, value in alone.items()
+        if value is not None and options.applies(OPTIONS[name], alone)
+    ]
+    return 2 * sum(name in layer for name in effective) > len(effective)
+
+
+def _outdated(
+    name: str, alone: Mapping[str, object], values: Mapping[str, object], of_user: bool
+) -> bool:
     """Whether an option of a layer has become ineffective, or was only a default that changed."""
     field = OPTIONS[name]
     if options.applies(field, alone) and not options.applies(field, values):
         return True
     usual = options.default(field, alone)
-    return bool(alone[name] == usual and usual != options.default(field, values))
+    was_default = not of_user and alone[name] == usual
+    return bool(was_default and usual != options.default(field, values))
 
 
 def _refuse_two_widths(given: Mapping[str, object]) -> None:

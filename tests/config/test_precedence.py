@@ -186,6 +186,20 @@ def test_defaults_written_into_a_run_s_file_follow_what_is_changed_on_top(before
     assert wanted.items() <= changed.values().items()
 
 
+@pytest.mark.parametrize(
+    ("file", "given"),
+    [
+        ({"dropout": 0.0, "hidden": ()}, {"model": "classifier"}),
+        ({"lr": 0.001, "batch_size": 128}, {"sparse": True}),
+        ({"lr": 0.02, "sparse": True}, {"sparsity": "none"}),
+    ],
+)
+def test_a_value_that_a_user_wrote_stays_also_where_it_is_a_default(file, given):
+    found = Config.from_options(given, file).values()
+    expected = {name: value for name, value in file.items() if name != "sparse"}
+    assert {name: found[name] for name in expected} == expected
+
+
 @pytest.mark.parametrize("beneath", [{}, {"modality": "images"}, {"sparsity": "kl"}])
 def test_a_value_that_is_no_choice_is_refused_before_a_default_follows_from_it(beneath):
     with pytest.raises(ConfigError, match="--sparsity must be one of"):
