@@ -42,6 +42,7 @@ class PatchEncoder(PooledEncoder):
         self.whitening = Whitening(shape[0] * math.prod(patching.sides))
         self.of_patches = of_patches
         self.places = patching.places(shape)
+        self._kept: tuple[object, Tensor] | None = None
 
     @property
     def code(self) -> Code:
@@ -94,13 +95,30 @@ class PatchEncoder(PooledEncoder):
         threshold, matrix = self.patching.threshold, self.whitening.matrix
         if threshold is None:
             return lambda centred: [self.codes(centred @ matrix)]
-        directions = matrix @ F.normalize(self.of_patches.decoder.directions, dim=0)
+        directions = self._whitened_directions()
 
         def beyond(centred: Tensor) -> list[Tensor]:
             products = centred @ directions
             return [(products - threshold).relu_(), (-threshold - products).relu_()]
 
         return beyond
+
+    def _whitened_directions(self) -> Tensor:
+        """The directions of length 1, multiplied by the whitening. They are kept until one of the
+        two changes: of a second autoencoder, they take longer than the features of an image.
+        """
+        parts = self.whitening.matrix, self.of_patches.decoder.directions
+        unknown = any(part.is_inference() for part in parts)  # whether they change
+        if unknown or torch.is_grad_enabled() or torch.compiler.is_exporting():
+            return _whitened(*parts)
+        state = [(part.data_ptr(), part.device, part._version) for part in parts]
+        if self._kept is None or self._kept[0] != state:
+            self._kept = state, _whitened(*parts)
+        return self._kept[1]
+
+
+def _whitened(matrix: Tensor, directions: Tensor) -> Tensor:
+    return matrix @ F.normalize(directions, dim=0)
 
 
 class PatchAutoencoder(PooledAutoencoder):

@@ -89,6 +89,27 @@ def test_the_features_of_an_image_do_not_depend_on_the_others():
     assert torch.equal(network.encode(IMAGES.flip(0)).flip(0), alone)
 
 
+@pytest.mark.parametrize("part", ["whitening.matrix", "of_patches.decoder.layers.0.weight"])
+def test_the_features_follow_the_weights(part):
+    network, other = network_of(0), network_of(1)
+    with torch.inference_mode():
+        before, wanted = network.encode(IMAGES), other.encode(IMAGES)
+        assert torch.equal(network.encode(IMAGES), before)
+    network.load_state_dict(other.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(network.encode(IMAGES), wanted)
+        network.encoder.state_dict()[part][0].mul_(2)
+        assert not torch.equal(network.encode(IMAGES), wanted)
+
+
+def test_the_gradient_of_features_can_be_computed_after_use():
+    network, images = network_of(), IMAGES.clone().requires_grad_()
+    with torch.inference_mode():
+        network.encode(IMAGES)
+    network.encode(images).sum().backward()
+    assert images.grad.abs().sum() > 0
+
+
 def test_patches_are_undone_from_their_whitened_values():
     network = network_of()
     patches = network.encoder.patches(IMAGES[:1])
