@@ -57,9 +57,11 @@ def load_commands():
 
     from aectl.cli import program
     from aectl.cli.app import app
+    from aectl.inference import in_numpy
     from aectl.outputs import page
 
     page._plotly()  # which is compressed once in a process
+    in_numpy._blas()  # for which all libraries of a process are looked at
     make_commands_once()
     for command in typer.main.get_command(app).commands.values():
         for parameter in command.params:
