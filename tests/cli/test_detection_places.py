@@ -137,7 +137,7 @@ def test_a_stack_marks_places_though_it_reconstructs_no_images(aectl, trained, f
 
 def test_planted_defects_are_found_and_marked(aectl, inspected):
     options = ("--model", "patch-autoencoder", "--patch-size", 6, "--stride", 2, "--grid", 8,
-               "--overlap", 1, "--pool", "max", "--patches", 4000, "--hidden", 16)  # fmt: skip
+               "--overlap", 1, "--pool", "max", "--patches", 2000, "--hidden", 16)  # fmt: skip
     assert aectl("train", "--dataset", "train", *options, "--epochs", 3, "--out", "p").status == 0
     words = ("--normal", "normal", "--fit-to", "train", *HOW)
     done = aectl("eval", "p", "--dataset", "test", "--detect", *words, "--json")

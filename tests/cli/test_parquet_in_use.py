@@ -54,8 +54,7 @@ def rows_of(done):
     return list(csv.DictReader(done.out.splitlines()))
 
 
-@pytest.mark.usefixtures("processes_of_their_own")
-def test_the_images_of_parquet_give_the_codes_of_their_files(aectl, dense, scans, shards):
+def test_the_images_of_parquet_give_the_codes_of_their_files(aectl, dense, scans, shards, request):
     of_files = rows_of(aectl("encode", dense, scans))[:60]
     done = aectl("encode", dense, shards)
     rows = rows_of(done)
@@ -66,7 +65,10 @@ def test_the_images_of_parquet_give_the_codes_of_their_files(aectl, dense, scans
     assert [row.pop("label") for row in rows] == ["zero", "one", "two"] * 20
     assert [list(row.values()) for row in rows] == [list(row.values())[1:] for row in of_files]
     assert aectl("encode", dense, first, second).out == done.out
-    assert aectl("encode", dense, "-", stdin=f"{first}\n{second}\n".encode()).status == 0
+    request.getfixturevalue("processes_of_their_own")
+    listed = rows_of(aectl("encode", dense, "-", stdin=f"{first}\n{second}\n".encode()))
+    assert [row.pop("path") for row in listed] == paths
+    assert listed == rows
 
 
 def test_parquet_that_pyarrow_wrote(aectl, dense, tmp_path):

@@ -88,7 +88,7 @@ def test_patches_that_cannot_be_had_are_an_error_of_one_line(aectl, options, sai
 
 def test_training_reaches_the_cost_that_scipy_s_lbfgs_reaches(aectl, scenes):
     """The same cost, start and number of iterations; within 1 %."""
-    options = (*EXERCISE, "--patches", "2000", "--epochs", "200")
+    options = (*EXERCISE, "--patches", "1000", "--epochs", "150")
     assert aectl("train", "-q", "--dataset", "patches:scenes", *options, "--out", "r").status == 0
     with open("r/metrics.csv") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
@@ -108,8 +108,8 @@ def test_training_reaches_the_cost_that_scipy_s_lbfgs_reaches(aectl, scenes):
         return value.item(), torch.nn.utils.parameters_to_vector(gradient).numpy()
 
     at = torch.nn.utils.parameters_to_vector(parameters).detach().numpy()
-    found = minimize(cost, at, jac=True, method="L-BFGS-B", options={"maxiter": 200, "ftol": 0})
-    assert found.nit == 200
+    found = minimize(cost, at, jac=True, method="L-BFGS-B", options={"maxiter": 150, "ftol": 0})
+    assert found.nit == 150
     assert losses[-1] < 1.01 * found.fun
 
 
@@ -119,7 +119,7 @@ def read_toml_of(run):
 
 def test_whitened_patches_give_filters_with_an_orientation(aectl, scenes):
     """An edge filter has most of its energy in one direction of the plane of frequencies."""
-    options = (*EXERCISE, "--patches", "4000", "--epochs", "200")
+    options = (*EXERCISE, "--patches", "2000", "--epochs", "150")
     aectl("train", "-q", "--dataset", "patches:scenes", *options, "--out", "run")
     weights = package.load("run").encoder.layers[0].weight.detach().view(25, 8, 8).numpy()
     lengths = np.linalg.norm(weights, axis=(1, 2))

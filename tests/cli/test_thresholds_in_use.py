@@ -13,7 +13,7 @@ TRAIN = ("train", "--dataset", "v.npy", "--hidden", "24", *BATCH_TOPK)
 
 PATCHES = (
     "--dataset", "digits", "--model", "patch-autoencoder", "--patch-size", "4", "--hidden", "24",
-    "--patches", "20000", "--features", "code",
+    "--patches", "5000", "--features", "code",
 )  # fmt: skip
 TEXT = ("--dataset", "lines.txt", "--model", "text-autoencoder", "--hidden", "16,24")
 MAP = (

@@ -265,7 +265,20 @@ def test_a_classifier_learns_the_labels_of_a_table_alone_or_on_an_encoder(aectl,
     right = [row["prediction"] == row["label"] for row in rows]
     assert sum(right) / 178 == pytest.approx(report["accuracy"])
     assert aectl("train", *usual, "--scale", "standard", "--hidden", "8", "--out", "a").status == 0
-    on = ("train", "--encoder", "a", "--hidden", "", "--lr", "0.05", "-q", "--out", "on")
+    on = (
+        "train",
+        "--encoder",
+        "a",
+        "--hidden",
+        "",
+        "--lr",
+        "0.05",
+        "--epochs",
+        "20",
+        "-q",
+        "--out",
+        "on",
+    )
     assert aectl(*on).status == 0
     done = aectl(*on, "--modality", "images", "--overwrite")
     assert (done.status, done.err) == (2, "aectl: --encoder encodes vectors, not images\n")

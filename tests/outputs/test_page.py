@@ -326,7 +326,17 @@ def test_the_figures_of_a_run_s_page_are_those_of_eval(aectl, sparse):
 def test_the_page_of_mnist_stays_below_8_megabytes(aectl, tmp_path):
     if not (MNIST / "MNIST").is_dir():
         pytest.skip("MNIST is not here")
-    options = ("--data-dir", MNIST, "--epochs", "1", "--sparse", "--out", "run")
+    options = (
+        "--data-dir",
+        MNIST,
+        "--epochs",
+        "1",
+        "--batch-size",
+        "2000",
+        "--sparse",
+        "--out",
+        "run",
+    )
     assert aectl("train", "-q", "--dataset", "mnist", *options).status == 0
     assert (tmp_path / "run" / "report.html").stat().st_size < 8 * MEGABYTE
 

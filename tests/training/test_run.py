@@ -241,7 +241,7 @@ def neighbour_correlation(network):
 
 def test_the_weight_decay_of_the_kl_rule_makes_filters_smooth():
     """The cost of the CS294A notes, with all its three terms."""
-    options = {"sparsity": "kl", "hidden": "20", "epochs": 240}
+    options = {"sparsity": "kl", "hidden": "20", "epochs": 200}
     (smooth, _), (rough, _) = (
         trained(digits(), **options),
         trained(digits(), **options, weight_decay=0.0),

@@ -121,7 +121,7 @@ def test_an_empty_lm_epochs_is_as_many_as_make_800_steps():
 def test_words_that_the_decoder_cannot_guess_are_kept():
     """Each text has one word of ten that vary, among words that are always the same."""
     names = ["ann", "bob", "cid", "dan", "eve", "fay", "gus", "hal", "ida", "jim"]
-    lines = [f"so then we saw {name} by the sea" for name in names for _ in range(48)]
+    lines = [f"so then we saw {name} by the sea" for name in names for _ in range(32)]
     run = run_of(
         lines, bottleneck="words", ratio=0.125, lm_epochs=1, lambda_q=0.0, epochs=8, lr=0.01,
         vocabulary=400, length=16, batch_size=20, temperature=0.3,
@@ -136,7 +136,7 @@ def test_words_that_the_decoder_cannot_guess_are_kept():
 
 
 def test_a_heavier_quality_keeps_likelier_words():
-    options = {"bottleneck": "words", "epochs": 12, "lm_epochs": 25, "batch_size": 10, "ratio": 0.3}
+    options = {"bottleneck": "words", "epochs": 8, "lm_epochs": 25, "batch_size": 10, "ratio": 0.3}
     light, heavy = (
         last_row(run_of(LINES[::4], lambda_q=weight, **options)) for weight in (0.0, 300.0)
     )
