@@ -61,6 +61,8 @@ class Config:
                 "--patches has no effect without --dataset patches:FOLDER or --model"
                 " patch-autoencoder"
             )
+        if self.model.beside and not self.training.encoder:
+            raise ConfigError("--beside has no effect without --encoder")
         if self.loss.contractive and not RULES[self.model.sparsity].smooth:
             raise ConfigError(
                 "--contractive needs a smooth code, which --sparsity"

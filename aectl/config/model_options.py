@@ -290,6 +290,11 @@ class ModelConfig(Section):
         at_least=0.05, at_most=1,
         when=("model", with_trait(KINDS, "pooled")),
     )  # fmt: skip
+    beside: bool = option(
+        False,
+        "Add to the features of each cell those of --encoder, all of them, pooled over the cell.",
+        when=("model", with_trait(KINDS, "pooled")),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -329,6 +334,8 @@ class ModelConfig(Section):
             raise ConfigError(f"--sparsity needs --bottleneck {VECTOR}, not {self.bottleneck}")
         if self._kind.winners:
             self._check_winners()
+        if self.beside and self.pool == "none":
+            raise ConfigError("--beside cannot go with --pool none: it adds to the cells of --grid")
         self._check_width_count()
 
     @property

@@ -1,5 +1,6 @@
 """The places of an image at which units respond, and how the responses become its features."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -21,7 +22,8 @@ class Patching:
     patch is pooled. `pool`: "sum", "mean", "max", or "none" to keep the responses at all places.
     `mirror`: whether the features of the mirror image are added. `overlap`: the places by which a
     cell extends beyond each of its sides. `power`: that to which the magnitudes of the features are
-    raised in the end.
+    raised in the end. `beside`: whether the features of a first encoder, pooled over the same
+    cells, are added to those of each cell.
     """
 
     sides: tuple[int, int]
@@ -32,6 +34,7 @@ class Patching:
     mirror: bool = False
     overlap: int = 0
     power: float = 1.0
+    beside: bool = False
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Patching":
@@ -46,6 +49,7 @@ class Patching:
             config.mirror,
             config.overlap,
             config.power,
+            config.beside,
         )
 
     def check(self, shape: Shape) -> None:
@@ -89,6 +93,10 @@ class Patching:
         """The features of an image as maps: (units, rows, columns); of two signs, units twice."""
         down, across = self.grid if self.pool != NO_POOLING else self.places(shape)
         return (1 if self.threshold is None else 2) * units, down, across
+
+    def over(self, shape: Shape) -> list[tuple[slice, slice]]:
+        """The rows and columns in each cell of maps whose places are pooled as they stand."""
+        return dataclasses.replace(self, sides=(1, 1), stride=1).cells(shape)
 
     def feature_count(self, shape: Shape, units: int) -> int:
         """The number of features of an image."""

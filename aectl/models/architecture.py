@@ -1,6 +1,7 @@
 """Architectures: descriptions of networks, made from configs, and stored in model files."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -114,11 +115,15 @@ class Architecture:
     def pooled_shape(self) -> Shape:
         """The shape of the pooled features, (units, rows, columns); only where they are pooled."""
         patching = Patching.of(self.config)
-        return patching.pooled_shape(cast(Shape, self.layer_input), self.hidden[-1])
+        own, rows, columns = patching.pooled_shape(cast(Shape, self.layer_input), self.hidden[-1])
+        beside = self.encoder.pooled_shape[0] if self.encoder and self.config.beside else 0
+        return own + beside, rows, columns
 
     @property
     def code_size(self) -> int:
         """The number of units of an autoencoder's code, or of features made of it."""
+        if KINDS[self.kind].pooled:
+            return math.prod(self.pooled_shape)
         return self.input_spec.code_size(self.config, self.layer_input)
 
     def to_json(self) -> dict[str, Any]:
@@ -161,6 +166,8 @@ class Architecture:
         found = cls(config, shape, _classes(config, sizes["classes"]), encoder)
         if encoder:
             found._check_encoder(encoder)
+        elif config.beside:
+            raise ModelFileError("it has no encoder whose features could stand beside its own")
         found.input_spec.check(config, found.layer_input)
         return found
 

@@ -77,13 +77,8 @@ class ImageSpec(InputSpec[Shape]):
             config.check_units(config.units(shape[1:]))
 
     def code_size(self, config: ModelConfig, shape: Shape) -> int:
-        """The number of units or, where they are pooled, of features of an image."""
-        if config.code_is_map:
-            return config.units(shape[1:])
-        if not KINDS[config.model].pooled:
-            return super().code_size(config, shape)
-        assert config.hidden
-        return Patching.of(config).feature_count(shape, config.hidden[-1])
+        """The number of units."""
+        return config.units(shape[1:])
 
     def activation_floats(
         self, config: ModelConfig, shape: Shape, encoded: int | None, classes: int

@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any, Self
 
@@ -28,12 +28,14 @@ class PooledEncoder(nn.Module):
 
     Images are processed one by one, so that the features of one do not depend on the others.
     Features stand cell after cell, row by row; in each, those of all units. With a `first` encoder,
-    which is not trained, its pooled features are the input, as maps.
+    which is not trained, its pooled features are the input, as maps; `patching.beside` adds them,
+    pooled over its own cells, after its own features of each cell.
 
     `shape`: that of its own input, (channels, height, width).
     """
 
     first: "PooledEncoder | None"
+    pooled_shape: Shape
     whitening: Whitening | None
 
     def __init__(
@@ -41,14 +43,16 @@ class PooledEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.patching, self.cells, self.shape = patching, patching.cells(shape), shape
-        self.pooled_shape = patching.pooled_shape(shape, units)
+        own, rows, columns = patching.pooled_shape(shape, units)
+        beside = first.pooled_shape[0] if first is not None and patching.beside else 0
+        self.pooled_shape = own + beside, rows, columns
         self.code_size = math.prod(self.pooled_shape)
         self.first = first if first is None else first.requires_grad_(False).eval()
 
     @abstractmethod
     def featuring(self) -> Callable[[Tensor], Tensor]:
-        """The function of its own inputs, (n, channels, height, width), that gives their features
-        without mirroring: (n, code_size)."""
+        """The function of its own inputs, (n, channels, height, width), that gives its own features
+        of them, without mirroring: (n, cells * features of a cell)."""
 
     @abstractmethod
     def own_filters(self) -> Tensor:
@@ -63,13 +67,27 @@ class PooledEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """images: (batch, channels, height, width) -> features: (batch, code_size)."""
-        features = self.featuring()
+        own = self.featuring()
+        features = self._beside_first(own) if self.patching.beside else own
         both = (images, images.flip(3)) if self.patching.mirror else (images,)
         found: Tensor = one_by_one(
             lambda *views: self._powered(reduce(torch.add, map(features, views))),
             *map(self.own_input, both),
         )
         return found
+
+    def _beside_first(self, own: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """The function of its own inputs, the maps of the first encoder, that gives the features of
+        both.
+        """
+        pool, cells = POOLS[self.patching.pool], self.patching.over(self.shape)
+
+        def both(maps: Tensor) -> Tensor:
+            of_cells = torch.unflatten(own(maps), 1, (len(cells), -1))
+            pooled = [pool(maps[:, :, *cell].flatten(2).mT) for cell in cells]
+            return torch.cat([of_cells, torch.stack(pooled, 1)], 2).flatten(1)
+
+        return both
 
     def _powered(self, features: Tensor) -> Tensor:
         """sign(x) |x|^power: the power normalization of Perronnin, Sanchez & Mensink, Improving the
@@ -106,7 +124,11 @@ class PooledEncoder(nn.Module):
             )
             drawn = self.first.filters()
             found = F.conv_transpose2d(found, drawn, stride=(height, width))
-        return torch.cat([found, -found]) if self.patching.threshold is not None else found
+        if self.patching.threshold is not None:
+            found = torch.cat([found, -found])
+        if self.first is not None and self.patching.beside:
+            found = torch.cat([found, _middle(drawn, found.shape[2:])])
+        return found
 
 
 class PooledAutoencoder(AutoencoderBase):
@@ -172,6 +194,12 @@ class PooledAutoencoder(AutoencoderBase):
     def decode(self, code: Tensor) -> Tensor:
         """Raises NotImplementedError: pooled features do not determine an image."""
         raise NotImplementedError("pooled features cannot be decoded; reconstruct takes images")
+
+
+def _middle(filters: Tensor, sides: Sequence[int]) -> Tensor:
+    """Filters in the middle of larger ones of these sides, which are 0 around them."""
+    height, width = (side - own for side, own in zip(sides, filters.shape[2:], strict=True))
+    return F.pad(filters, (width // 2, width - width // 2, height // 2, height - height // 2))
 
 
 def one_by_one(function: Callable[..., Any], *batches: Tensor) -> Any:

@@ -22,6 +22,10 @@ USUAL_PATCHES = 400_000
 WHITENED = 100_000
 """Maximum number of patches that the whitening is computed from."""
 
+MAPPED = 10_000
+"""Maximum number of images from whose maps patches are drawn: the features of a wide encoder take
+long, and the maps of all images much memory."""
+
 SAMPLED = 40_000
 """Maximum number of patches that the threshold of a code is settled with: few of them hold much of
 what an image shows, and differ in their number of active units."""
@@ -29,6 +33,8 @@ what an image shows, and differ in their number of active units."""
 
 class PatchSketch(StackSketch):
     """A training on patches."""
+
+    most_mapped = MAPPED
 
     @property
     def learnt(self) -> int:

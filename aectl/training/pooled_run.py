@@ -49,9 +49,17 @@ class StackSketch(ImageSketch):
         """(channels, height, width) of the images or maps."""
         return cast(Shape, self.architecture.layer_input)
 
+    most_mapped: int | None = None
+    """Maximum number of images whose maps are computed, held out and others each;
+    None: all."""
+
     def maps(self) -> Tensor | None:
-        """Those of all images, which stay in memory."""
-        return torch.empty(self.inputs, *self.own_shape) if self.architecture.stacked else None
+        """Those that stay in memory."""
+        if not self.architecture.stacked:
+            return None
+        held = round(self.config.data.validation * self.inputs)
+        most = self.inputs if self.most_mapped is None else self.most_mapped
+        return torch.empty(min(self.inputs - held, most) + min(held, most), *self.own_shape)
 
     def own_batch(self, count: int, shape: Shape) -> Batch:
         """Images as floats, or maps."""
@@ -120,8 +128,10 @@ class StackRun(ImageRun):
         return image_metrics(self.network, self._pictures, 1)
 
     def _maps(self, images: MemorySet) -> CodeSet:
-        """The pooled features of images, as maps."""
+        """The pooled features of images, or of some of them, as maps."""
         self.network.eval()
+        if self.sketch.most_mapped is not None:
+            images = sampled(images, self.sketch.most_mapped, self.config.training.seed)
         maps = torch.empty(len(images), *self.network.encoder.shape, device=self.device)
         for _ in fill(maps, images, self.network.targets, FEW):
             pass

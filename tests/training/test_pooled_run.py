@@ -134,6 +134,40 @@ def test_patches_are_learnt_of_maps_of_patches(aectl, patches, patches_of_maps, 
     assert np.array_equal(below.encode(pixels_of(scans)[:3]).detach().numpy(), features[:3])
 
 
+@pytest.mark.parametrize("more", [(), ("--mirror",), ("--power", "0.5", "--pool", "mean")])
+def test_features_of_the_first_stand_beside_those_of_the_second(
+    aectl, trained, patches, few, scans, more
+):
+    options = (*PATCHES, *SHORT, "--hidden", "8", "--patch-size", "2", "--grid", "1x2", *more)
+    alone, both = (
+        trained(*options, "--dataset", few, "--encoder", str(patches), *beside)
+        for beside in ((), ("--beside",))
+    )
+    views = [pixels_of(scans)[:40]]
+    views += [views[0].flip(3)] if "--mirror" in more else []
+    encoded = sum(load(patches).encode(view).detach().numpy() for view in views)
+    maps = np.moveaxis(encoded.reshape(-1, 3, 3, 12), -1, 1)
+    cells = maps[:, :, :, :1].sum((2, 3)), maps[:, :, :, 1:].sum((2, 3))
+    below = np.stack(cells, 1)
+    if "--power" in more:
+        below = np.sqrt(below / np.array([3, 6])[:, None])
+    own = table(aectl("encode", alone, scans).out)[:40].reshape(40, 2, 16)
+    wanted = np.concatenate([own, below], 2).reshape(40, -1)
+    made = table(aectl("encode", both, scans).out)[:40]
+    assert np.abs(made - wanted).max() < 1e-5 * np.abs(wanted).max()
+    assert load(both).encoder.filters().shape[0] == 28
+
+
+def test_a_classifier_and_a_program_stand_on_features_of_both(aectl, trained, first, few, scans):
+    options = (*WINNERS, *SHORT, "--hidden", "4", "--grid", "2", "--beside")
+    both = trained(*options, "--dataset", few, "--encoder", str(first))
+    done = aectl("train", "-q", "--encoder", both, "--hidden", "", "--epochs", "1", "--out", "top")
+    assert done.status == 0, done.err
+    assert model_file.read_card(Path("top")).architecture.encoder.code_size == 2 * 2 * (4 + 5)
+    done = aectl("export", both, scans, "--out", "both.pt2")
+    assert done.status == 0, done.err
+
+
 def test_a_filter_of_the_second_is_drawn_by_those_of_the_first(second):
     network = load(second)
     above, below = network.trained.decoder.weight, network.encoder.first.of_maps.decoder.weight
@@ -190,6 +224,8 @@ def test_what_a_second_autoencoder_cannot_do_is_refused(aectl, first, second, de
         ): "needs an --encoder with pooled features, not autoencoder",
         ("train", "--encoder", first, *WINNERS, "--grid", "5"): "--grid 5x5 has more cells than",
         ("train", "--encoder", first, *PATCHES, "--patch-size", "5"): "does not fit into images of",
+        ("train", *WINNERS, "--beside"): "--beside has no effect without --encoder",
+        ("train", "--encoder", first, *WINNERS, "--beside", "--pool", "none"): "with --pool none",
     }
     for words, said in cases.items():
         done = aectl(*words)
