@@ -75,14 +75,14 @@ def test_runs_that_were_killed_go_on_together_with_those_that_had_not_begun(aect
     ("number", "status", "together"), [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, False)]
 )
 def test_a_signal_keeps_the_state_of_every_run_of_a_pass(aectl, tmp_path, number, status, together):
-    train = (*TRAIN, *STORED["on disk"], "--batch-size", "8", "--epochs", "4", "--lr", "0.01,0.001")
+    train = (*TRAIN, *STORED["on disk"], "--batch-size", "8", "--epochs", "3", "--lr", "0.01,0.001")
     names = ["lr-0.01", "lr-0.001"]
     with running(*train, "--out", "all", folder=tmp_path) as process:
         until(checkpoint(tmp_path / "all/lr-0.001").exists)
         process.send_signal(number)
         _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == status
-    told = [f"of 4 epochs: aectl train --resume all/{name} continues" for name in names]
+    told = [f"of 3 epochs: aectl train --resume all/{name} continues" for name in names]
     lines = err.decode().splitlines()[-2:]
     assert all(said in line for said, line in zip(told, lines, strict=True))
     if together:

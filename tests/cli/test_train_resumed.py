@@ -132,7 +132,7 @@ def test_training_does_not_go_on_with_other_images(aectl, scans, tmp_path):
 
 
 def test_the_seeds_that_are_left_follow(aectl, tmp_path):
-    words = (*TRAIN, "--epochs", "20", "--seeds", 3)
+    words = (*TRAIN, "--epochs", "12", "--seeds", 3)
     with running(*words, "--out", "run", folder=tmp_path) as process:
         until(lambda: checkpoint(tmp_path / "run/seed-1").exists())
         process.kill()
