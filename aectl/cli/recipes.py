@@ -25,7 +25,7 @@ def _described(name: str, recipe: Recipe) -> list[str]:
     if recipe.published:
         lines += [
             f"published: {recipe.published}",
-            f"here:      {recipe.expected or 'not measured'}",
+            f"here:      {recipe.expected}",
         ]
     else:
         following = [other for other, known in RECIPES.items() if known.encoder == name]
