@@ -140,8 +140,13 @@ class Decoder(nn.Module):
 
     def _above(self, x: Tensor) -> Tensor:
         """The output of the last layer, from that of the first."""
-        for layer in self.layers[1:]:
-            x = layer(self.dropout(self.activation(x)))
+        _, *above = self.layers
+        if above:
+            *inner, last = above
+            x = self.dropout(self.activation(x))
+            for layer in inner:
+                x = self.dropout(self.activation(layer(x)))
+            x = last(x)
         return x.view(x.shape[0], *self.shape)
 
 
