@@ -157,7 +157,7 @@ class Means:
     def add(self, values: Mapping[str, Tensor], inputs: int) -> None:
         """Adds the mean values of a batch, of the same names each time; `inputs` is its size."""
         now = torch.stack([*values.values()]) * inputs
-        self._total = self._total + now if self._names else now
+        self._total = self._total.to(now.device) + now if self._names else now
         self._names = tuple(values)
         self.inputs += inputs
 
