@@ -5,7 +5,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from aectl.verbs.start_torch import USUAL_THREADS
 
@@ -13,10 +13,15 @@ T = TypeVar("T")
 
 
 class TorchSettings(NamedTuple):
-    """The number of CPU threads, and whether convolutions on a GPU may be computed in tf32."""
+    """The number of CPU threads, and the precision of convolutions and of recurrent layers on a
+    GPU, by torch's names; torch begins with tf32.
+
+    `allow_tf32` is both of these in one, and cannot be read where they differ.
+    """
 
     threads: int
-    tf32: bool
+    convolutions: str = "tf32"
+    recurrent: str = "tf32"
 
     @classmethod
     def now(cls) -> "TorchSettings | None":
@@ -24,7 +29,8 @@ class TorchSettings(NamedTuple):
         torch = sys.modules.get("torch")
         if torch is None:
             return None
-        return cls(torch.get_num_threads(), torch.backends.cudnn.allow_tf32)
+        cudnn = torch.backends.cudnn
+        return cls(torch.get_num_threads(), cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision)
 
     def set(self) -> None:
         """Makes these the settings of torch."""
@@ -32,7 +38,10 @@ class TorchSettings(NamedTuple):
 
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)
-        torch.backends.cudnn.allow_tf32 = self.tf32
+        cudnn: Any = torch.backends.cudnn
+        cudnn.allow_tf32 = self.convolutions == "tf32"  # can be read again where both are the same
+        cudnn.conv.fp32_precision = self.convolutions
+        cudnn.rnn.fp32_precision = self.recurrent
 
 
 @contextlib.contextmanager
@@ -64,6 +73,6 @@ def lent(results: AbstractContextManager[Iterator[T]]) -> Iterator[T]:
 def _set(wanted: TorchSettings | None) -> None:
     """Sets the wanted settings, or the usual ones of a torch that was loaded meanwhile."""
     if wanted is None and USUAL_THREADS:
-        wanted = TorchSettings(USUAL_THREADS[0], True)
+        wanted = TorchSettings(USUAL_THREADS[0])
     if wanted is not None:
         wanted.set()

@@ -12,6 +12,7 @@ from aectl.errors import ConfigError
 from aectl.progress import silent
 from aectl.training.reading import Reading
 from aectl.verbs import machine
+from aectl.verbs.torch_settings import restored
 from aectl.verbs.training_task import Task, Training, from_file
 
 if TYPE_CHECKING:
@@ -96,11 +97,11 @@ def train(
         tensorboard=tensorboard, data_dir=_path(data_dir), device=device, threads=threads,
         notice=notice, warning=warning,
     )  # fmt: skip
-    training, before = Training(task, reading), torch.get_num_threads()
+    training = Training(task, reading)
     try:
-        run, model = _only(training, _Silent(on_epoch))
+        with restored():
+            run, model = _only(training, _Silent(on_epoch))
     finally:
-        torch.set_num_threads(before)
         torch.set_flush_denormal(False)
     return Trained(model, training.folder, run.rows)
 

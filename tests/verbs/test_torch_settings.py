@@ -11,7 +11,7 @@ import aectl as package
 from aectl.errors import DataError
 from aectl.verbs.torch_settings import TorchSettings
 
-OWN = TorchSettings(3, True)
+OWN = TorchSettings(3)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_so_they_are_after_some_of_the_results(name, conv, classifier, scans):
 def test_settings_that_the_caller_changes_between_results_stay(conv, scans):
     for _ in package.encode(conv, str(scans), batch_size=100):
         torch.set_num_threads(2)
-    assert TorchSettings.now() == TorchSettings(2, True)
+    assert TorchSettings.now() == TorchSettings(2)
 
 
 def test_so_they_are_after_a_measurement_an_export_and_a_failure(conv, scans, tmp_path):
@@ -77,6 +77,21 @@ def test_so_they_are_after_a_measurement_an_export_and_a_failure(conv, scans, tm
     with pytest.raises(DataError):
         package.evaluate(conv, str(tmp_path / "none"))
     assert TorchSettings.now() == OWN
+
+
+def test_so_they_are_after_a_training(tmp_path):
+    package.train(tmp_path / "run", dataset="digits", hidden=[4], epochs=1, threads=2)
+    assert TorchSettings.now() == OWN
+
+
+def test_a_caller_may_have_set_convolutions_and_recurrent_layers_apart(conv, scans):
+    """torch then refuses to say whether cuDNN as a whole may use tf32."""
+    cudnn = torch.backends.cudnn
+    cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = "ieee", "tf32"
+    for _ in package.encode(conv, str(scans), batch_size=100):
+        assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "tf32")
+    package.evaluate(conv, str(scans))
+    assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "tf32")
 
 
 def test_where_torch_is_loaded_meanwhile_it_has_its_usual_number_of_threads_after(
