@@ -22,8 +22,8 @@ from aectl.training.optimizers import RECORDABLE, recordable
 from aectl.training.steps import Eager
 
 WARM_UP = 3
-"""Steps of each kind that are carried out before one is recorded: they make the optimiser's state,
-and let the libraries choose their kernels."""
+"""Which step of each kind is recorded: the earlier ones make the optimiser's state, and let the
+libraries choose their kernels."""
 
 MOST = 100
 """Maximum number of recorded steps; each keeps its memory."""
@@ -61,7 +61,7 @@ class CudaGraphs:
         self._pool = torch.cuda.graph_pool_handle()
 
     def waiting(self, work: _Work) -> tuple[_Found, str]:
-        """Carries `work` out aside, as a recording needs it of what comes before."""
+        """Carries `work` out on another stream, as torch asks for before a recording."""
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         before = torch.cuda.get_sync_debug_mode()
@@ -88,11 +88,12 @@ class CudaGraphs:
 
 
 class Replayed:
-    """The steps of `eager`, of which each kind is recorded after its first ones, and then replayed.
+    """The steps of `eager`: of each kind, the first are eager; one is recorded, and the later ones
+    are replayed.
 
-    `remembered`: the state that the objective keeps between batches. A replayed step has been
-    compared with an eager one; where that is not possible, or the two differ, `told` is called with
-    the reason, and all steps are eager.
+    `remembered`: the state that the objective keeps between batches. Before a recording is used,
+    its replay is compared with an eager step of the same batch. If a step cannot be recorded, or
+    the two differ, `told` is called with the reason, and all further steps are eager.
     """
 
     def __init__(

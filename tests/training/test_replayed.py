@@ -210,8 +210,8 @@ def test_after_a_recording_that_fails_or_differs_training_goes_on_as_if_nothing_
 
 
 def test_a_step_that_depends_on_more_than_its_inputs_in_memory_is_found():
-    """A number that changes from step to step would be that of the recorded step for ever: the
-    comparison cannot find it, but the steps of a schedule are known."""
+    """A number of Python stays in a recording as it was, and is another one in the eager step with
+    which a replay is compared."""
     scale = itertools.count(1)
 
     def growing(network, batch):
