@@ -60,6 +60,11 @@ def faster_where_roomy(sketch: "Sketch", device: "torch.device") -> AbstractCont
     return memory.keeping_freed() if roomy else contextlib.nullcontext()
 
 
+def has_room_twice(sketch: "Sketch", device: "torch.device") -> bool:
+    """Whether a device has room for all that a training needs, and for as much again."""
+    return 2 * sketch.needed < memory.free(device)
+
+
 def described(sketch: "Sketch") -> str:
     """How many weights a network has, and how much memory its training needs, as a line."""
     scale = sketch.scale()

@@ -236,14 +236,21 @@ def steps_on(
     config: Config,
     eager: Eager,
     remembered: dict[str, Tensor],
+    roomy: Callable[[], bool],
     told: Callable[[str], None],
 ) -> "Eager | Replayed":
     """The steps of a training: on CUDA, they are replayed if they can be recorded, else `told` is
-    called with the reason. Those of --compile have graphs of their own."""
+    called with the reason. Those of --compile have graphs of their own.
+
+    `roomy` says whether the device has room for a step twice: a recording keeps the memory of one.
+    """
     wanted = config.training.cuda_graphs and not config.training.compile
     if device.type != "cuda" or not wanted:
         return eager
-    if reason := reason_against(config):
+    reason = reason_against(config)
+    if not reason and not roomy():
+        reason = "the GPU has no room for a recording beside a step"
+    if reason:
         told(reason)
         return eager
     return Replayed(eager, remembered, CudaGraphs(), told)

@@ -27,7 +27,7 @@ from aectl.models.model_card import ModelCard
 from aectl.models.networks import Network
 from aectl.objectives.step import Batch, Objective
 from aectl.training import distributed
-from aectl.training.capacity import checked, explained
+from aectl.training.capacity import checked, explained, has_room_twice
 from aectl.training.initialisation import Start
 from aectl.training.kept_trial import choose_products
 from aectl.training.loop import TrainingProgress, TrainingSet, mean_losses, train_epochs
@@ -282,7 +282,10 @@ class Run(ABC):
         )  # fmt: skip
         trained = Compiled(stage.objective, size) if config.compile else stage.objective
         eager = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")
-        take = steps_on(self.device, self.config, eager, stage.remembered, self.tell_of_eager)
+        take = steps_on(
+            self.device, self.config, eager, stage.remembered,
+            partial(has_room_twice, self.sketch, self.device), self.tell_of_eager,
+        )  # fmt: skip
         for progress in train_epochs(
             take, inputs, schedule, epochs=epochs, batch_size=self._batch_size,
             generator=self._generator, position=stage.at, turn=self.turn, trial=self.trial,

@@ -49,7 +49,7 @@ def ours(given: argparse.Namespace, precision: str) -> Callable[[torch.Tensor], 
     remembered: dict[str, torch.Tensor] = {}
     whole, clip = objective(config, network, remembered=remembered), config.training.clip_grad
     eager = Eager(whole, build_optimizer(network, config.training), clip, precision)
-    take = steps_on(device(), config, eager, remembered, print)
+    take = steps_on(device(), config, eager, remembered, lambda: True, print)
     return lambda x: take(Batch(x, None))
 
 

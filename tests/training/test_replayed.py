@@ -130,7 +130,7 @@ def test_a_training_of_replayed_steps_has_the_weights_and_metrics_of_one_of_eage
         monkeypatch.setattr(
             run,
             "steps_on",
-            lambda _, __, *given, one=recorder: Replayed(given[0], given[1], one, given[2]),
+            lambda _, __, *given, one=recorder: Replayed(given[0], given[1], one, given[3]),
         )
         state, rows = trained_by_a_run({**WHOLE[name], "epochs": 4})
         losses = [{k: v for k, v in row.items() if "second" not in k} for row in rows]
@@ -253,5 +253,16 @@ def test_steps_stay_eager_where_they_cannot_be_recorded_or_are_not_to_be(device,
     whole, _ = made({"hidden": (12,)})
     eager, said = Eager(whole, Adam(whole.parameters(), fused=True)), []
     config = Config.from_options({"hidden": (12,), **options})
-    assert replayed.steps_on(torch.device(device), config, eager, {}, said.append) is eager
+    assert (
+        replayed.steps_on(torch.device(device), config, eager, {}, lambda: True, said.append)
+        is eager
+    )
     assert "".join(said).startswith(reason) and len(said) == bool(reason)
+
+
+def test_steps_stay_eager_where_there_is_no_room_for_a_recording():
+    whole, _ = made({"hidden": (12,)})
+    eager, said = Eager(whole, Adam(whole.parameters(), fused=True)), []
+    config, device = Config.from_options({"hidden": (12,)}), torch.device("cuda")
+    assert replayed.steps_on(device, config, eager, {}, lambda: False, said.append) is eager
+    assert said == ["the GPU has no room for a recording beside a step"]
