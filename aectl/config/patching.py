@@ -94,6 +94,12 @@ class Patching:
         down, across = self.grid if self.pool != NO_POOLING else self.places(shape)
         return (1 if self.threshold is None else 2) * units, down, across
 
+    def shape_with_first(self, shape: Shape, units: int) -> Shape:
+        """The same with the features of a first encoder, if they stand beside: `shape` is that of
+        its maps."""
+        own, rows, columns = self.pooled_shape(shape, units)
+        return own + (shape[0] if self.beside else 0), rows, columns
+
     def over(self, shape: Shape) -> list[tuple[slice, slice]]:
         """The rows and columns in each cell of maps whose places are pooled as they stand."""
         return dataclasses.replace(self, sides=(1, 1), stride=1).cells(shape)

@@ -115,9 +115,7 @@ class Architecture:
     def pooled_shape(self) -> Shape:
         """The shape of the pooled features, (units, rows, columns); only where they are pooled."""
         patching = Patching.of(self.config)
-        own, rows, columns = patching.pooled_shape(cast(Shape, self.layer_input), self.hidden[-1])
-        beside = self.encoder.pooled_shape[0] if self.encoder and self.config.beside else 0
-        return own + beside, rows, columns
+        return patching.shape_with_first(cast(Shape, self.layer_input), self.hidden[-1])
 
     @property
     def code_size(self) -> int:

@@ -35,7 +35,6 @@ class PooledEncoder(nn.Module):
     """
 
     first: "PooledEncoder | None"
-    pooled_shape: Shape
     whitening: Whitening | None
 
     def __init__(
@@ -43,9 +42,7 @@ class PooledEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.patching, self.cells, self.shape = patching, patching.cells(shape), shape
-        own, rows, columns = patching.pooled_shape(shape, units)
-        beside = first.pooled_shape[0] if first is not None and patching.beside else 0
-        self.pooled_shape = own + beside, rows, columns
+        self.pooled_shape = patching.shape_with_first(shape, units)
         self.code_size = math.prod(self.pooled_shape)
         self.first = first if first is None else first.requires_grad_(False).eval()
 
