@@ -16,6 +16,7 @@ from aectl.models.autoencoder import Autoencoder
 from aectl.models.precision import in_bfloat16
 from aectl.objectives.step import Batch, Objective
 from aectl.training import distributed
+from aectl.training.process_state import same_random_numbers
 from aectl.training.products import products_in
 
 ROUNDS = 4
@@ -125,9 +126,8 @@ def _unchanged(objective: Objective, remembered: dict[str, Tensor]) -> Iterator[
     """Restores after the block the random numbers, and all state that steps change but weights."""
     held = [(buffer, buffer.clone()) for buffer in objective.buffers()]
     before, training = dict(remembered), objective.training
-    on_cuda = next(objective.parameters()).is_cuda
     try:
-        with torch.random.fork_rng([torch.cuda.current_device()] if on_cuda else []):
+        with same_random_numbers(next(objective.parameters()).device):
             objective.train()
             yield
     finally:

@@ -1,6 +1,17 @@
 """The state of the process that a run changes: the random numbers of torch, and its threads."""
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
+
+
+@contextlib.contextmanager
+def same_random_numbers(device: torch.device) -> Iterator[None]:
+    """Restores the random numbers of torch, on the CPU and on a current CUDA device, after the
+    block."""
+    with torch.random.fork_rng([torch.cuda.current_device()] if device.type == "cuda" else []):
+        yield
 
 
 class ProcessState:

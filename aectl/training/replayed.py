@@ -19,6 +19,7 @@ from aectl.errors import first_line
 from aectl.objectives.step import Batch, Objective
 from aectl.training import distributed
 from aectl.training.optimizers import RECORDABLE, recordable
+from aectl.training.process_state import same_random_numbers
 from aectl.training.steps import Eager
 
 WARM_UP = 3
@@ -157,7 +158,7 @@ class Replayed:
             before = [one.clone() for one in state]
             with recordable(self._eager.optimizer):
                 recorded.record(self._recorder, self._step)
-            with torch.random.fork_rng(_devices(batch.inputs.device)):
+            with same_random_numbers(batch.inputs.device):
                 replayed = {name: one.clone() for name, one in recorded.replay(batch).items()}
             after = [one.clone() for one in state]
         except RuntimeError as error:
@@ -256,11 +257,6 @@ def steps_on(
     return Replayed(eager, remembered, CudaGraphs(), told)
 
 
-def _devices(device: torch.device) -> list[int]:
-    """The numbers of the CUDA devices whose random state a step changes."""
-    return [] if device.type != "cuda" else [torch.cuda.current_device()]
-
-
 @torch.no_grad()
 def _put(state: list[Tensor], values: list[Tensor]) -> None:
     for one, value in zip(state, values, strict=True):
@@ -271,6 +267,5 @@ def alike(before: Tensor, one: Tensor, other: Tensor) -> bool:
     """Whether two tensors have changed by about the same since `before`."""
     if one.equal(other):
         return True
-    changes = ((now - then).double().norm() for now, then in ((one, other), (other, before)))
-    distance, change = changes
+    distance, change = (one - other).double().norm(), (other - before).double().norm()
     return bool(distance <= NEARLY * change)
