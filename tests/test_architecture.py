@@ -67,7 +67,7 @@ TORCH_FREE_FILES = [
 MACHINE = PACKAGE / "verbs" / "machine.py"
 """The one module beside the command line that knows the surroundings."""
 
-RANKS = PACKAGE / "training" / "distributed.py"
+RANKS = PACKAGE / "training" / "distributed"
 """The one module that knows of several processes, which the environment tells it of."""
 
 
@@ -99,6 +99,7 @@ TESTED_ELSEWHERE = {
     ),
     "cli/test_evaluate.py": ("cli/eval_checks.py", "cli/metrics_view.py"),
     "models/test_autoencoder.py": ("models/dense_layers.py",),
+    "training/test_distributed.py": ("training/distributed/exchange.py",),
     "cli/test_several_runs.py": ("verbs/turns.py",),
     "cli/test_parquet_in_use.py": (
         "data/images/input_tables.py", "data/images/parquet_images.py",

@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -84,6 +87,32 @@ def folder(tmp_path_factory):
     assert training.end()[1] == ""
     assert training.launcher.returncode == 0
     return made
+
+
+BY_SOCKETS = ["batch-topk", "classifier"]
+"""Cases with all kinds of exchange: sums, tensors of all, and the least values."""
+
+
+def test_processes_of_several_machines_train_the_model_of_one(folder):
+    """They share no memory. These are of one machine, and are told that each has its own."""
+    (folder / "few.json").write_text(json.dumps({name: CASES[name] for name in BY_SOCKETS}))
+    (folder / "apart").mkdir()
+    with socket.create_server(("localhost", 0)) as free:
+        port = free.getsockname()[1]
+    machines = (
+        f"WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 MASTER_ADDR=localhost MASTER_PORT={port}"
+    )
+    settings = os.environ | dict(one.split("=") for one in machines.split())
+    words = [sys.executable, together.__file__, "few.json", "apart"]
+    with on_all_cores():
+        both = [
+            subprocess.Popen(words, cwd=folder, env=settings | {"RANK": str(rank)})
+            for rank in range(2)
+        ]
+    assert [one.wait(DEADLINE) for one in both] == [0, 0]
+    for name in BY_SOCKETS:
+        files = (folder / place / f"{name}.safetensors" for place in ("apart", "."))
+        close(*map(load_file, files))
 
 
 def write_data(made):

@@ -10,14 +10,12 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from aectl.errors import ConfigError, DataError, LostProcessError, is_out_of_memory
+from aectl.errors import ConfigError, DataError, LostProcessError
 
 if TYPE_CHECKING:
     import torch
@@ -25,12 +23,10 @@ if TYPE_CHECKING:
 
     from aectl.config.configuration import Config
     from aectl.objectives.step import Batch, Losses
+    from aectl.training.distributed.exchange import JoinedProcesses
 
 LAUNCHED = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 """The variables of the environment that torchrun sets."""
-
-LONGEST_WAIT = timedelta(hours=1)
-"""For the other processes, as while the first measures; one that has ended is noticed at once."""
 
 LATEST_SIGNAL = 1.0
 """Seconds between the signals that end all processes."""
@@ -88,7 +84,6 @@ def joined(device: "torch.device") -> "torch.device":
     if processes() == 1:
         return device
     import torch
-    import torch.distributed as dist
 
     refuse_where({f"--device {device.type}": device.type not in ("cpu", "cuda")})
     backend = "gloo"
@@ -101,10 +96,26 @@ def joined(device: "torch.device") -> "torch.device":
             )
         device, backend = torch.device("cuda", number), "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(device)
-    if not dist.is_initialized():
-        with _reaching():
-            dist.init_process_group(backend, timeout=LONGEST_WAIT)
+    if _OTHERS.joined is None:
+        from aectl.training.distributed.exchange import JoinedProcesses
+
+        share_memory = device.type == "cpu" and on_this_machine() == processes()
+        _OTHERS.joined = JoinedProcesses(backend, share_memory)
     return device
+
+
+class _Others:
+    """The other processes, once this one has joined them."""
+
+    joined: "JoinedProcesses | None" = None
+
+
+_OTHERS = _Others()
+
+
+def _others() -> "JoinedProcesses":
+    assert _OTHERS.joined is not None, "no process has joined the others"
+    return _OTHERS.joined
 
 
 def refuse_unlike(described: object) -> None:
@@ -116,7 +127,7 @@ def refuse_unlike(described: object) -> None:
     content = json.dumps(described, sort_keys=True, default=str)
     digest = hashlib.sha256(content.encode()).digest()
     own = torch.frombuffer(bytearray(digest), dtype=torch.uint8)
-    if any(not one.equal(own) for one in _EXCHANGE.stacked(own)):
+    if any(not one.equal(own) for one in _others().stacked(own)):
         raise DataError(
             "the processes do not have the same data and options: all of them need the same files,"
             " under the same names"
@@ -127,14 +138,7 @@ def told(work: Callable[[], T]) -> T:
     """The result of `work`, a value of JSON, which the first process computes for all."""
     if processes() == 1:
         return work()
-    import torch
-
-    content = json.dumps(work()).encode() if is_first() else b""
-    length = torch.tensor([len(content)])
-    _broadcast(length)
-    sent = torch.frombuffer(bytearray(content or int(length)), dtype=torch.uint8)
-    _broadcast(sent)
-    found: T = json.loads(bytes(sent.tolist()))
+    found: T = json.loads(_others().told(json.dumps(work()).encode() if is_first() else b""))
     return found
 
 
@@ -148,77 +152,17 @@ def alike(network: "nn.Module") -> None:
     for kind in dict.fromkeys(tensor.dtype for tensor in tensors):  # in the same order everywhere
         same = [tensor for tensor in tensors if tensor.dtype == kind]
         flat = torch.cat([tensor.flatten() for tensor in same])
-        _broadcast(flat)
+        _others().broadcast(flat)
         parts = torch.split(flat, [tensor.numel() for tensor in same])
         for tensor, part in zip(same, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
     random = torch.get_rng_state()
-    _broadcast(random)
+    _others().broadcast(random)
     torch.set_rng_state(random)
     if tensors[0].is_cuda:
         random = torch.cuda.get_rng_state()
-        _broadcast(random)
+        _others().broadcast(random)
         torch.cuda.set_rng_state(random)
-
-
-class _Exchange:
-    """Exchanges tensors with the other processes."""
-
-    def summed(self, own: "Tensor") -> "Tensor":
-        """Of all processes, on the device of the tensor."""
-        import torch.distributed as dist
-
-        return self._reduced(own, dist.ReduceOp.SUM)
-
-    def least(self, own: "Tensor") -> "Tensor":
-        """Of all processes, value by value."""
-        import torch.distributed as dist
-
-        return self._reduced(own, dist.ReduceOp.MIN)
-
-    def _reduced(self, own: "Tensor", how: Any) -> "Tensor":
-        import torch
-        import torch.distributed as dist
-
-        found = own.detach().clone(memory_format=torch.contiguous_format)
-        with _reaching():
-            dist.all_reduce(found, how)
-        return found
-
-    def stacked(self, own: "Tensor") -> "list[Tensor]":
-        """Of each process, in their order."""
-        import torch
-        import torch.distributed as dist
-
-        own = own.contiguous()
-        found = [torch.empty_like(own) for _ in range(processes())]
-        with _reaching():
-            dist.all_gather(found, own)
-        return found
-
-
-_EXCHANGE = _Exchange()
-
-
-def _broadcast(tensor: "Tensor") -> None:
-    import torch.distributed as dist
-
-    with _reaching():
-        dist.broadcast(tensor, 0)
-
-
-@contextlib.contextmanager
-def _reaching() -> Iterator[None]:
-    """Raises LostProcessError where the block cannot reach the other processes."""
-    try:
-        yield
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        said = re.sub(r"^\[.*?\] ", "", str(error)).split(". ")[0]
-        raise LostProcessError(
-            f"another process of this training has ended, or cannot be reached ({said})"
-        ) from error
 
 
 @contextlib.contextmanager
@@ -237,7 +181,7 @@ def shared(batch: "Batch") -> "Iterator[tuple[Batch, float]]":
     from aectl.models.whole_batch import BatchShare, within
 
     shares = [slice(size * one // count, size * (one + 1) // count) for one in range(count)]
-    share = BatchShare(shares, _variable("RANK", 0), _EXCHANGE)
+    share = BatchShare(shares, _variable("RANK", 0), _others())
     labels = None if batch.labels is None else share.mine(batch.labels)
     with within(share):
         yield type(batch)(share.mine(batch.inputs), labels), share.fraction
@@ -262,7 +206,7 @@ def backward(
     terms = torch.stack([term.detach() for term in found.values()]) * fraction
     said = torch.cat([terms, terms.new_full((1,), float(_END.asked()))])
     sent = [*(one.grad.flatten() for one in moved if one.grad is not None), said]
-    summed = _EXCHANGE.summed(torch.cat(sent))
+    summed = _others().summed(torch.cat(sent))
     *gradients, said = torch.split(summed, [len(one) for one in sent])
     for parameter, gradient in zip(moved, gradients, strict=True):
         parameter.grad = gradient.view_as(parameter)

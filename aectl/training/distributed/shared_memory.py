@@ -1,0 +1,155 @@
+"""Memory that the processes of one machine share, by which they exchange tensors.
+
+gloo sends tensors through sockets, which takes about as long as to compute what is sent: 2.5 to
+4.3 ms for the gradients of 784-392-784 of two processes, and 1.2 ms for ten values, where a step of
+128 rows takes 6 ms.
+"""
+
+import contextlib
+import mmap
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+SIZE = 4 << 20
+"""Bytes that each process hands to the others at once."""
+
+CONNECTED_WITHIN = 10.0
+"""Seconds; the processes are at the same place in their programs."""
+
+
+class SharedMemory:
+    """Tensors that each of `count` processes hands to the others, in two places that take turns.
+
+    `memory` is the descriptor of the memory and `others` the sockets by which the processes wait
+    for each other: of the first those of all others, of another that of the first. All methods
+    raise OSError when one of them has ended, or does not come.
+    """
+
+    def __init__(
+        self, memory: int, others: list[socket.socket], number: int, count: int, longest: float
+    ) -> None:
+        mapped = mmap.mmap(memory, _needed(count))
+        self._turns = torch.frombuffer(mapped, dtype=torch.uint8).view(2, count, SIZE)
+        self._others, self._number, self._turn = others, number, 0
+        for other in others:
+            other.settimeout(longest)
+
+    def reduced(self, own: Tensor, how: Callable[..., Any]) -> Tensor:
+        """The sums of the tensors of all processes; `how`: torch.add, or another way to join two.
+
+        All compute them in the same order, and have the same to the last bit.
+        """
+        flat = own.detach().flatten()
+        found = torch.empty_like(flat)
+        for part, whole in zip(self._parts(flat), self._parts(found), strict=True):
+            first, second, *others = self._handed(part)
+            how(first, second, out=whole)  # four times as fast as torch.sum over them
+            for one in others:
+                how(whole, one, out=whole)
+        return found.view_as(own)
+
+    def stacked(self, own: Tensor) -> list[Tensor]:
+        """The tensors of all processes, in their order; all have the shape of this one."""
+        flat = own.detach().flatten()
+        found = flat.new_empty(self._turns.shape[1], len(flat))
+        for part, whole in zip(self._parts(flat), self._parts(found), strict=True):
+            whole.copy_(self._handed(part))
+        return [one.view_as(own) for one in found]
+
+    def _parts(self, values: Tensor) -> tuple[Tensor, ...]:
+        return torch.split(values, SIZE // values.element_size(), -1)
+
+    def _handed(self, part: Tensor) -> Tensor:
+        """The parts of all processes: (count, n).
+
+        It lasts until this is called again: then others may write where it was the turn before.
+        """
+        self._turn = 1 - self._turn
+        slots = self._turns[self._turn].view(part.dtype)[:, : len(part)]
+        slots[self._number] = part
+        self._meet()
+        return slots
+
+    def _meet(self) -> None:
+        """Waits until all processes are here."""
+        if self._number == 0:
+            for other in self._others:
+                _heard(other)
+        for other in self._others:
+            other.sendall(b".")
+        if self._number > 0:
+            _heard(self._others[0])
+
+
+def opened(number: int, count: int, told: Callable[[bytes], bytes], longest: float) -> SharedMemory:
+    """The memory of the processes of this machine, of which this is one.
+
+    `told` gives all of them what the first one says, and is called once by each. `longest` is in
+    seconds. Raises OSError where they cannot share memory.
+    """
+    if number == 0:
+        others = _accepted(count - 1, told)
+        memory = _memory(count)
+        for other in others:
+            socket.send_fds(other, [b"."], [memory])
+    else:
+        others = [_connected(told(b""))]
+        _, received, *_ = socket.recv_fds(others[0], 1, 1)
+        if not received:
+            raise ConnectionError("the first process has closed its connection")
+        memory = received[0]
+    try:
+        return SharedMemory(memory, others, number, count, longest)
+    finally:
+        os.close(memory)
+
+
+def _needed(count: int) -> int:
+    return 2 * count * SIZE
+
+
+def _memory(count: int) -> int:
+    if sys.platform != "linux":
+        raise OSError("such memory has no name on Linux alone")
+    memory = os.memfd_create("aectl")
+    os.ftruncate(memory, _needed(count))
+    return memory
+
+
+def _accepted(count: int, told: Callable[[bytes], bytes]) -> list[socket.socket]:
+    """The sockets of the other processes."""
+    with contextlib.ExitStack() as stack:
+        address = b""
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="aectl-"))
+            listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+            path = os.fsencode(Path(folder, "socket"))
+            listening.bind(path)
+            listening.listen(count)
+            address = path
+        finally:
+            told(address)  # in any case: the others wait for it
+        listening.settimeout(CONNECTED_WITHIN)
+        return [listening.accept()[0] for _ in range(count)]
+
+
+def _connected(address: bytes) -> socket.socket:
+    if not address:
+        raise OSError("the first process cannot share memory")
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(CONNECTED_WITHIN)
+    connection.connect(address)
+    return connection
+
+
+def _heard(other: socket.socket) -> None:
+    if not other.recv(1):
+        raise ConnectionError("its connection is closed")
