@@ -68,7 +68,7 @@ MACHINE = PACKAGE / "verbs" / "machine.py"
 """The one module beside the command line that knows the surroundings."""
 
 RANKS = PACKAGE / "training" / "distributed"
-"""The one module that knows of several processes, which the environment tells it of."""
+"""The one package that knows of several processes, which the environment tells it of."""
 
 
 MOST_ROOMS, MOST_LINES, MOST_FILES_OF_RHO = 14, 60, 6

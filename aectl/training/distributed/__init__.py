@@ -1,9 +1,9 @@
 """The processes that train one model together, each with some rows of every batch.
 
-torchrun starts them: no other module knows how many there are, nor which one this is. All take the
-same steps in the same order, and hold the same weights; the first alone measures, writes and
-speaks. Nothing is exchanged outside of a step, of `told` and of `alike`, so that the first process
-can save a state without the others.
+torchrun starts them: no module outside of this package knows how many there are, nor which one this
+is. All take the same steps in the same order, and hold the same weights; the first alone measures,
+writes and speaks. Nothing is exchanged outside of a step, of `told` and of `alike`, so that the
+first process can save a state without the others.
 """
 
 import contextlib

@@ -5,7 +5,7 @@ By the backend of torch.distributed; on the CPU of one machine by memory that th
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import torch
@@ -43,17 +43,22 @@ class JoinedProcesses:
 
     def summed(self, own: Tensor) -> Tensor:
         """Of all processes, on the device of the tensor."""
-        with _reaching():
-            if self._memory and not own.is_cuda:
-                return self._memory.reduced(own, torch.add)
-            return _reduced(own, dist.ReduceOp.SUM)
+        return self._reduced(own, torch.add, dist.ReduceOp.SUM)
 
     def least(self, own: Tensor) -> Tensor:
         """Of all processes, value by value."""
+        return self._reduced(own, torch.minimum, dist.ReduceOp.MIN)
+
+    def _reduced(
+        self, own: Tensor, pair: Callable[..., Tensor], how: "dist.ReduceOp.RedOpType"
+    ) -> Tensor:
+        """`pair` joins two tensors as `how` does in the backend."""
         with _reaching():
             if self._memory and not own.is_cuda:
-                return self._memory.reduced(own, torch.minimum)
-            return _reduced(own, dist.ReduceOp.MIN)
+                return self._memory.reduced(own, pair)
+            found = own.detach().clone(memory_format=torch.contiguous_format)
+            dist.all_reduce(found, how)
+            return found
 
     def stacked(self, own: Tensor) -> list[Tensor]:
         """Of each process, in their order."""
@@ -78,12 +83,6 @@ class JoinedProcesses:
         sent = torch.tensor(list(content) if first else [0] * int(length), dtype=torch.uint8)
         self.broadcast(sent)
         return bytes(sent.tolist())
-
-
-def _reduced(own: Tensor, how: "dist.ReduceOp.RedOpType") -> Tensor:
-    found = own.detach().clone(memory_format=torch.contiguous_format)
-    dist.all_reduce(found, how)
-    return found
 
 
 @contextlib.contextmanager

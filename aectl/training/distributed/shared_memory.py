@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +41,7 @@ class SharedMemory:
         for other in others:
             other.settimeout(longest)
 
-    def reduced(self, own: Tensor, how: Callable[..., Any]) -> Tensor:
+    def reduced(self, own: Tensor, how: Callable[..., Tensor]) -> Tensor:
         """The sums of the tensors of all processes; `how`: torch.add, or another way to join two.
 
         All compute them in the same order, and have the same to the last bit.
@@ -80,13 +79,15 @@ class SharedMemory:
 
     def _meet(self) -> None:
         """Waits until all processes are here."""
-        if self._number == 0:
-            for other in self._others:
-                _heard(other)
+        if self._number > 0:
+            (first,) = self._others
+            first.sendall(b".")
+            _heard(first)
+            return
+        for other in self._others:
+            _heard(other)
         for other in self._others:
             other.sendall(b".")
-        if self._number > 0:
-            _heard(self._others[0])
 
 
 def opened(number: int, count: int, told: Callable[[bytes], bytes], longest: float) -> SharedMemory:
@@ -118,7 +119,7 @@ def _needed(count: int) -> int:
 
 def _memory(count: int) -> int:
     if sys.platform != "linux":
-        raise OSError("such memory has no name on Linux alone")
+        raise OSError("only Linux has memory files without a name")
     memory = os.memfd_create("aectl")
     os.ftruncate(memory, _needed(count))
     return memory

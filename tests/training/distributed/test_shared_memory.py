@@ -67,7 +67,7 @@ def test_all_have_the_sums_the_least_and_the_tensors_of_all(size, dtype):
             torch.testing.assert_close(one, expected.to(dtype), rtol=0, atol=0)
 
 
-def test_tensors_of_other_layouts_are_summed_in_place_of_their_values():
+def test_tensors_of_other_layouts_are_summed_value_by_value():
     def work(memory, number):
         return memory.reduced(torch.arange(12.0).view(3, 4).t(), torch.add)
 
