@@ -14,11 +14,23 @@ from aectl.objectives.penalties import Penalty, Trace
 
 class Batch(NamedTuple):
     """A training batch. inputs: images (batch, channels, height, width), in [0, 1], or the tokens
-    of text (batch, length); labels: (batch,), or None.
+    of text (batch, length); labels: (batch,), or None; others: the rows of the same batch that
+    other processes have.
     """
 
     inputs: Tensor
     labels: Tensor | None
+    others: int = 0
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of the whole batch."""
+        return len(self.inputs) + self.others
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """The inputs, and the labels if there are some."""
+        return (self.inputs,) if self.labels is None else (self.inputs, self.labels)
 
 
 T = TypeVar("T")

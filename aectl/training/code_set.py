@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import starmap
 
 import torch
 from torch import Tensor
 
 from aectl.models.placing import placed
 from aectl.objectives.step import Batch
+from aectl.training import distributed
 from aectl.training.loop import MemorySet
 
 FEW = 20
@@ -31,8 +33,10 @@ class CodeSet:
         order = torch.randperm(len(self), generator=generator)
         if size >= len(self) and self.labels is not None:
             # their order has no effect, and a copy takes as much memory again
-            return iter([Batch(self.codes, self.labels)][first:])
-        return map(self._batch, torch.split(placed(order, self.codes.device), size)[first:])
+            codes, others = distributed.mine(self.codes)
+            return iter([Batch(codes, distributed.mine(self.labels)[0], others)][first:])
+        rows = torch.split(placed(order, self.codes.device), size)[first:]
+        return starmap(self._batch, map(distributed.mine, rows))
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every code once, in the order of the set."""
@@ -42,10 +46,12 @@ class CodeSet:
     def spaced(self, count: int) -> "CodeSet":
         """Every n-th code, at most `count`, in the same memory."""
         step = slice(None, None, max(1, -(-len(self) // count)))
-        return CodeSet(*self._batch(step))
+        batch = self._batch(step)
+        return CodeSet(batch.inputs, batch.labels)
 
-    def _batch(self, rows: Tensor | slice) -> Batch:
-        return Batch(self.codes[rows], None if self.labels is None else self.labels[rows])
+    def _batch(self, rows: Tensor | slice, others: int = 0) -> Batch:
+        labels = None if self.labels is None else self.labels[rows]
+        return Batch(self.codes[rows], labels, others)
 
 
 def fill(

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import starmap
 from typing import Protocol
 
 import torch
@@ -107,11 +108,11 @@ class MemorySet:
         corners = None if self.crop is None else self._corners(self.crop, generator)
         if self.crop is None or corners is None:
             rows = self.rows[placed(order, self.rows.device)]
-            yield from map(self._batch, torch.split(rows, size)[first:])
+            yield from starmap(self._batch, map(distributed.mine, torch.split(rows, size)[first:]))
             return
-        for places in torch.split(order, size)[first:]:
+        for places, others in map(distributed.mine, torch.split(order, size)[first:]):
             rows = self.rows[places.to(self.rows.device)]
-            yield self._cropped(rows, corners[places].tolist(), self.crop)
+            yield self._cropped(rows, corners[places].tolist(), self.crop, others)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every image once, in the order of the set."""
@@ -126,24 +127,24 @@ class MemorySet:
         ]
         return torch.stack(drawn, 1)
 
-    def _cropped(self, rows: Tensor, corners: list[list[int]], crop: Sides) -> Batch:
+    def _cropped(self, rows: Tensor, corners: list[list[int]], crop: Sides, others: int) -> Batch:
         """A part of each image, with its top left corner at (top, left)."""
         height, width = crop
         parts = [
             self.images[row, :, top : top + height, left : left + width]
             for row, (top, left) in zip(rows.tolist(), corners, strict=True)
         ]
-        return self._floats(torch.stack(parts), rows)
+        return self._floats(torch.stack(parts), rows, others)
 
-    def _batch(self, rows: Tensor) -> Batch:
+    def _batch(self, rows: Tensor, others: int = 0) -> Batch:
         """Some of the images."""
-        return self._floats(self.images.index_select(0, rows), rows)
+        return self._floats(self.images.index_select(0, rows), rows, others)
 
-    def _floats(self, pixels: Tensor, rows: Tensor) -> Batch:
+    def _floats(self, pixels: Tensor, rows: Tensor, others: int) -> Batch:
         """Pixels of images, as float32 in [0, 1], with the labels of their rows."""
         images = placed(pixels, self.device) / 255
         labels = None if self.labels is None else placed(self.labels[rows], self.device)
-        return Batch(images, labels)
+        return Batch(images, labels, others)
 
 
 class Means:
@@ -221,7 +222,7 @@ def train_epochs(
             for batch in inputs.shuffled(batch_size, generator, at.step, at.epochs):
                 found = take(batch)
                 at.step += 1
-                at.sums.add(found, len(batch.inputs))
+                at.sums.add(found, batch.rows)
                 now = time.monotonic()
                 pause = now - last > PROGRESS_SECONDS
                 if pause or found["loss"].is_cpu:

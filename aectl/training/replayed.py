@@ -132,7 +132,7 @@ class Replayed:
 
     def _kind(self, batch: Batch) -> Hashable:
         """The batch's shapes, and what else decides which operations a step consists of."""
-        shapes = (None if one is None else (one.shape, one.dtype) for one in batch)
+        shapes = ((one.shape, one.dtype) for one in batch.tensors)
         return (*shapes, self.objective.variant)
 
     def _step(self, batch: Batch) -> _Found:
@@ -213,9 +213,8 @@ class Recorded:
 
     def replay(self, batch: Batch) -> _Found:
         """Makes a step of a batch of the same shapes."""
-        for held, now in zip(self._batch, batch, strict=True):
-            if held is not None and now is not None:
-                held.copy_(now)
+        for held, now in zip(self._batch.tensors, batch.tensors, strict=True):
+            held.copy_(now)
         self._repeat()
         return self._found
 

@@ -40,7 +40,7 @@ class Eager:
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """Makes one step; returns the loss and its terms before it, by name."""
-        self.objective.prepare(len(batch.inputs))
+        self.objective.prepare(batch.rows)
         return self.step(batch)
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
@@ -49,9 +49,9 @@ class Eager:
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
-            with distributed.shared(batch) as (rows, fraction):
-                with in_bfloat16(rows.inputs, self.precision == BF16):
-                    losses: Losses = self.objective(rows)
+            with distributed.shared(batch) as fraction:
+                with in_bfloat16(batch.inputs, self.precision == BF16):
+                    losses: Losses = self.objective(batch)
                 parameters = self.objective.parameters()
                 found.append(distributed.backward(losses, fraction, parameters))
             if self.clip_grad is not None:

@@ -12,6 +12,7 @@ from aectl.config.shapes import PAD
 from aectl.inference.metrics import BASELINES
 from aectl.models.placing import placed
 from aectl.objectives.step import Batch
+from aectl.training import distributed
 from aectl.training.loop import CPU
 
 WINDOW = 32
@@ -113,19 +114,20 @@ class TokenSet:
         window = torch.arange(len(self)) // (size * WINDOW)
         similar = torch.split((window * (self.length + 1) + widths).argsort(stable=True), size)
         for number in torch.randperm(len(similar), generator=generator).tolist()[first:]:
-            rows = similar[number]
+            width = int(widths[similar[number]].max())
+            rows, others = distributed.mine(similar[number])
             each = placed(texts[rows], self.device), placed(begins[rows], self.device)
-            yield self._batch(*each, int(widths[rows].max()))
+            yield self._batch(*each, width, others)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every piece once, in the order of the set."""
         for rows in torch.split(self.rows, size):
             yield self._batch(rows[:, 0], rows[:, 1] * self.length, self.length)
 
-    def _batch(self, texts: Tensor, begins: Tensor, width: int) -> Batch:
+    def _batch(self, texts: Tensor, begins: Tensor, width: int, others: int = 0) -> Batch:
         """The pieces of lines; `begins`: their first tokens, counted in the line."""
         places = begins[:, None] + torch.arange(width, device=self.device)
         there = places < self.sizes[texts][:, None]
         flat = (self.starts[texts][:, None] + places).clamp(max=len(self.tokens) - 1)
         labels = None if self.labels is None else self.labels[texts]
-        return Batch(torch.where(there, self.tokens[flat].long(), PAD), labels)
+        return Batch(torch.where(there, self.tokens[flat].long(), PAD), labels, others)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import starmap
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from aectl.models.placing import placed
 from aectl.models.scaling import Scaling, scaled
 from aectl.objectives.step import Batch
+from aectl.training import distributed
 from aectl.training.loop import CPU
 
 
@@ -44,7 +46,7 @@ class FloatSet:
         """Every vector once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator)
         rows = self.rows[placed(order, self.rows.device)]
-        return map(self._batch, torch.split(rows, size)[first:])
+        return starmap(self._batch, map(distributed.mine, torch.split(rows, size)[first:]))
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every vector once, in the order of the set."""
@@ -56,7 +58,7 @@ class FloatSet:
             yield self.vectors.index_select(0, rows).to(self.device)
 
     @torch.no_grad()
-    def _batch(self, rows: Tensor) -> Batch:
+    def _batch(self, rows: Tensor, others: int = 0) -> Batch:
         vectors = placed(self.vectors.index_select(0, rows), self.device)
         labels = None if self.labels is None else placed(self.labels[rows], self.device)
-        return Batch(scaled(self.scaling, vectors), labels)
+        return Batch(scaled(self.scaling, vectors), labels, others)

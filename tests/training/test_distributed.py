@@ -63,6 +63,7 @@ CASES = {
     "conv": {
         **FEW, "model": "conv-autoencoder", "hidden": [8, 16], "sparsity": "batch-topk", "k": 3,
     },
+    "crops": {**FEW, "model": "conv-autoencoder", "hidden": [8, 16], "crop": [4, 8]},
     "conv-wta": {**FEW, **SLOWLY_MEASURED, "model": "conv-wta-autoencoder", "hidden": [8, 8]},
     "patches": {
         **FEW, **SLOWLY_MEASURED, "model": "patch-autoencoder", "patches": 600, "sparsity": "none",

@@ -48,8 +48,8 @@ def trained(options, recorder=None, build=Adam, device="cpu"):
     schedule, found = Schedule(optimizer, rate), []
     torch.manual_seed(1)
     for batch in batches(*given):
-        moved = (None if one is None else one.to(device) for one in batch)
-        losses = take(Batch(*moved))
+        labels = None if batch.labels is None else batch.labels.to(device)
+        losses = take(Batch(batch.inputs.to(device), labels))
         found += [one.detach().clone() for one in losses.values()]
         schedule.step()
     assert said == []

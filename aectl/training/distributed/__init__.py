@@ -165,26 +165,36 @@ def alike(network: "nn.Module") -> None:
         torch.cuda.set_rng_state(random)
 
 
-@contextlib.contextmanager
-def shared(batch: "Batch") -> "Iterator[tuple[Batch, float]]":
-    """The rows of this process of the batch of a step, and its fraction of the loss.
+def mine(rows: "Tensor") -> "tuple[Tensor, int]":
+    """The rows of a batch that this process computes, and how many others have.
 
     A batch of fewer rows than there are processes is computed by each, as a whole.
     """
-    count, size = processes(), len(batch.inputs)
-    if count == 1:
-        yield batch, 1.0
-        return
-    if size < count:
-        yield batch, 1 / count
+    size = len(rows)
+    if processes() == 1 or size < processes():
+        return rows, 0
+    own = rows[_shares(size)[_variable("RANK", 0)]]
+    return own, size - len(own)
+
+
+def _shares(size: int) -> list[slice]:
+    """The rows of each process, of a batch that all have some of."""
+    count = processes()
+    return [slice(size * one // count, size * (one + 1) // count) for one in range(count)]
+
+
+@contextlib.contextmanager
+def shared(batch: "Batch") -> Iterator[float]:
+    """Computes the batch of a step with the other processes; gives the fraction of the loss that
+    is of this one."""
+    if not batch.others:
+        yield 1 / processes()
         return
     from aectl.models.whole_batch import BatchShare, within
 
-    shares = [slice(size * one // count, size * (one + 1) // count) for one in range(count)]
-    share = BatchShare(shares, _variable("RANK", 0), _others())
-    labels = None if batch.labels is None else share.mine(batch.labels)
+    share = BatchShare(_shares(batch.rows), _variable("RANK", 0), _others())
     with within(share):
-        yield type(batch)(share.mine(batch.inputs), labels), share.fraction
+        yield share.fraction
 
 
 def backward(
@@ -202,14 +212,14 @@ def backward(
     import torch
 
     (losses.loss * fraction).backward()  # type: ignore[no-untyped-call]
-    moved = [one for one in parameters if one.requires_grad and one.grad is not None]
-    terms = torch.stack([term.detach() for term in found.values()]) * fraction
-    said = torch.cat([terms, terms.new_full((1,), float(_END.asked()))])
-    sent = [*(one.grad.flatten() for one in moved if one.grad is not None), said]
-    summed = _others().summed(torch.cat(sent))
-    *gradients, said = torch.split(summed, [len(one) for one in sent])
-    for parameter, gradient in zip(moved, gradients, strict=True):
-        parameter.grad = gradient.view_as(parameter)
+    ended = losses.loss.new_full((), float(_END.asked()))
+    said = torch.stack([*found.values(), ended]).mul_(fraction)
+    gradients = []
+    for one in parameters:
+        if one.requires_grad and one.grad is not None:
+            one.grad = one.grad.contiguous()
+            gradients.append(one.grad)
+    _others().sum([*gradients, said])
     *means, ends = said.cpu().unbind()
     _END.agreed = bool(ends)
     return dict(zip(found, means, strict=True))

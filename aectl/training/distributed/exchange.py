@@ -41,24 +41,36 @@ class JoinedProcesses:
         everywhere = self.least(torch.tensor([found is not None]).int())
         return found if everywhere else None
 
+    def sum(self, tensors: list[Tensor]) -> None:
+        """Puts the sums of all processes in the place of contiguous tensors of one kind."""
+        self._reduce(tensors, torch.add, dist.ReduceOp.SUM)
+
     def summed(self, own: Tensor) -> Tensor:
         """Of all processes, on the device of the tensor."""
-        return self._reduced(own, torch.add, dist.ReduceOp.SUM)
+        self.sum([found := _copy(own)])
+        return found
 
     def least(self, own: Tensor) -> Tensor:
         """Of all processes, value by value."""
-        return self._reduced(own, torch.minimum, dist.ReduceOp.MIN)
+        self._reduce([found := _copy(own)], torch.minimum, dist.ReduceOp.MIN)
+        return found
 
-    def _reduced(
-        self, own: Tensor, pair: Callable[..., Tensor], how: "dist.ReduceOp.RedOpType"
-    ) -> Tensor:
+    def _reduce(
+        self,
+        tensors: list[Tensor],
+        pair: Callable[..., Tensor],
+        how: "dist.ReduceOp.RedOpType",
+    ) -> None:
         """`pair` joins two tensors as `how` does in the backend."""
         with _reaching():
-            if self._memory and not own.is_cuda:
-                return self._memory.reduced(own, pair)
-            found = own.detach().clone(memory_format=torch.contiguous_format)
-            dist.all_reduce(found, how)
-            return found
+            if self._memory and not tensors[0].is_cuda:
+                self._memory.reduce(tensors, pair)
+                return
+            together = torch.cat([one.view(-1) for one in tensors])
+            dist.all_reduce(together, how)
+            parts = torch.split(together, [one.numel() for one in tensors])
+            for one, part in zip(tensors, parts, strict=True):
+                one.view(-1).copy_(part)
 
     def stacked(self, own: Tensor) -> list[Tensor]:
         """Of each process, in their order."""
@@ -83,6 +95,10 @@ class JoinedProcesses:
         sent = torch.tensor(list(content) if first else [0] * int(length), dtype=torch.uint8)
         self.broadcast(sent)
         return bytes(sent.tolist())
+
+
+def _copy(own: Tensor) -> Tensor:
+    return own.detach().clone(memory_format=torch.contiguous_format)
 
 
 @contextlib.contextmanager

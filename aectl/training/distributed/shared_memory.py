@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -41,39 +41,33 @@ class SharedMemory:
         for other in others:
             other.settimeout(longest)
 
-    def reduced(self, own: Tensor, how: Callable[..., Tensor]) -> Tensor:
-        """The sums of the tensors of all processes; `how`: torch.add, or another way to join two.
+    def reduce(self, tensors: Iterable[Tensor], how: Callable[..., Tensor]) -> None:
+        """Puts the sums of the tensors of all processes in their place; `how`: torch.add, or
+        another way to join two. They are contiguous, and of one kind of numbers.
 
         All compute them in the same order, and have the same to the last bit.
         """
-        flat = own.detach().flatten()
-        found = torch.empty_like(flat)
-        for part, whole in zip(self._parts(flat), self._parts(found), strict=True):
-            first, second, *others = self._handed(part)
-            how(first, second, out=whole)  # four times as fast as torch.sum over them
-            for one in others:
-                how(whole, one, out=whole)
-        return found.view_as(own)
+        for parts in _loads(tensors):
+            handed = torch.split(self._handed(parts), [len(part) for part in parts], 1)
+            for part, (first, second, *others) in zip(parts, handed, strict=True):
+                how(first, second, out=part)  # four times as fast as torch.sum over them
+                for one in others:
+                    how(part, one, out=part)
 
     def stacked(self, own: Tensor) -> list[Tensor]:
         """The tensors of all processes, in their order; all have the shape of this one."""
-        flat = own.detach().flatten()
-        found = flat.new_empty(self._turns.shape[1], len(flat))
-        for part, whole in zip(self._parts(flat), self._parts(found), strict=True):
-            whole.copy_(self._handed(part))
-        return [one.view_as(own) for one in found]
+        handed = [self._handed(parts).clone() for parts in _loads([own.contiguous()])]
+        return [one.view_as(own) for one in torch.cat(handed, 1)]
 
-    def _parts(self, values: Tensor) -> tuple[Tensor, ...]:
-        return torch.split(values, SIZE // values.element_size(), -1)
-
-    def _handed(self, part: Tensor) -> Tensor:
-        """The parts of all processes: (count, n).
+    def _handed(self, parts: list[Tensor]) -> Tensor:
+        """The parts of all processes, one after another: (count, n).
 
         It lasts until this is called again: then others may write where it was the turn before.
         """
         self._turn = 1 - self._turn
-        slots = self._turns[self._turn].view(part.dtype)[:, : len(part)]
-        slots[self._number] = part
+        length = sum(map(len, parts))
+        slots = self._turns[self._turn].view(parts[0].dtype)[:, :length]
+        torch.cat(parts, out=slots[self._number])
         self._meet()
         return slots
 
@@ -88,6 +82,21 @@ class SharedMemory:
             _heard(other)
         for other in self._others:
             other.sendall(b".")
+
+
+def _loads(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
+    """The values of contiguous tensors, as vectors that are handed to the others at once."""
+    load: list[Tensor] = []
+    room = SIZE
+    for tensor in tensors:
+        for part in torch.split(tensor.detach().view(-1), SIZE // tensor.element_size()):
+            if part.nbytes > room:
+                yield load
+                load, room = [], SIZE
+            load.append(part)
+            room -= part.nbytes
+    if load:
+        yield load
 
 
 def opened(number: int, count: int, told: Callable[[bytes], bytes], longest: float) -> SharedMemory:

@@ -43,6 +43,13 @@ def together(work, longest=LONGEST):
     return found
 
 
+def reduced(memory, own, how=torch.add):
+    """What becomes of a copy of a tensor."""
+    copy = own.clone()
+    memory.reduce([copy], how)
+    return copy
+
+
 def values(number, size, dtype):
     """Integers, whose sums are exact in all types."""
     drawn = torch.Generator().manual_seed(number)
@@ -56,8 +63,7 @@ def values(number, size, dtype):
 def test_all_have_the_sums_the_least_and_the_tensors_of_all(size, dtype):
     def work(memory, number):
         own = values(number, size, dtype)
-        found = [memory.reduced(own, torch.add), memory.reduced(own, torch.minimum)]
-        assert torch.equal(own, values(number, size, dtype))
+        found = [reduced(memory, own), reduced(memory, own, torch.minimum)]
         return [*found, torch.stack(memory.stacked(own))]
 
     tensors = torch.stack([values(number, size, dtype) for number in range(COUNT)])
@@ -67,12 +73,24 @@ def test_all_have_the_sums_the_least_and_the_tensors_of_all(size, dtype):
             torch.testing.assert_close(one, expected.to(dtype), rtol=0, atol=0)
 
 
-def test_tensors_of_other_layouts_are_summed_value_by_value():
-    def work(memory, number):
-        return memory.reduced(torch.arange(12.0).view(3, 4).t(), torch.add)
+def test_several_tensors_are_summed_at_once_also_where_they_take_more_turns_than_one():
+    sizes = [(3,), (MANY,), (), (2, 5), (0,), (shared_memory.SIZE // 4,), (1,)]
 
-    for found in together(work):
-        torch.testing.assert_close(found, 3 * torch.arange(12.0).view(3, 4).t())
+    def work(memory, number):
+        own = [values(10 * number + at, size, torch.float32) for at, size in enumerate(sizes)]
+        memory.reduce(own, torch.add)
+        return own
+
+    everywhere = together(work)
+    for at, size in enumerate(sizes):
+        each = [values(10 * number + at, size, torch.float32) for number in range(COUNT)]
+        assert all(torch.equal(found[at], sum(each)) for found in everywhere)
+
+
+def test_tensors_of_other_layouts_are_exchanged_value_by_value():
+    transposed = torch.arange(12.0).view(3, 4).t()
+    for found in together(lambda memory, number: memory.stacked(transposed + number)):
+        assert all(torch.equal(one, transposed + at) for at, one in enumerate(found))
 
 
 @pytest.mark.parametrize("lost", range(COUNT))
@@ -81,7 +99,7 @@ def test_a_process_that_has_ended_is_noticed_by_all_others(lost):
         if number == lost:
             raise OSError("lost")
         for _ in range(3):
-            memory.reduced(torch.ones(9), torch.add)
+            memory.reduce([torch.ones(9)], torch.add)
 
     assert all(isinstance(one, OSError) for one in together(work))
 
@@ -94,7 +112,7 @@ def test_a_process_that_does_not_come_is_not_waited_for_without_end():
             other_ends.wait(LONGEST)
             return "late"
         try:
-            memory.reduced(torch.ones(9), torch.add)
+            memory.reduce([torch.ones(9)], torch.add)
         finally:
             other_ends.set()
 
