@@ -15,7 +15,7 @@ from aectl.errors import ConfigError
 OF_BATCHES = ("adam", "adamw", "sgd", "muon")
 """The optimisers that need no full batch."""
 
-BF16 = "bf16"
+FP32, BF16 = "fp32", "bf16"
 
 LEAST_STEPS, LEAST_MAP_STEPS, LEAST_LM_STEPS = 2_000, 500, 800
 FULL_BATCH_STEPS = 100
@@ -105,8 +105,15 @@ class TrainingConfig(Section):
         None,
         "Precision of matrix products and convolutions in training; tf32 and bf16 are faster and "
         "less exact. Weights, optimiser, losses and metrics stay in float32.",
-        choices=("fp32", "tf32", BF16),
+        choices=(FP32, "tf32", BF16),
         unset="tf32 on a GPU that supports it, else fp32",
+    )
+    optimizer_state: str = option(
+        FP32,
+        "Precision in which adam and adamw keep their moments; bf16 needs half of their memory. "
+        "Weights stay in float32.",
+        choices=(FP32, BF16),
+        when=("optimizer", ("adam", "adamw")),
     )
     compile: bool = option(
         False,

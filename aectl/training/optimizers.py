@@ -2,17 +2,18 @@
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from aectl.config.training_options import TrainingConfig
+from aectl.config.training_options import BF16, TrainingConfig
 from aectl.models.text_autoencoder import VectorEncoder
 from aectl.objectives.text_objectives import DEVIATION, MEAN
-from aectl.training.state import OptimizerState
+from aectl.training.bfloat16_adam import AdamInBfloat16
+from aectl.training.uncompiled import Uncompiled
 
 HISTORY = 20
 """Steps that LBFGS remembers."""
@@ -35,7 +36,8 @@ def build_optimizer(network: nn.Module, config: TrainingConfig) -> Optimizer:
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
             {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
         ]
-    return OPTIMIZERS[config.optimizer](groups, config)
+    table = IN_BFLOAT16 if config.optimizer_state == BF16 else OPTIMIZERS
+    return table[config.optimizer](groups, config)
 
 
 def constrain(
@@ -92,88 +94,6 @@ def recordable(optimizer: Optimizer) -> Iterator[None]:
             group["capturable"] = False
 
 
-def bytes_of_state(config: TrainingConfig, parameters: Sequence[Tensor]) -> int:
-    """The bytes that an optimiser keeps between its steps."""
-    every = sum(parameter.nbytes for parameter in parameters)
-    if config.optimizer == "lbfgs":
-        return every * (2 * HISTORY + 6)
-    if config.optimizer == "sgd":
-        return every if config.momentum else 0
-    if config.optimizer == "muon":
-        return 2 * every - sum(parameter.nbytes for parameter in parameters if parameter.ndim == 2)
-    return 2 * every
-
-
-def bytes_of_step(config: TrainingConfig, parameters: Sequence[Tensor]) -> int:
-    """An upper bound of the bytes that a step of an optimiser needs for its own results."""
-    largest = max((parameter.nbytes for parameter in parameters), default=0)
-    if config.optimizer == "lbfgs":
-        return 5 * sum(parameter.nbytes for parameter in parameters)
-    if config.optimizer == "muon" or config.decoder_columns != "free":
-        return 4 * largest
-    return 0
-
-
-def state_of(optimizer: Optimizer) -> list[OptimizerState]:
-    """The state of an optimiser for each parameter; for one of several parts, of each part."""
-    return [part.state_dict()["state"] for part in _parts(optimizer)]
-
-
-def restore_state(optimizer: Optimizer, states: list[OptimizerState]) -> None:
-    """The inverse of `state_of`. Raises ValueError where the states are not of such an optimiser
-    and such parameters.
-    """
-    for part, state in zip(_parts(optimizer), states, strict=True):
-        _refuse_misfit(part, state)
-        part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
-    optimizer.param_groups = [group for part in _parts(optimizer) for group in part.param_groups]
-
-
-def _parts(optimizer: Optimizer) -> tuple[Optimizer, ...]:
-    return optimizer.parts if isinstance(optimizer, Muon) else (optimizer,)
-
-
-def _refuse_misfit(optimizer: Optimizer, state: OptimizerState) -> None:
-    """Raises ValueError where compiled code would read or write beside the optimiser's tensors."""
-    parameters = [one for group in optimizer.param_groups for one in group["params"]]
-    for number, held in state.items():
-        if number not in range(len(parameters)):
-            raise ValueError(f"there is no parameter {number}")
-        if isinstance(optimizer, torch.optim.LBFGS):
-            _refuse_misfit_of_history(held, sum(parameter.numel() for parameter in parameters))
-            continue
-        if held.keys() not in (SLOTS[type(optimizer)], set()):
-            raise ValueError(f"parameter {number} has the wrong state: {', '.join(held)}")
-        for name, value in held.items():
-            wanted = torch.Size() if name == "step" else parameters[number].shape
-            if (
-                not isinstance(value, Tensor)
-                or value.shape != wanted
-                or value.dtype != torch.float32
-            ):
-                raise ValueError(f"{name} of parameter {number} has the wrong shape")
-
-
-def _refuse_misfit_of_history(held: Mapping[str, object], size: int) -> None:
-    """Raises ValueError if the state of LBFGS is not that of this number of weights."""
-    for name, value in held.items():
-        wanted = torch.Size((size,) if name in VECTORS else ())
-        several = isinstance(value, list)
-        tensors = value if isinstance(value, list) else [value]
-        fits = name in VECTORS | NUMBERS and several == (name in SEQUENCES)
-        for one in tensors if fits else ():
-            if isinstance(one, Tensor):
-                fits &= one.dtype == torch.float32 and one.shape == wanted
-            else:
-                fits &= name in NUMBERS and (type(one) in (int, float) or (one is None and several))
-        if not fits:
-            raise ValueError(f"{name} has the wrong form for lbfgs")
-    if held.keys() - {"al"} != VECTORS | NUMBERS - {"al"}:
-        raise ValueError("the history of lbfgs is incomplete")
-    if len({len(held[name]) for name in SEQUENCES - {"al"}}) > 1:  # type: ignore[arg-type]
-        raise ValueError("the history of lbfgs has different lengths")
-
-
 def unit_norm(columns: Tensor) -> Tensor:
     """Each column scaled to length 1; a column of zeros stays."""
     return nn.functional.normalize(columns, dim=0)
@@ -207,44 +127,33 @@ def _lbfgs(groups: Groups, config: TrainingConfig) -> Optimizer:
     )  # fmt: skip
 
 
-class _Uncompiled(Optimizer):
-    """An optimiser that is never compiled, and so does not load torch's compiler, which takes a
-    second: the methods of torch are marked so that it is loaded with their first call.
-    """
-
-    add_param_group = inspect.unwrap(Optimizer.add_param_group)
-    zero_grad = inspect.unwrap(Optimizer.zero_grad)
-    state_dict = inspect.unwrap(Optimizer.state_dict)
-    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
-
-
-class Adam(_Uncompiled, torch.optim.Adam):
+class Adam(Uncompiled, torch.optim.Adam):
     """Kingma & Ba 2015."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
 
 
-class AdamW(_Uncompiled, torch.optim.AdamW):
+class AdamW(Uncompiled, torch.optim.AdamW):
     """Loshchilov & Hutter 2019."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
 
-class SGD(_Uncompiled, torch.optim.SGD):
+class SGD(Uncompiled, torch.optim.SGD):
     """With momentum as in torch (Sutskever et al. 2013)."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
 
 
-class LBFGS(_Uncompiled, torch.optim.LBFGS):
+class LBFGS(Uncompiled, torch.optim.LBFGS):
     """Nocedal & Wright 2006, section 7.2."""
 
 
-class _OfMatrices(_Uncompiled, torch.optim.Muon):
+class OfMatrices(Uncompiled, torch.optim.Muon):
     """Jordan 2024, for matrices alone."""
 
 
-class Muon(_Uncompiled):
+class Muon(Uncompiled):
     """Muon for matrices, and AdamW for all else: two optimisers that step as one (Jordan 2024).
 
     Muon steps along the nearest orthogonal matrix to the momentum of the gradient; its steps are
@@ -259,7 +168,7 @@ class Muon(_Uncompiled):
                 parameters = [p for p in group["params"] if (p.ndim == 2) == wanted]
                 kept.append({**group, "params": parameters})
         self.parts: tuple[Optimizer, ...] = (
-            _OfMatrices(matrices, config.lr, adjust_lr_fn="match_rms_adamw"),
+            OfMatrices(matrices, config.lr, adjust_lr_fn="match_rms_adamw"),
             AdamW(others, config.lr, fused=True),
         )
         super().__init__([group for part in self.parts for group in part.param_groups], {})
@@ -283,21 +192,14 @@ OPTIMIZERS: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
     "lbfgs": _lbfgs,
 }
 
+IN_BFLOAT16: dict[str, Callable[[Groups, TrainingConfig], Optimizer]] = {
+    "adam": lambda groups, config: AdamInBfloat16(groups, config.lr),
+    "adamw": lambda groups, config: AdamInBfloat16(groups, config.lr, decoupled_weight_decay=True),
+}
+"""Those whose state can be in bfloat16."""
+
 RECORDABLE = ("adam", "adamw", "sgd")
 """Optimisers whose steps read all that changes from step to step from the device's memory."""
-
-SLOTS: dict[type[Optimizer], set[str]] = {
-    Adam: {"step", "exp_avg", "exp_avg_sq"},
-    AdamW: {"step", "exp_avg", "exp_avg_sq"},
-    SGD: {"momentum_buffer"},
-    _OfMatrices: {"momentum_buffer"},
-}
-"""The entries of each optimiser's state for a parameter after its first step."""
-
-VECTORS = {"d", "prev_flat_grad", "old_dirs", "old_stps"}
-NUMBERS = {"func_evals", "n_iter", "t", "H_diag", "prev_loss", "ro", "al"}
-SEQUENCES = {"old_dirs", "old_stps", "ro", "al"}
-"""The state of LBFGS, all of whose weights are one vector."""
 
 COLUMNS: dict[str, Callable[[Tensor], Tensor]] = {
     "unit-norm": unit_norm,

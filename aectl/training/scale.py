@@ -19,7 +19,7 @@ from aectl.models.build import build_network
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch, Objective
 from aectl.training.metering import Meter, metered, without_compiler
-from aectl.training.optimizers import bytes_of_state, bytes_of_step
+from aectl.training.optimizer_state import bytes_of_state, bytes_of_step
 
 SPARE, MARGIN = 1.15, 1 << 26
 """Of the memory of all tensors, and bytes beside it: what the allocator cannot use again, and what

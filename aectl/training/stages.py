@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from aectl.errors import ModelFileError, first_line
 from aectl.objectives.step import Objective
 from aectl.training.loop import Means, TrainingPosition, TrainingSet
-from aectl.training.optimizers import restore_state, state_of
+from aectl.training.optimizer_state import restore_state, state_of
 from aectl.training.state import LoopState, RunState
 
 

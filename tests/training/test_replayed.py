@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from aectl.config.configuration import Config
 from aectl.objectives.step import Batch, Losses, Objective
 from aectl.training import replayed, run
+from aectl.training.bfloat16_adam import AdamInBfloat16
 from aectl.training.optimizers import SGD, Adam, AdamW
 from aectl.training.replayed import WARM_UP, CudaGraphs, Replayed
 from aectl.training.schedules import Schedule
@@ -81,6 +82,7 @@ def test_replayed_steps_of_any_kind_and_rule_are_the_eager_ones(options):
     ("build", "more"),
     [
         (AdamW, {}),
+        (AdamInBfloat16, {"dropout": 0.2}),
         (lambda *given, **more: SGD(*given, momentum=0.9, **more), {}),
         (SGD, {"precision": "bf16"}),
         (Adam, {"sparsity": "l1", "p_end": 0.5}),

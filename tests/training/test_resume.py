@@ -34,6 +34,7 @@ KINDS = {
     "muon": {"optimizer": "muon", "weight_decay": 0.1},
     "lbfgs": {"optimizer": "lbfgs"},
     "in bf16": {"precision": "bf16", "sparsity": "topk", "k": 4, "dropout": 0.2},
+    "state in bf16": {"optimizer_state": "bf16", "dropout": 0.2, "optimizer": "adamw"},
     "sgd": {"optimizer": "sgd", "clip_grad": 0.1},
     "denoising": {"noise": "masking", "shift": 1, "input_dropout": 0.1},
     "patches": {
@@ -155,7 +156,7 @@ def test_weights_that_are_no_numbers_are_not_kept():
         run.state()
 
 
-@pytest.mark.parametrize("kind", ["dense", "lbfgs", "muon", "text"])
+@pytest.mark.parametrize("kind", ["dense", "lbfgs", "muon", "state in bf16", "text"])
 def test_what_is_kept_comes_back_as_it_was(kind, tmp_path):
     run = run_of(kind)
     next(itertools.islice(keepable(run), 2, None))
@@ -181,6 +182,21 @@ def without_losses(state):
     return dataclasses.replace(state, loop=dataclasses.replace(state.loop, sums={}))
 
 
+def with_moments_in(dtype):
+    def damage(state):
+        (held,) = state.optimizer
+        first = {**held[0], "exp_avg_sq": held[0]["exp_avg_sq"].to(dtype)}
+        return dataclasses.replace(state, optimizer=[{**held, 0: first}])
+
+    return damage
+
+
+def with_another_shape(state):
+    (held,) = state.optimizer
+    first = {**held[0], "exp_avg": held[0]["exp_avg"][1:]}
+    return dataclasses.replace(state, optimizer=[{**held, 0: first}])
+
+
 def without_step_size(state):
     (held,) = state.optimizer
     return dataclasses.replace(state, optimizer=[{0: {**held[0], "t": None}}])
@@ -190,6 +206,9 @@ def without_step_size(state):
     ("kind", "damage", "said"),
     [
         ("dense", without_losses, "lacks the losses of the current epoch"),
+        ("dense", with_moments_in(torch.bfloat16), "exp_avg_sq of parameter 0 has the wrong type"),
+        ("state in bf16", with_moments_in(torch.float32), "parameter 0 has the wrong type"),
+        ("state in bf16", with_another_shape, "has the wrong shape"),
         ("lbfgs", without_step_size, "t has the wrong form for lbfgs"),
     ],
 )

@@ -24,9 +24,18 @@ def trained(options):
     return state, rows
 
 
+def refuse_different(state):
+    """Raises AssertionError where the weights of this process are not those of the first."""
+    for name, value in state.items():
+        of_first = value.clone()
+        torch.distributed.broadcast(of_first, 0)
+        assert value.equal(of_first), name
+
+
 def main(cases, folder):
     for name, options in json.loads(Path(cases).read_text()).items():
         state, rows = trained(options)
+        refuse_different(state)
         if distributed.is_first():
             save_file(state, f"{folder}/{name}.safetensors", {"rows": json.dumps(rows)})
     # Left to the end of the interpreter, gloo's threads abort the process now and then.
