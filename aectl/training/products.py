@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 
@@ -41,14 +42,54 @@ def products_in(precision: str) -> Iterator[None]:
     """Sets the precision of products of float32 matrices, and of convolutions on a GPU, in the
     block; `precision` is a name of `PRECISIONS`.
     """
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision(PRECISIONS[precision])
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    before = _Settings.now()
+    of_cudnn = "tf32" if precision == "tf32" else "ieee"
     try:
+        _Settings(PRECISIONS[precision], convolutions=of_cudnn, recurrent=of_cudnn).set()
         yield
     finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        before.set()
+
+
+class _Settings(NamedTuple):
+    """What torch is set to: the precision of matrix products of all devices, that of each, and
+    those of convolutions and recurrent layers on a GPU.
+
+    torch refuses to tell the first, and whether cuDNN may use tf32, where the others contradict it:
+    a caller may have set these alone, by torch's `fp32_precision`.
+    """
+
+    products: str
+    cuda: str | None = None
+    cpu: str | None = None
+    convolutions: str = "tf32"
+    recurrent: str = "tf32"
+
+    @classmethod
+    def now(cls) -> "_Settings":
+        backends: Any = torch.backends
+        try:
+            products = torch.get_float32_matmul_precision()
+        except RuntimeError:
+            products = "highest"  # torch's default
+        return cls(
+            products,
+            backends.cuda.matmul.fp32_precision,
+            backends.mkldnn.matmul.fp32_precision,
+            backends.cudnn.conv.fp32_precision,
+            backends.cudnn.rnn.fp32_precision,
+        )
+
+    def set(self) -> None:
+        """Without a precision of `cuda` or `cpu`, it is that of `products`."""
+        backends: Any = torch.backends
+        torch.set_float32_matmul_precision(self.products)
+        if self.cuda is not None and self.cpu is not None:
+            backends.cuda.matmul.fp32_precision = self.cuda
+            backends.mkldnn.matmul.fp32_precision = self.cpu
+        backends.cudnn.allow_tf32 = self.convolutions == "tf32"
+        backends.cudnn.conv.fp32_precision = self.convolutions
+        backends.cudnn.rnn.fp32_precision = self.recurrent
 
 
 def _has_tf32(device: torch.device) -> bool:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aectl.errors import DataError
 
@@ -104,7 +104,8 @@ def torch_device(name: str, threads: int | None) -> "torch.device":
 
     if threads is not None:
         torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False  # at inference, all is computed in float32
+    cudnn: Any = torch.backends.cudnn  # at inference, all is computed in float32
+    cudnn.allow_tf32, cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = False, "ieee", "ieee"
     there: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,

@@ -1,5 +1,7 @@
 """Trainings in bfloat16 beside those in float32, and the precision of products in torch."""
 
+from operator import attrgetter
+
 import pytest
 import torch
 from conftest import shell
@@ -19,7 +21,7 @@ from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch, Losses, Objective
 from aectl.training.loop import MemorySet, train_epochs
 from aectl.training.optimizers import build_optimizer
-from aectl.training.products import PRECISIONS, remark, usual_precision
+from aectl.training.products import PRECISIONS, products_in, remark, usual_precision
 from aectl.training.run import Epoch
 from aectl.training.schedules import Schedule
 from aectl.training.steps import Eager
@@ -164,3 +166,37 @@ def test_held_out_losses_are_those_of_float32():
         batch = run._held_out.whole()
         half = 0.5 * (run.network(batch.inputs) - batch.inputs).square().sum() / len(batch.inputs)
     assert row["validation_loss"] == pytest.approx(half.item(), rel=1e-5)
+
+
+@pytest.fixture
+def torch_as_before():
+    yield
+    torch.backends.fp32_precision = "none"
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
+
+
+def of_each():
+    """What torch computes in, on a GPU and on a CPU."""
+    backends = torch.backends
+    each = (backends.cuda.matmul, backends.mkldnn.matmul, backends.cudnn.conv, backends.cudnn.rnn)
+    return [one.fp32_precision for one in each]
+
+
+@pytest.mark.parametrize(
+    "name", ["fp32_precision", "cuda.matmul.fp32_precision", "cudnn.conv.fp32_precision"]
+)
+@pytest.mark.parametrize("setting", ["tf32", "ieee"])
+def test_a_caller_may_have_set_precisions_by_the_newer_names_of_torch(
+    name, setting, torch_as_before
+):
+    """torch then refuses to tell the precision by its older names."""
+    *path, last = name.split(".")
+    setattr(attrgetter(".".join(path))(torch.backends) if path else torch.backends, last, setting)
+    before = of_each()
+    for precision in PRECISIONS:
+        with products_in(precision):
+            assert set(of_each()) == {"tf32" if precision == "tf32" else "ieee"}
+            assert torch.get_float32_matmul_precision() == PRECISIONS[precision]
+            assert torch.backends.cudnn.allow_tf32 == (precision == "tf32")
+        assert of_each() == before

@@ -9,7 +9,8 @@ from conftest import shell
 
 import aectl as package
 from aectl.errors import DataError
-from aectl.verbs.torch_settings import TorchSettings
+from aectl.verbs import machine
+from aectl.verbs.torch_settings import TorchSettings, restored
 
 OWN = TorchSettings(3)
 
@@ -92,6 +93,22 @@ def test_a_caller_may_have_set_convolutions_and_recurrent_layers_apart(conv, sca
         assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "tf32")
     package.evaluate(conv, str(scans))
     assert (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision) == ("ieee", "tf32")
+
+
+def test_a_caller_may_have_set_tf32_for_everything(conv, scans, tmp_path):
+    """At inference, convolutions are computed in float32 all the same."""
+    backends = torch.backends
+    backends.fp32_precision = "tf32"
+    try:
+        before = TorchSettings.now()
+        package.train(tmp_path / "run", dataset="digits", hidden=[4], epochs=1)
+        assert (TorchSettings.now(), backends.cuda.matmul.fp32_precision) == (before, "tf32")
+        with restored():
+            machine.torch_device("cpu", None)
+            assert backends.cudnn.conv.fp32_precision == "ieee"
+    finally:
+        backends.fp32_precision = "none"
+        torch.set_float32_matmul_precision("highest")
 
 
 def test_where_torch_is_loaded_meanwhile_it_has_its_usual_number_of_threads_after(
