@@ -27,11 +27,35 @@ class Batch(NamedTuple):
         """The number of rows of the whole batch."""
         return len(self.inputs) + self.others
 
-    @property
-    def tensors(self) -> tuple[Tensor, ...]:
-        """The inputs, and the labels if there are some."""
-        return (self.inputs,) if self.labels is None else (self.inputs, self.labels)
+    def made(self) -> "Batch":
+        """The batch itself."""
+        return self
 
+
+class UnmadeBatch(NamedTuple):
+    """A batch that is yet to be made, by a function of the places of its inputs in a set, (batch,),
+    and of `others`, as of a batch.
+
+    The places are on the device, as is all that the function reads, so that a recorded step can
+    make the batch.
+    """
+
+    places: Tensor
+    make: Callable[[Tensor, int], Batch]
+    others: int = 0
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of the whole batch."""
+        return len(self.places) + self.others
+
+    def made(self) -> Batch:
+        """The batch."""
+        return self.make(self.places, self.others)
+
+
+Drawn = Batch | UnmadeBatch
+"""A batch as a training set gives it."""
 
 T = TypeVar("T")
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import starmap
 
 import torch
 from torch import Tensor
 
 from aectl.models.placing import placed
-from aectl.objectives.step import Batch
+from aectl.objectives.step import Batch, Drawn
 from aectl.training import distributed
-from aectl.training.loop import MemorySet
+from aectl.training.loop import MemorySet, batches_of
 
 FEW = 20
 """Images that are encoded between two reports of progress, where each is encoded alone."""
@@ -28,15 +27,15 @@ class CodeSet:
 
     def shuffled(
         self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Drawn]:
         """Every code once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator)
         if size >= len(self) and self.labels is not None:
             # their order has no effect, and a copy takes as much memory again
             codes, others = distributed.mine(self.codes)
             return iter([Batch(codes, distributed.mine(self.labels)[0], others)][first:])
-        rows = torch.split(placed(order, self.codes.device), size)[first:]
-        return starmap(self._batch, map(distributed.mine, rows))
+        rows = placed(order, self.codes.device)
+        return batches_of(torch.split(rows, size)[first:], self._batch, here=True)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every code once, in the order of the set."""

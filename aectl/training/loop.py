@@ -3,9 +3,8 @@
 import dataclasses
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import starmap
 from typing import Protocol
 
 import torch
@@ -14,8 +13,9 @@ from torch import Tensor, nn
 from aectl.config.shapes import Sides
 from aectl.errors import DivergedError
 from aectl.models.placing import placed
-from aectl.objectives.step import Batch
+from aectl.objectives.step import Batch, Drawn, UnmadeBatch
 from aectl.training import distributed
+from aectl.training.means import Means
 from aectl.training.products import products_in
 from aectl.training.schedules import Schedule
 from aectl.training.steps import Steps
@@ -53,12 +53,21 @@ class TrainingSet(Protocol):
 
     def shuffled(
         self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Drawn]:
         """Every input once, in a random order, from batch number `first` on; `epoch` is the number
         of those before, for a set whose order is not that of the generator alone."""
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every input once, in the order of the set."""
+
+
+def batches_of(
+    rows: Iterable[Tensor], make: Callable[[Tensor, int], Batch], here: bool
+) -> Iterator[Drawn]:
+    """The batches that `make` makes of the rows of this process, and the number of others: a step
+    makes them itself if all is `here`, on the device on which they are made."""
+    for own, others in map(distributed.mine, rows):
+        yield UnmadeBatch(own, make, others) if here else make(own, others)
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ class MemorySet:
 
     def shuffled(
         self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Drawn]:
         """Every image once, in a random order, from batch number `first` on.
 
         The places of the crops depend on the generator's state alone, and not on `size` or `first`.
@@ -108,7 +117,8 @@ class MemorySet:
         corners = None if self.crop is None else self._corners(self.crop, generator)
         if self.crop is None or corners is None:
             rows = self.rows[placed(order, self.rows.device)]
-            yield from starmap(self._batch, map(distributed.mine, torch.split(rows, size)[first:]))
+            here = self.images.device.type == self.device.type
+            yield from batches_of(torch.split(rows, size)[first:], self._batch, here)
             return
         for places, others in map(distributed.mine, torch.split(order, size)[first:]):
             rows = self.rows[places.to(self.rows.device)]
@@ -145,31 +155,6 @@ class MemorySet:
         images = placed(pixels, self.device) / 255
         labels = None if self.labels is None else placed(self.labels[rows], self.device)
         return Batch(images, labels, others)
-
-
-class Means:
-    """Means of named scalars, weighted by the size of their batch and summed on the device."""
-
-    def __init__(self, sums: Mapping[str, Tensor] | None = None, inputs: int = 0) -> None:
-        self._names = tuple(sums or ())
-        self._total = torch.stack([*sums.values()]) if sums else torch.zeros(())
-        self.inputs = inputs
-
-    def add(self, values: Mapping[str, Tensor], inputs: int) -> None:
-        """Adds the mean values of a batch, of the same names each time; `inputs` is its size."""
-        now = torch.stack([*values.values()]) * inputs
-        self._total = self._total.to(now.device) + now if self._names else now
-        self._names = tuple(values)
-        self.inputs += inputs
-
-    @property
-    def sums(self) -> dict[str, Tensor]:
-        """The sum of each value over all inputs."""
-        return dict(zip(self._names, self._total, strict=True)) if self._names else {}
-
-    def means(self) -> dict[str, float]:
-        """The mean of each value over all inputs."""
-        return {name: (total / self.inputs).item() for name, total in self.sums.items()}
 
 
 @dataclass
@@ -220,9 +205,8 @@ def train_epochs(
         trial.begin()
         with products_in(take.precision):
             for batch in inputs.shuffled(batch_size, generator, at.step, at.epochs):
-                found = take(batch)
+                found = take(batch, at.sums)
                 at.step += 1
-                at.sums.add(found, batch.rows)
                 now = time.monotonic()
                 pause = now - last > PROGRESS_SECONDS
                 if pause or found["loss"].is_cpu:
@@ -239,7 +223,8 @@ def train_epochs(
         losses = at.sums.means()
         _refuse_divergence(losses["loss"], at, schedule)
         seconds = at.seconds + time.monotonic() - began
-        at.epochs, at.step, at.order, at.sums, at.seconds = at.epochs + 1, 0, None, Means(), 0.0
+        at.epochs, at.step, at.order, at.seconds = at.epochs + 1, 0, None, 0.0
+        at.sums.restart()
         yield TrainingProgress(at.epochs, steps, steps, losses, seconds)
 
 

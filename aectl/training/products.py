@@ -52,8 +52,8 @@ def products_in(precision: str) -> Iterator[None]:
 
 
 class _Settings(NamedTuple):
-    """What torch is set to: the precision of matrix products of all devices, that of each, and
-    those of convolutions and recurrent layers on a GPU.
+    """Settings of torch: the precision of matrix products of all devices, that of each, and those
+    of convolutions and recurrent layers on a GPU.
 
     torch refuses to tell the first, and whether cuDNN may use tf32, where the others contradict it:
     a caller may have set these alone, by torch's `fp32_precision`.

@@ -5,29 +5,32 @@ them at once, on the same memory: inputs are copied to where the recorded step r
 state is changed in place.
 """
 
+import contextlib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from aectl.config.configuration import Config
 from aectl.errors import first_line
-from aectl.objectives.step import Batch, Objective
+from aectl.objectives.step import Drawn, Objective
 from aectl.training import distributed
+from aectl.training.means import Means
 from aectl.training.optimizers import RECORDABLE, recordable
 from aectl.training.process_state import same_random_numbers
 from aectl.training.steps import Eager
 
-WARM_UP = 3
-"""Which step of each kind is recorded: the earlier ones make the optimiser's state, and let the
-libraries choose their kernels."""
+WARM_UP = 20
+"""Which step of each kind is recorded: a recording takes as long as many steps, and some kinds are
+few. The earlier ones make the optimiser's state, and let the libraries choose their kernels."""
 
 MOST = 100
-"""Maximum number of recorded steps; each keeps its memory."""
+"""Maximum number of recorded steps; each keeps its memory. The oldest make room for others: while
+the number of active units falls, those with more of them do not come again."""
 
 LARGEST = 2**30
 """Maximum bytes of weights and state. The steps of larger networks take so long that recording them
@@ -60,32 +63,44 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def waiting(self, work: _Work) -> tuple[_Found, str]:
-        """Carries `work` out on another stream, as torch asks for before a recording."""
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
+        """Carries `work` out on the stream on which it is recorded, as torch asks for before."""
+        self._stream.wait_stream(torch.cuda.current_stream())
         before = torch.cuda.get_sync_debug_mode()
-        with warnings.catch_warnings(record=True) as noticed, torch.cuda.stream(aside):
+        with warnings.catch_warnings(record=True) as noticed, torch.cuda.stream(self._stream):
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
                 found = work()
             finally:
                 torch.cuda.set_sync_debug_mode(before)
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(self._stream)
         waits = [one for one in noticed if WAITED in str(one.message)]
         return found, f"{Path(waits[0].filename).name}:{waits[0].lineno}" if waits else ""
 
     def record(self, work: _Work) -> tuple[_Found, Callable[[], None]]:
-        """Captures a graph."""
+        """Captures a graph. What other threads ask of the device is no part of it, and allowed."""
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         try:
-            with torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, self._pool, self._stream, "thread_local"):
                 found = work()
-        finally:
-            torch.cuda.set_stream(stream)  # also after a failure
+        except BaseException:
+            torch.cuda.set_stream(stream)
+            self._end_failed()
+            raise
         return found, graph.replay
+
+    def _end_failed(self) -> None:
+        """Ends a capture in which an operation was not allowed: torch then leaves its random
+        generator and its memory in the mode of a capture (CUDAGraph::capture_end), in which the
+        next random number is an error. What it did end, it refuses to end again."""
+        device = torch.cuda.current_device()
+        generator = torch.cuda.default_generators[device]
+        generator.graphsafe_set_state(generator.clone_state())
+        with contextlib.suppress(RuntimeError):
+            torch._C._cuda_endAllocateToPool(device, self._pool)
 
 
 class Replayed:
@@ -113,32 +128,40 @@ class Replayed:
         for group in eager.optimizer.param_groups:
             group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
 
-    def __call__(self, batch: Batch) -> _Found:
-        """Makes one step; returns the loss and its terms before it, by name. The next step may
-        overwrite them."""
-        self.objective.prepare(len(batch.inputs))
-        kind = self._kind(batch)
+    def __call__(self, drawn: Drawn, sums: Means) -> _Found:
+        """Makes one step; returns the loss and its terms before it, by name, which are added to
+        the sums. The next step may overwrite them."""
+        self.objective.prepare(drawn.rows)
+        found = self._taken(drawn, sums)
+        sums.inputs += drawn.rows
+        return found
+
+    def _taken(self, drawn: Drawn, sums: Means) -> _Found:
+        """Makes the step in one of the ways."""
+        kind = self._kind(drawn, sums)
         if kind in self._recorded:
-            return self._recorded[kind].replay(batch)
+            return self._recorded[kind].replay(drawn)
         self._eager_steps[kind] += 1
-        if self._refused or len(self._recorded) == MOST:
-            return self._step(batch)
+        if self._refused or self._eager_steps[kind] < WARM_UP - 1:
+            return self._step(drawn, sums)
         if self._eager_steps[kind] < WARM_UP:
-            found, waits = self._recorder.waiting(lambda: self._step(batch))
-            if waits and self._eager_steps[kind] == WARM_UP - 1:
+            found, waits = self._recorder.waiting(lambda: self._step(drawn, sums))
+            if waits:
                 self._refuse(f"a step waits for the device ({waits})")
             return found
-        return self._tried(kind, batch)
+        return self._tried(kind, drawn, sums)
 
-    def _kind(self, batch: Batch) -> Hashable:
-        """The batch's shapes, and what else decides which operations a step consists of."""
-        shapes = ((one.shape, one.dtype) for one in batch.tensors)
-        return (*shapes, self.objective.variant)
+    def _kind(self, drawn: Drawn, sums: Means) -> Hashable:
+        """The shapes of the tensors that a batch is made of, and what else decides which operations
+        on which memory a step consists of."""
+        read = ((one.shape, one.dtype) if isinstance(one, Tensor) else one for one in drawn)
+        return (*read, self.objective.variant, sums)
 
-    def _step(self, batch: Batch) -> _Found:
-        """An eager step, which changes all that is remembered in place."""
+    def _step(self, drawn: Drawn, sums: Means) -> _Found:
+        """An eager step, which changes all that is remembered, and the sums, in place."""
         before = dict(self._remembered)
-        found = self._eager.step(batch)
+        found = self._eager.step(drawn.made())
+        sums.add_uncounted(found, drawn.rows)
         with torch.no_grad():
             for name, held in before.items():
                 if self._remembered[name] is not held:
@@ -146,27 +169,27 @@ class Replayed:
                     self._remembered[name] = held
         return found
 
-    def _tried(self, kind: Hashable, batch: Batch) -> _Found:
+    def _tried(self, kind: Hashable, drawn: Drawn, sums: Means) -> _Found:
         """An eager step, after which those of its kind are replayed if a replay does the same."""
-        state, remembered = self._state(), dict(self._remembered)
+        state, remembered = [*self._state(), sums.memory], dict(self._remembered)
         if sum(one.nbytes for one in state) > LARGEST:
             self._refuse("the network is so large that replays would gain nothing")
-            return self._step(batch)
+            return self._step(drawn, sums)
         before: list[Tensor] = []
-        recorded = Recorded(batch)
+        recorded = Recorded(drawn)
         try:
             before = [one.clone() for one in state]
             with recordable(self._eager.optimizer):
-                recorded.record(self._recorder, self._step)
-            with same_random_numbers(batch.inputs.device):
-                replayed = {name: one.clone() for name, one in recorded.replay(batch).items()}
+                recorded.record(self._recorder, lambda held: self._step(held, sums))
+            with same_random_numbers(sums.memory.device):
+                replayed = {name: one.clone() for name, one in recorded.replay(drawn).items()}
             after = [one.clone() for one in state]
         except RuntimeError as error:
             self._remembered.update(remembered)
             self._refuse(first_line(error))
         if before:
             _put(state, before)
-        found = self._step(batch)
+        found = self._step(drawn, sums)
         if self._refused:
             return found
         changes = zip(
@@ -176,13 +199,19 @@ class Replayed:
             strict=True,
         )
         if all(alike(*change) for change in changes):
-            self._recorded[kind] = recorded
+            self._keep(kind, recorded)
         else:
             self._refuse("a replayed step has other results")
         return found
 
+    def _keep(self, kind: Hashable, recorded: "Recorded") -> None:
+        if len(self._recorded) == MOST:
+            oldest = next(iter(self._recorded))
+            del self._recorded[oldest], self._eager_steps[oldest]
+        self._recorded[kind] = recorded
+
     def _state(self) -> list[Tensor]:
-        """All tensors that a step changes."""
+        """All tensors that a step changes, but the sums."""
         of_optimizer = [
             value
             for held in self._eager.optimizer.state.values()
@@ -199,22 +228,23 @@ class Replayed:
 
 
 class Recorded:
-    """A recorded step, with the memory from which it reads its batch."""
+    """A recorded step, with the memory of the tensors from which it makes its batch."""
 
-    def __init__(self, batch: Batch) -> None:
-        labels = None if batch.labels is None else batch.labels.clone()
-        self._batch = Batch(batch.inputs.clone(), labels)
+    def __init__(self, drawn: Drawn) -> None:
+        held: list[Any] = [one.clone() if isinstance(one, Tensor) else one for one in drawn]
+        self._drawn: Drawn = type(drawn)(*held)
         self._found: _Found = {}
         self._repeat: Callable[[], None] = lambda: None
 
-    def record(self, recorder: Recorder, step: Callable[[Batch], _Found]) -> None:
+    def record(self, recorder: Recorder, step: Callable[[Drawn], _Found]) -> None:
         """Records a step."""
-        self._found, self._repeat = recorder.record(lambda: step(self._batch))
+        self._found, self._repeat = recorder.record(lambda: step(self._drawn))
 
-    def replay(self, batch: Batch) -> _Found:
-        """Makes a step of a batch of the same shapes."""
-        for held, now in zip(self._batch.tensors, batch.tensors, strict=True):
-            held.copy_(now)
+    def replay(self, drawn: Drawn) -> _Found:
+        """Makes a step of a batch of the same kind."""
+        for held, now in zip(self._drawn, drawn, strict=True):
+            if isinstance(held, Tensor) and isinstance(now, Tensor):
+                held.copy_(now)
         self._repeat()
         return self._found
 

@@ -278,7 +278,8 @@ class Run(ABC):
         size = min(self._batch_size, len(inputs))
         choose_products(
             self.device, self.config, stage.objective, stage.remembered,
-            lambda: next(iter(inputs.shuffled(size, torch.Generator()))), self.tell_of_products,
+            lambda: next(iter(inputs.shuffled(size, torch.Generator()))).made(),
+            self.tell_of_products,
         )  # fmt: skip
         trained = Compiled(stage.objective, size) if config.compile else stage.objective
         eager = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")

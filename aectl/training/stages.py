@@ -11,7 +11,8 @@ from torch.optim import Optimizer
 
 from aectl.errors import ModelFileError, first_line
 from aectl.objectives.step import Objective
-from aectl.training.loop import Means, TrainingPosition, TrainingSet
+from aectl.training.loop import TrainingPosition, TrainingSet
+from aectl.training.means import Means
 from aectl.training.optimizer_state import restore_state, state_of
 from aectl.training.state import LoopState, RunState
 

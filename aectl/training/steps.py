@@ -10,8 +10,9 @@ from torch.optim import Optimizer
 from aectl.config.training_options import BF16
 from aectl.errors import ConfigError, first_line
 from aectl.models.precision import in_bfloat16
-from aectl.objectives.step import Batch, Losses, Objective
+from aectl.objectives.step import Batch, Drawn, Losses, Objective
 from aectl.training import distributed
+from aectl.training.means import Means
 
 
 class Steps(Protocol):
@@ -21,8 +22,9 @@ class Steps(Protocol):
     def objective(self) -> nn.Module: ...
     @property
     def precision(self) -> str: ...
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Makes one step; returns the loss and its terms before it, by name."""
+    def __call__(self, drawn: Drawn, sums: Means) -> dict[str, Tensor]:
+        """Makes one step; returns the loss and its terms before it, by name, which are added to
+        the sums."""
 
 
 @dataclass
@@ -38,13 +40,16 @@ class Eager:
     clip_grad: float | None = None
     precision: str = "fp32"
 
-    def __call__(self, batch: Batch) -> dict[str, Tensor]:
-        """Makes one step; returns the loss and its terms before it, by name."""
-        self.objective.prepare(batch.rows)
-        return self.step(batch)
+    def __call__(self, drawn: Drawn, sums: Means) -> dict[str, Tensor]:
+        """Makes one step; returns the loss and its terms before it, by name, which are added to
+        the sums."""
+        self.objective.prepare(drawn.rows)
+        found = self.step(drawn.made())
+        sums.add(found, drawn.rows)
+        return found
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
-        """The same, of an objective that is prepared."""
+        """The same, of an objective that is prepared, without adding anything."""
         found: list[dict[str, Tensor]] = []
 
         def closure() -> Tensor:

@@ -3,16 +3,14 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import starmap
 
 import torch
 from torch import Tensor
 
 from aectl.models.placing import placed
 from aectl.models.scaling import Scaling, scaled
-from aectl.objectives.step import Batch
-from aectl.training import distributed
-from aectl.training.loop import CPU
+from aectl.objectives.step import Batch, Drawn
+from aectl.training.loop import CPU, batches_of
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,12 @@ class FloatSet:
 
     def shuffled(
         self, size: int, generator: torch.Generator, first: int = 0, epoch: int = 0
-    ) -> Iterator[Batch]:
+    ) -> Iterator[Drawn]:
         """Every vector once, in a random order, from batch number `first` on."""
         order = torch.randperm(len(self), generator=generator)
         rows = self.rows[placed(order, self.rows.device)]
-        return starmap(self._batch, map(distributed.mine, torch.split(rows, size)[first:]))
+        here = self.vectors.device.type == self.device.type
+        return batches_of(torch.split(rows, size)[first:], self._batch, here)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every vector once, in the order of the set."""

@@ -21,6 +21,7 @@ from aectl.models.build import build_network
 from aectl.models.precision import in_bfloat16
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch
+from aectl.training.means import Means
 from aectl.training.memory import keeping_freed
 from aectl.training.optimizers import build_optimizer
 from aectl.training.products import products_in
@@ -50,7 +51,8 @@ def ours(given: argparse.Namespace, precision: str) -> Callable[[torch.Tensor], 
     whole, clip = objective(config, network, remembered=remembered), config.training.clip_grad
     eager = Eager(whole, build_optimizer(network, config.training), clip, precision)
     take = steps_on(device(), config, eager, remembered, lambda: True, print)
-    return lambda x: take(Batch(x, None))
+    sums = Means()
+    return lambda x: take(Batch(x, None), sums)
 
 
 class Plain(nn.Module):

@@ -11,6 +11,8 @@ from aectl.models import active_units, kept_units
 from aectl.models.codes import BatchTopK, TopK
 from aectl.models.precision import in_bfloat16
 from aectl.objectives.step import Batch
+from aectl.training import replayed
+from aectl.training.means import Means
 from aectl.training.optimizers import Adam
 from aectl.training.replayed import Replayed
 from aectl.training.steps import Eager
@@ -111,6 +113,7 @@ def test_in_bfloat16_the_gradient_is_that_of_all_units_but_for_rounding(monkeypa
 @pytest.mark.parametrize("options", [{}, {"sparsity": "batch-topk"}, {"aux_k": 16}], ids=str)
 def test_no_step_waits_and_all_can_be_replayed(monkeypatch, options):
     monkeypatch.setattr(active_units, "applies_to", lambda _: False)  # as on a GPU
+    monkeypatch.setattr(replayed, "WARM_UP", 3)
     weights = []
     for recorder in (OnCpu(), None):
         remembered: dict[str, Tensor] = {}
@@ -119,10 +122,11 @@ def test_no_step_waits_and_all_can_be_replayed(monkeypatch, options):
         with Waiting() as waiting:
             take.step(Batch(inputs_of(0), None))
         assert waiting.found == []
+        sums = Means()
         if recorder is not None:
             take = Replayed(take, remembered, recorder, pytest.fail)
         for seed in range(9):
-            take(Batch(inputs_of(seed), None))
+            take(Batch(inputs_of(seed), None), sums)
         weights.append([one.detach().clone() for one in network.parameters()])
         assert recorder is None or recorder.replays > 3
     assert all(map(torch.equal, *weights))

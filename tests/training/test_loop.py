@@ -10,7 +10,7 @@ from torch import nn
 from aectl.errors import DivergedError
 from aectl.models.networks import Autoencoder
 from aectl.objectives.step import Losses, Objective
-from aectl.training.loop import Means, MemorySet, mean_losses, train_epochs
+from aectl.training.loop import MemorySet, mean_losses, train_epochs
 from aectl.training.schedules import Schedule
 from aectl.training.steps import Eager
 
@@ -83,7 +83,8 @@ def test_images_come_in_another_order_each_epoch_and_for_each_seed():
 
 def test_labels_stay_with_their_images():
     images = MemorySet(numbered(50).images, torch.arange(50), torch.arange(50))
-    for batch in images.shuffled(16, torch.Generator().manual_seed(0)):
+    for drawn in images.shuffled(16, torch.Generator().manual_seed(0)):
+        batch = drawn.made()
         assert (batch.inputs * 255).round().long().flatten().tolist() == batch.labels.tolist()
 
 
@@ -150,7 +151,7 @@ def test_a_part_has_the_images_and_labels_at_its_places_alone():
     assert (part.whole().inputs * 255).round().flatten().tolist() == [9, 40]
     assert part.whole().labels.tolist() == [9, 40]
     shuffled = chain.from_iterable(
-        batch.labels.tolist() for batch in part.shuffled(1, torch.Generator().manual_seed(0))
+        drawn.made().labels.tolist() for drawn in part.shuffled(1, torch.Generator().manual_seed(0))
     )
     assert sorted(shuffled) == [9, 40]
 
@@ -217,12 +218,3 @@ def test_a_loss_that_is_no_finite_number_ends_training_and_names_epoch_step_and_
     with pytest.raises(DivergedError, match=r"at step 3 of epoch 2, .* rate of 0\.02.*--lr"):
         trained(nn.Linear(1, 1), numbered(50), infinite_in_the_seventh, lr=0.02, batch_size=16)
     assert next(steps) == 8
-
-
-def test_sums_of_a_checkpoint_go_on_with_values_on_another_device():
-    """Several processes on GPUs exchange their losses, which come to the CPU with that; the sums of
-    a checkpoint are on the GPU. Without one, the device "meta" stands for another."""
-    sums = Means({"loss": torch.zeros(())}, 3)
-    sums.add({"loss": torch.ones((), device="meta")}, 2)
-    assert sums.inputs == 5
-    assert sums.sums["loss"].is_meta

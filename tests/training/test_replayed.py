@@ -17,12 +17,20 @@ from aectl.config.configuration import Config
 from aectl.objectives.step import Batch, Losses, Objective
 from aectl.training import replayed, run
 from aectl.training.bfloat16_adam import AdamInBfloat16
+from aectl.training.loop import MemorySet
+from aectl.training.means import Means
 from aectl.training.optimizers import SGD, Adam, AdamW
-from aectl.training.replayed import WARM_UP, CudaGraphs, Replayed
+from aectl.training.replayed import CudaGraphs, Replayed
 from aectl.training.schedules import Schedule
 from aectl.training.steps import Eager
 
+WARM_UP, SUMS = 3, Means()
 STEPS = 3 * WARM_UP + 3
+
+
+@pytest.fixture(autouse=True)
+def _few_warm_up_steps(monkeypatch):
+    monkeypatch.setattr(replayed, "WARM_UP", WARM_UP)
 
 
 def rate(step):
@@ -46,15 +54,16 @@ def trained(options, recorder=None, build=Adam, device="cpu"):
     take, said = Eager(whole, optimizer, 1.0, options.get("precision", "fp32")), []
     if recorder is not None:
         take = Replayed(take, remembered, recorder, said.append)
-    schedule, found = Schedule(optimizer, rate), []
+    schedule, found, sums = Schedule(optimizer, rate), [], Means()
     torch.manual_seed(1)
     for batch in batches(*given):
         labels = None if batch.labels is None else batch.labels.to(device)
-        losses = take(Batch(batch.inputs.to(device), labels))
+        losses = take(Batch(batch.inputs.to(device), labels), sums)
         found += [one.detach().clone() for one in losses.values()]
         schedule.step()
     assert said == []
-    return [*found, *whole.parameters(), *whole.buffers(), *remembered.values()]
+    state = [*whole.parameters(), *whole.buffers(), *remembered.values()]
+    return [*found, *state, torch.tensor([*sums.means().values()])]
 
 
 def same(one, other):
@@ -95,7 +104,10 @@ def test_so_are_those_of_other_optimizers_and_in_bfloat16(build, more):
     assert recorder.replays
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+
+
+@on_a_gpu
 @pytest.mark.parametrize("options", EVERY, ids=str)
 def test_captured_steps_of_any_kind_and_rule_have_the_losses_of_eager_ones(options):
     found = [trained(options, one, device="cuda") for one in (CudaGraphs(), None)]
@@ -143,6 +155,54 @@ def test_a_training_of_replayed_steps_has_the_weights_and_metrics_of_one_of_eage
     assert same([*state.values()], [*eager.values()])
 
 
+@on_a_gpu
+@pytest.mark.parametrize("name", WHOLE)
+def test_so_has_a_training_of_captured_steps_but_for_rounding(folder, name, monkeypatch):
+    monkeypatch.chdir(folder)
+    replays, record = [], CudaGraphs.record
+
+    def counted(graphs, work):
+        found, replay = record(graphs, work)
+        return found, lambda: replays.append(replay())
+
+    monkeypatch.setattr(CudaGraphs, "record", counted)
+    options = {**WHOLE[name], "epochs": 4, "precision": "fp32"}
+    (state, rows), (eager, expected) = (
+        trained_by_a_run({**options, "cuda_graphs": graphs}, "cuda") for graphs in (True, False)
+    )
+    assert len(replays) > 3
+    torch.testing.assert_close(state, eager, rtol=1e-3, atol=1e-4)
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], 1e-3)
+
+
+@on_a_gpu
+def test_after_a_capture_that_failed_random_numbers_and_captures_are_as_before():
+    total, graphs = torch.zeros(3, device="cuda"), CudaGraphs()
+
+    def adding():
+        return {"total": total.add_(torch.rand(3, device="cuda")).clone()}
+
+    def waiting():
+        return {"total": adding()["total"] * total.sum().item()}
+
+    waiting()
+    torch.manual_seed(0)
+    expected = torch.rand(3, device="cuda")
+    for failures in range(3):
+        total.zero_()
+        torch.manual_seed(0)
+        if failures:
+            with pytest.raises(RuntimeError):
+                graphs.record(waiting)
+        assert torch.cuda.current_stream() == torch.cuda.default_stream()
+        assert adding()["total"].equal(expected)
+        total.zero_()
+        torch.manual_seed(0)
+        found, replay = graphs.record(adding)
+        replay()
+        assert found["total"].equal(expected)
+
+
 def small(compute, recorder):
     """Replayed steps of a layer, the batches that it takes, and what is said."""
     torch.manual_seed(0)
@@ -158,7 +218,7 @@ def half_square(network, batch):
 def weights_after(take, count=2 * WARM_UP, rows=5):
     torch.manual_seed(1)
     for _ in range(count):
-        take(Batch(torch.rand(rows, 3), None))
+        take(Batch(torch.rand(rows, 3), None), SUMS)
     return [one.detach().clone() for one in take.objective.parameters()]
 
 
@@ -225,19 +285,45 @@ def test_a_step_that_depends_on_more_than_its_inputs_in_memory_is_found():
     assert said == ["a replayed step has other results"]
 
 
-def test_no_more_than_so_many_kinds_of_steps_are_recorded(monkeypatch):
+def test_the_oldest_of_so_many_kinds_of_steps_makes_room_for_another(monkeypatch):
     monkeypatch.setattr(replayed, "MOST", 4)
     recorder = OnCpu()
     take, said = small(half_square, recorder)
-    for rows in range(1, 7):
-        weights_after(take, WARM_UP, rows)
-    tried = recorder.replays
-    assert tried == 4
-    weights_after(take, 1, 6)
-    assert recorder.replays == tried
-    weights_after(take, 1, 1)
-    assert recorder.replays == tried + 1
+
+    def replays(rows, steps):
+        before = recorder.replays
+        weights_after(take, steps, rows)
+        return recorder.replays - before
+
+    assert [replays(rows, WARM_UP) for rows in range(1, 7)] == [1] * 6  # the trial of each
+    assert [replays(rows, 1) for rows in range(1, 7)] == [0, 0, 1, 1, 1, 1]
+    assert replays(1, WARM_UP) == 2
+    assert replays(3, 1) == 0
     assert said == []
+
+
+def test_the_batches_of_a_set_in_memory_are_made_in_the_recorded_step():
+    """The recording reads the places of the inputs alone: what is changed in the set afterwards is
+    seen by a replay."""
+    images = torch.arange(60, dtype=torch.uint8).view(20, 1, 1, 3)
+    inputs, recorder = MemorySet(images, torch.arange(20), torch.arange(20)), OnCpu()
+    seen = []
+
+    def flat(network, batch):
+        seen.append(batch.labels)
+        x = batch.inputs.flatten(1)
+        return Losses((network(x) - x).square().sum(), {"label": batch.labels.sum() / 1.0})
+
+    take, sums = small(flat, recorder)[0], Means()
+    for _ in range(WARM_UP + 1):
+        for drawn in inputs.shuffled(10, torch.Generator().manual_seed(0)):
+            found = take(drawn, sums)
+    assert (len(seen), recorder.replays) == (WARM_UP + 1, 1 + 2 * (WARM_UP + 1) - WARM_UP)
+    assert sums.inputs == 20 * (WARM_UP + 1)
+    assert sums.means()["label"] == pytest.approx(190 / 2)
+    inputs.labels.zero_()
+    found = take(drawn, sums)
+    assert found["label"] == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from aectl.training.steps import Eager
 def after_a_step(network, images, lr, clip_grad=None):
     """The loss and the weights after one step of plain gradient descent with all images."""
     optimizer = torch.optim.SGD(network.parameters(), lr)
-    losses = Eager(Objective(network, half_square), optimizer, clip_grad)(images.whole())
+    losses = Eager(Objective(network, half_square), optimizer, clip_grad).step(images.whole())
     return losses["loss"], [one.detach() for one in network.parameters()]
 
 

@@ -14,14 +14,13 @@ from aectl.training.run import Epoch
 from aectl.verbs.planning import new_run, prepare, start_of
 
 
-def trained(options):
+def trained(options, device="cpu"):
     """The state of a network that is trained with such options, and its metrics."""
     config, data = prepare(options, {}, Reading(Path("none"), print))
-    device = distributed.joined(torch.device("cpu"))
-    run = new_run(config, data, device, start_of(config))
+    run = new_run(config, data, distributed.joined(torch.device(device)), start_of(config))
     rows = [event.row for event in run.epochs() if isinstance(event, Epoch)]
-    state = {name: value.contiguous().clone() for name, value in run.network.state_dict().items()}
-    return state, rows
+    state = run.network.state_dict().items()
+    return {name: value.cpu().contiguous().clone() for name, value in state}, rows
 
 
 def refuse_different(state):
