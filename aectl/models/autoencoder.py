@@ -134,8 +134,9 @@ class Autoencoder(AutoencoderBase):
     encoder: Encoder
     decoder: Decoder
 
-    from_kept = False
-    """Whether products with the code are computed, in training, from the units that it keeps."""
+    kept_up_to = 0
+    """The number of kept units up to which products with the code are computed, in training, from
+    these alone."""
 
     def __init__(
         self,
@@ -164,10 +165,11 @@ class Autoencoder(AutoencoderBase):
 
     def passed(self, inputs: Tensor) -> ForwardPass:
         """The same forward pass, also where it is computed from kept units."""
-        if not (self.training and self.from_kept):
-            return super().passed(inputs)
         encoder, rule = self.encoder, self.encoder.code
-        assert isinstance(rule, TopK | BatchTopK)
+        if not (
+            self.training and isinstance(rule, TopK | BatchTopK) and rule.kept <= self.kept_up_to
+        ):
+            return super().passed(inputs)
         x, layer = encoder.inner(inputs, len(encoder.layers) - 1), encoder.to_code
         preactivation = single(layer(x))
         out = preactivation.detach()

@@ -13,6 +13,7 @@ from aectl.config.configuration import Config
 from aectl.config.training_options import BF16
 from aectl.errors import first_line
 from aectl.models.autoencoder import Autoencoder
+from aectl.models.codes import BatchTopK, TopK
 from aectl.models.precision import in_bfloat16
 from aectl.objectives.step import Batch, Objective
 from aectl.training import distributed
@@ -52,12 +53,12 @@ def choose_products(
 
     Several processes, and --compile, use all units.
     """
-    network = objective.network
+    network, k = objective.network, config.model.k
     if device.type != "cuda" or config.training.compile or distributed.processes() > 1:
         return
-    if isinstance(network, Autoencoder) and network.encoder.few_active:
+    if isinstance(network, Autoencoder) and network.encoder.few_active and k:
         precision = config.training.precision or "fp32"
-        told(tried(objective, network, remembered, first_batch, precision))
+        told(tried(objective, network, remembered, first_batch, precision, k))
 
 
 def tried(
@@ -66,29 +67,31 @@ def tried(
     remembered: dict[str, Tensor],
     first_batch: Callable[[], Batch],
     precision: str,
+    k: int,
 ) -> str:
-    """Lets a network compute its products from kept units if this is right and faster; returns the
-    choice, in words.
+    """Lets a network compute its products from kept units, once these are no more than k, if this
+    is right and faster; returns the choice, in words.
 
     Both ways get the same batch; their losses and gradients must agree. Neither weights nor the
     state of the training change. Any error in the trial means that all units are used.
     """
-    network.from_kept = False
+    network.kept_up_to = 0
     try:
         batch = first_batch()
-        with _unchanged(objective, remembered), products_in(precision):
+        with _unchanged(objective, remembered), products_in(precision), _keeping(k, network):
             every = _measured(objective, batch, precision)
-            network.from_kept = True
+            network.kept_up_to = k
             kept = _measured(objective, batch, precision)
         differences = [_difference(*pair) for pair in zip(kept.values, every.values, strict=True)]
     except Exception as error:  # whatever it is, all units can be used
-        network.from_kept = False
+        network.kept_up_to = 0
         return f"from {ALL} rather than from {KEPT} ({first_line(error)})"
     if wrong := [one for one in differences if not one <= TOLERANCE[precision]]:
-        network.from_kept = False
+        network.kept_up_to = 0
         return f"from {ALL} rather than from {KEPT} (which differ by {wrong[0]:.1%})"
-    network.from_kept = kept.seconds <= FASTER * every.seconds
-    ways = [(KEPT, kept), (ALL, every)] if network.from_kept else [(ALL, every), (KEPT, kept)]
+    faster = kept.seconds <= FASTER * every.seconds
+    network.kept_up_to = k if faster else 0
+    ways = [(KEPT, kept), (ALL, every)] if faster else [(ALL, every), (KEPT, kept)]
     told = [f"from {name} ({1000 * took.seconds:.3g} ms a step)" for name, took in ways]
     return " rather than ".join(told)
 
@@ -119,6 +122,18 @@ def _time(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+@contextlib.contextmanager
+def _keeping(k: int, network: Autoencoder) -> Iterator[None]:
+    """Lets the code keep k units in the block, which --k-start may have given others."""
+    code = network.encoder.code
+    assert isinstance(code, TopK | BatchTopK)
+    before, code.kept = code.kept, k
+    try:
+        yield
+    finally:
+        code.kept = before
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ def inputs_of(seed: int, count: int = 20) -> Tensor:
 
 def of_kept_units(monkeypatch, **options):
     network, whole = network_and_loss(monkeypatch, True, **options)
-    network.from_kept = True
+    network.kept_up_to = network.encoder.code.kept
     return network, whole
 
 
@@ -93,7 +93,7 @@ def test_the_threshold_of_a_batch_is_followed_as_with_all_units(monkeypatch):
     thresholds = []
     for from_kept in (True, False):
         network, whole = network_and_loss(monkeypatch, True, sparsity="batch-topk")
-        network.from_kept = from_kept
+        network.kept_up_to = from_kept * network.encoder.code.kept
         for seed in range(3):
             whole(Batch(inputs_of(seed), None))
         thresholds.append(network.encoder.code.threshold.item())
@@ -139,7 +139,7 @@ def test_on_a_gpu_kept_units_give_the_gradient_of_all(monkeypatch, options):
     for from_kept in (True, False):
         remembered: dict[str, Tensor] = {}
         network, whole = network_and_loss(monkeypatch, True, remembered, **options)
-        network.from_kept = from_kept
+        network.kept_up_to = from_kept * network.encoder.code.kept
         whole.to("cuda")
         remembered |= {name: one.cuda() for name, one in remembered.items()}
         whole(Batch(inputs_of(1).cuda(), None)).loss.backward()

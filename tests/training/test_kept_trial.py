@@ -17,11 +17,11 @@ from aectl.objectives.step import Batch
 from aectl.training import kept_trial
 from aectl.training.kept_trial import choose_products, tried
 
-WIDTH, UNITS = 128, 1024
+WIDTH, UNITS, K = 128, 1024, 8
 
 
 def made(**options):
-    options = {"modality": "vectors", "hidden": (UNITS,), "sparsity": "topk", "k": 8, **options}
+    options = {"modality": "vectors", "hidden": (UNITS,), "sparsity": "topk", "k": K, **options}
     config = Config.from_options(options).resolved(None, WIDTH, 1000)
     torch.manual_seed(3)
     network = build_network(Architecture(config.model, VectorShape(WIDTH)))
@@ -39,7 +39,7 @@ def set_clock(monkeypatch, network, kept: float, every: float = 10.0) -> None:
 
     def look():
         nonlocal now
-        now += kept if network.from_kept else every
+        now += kept if network.kept_up_to else every
         return now
 
     monkeypatch.setattr(kept_trial, "time", SimpleNamespace(perf_counter=look))
@@ -54,19 +54,39 @@ def set_clock(monkeypatch, network, kept: float, every: float = 10.0) -> None:
 def test_kept_units_are_chosen_where_they_are_right_and_faster(monkeypatch, options, precision):
     _, network, whole, remembered = made(**options)
     set_clock(monkeypatch, network, kept=5.0)
-    said = tried(whole, network, remembered, batch, precision)
+    said = tried(whole, network, remembered, batch, precision, K)
     assert said == (
         "from the kept units alone (5e+03 ms a step) rather than from all units (1e+04 ms a step)"
     )
-    assert network.from_kept
+    assert network.kept_up_to == K
 
 
 def test_all_units_are_chosen_where_they_are_as_fast(monkeypatch):
     _, network, whole, remembered = made()
     set_clock(monkeypatch, network, kept=9.5)
-    said = tried(whole, network, remembered, batch, "fp32")
+    said = tried(whole, network, remembered, batch, "fp32", K)
     assert said.startswith("from all units (1e+04 ms a step) rather than from the kept units alone")
-    assert not network.from_kept
+    assert network.kept_up_to == 0
+
+
+def test_the_last_k_of_a_schedule_is_tried_and_kept_units_wait_for_it(monkeypatch):
+    _, network, whole, remembered = made()
+    code, elements, kept_at = network.encoder.code, [], kept_units.kept_at
+
+    def noted(places, *shape):
+        elements.append(len(places))
+        return kept_at(places, *shape)
+
+    monkeypatch.setattr(kept_units, "kept_at", noted)
+    set_clock(monkeypatch, network, kept=5.0)
+    code.kept = 20
+    tried(whole, network, remembered, batch, "fp32", K)
+    assert (code.kept, set(elements)) == (20, {len(batch().inputs) * K})
+    elements.clear()
+    whole.train()
+    for code.kept, steps in ((20, 0), (K + 1, 0), (K, 1)):
+        whole(batch())
+        assert len(elements) == steps
 
 
 def fails(*_):
@@ -86,9 +106,9 @@ def test_all_units_are_chosen_where_sums_are_wrong_or_fail(monkeypatch, wrong, s
     _, network, whole, remembered = made()
     set_clock(monkeypatch, network, kept=1.0)
     monkeypatch.setattr(kept_units, "sums", wrong(kept_units.sums))
-    found = tried(whole, network, remembered, batch, "tf32")
+    found = tried(whole, network, remembered, batch, "tf32", K)
     assert found.startswith(f"from all units rather than from the kept units alone {said}")
-    assert not network.from_kept
+    assert network.kept_up_to == 0
     expected = made()[2](batch()).loss
     assert whole(batch()).loss.equal(expected)
 
@@ -104,8 +124,8 @@ def test_a_trial_changes_neither_weights_nor_state_nor_random_numbers(monkeypatc
         whole.train()
         whole(Batch(batch().inputs.neg(), None))
         if with_trial:
-            tried(whole, network, remembered, batch, "fp32")
-            network.from_kept = False
+            tried(whole, network, remembered, batch, "fp32", K)
+            network.kept_up_to = 0
         losses = [whole(batch()).loss.detach() for _ in range(2)]
         assert all(one.grad is None for one in network.parameters())
         states.append([*losses, *network.state_dict().values(), *remembered.values()])
@@ -119,7 +139,7 @@ def test_nothing_is_tried_on_a_cpu_nor_for_a_narrow_code():
     choose_products(device, config, whole, remembered, fails, said.append)
     config, narrow, whole, remembered = made(hidden=(64,))
     choose_products(torch.device("cuda"), config, whole, remembered, fails, said.append)
-    assert said == [] and not network.from_kept and not narrow.from_kept
+    assert said == [] and network.kept_up_to == narrow.kept_up_to == 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")
@@ -128,5 +148,5 @@ def test_on_a_gpu_both_ways_agree(monkeypatch, precision):
     _, network, whole, remembered = made()
     whole.to("cuda")
     set_clock(monkeypatch, network, kept=1.0)
-    tried(whole, network, remembered, lambda: Batch(batch().inputs.cuda(), None), precision)
-    assert network.from_kept
+    tried(whole, network, remembered, lambda: Batch(batch().inputs.cuda(), None), precision, K)
+    assert network.kept_up_to == K
