@@ -15,7 +15,7 @@ from aectl.objectives.dead_units import DEAD_AFTER
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch, Objective
 
-SHAPE, SMALL, TOKENS = (1, 8, 8), (1, 4, 4), TextShape(6, 20)
+SHAPE, SMALL, WINDOW, TOKENS = (1, 8, 8), (1, 4, 4), (1, 12, 11), TextShape(6, 20)
 WIDTHS = {
     "conv-autoencoder": (3, 12), "text-autoencoder": (6, 12), "conv-wta-autoencoder": (3, 5),
 }  # fmt: skip
@@ -47,7 +47,7 @@ def others() -> Iterator[dict[str, object]]:
     """Options that add another term to the loss, or draws to the step."""
     yield {"model": "classifier", "hidden": (12,), "dropout": 0.2, "shift": 1}
     yield {"model": "text-autoencoder", "hidden": (6,), "bottleneck": "words", "swap": 0.3}
-    for loss in ("bce", "softmax-kl"):
+    for loss in ("bce", "softmax-kl", "ssim"):
         yield {"hidden": (12,), "loss": loss}
     for noise in ("masking", "salt-and-pepper", "gaussian"):
         yield {"hidden": (12, 5), "noise": noise, "dropout": 0.2, "shift": 1}
@@ -67,6 +67,8 @@ def made(
     torch.manual_seed(0)
     texts = TEXT in kind.modalities and kind.has_code
     shape = SMALL if config.model.model.startswith("conv") else SHAPE
+    if config.loss.loss == "ssim":
+        shape = WINDOW
     described = Architecture(config.model, TOKENS if texts else shape, 0 if kind.has_code else 4)
     network = build_network(described)
     count = DEAD_AFTER // 2 if RULES[config.model.sparsity].can_die and not texts else 6

@@ -21,6 +21,9 @@ SMALL = 1e-3
 CHARBONNIER = 1e-3
 """Errors much smaller than this count as squares in `charbonnier`, larger ones as they are."""
 
+WINDOW, WINDOW_DEVIATION = 11, 1.5
+"""Pixels of a side of the window of SSIM, and the standard deviation of its Gaussian."""
+
 
 def squared_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     """Half the squared error: 1/2 ||x_hat - x||^2 (CS294A notes, section 2, J(W, b; x, y)).
@@ -135,8 +138,16 @@ def dissimilarity(reconstruction: Tensor, target: Tensor) -> Tensor:
     """
     from pytorch_msssim import ssim
 
-    similarity: Tensor = ssim(reconstruction, target, data_range=1.0)
+    window = _gaussian_window(target)  # its own would be copied to a GPU, which waits for that
+    similarity: Tensor = ssim(reconstruction, target, data_range=1.0, win=window)
     return (1 - similarity) * target[0].numel()
+
+
+def _gaussian_window(images: Tensor) -> Tensor:
+    """A row of the window of `dissimilarity`, for each channel: (channels, 1, 1, 11)."""
+    places = torch.arange(-(WINDOW // 2), WINDOW // 2 + 1, device=images.device)
+    heights = torch.exp(-places.to(images.dtype).square() / (2 * WINDOW_DEVIATION**2))
+    return (heights / heights.sum()).expand(images.shape[1], 1, 1, -1)
 
 
 def of_choices(costs: Tensor, log_probabilities: Tensor) -> Tensor:
