@@ -154,8 +154,11 @@ def _distance(loss: str, network: AutoencoderBase, decoded: Tensor, images: Tens
 
 
 def _from_below(compute: Compute, below: Callable[[Tensor], Tensor]) -> Compute:
-    """The objective with the inputs replaced by a function of them."""
-    return lambda network, batch: compute(network, batch._replace(inputs=below(batch.inputs)))
+    """The objective with the inputs replaced by a function of them, in float32: they are what is to
+    be reconstructed, too."""
+    return lambda network, batch: compute(
+        network, batch._replace(inputs=single(below(batch.inputs)))
+    )
 
 
 def _with_weight_decay(compute: Compute, weight_decay: float) -> Compute:
