@@ -105,18 +105,11 @@ def opened(number: int, count: int, told: Callable[[bytes], bytes], longest: flo
     `told` gives all of them what the first one says, and is called once by each. `longest` is in
     seconds. Raises OSError where they cannot share memory.
     """
-    if number == 0:
-        others = _accepted(count - 1, told)
-        memory = _memory(count)
-        for other in others:
-            socket.send_fds(other, [b"."], [memory])
-    else:
-        others = [_connected(told(b""))]
-        _, received, *_ = socket.recv_fds(others[0], 1, 1)
-        if not received:
-            raise ConnectionError("the first process has closed its connection")
-        memory = received[0]
+    others = _accepted(count - 1, told) if number == 0 else [_connected(told(b""))]
+    memory = _memory(count) if number == 0 else _received(*others)
     try:
+        for other in others if number == 0 else ():
+            socket.send_fds(other, [b"."], [memory])
         return SharedMemory(memory, others, number, count, longest)
     finally:
         os.close(memory)
@@ -158,6 +151,13 @@ def _connected(address: bytes) -> socket.socket:
     connection.settimeout(CONNECTED_WITHIN)
     connection.connect(address)
     return connection
+
+
+def _received(first: socket.socket) -> int:
+    _, received, *_ = socket.recv_fds(first, 1, 1)
+    if not received:
+        raise ConnectionError("the first process has closed its connection")
+    return received[0]
 
 
 def _heard(other: socket.socket) -> None:
