@@ -39,6 +39,7 @@ STAND_INS: dict[str, dict[str, Callable[..., object]]] = {
         **dict.fromkeys(("guard_int", "guarding_hint_or_throw", "size_hint"), int),
         **dict.fromkeys(("has_free_unbacked_symbols", "is_nested_int"), lambda _: False),
         **dict.fromkeys(("has_guarding_hint", "has_hint"), lambda _: True),
+        **dict.fromkeys(("_advise_is_bounded", "_advise_is_size"), lambda *_: None),
         "free_unbacked_symbols": lambda _: set(),
         "sym_and": lambda *conditions: all(conditions),
         "sym_eq": operator.eq,
