@@ -25,7 +25,7 @@ from aectl.training.means import Means
 from aectl.training.memory import keeping_freed
 from aectl.training.optimizers import build_optimizer
 from aectl.training.products import products_in
-from aectl.training.replayed import steps_on
+from aectl.training.replayed import WARM_UP, steps_on
 from aectl.training.steps import Eager
 
 from .commands import CORES, in_turns
@@ -105,7 +105,8 @@ def timed(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, usual in {"units": 32_768, "batch": 512, "k": 32, "steps": 4}.items():
+    steps = 4 if device().type == "cpu" else 2 * WARM_UP  # the first ones of which are recorded
+    for name, usual in {"units": 32_768, "batch": 512, "k": 32, "steps": steps}.items():
         parser.add_argument(f"--{name}", type=int, default=usual)
     parser.add_argument("--threads", type=int, default=CORES)
     given = parser.parse_args()
