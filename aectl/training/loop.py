@@ -120,9 +120,9 @@ class MemorySet:
             here = self.images.device.type == self.device.type
             yield from batches_of(torch.split(rows, size)[first:], self._batch, here)
             return
+        every = self.rows.cpu()  # once an epoch, since a copy from a GPU waits for it
         for places, others in map(distributed.mine, torch.split(order, size)[first:]):
-            rows = self.rows[places.to(self.rows.device)]
-            yield self._cropped(rows, corners[places].tolist(), self.crop, others)
+            yield self._cropped(every[places], corners[places].tolist(), self.crop, others)
 
     def in_order(self, size: int) -> Iterator[Batch]:
         """Every image once, in the order of the set."""
@@ -138,13 +138,13 @@ class MemorySet:
         return torch.stack(drawn, 1)
 
     def _cropped(self, rows: Tensor, corners: list[list[int]], crop: Sides, others: int) -> Batch:
-        """A part of each image, with its top left corner at (top, left)."""
+        """A part of each image, whose top left corner is (top, left). The rows are on the CPU."""
         height, width = crop
         parts = [
             self.images[row, :, top : top + height, left : left + width]
             for row, (top, left) in zip(rows.tolist(), corners, strict=True)
         ]
-        return self._floats(torch.stack(parts), rows, others)
+        return self._floats(torch.stack(parts), placed(rows, self.rows.device), others)
 
     def _batch(self, rows: Tensor, others: int = 0) -> Batch:
         """Some of the images."""
