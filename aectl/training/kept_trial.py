@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -19,6 +19,7 @@ from aectl.objectives.step import Batch, Objective
 from aectl.training import distributed
 from aectl.training.process_state import same_random_numbers
 from aectl.training.products import products_in
+from aectl.training.recording import NamedTensors, Recorder, Work
 
 ROUNDS = 4
 """Number of forward and backward passes each way; the shortest of their times counts."""
@@ -47,9 +48,11 @@ def choose_products(
     objective: Objective,
     remembered: dict[str, Tensor],
     first_batch: Callable[[], Batch],
+    recorder: Recorder | None,
     told: Callable[[str], None],
 ) -> None:
     """Chooses how a network with a wide code is trained on CUDA; `told` is called with the choice.
+    `recorder`: that of the steps of the training, if they are recorded.
 
     Several processes, and --compile, use all units.
     """
@@ -58,7 +61,7 @@ def choose_products(
         return
     if isinstance(network, Autoencoder) and network.encoder.few_active and k:
         precision = config.training.precision or "fp32"
-        told(tried(objective, network, remembered, first_batch, precision, k))
+        told(tried(objective, network, remembered, first_batch, precision, k, recorder))
 
 
 def tried(
@@ -68,20 +71,25 @@ def tried(
     first_batch: Callable[[], Batch],
     precision: str,
     k: int,
+    recorder: Recorder | None = None,
 ) -> str:
     """Lets a network compute its products from kept units, once these are no more than k, if this
     is right and faster; returns the choice, in words.
 
-    Both ways get the same batch; their losses and gradients must agree. Neither weights nor the
-    state of the training change. Any error in the trial means that all units are used.
+    Both ways get the same batch; their losses and gradients must agree. With a recorder, steps are
+    recorded, and their replays measured: starting the operations of a short step takes longer than
+    they do. Neither weights nor the state of the training change. Any error in the trial means that
+    all units are used.
     """
     network.kept_up_to = 0
     try:
         batch = first_batch()
-        with _unchanged(objective, remembered), products_in(precision), _keeping(k, network):
-            every = _measured(objective, batch, precision)
+        with products_in(precision), _keeping(k, network):
+            with _unchanged(objective, remembered):
+                every = _measured(objective, batch, precision, recorder)
             network.kept_up_to = k
-            kept = _measured(objective, batch, precision)
+            with _unchanged(objective, remembered):
+                kept = _measured(objective, batch, precision, recorder)
         differences = [_difference(*pair) for pair in zip(kept.values, every.values, strict=True)]
     except Exception as error:  # whatever it is, all units can be used
         network.kept_up_to = 0
@@ -102,19 +110,42 @@ def _difference(one: Tensor, other: Tensor) -> float:
     return distance / length if length else math.inf if distance else 0.0
 
 
-def _measured(objective: Objective, batch: Batch, precision: str) -> _Measured:
+def _measured(
+    objective: Objective, batch: Batch, precision: str, recorder: Recorder | None
+) -> _Measured:
     """Makes steps without their updates."""
     trained = [one for one in objective.parameters() if one.requires_grad]
-    device, seconds = batch.inputs.device, math.inf
-    for _ in range(ROUNDS):
-        gradients: Sequence[Tensor] = ()  # else those of two rounds are in memory
-        torch.manual_seed(0)
-        began = _time(device)
+
+    def step() -> NamedTensors:
         with in_bfloat16(batch.inputs, precision == BF16):
             loss, terms = objective(batch)
         gradients = torch.autograd.grad(loss, trained, allow_unused=True, materialize_grads=True)
+        values = (loss.detach(), *terms.values(), *gradients)
+        return {str(number): value for number, value in enumerate(values)}
+
+    take = step if recorder is None else _recorded(step, recorder)
+    device, seconds = batch.inputs.device, math.inf
+    for _ in range(ROUNDS):
+        found: NamedTensors = {}  # else the results of two rounds are in memory
+        torch.manual_seed(0)
+        began = _time(device)
+        found = take()
         seconds = min(seconds, _time(device) - began)
-    return _Measured([loss.detach(), *terms.values(), *gradients], seconds)
+    return _Measured([*found.values()], seconds)
+
+
+def _recorded(step: Work, recorder: Recorder) -> Work:
+    """The same step as a replay, unless it cannot be one."""
+    _, waits = recorder.waiting(step)
+    if waits:
+        return step
+    found, repeat = recorder.record(step)
+
+    def replay() -> NamedTensors:
+        repeat()
+        return found
+
+    return replay
 
 
 def _time(device: torch.device) -> float:

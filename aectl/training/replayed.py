@@ -5,12 +5,9 @@ them at once, on the same memory: inputs are copied to where the recorded step r
 state is changed in place.
 """
 
-import contextlib
-import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +19,7 @@ from aectl.training import distributed
 from aectl.training.means import Means
 from aectl.training.optimizers import RECORDABLE, recordable
 from aectl.training.process_state import same_random_numbers
+from aectl.training.recording import CudaGraphs, NamedTensors, Recorder
 from aectl.training.steps import Eager
 
 WARM_UP = 20
@@ -39,68 +37,6 @@ would gain nothing."""
 NEARLY = 0.01
 """How much the change that a replay makes may differ from that of an eager step, as a fraction of
 its length: sums on a GPU may be in another order each time."""
-
-WAITED = "called a synchronizing CUDA operation"
-"""The warning of torch."""
-
-_Found = dict[str, Tensor]
-_Work = Callable[[], _Found]
-
-
-class Recorder(Protocol):
-    """Records the operations of a device."""
-
-    def waiting(self, work: _Work) -> tuple[_Found, str]:
-        """The result of `work`, and why it waits for the device; empty if it does not."""
-
-    def record(self, work: _Work) -> tuple[_Found, Callable[[], None]]:
-        """Records `work` without carrying it out. Gives the tensors that it returned, and a
-        function that repeats all its operations."""
-
-
-class CudaGraphs:
-    """Records on the current CUDA device; all graphs share their memory."""
-
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-
-    def waiting(self, work: _Work) -> tuple[_Found, str]:
-        """Carries `work` out on the stream on which it is recorded, as torch asks for before."""
-        self._stream.wait_stream(torch.cuda.current_stream())
-        before = torch.cuda.get_sync_debug_mode()
-        with warnings.catch_warnings(record=True) as noticed, torch.cuda.stream(self._stream):
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
-            try:
-                found = work()
-            finally:
-                torch.cuda.set_sync_debug_mode(before)
-        torch.cuda.current_stream().wait_stream(self._stream)
-        waits = [one for one in noticed if WAITED in str(one.message)]
-        return found, f"{Path(waits[0].filename).name}:{waits[0].lineno}" if waits else ""
-
-    def record(self, work: _Work) -> tuple[_Found, Callable[[], None]]:
-        """Captures a graph. What other threads ask of the device is no part of it, and allowed."""
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
-        try:
-            with torch.cuda.graph(graph, self._pool, self._stream, "thread_local"):
-                found = work()
-        except BaseException:
-            torch.cuda.set_stream(stream)
-            self._end_failed()
-            raise
-        return found, graph.replay
-
-    def _end_failed(self) -> None:
-        """Ends a capture in which an operation was not allowed: torch then leaves its random
-        generator and its memory in the mode of a capture (CUDAGraph::capture_end), in which the
-        next random number is an error. What it did end, it refuses to end again."""
-        device = torch.cuda.current_device()
-        generator = torch.cuda.default_generators[device]
-        generator.graphsafe_set_state(generator.clone_state())
-        with contextlib.suppress(RuntimeError):
-            torch._C._cuda_endAllocateToPool(device, self._pool)
 
 
 class Replayed:
@@ -128,7 +64,7 @@ class Replayed:
         for group in eager.optimizer.param_groups:
             group["lr"] = torch.tensor(group["lr"], device=group["params"][0].device)
 
-    def __call__(self, drawn: Drawn, sums: Means) -> _Found:
+    def __call__(self, drawn: Drawn, sums: Means) -> NamedTensors:
         """Makes one step; returns the loss and its terms before it, by name, which are added to
         the sums. The next step may overwrite them."""
         self.objective.prepare(drawn.rows)
@@ -136,7 +72,7 @@ class Replayed:
         sums.inputs += drawn.rows
         return found
 
-    def _taken(self, drawn: Drawn, sums: Means) -> _Found:
+    def _taken(self, drawn: Drawn, sums: Means) -> NamedTensors:
         """Makes the step in one of the ways."""
         kind = self._kind(drawn, sums)
         if kind in self._recorded:
@@ -157,7 +93,7 @@ class Replayed:
         read = ((one.shape, one.dtype) if isinstance(one, Tensor) else one for one in drawn)
         return (*read, self.objective.variant, sums)
 
-    def _step(self, drawn: Drawn, sums: Means) -> _Found:
+    def _step(self, drawn: Drawn, sums: Means) -> NamedTensors:
         """An eager step, which changes all that is remembered, and the sums, in place."""
         before = dict(self._remembered)
         found = self._eager.step(drawn.made())
@@ -169,7 +105,7 @@ class Replayed:
                     self._remembered[name] = held
         return found
 
-    def _tried(self, kind: Hashable, drawn: Drawn, sums: Means) -> _Found:
+    def _tried(self, kind: Hashable, drawn: Drawn, sums: Means) -> NamedTensors:
         """An eager step, after which those of its kind are replayed if a replay does the same."""
         state, remembered = [*self._state(), sums.memory], dict(self._remembered)
         if sum(one.nbytes for one in state) > LARGEST:
@@ -233,14 +169,14 @@ class Recorded:
     def __init__(self, drawn: Drawn) -> None:
         held: list[Any] = [one.clone() if isinstance(one, Tensor) else one for one in drawn]
         self._drawn: Drawn = type(drawn)(*held)
-        self._found: _Found = {}
+        self._found: NamedTensors = {}
         self._repeat: Callable[[], None] = lambda: None
 
-    def record(self, recorder: Recorder, step: Callable[[Drawn], _Found]) -> None:
+    def record(self, recorder: Recorder, step: Callable[[Drawn], NamedTensors]) -> None:
         """Records a step."""
         self._found, self._repeat = recorder.record(lambda: step(self._drawn))
 
-    def replay(self, drawn: Drawn) -> _Found:
+    def replay(self, drawn: Drawn) -> NamedTensors:
         """Makes a step of a batch of the same kind."""
         for held, now in zip(self._drawn, drawn, strict=True):
             if isinstance(held, Tensor) and isinstance(now, Tensor):
@@ -261,29 +197,25 @@ def reason_against(config: Config) -> str:
     return ""
 
 
-def steps_on(
-    device: torch.device,
-    config: Config,
-    eager: Eager,
-    remembered: dict[str, Tensor],
-    roomy: Callable[[], bool],
-    told: Callable[[str], None],
-) -> "Eager | Replayed":
-    """The steps of a training: on CUDA, they are replayed if they can be recorded, else `told` is
-    called with the reason. Those of --compile have graphs of their own.
+def recorder_on(
+    device: torch.device, config: Config, roomy: Callable[[], bool], told: Callable[[str], None]
+) -> Recorder | None:
+    """The recorder of the steps of a training on CUDA; None if they are not to be recorded, or
+    cannot be, and then `told` is called with the reason. Those of --compile have graphs of their
+    own.
 
     `roomy` says whether the device has room for a step twice: a recording keeps the memory of one.
     """
     wanted = config.training.cuda_graphs and not config.training.compile
     if device.type != "cuda" or not wanted:
-        return eager
+        return None
     reason = reason_against(config)
     if not reason and not roomy():
         reason = "the GPU has no room for a recording beside a step"
     if reason:
         told(reason)
-        return eager
-    return Replayed(eager, remembered, CudaGraphs(), told)
+        return None
+    return CudaGraphs()
 
 
 @torch.no_grad()

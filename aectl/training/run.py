@@ -33,12 +33,12 @@ from aectl.training.kept_trial import choose_products
 from aectl.training.loop import TrainingProgress, TrainingSet, mean_losses, train_epochs
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.products import usual_precision
-from aectl.training.replayed import steps_on
+from aectl.training.replayed import Replayed, recorder_on
 from aectl.training.scale import Sketch
 from aectl.training.schedules import annealing_of, build_schedule, factor
 from aectl.training.stages import CurrentStage, Stage, restoring
 from aectl.training.state import RunState
-from aectl.training.steps import Compiled, Eager
+from aectl.training.steps import Compiled, Eager, Steps
 from aectl.training.thread_trial import ThreadTrial
 
 SMALL_STEP = 10_000_000
@@ -276,17 +276,20 @@ class Run(ABC):
         annealed = annealing_of(network, self.config, steps)
         schedule = build_schedule(stage.optimizer, config, steps, done, annealed)
         size = min(self._batch_size, len(inputs))
+        recorder = recorder_on(
+            self.device, self.config, partial(has_room_twice, self.sketch, self.device),
+            self.tell_of_eager,
+        )  # fmt: skip
         choose_products(
             self.device, self.config, stage.objective, stage.remembered,
-            lambda: next(iter(inputs.shuffled(size, torch.Generator()))).made(),
+            lambda: next(iter(inputs.shuffled(size, torch.Generator()))).made(), recorder,
             self.tell_of_products,
         )  # fmt: skip
         trained = Compiled(stage.objective, size) if config.compile else stage.objective
         eager = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")
-        take = steps_on(
-            self.device, self.config, eager, stage.remembered,
-            partial(has_room_twice, self.sketch, self.device), self.tell_of_eager,
-        )  # fmt: skip
+        take: Steps = eager
+        if recorder is not None:
+            take = Replayed(eager, stage.remembered, recorder, self.tell_of_eager)
         for progress in train_epochs(
             take, inputs, schedule, epochs=epochs, batch_size=self._batch_size,
             generator=self._generator, position=stage.at, turn=self.turn, trial=self.trial,

@@ -25,7 +25,7 @@ from aectl.training.means import Means
 from aectl.training.memory import keeping_freed
 from aectl.training.optimizers import build_optimizer
 from aectl.training.products import products_in
-from aectl.training.replayed import WARM_UP, steps_on
+from aectl.training.replayed import WARM_UP, Replayed, recorder_on
 from aectl.training.steps import Eager
 
 from .commands import CORES, in_turns
@@ -50,8 +50,8 @@ def ours(given: argparse.Namespace, precision: str) -> Callable[[torch.Tensor], 
     remembered: dict[str, torch.Tensor] = {}
     whole, clip = objective(config, network, remembered=remembered), config.training.clip_grad
     eager = Eager(whole, build_optimizer(network, config.training), clip, precision)
-    take = steps_on(device(), config, eager, remembered, lambda: True, print)
-    sums = Means()
+    recorder, sums = recorder_on(device(), config, lambda: True, print), Means()
+    take = eager if recorder is None else Replayed(eager, remembered, recorder, print)
     return lambda x: take(Batch(x, None), sums)
 
 

@@ -5,17 +5,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from operations import OnCpu
 from torch import Tensor
 
 from aectl.config.configuration import Config
 from aectl.config.shapes import VectorShape
-from aectl.models import kept_units
+from aectl.models import active_units, kept_units
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch
 from aectl.training import kept_trial
 from aectl.training.kept_trial import choose_products, tried
+from aectl.training.recording import CudaGraphs
 
 WIDTH, UNITS, K = 128, 1024, 8
 
@@ -89,6 +91,31 @@ def test_the_last_k_of_a_schedule_is_tried_and_kept_units_wait_for_it(monkeypatc
         assert len(elements) == steps
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"sparsity": "batch-topk", "aux_k": 8}, {"noise": "masking"}], ids=str
+)
+def test_replays_are_measured_where_steps_are_recorded(monkeypatch, options):
+    monkeypatch.setattr(active_units, "applies_to", lambda _: False)  # as on a GPU
+    _, network, whole, remembered = made(**options)
+    recorder, before = OnCpu(), [one.clone() for one in whole.buffers()]
+    set_clock(monkeypatch, network, kept=5.0)
+    said = tried(whole, network, remembered, batch, "fp32", K, recorder)
+    assert said.startswith("from the kept units alone (5e+03 ms a step)")
+    assert recorder.replays == 2 * kept_trial.ROUNDS
+    assert remembered == {}
+    assert all(map(torch.equal, before, whole.buffers()))
+
+
+def test_units_that_die_while_the_second_way_is_tried_are_no_difference(monkeypatch):
+    """Of 1,300 inputs, units are dead after 8 steps, and not after 4."""
+    _, network, whole, remembered = made(aux_k=8)
+    set_clock(monkeypatch, network, kept=5.0)
+    inputs = torch.randn(1300, WIDTH, generator=torch.Generator().manual_seed(1))
+    inputs[1:] = inputs[0]  # most units are inactive
+    said = tried(whole, network, remembered, lambda: Batch(inputs, None), "fp32", K)
+    assert said.startswith("from the kept units alone")
+
+
 def fails(*_):
     raise NotImplementedError("'embedding_bag' is not implemented here\nat all")
 
@@ -136,9 +163,9 @@ def test_a_trial_changes_neither_weights_nor_state_nor_random_numbers(monkeypatc
 def test_nothing_is_tried_on_a_cpu_nor_for_a_narrow_code():
     config, network, whole, remembered = made()
     device, said = torch.device("cpu"), []
-    choose_products(device, config, whole, remembered, fails, said.append)
+    choose_products(device, config, whole, remembered, fails, None, said.append)
     config, narrow, whole, remembered = made(hidden=(64,))
-    choose_products(torch.device("cuda"), config, whole, remembered, fails, said.append)
+    choose_products(torch.device("cuda"), config, whole, remembered, fails, None, said.append)
     assert said == [] and network.kept_up_to == narrow.kept_up_to == 0
 
 
@@ -148,5 +175,7 @@ def test_on_a_gpu_both_ways_agree(monkeypatch, precision):
     _, network, whole, remembered = made()
     whole.to("cuda")
     set_clock(monkeypatch, network, kept=1.0)
-    tried(whole, network, remembered, lambda: Batch(batch().inputs.cuda(), None), precision, K)
-    assert network.kept_up_to == K
+    on_gpu = Batch(batch().inputs.cuda(), None)
+    for recorder in (None, CudaGraphs()):
+        said = tried(whole, network, remembered, lambda: on_gpu, precision, K, recorder)
+        assert network.kept_up_to == K, said

@@ -20,7 +20,8 @@ from aectl.training.bfloat16_adam import AdamInBfloat16
 from aectl.training.loop import MemorySet
 from aectl.training.means import Means
 from aectl.training.optimizers import SGD, Adam, AdamW
-from aectl.training.replayed import CudaGraphs, Replayed
+from aectl.training.recording import CudaGraphs
+from aectl.training.replayed import Replayed
 from aectl.training.schedules import Schedule
 from aectl.training.steps import Eager
 
@@ -141,11 +142,7 @@ def test_a_training_of_replayed_steps_has_the_weights_and_metrics_of_one_of_eage
     monkeypatch.chdir(folder)
     found, recording = [], OnCpu()
     for recorder in (recording, Refusing()):
-        monkeypatch.setattr(
-            run,
-            "steps_on",
-            lambda _, __, *given, one=recorder: Replayed(given[0], given[1], one, given[3]),
-        )
+        monkeypatch.setattr(run, "recorder_on", lambda *_, one=recorder: one)
         state, rows = trained_by_a_run({**WHOLE[name], "epochs": 4})
         losses = [{k: v for k, v in row.items() if "second" not in k} for row in rows]
         found.append((state, losses))
@@ -173,34 +170,6 @@ def test_so_has_a_training_of_captured_steps_but_for_rounding(folder, name, monk
     assert len(replays) > 3
     torch.testing.assert_close(state, eager, rtol=1e-3, atol=1e-4)
     assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], 1e-3)
-
-
-@on_a_gpu
-def test_after_a_capture_that_failed_random_numbers_and_captures_are_as_before():
-    total, graphs = torch.zeros(3, device="cuda"), CudaGraphs()
-
-    def adding():
-        return {"total": total.add_(torch.rand(3, device="cuda")).clone()}
-
-    def waiting():
-        return {"total": adding()["total"] * total.sum().item()}
-
-    waiting()
-    torch.manual_seed(0)
-    expected = torch.rand(3, device="cuda")
-    for failures in range(3):
-        total.zero_()
-        torch.manual_seed(0)
-        if failures:
-            with pytest.raises(RuntimeError):
-                graphs.record(waiting)
-        assert torch.cuda.current_stream() == torch.cuda.default_stream()
-        assert adding()["total"].equal(expected)
-        total.zero_()
-        torch.manual_seed(0)
-        found, replay = graphs.record(adding)
-        replay()
-        assert found["total"].equal(expected)
 
 
 def small(compute, recorder):
@@ -337,20 +306,14 @@ def test_the_batches_of_a_set_in_memory_are_made_in_the_recorded_step():
         ("cuda", {"decoder_columns": "orthonormal"}, "--decoder-columns orthonormal waits"),
     ],
 )
-def test_steps_stay_eager_where_they_cannot_be_recorded_or_are_not_to_be(device, options, reason):
-    whole, _ = made({"hidden": (12,)})
-    eager, said = Eager(whole, Adam(whole.parameters(), fused=True)), []
-    config = Config.from_options({"hidden": (12,), **options})
-    assert (
-        replayed.steps_on(torch.device(device), config, eager, {}, lambda: True, said.append)
-        is eager
-    )
+def test_no_steps_are_recorded_where_they_cannot_be_or_are_not_to_be(device, options, reason):
+    config, said = Config.from_options({"hidden": (12,), **options}), []
+    given = torch.device(device), config, lambda: True
+    assert replayed.recorder_on(*given, said.append) is None
     assert "".join(said).startswith(reason) and len(said) == bool(reason)
 
 
-def test_steps_stay_eager_where_there_is_no_room_for_a_recording():
-    whole, _ = made({"hidden": (12,)})
-    eager, said = Eager(whole, Adam(whole.parameters(), fused=True)), []
-    config, device = Config.from_options({"hidden": (12,)}), torch.device("cuda")
-    assert replayed.steps_on(device, config, eager, {}, lambda: False, said.append) is eager
+def test_no_steps_are_recorded_where_there_is_no_room_for_it():
+    config, device, said = Config.from_options({"hidden": (12,)}), torch.device("cuda"), []
+    assert replayed.recorder_on(device, config, lambda: False, said.append) is None
     assert said == ["the GPU has no room for a recording beside a step"]
