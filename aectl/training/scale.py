@@ -14,12 +14,14 @@ from aectl.config.configuration import Config
 from aectl.config.model_options import ModelConfig
 from aectl.config.shapes import Sides
 from aectl.config.sparsity import RULES
+from aectl.config.training_options import BF16
 from aectl.models.architecture import Architecture
 from aectl.models.build import build_network
 from aectl.objectives.objective import objective
 from aectl.objectives.step import Batch, Objective
 from aectl.training.metering import Meter, metered, without_compiler
 from aectl.training.optimizer_state import bytes_of_state, bytes_of_step
+from aectl.training.optimizers import IN_BFLOAT16
 
 SPARE, MARGIN = 1.15, 1 << 26
 """Of the memory of all tensors, and bytes beside it: what the allocator cannot use again, and what
@@ -175,6 +177,8 @@ class Sketch(ABC):
             found.append(Change(max(hidden, default=0), self._narrower, least=FEWEST_UNITS))
         if self.config.training.optimizer != "lbfgs":
             found.append(Change(self.batch_size, self._fewer))
+        if self._has_float32_moments:
+            found.append(Change(2, self._with_half_the_moments))
         return found
 
     def pieces(self) -> list[Change]:
@@ -218,6 +222,17 @@ class Sketch(ABC):
         training = dataclasses.replace(self.config.training, batch_size=count)
         config = dataclasses.replace(self.config, training=training)
         return dataclasses.replace(self, config=config), f"--batch-size {count}"
+
+    @property
+    def _has_float32_moments(self) -> bool:
+        """Whether the optimiser keeps moments in float32 that it could keep in bfloat16."""
+        config = self.config.training
+        return config.optimizer in IN_BFLOAT16 and config.optimizer_state != BF16
+
+    def _with_half_the_moments(self, _: int) -> tuple["Sketch", str]:
+        training = dataclasses.replace(self.config.training, optimizer_state=BF16)
+        config = dataclasses.replace(self.config, training=training)
+        return dataclasses.replace(self, config=config), f"--optimizer-state {BF16}"
 
 
 def _round(number: int) -> int:

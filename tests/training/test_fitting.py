@@ -105,9 +105,27 @@ def test_images_yet_to_be_read_need_their_memory_at_the_size_that_is_named():
 
 
 def test_the_sizes_of_a_model_that_training_starts_from_stay():
-    sketch = dataclasses.replace(images(PHOTO, batch_size=1000), settled=True)
-    found = options_that_fit(sketch, 0.95 * sketch.needed)
-    assert all(option.startswith("--batch-size") for option in found)
+    sketch = images(PHOTO, 9000, hidden=(1000,), batch_size=3000)
+    assert {"--size", "--hidden"} < set(named(options_that_fit(sketch, 0.95 * sketch.needed)))
+    found = options_that_fit(dataclasses.replace(sketch, settled=True), 0.95 * sketch.needed)
+    assert named(found) == ["--batch-size", "--optimizer-state"]
+
+
+MOMENTS = {
+    "adam": ({}, True),
+    "adamw": ({"optimizer": "adamw"}, True),
+    "in bfloat16": ({"optimizer_state": "bf16"}, False),
+    "sgd": ({"optimizer": "sgd", "lr": 0.1}, False),
+    "muon": ({"optimizer": "muon"}, False),
+}
+
+
+@pytest.mark.parametrize(("options", "halved"), MOMENTS.values(), ids=MOMENTS)
+def test_moments_in_bfloat16_are_named_where_that_fits_and_is_new(options, halved):
+    """A quarter of weights, gradients and moments in float32 are half of the moments."""
+    sketch = images(PHOTO, hidden=(5000,), **options)
+    assert ("--optimizer-state bf16" in options_that_fit(sketch, 0.8 * sketch.needed)) == halved
+    assert "--optimizer-state bf16" not in options_that_fit(sketch, 0.7 * sketch.needed)
 
 
 def test_a_classifier_on_a_model_has_widths_of_its_own():
