@@ -4,6 +4,7 @@ Without a GPU, operations of the CPU are recorded by the same rules as those of 
 """
 
 import itertools
+from collections import Counter
 
 import pytest
 import torch
@@ -12,12 +13,13 @@ from operations import OnCpu
 from test_distributed import CASES, write_data
 from together import trained as trained_by_a_run
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from aectl.config.configuration import Config
 from aectl.objectives.step import Batch, Losses, Objective
 from aectl.training import replayed, run
 from aectl.training.bfloat16_adam import AdamInBfloat16
-from aectl.training.loop import MemorySet
+from aectl.training.loop import MemorySet, train_epochs
 from aectl.training.means import Means
 from aectl.training.optimizers import SGD, Adam, AdamW
 from aectl.training.recording import CudaGraphs
@@ -252,6 +254,48 @@ def test_a_step_that_depends_on_more_than_its_inputs_in_memory_is_found():
     take, said = small(growing, OnCpu())
     weights_after(take)
     assert said == ["a replayed step has other results"]
+
+
+class Unseen(OnCpu):
+    """Whose replays are seen by no mode, as those of a GPU are none of its operations."""
+
+    def repeat(self, tape):
+        with _disable_current_modes():
+            super().repeat(tape)
+
+
+class Counted(TorchDispatchMode):
+    """Counts operations by their names."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.counts[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_beside_a_replay_a_step_copies_the_places_of_its_inputs_and_sets_the_rate_alone():
+    """The CPU also looks at each loss, which another device does not."""
+    steps, images = 10, torch.rand(50, 1, 1, 3).mul(255).byte()
+    inputs = MemorySet(images, torch.arange(50), torch.arange(50))
+
+    def compute(network, batch):
+        x = batch.inputs.flatten(1)
+        return Losses((network(x) - x).square().sum(), {"label": batch.labels.sum() / 1.0})
+
+    take, said = small(compute, Unseen())
+    schedule = Schedule(take._eager.optimizer, rate)
+    epochs = train_epochs(
+        take, inputs, schedule, epochs=2, batch_size=5, generator=torch.Generator()
+    )
+    next(event for event in epochs if event.losses)
+    with Counted() as counted:
+        next(event for event in epochs if event.losses)
+    each = {name: count for name, count in counted.counts.items() if count >= steps}
+    assert each == {"copy_": steps, "fill_": steps, "_local_scalar_dense": steps + 2}
+    assert said == []
 
 
 def test_the_oldest_of_so_many_kinds_of_steps_makes_room_for_another(monkeypatch):
