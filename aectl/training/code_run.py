@@ -20,8 +20,9 @@ from aectl.training.image_run import ImageRun
 from aectl.training.image_sketch import ImageSketch
 from aectl.training.initialisation import Start, begin
 from aectl.training.loop import MemorySet, TrainingProgress
+from aectl.training.measured import mean_error
 from aectl.training.memory_sketch import EVALUATION_BATCH, MOST_SAMPLED
-from aectl.training.run import Epoch, mean_error
+from aectl.training.run import Epoch
 
 LARGEST_FRACTION = 0.5
 """Of this machine's memory that the codes may take; if they need more, each batch is encoded."""

@@ -15,9 +15,9 @@ from aectl.models.networks import Classifier, ImageNetwork
 from aectl.models.training_record import HELD_OUT
 from aectl.training.image_sketch import ImageSketch
 from aectl.training.loop import MemorySet
+from aectl.training.measured import mean_error
 from aectl.training.memory_run import MemoryRun
 from aectl.training.memory_sketch import add_metrics
-from aectl.training.run import mean_error
 
 MOST_HELD_OUT = 100_000
 """Maximum number of files held out that a model file names."""

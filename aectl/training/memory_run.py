@@ -19,8 +19,9 @@ from aectl.objectives.step import Batch
 from aectl.training.capacity import explained
 from aectl.training.initialisation import Start, begin, standardize
 from aectl.training.loop import CPU, TrainingSet
+from aectl.training.measured import Errors
 from aectl.training.memory_sketch import MemorySketch
-from aectl.training.run import Errors, Run
+from aectl.training.run import Run
 from aectl.training.stack import Layer, layers_of
 from aectl.training.stages import Stage
 

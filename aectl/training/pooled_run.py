@@ -18,8 +18,8 @@ from aectl.training.image_run import ImageRun, image_metrics
 from aectl.training.image_sketch import ImageSketch, pixels
 from aectl.training.initialisation import Start, stand_on_encoder
 from aectl.training.loop import MemorySet
+from aectl.training.measured import Errors
 from aectl.training.memory_run import sampled
-from aectl.training.run import Errors
 from aectl.training.state import RunState
 
 PICTURES, ROOM_OF_PICTURES = 100, 1 << 32

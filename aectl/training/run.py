@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
-import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,21 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
-import aectl
 from aectl.config.configuration import Config
 from aectl.errors import DivergedError, ModelFileError
-from aectl.inference.metrics import ClassificationMetrics
 from aectl.models.architecture import Architecture
 from aectl.models.autoencoder import AutoencoderBase
 from aectl.models.build import build_network
 from aectl.models.model_card import ModelCard
 from aectl.models.networks import Network
-from aectl.objectives.step import Batch, Objective
+from aectl.objectives.step import Objective
 from aectl.training import distributed
 from aectl.training.capacity import checked, explained, has_room_twice
 from aectl.training.initialisation import Start
 from aectl.training.kept_trial import choose_products
 from aectl.training.loop import TrainingProgress, TrainingSet, mean_losses, train_epochs
+from aectl.training.measured import Errors
 from aectl.training.optimizers import build_optimizer, constrain
 from aectl.training.products import usual_precision
 from aectl.training.replayed import Replayed, recorder_on
@@ -40,13 +38,9 @@ from aectl.training.stages import CurrentStage, Stage, restoring
 from aectl.training.state import RunState
 from aectl.training.steps import Compiled, Eager, Steps
 from aectl.training.thread_trial import ThreadTrial
+from aectl.training.versions import versions
 
 SMALL_STEP = 10_000_000
-
-PROCESSES = "processes"
-
-MEMORISED = 2.0
-"""The held-out error, divided by the training error, above which a network has memorised."""
 
 
 @dataclass(frozen=True)
@@ -58,26 +52,6 @@ class Epoch:
     def after(self, epochs: int) -> "Epoch":
         """The same, after a number of earlier epochs."""
         return Epoch({**self.row, "epoch": self.row["epoch"] + epochs})
-
-
-class Errors(NamedTuple):
-    """The `mse` of a trained network on training inputs, and on those held out."""
-
-    trained: float
-    held_out: float
-
-    @property
-    def memorised(self) -> bool:
-        """Whether the network has memorised its training inputs."""
-        return self.held_out > MEMORISED * self.trained
-
-    def described(self, noun: str) -> str:
-        """Both, and whether the network has memorised its training inputs, called `noun`."""
-        told = f"memorised its training {noun}" if self.memorised else "not memorised them"
-        return (
-            f"mse {self.held_out:.3g} on held-out and {self.trained:.3g} on training {noun}: the"
-            f" model has {told}"
-        )
 
 
 class Run(ABC):
@@ -123,8 +97,7 @@ class Run(ABC):
         self.errors: Errors | None = None
         self._stopped = False
         self.trial = ThreadTrial()
-        self.tell_of_eager: Callable[[str], None] = lambda reason: None
-        self.tell_of_products: Callable[[str], None] = lambda choice: None
+        self.tell: Callable[[str], None] = lambda line: None
         self._now: CurrentStage | None = None
         self._left: RunState | None = None
 
@@ -275,23 +248,8 @@ class Run(ABC):
         steps, done = epochs * steps_an_epoch, stage.at.epochs * steps_an_epoch + stage.at.step
         annealed = annealing_of(network, self.config, steps)
         schedule = build_schedule(stage.optimizer, config, steps, done, annealed)
-        size = min(self._batch_size, len(inputs))
-        recorder = recorder_on(
-            self.device, self.config, partial(has_room_twice, self.sketch, self.device),
-            self.tell_of_eager,
-        )  # fmt: skip
-        choose_products(
-            self.device, self.config, stage.objective, stage.remembered,
-            lambda: next(iter(inputs.shuffled(size, torch.Generator()))).made(), recorder,
-            self.tell_of_products,
-        )  # fmt: skip
-        trained = Compiled(stage.objective, size) if config.compile else stage.objective
-        eager = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")
-        take: Steps = eager
-        if recorder is not None:
-            take = Replayed(eager, stage.remembered, recorder, self.tell_of_eager)
         for progress in train_epochs(
-            take, inputs, schedule, epochs=epochs, batch_size=self._batch_size,
+            self._steps(stage), inputs, schedule, epochs=epochs, batch_size=self._batch_size,
             generator=self._generator, position=stage.at, turn=self.turn, trial=self.trial,
         ):  # fmt: skip
             yield progress
@@ -300,6 +258,26 @@ class Run(ABC):
             speed = len(inputs) / progress.seconds
             time = {"seconds": progress.seconds, f"{self.noun}_per_second": speed}
             yield Epoch({"epoch": progress.epoch, "lr": stage.at.lr} | progress.losses | time)
+
+    def _steps(self, stage: "CurrentStage") -> Steps:
+        """Makes the steps of a stage, in the fastest of the ways that give the same weights."""
+        config, inputs, device = self.config.training, stage.inputs, self.device
+        assert stage.optimizer is not None
+
+        def told(reason: str) -> None:
+            self.tell(f"training steps are not replayed as a CUDA graph: {reason}")
+
+        size = min(self._batch_size, len(inputs))
+        roomy = partial(has_room_twice, self.sketch, device)
+        recorder = recorder_on(device, self.config, roomy, told)
+        choose_products(
+            device, self.config, stage.objective, stage.remembered,
+            lambda: next(iter(inputs.shuffled(size, torch.Generator()))).made(), recorder,
+            lambda choice: self.tell(f"training computes products with the wide code {choice}"),
+        )  # fmt: skip
+        trained = Compiled(stage.objective, size) if config.compile else stage.objective
+        eager = Eager(trained, stage.optimizer, config.clip_grad, config.precision or "fp32")
+        return eager if recorder is None else Replayed(eager, stage.remembered, recorder, told)
 
     def _constrain(self, stage: "CurrentStage", optimizer: Optimizer) -> None:
         """Holds the weights of a stage to what the config asks for after each step."""
@@ -417,32 +395,3 @@ class Run(ABC):
             measured["validation_loss"] = losses["loss"] * self.sketch.trained_fraction
         metrics = self._metrics()
         return measured | {f"{name}_{metric}": value for metric, value in metrics.items()}
-
-
-class Labelling(Protocol):
-    """Gives logits, (batch, classes), for a batch of inputs."""
-
-    @property
-    def classes_count(self) -> int: ...
-    def __call__(self, inputs: Tensor) -> Tensor: ...
-
-
-@torch.no_grad()
-def mean_error(network: Labelling, batches: Iterable[Batch]) -> dict[str, float]:
-    """The error of a classifier in evaluation mode, in percent, by its name."""
-    labels = ClassificationMetrics(network.classes_count)
-    for batch in batches:
-        assert batch.labels is not None
-        labels.update(network(batch.inputs).argmax(1), batch.labels)
-    return {"error": float(labels.result()["error"])}  # type: ignore[arg-type]
-
-
-def versions() -> dict[str, str]:
-    """The versions of what decides the weights, and the number of processes, if it is not 1."""
-    return {
-        "aectl": aectl.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        **({PROCESSES: str(count)} if (count := distributed.processes()) > 1 else {}),
-    }

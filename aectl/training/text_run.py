@@ -40,8 +40,9 @@ from aectl.training.initialisation import (
     stand_on_encoder,
     standardize,
 )
+from aectl.training.measured import mean_error
 from aectl.training.optimizers import follow
-from aectl.training.run import Run, mean_error
+from aectl.training.run import Run
 from aectl.training.stages import CurrentStage, Stage
 from aectl.training.text_sketch import LEAST_BEGUN_WITH, MEASURED_TEXTS, SAMPLED_TEXTS, TextSketch
 from aectl.training.token_set import TokenSet

@@ -17,8 +17,8 @@ from aectl.models.model_card import ModelCard
 from aectl.models.networks import Autoencoder, Classifier
 from aectl.models.scaling import Scaling, factor_of
 from aectl.training.initialisation import Start
+from aectl.training.measured import mean_error
 from aectl.training.memory_run import MemoryRun
-from aectl.training.run import mean_error
 from aectl.training.streamed_set import StreamedSet, split
 from aectl.training.vector_sets import FloatSet
 from aectl.training.vector_sketch import VectorSketch

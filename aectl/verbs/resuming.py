@@ -66,7 +66,7 @@ def load(run: Path, given: Mapping[str, object], others: bool) -> "TrainingState
 
 def compare(session: "TrainingCommand", data: Any, warning: Callable[[str], None]) -> None:
     """Raises DataError if the data are not those of the original training."""
-    from aectl.training.run import PROCESSES, versions
+    from aectl.training.versions import PROCESSES, versions
 
     if session.data_sha256 != data.checksum:
         raise DataError(

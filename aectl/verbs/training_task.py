@@ -189,8 +189,7 @@ class Training:
         if threads is None and device.type == "cpu":
             self._choose_threads(run, torch.get_num_threads(), place == 0)
         if place == 0:
-            run.tell_of_eager = cache(self._tell_of_eager)  # of several stages, once
-            run.tell_of_products = self._tell_of_products
+            run.tell = cache(task.notice)  # what several stages have to tell, once
         asked, precision = first.config.training.precision, run.config.training.precision
         if place == 0 and (said := remark(precision or "", device, asked is not None)):
             task.notice(said)
@@ -248,12 +247,6 @@ class Training:
                 " sets another number"
             )
 
-    def _tell_of_eager(self, reason: str) -> None:
-        self._task.notice(f"training steps are not replayed as a CUDA graph: {reason}")
-
-    def _tell_of_products(self, choice: str) -> None:
-        self._task.notice(f"training computes products with the wide code {choice}")
-
 
 def _parent(folder: Path, name: str) -> Path:
     """The folder in which a run's lies, also where that is but called `.`"""
@@ -279,8 +272,8 @@ def session_of(
     first of some planned runs; the others follow it."""
     import torch
 
-    from aectl.training.run import versions
     from aectl.training.state import TrainingCommand
+    from aectl.training.versions import versions
 
     first, *others = runs
     return TrainingCommand(

@@ -73,7 +73,7 @@ def ours(
 ) -> Callable[[], float]:
     """The seconds of the next epoch, as aectl reports them."""
     run = ImageRun(config_of(name, mnist, batch, RUNS + 2), mnist, device)
-    run.tell_of_eager = print
+    run.tell = print
 
     def epochs() -> Iterator[float]:
         for event in run.epochs():

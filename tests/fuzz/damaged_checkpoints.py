@@ -23,8 +23,8 @@ from aectl.models import tensor_file
 from aectl.progress import silent
 from aectl.training import checkpoint
 from aectl.training.reading import Reading
-from aectl.training.run import versions
 from aectl.training.state import TrainingCommand, TrainingState
+from aectl.training.versions import versions
 from aectl.verbs import machine, resuming
 from aectl.verbs.planning import new_run, prepare, prepare_again
 

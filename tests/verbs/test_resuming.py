@@ -13,7 +13,7 @@ from aectl.data.storage.folders import ignore
 from aectl.errors import ConfigError, DataError, ModelFileError
 from aectl.training import checkpoint
 from aectl.training.reading import Reading
-from aectl.training.run import versions
+from aectl.training.versions import versions
 from aectl.verbs import resuming
 from aectl.verbs.planning import new_run, prepare_again
 
