@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -108,13 +106,14 @@ def test_processes_of_several_machines_train_the_model_of_one(folder):
         f"WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 MASTER_ADDR=localhost MASTER_PORT={port}"
     )
     settings = os.environ | dict(one.split("=") for one in machines.split())
-    words = [sys.executable, together.__file__, "few.json", "apart"]
-    with on_all_cores():
+    words = ["python", together.__file__, "few.json", "apart"]
+    with (folder / "said").open("w") as said, on_all_cores():
+        streams = (None, said.fileno(), said.fileno())
         both = [
-            subprocess.Popen(words, cwd=folder, env=settings | {"RANK": str(rank)})
+            warm.Process(words, str(folder), settings | {"RANK": str(rank)}, streams)
             for rank in range(2)
         ]
-    assert [one.wait(DEADLINE) for one in both] == [0, 0]
+    assert [one.wait(DEADLINE) for one in both] == [0, 0], (folder / "said").read_text()
     for name in BY_SOCKETS:
         files = (folder / place / f"{name}.safetensors" for place in ("apart", "."))
         close(*map(load_file, files))
