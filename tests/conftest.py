@@ -7,12 +7,13 @@ import gc
 import hashlib
 import io
 import itertools
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,8 @@ os.environ["no_proxy"] = "127.0.0.1,localhost"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 """What the tests expect are results of a CPU, also where `--device auto` would take a GPU."""
 
+logging.getLogger().addHandler(logging.NullHandler())
+"""Else servers in the process of a test, and libraries, would write what they log to its stderr."""
 
 UNMEASURED = (
     "tests/cli/test_detection_places.py", "tests/cli/test_export.py::test_an_exported_encoder",
@@ -83,16 +86,6 @@ def pytest_collection_finish() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What was logged of names that are not UTF-8 could not be sent to the process that reports."""
-    report = yield
-    report.sections = [
-        (name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections
-    ]
-    return report
 
 
 def pytest_sessionfinish() -> None:
@@ -174,6 +167,19 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """What aectl logs while a test runs; pytest's own `caplog` is switched off, since it adds and
+    removes handlers of each of torch's loggers, of which there are dozens, six times a test."""
+    logger, text = logging.getLogger("aectl"), io.StringIO()
+    handler, level = logging.StreamHandler(text), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield text
+    logger.setLevel(level)
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
 def processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (decoders, frame_process):
         monkeypatch.setattr(module, "subprocess", subprocess)
@@ -186,9 +192,12 @@ def _commands_made_once() -> None:
 
 @pytest.fixture(scope="session")
 def converters_found_once() -> None:
-    """torch.onnx looks for those of all its operators, most of its time, whenever it exports."""
+    """torch.onnx looks for those of all its operators, most of its time, whenever it exports; and
+    torch.export for all operators that are made of others, some thirty times a model."""
+    from torch._export import utils
     from torch.onnx._internal.exporter import _registration
 
+    utils._materialize_cpp_cia_ops = functools.cache(utils._materialize_cpp_cia_ops)
     registry = _registration.ONNXRegistry
     registry.from_torchlib = classmethod(functools.cache(registry.from_torchlib.__func__))
 

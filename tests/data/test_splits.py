@@ -93,10 +93,9 @@ def test_the_seed_decides_which_images_of_a_class_are_held_out():
     assert first == same != other
 
 
-def test_a_class_too_small_for_validation_is_named(caplog):
-    caplog.set_level("INFO", "aectl")
+def test_a_class_too_small_for_validation_is_named(logged):
     stratified(labels_of(98, 1, 1), ["cat", "fox", "owl"], 0.2, seed=0)
-    assert "no images of these are held out: fox, owl" in caplog.text
+    assert "no images of these are held out: fox, owl" in logged.getvalue()
 
 
 @pytest.mark.parametrize(("sizes", "part"), [((5, 5), 0.9), ((1, 1), 0.5), ((500, 500), 0.0001)])

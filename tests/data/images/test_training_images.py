@@ -91,12 +91,11 @@ def test_the_default_shape_is_that_of_most_images_up_to_32_pixels(tmp_path, size
         ([(4, 5)] * 700 + [(6, 7)] * 800, (7, 6), "7x6: the median of 300 images is 7x6"),
     ],
 )
-def test_the_default_shape_is_told_where_images_differ(tmp_path, caplog, sizes, shape, told):
-    caplog.set_level("INFO", "aectl")
+def test_the_default_shape_is_told_where_images_differ(tmp_path, logged, sizes, shape, told):
     for number, size in enumerate(sizes):
         picture(tmp_path / f"{number:04}.png", size=size)
     assert load_folder(str(tmp_path), refuse).shape == (1, *shape)
-    assert (told in caplog.text) if told else ("resized" not in caplog.text)
+    assert (told in logged.getvalue()) if told else ("resized" not in logged.getvalue())
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "tif", "webp"])
@@ -125,8 +124,7 @@ FOUND = "train: 3 images of 2 classes (hill 1, sea 2)"
         (["valid/sea/4.png", "test/hill/5.png"], [3], "valid, held out"),
     ],
 )  # fmt: skip
-def test_a_folder_of_splits_learns_from_the_training_set(tmp_path, caplog, names, held_out, told):
-    caplog.set_level("INFO", "aectl")
+def test_a_folder_of_splits_learns_from_the_training_set(tmp_path, logged, names, held_out, told):
     for number, name in enumerate([*SPLITS, *names], 1):
         picture(tmp_path / name, number)
     layout = layout_of(str(tmp_path), EVERY_IMAGE)
@@ -136,24 +134,22 @@ def test_a_folder_of_splits_learns_from_the_training_set(tmp_path, caplog, names
     assert len(loaded) == len(rows)
     assert [loaded.label(row) for row in range(3)] == ["hill", "sea", "sea"]
     assert (None if loaded.held_out is None else loaded.held_out.tolist()) == held_out
-    assert f"{tmp_path}/{FOUND}" in caplog.text
-    assert told in caplog.text
+    assert f"{tmp_path}/{FOUND}" in logged.getvalue()
+    assert told in logged.getvalue()
 
 
-def test_a_class_with_the_name_of_a_split_stays_a_class_beside_others(tmp_path, caplog):
-    caplog.set_level("INFO", "aectl")
+def test_a_class_with_the_name_of_a_split_stays_a_class_beside_others(tmp_path, logged):
     for name in ("train/1.png", "ship/2.png"):
         picture(tmp_path / name)
     loaded = load_folder(str(tmp_path), refuse, layout=layout_of(str(tmp_path), EVERY_IMAGE))
     assert loaded.classes == ("ship", "train")
-    assert f"{tmp_path}: 2 images of 2 classes" in caplog.text
+    assert f"{tmp_path}: 2 images of 2 classes" in logged.getvalue()
 
 
-def test_a_folder_without_classes_is_told_too(tmp_path, caplog):
-    caplog.set_level("INFO", "aectl")
+def test_a_folder_without_classes_is_told_too(tmp_path, logged):
     picture(tmp_path / "a.png")
     load_folder(str(tmp_path), refuse)
-    assert f"{tmp_path}: 1 image, no classes" in caplog.text
+    assert f"{tmp_path}: 1 image, no classes" in logged.getvalue()
 
 
 def test_every_image_takes_the_wanted_shape(tmp_path):
@@ -306,22 +302,20 @@ def test_large_images_are_read_one_at_a_time_so_that_progress_is_seen(tmp_path):
     assert seen == [1, 1, 1]
 
 
-def test_images_beyond_the_memory_lie_in_a_temporary_file_and_are_the_same(tmp_path, caplog):
-    caplog.set_level("INFO", "aectl")
+def test_images_beyond_the_memory_lie_in_a_temporary_file_and_are_the_same(tmp_path, logged):
     for number in range(BATCH + 5):
         picture(tmp_path / f"{number:04}.png", number % 256)
     count = 24 * (BATCH + 5)
     within = load_folder(str(tmp_path), refuse, memory=count)
     assert not isinstance(within.images.base, np.memmap)
-    assert "--memory" not in caplog.text
+    assert "--memory" not in logged.getvalue()
     beyond = load_folder(str(tmp_path), refuse, memory=count - 1)
     assert isinstance(beyond.images, np.memmap)
-    assert f"{BATCH + 5} images take up to 1 MiB, more than --memory" in caplog.text
+    assert f"{BATCH + 5} images take up to 1 MiB, more than --memory" in logged.getvalue()
     np.testing.assert_array_equal(beyond.images, within.images)
 
 
-def test_images_of_which_some_have_colour_are_said_once_to_lie_in_a_file(tmp_path, caplog):
-    caplog.set_level("INFO", "aectl")
+def test_images_of_which_some_have_colour_are_said_once_to_lie_in_a_file(tmp_path, logged):
     for number in range(BATCH + 5):
         picture(tmp_path / f"{number:04}.png", number)
     Image.new("RGB", (6, 4), "red").save(tmp_path / "1000.png")
@@ -329,7 +323,7 @@ def test_images_of_which_some_have_colour_are_said_once_to_lie_in_a_file(tmp_pat
     assert loaded.images[:, :, 0, 0].tolist() == [
         *([number] * 3 for number in range(BATCH + 5)), [255, 0, 0]
     ]  # fmt: skip
-    assert caplog.text.count("a temporary file") == 1
+    assert logged.getvalue().count("a temporary file") == 1
 
 
 def test_a_disk_without_room_for_the_images_is_told(tmp_path):
