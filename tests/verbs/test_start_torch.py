@@ -18,6 +18,13 @@ start_torch()
 print("torch" in sys.modules, gc.isenabled())
 """
 
+STANDS_FOR_TORCH = """
+import gc
+print(gc.isenabled())
+def get_num_threads():
+    return 1
+"""
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the name on Linux")
 def test_the_library_that_is_loaded_first_exists():
@@ -26,7 +33,13 @@ def test_the_library_that_is_loaded_first_exists():
 
 
 @pytest.mark.parametrize(("state", "said"), [("on", "True True"), ("off", "True False")])
-def test_torch_is_imported_and_the_search_for_unreachable_objects_left_as_it_was(state, said):
+def test_the_search_for_unreachable_objects_is_off_while_torch_is_imported_and_then_as_it_was(
+    tmp_path, monkeypatch, state, said
+):
+    """Of a small module of that name: commands import torch itself in the tests of the program."""
+    (tmp_path / "torch.py").write_text(STANDS_FOR_TORCH)
+    root = Path(start_torch.__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{root}")
     command = [sys.executable, "-c", PROGRAM, state]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == said
+    assert done.stdout.splitlines() == ["False", said]
