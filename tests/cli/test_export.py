@@ -34,8 +34,8 @@ RULES = {
     "deep": ("--hidden", "32,8", "--activation", "tanh", "--code-activation", "sigmoid", "--tied"),
 }
 CONVOLVED = {
-    "map": ("--model", "conv-autoencoder"),
-    "vector": ("--model", "conv-autoencoder", "--bottleneck", "vector"),
+    "map": ("--model", "conv-autoencoder", "--hidden", "8,6,3"),
+    "vector": ("--model", "conv-autoencoder", "--bottleneck", "vector", "--hidden", "4,8,12"),
     "patches": PATCHES,
     "top-k patches": (*PATCHES, "--sparsity", "topk", "--k", "3", "--mirror"),
     "winners": ("--model", "conv-wta-autoencoder", "--hidden", "8,8", "--grid", "2x2"),

@@ -10,7 +10,7 @@ from PIL import Image
 pytestmark = pytest.mark.usefixtures("converters_found_once")
 
 DENSE = ("--dataset", "digits:test", "--epochs", "1")
-MAP = (*DENSE, "--model", "conv-autoencoder")
+MAP = (*DENSE, "--model", "conv-autoencoder", "--hidden", "8,6,3")
 PATCHES = (
     *DENSE, "--model", "patch-autoencoder", "--hidden", "20", "--patch-size", "3x3", "--patches",
     "2000",

@@ -18,12 +18,14 @@ WINNERS = (*BRIEF, "--model", "conv-wta-autoencoder", "--hidden", "8,8", "--grid
 KINDS = {
     "dense": BRIEF,
     "deep": (*BRIEF, "--hidden", "32,8"),
-    "map": (*BRIEF, "--model", "conv-autoencoder"),
-    "vector": (*BRIEF, "--model", "conv-autoencoder", "--bottleneck", "vector"),
+    "map": (*BRIEF, "--model", "conv-autoencoder", "--hidden", "8,6,3"),
+    "vector": (
+        *BRIEF, "--model", "conv-autoencoder", "--bottleneck", "vector", "--hidden", "4,8,12",
+    ),
     "patches": PATCHES,
     "codes of patches": (*PATCHES, "--features", "code"),
     "winners": WINNERS,
-}
+}  # fmt: skip
 
 
 def counted(run, network, images):

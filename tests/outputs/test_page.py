@@ -337,7 +337,7 @@ def test_the_page_of_mnist_stays_below_8_megabytes(aectl, tmp_path):
         "--out",
         "run",
     )
-    assert aectl("train", "-q", "--dataset", "mnist", *options).status == 0
+    assert aectl("train", "-q", "--dataset", "mnist:test", *options).status == 0
     assert (tmp_path / "run" / "report.html").stat().st_size < 8 * MEGABYTE
 
 
