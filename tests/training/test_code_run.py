@@ -26,7 +26,7 @@ def test_logistic_regression_has_the_cost_that_scikit_learn_reaches(
 ):
     flag = "--standardize" if standardize else "--no-standardize"
     out = tmp_path / "run"
-    done = aectl("train", "-q", "--encoder", dense, *OPTIONS, flag, "--epochs", "150", "--out", out)
+    done = aectl("train", "-q", "--encoder", dense, *OPTIONS, flag, "--epochs", "60", "--out", out)
     assert done.status == 0, done.err
     network, _ = model_file.load(out)
     codes, labels = codes_and_labels(network, "train", tmp_path)
@@ -51,7 +51,7 @@ def test_logistic_regression_has_the_cost_that_scikit_learn_reaches(
 def test_linear_svms_have_the_cost_that_scikit_learn_reaches(aectl, tmp_path, dense):
     out = tmp_path / "run"
     words = ("train", "-q", "--encoder", dense, *OPTIONS, "--svm")
-    assert aectl(*words, "--epochs", "150", "--out", out).status == 0
+    assert aectl(*words, "--epochs", "60", "--out", out).status == 0
     network, _ = model_file.load(out)
     codes, labels = codes_and_labels(network, "train", tmp_path)
     signs = np.where(labels[:, None] == np.arange(10), 1, -1)

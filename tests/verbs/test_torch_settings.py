@@ -98,6 +98,7 @@ def test_a_caller_may_have_set_convolutions_and_recurrent_layers_apart(conv, sca
 def test_a_caller_may_have_set_tf32_for_everything(conv, scans, tmp_path):
     """At inference, convolutions are computed in float32 all the same."""
     backends = torch.backends
+    backends.cuda.matmul.fp32_precision = "none"  # another test may have set this one by itself
     backends.fp32_precision = "tf32"
     try:
         before = TorchSettings.now()
