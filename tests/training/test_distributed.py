@@ -231,7 +231,8 @@ def test_processes_that_end_or_are_killed_leave_what_one_can_go_on_from(aectl, p
     until(lambda: epochs_of(run) >= saved + 2)
     os.kill(second.ranks()[1], signal.SIGKILL)
     out, err = second.end()
-    assert (out, err.count("aectl: another process of this training has ended")) == ("", 1)
+    lost = "aectl: another process of this training has ended"  # or torchrun was faster to say so
+    assert (out, err.count(lost) + err.count("aectl: terminated\n")) == ("", 1)
     assert second.launcher.returncode == 1
     done = epochs_of(run)
 
