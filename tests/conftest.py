@@ -45,8 +45,13 @@ for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
     os.environ[name] = "http://127.0.0.1:9"
 os.environ["no_proxy"] = "127.0.0.1,localhost"
 """No test reaches the network; a download fails at once."""
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
-"""What the tests expect are results of a CPU, also where `--device auto` would take a GPU."""
+ON_GPU, HIDDEN = "AECTL_TEST_ON_GPU", "AECTL_TEST_HIDDEN_GPUS"
+"""Variables: one is set in the process of the tests that need a GPU, the other tells the value of
+CUDA_VISIBLE_DEVICES there. What all other tests expect are results of a CPU, also where `--device
+auto` would take a GPU."""
+if ON_GPU not in os.environ:
+    os.environ.setdefault(HIDDEN, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 logging.getLogger().addHandler(logging.NullHandler())
 """Else servers in the process of a test, and libraries, would write what they log to its stderr."""
@@ -78,6 +83,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(UNMEASURED):
             item.add_marker("no_cover")
+        if item.get_closest_marker("gpu") and ON_GPU not in os.environ:
+            item.add_marker(pytest.mark.skip(reason="runs in test_gpu.py, where there is a GPU"))
 
 
 def pytest_collection_finish() -> None:

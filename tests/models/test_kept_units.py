@@ -132,7 +132,7 @@ def test_no_step_waits_and_all_can_be_replayed(monkeypatch, options):
     assert all(map(torch.equal, *weights))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")
+@pytest.mark.gpu
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_on_a_gpu_kept_units_give_the_gradient_of_all(monkeypatch, options):
     found = []

@@ -29,7 +29,7 @@ def test_another_device_without_pinned_memory_gets_a_copy(name):
     assert (found.device.type, found.shape, found.dtype) == ("meta", tensor.shape, tensor.dtype)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", forms())
 def test_a_gpu_gets_the_values(name):
     tensor = forms()[name]

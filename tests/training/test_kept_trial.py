@@ -169,7 +169,7 @@ def test_nothing_is_tried_on_a_cpu_nor_for_a_narrow_code():
     assert said == [] and network.kept_up_to == narrow.kept_up_to == 0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU on this machine")
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 def test_on_a_gpu_both_ways_agree(monkeypatch, precision):
     _, network, whole, remembered = made()

@@ -5,7 +5,7 @@ import torch
 
 from aectl.training.recording import CudaGraphs
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+pytestmark = pytest.mark.gpu
 
 
 def test_a_recording_repeats_the_work_on_the_same_memory():
