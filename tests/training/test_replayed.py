@@ -36,6 +36,12 @@ def _few_warm_up_steps(monkeypatch):
     monkeypatch.setattr(replayed, "WARM_UP", WARM_UP)
 
 
+@pytest.fixture(autouse=True)
+def _sums_in_the_same_order_each_time(monkeypatch):
+    """Those of convolutions on a GPU; a training amplifies what others change."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+
+
 def rate(step):
     """A part of the learning rate that is exact in float32."""
     return 0.5 ** (step // 2)
