@@ -126,11 +126,18 @@ def site(files: dict[str, bytes], slow: float = 1.0) -> Iterator[Site]:
         yield made
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Lets many wait for their connection: of more than five, which is usual, the system of a busy
+    machine lets some try again a second later, when a client with a short limit has given up."""
+
+    daemon_threads = True
+    request_queue_size = 100
+
+
 @contextlib.contextmanager
 def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
     """The address of a web server."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -100,6 +100,7 @@ TESTED_ELSEWHERE = {
     "cli/test_evaluate.py": ("cli/eval_checks.py", "cli/metrics_view.py"),
     "models/test_autoencoder.py": ("models/dense_layers.py",),
     "training/test_distributed.py": ("training/distributed/exchange.py",),
+    "training/test_optimizers.py": ("training/uncompiled.py",),
     "cli/test_several_runs.py": ("verbs/turns.py",),
     "cli/test_parquet_in_use.py": (
         "data/images/input_tables.py", "data/images/parquet_images.py",

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aectl.training.uncompiled import Uncompiled
+from aectl.training.uncompiled import Uncompiled, loss_of
 
 PIECE, PIECE_ON_CPU = 2**22, 2**18
 """Number of weights that are changed at once. On a CPU, the float32 moments of a piece stay in its
@@ -40,10 +40,7 @@ class AdamInBfloat16(Uncompiled, torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
         """Makes a step, after the loss and its gradients have been computed by `closure`."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:

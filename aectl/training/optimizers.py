@@ -13,7 +13,7 @@ from aectl.config.training_options import BF16, TrainingConfig
 from aectl.models.text_autoencoder import VectorEncoder
 from aectl.objectives.text_objectives import DEVIATION, MEAN
 from aectl.training.bfloat16_adam import AdamInBfloat16
-from aectl.training.uncompiled import Uncompiled
+from aectl.training.uncompiled import Uncompiled, loss_of
 
 HISTORY = 20
 """Steps that LBFGS remembers."""
@@ -175,10 +175,7 @@ class Muon(Uncompiled):
 
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
         """One step of both, after the loss and its gradients have been computed by `closure`."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = loss_of(closure)
         for part in self.parts:
             part.step()
         return loss

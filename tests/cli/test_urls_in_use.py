@@ -219,8 +219,7 @@ def test_a_server_with_faults_costs_retries_and_then_the_row(
         web.asked.clear()
         web.faults = {"001.png": (fault, 2), "005.png": (fault, 100)}
         done = aectl("encode", dense, "-", stdin=listed)
-        assert (web.asked["000.png"], web.asked["001.png"]) == (1, 3)
-        assert web.asked["005.png"] in (3, 4)  # beside busy programs one may not have reached it
+        assert (web.asked["000.png"], web.asked["001.png"], web.asked["005.png"]) == (1, 3, 4)
     assert done.status == 1
     without = [line for line in sound.out.splitlines() if "005.png" not in line]
     assert done.out.splitlines() == without
